@@ -3,35 +3,31 @@
 //! Transitions are announced after the decision, when the core's lock is free again.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use crate::asked::LastAsked;
-use crate::breaker::listener::{Listener, Listeners, OnRefused, shared, tell_all};
+use crate::breaker::builder::Builder;
+use crate::breaker::listener::{Listener, Listeners, tell_all};
 use crate::call::Call;
-use crate::chance::Chance;
-use crate::clock;
-use crate::leave::{Leave, Plain};
-use crate::machine::{
-    Checked, Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth,
-};
-use crate::outcome::{Hold, Outcome, Phase, Rejection};
+use crate::last_use::LastUse;
+use crate::machine::{Checked, Grant, Loss, Machine, Settled};
+use crate::outcome::{Outcome, Phase, Rejection};
 use crate::permit::{OwnedPermit, Permit};
-use crate::refused::Refused;
+use crate::rare_state::{RareState, RareStateHandle};
 use crate::settings::{Settings, SettingsErrors};
 use crate::shared::Core;
-use crate::side::{Place, Side};
-use crate::snapshot::{Saved, Snapshot};
+use crate::state_word::Signal;
 use crate::time::Timestamp;
+use crate::token::{PlainToken, Token};
 use crate::transition::{Transition, Transitions};
-use crate::word::Signal;
 
+pub(crate) mod builder;
+mod commands;
 pub(crate) mod listener;
 
-/// How many announcements of one breaker may run at once, those nested in a listener included.
+/// The most announcements of one breaker at once, those nested in a listener included.
 const ANNOUNCEMENTS: u16 = 64;
 
 /// A circuit breaker, shared by cloning.
@@ -54,120 +50,30 @@ const ANNOUNCEMENTS: u16 = 64;
 #[derive(Clone)]
 pub struct Breaker(pub(crate) Arc<Inner>);
 
-/// A panic leaves it as the last event left it: listeners are called without its lock, and theirs are caught.
+/// A panic leaves a breaker as the last event left it: listeners are called without its lock, and their panics are
+/// caught.
 impl UnwindSafe for Breaker {}
 
-/// See [`UnwindSafe`].
+/// The same as for [`UnwindSafe`].
 impl RefUnwindSafe for Breaker {}
 
 pub(crate) struct Inner {
     pub(crate) core: Core,
     name: Arc<str>,
     listeners: Option<Listeners>,
-    /// When its key was last asked for, where it is one of a registry.
-    asked: LastAsked,
+    /// The last use of its key, in a registry.
+    last_use: LastUse,
     announcing: AtomicU16,
-    /// Where the key begins in its name, where it is one of a registry.
+    /// The position of the key in its name, in a registry.
     key_at: u16,
-    pub(crate) side: Side,
+    pub(crate) rare: RareStateHandle,
 }
 
-/// The answer of who had to look closer. Not a `Result`, which the compiler would build where the quick answer's is,
+/// The answer of the slower path. Not a `Result`, which the compiler would build in the place of the quick answer's,
 /// hence in memory.
-struct Asked {
-    leave: Leave,
+struct SlowAdmission {
+    token: Token,
     refused: Option<Rejection>,
-}
-
-/// Makes a [`Breaker`] with more than a name and settings.
-pub struct Builder {
-    name: Arc<str>,
-    settings: Arc<Settings>,
-    seed: Option<u64>,
-    chance: Option<Arc<dyn Chance>>,
-    listeners: Vec<Arc<dyn Listener>>,
-    shared_listeners: Option<Listeners>,
-    key_at: u16,
-}
-
-impl Builder {
-    /// The seed of the jitter, for runs that must repeat. Default: from the operating system.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Another source of random numbers than the seeded one. Default: none.
-    pub fn chance(mut self, chance: Arc<dyn Chance>) -> Self {
-        self.chance = Some(chance);
-        self
-    }
-
-    /// Adds a listener, called after those that were added before. Default: none.
-    #[doc(alias = "on_state_transition")]
-    pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
-        self.listeners.push(listener);
-        self
-    }
-
-    /// Adds a closure that hears of every transition, see [`Listener::transition`].
-    ///
-    /// ```
-    /// use fusebox_breaker::{Breaker, Settings};
-    ///
-    /// let breaker = Breaker::builder("orders", Settings::default())
-    ///     .on_transition(|breaker, transition| println!("{}: {transition}", breaker.name()))
-    ///     .on_refused(|_, refused| println!("{refused}"))
-    ///     .build()?;
-    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
-    /// ```
-    pub fn on_transition(
-        self,
-        hears: impl Fn(&Breaker, &Transition) + Send + Sync + 'static,
-    ) -> Self {
-        self.listener(Arc::new(hears))
-    }
-
-    /// Adds a closure that hears of every call that was refused, see [`Listener::refused`].
-    pub fn on_refused(self, hears: impl Fn(&Breaker, &Refused) + Send + Sync + 'static) -> Self {
-        self.listener(Arc::new(OnRefused(hears)))
-    }
-
-    /// The listeners of a registry, in place of its own ones.
-    pub(crate) fn shared_listeners(mut self, listeners: Option<Listeners>) -> Self {
-        self.shared_listeners = listeners;
-        self
-    }
-
-    /// The breaker is one of a registry, and its name from that byte on is its key.
-    pub(crate) fn keyed_from(mut self, key_at: u16) -> Self {
-        self.key_at = key_at;
-        self
-    }
-
-    /// The breaker, closed.
-    ///
-    /// # Errors
-    /// All faults of the settings, see [`Settings::validate`].
-    pub fn build(self) -> Result<Breaker, SettingsErrors> {
-        clock::begin();
-        let seed = self
-            .seed
-            .unwrap_or_else(|| RandomState::new().hash_one(&self.name));
-        let mut machine = Machine::new(self.settings, seed)?;
-        if let Some(chance) = self.chance {
-            machine.draw_from(chance);
-        }
-        Ok(Breaker(Arc::new(Inner {
-            core: Core::new(machine),
-            name: self.name,
-            listeners: self.shared_listeners.or_else(|| shared(self.listeners)),
-            asked: LastAsked::default(),
-            announcing: AtomicU16::new(0),
-            key_at: self.key_at,
-            side: Side::default(),
-        })))
-    }
 }
 
 impl Breaker {
@@ -179,49 +85,41 @@ impl Breaker {
         Breaker::builder(name, settings).build()
     }
 
-    /// A breaker to be given a seed or a listener. Many breakers can share one `Arc<Settings>`.
+    /// A builder for a breaker with a seed or a listener. Many breakers can share one `Arc<Settings>`.
     pub fn builder(name: impl Into<Arc<str>>, settings: impl Into<Arc<Settings>>) -> Builder {
-        Builder {
-            name: name.into(),
-            settings: settings.into(),
-            seed: None,
-            chance: None,
-            listeners: Vec::new(),
-            shared_listeners: None,
-            key_at: 0,
-        }
+        Builder::new(name.into(), settings.into())
     }
 
-    /// The name given at its making.
+    /// The name given at creation.
     pub fn name(&self) -> &Arc<str> {
         &self.0.name
     }
 
-    /// Asks whether a call may pass. The permit is to be kept for as long as the call lasts.
+    /// Asks whether a call may pass. Keep the permit for as long as the call lasts.
     ///
     /// # Errors
-    /// The refusal, with its reason and the time to return. It is in no count, see [`refused`](Breaker::refused).
+    /// The refusal, with its reason and the time to return. It is not counted, see [`refused`](Breaker::refused).
     #[doc(alias = "try_acquire_permission")]
     #[doc(alias = "allow")]
     #[must_use = "the permit must be kept for as long as the call lasts; dropped at once, the call is ignored"]
     #[inline]
     pub fn admit(&self, now: Timestamp) -> Result<Permit<'_>, Rejection> {
-        self.leave(now).map(|leave| Permit::new(self, leave))
+        self.admit_token(now).map(|token| Permit::new(self, token))
     }
 
     /// Asks whether a call may pass, for a permit that is moved elsewhere.
     ///
     /// # Errors
-    /// The refusal, with its reason and the time to return. It is in no count, see [`refused`](Breaker::refused).
+    /// The refusal, with its reason and the time to return. It is not counted, see [`refused`](Breaker::refused).
     #[must_use = "the permit must be kept for as long as the call lasts; dropped at once, the call is ignored"]
     #[inline]
     pub fn admit_owned(&self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
-        self.leave(now)
-            .map(|leave| OwnedPermit::new(self.clone(), leave))
+        self.admit_token(now)
+            .map(|token| OwnedPermit::new(self.clone(), token))
     }
 
-    /// Whether a call that asked at `now` might become a probe. No more than a glance, since the state may change before
-    /// the call asks; a breaker that is closed and counts nothing but rows tells it by one load. For callers that must do
+    /// True if a call that asked at `now` might become a probe. This is only a hint, since the state may change before
+    /// the call asks; for a breaker that is closed and counts nothing but rows it is one load. For callers that must do
     /// something before they may probe.
     #[inline]
     pub fn may_probe(&self, now: Timestamp) -> bool {
@@ -246,7 +144,7 @@ impl Breaker {
         self.check_by(now, |machine| machine.check(now))
     }
 
-    /// As [`check`](Breaker::check), for callers of whom chance is to refuse only the call itself.
+    /// As [`check`](Breaker::check), for callers whose rejections by chance concern only the call itself.
     pub(crate) fn check_with_luck(&self, now: Timestamp) -> Result<(), Rejection> {
         self.check_by(now, |machine| machine.check_with_luck(now))
     }
@@ -265,13 +163,13 @@ impl Breaker {
         checked.result
     }
 
-    /// Takes an outcome from a caller without a permit, and returns the last transition that this brought about.
-    /// While open it changes nothing; after the cooldown it counts as a probe's answer.
+    /// Takes an outcome from a caller without a permit, and returns the last transition that it caused. While open it
+    /// changes nothing; after the cooldown it counts as a probe's answer.
     pub fn report(&self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
         self.report_settled(call, now).transitions.into_last()
     }
 
-    /// As [`Breaker::report`], returning also as what the outcome was counted.
+    /// As [`Breaker::report`]; also returns how the outcome was counted.
     pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
         let call = call.into();
         if call.is_plain()
@@ -285,182 +183,69 @@ impl Breaker {
         settled
     }
 
-    /// Holds the breaker open or closed by an operator's word, until it ends, is released, or is replaced by another.
-    #[doc(alias = "force_open")]
-    #[doc(alias = "isolate")]
-    #[doc(alias = "disable")]
-    pub fn hold(&self, hold: Hold, now: Timestamp) -> Transition {
-        self.change(|machine| machine.hold(hold, now))
-            .expect("a hold is always a transition")
+    /// The loss if the breaker were evicted at `now`.
+    pub(crate) fn loss(&self, now: Timestamp) -> Loss {
+        self.0.core.loss(now)
     }
 
-    /// Ends the hold: one held open goes on half-open, one held closed goes on closed with empty windows.
-    /// Nothing happens without a hold.
-    pub fn release(&self, now: Timestamp) -> Option<Transition> {
-        self.change(|machine| machine.release(now))
-    }
-
-    /// Begins anew: closed, windows empty, no hold, and the clock with it: the next stamp is the first one again, also where
-    /// it is earlier than all before.
-    pub fn reset(&self, now: Timestamp) -> Transition {
-        self.change(|machine| machine.reset(now))
-            .expect("a reset is always a transition")
-    }
-
-    /// Trips the breaker as a rule would: it opens for a cooldown and comes back by itself.
-    /// While it is open already, or held, nothing happens.
-    pub fn trip(&self, trip: ForcedTrip, now: Timestamp) -> Option<Transition> {
-        self.change(|machine| machine.trip(trip, now))
-    }
-
-    /// Begins the ramp of the settings anew, see [`Machine::begin_ramp`].
-    pub fn begin_ramp(&self, now: Timestamp) {
-        self.with_machine(|machine| machine.begin_ramp(now));
-    }
-
-    /// Carries out what time alone has decided, for a caller that wants the listener to hear of it when no call comes.
-    pub fn tick(&self, now: Timestamp) -> Option<Transition> {
-        let transitions = self.with_machine(|machine| machine.tick(now));
-        self.announce(&transitions);
-        transitions.into_last()
-    }
-
-    /// Takes new settings, and says what was kept and what was cleared.
-    ///
-    /// # Errors
-    /// All faults of the new settings; the old ones then stay in force.
-    pub fn reconfigure(
-        &self,
-        settings: impl Into<Arc<Settings>>,
-        now: Timestamp,
-    ) -> Result<Reconfigured, SettingsErrors> {
-        let reconfigured = self.with_machine(|machine| machine.reconfigure(settings, now))?;
-        self.0.side.wake();
-        self.announce(&reconfigured.transitions);
-        Ok(reconfigured)
-    }
-
-    /// What [`Breaker::reconfigure`] would do, without doing it.
-    ///
-    /// # Errors
-    /// All faults of the new settings.
-    pub fn would_reconfigure(
-        &self,
-        settings: impl Into<Arc<Settings>>,
-        now: Timestamp,
-    ) -> Result<Reconfigured, SettingsErrors> {
-        self.0
-            .core
-            .look(|machine| machine.would_reconfigure(settings, now))
-    }
-
-    /// Why open, why still closed, when next: for a person, or as data. Nothing is changed by looking.
-    pub fn explain(&self, now: Timestamp) -> Explanation {
-        self.0.core.look(|machine| machine.explain(now))
-    }
-
-    /// Everything at `now`. Nothing is changed by looking.
-    #[doc(alias = "state")]
-    #[doc(alias = "metrics")]
-    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let mut snapshot = self.0.core.look(|machine| machine.snapshot(now));
-        snapshot.totals.refused = self.0.side.get().map_or(0, Place::refused);
-        snapshot
-    }
-
-    /// The settings in force.
-    pub fn settings(&self) -> Arc<Settings> {
-        self.0.core.settings()
-    }
-
-    /// What is to outlive the process.
-    pub fn saved(&self, now: Timestamp) -> Saved {
-        self.0.core.look(|machine| machine.saved(now))
-    }
-
-    /// Takes up what an earlier process left, see [`Machine::restore`].
-    pub fn restore(&self, saved: &Saved, now: Timestamp) -> Transition {
-        self.change(|machine| machine.restore(saved, now))
-            .expect("a restore is always a transition")
-    }
-
-    /// Whether nothing would be lost with this breaker: closed, no hold, nothing in its windows.
-    pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.0.core.look(|machine| machine.is_idle(now))
-    }
-
-    /// Gives back the memory of a breaker in which there is nothing: no transition since it was made, windows empty, no
-    /// call watched in flight, no chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) and the
-    /// usual duration of a success are forgotten.
-    /// With any other, nothing changes; one that has tripped keeps the account of it. A [`Registry`](crate::Registry)
-    /// does so by itself when it grows.
-    pub fn rest(&self, now: Timestamp) {
-        self.0.core.rest(now);
-    }
-
-    /// What would be lost with it.
-    pub(crate) fn worth(&self, now: Timestamp) -> Worth {
-        self.0.core.worth(now)
-    }
-
-    /// When its key was last asked for.
+    /// The last use of its key.
     #[inline]
-    pub(crate) fn asked(&self) -> &LastAsked {
-        &self.0.asked
+    pub(crate) fn last_use(&self) -> &LastUse {
+        &self.0.last_use
     }
 
-    /// Its key in a registry.
+    /// The breaker's key in a registry.
     #[inline]
     pub(crate) fn key(&self) -> &str {
         &self.0.name[usize::from(self.0.key_at)..]
     }
 
-    /// Whether both are the same breaker.
+    /// True if both are the same breaker.
     pub(crate) fn is(&self, other: &Breaker) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How many have it in hand.
+    /// Number of handles to this breaker.
     pub(crate) fn hands(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    /// How often the listener panicked or could not be called; counted up to 2^32 - 1.
+    /// Number of times that a listener panicked or could not be called; counted up to 2^32 - 1.
     pub fn listener_faults(&self) -> u64 {
-        let faults = self.0.side.get().map(Place::listener_faults);
+        let faults = self.0.rare.get().map(RareState::listener_faults);
         faults.unwrap_or(0).into()
     }
 
-    /// First and in registers alone what is true of almost every call, of a healthy system and of a sick one.
+    /// Decides first, and in registers alone, the case of almost every call, of a healthy system and of a sick one.
     #[inline]
-    pub(crate) fn leave(&self, now: Timestamp) -> Result<Leave, Rejection> {
-        if let Some(leave) = self.0.core.leave(now) {
-            return Ok(leave);
+    pub(crate) fn admit_token(&self, now: Timestamp) -> Result<Token, Rejection> {
+        if let Some(token) = self.0.core.admit_token(now) {
+            return Ok(token);
         }
         if let Some(until) = self.0.core.open_until(now) {
             return Err(Rejection::until(until));
         }
-        let asked = self.ask(now);
-        match asked.refused {
+        let admission = self.ask(now);
+        match admission.refused {
             Some(rejection) => Err(rejection),
-            None => Ok(asked.leave),
+            None => Ok(admission.token),
         }
     }
 
     #[inline(never)]
-    fn ask(&self, now: Timestamp) -> Asked {
+    fn ask(&self, now: Timestamp) -> SlowAdmission {
         let answer = self.0.core.first_answer(now).unwrap_or_else(|| {
             let admission = self.with_machine(|machine| machine.admit(now));
             self.announce(&admission.transitions);
-            admission.result.map(Leave::of)
+            admission.result.map(Token::of)
         });
         match answer {
-            Ok(leave) => Asked {
-                leave,
+            Ok(token) => SlowAdmission {
+                token,
                 refused: None,
             },
-            Err(rejection) => Asked {
-                leave: Leave::default(),
+            Err(rejection) => SlowAdmission {
+                token: Token::default(),
                 refused: Some(rejection),
             },
         }
@@ -469,11 +254,11 @@ impl Breaker {
     #[inline(always)]
     pub(crate) fn record(
         &self,
-        mut leave: Leave,
+        mut token: Token,
         call: Call,
         now: Timestamp,
     ) -> Option<Transition> {
-        match leave.plain() {
+        match token.plain() {
             Some(plain) if call.is_plain() => {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return None;
@@ -483,29 +268,29 @@ impl Breaker {
                     duration => self.record_plain(plain, call.outcome, duration, now),
                 }
             }
-            _ => self.record_any(leave.take(), call.again(), now),
+            _ => self.record_any(token.take(), call.again(), now),
         }
     }
 
-    /// As [`record`](Breaker::record), for callers that do not ask what it brought about: without a transition to hand
-    /// back there is none to drop.
+    /// As [`record`](Breaker::record), for callers that do not need the transition: without one to return there is none
+    /// to drop.
     #[inline(always)]
-    pub(crate) fn conclude(&self, mut leave: Leave, call: Call, now: Timestamp) {
-        match leave.plain() {
+    pub(crate) fn conclude(&self, mut token: Token, call: Call, now: Timestamp) {
+        match token.plain() {
             Some(plain) if call.is_plain() => {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return;
                 }
                 self.conclude_plain(plain, call.outcome, call.duration, now);
             }
-            _ => self.conclude_any(leave.take(), call.again(), now),
+            _ => self.conclude_any(token.take(), call.again(), now),
         }
     }
 
     #[inline(never)]
     fn conclude_plain(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -516,26 +301,31 @@ impl Breaker {
     }
 
     #[inline(never)]
-    fn conclude_any(&self, leave: Leave, call: Call, now: Timestamp) {
-        self.settle_any(leave, call, now);
+    fn conclude_any(&self, token: Token, call: Call, now: Timestamp) {
+        self.settle_any(token, call, now);
     }
 
     #[inline(always)]
-    pub(crate) fn settle(&self, mut leave: Leave, call: Call, now: Timestamp) -> Settled {
-        match leave.plain() {
+    pub(crate) fn settle(&self, mut token: Token, call: Call, now: Timestamp) -> Settled {
+        match token.plain() {
             Some(plain) if call.is_plain() => {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return Settled::of(call.outcome);
                 }
                 self.settle_plain(plain, call.outcome, call.duration, now)
             }
-            _ => self.settle_any(leave.take(), call.again(), now),
+            _ => self.settle_any(token.take(), call.again(), now),
         }
     }
 
-    /// The commonest outcome that is to be remembered: all of it passed in registers.
+    /// Records the commonest outcome that must be remembered, with all arguments in registers.
     #[inline(never)]
-    fn record_brief(&self, plain: Plain, outcome: Outcome, now: Timestamp) -> Option<Transition> {
+    fn record_brief(
+        &self,
+        plain: PlainToken,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Option<Transition> {
         if self.0.core.takes(plain, outcome, None, now) {
             return None;
         }
@@ -545,7 +335,7 @@ impl Breaker {
     #[inline(never)]
     fn record_plain(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -556,11 +346,11 @@ impl Breaker {
         self.record_deciding(plain, outcome, duration, now)
     }
 
-    /// Out of the way, so that who calls it needs little room of its own.
+    /// Kept out of line, so that its caller needs little stack of its own.
     #[inline(never)]
     fn record_deciding(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -571,7 +361,7 @@ impl Breaker {
     #[inline(never)]
     fn settle_plain(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -584,14 +374,14 @@ impl Breaker {
     }
 
     #[inline(never)]
-    fn record_any(&self, leave: Leave, call: Call, now: Timestamp) -> Option<Transition> {
-        self.settle_any(leave, call, now).transitions.into_last()
+    fn record_any(&self, token: Token, call: Call, now: Timestamp) -> Option<Transition> {
+        self.settle_any(token, call, now).transitions.into_last()
     }
 
-    /// The outcome of a call whose leave is not spent.
+    /// Records the outcome of a call whose token is not spent.
     #[inline(never)]
-    fn settle_any(&self, leave: Leave, call: Call, now: Timestamp) -> Settled {
-        let Some(grant) = leave.into_grant() else {
+    fn settle_any(&self, token: Token, call: Call, now: Timestamp) -> Settled {
+        let Some(grant) = token.into_grant() else {
             return Settled::of(Outcome::Ignored);
         };
         let probe = grant.is_probe();
@@ -630,8 +420,8 @@ impl Breaker {
     }
 
     #[inline(never)]
-    pub(crate) fn drop_leave(&self, leave: Leave) {
-        let Some(grant) = leave.into_grant() else {
+    pub(crate) fn drop_token(&self, token: Token) {
+        let Some(grant) = token.into_grant() else {
             return;
         };
         let probe = grant.is_probe();
@@ -654,20 +444,20 @@ impl Breaker {
         result
     }
 
-    /// A command. Also one without a transition may let calls pass, so all who wait look again.
+    /// Runs a command. Even without a transition it may let calls pass, so all waiting calls check again.
     pub(crate) fn change(
         &self,
         event: impl FnOnce(&mut Machine) -> Transitions,
     ) -> Option<Transition> {
         let transitions = self.with_machine(event);
-        self.0.side.wake();
+        self.0.rare.wake();
         self.announce(&transitions);
         transitions.into_last()
     }
 
     fn announce(&self, transitions: &Transitions) {
         if !transitions.is_empty() {
-            self.0.side.wake();
+            self.0.rare.wake();
         }
         for transition in transitions.iter() {
             self.tell(|listener| listener.transition(self, transition));
@@ -692,13 +482,13 @@ impl Breaker {
     }
 
     pub(crate) fn count_listener_faults(&self, faults: usize) {
-        (0..faults).for_each(|_| self.0.side.get_or_make().count_listener_fault());
+        (0..faults).for_each(|_| self.0.rare.get_or_make().count_listener_fault());
     }
 
-    /// A probe's place may be free for one who waits.
+    /// Wakes waiting calls, since a probe's place may be free.
     fn freed(&self, was_probe: bool) {
         if was_probe {
-            self.0.side.wake();
+            self.0.rare.wake();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A call that has ended: its outcome, and what else it told.
+//! A call that has ended: its outcome with further facts.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use crate::cause::Cause;
 use crate::outcome::Outcome;
 use crate::ratio::Compare;
 
-/// How a call ended, with its duration, the other side's word about when to return and the cause of a failure, where they
-/// are known.
+/// The end of a call, with its duration, the other side's wish for the next call and the cause of a failure, as far as
+/// they are known.
 ///
-/// Wherever a `Call` is asked for, an [`Outcome`] alone will do.
+/// Wherever a `Call` is expected, an [`Outcome`] alone will do.
 ///
 /// ```
 /// use fusebox_breaker::{Breaker, Call, Outcome, Settings, Timestamp};
@@ -25,13 +25,13 @@ use crate::ratio::Compare;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// How it ended.
+    /// The call's outcome.
     pub outcome: Outcome,
-    /// How long it took. Without it, the time from the permit to the record, where a rule needs one.
+    /// The duration of the call; `None`: the time from the permit to the record, if a rule needs it.
     pub duration: Option<Duration>,
-    /// After how long the other side asked to be called again.
+    /// The time after which the other side asked to be called again.
     pub retry_after: Option<Duration>,
-    /// The cause of a failure, for the reason of a trip; of other outcomes it is passed over.
+    /// The cause of a failure, for the reason of a trip; ignored for other outcomes.
     pub cause: Option<Cause>,
 }
 
@@ -46,7 +46,7 @@ impl Call {
         }
     }
 
-    /// The same call in another place, so that this one may stay in registers where the other one cannot.
+    /// A copy in another place, so that this one may stay in registers.
     #[inline]
     pub(crate) fn again(&self) -> Self {
         Call {
@@ -57,7 +57,7 @@ impl Call {
         }
     }
 
-    /// The same call, having taken so long.
+    /// The same call with a duration.
     #[must_use]
     pub const fn lasting(self, duration: Duration) -> Self {
         Call {
@@ -66,7 +66,7 @@ impl Call {
         }
     }
 
-    /// The same call, with the other side's word that it be called again after so long.
+    /// The same call with the other side's wish to be called again after this time.
     #[must_use]
     pub const fn retry_after(self, after: Duration) -> Self {
         Call {
@@ -75,7 +75,7 @@ impl Call {
         }
     }
 
-    /// The same call, failed for that cause.
+    /// The same call with the cause of its failure.
     #[must_use]
     pub const fn because(self, cause: Cause) -> Self {
         Call {
@@ -84,13 +84,13 @@ impl Call {
         }
     }
 
-    /// Whether outcome and duration are all that is known: what may be noted without the machine.
+    /// True if outcome and duration are all that is known, so that it may be noted without the machine.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {
         self.retry_after.is_none() && self.cause.is_none()
     }
 
-    /// Whether the call was slow; none where nobody knows how long it took.
+    /// True if the call was slow; `None` if its duration is unknown.
     pub(crate) fn is_slow(&self, slower_than: Duration, compare: Compare) -> Option<bool> {
         self.duration.map(|duration| match compare {
             Compare::AtLeast => duration >= slower_than,

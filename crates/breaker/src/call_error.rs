@@ -11,10 +11,10 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The reason why a guarded call gave no answer.
 ///
-/// Its text says the refusal with the breaker's name and reason; of a failed call it says no more than that, and the
+/// Its text has the refusal with the breaker's name and reason; for a failed call it says no more than that, and the
 /// call's own error is its [`source`](Error::source), so that a report of the whole chain says everything once.
 ///
-/// It is an error where `E` is one. Of a boxed one, an `anyhow::Error` or a text it becomes one by
+/// It is an `Error` if `E` is one. With a boxed one, an `anyhow::Error` or a text it becomes one by
 /// [`boxed`](CallError::boxed), which is what the `tower` layers return.
 ///
 /// ```
@@ -33,14 +33,14 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError<E> {
-    /// The breaker refused it; it was not made.
+    /// The breaker refused the call; it was not made.
     Rejected(Refused),
-    /// It was made, and this is its error.
+    /// The call was made and failed with this error.
     Failed(E),
 }
 
 impl<E> CallError<E> {
-    /// The refusal, where it is one.
+    /// The refusal, if it is one.
     pub fn refused(&self) -> Option<&Refused> {
         match self {
             CallError::Rejected(refused) => Some(refused),
@@ -48,7 +48,7 @@ impl<E> CallError<E> {
         }
     }
 
-    /// The call's own error, where it was made.
+    /// The call's own error, if the call was made.
     pub fn into_failed(self) -> Option<E> {
         match self {
             CallError::Rejected(_) => None,
@@ -92,14 +92,14 @@ impl<E: Error + 'static> Error for CallError<E> {
     }
 }
 
-/// A call's own error, boxed.
+/// A call's own error in a box.
 ///
-/// It is no error itself, only what holds one: `error.downcast_ref::<hyper::Error>()` asks for its type, and
-/// [`into_inner`](Boxed::into_inner) gives it back.
+/// It does not implement `Error` itself, but holds one: `error.downcast_ref::<hyper::Error>()` asks for its type, and
+/// [`into_inner`](Boxed::into_inner) returns it.
 pub struct Boxed(BoxError);
 
 impl Boxed {
-    /// The error.
+    /// The boxed error itself.
     pub fn into_inner(self) -> BoxError {
         self.0
     }
@@ -142,8 +142,8 @@ impl Error for CallError<Boxed> {
 
 impl Refused {
     /// The refusal in an error or one of its sources: in a [`BoxError`](crate::BoxError) that comes out of a `tower`
-    /// stack, whatever layers wrapped it. Of a guard's own error `CallError<E>` only the caller knows the `E`, so that one
-    /// is asked by [`CallError::refused`] instead, or is [`boxed`](CallError::boxed) first.
+    /// stack, whatever layers wrapped it. Only the caller knows the `E` of a guard's own error `CallError<E>`, so use
+    /// [`CallError::refused`] for that one, or make it [`boxed`](CallError::boxed) first.
     pub fn find_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Refused> {
         let mut next = Some(error);
         while let Some(error) = next {

@@ -1,4 +1,4 @@
-//! Causes of failures: what a trip's reason says of the failures that it counted.
+//! Causes of failures, as a trip's reason lists them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,13 +9,13 @@ use crate::outcome::Outcome;
 /// The most causes that a breaker remembers.
 const REMEMBERED: usize = 32;
 
-/// The most causes that a reason tells where the rule looks at more than a row of failures.
+/// The most causes in a reason, if the rule looks at more than a row of failures.
 pub(crate) const TOLD: usize = 10;
 
 /// The cause of a call that panicked.
 pub(crate) const PANICKED: Cause = Cause::Word("panicked");
 
-/// The cause of a call that its caller gave up, where that is a failure.
+/// The cause of a call that its caller gave up, if that is a failure.
 pub(crate) const ABANDONED: Cause = Cause::Word("abandoned");
 
 /// The cause of one failure.
@@ -24,7 +24,7 @@ pub(crate) const ABANDONED: Cause = Cause::Word("abandoned");
 pub enum Cause {
     /// A response's status, such as 503.
     Status(u16),
-    /// A word or two of the caller's own, such as `refused` or `certificate expired`.
+    /// A word or two from the caller, such as `refused` or `certificate expired`.
     Word(&'static str),
 }
 
@@ -37,8 +37,8 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The causes of several failures, each with its number, the most frequent first. A failure whose caller gave no cause
-/// is counted too, unless all are such: then there are no causes.
+/// The causes of several failures, each with its number, the most frequent first. A failure without a cause is counted
+/// too, unless all are such: then there are no causes.
 ///
 /// Its `Display` is a list such as `3 × refused, 2 × 500`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Causes {
         self.0.iter().copied()
     }
 
-    /// Whether no cause is known.
+    /// True if no cause is known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -90,7 +90,7 @@ impl fmt::Display for Causes {
     }
 }
 
-/// The causes of the last failures, oldest first. It takes its memory with the first known cause.
+/// The causes of the last failures, oldest first. The memory is allocated with the first known cause.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastCauses(VecDeque<Option<Cause>>);
 
@@ -102,7 +102,7 @@ impl LastCauses {
         }
     }
 
-    /// Remembers so many failures of which no cause is known.
+    /// Remembers `failures` failures without a known cause.
     pub fn see_unknown(&mut self, failures: u32) {
         (0..failures).for_each(|_| self.push(None));
     }
@@ -117,8 +117,8 @@ impl LastCauses {
         self.0.push_back(cause);
     }
 
-    /// The causes of the last failures, at most so many, from the first on whose cause is known: so it does not matter
-    /// what is remembered of earlier ones.
+    /// The causes of the last failures, at most `failures`, beginning with the first known one: so earlier memories do
+    /// not matter.
     pub fn last(&self, failures: usize) -> Causes {
         let first = self.0.len().saturating_sub(failures);
         let unknown = self.0.range(first..).take_while(|cause| cause.is_none());

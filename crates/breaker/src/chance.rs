@@ -1,4 +1,4 @@
-//! Chance: the one thing beside time that a machine takes from outside.
+//! Chance: apart from time, the only input of a machine from outside.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 /// A source of random numbers, for callers that want their own in place of the seeded one.
 ///
-/// It is asked for a cooldown's jitter, in a ramp, and by an adaptive rule, inside the decision: it must be quick and
-/// must not call the breaker. A panic, or a number that is none, counts as 0.
+/// It is called for a cooldown's jitter, in a ramp, and by an adaptive rule, inside the decision: it must be quick and
+/// must not call the breaker. A panic, or a NaN, counts as 0.
 pub trait Chance: Send + Sync {
     /// A number drawn uniformly from 0 (included) to 1 (excluded).
     fn draw(&self) -> f64;
 }
 
-/// Where a machine's random numbers come from.
+/// The source of a machine's random numbers.
 #[derive(Clone)]
 pub(crate) enum Source {
     Seeded(fastrand::Rng),
@@ -29,7 +29,7 @@ impl Source {
                 catch_unwind(AssertUnwindSafe(|| chance.draw())).unwrap_or_default()
             }
         };
-        // The comparison is false for a number that is none.
+        // The comparison is false for a NaN.
         if drawn >= 0.0 { drawn.min(1.0) } else { 0.0 }
     }
 }

@@ -1,14 +1,14 @@
-//! What the result of a call says about the other side.
+//! Classifiers: the meaning of a call's result for the other side.
 
 use crate::call::Call;
 use crate::outcome::Outcome;
 
 /// Turns a call's result into its outcome.
 ///
-/// Every function from `&Result<T, E>` to an [`Outcome`] or a [`Call`] is one; [`ErrorsFail`] is the default.
+/// Every function from `&Result<T, E>` to an [`Outcome`] or a [`Call`] implements it; [`ErrorsFail`] is the default.
 pub trait Classify<T, E> {
-    /// The outcome, with what else the result tells: a duration that differs from the time that the call took, or the
-    /// other side's word about when to return.
+    /// The outcome, with further facts of the result: a duration that differs from the time that the call took, or the
+    /// other side's wish for the next call.
     fn classify(&self, result: &Result<T, E>) -> Call;
 }
 

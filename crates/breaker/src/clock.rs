@@ -1,4 +1,4 @@
-//! The one place of this crate where a clock is read, for the ways in that do not ask the caller for the time.
+//! The only file of this crate that reads a clock, for entry points that do not take the time as an argument.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -7,16 +7,17 @@ use crate::time::Timestamp;
 
 /// The origin of every [`MonotonicClock`], set when the first of them is read.
 ///
-/// This is the crate's only global. All times told to one breaker must have one origin, and a program makes its guards,
-/// layers and fleets in many places, at many times: with an origin for each of them, a call would pass an open breaker, or
-/// be refused for seconds too long, wherever two of them meet. Nothing else could be shared by all of them unasked.
+/// This is the crate's only global. All times given to one breaker must have one origin, and a program makes its
+/// guards, layers and fleets in many places, at many times: with an origin for each of them, a call would pass an open
+/// breaker, or be refused for seconds too long, wherever two of them meet. Only a global is shared by all of them
+/// without an argument.
 static ORIGIN: OnceLock<Origin> = OnceLock::new();
 
-/// Tells the time to a [`Guard`](crate::Guard): on a clock that never runs backwards, from one origin.
+/// Gives a [`Guard`](crate::Guard) the time: on a clock that never runs backwards, from one origin.
 ///
-/// All that speaks to one breaker must have clocks of one origin. [`MonotonicClock`] is the clock of all that brings none,
-/// so another one is best derived from it. A program with very many calls has a word that one thread advances every
-/// millisecond, which costs one load to read. It may lag, and must not run ahead.
+/// All callers of one breaker must have clocks of one origin. [`MonotonicClock`] is the default, so another one is best
+/// derived from it. A program with very many calls can have one thread copy the time into one word every millisecond,
+/// which costs one load to read. It may lag, and must not run ahead.
 ///
 /// ```
 /// use fusebox_breaker::{Clock, MonotonicClock, Timestamp};
@@ -37,23 +38,23 @@ static ORIGIN: OnceLock<Origin> = OnceLock::new();
 /// }
 /// ```
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// The present time.
     fn now(&self) -> Timestamp;
 
-    /// The time now for uses in which some milliseconds do not matter, such as the age of a key, or a refusal by a breaker
-    /// that is open for long: at most [`now`](Clock::now), behind it by less than a second, usually by a few milliseconds,
-    /// and from the same origin. Default: `now`.
+    /// The present time for uses in which some milliseconds do not matter, such as the age of a key, or a refusal by a
+    /// breaker that is open for long: at most [`now`](Clock::now), behind it by less than a second, usually by a few
+    /// milliseconds, and from the same origin. Default: `now`.
     ///
-    /// A clock that can tell it for less than `now` should; so can [`MonotonicClock`] on Linux.
+    /// A clock that can read it faster than `now` should do so; [`MonotonicClock`] does on Linux.
     fn coarse(&self) -> Timestamp {
         self.now()
     }
 }
 
-/// The monotonic clock of the operating system, counted from one origin in the whole process: the moment at which it was
-/// first read. All values of it tell the same time, whenever and wherever they were made.
+/// The monotonic clock of the operating system, counted from one origin in the whole process: the time at which it was
+/// first read. All values of it show the same time, whenever and wherever they were made.
 ///
-/// It is the clock of every [`Guard`](crate::Guard), [`Guards`](crate::Guards) and layer that was given no other, and of a
+/// It is the clock of every [`Guard`](crate::Guard), [`Guards`](crate::Guards) and layer without another one, and of a
 /// fleet.
 ///
 /// ```
@@ -79,10 +80,10 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// One moment by both readings of the clock.
+/// One moment in both readings of the clock.
 struct Origin {
     exact: Instant,
-    /// In the kernel's nanoseconds. Read after the other one, so that no coarse time is ahead of an exact one.
+    /// The kernel's reading in nanoseconds, taken after the other one, so that no coarse time is ahead of an exact one.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     kernel: u64,
 }
@@ -99,7 +100,7 @@ fn origin() -> &'static Origin {
     })
 }
 
-/// The kernel's monotonic clock, which is the one of [`Instant`], as nanoseconds since it began.
+/// The kernel's monotonic clock, which is that of [`Instant`], as nanoseconds since its start.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod kernel {
     use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -116,7 +117,7 @@ mod kernel {
 
     #[inline]
     fn nanos(time: Timespec) -> u64 {
-        // Neither is ever negative.
+        // Both are never negative.
         let [secs, nanos] = [
             u64::try_from(time.tv_sec).unwrap_or(0),
             u64::try_from(time.tv_nsec).unwrap_or(0),
@@ -130,7 +131,7 @@ pub(crate) fn begin() {
     origin();
 }
 
-/// The time that the process has run, at the least: since the first breaker was made, or the clock was first read.
+/// A lower bound of the process's run time: since the first breaker was made, or the clock was first read.
 pub(crate) fn uptime() -> Duration {
     origin().exact.elapsed()
 }

@@ -1,4 +1,4 @@
-//! How long an open period lasts: the formula of `docs/machine.md`, drawn once at the trip.
+//! The length of an open period: the formula of `docs/machine.md`, drawn once at the trip.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Cooldown {
 
     /// The cooldown of the given trip with its jitter.
     ///
-    /// `asked` is the other side's own word, which then takes the place of the formula.
+    /// `asked` is the other side's own wish, which then replaces the formula.
     pub(crate) fn draw(
         &self,
         attempts: u32,

@@ -1,4 +1,4 @@
-//! A breaker with all that a call needs: a clock and a classifier, so that one line guards a call.
+//! A breaker with everything that a call needs: a clock and a classifier, so that one line guards a call.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -15,19 +15,19 @@ use crate::time::Timestamp;
 
 pub(crate) mod guarded;
 
-/// Guards calls by a breaker: asks it, makes the call if it may pass, and records how it ended.
+/// Guards calls by a breaker: asks it, makes the call if it may pass, and records its outcome.
 ///
-/// A call that panics counts as [`OnPanic`](crate::OnPanic) says, and the panic goes on. A future that is dropped before
-/// its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. So is one that is dropped
-/// because its thread panics for a reason of its own. Clones share the breaker and the clock.
+/// A call that panics counts as [`OnPanic`](crate::OnPanic) says, and the panic continues. A future that is dropped
+/// before its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. So is one that
+/// is dropped because its thread panics for a reason of its own. Clones share the breaker and the clock.
 ///
-/// The clock is read only where a time matters: for a breaker that is not closed, for outcomes that may trip or go into a
+/// The clock is read only where a time matters: for a breaker that is not closed, for outcomes that may trip or enter a
 /// window of time, and where [`Settings`](crate::Settings) have a rule about slow or stalled calls or count abandoned
-/// ones. A breaker that stays open for more than a second refuses by [`Clock::coarse`]. A call for which nothing asks for
-/// the time is not timed, so the [`Flown`](crate::snapshot::Flown) of it has no duration.
+/// ones. A breaker that stays open for more than a second refuses by [`Clock::coarse`]. A call without such a need is
+/// not timed, so its [`Flown`](crate::snapshot::Flown) has no duration.
 ///
-/// All guards tell the time from one origin, so one breaker may have many, made anywhere and at any time. Whoever gives one
-/// of them another [clock](Guard::clock) gives it to all that speak to its breaker.
+/// All guards share one origin of time, so one breaker may have many, made anywhere and at any time. If one of them
+/// gets another [clock](Guard::clock), all callers of its breaker must get it.
 ///
 /// ```
 /// use fusebox_breaker::{Guard, Settings};
@@ -123,15 +123,15 @@ impl<K, C> Guard<K, C> {
         }
     }
 
-    /// The breaker.
+    /// The guarded breaker.
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
     }
 }
 
 impl<K, C: Clock> Guard<K, C> {
-    /// The time by the guard's clock: what a [`Rejection`](crate::Rejection) is asked with for how long to wait, and what the breaker's own
-    /// methods take.
+    /// The time by the guard's clock: the argument of the breaker's own methods, and of
+    /// [`Rejection::wait`](crate::Rejection::wait).
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -156,7 +156,7 @@ impl<K, C: Clock> Guard<K, C> {
         self.call_by(call, |classifier, result| classifier.classify(result))
     }
 
-    /// Makes a call as [`call`](Guard::call) does and has its result judged by a closure in place of the guard's
+    /// Makes a call as [`call`](Guard::call) does, with its result judged by a closure in place of the guard's
     /// classifier. The types are known from the call, so the closure needs none.
     ///
     /// ```
@@ -198,7 +198,7 @@ impl<K, C: Clock> Guard<K, C> {
         result.map_err(CallError::Failed)
     }
 
-    /// Makes a call if the breaker lets it pass; `call` is not even asked for its future otherwise.
+    /// Makes a call if the breaker lets it pass; otherwise `call` is not even asked for its future.
     ///
     /// # Errors
     /// The refusal, or the call's own error.
@@ -211,7 +211,7 @@ impl<K, C: Clock> Guard<K, C> {
         self.call_async_by(call, classify).await
     }
 
-    /// Makes a call as [`call_async`](Guard::call_async) does and has its result judged by a closure in place of the
+    /// Makes a call as [`call_async`](Guard::call_async) does, with its result judged by a closure in place of the
     /// guard's classifier, see [`call_with`](Guard::call_with).
     ///
     /// # Errors

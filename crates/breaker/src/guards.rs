@@ -1,4 +1,5 @@
-//! A registry with all that calls need: a clock and a classifier, so that one line guards a call by the breaker of its key.
+//! A registry with everything that calls need: a clock and a classifier, so that one line guards a call by the breaker
+//! of its key.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use crate::time::Timestamp;
 
 /// Guards calls by the breakers of a [`Registry`], one for each key: tenants, hosts, endpoints.
 ///
-/// All of them share the classifier and the clock. Clones share the registry too. The age of a key that is known already is
-/// told by [`Clock::coarse`], so to some milliseconds; the calls themselves are judged by exact times, where a time matters.
+/// All of them share the classifier and the clock. Clones share the registry too. The age of a known key is measured by
+/// [`Clock::coarse`], so to some milliseconds; the calls themselves are judged by exact times, where a time matters.
 ///
 /// ```
 /// use fusebox_breaker::{Guards, Registry, Settings};
@@ -71,7 +72,7 @@ impl<K, C> Guards<K, C> {
         }
     }
 
-    /// The registry.
+    /// The guarded registry.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -83,8 +84,8 @@ impl<K, C: Clock> Guards<K, C> {
         self.clock.now()
     }
 
-    /// The guard of a key. Ask for it at each call and do not keep it: a breaker in somebody's hands cannot make room for
-    /// another key, see [`Registry`].
+    /// The guard of a key. Ask for it at each call and do not keep it: a breaker with another handle cannot be evicted
+    /// for a new key, see [`Registry`].
     pub fn of(&self, key: &str) -> Guard<K, C>
     where
         K: Clone,

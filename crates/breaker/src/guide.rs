@@ -1,10 +1,10 @@
 //! The guide, page by page. It is in the documentation alone; programs do not contain it.
 //!
 //! - [`library`]: how to use the breaker, with its defaults, its costs, and what holds whatever happens
-//! - [`order`]: retry, timeout and breaker, and what stands outside of what
-//! - [`clients`]: where the breaker goes with reqwest, hyper, tonic, sqlx
-//! - [`machine`]: what a breaker does, exactly
-//! - [`peers`]: how it compares with tower-resilience, failsafe, resilience4j and Polly
+//! - [`order`]: the order of retry, timeout and breaker
+//! - [`clients`]: the place of the breaker with reqwest, hyper, tonic, sqlx
+//! - [`machine`]: the exact behaviour of a breaker
+//! - [`peers`]: a comparison with tower-resilience, failsafe, resilience4j and Polly
 
 /// [machine.md]: crate::guide::machine
 /// [machine.md, settings]: crate::guide::machine#settings-1
@@ -19,10 +19,12 @@ pub mod library {}
 pub mod machine {}
 
 /// [breaker.md]: crate::guide::library#usage
+///
 #[doc = include_str!("../docs/order.md")]
 pub mod order {}
 
 /// [order.md]: crate::guide::order
+///
 #[doc = include_str!("../docs/clients.md")]
 pub mod clients {}
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::settings::{Settings, SettingsErrors};
 
-/// What makes one key's settings of its family's.
+/// The changes that make one key's settings of its family's.
 pub(crate) type Change = Arc<dyn Fn(&mut Settings) + Send + Sync>;
 
 /// A family's settings, with those of the keys that differ.
@@ -42,7 +42,7 @@ impl Inherited {
     /// The same changes, made of another family's settings.
     ///
     /// # Errors
-    /// As of [`Inherited::new`].
+    /// The same as of [`Inherited::new`].
     pub fn under(&self, family: Arc<Settings>) -> Result<Self, SettingsErrors> {
         Inherited::new(family, self.changes.clone())
     }

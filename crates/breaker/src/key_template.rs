@@ -1,4 +1,4 @@
-//! Key templates: which parts of a call make up the key of its breaker.
+//! Key templates: the parts of a call that form the key of its breaker.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,7 +37,7 @@ enum Part {
     Name(String),
 }
 
-/// Why a text is no key template.
+/// The reason why a text is not a key template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyTemplateError {
     /// A `{` at this byte has no `}`.
@@ -75,11 +75,11 @@ impl KeyTemplate {
         })
     }
 
-    /// The key of a call; `value` tells what each name stands for.
+    /// The key of a call; `value` gives the value of each name.
     ///
-    /// It never begins with a `*` from a value, as the keys of shared breakers do.
+    /// A value never makes it begin with a `*`, as the keys of shared breakers do.
     pub fn render<'a>(&self, mut value: impl FnMut(&str) -> Option<&'a str>) -> String {
-        // A value without the first character of what stands between names cannot reach over it.
+        // A value without the first character of the separator cannot reach over it.
         let inner = self.parts.len().saturating_sub(1);
         let between = self.parts.get(1..inner).unwrap_or_default();
         let separates = |character| {

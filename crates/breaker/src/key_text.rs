@@ -2,10 +2,10 @@
 
 /// A key made of parts joined by `,`, such as a tenant and a region.
 ///
-/// Two lists of parts give the same key only if they are the same, byte for byte. What could be taken for something else
-/// is written as `%` and two hexadecimal digits a byte: `%` and `,`, control characters, bytes that are not UTF-8, a part
-/// that is `-`, since that stands for a missing one, and a `*` at the beginning, with which a
-/// [`Registry`](crate::Registry) names its shared breakers. An empty part counts as missing.
+/// Two lists of parts give the same key only if they are the same, byte for byte. Ambiguous text is written as `%` and
+/// two hexadecimal digits a byte: `%` and `,`, control characters, bytes that are not UTF-8, a part that is `-`, since
+/// that stands for a missing one, and a `*` at the beginning, with which a [`Registry`](crate::Registry) names its
+/// shared breakers. An empty part counts as missing.
 ///
 /// ```
 /// use fusebox_breaker::registry::KeyParts;
@@ -26,7 +26,7 @@ pub struct KeyParts {
 }
 
 impl KeyParts {
-    /// Adds a part.
+    /// Adds a part to the key.
     pub fn push(&mut self, part: Option<&[u8]>) {
         if self.begun {
             self.key.push(',');
@@ -35,13 +35,13 @@ impl KeyParts {
         write_part(&mut self.key, part, |character| character == ',');
     }
 
-    /// The key.
+    /// The finished key.
     pub fn into_key(self) -> String {
         self.key
     }
 }
 
-/// Writes a part of a key. `separates` are the characters that may stand between parts.
+/// Writes a part of a key. `separates` is true for the characters that may stand between parts.
 pub(crate) fn write_part(key: &mut String, part: Option<&[u8]>, separates: impl Fn(char) -> bool) {
     let part = match part {
         None | Some(b"") => return key.push('-'),
@@ -89,7 +89,7 @@ mod tests {
         key.into_key()
     }
 
-    /// Bytes among which those that must be written differently are frequent.
+    /// Bytes with many that must be written differently.
     fn part() -> impl Strategy<Value = Vec<u8>> {
         let byte = prop_oneof![
             prop::sample::select(b"-,%*2Ca\xfc\xf6\xc3\x00".to_vec()),

@@ -16,7 +16,7 @@ use crate::layer::BreakerFuture;
 ///
 /// The service inside must be `Clone`, and the one made is always ready, as of a [`BreakerLayer`](crate::BreakerLayer).
 ///
-/// The key is a function of the request. It returns whatever is a text: a `String`, an `Arc<str>`, a `&'static str`.
+/// The key is a function of the request. It returns any kind of text: a `String`, an `Arc<str>`, a `&'static str`.
 ///
 /// ```
 /// use fusebox_breaker::{Guards, KeyedBreakerLayer, Registry, Settings};
@@ -38,7 +38,7 @@ pub struct KeyedBreakerLayer<F, K = ErrorsFail, C = MonotonicClock> {
 }
 
 impl<F, K, C> KeyedBreakerLayer<F, K, C> {
-    /// A layer of those guards; all services made by it share their breakers. `key` says whose a request is.
+    /// A layer of those guards; all services made by it share their breakers. `key` gives the key of a request.
     pub fn new<R, T>(guards: Guards<K, C>, key: F) -> Self
     where
         F: Fn(&R) -> T,
@@ -82,7 +82,7 @@ where
     type Error = CallError<Boxed>;
     type Future = BreakerFuture<S, R, K, C>;
 
-    /// Always ready: whose breaker to ask is known only with the request.
+    /// Always ready, since the breaker to ask is known only with the request.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }

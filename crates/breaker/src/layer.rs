@@ -1,8 +1,8 @@
 //! The breaker as a `tower` layer.
 //!
-//! Tower asks a service whether it is ready before it gives the request. A breaker that passed the question on would
-//! poll a service that it may have to refuse, and would keep a probe's place for a request that may never come. So this
-//! service is always ready; it asks the breaker when the request is there, and only then polls the service inside.
+//! Tower asks a service whether it is ready before the request comes. A breaker that passed the question on would poll
+//! a service that it may have to refuse, and would keep a probe's place for a request that may never come. So this
+//! service is always ready; it asks the breaker when the request has come, and only then polls the service inside.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,16 +20,17 @@ use crate::guard::Guard;
 use crate::guard::guarded::{Guarded, OwnedGuarded};
 use crate::refused::Refused;
 
-/// Guards a service by a breaker. A call ends with the service's answer; where that is an HTTP response, whose body is
-/// still to come, take a `BreakerHttpLayer` (feature `http`).
+/// Guards a service by a breaker. A call ends with the service's answer; for an HTTP response, whose body is still to
+/// come, use a `BreakerHttpLayer` (feature `http`).
 ///
 /// The error is a `CallError<Boxed>`, whatever the service's own: so other layers may stand outside and inside, as
 /// `tower`'s buffer, timeout and load shedding, which pass on any error that can be boxed. From such an error
 /// [`Refused::find_in`] finds the refusal.
 ///
-/// The service made is always ready and waits for the one inside only when a call may pass, in that call's own future; so
-/// the one inside must be `Clone`, as each call has a clone of it. What waits or sheds load by readiness does nothing of
-/// that outside of this layer: `load_shed` belongs inside, directly around what is not always ready.
+/// The resulting service is always ready and waits for the one inside only when a call may pass, in that call's own
+/// future; so the one inside must be `Clone`, as each call has a clone of it. A layer that waits or sheds load by
+/// readiness has no effect outside of this one: `load_shed` belongs inside, directly around the service that is not
+/// always ready.
 ///
 /// ```
 /// use fusebox_breaker::{BreakerLayer, Guard, Settings};
@@ -81,9 +82,9 @@ where
     type Error = CallError<Boxed>;
     type Future = BreakerFuture<S, R, K, C>;
 
-    /// Always ready: a breaker that passed the question on would poll a service that it may have to refuse, and would keep a
-    /// probe's place for a request that may never come. The breaker is asked when the request is there, and only then is
-    /// the service inside polled, by a clone of its own.
+    /// Always ready: a breaker that passed the question on would poll a service that it may have to refuse, and would
+    /// keep a probe's place for a request that may never come. The breaker is asked when the request has come, and only
+    /// then is the service inside polled, by a clone of its own.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
@@ -114,7 +115,7 @@ where
     S: Service<R> + Clone,
     C: Clock,
 {
-    /// The answer to a request that the breaker let pass, or did not.
+    /// The answer to a request that the breaker admitted or refused.
     pub(crate) fn of(asked: Result<OwnedGuarded<K, C>, Refused>, inner: &S, request: R) -> Self {
         match asked {
             Ok(guarded) => BreakerFuture {

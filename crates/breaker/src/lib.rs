@@ -1,8 +1,8 @@
 //! Decides whether a call may pass.
 //!
-//! It starts no thread, and reads no clock: the caller says when it is, asks for a permit, makes the call and records
-//! how it ended. Or it hands the call to a [`Guard`], which does all that with a clock of its own. The [`guide`] tells how
-//! to use it and, exactly, what happens then.
+//! It starts no thread, and reads no clock: the caller gives the time, asks for a permit, makes the call and records
+//! its outcome. Or it hands the call to a [`Guard`], which does all that with a clock of its own. The [`guide`]
+//! explains the use and the exact behaviour.
 //!
 //! ```
 //! use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp};
@@ -20,14 +20,14 @@
 //!
 //! # Contents
 //! - words: [`Outcome`], [`Call`], [`Phase`], [`Rejection`], [`Hold`], [`Transition`], [`Reason`], [`Timestamp`], [`Ratio`]
-//! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Ramp`], [`Mode`]
+//! - configuration: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Ramp`], [`Mode`]
 //! - the machine, pure and unshared: [`machine`]
 //! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
 //! - many breakers by key: [`Registry`], [`KeyTemplate`]
 //! - a breaker that many processes share: [`fleet`]
 //! - a call in one line: [`Guard`], by key [`Guards`], with a [`Clock`] and a [`Classify`]; as `tower` layers behind the
 //!   feature `tower`, and for HTTP, whose calls last until their bodies end, behind the feature `http`
-//! - what a breaker shows of itself: [`Snapshot`], [`Saved`], and an [`Explanation`](machine::Explanation)
+//! - views of a breaker: [`Snapshot`], [`Saved`], and an [`Explanation`](machine::Explanation)
 //!
 //! # Features
 //! None is on by default.
@@ -60,21 +60,21 @@ mod window;
 
 pub mod machine;
 
-mod asked;
 mod breaker;
+mod fleet_led;
 mod inherited;
 mod key_template;
 mod key_text;
-mod leave;
-mod led;
+mod last_use;
 mod log;
 mod permit;
+mod rare_state;
 mod refused;
 mod refusing;
 pub mod registry;
 mod shared;
-mod side;
-mod word;
+mod state_word;
+mod token;
 
 mod call_error;
 #[cfg(feature = "tower")]
@@ -100,8 +100,9 @@ mod observe;
 #[cfg(feature = "serde")]
 mod serial;
 
+pub use breaker::Breaker;
+pub use breaker::builder::Builder;
 pub use breaker::listener::Listener;
-pub use breaker::{Breaker, Builder};
 pub use call::Call;
 pub use call_error::{BoxError, Boxed, CallError};
 pub use cause::Cause;
@@ -134,13 +135,13 @@ pub use snapshot::{Saved, SavedState, Snapshot, Totals};
 pub use time::Timestamp;
 pub use transition::{Reason, Transition};
 
-/// Parts of a fleet's protocol, for whoever makes breakers of many processes agree.
+/// Parts of a fleet's protocol, for code that makes breakers of many processes agree.
 pub mod fleet {
-    pub use crate::led::WeakBreaker;
+    pub use crate::fleet_led::WeakBreaker;
     pub use crate::machine::{FleetOpening, FleetTally, ProbeLease};
 }
 
-/// The services, futures and bodies that the layers make, for whoever has to name their types.
+/// The services, futures and bodies that the layers make, for code that has to name their types.
 #[cfg(feature = "tower")]
 pub mod layers {
     #[cfg(feature = "http")]

@@ -1,14 +1,13 @@
-//! The outcomes that decide nothing yet, noted in one word instead of being booked one by one.
+//! Outcomes that decide nothing yet, noted in one word instead of being booked one by one.
 //!
-//! A machine that has just been asked knows how many failures (and slow calls) it still takes, at the least, before any
-//! rule can be met, whatever succeeds between them. So many outcomes may wait: here, in their order, added by one
-//! compare-and-swap. Whoever needs the machine next books them first, all at once, so nobody ever sees a machine
-//! without them.
+//! A machine knows after each event how many failures (and slow calls) it can take before any rule can be met, whatever
+//! succeeds between them. That number of outcomes may wait: here, in their order, added by one compare-and-swap. The
+//! next user of the machine books them first, all at once, so a machine without them is never visible.
 
-/// How many bits of outcomes a log holds: as many outcomes, or half as many where each is noted with its slowness.
+/// Number of bits for outcomes: as many outcomes, or half as many if each is noted with its slowness.
 const CAPACITY: u32 = 30;
 
-/// The highest allowance that is told; a higher one is told as this.
+/// The highest allowance in the word; a higher one is stored as this.
 const ALLOWANCE_MAX: u32 = 31;
 
 const OPEN: u64 = 1;
@@ -27,25 +26,25 @@ const TURN: u32 = 43;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Log(pub u64);
 
-/// What a log is to take.
+/// The outcomes that a log may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allowed {
-    /// So many outcomes that failed or were slow.
+    /// Number of failed or slow outcomes.
     pub misses: u64,
-    /// Until one of them is noted, a success changes nothing.
+    /// True if a success changes nothing until one of them is noted.
     pub quiet: bool,
-    /// Each outcome is noted with its slowness.
+    /// True if each outcome is noted with its slowness.
     pub wide: bool,
 }
 
-/// What to do with an outcome.
+/// The action for an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Noted {
-    /// It changes nothing.
+    /// The outcome changes nothing.
     Nothing,
     /// Put this log in place of the old one, if that is still there.
     As(Log),
-    /// The log is full: what is in it must be booked first.
+    /// The log is full: its outcomes must be booked first.
     Full,
     /// The machine must be asked.
     Ask,
@@ -62,7 +61,7 @@ impl Log {
     /// A log that takes nothing.
     pub const SHUT: Log = Log(0);
 
-    /// An empty log, or a shut one where nothing is allowed.
+    /// An empty log, or a shut one if nothing is allowed.
     pub fn empty(turn: u64, allowed: Option<Allowed>) -> Self {
         let Some(allowed) = allowed else {
             return Log(turn << TURN);
@@ -77,13 +76,13 @@ impl Log {
         self.0 >> TURN
     }
 
-    /// Whether a success changes nothing.
+    /// True if a success changes nothing.
     #[inline]
     pub fn is_quiet(self) -> bool {
         self.0 & (OPEN | QUIET) == OPEN | QUIET
     }
 
-    /// Whether the slowness of each call is noted.
+    /// True if the slowness of each call is noted.
     #[inline]
     pub fn is_wide(self) -> bool {
         self.0 & WIDE != 0
@@ -98,7 +97,7 @@ impl Log {
         self.add(failed.into(), 1)
     }
 
-    /// Notes an outcome and whether the call was slow, which is passed over where it does not matter.
+    /// Notes an outcome with the slowness of its call, which is dropped if it does not matter.
     #[inline(always)]
     pub fn note_timed(self, failed: bool, slow: bool) -> Noted {
         if !self.is_wide() {
@@ -116,7 +115,7 @@ impl Log {
         if length + width > CAPACITY {
             return Noted::Full;
         }
-        // None of these sums overflows its field: the length was looked at, and so is the allowance.
+        // None of these sums overflows its field: the length was checked, and so was the allowance.
         let noted = self.0.wrapping_add(u64::from(width) << LENGTH);
         if bits == 0 {
             return match self.is_quiet() {
@@ -136,7 +135,7 @@ impl Log {
         self.length() == 0
     }
 
-    /// The noted outcomes: which of them failed, and which were slow. The latter is empty where nobody noted that.
+    /// The noted outcomes: the failures, and the slow calls. The latter is empty if slowness was not noted.
     pub fn runs(self) -> (Run, Run) {
         let length = self.length();
         let bits = self.0 >> OUTCOMES & ((1 << length) - 1);
@@ -176,22 +175,22 @@ fn every_second(bits: u64) -> u64 {
 }
 
 impl Run {
-    /// How many hits there are.
+    /// Number of hits in the run.
     pub fn count(self) -> u32 {
         self.hits.count_ones()
     }
 
-    /// How many hits there are after the last miss; all, where there is none.
+    /// Number of hits after the last miss; all, if there is none.
     pub fn row(self) -> u32 {
         (self.hits << (u64::BITS - self.length).min(63)).leading_ones()
     }
 
-    /// Whether each is a hit, in their order.
+    /// The outcomes in their order, true for a hit.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = bool> + ExactSizeIterator {
         (0..self.length).map(move |number| self.hits >> number & 1 == 1)
     }
 
-    /// The first ones, at most so many, and the rest.
+    /// The first outcomes, at most `at`, and the rest.
     pub fn split(self, at: u32) -> (Run, Run) {
         let at = at.min(self.length);
         let first = Run {

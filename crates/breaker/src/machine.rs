@@ -1,7 +1,7 @@
 //! The pure machine: states and events as tabled in `docs/machine.md`, with time and chance given from outside.
 //!
-//! It holds no lock, reads no clock and calls nobody. [`Breaker`](crate::Breaker) shares one between threads; whatever
-//! form a shared breaker takes, this one stays its reference.
+//! It holds no lock, reads no clock and calls no other code. [`Breaker`](crate::Breaker) shares one between threads;
+//! whatever form a shared breaker takes, this one stays its reference.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use crate::window::Window;
 mod explain;
 mod fold;
 mod grant;
+mod headroom;
 mod lead;
+mod loss;
 mod probing;
 mod reload;
-mod slack;
 mod stamps;
 mod steps;
+mod stop_reason;
 mod tally;
-mod usual;
+mod usual_duration;
 mod view;
-mod why;
-mod worth;
 
 pub use crate::chance::Chance;
 pub use crate::outcome::SettledAs;
@@ -43,33 +43,32 @@ pub(crate) use grant::GrantKind;
 #[cfg(test)]
 pub(crate) use grant::Slot;
 pub use grant::{Admission, Checked, Grant, Settled};
+pub(crate) use headroom::Headroom;
 use lead::Lead;
 pub use lead::{FleetOpening, ProbeLease};
+pub(crate) use loss::Loss;
 use probing::Probing;
 pub use reload::{Reconfigured, WindowFate};
-pub(crate) use slack::Slack;
 pub(crate) use stamps::{Latest, is_far};
 use tally::Counting;
 pub use tally::FleetTally;
-use usual::Usual;
-pub(crate) use worth::Worth;
+use usual_duration::UsualDuration;
 
-/// The highest generation that a restore takes over. Counting never gets there; a damaged record may claim more.
+/// The highest generation that a restore takes over. Counting never reaches it; a damaged record may claim more.
 const MAX_RESTORED_GENERATION: u64 = 1 << 55;
 
-/// How far a restored generation is moved ahead: the record may lag behind the process that wrote it, and no generation
+/// The advance of a restored generation: the record may lag behind the process that wrote it, and no generation
 /// that this process gave out after it may come again.
 const RESTORE_MARGIN: u64 = 1_000;
 
-/// A trip that no rule brought about.
+/// A trip without a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForcedTrip {
-    /// Who: an operator, or the breaker elsewhere whose verdict this is.
+    /// The origin: an operator, or the breaker elsewhere whose verdict this is.
     pub by: Arc<str>,
-    /// Why.
+    /// The reason in words.
     pub reason: Arc<str>,
-    /// How long to stay open; without it, as long as after a trip by a rule. Taken as it is,
-    /// without cap or jitter.
+    /// The length of the open period, without cap or jitter; `None`: as long as after a trip by a rule.
     pub cooldown: Option<Duration>,
 }
 
@@ -93,11 +92,11 @@ impl ForcedTrip {
     }
 }
 
-/// A breaker without sharing: every event is a method that takes the time and tells what happened.
+/// A breaker without sharing: every event is a method that takes the time and returns the result.
 ///
-/// `now` may lag between callers; the machine clamps it to the latest it has seen. One that is more than a year ahead of
-/// the latest is refused, and counted in [`Totals::far_stamps`]: what it came with changes nothing, and an operator's
-/// command is carried out at the latest time instead. The first stamp after a [reset](Machine::reset) begins anew.
+/// `now` may lag between callers; the machine clamps it to the latest it has seen. A stamp more than a year ahead of
+/// the latest is refused, and counted in [`Totals::far_stamps`]: its event changes nothing, and an operator's command
+/// is carried out at the latest time instead. The first stamp after a [reset](Machine::reset) starts again.
 #[derive(Clone, Debug)]
 pub struct Machine {
     settings: Arc<Settings>,
@@ -105,16 +104,16 @@ pub struct Machine {
     hold: Option<Hold>,
     generation: u64,
     attempts: u32,
-    /// When `state` began.
+    /// The time at which `state` began.
     since: Timestamp,
     latest: Latest,
-    /// One for each rule, in the order of the settings.
+    /// The windows, one for each rule in the order of the settings.
     windows: Vec<Window>,
     totals: Totals,
     recent: VecDeque<Transition>,
     outcomes: Recorder,
-    usual: Usual,
-    /// How many calls were ever counted as in flight: the number of the last.
+    usual: UsualDuration,
+    /// Number of calls ever counted as in flight, which is the number of the last.
     flown: u64,
     random: Source,
     lead: Lead,
@@ -138,7 +137,7 @@ impl State {
     }
 }
 
-/// What a breaker wants its listener to hear beside transitions.
+/// Events for a breaker's listener beside transitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Calls {
     pub demanded: bool,
@@ -186,13 +185,13 @@ impl Machine {
         }
     }
 
-    /// Asks whether a call would pass, and keeps nothing: no place is taken and no permit given.
-    /// As with [`Machine::admit`], a cooldown that has ended is noticed, and a refusal by an adaptive rule is remembered.
+    /// Asks whether a call would pass, without taking a place or giving a permit. As with [`Machine::admit`], the end
+    /// of a cooldown is noticed, and a refusal by an adaptive rule is remembered.
     pub fn check(&mut self, now: Timestamp) -> Checked {
         self.check_by(now, Machine::decide)
     }
 
-    /// As [`check`](Machine::check), with luck: chance neither draws nor refuses.
+    /// As [`check`](Machine::check), without chance: it neither draws nor refuses.
     pub(crate) fn check_with_luck(&mut self, now: Timestamp) -> Checked {
         self.check_by(now, |machine, now| machine.decide_by_state(now))
     }
@@ -221,10 +220,10 @@ impl Machine {
         }
     }
 
-    /// Takes the outcome of a granted call.
+    /// Records the outcome of a granted call.
     pub fn record(&mut self, grant: Grant, call: impl Into<Call>, now: Timestamp) -> Settled {
         let mut call = call.into();
-        // By the caller's own clock: others may have told of a later time meanwhile.
+        // By the caller's own clock: others may have reported a later time meanwhile.
         call.duration = call.duration.or_else(|| grant.lasted(now));
         let mut transitions = Transitions::default();
         let Some(now) = self.catch_up(now, &mut transitions) else {
@@ -245,7 +244,7 @@ impl Machine {
         self.settled(counted, generation, call, transitions)
     }
 
-    /// Takes back a grant whose call ended without a word: ignored, its place freed.
+    /// Takes back a grant whose call ended without an outcome: ignored, its place freed.
     pub fn drop_grant(&mut self, grant: Grant) -> Settled {
         let now = self.time();
         let call = Call::of(Outcome::Ignored, grant.lasted(now));
@@ -258,7 +257,7 @@ impl Machine {
         self.record(grant, call.because(PANICKED), now)
     }
 
-    /// Takes back a grant whose caller gave the call up after it had lasted so long: a failure or nothing, as
+    /// Takes back a grant whose caller gave the call up after `lasted`: a failure or nothing, as
     /// [`Settings::on_abandoned`] says. Calls in flight are judged first, this one among them, so that callers who come
     /// one after the other and leave one after the other do not hide that the other side hangs.
     pub fn abandoned(&mut self, grant: Grant, lasted: Duration, now: Timestamp) -> Settled {
@@ -277,8 +276,8 @@ impl Machine {
         self.settle(grant, &call, now, transitions)
     }
 
-    /// The other side has begun to answer: the call is not in flight any more for [`Rule::Stalled`]. Its outcome is
-    /// still to be recorded.
+    /// Notes that the other side has begun to answer: the call is not in flight any more for [`Rule::Stalled`]. Its
+    /// outcome is still to be recorded.
     ///
     /// [`Rule::Stalled`]: crate::Rule::Stalled
     pub fn answered(&mut self, grant: &Grant) {
@@ -291,11 +290,12 @@ impl Machine {
         }
     }
 
-    /// The other side has had all that it needs to answer since `start`, and only since then: from there on the call is
-    /// in flight for [`Rule::Stalled`], and lasts, where nobody says how long it took. [`Timestamp::MAX`]: it has not yet.
+    /// Notes that the other side has had all that it needs to answer since `start`, and only since then: from there on
+    /// the call is in flight for [`Rule::Stalled`], and has its duration, unless another one is given.
+    /// [`Timestamp::MAX`]: it has not yet.
     ///
-    /// For callers that connect first, or whose request comes piece by piece from somebody else: the time before was not
-    /// the other side's. A call that has been [answered](Machine::answered) stays so.
+    /// For callers that connect first, or whose request comes piece by piece from a client: the time before was not the
+    /// other side's. A call that has been [answered](Machine::answered) stays so.
     ///
     /// [`Rule::Stalled`]: crate::Rule::Stalled
     pub fn waits_since(&mut self, grant: &mut Grant, start: Timestamp) {
@@ -323,8 +323,8 @@ impl Machine {
     /// Moves the deadline of a probe's place later; never earlier, not once it has passed, and not to a time more than a
     /// year ahead, which is counted as a stamp of another clock.
     ///
-    /// For callers that learn only during a call how long it may take, as when part of it waits for somebody other
-    /// than the one who is probed.
+    /// For callers that learn the limit of a call only during it, as when part of it waits for another party than the
+    /// one that is probed.
     pub fn extend(&mut self, grant: &mut Grant, deadline: Timestamp) {
         if grant.generation == self.generation
             && let GrantKind::Probe(slot) = &mut grant.kind
@@ -340,7 +340,7 @@ impl Machine {
         }
     }
 
-    /// Takes an outcome from a caller without a permit.
+    /// Records an outcome from a caller without a permit.
     ///
     /// It counts in the state in which it arrives; while open it is too late. After the cooldown it counts as a probe's.
     pub fn report(&mut self, call: impl Into<Call>, now: Timestamp) -> Settled {
@@ -377,7 +377,7 @@ impl Machine {
         let told = now;
         let now = self.catch_up_anyhow(now, &mut transitions);
         if told > now {
-            // By another clock, so its end is, too: the hold lasts as long as it was meant to.
+            // By another clock, and so is its end: the hold lasts as long as it was meant to.
             hold.until = hold.until.map(|until| now + until.saturating_since(told));
         }
         if self.hold.is_none() && transitions.is_empty() {
@@ -394,8 +394,8 @@ impl Machine {
         transitions
     }
 
-    /// Ends the operator's hold: a breaker held open goes on half-open, one held closed goes on closed with empty windows.
-    /// Without a hold nothing happens.
+    /// Ends the operator's hold: a breaker held open continues half-open, one held closed continues closed with empty
+    /// windows. Without a hold nothing happens.
     pub fn release(&mut self, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
         let now = self.catch_up_anyhow(now, &mut transitions);
@@ -430,7 +430,7 @@ impl Machine {
         transitions
     }
 
-    /// Begins the ramp of the settings anew, where the machine is closed and has one: for a caller that restores a
+    /// Starts the ramp of the settings again, if the machine is closed and has one: for a caller that restores a
     /// machine that was in its ramp.
     pub fn begin_ramp(&mut self, now: Timestamp) {
         let now = self.accept(now).unwrap_or(self.time());
@@ -440,8 +440,8 @@ impl Machine {
         }
     }
 
-    /// Begins anew: closed, windows empty, attempts 0, no hold. The clock begins anew, too: the next stamp is the first one
-    /// again, also where it is earlier than all before.
+    /// Starts again: closed, windows empty, attempts 0, no hold. The clock starts again too: the next stamp is taken as
+    /// the first one, even if it is earlier than all before.
     pub fn reset(&mut self, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
         self.restart_clock();
@@ -451,9 +451,9 @@ impl Machine {
         transitions
     }
 
-    /// Carries out what time alone has decided: an ended hold, an ended cooldown, a probe's missed deadline.
+    /// Carries out decisions of time alone: an ended hold, an ended cooldown, a probe's missed deadline.
     ///
-    /// Every event does so for itself; this is for a caller that wants to hear of it when no call comes.
+    /// Every event does so by itself; this is for a caller that wants the transitions even without calls.
     pub fn tick(&mut self, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
         if let Some(now) = self.catch_up(now, &mut transitions)
@@ -466,7 +466,7 @@ impl Machine {
 }
 
 impl Machine {
-    /// What a listener is to hear beside transitions, told once.
+    /// The events for a listener beside transitions, each returned once.
     pub(crate) fn take_calls(&mut self) -> Calls {
         Calls {
             demanded: self.lead.take_demand(),

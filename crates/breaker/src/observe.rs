@@ -1,4 +1,4 @@
-//! Ready-made listeners: one that keeps metrics, one that writes to the log.
+//! Ready-made listeners: one for metrics, one for the log.
 
 #[cfg(feature = "metrics")]
 mod metrics;

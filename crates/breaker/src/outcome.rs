@@ -1,4 +1,4 @@
-//! The words between a breaker and its callers: how a call ended, what state is reported, why a call was refused.
+//! The words between a breaker and its callers: the outcome of a call, the reported state, the reason of a refusal.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// How a call ended.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The other side did its work.
     Success,
     /// The other side failed.
     Failure,
-    /// Says nothing about the other side: the caller gave up, or the fault was the caller's own.
+    /// The call says nothing about the other side: the caller gave up, or the fault was the caller's own.
     Ignored,
 }
 
 impl Outcome {
-    /// `success`, `failure` or `ignored`.
+    /// The word `success`, `failure` or `ignored`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Outcome::Success => "success",
@@ -28,13 +28,13 @@ impl Outcome {
     }
 }
 
-/// The reported state. Holds and modes are told beside it and never change it.
+/// The reported state. Holds and modes are reported beside it and never change it.
 #[doc(alias = "state")]
 #[doc(alias = "CircuitState")]
 #[doc(alias = "half-open")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Calls pass.
+    /// Calls pass freely.
     Closed,
     /// Calls are refused until the cooldown ends.
     Open,
@@ -43,7 +43,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// `closed`, `open` or `half_open`.
+    /// The word `closed`, `open` or `half_open`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Phase::Closed => "closed",
@@ -59,29 +59,30 @@ impl fmt::Display for Phase {
     }
 }
 
-/// A refusal: why, and when it is worth asking again.
+/// A refusal, with its reason and the time of the next try.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejection {
-    /// Why the call was refused.
+    /// The reason of the refusal.
     pub reason: RejectReason,
-    /// The state in which it was refused.
+    /// The state that refused the call.
     pub phase: Phase,
-    /// The time at which it is worth asking again, where that is known. A hold without end has none.
+    /// The time at which it is worth asking again, if that is known. A hold without end has none.
     ///
-    /// Of an open breaker, the end of the cooldown; of a half-open one whose probes are all in flight, the time by which
-    /// one of them will usually have answered: as far away as a success usually takes, at least a second, and at most
-    /// [`retry_by`](Rejection::retry_by). The usual duration is a mean over the last successes whose duration the breaker
-    /// was told or could tell, probes among them; a second, while it knows of none.
+    /// For an open breaker, the end of the cooldown; for a half-open one whose probes are all in flight, the time by
+    /// which one of them will usually have answered: as far away as a success usually takes, at least a second, and at
+    /// most [`retry_by`](Rejection::retry_by). The usual duration is a mean over the last successes whose duration the
+    /// breaker knew, probes among them; a second, while it knows of none.
     pub retry_at: Option<Timestamp>,
-    /// The time by which a probe's place is free at the latest: the earliest deadline of the probes in flight, or the end of
-    /// the half-open period. Only of [`RejectReason::BreakerProbing`], and none where a fleet's leave to probe is missing.
+    /// The time by which a probe's place is free at the latest: the earliest deadline of the probes in flight, or the
+    /// end of the half-open period. Only for [`RejectReason::BreakerProbing`], and `None` while a fleet's permission to
+    /// probe is missing.
     pub retry_by: Option<Timestamp>,
 }
 
 impl Rejection {
-    /// The refusal of a breaker that is open until then.
+    /// The refusal of a breaker that is open until a time.
     #[inline]
     pub(crate) const fn until(until: Timestamp) -> Self {
         Rejection {
@@ -92,7 +93,7 @@ impl Rejection {
         }
     }
 
-    /// A refusal for that reason in that phase, which knows no time to come back.
+    /// A refusal for that reason in that phase, without a time to return.
     pub fn new(reason: RejectReason, phase: Phase) -> Self {
         Rejection {
             reason,
@@ -102,14 +103,14 @@ impl Rejection {
         }
     }
 
-    /// The time from `now` until it is worth asking again; zero where it has come. None where only a person can tell,
-    /// as under a hold without end: the caller then waits as long as it thinks fit.
+    /// The time from `now` until it is worth asking again; zero if that has come. `None` if it is unknown, as under a
+    /// hold without end: the caller then waits as long as it thinks fit.
     pub fn wait(&self, now: Timestamp) -> Option<Duration> {
         self.retry_at.map(|at| at.saturating_since(now))
     }
 
-    /// The same in whole seconds, rounded up and at least 1, as `Retry-After` says it (RFC 9110 section 10.2.3): who waits
-    /// so long does not come too early.
+    /// The same in whole seconds, rounded up and at least 1, as for `Retry-After` (RFC 9110 section 10.2.3), so that a
+    /// caller that waits that long does not come too early.
     ///
     /// ```
     /// use fusebox_breaker::{Phase, RejectReason, Rejection, Timestamp};
@@ -122,8 +123,8 @@ impl Rejection {
         self.wait(now).map(Self::whole_seconds)
     }
 
-    /// The whole seconds that `Retry-After` says for a wait: rounded up from the nanosecond, and at least 1. For whoever
-    /// knows the wait from elsewhere, a [`Snapshot`](crate::Snapshot) or a setting, and must not say less than a refusal does.
+    /// The whole seconds of `Retry-After` for a wait: rounded up from the nanosecond, and at least 1. For callers that
+    /// know the wait from a [`Snapshot`](crate::Snapshot) or a setting, and must not announce less than a refusal does.
     ///
     /// ```
     /// use fusebox_breaker::Rejection;
@@ -161,7 +162,7 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// Why a call was refused.
+/// The reason why a call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectReason {
@@ -190,7 +191,8 @@ impl RejectReason {
         }
     }
 
-    /// True where chance refused the call, in a ramp or by an adaptive rule: another one at the same time might have passed.
+    /// True if chance refused the call, in a ramp or by an adaptive rule: another one at the same time might have
+    /// passed.
     pub const fn is_chance(self) -> bool {
         match self {
             RejectReason::BreakerRamp | RejectReason::BreakerAdaptive => true,
@@ -207,7 +209,7 @@ impl fmt::Display for RejectReason {
     }
 }
 
-/// An operator's word: the breaker is held open or closed whatever its rules say.
+/// An operator's command: the breaker is held open or closed whatever its rules say.
 ///
 /// ```
 /// use fusebox_breaker::{Breaker, Hold, Settings, Timestamp};
@@ -222,14 +224,14 @@ impl fmt::Display for RejectReason {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// Which way it is held.
+    /// The direction of the hold.
     pub kind: HoldKind,
-    /// When the hold ends by itself, as if released then; without it only a release or a reset ends it.
+    /// The time at which the hold ends by itself, as if released then; `None`: only a release or a reset ends it.
     pub until: Option<Timestamp>,
-    /// Why, in the operator's words.
+    /// The operator's reason.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text_of"))]
     pub reason: Arc<str>,
-    /// Who.
+    /// The operator's name.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text_of"))]
     pub by: Arc<str>,
 }
@@ -264,7 +266,7 @@ impl Hold {
     }
 }
 
-/// Which way a breaker is held.
+/// The direction of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "force_open")]
 #[doc(alias = "isolate")]
@@ -276,7 +278,7 @@ pub enum HoldKind {
 }
 
 impl HoldKind {
-    /// `open` or `closed`.
+    /// The word `open` or `closed`.
     pub const fn as_str(self) -> &'static str {
         match self {
             HoldKind::Open => "open",
@@ -285,23 +287,23 @@ impl HoldKind {
     }
 }
 
-/// As what an outcome was counted: each outcome as exactly one of these.
+/// The category in which an outcome was counted: each outcome in exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SettledAs {
     /// A success in time.
     Success,
     /// A failure in time.
     Failure,
-    /// Says nothing.
+    /// An outcome that says nothing.
     Ignored,
-    /// Came too late to count.
+    /// An outcome that came too late to count.
     Late,
-    /// Not counted at all: the breaker is disabled, or the stamp was [refused](crate::Totals::far_stamps).
+    /// An uncounted outcome: the breaker is disabled, or the stamp was [refused](crate::Totals::far_stamps).
     Untracked,
 }
 
 impl SettledAs {
-    /// `success`, `failure`, `ignored`, `late` or `untracked`.
+    /// The word `success`, `failure`, `ignored`, `late` or `untracked`.
     pub const fn as_str(self) -> &'static str {
         match self {
             SettledAs::Success => "success",

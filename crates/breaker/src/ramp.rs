@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::ratio::Ratio;
 use crate::time::{Timestamp, nanos};
 
-/// How calls come back after a close: the share of calls that pass grows linearly, from `from` at the close to all of
-/// them after `over`. A failure that trips nothing halves the share, from which it goes on growing as fast as before.
+/// The return of calls after a close: the share of calls that pass grows linearly, from `from` at the close to all of
+/// them after `over`. A failure that trips nothing halves the share, from which it continues to grow as fast as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ramp {
-    /// How long it takes from the first share to all calls, above zero.
+    /// The time from the first share to all calls, above zero.
     pub over: Duration,
     /// The share that passes at once, below 100 %. The configuration's default is 5 %.
     pub from: Ratio,
@@ -71,7 +71,7 @@ impl Ramping {
         self.ramp.share_after(self.share, elapsed)
     }
 
-    /// When all calls pass again, if nothing fails until then.
+    /// The time at which all calls pass again, if nothing fails until then.
     pub fn ends(&self) -> Timestamp {
         self.since + Duration::from_nanos(self.ramp.rest(self.share))
     }
@@ -85,7 +85,7 @@ impl Ramping {
         }
     }
 
-    /// Steps back: half the share.
+    /// Steps back to half the share.
     pub fn step_back(&mut self, now: Timestamp) {
         self.share = self.share(now) / 2.0;
         self.since = now;

@@ -97,7 +97,7 @@ impl Ratio {
         u64::try_from(least).unwrap_or(u64::MAX)
     }
 
-    /// Whether `part` of `whole` meets this limit. Nothing of nothing meets no limit.
+    /// True if `part` of `whole` meets this limit. Nothing of nothing meets no limit.
     pub fn is_met(self, part: u64, whole: u64, compare: Compare) -> bool {
         let part = u128::from(part) * u128::from(self.denominator);
         let limit = u128::from(whole) * u128::from(self.numerator);
@@ -131,7 +131,7 @@ pub(crate) fn rounded(number: f64) -> f64 {
     (number * 10_000.0).round() / 10_000.0
 }
 
-/// How a rate is compared with its limit.
+/// The comparison of a rate with its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compare {
     /// `>=`: the limit itself is enough.

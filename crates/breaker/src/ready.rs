@@ -1,4 +1,4 @@
-//! Waiting until a call may pass, without a place taken meanwhile.
+//! Waiting until a call may pass, without holding a place.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,18 +9,18 @@ use crate::breaker::Breaker;
 use crate::clock::Clock;
 use crate::guard::Guard;
 
-/// The least time to sleep, so that a refusal whose time has come is no busy loop.
+/// The shortest sleep, so that a refusal whose time has come does not cause a busy loop.
 const NAP: Duration = Duration::from_millis(1);
 
 impl<K, C: Clock> Guard<K, C> {
-    /// Waits until the breaker would let a call pass: as long as its refusal says, by the caller's own `sleep`, or until
-    /// something happens to the breaker sooner, such as a release, a reset, new settings, a probe's answer, or leave to
-    /// probe from its fleet.
+    /// Waits until the breaker would let a call pass: as long as its refusal says, by the caller's own `sleep`, or
+    /// until an earlier event of the breaker, such as a release, a reset, new settings, a probe's answer, or permission
+    /// to probe from its fleet.
     ///
-    /// It takes no permit. Of several that wait for a probe's place one gets it, and the others are refused and wait anew.
-    /// Nor does it draw by chance: in a ramp and under an adaptive rule it is ready at once, and the call alone draws. Who
-    /// is refused [by chance](crate::RejectReason::is_chance) waits as long as the refusal says, since to ask again at once
-    /// would be to draw until it passes:
+    /// It takes no permit. Of several callers that wait for a probe's place one gets it, and the others are refused and
+    /// wait again. Nor does it draw by chance: in a ramp and under an adaptive rule it is ready at once, and the call
+    /// alone draws. A caller that is refused [by chance](crate::RejectReason::is_chance) waits as long as the refusal
+    /// says, since asking again at once would be to draw until it passes:
     ///
     /// ```no_run
     /// # use fusebox_breaker::{CallError, Guard};
@@ -42,9 +42,9 @@ impl<K, C: Clock> Guard<K, C> {
     /// ```
     ///
     /// `sleep` is that of the caller's runtime, such as `tokio::time::sleep`; with the feature `tokio` there is
-    /// `Guard::ready`. A breaker that nobody waits for pays nothing, and one that is closed is ready at once.
+    /// `Guard::ready`. A breaker without waiting callers pays nothing, and a closed one is ready at once.
     pub async fn ready_by<S: Future>(&self, sleep: impl Fn(Duration) -> S) {
-        if self.breaker().undated_leave().is_some() {
+        if self.breaker().undated_token().is_some() {
             return;
         }
         let mut waiter = Waiter {
@@ -54,7 +54,7 @@ impl<K, C: Clock> Guard<K, C> {
         loop {
             let now = self.now();
             let checked = poll_fn(|context| {
-                // First to be woken, then to look: what happens in between wakes.
+                // The waker comes first and the check second, so that an event in between wakes.
                 waiter.wait(context.waker());
                 Poll::Ready(self.breaker().check_with_luck(now))
             });
@@ -92,19 +92,19 @@ struct Waiter<'a> {
 impl Waiter<'_> {
     fn wait(&mut self, waker: &Waker) {
         self.leave();
-        let place = self.breaker.0.side.get_or_make();
-        self.number = Some(place.wait(waker));
+        let rare = self.breaker.0.rare.get_or_make();
+        self.number = Some(rare.wait(waker));
     }
 
     fn still_waits(&self, waker: &Waker) -> bool {
-        let place = self.breaker.0.side.get_or_make();
+        let rare = self.breaker.0.rare.get_or_make();
         self.number
-            .is_some_and(|number| place.still_waits(number, waker))
+            .is_some_and(|number| rare.still_waits(number, waker))
     }
 
     fn leave(&mut self) {
         if let Some(number) = self.number.take() {
-            self.breaker.0.side.get_or_make().forget(number);
+            self.breaker.0.rare.get_or_make().forget(number);
         }
     }
 }

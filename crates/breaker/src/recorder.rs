@@ -8,22 +8,22 @@ use crate::log::Run;
 use crate::outcome::SettledAs;
 use crate::time::Timestamp;
 
-/// How many outcomes a breaker remembers.
+/// Number of outcomes that a breaker remembers.
 pub const RECENT_OUTCOMES: usize = 32;
 
-/// An outcome as it was counted.
+/// An outcome with its category.
 ///
 /// A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes nothing, so those are missing here.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flown {
-    /// When it was booked. An outcome that decided nothing may have been booked with the next event only.
+    /// The time at which it was booked. An outcome that decided nothing may have been booked with the next event only.
     pub at: Timestamp,
     /// The generation that admitted its call; for a report without a permit, the current one.
     pub generation: u64,
-    /// As what it was counted.
+    /// The category in which it was counted.
     pub counted: SettledAs,
-    /// How long the call took, where that is known. Outcomes that decided nothing and were booked later are without it.
+    /// The duration of the call, if known. Outcomes that decided nothing and were booked later are without it.
     #[cfg_attr(
         feature = "serde",
         serde(serialize_with = "crate::serial::optional_duration")
@@ -31,17 +31,17 @@ pub struct Flown {
     pub duration: Option<Duration>,
 }
 
-/// The last outcomes. It takes its memory with the first of them.
+/// The last outcomes. The memory is allocated with the first of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recorder {
     written: VecDeque<Written>,
-    /// How many outcomes are written.
+    /// Number of outcomes in it.
     length: usize,
-    /// Of the failures among them and some before, since the windows began.
+    /// The causes of the failures among them and of some before, since the windows began.
     pub causes: LastCauses,
 }
 
-/// What was written at once.
+/// An entry written at once.
 #[derive(Clone, Copy, Debug)]
 enum Written {
     One(Flown),
@@ -86,7 +86,7 @@ impl Recorder {
         self.written.push_back(written);
     }
 
-    /// Oldest first.
+    /// The outcomes, oldest first.
     pub fn read(&self) -> Vec<Flown> {
         let mut read = Vec::with_capacity(self.length);
         for written in &self.written {

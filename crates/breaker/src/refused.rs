@@ -1,4 +1,4 @@
-//! A refusal as the caller of a guard is told it: whose, why, and when it is worth coming back.
+//! A refusal for the caller of a guard: the breaker, the reason, and the time of the next try.
 
 use std::error::Error;
 use std::fmt;
@@ -12,8 +12,8 @@ use crate::transition::Reason;
 
 /// A refusal with the breaker's name and the reason for which it opened.
 ///
-/// It is what [`CallError::Rejected`](crate::CallError::Rejected) holds, and is a [`Rejection`] by `Deref`, so that `refused.reason` and
-/// `refused.retry_at` are there. Clones are cheap. Its text is a whole sentence for a log:
+/// [`CallError::Rejected`](crate::CallError::Rejected) holds it, and it is a [`Rejection`] by `Deref`, so that
+/// `refused.reason` and `refused.retry_at` are there. Clones are cheap. Its text is a whole sentence for a log:
 ///
 /// ```
 /// use fusebox_breaker::{CallError, Guard, Settings};
@@ -34,11 +34,11 @@ use crate::transition::Reason;
 pub struct Refused {
     pub(crate) rejection: Rejection,
     pub(crate) at: Timestamp,
-    pub(crate) told: Arc<Told>,
+    pub(crate) context: Arc<RefusalContext>,
 }
 
-/// What all refusals of one generation are told alike.
-pub(crate) struct Told {
+/// The facts that all refusals of one generation share.
+pub(crate) struct RefusalContext {
     pub breaker: Arc<str>,
     pub generation: u64,
     /// The time at which the state began.
@@ -49,16 +49,16 @@ pub(crate) struct Told {
 impl Refused {
     /// The name of the breaker that refused.
     pub fn breaker(&self) -> &Arc<str> {
-        &self.told.breaker
+        &self.context.breaker
     }
 
-    /// The reason for which the breaker opened, or is held open. None where it is closed and chance refused, or where it
-    /// went through so many transitions since that the reason is forgotten.
+    /// The reason why the breaker opened, or is held open. `None` if it is closed and chance refused, or if too
+    /// many transitions have followed, so that the reason is forgotten.
     pub fn why(&self) -> Option<&Reason> {
-        self.told.why.as_ref()
+        self.context.why.as_ref()
     }
 
-    /// The refusal alone.
+    /// The refusal without its context.
     pub fn rejection(&self) -> Rejection {
         self.rejection
     }
@@ -69,8 +69,8 @@ impl Refused {
         self.at
     }
 
-    /// The time from the refusal until a call may pass, for callers that come back right after it. None where only a
-    /// person can tell. See [`Rejection::wait`] for one that is counted from another time.
+    /// The time from the refusal until a call may pass, for callers that return right after it. `None` if it is
+    /// unknown, as under a hold without end. See [`Rejection::wait`] for one that is counted from another time.
     pub fn retry_in(&self) -> Option<Duration> {
         self.rejection.wait(self.at)
     }
@@ -93,7 +93,7 @@ impl From<Refused> for Rejection {
 impl PartialEq for Refused {
     fn eq(&self, other: &Self) -> bool {
         let facts = |refused: &Refused| (refused.rejection, refused.at);
-        facts(self) == facts(other) && self.told.breaker == other.told.breaker
+        facts(self) == facts(other) && self.context.breaker == other.context.breaker
     }
 }
 
@@ -102,10 +102,10 @@ impl Eq for Refused {}
 impl fmt::Debug for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refused")
-            .field("breaker", &self.told.breaker)
+            .field("breaker", &self.context.breaker)
             .field("rejection", &self.rejection)
             .field("at", &self.at)
-            .field("why", &self.told.why)
+            .field("why", &self.context.why)
             .finish()
     }
 }
@@ -113,7 +113,7 @@ impl fmt::Debug for Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A key may come from a client.
-        write!(f, "breaker `{}` ", self.told.breaker.escape_debug())?;
+        write!(f, "breaker `{}` ", self.context.breaker.escape_debug())?;
         let opened = |f: &mut fmt::Formatter<'_>, before| match self.why() {
             Some(why) => write!(f, "{before}{why}"),
             None => Ok(()),
@@ -150,7 +150,7 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
-/// Rounded up, so that nobody who reads it comes too early.
+/// Rounds up, so that a reader does not come too early.
 fn in_millis(wait: Duration) -> Duration {
     let millis = wait.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::asked::{self, KeyClock};
 use crate::breaker::Breaker;
 use crate::breaker::listener::Listeners;
 use crate::chance::Chance;
 use crate::inherited::Inherited;
+use crate::last_use::{self, KeyClock};
 use crate::machine::Reconfigured;
 use crate::settings::{Mode, Settings, SettingsErrors};
 use crate::time::Timestamp;
@@ -35,24 +35,24 @@ use limits::Limits;
 use overflow::{Overflow, is_reserved};
 use room::{Now, Room};
 
-/// The breakers of one family, made when their key is first asked for.
+/// The breakers of one family, each created at the first call of its key.
 ///
-/// A breaker is named `family/key`. At most `max_keys` exist; for a new key past that one gives way:
+/// A breaker is named `family/key`. At most `max_keys` exist; for a new key beyond that one is evicted:
 ///
-/// 1. the one not asked for the longest among those that are closed and hold no failure, at any age;
-/// 2. else the one not asked for the longest among those that were not asked for
+/// 1. the least recently used among those that are closed and hold no failure, at any age;
+/// 2. else the least recently used among those that were not used for
 ///    [`idle_after`](RegistryBuilder::idle_after) and are closed, whatever their windows hold, or past their cooldown.
 ///
-/// An open or held one never does, nor one that somebody has in hand. Where none can, the new key shares one of
+/// An open or held one is never evicted, nor one with a handle elsewhere. If none can be, the new key shares one of
 /// [`OVERFLOW_BREAKERS`] breakers, `family/*0` to `family/*63`, with those of the same hash, and has its own as soon as
 /// there is room; or its calls pass unjudged, see [`OnOverflow`]. There is no timer and no task.
 ///
-/// A time that is more than a year ahead of all that the registry was told is of another clock: no key looks older for it.
+/// A time more than a year ahead of all earlier times is of another clock: it makes no key look older.
 ///
-/// A breaker in which there is nothing takes at most 200 bytes beside the text of its key, once it is
-/// [laid to rest](Registry::rest).
+/// A breaker without any state takes at most 200 bytes beside the text of its key, once it is [laid to
+/// rest](Registry::rest).
 ///
-/// Finding a breaker that exists takes no lock. What a new key costs does not depend on how many there are, taken over
+/// Finding a breaker that exists takes no lock. The cost of a new key does not depend on their number, on average over
 /// many of them.
 ///
 /// ```
@@ -72,11 +72,11 @@ pub struct Registry {
     clock: KeyClock,
     overflow: Overflow,
     counters: Counters,
-    /// Taken to make a breaker, never to find one, and never while a listener runs.
+    /// Locked to make a breaker, never to find one, and never while a listener runs.
     making: Mutex<Making>,
 }
 
-/// A breaker under its key, which is the rest of its name: no text is held twice.
+/// A breaker under its key, which is the rest of its name: no text is stored twice.
 struct Entry(Breaker);
 
 impl Borrow<str> for Entry {
@@ -118,7 +118,7 @@ impl Registry {
         Registry::builder(family, settings).build()
     }
 
-    /// A registry to be given a number of keys, a seed or a listener.
+    /// A builder of a registry with a number of keys, a seed or a listener.
     pub fn builder(
         family: impl Into<Arc<str>>,
         settings: impl Into<Arc<Settings>>,
@@ -131,15 +131,15 @@ impl Registry {
         &self.family
     }
 
-    /// The breaker of a key, made when there is none yet; a shared one when there is no room.
+    /// The breaker of a key, created if there is none yet; a shared one without room.
     ///
     /// A key that is `*`, or `*` and a number, has no breaker of its own, as shared ones are named so.
     pub fn get_or_create(&self, key: &str, now: Timestamp) -> Breaker {
         self.get_or_create_by(key, now, || now)
     }
 
-    /// As [`Registry::get_or_create`], with a time for the age of a known key that may lag a little, and an exact one for a
-    /// new key.
+    /// As [`Registry::get_or_create`], with a time for the age of a known key that may lag a little, and an exact one
+    /// for a new key.
     #[inline]
     pub(crate) fn get_or_create_by(
         &self,
@@ -148,7 +148,7 @@ impl Registry {
         now: impl FnOnce() -> Timestamp,
     ) -> Breaker {
         if let Some(breaker) = self.find(key)
-            && breaker.asked().note(coarse, &self.clock)
+            && breaker.last_use().note(coarse, &self.clock)
         {
             return breaker;
         }
@@ -164,19 +164,21 @@ impl Registry {
         breaker
     }
 
-    /// The breaker of a key, where it exists. The keys `*0` to `*63` are those of the shared breakers.
+    /// The breaker of a key, if it exists. The keys `*0` to `*63` are those of the shared breakers.
     pub fn get(&self, key: &str) -> Option<Breaker> {
         match is_reserved(key) {
             true => self.overflow.get(key),
-            false => self.find(key).filter(|found| found.asked().note_untimed()),
+            false => self
+                .find(key)
+                .filter(|found| found.last_use().note_untimed()),
         }
     }
 
-    /// As [`Registry::get`], for a look from outside: the key does not count as asked for.
+    /// As [`Registry::get`], for an observer: it is not a use of the key.
     pub fn peek(&self, key: &str) -> Option<Breaker> {
         match is_reserved(key) {
             true => self.overflow.get(key),
-            false => self.find(key).filter(|found| found.asked().is_here()),
+            false => self.find(key).filter(|found| found.last_use().is_here()),
         }
     }
 
@@ -184,18 +186,18 @@ impl Registry {
         self.entries.pin().get(key).map(|entry| entry.0.clone())
     }
 
-    /// Whether a key has a breaker of its own; unlike [`Registry::get`], asking does not keep it from giving way.
+    /// True if a key has a breaker of its own; unlike [`Registry::get`], this is not a use that prevents its eviction.
     pub fn contains(&self, key: &str) -> bool {
         self.entries.pin().contains(key)
     }
 
-    /// The key of one of this registry's breakers: what its name says after the family's.
+    /// The key of one of this registry's breakers: the part of its name after the family's.
     pub fn key_of<'a>(&self, breaker: &'a Breaker) -> &'a str {
         breaker.key()
     }
 
-    /// Forgets the breaker of a key, whatever is in it, and returns it. Calls that are under way are still recorded with
-    /// it, and nobody else sees that.
+    /// Removes the breaker of a key, whatever its state, and returns it. Calls that are under way are still recorded
+    /// with it, without effect on other callers.
     pub fn remove(&self, key: &str) -> Option<Breaker> {
         let mut making = self.making();
         let breaker = self.find(key)?;
@@ -203,8 +205,8 @@ impl Registry {
         Some(breaker)
     }
 
-    /// Forgets the breakers of all keys for which `keep` is false, as [`Registry::remove`] does. `keep` is asked without
-    /// a lock, and of each key once.
+    /// Removes the breakers of all keys for which `keep` is false, as [`Registry::remove`] does. `keep` is called
+    /// without a lock, and for each key once.
     pub fn retain(&self, mut keep: impl FnMut(&str, &Breaker) -> bool) {
         for breaker in self.iter() {
             if !keep(breaker.key(), &breaker) {
@@ -220,7 +222,7 @@ impl Registry {
         }
     }
 
-    /// The breakers of all keys that have their own, in no order. Those made or forgotten meanwhile may be among them
+    /// The breakers of all keys that have their own, in no order. Those created or removed meanwhile may be among them
     /// or not.
     pub fn iter(&self) -> impl Iterator<Item = Breaker> {
         let entries = self.entries.pin();
@@ -229,13 +231,13 @@ impl Registry {
     }
 
     fn forget(&self, breaker: &Breaker, making: &mut Making) {
-        breaker.asked().leave(|| true);
+        breaker.last_use().leave(|| true);
         self.entries.pin().remove(breaker.key());
         making.room.remove(breaker);
     }
 
-    /// Changes the most keys with a breaker of their own. Those beyond a lower number stay until they can give way, two
-    /// with each new key.
+    /// Changes the most keys with a breaker of their own. Those beyond a lower number stay until they can be evicted,
+    /// two with each new key.
     pub fn resize(&self, max_keys: usize) {
         self.max_keys.store(max_keys, Ordering::Relaxed);
     }
@@ -245,25 +247,25 @@ impl Registry {
         self.max_keys.load(Ordering::Relaxed)
     }
 
-    /// The time for which a key must not have been asked for before it gives way with failures in its windows, or past its
-    /// cooldown: as it was set, or as the settings in force have it, see [`RegistryBuilder::idle_after`].
+    /// The time for which a key must not have been used before it is evicted with failures in its windows, or past its
+    /// cooldown: as it was set, or by the settings in force, see [`RegistryBuilder::idle_after`].
     pub fn idle_after(&self) -> Duration {
         let making = self.making();
         making.limits.idle_after(making.settings.family())
     }
 
-    /// Changes for how long a key must not have been asked for before it gives way with failures in its windows; `None`:
-    /// as [`RegistryBuilder::idle_after`] has it by default.
+    /// Changes the time for which a key must not have been used before it is evicted with failures in its windows;
+    /// `None`: the default of [`RegistryBuilder::idle_after`].
     pub fn set_idle_after(&self, idle_after: Option<Duration>) {
         self.making().limits.idle_after = idle_after;
     }
 
-    /// Changes how keys fare for which there is no room.
+    /// Changes the treatment of keys without room.
     pub fn set_on_overflow(&self, on_overflow: OnOverflow) {
         self.making().limits.on_overflow = on_overflow;
     }
 
-    /// How often keys gave way, and calls found no room for theirs.
+    /// Number of evictions of keys, and of calls without room for their key.
     pub fn counts(&self) -> KeyCounts {
         self.counters.read()
     }
@@ -273,18 +275,18 @@ impl Registry {
         self.entries.len()
     }
 
-    /// Whether no key has a breaker of its own.
+    /// True if no key has a breaker of its own.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// All breakers, the shared ones last, in no other order. That of the keys that pass unjudged is none of them.
+    /// All breakers, the shared ones last, in no other order. That of the keys that pass unjudged is not among them.
     pub fn breakers(&self) -> Vec<Breaker> {
         self.iter().chain(self.overflow.iter().cloned()).collect()
     }
 
-    /// Gives new settings to all breakers, now and to come, and says for each what was kept. Keys that differ go on to
-    /// differ, from the new settings.
+    /// Gives new settings to all breakers, present and future, and reports for each which state was kept. Keys that
+    /// differ continue to differ, from the new settings.
     ///
     /// # Errors
     /// All faults of the new settings, as of [`RegistryBuilder::build`]; the old ones then stay in force.
@@ -300,7 +302,7 @@ impl Registry {
             let breakers = self.breakers().into_iter();
             breakers.map(|breaker| (of(&breaker), breaker)).collect()
         };
-        // Listeners hear of it without the lock.
+        // Listeners are called without the lock.
         let settle = |(settings, breaker): (Arc<Settings>, Breaker)| {
             let reconfigured = breaker.reconfigure(settings, now)?;
             breaker.rest(now);
@@ -309,11 +311,11 @@ impl Registry {
         wanted.into_iter().map(settle).collect()
     }
 
-    /// The breaker, and whether it was made by this.
+    /// The breaker, and true if this call created it.
     fn create(&self, key: &str, now: Timestamp) -> (Breaker, bool) {
         let mut making = self.making();
         if let Some(breaker) = self.find(key)
-            && breaker.asked().note(now, &self.clock)
+            && breaker.last_use().note(now, &self.clock)
         {
             return (breaker, false);
         }
@@ -323,14 +325,14 @@ impl Registry {
         }
         making.room.lay_to_rest(now);
         let breaker = self.make(key, &mut making, |settings| settings);
-        breaker.asked().touch(moment);
+        breaker.last_use().touch(moment);
         making.room.insert(breaker.clone(), moment);
         self.entries.pin().insert(Entry(breaker.clone()));
         (breaker, true)
     }
 
-    /// Whether there is room for another key, if need be where one gives way.
-    fn has_room(&self, making: &mut Making, time: Timestamp, moment: asked::Moment) -> bool {
+    /// True if there is room for another key, if need be after an eviction.
+    fn has_room(&self, making: &mut Making, time: Timestamp, moment: last_use::Moment) -> bool {
         let max_keys = self.max_keys.load(Ordering::Relaxed);
         let len = making.room.len();
         if len < max_keys {
@@ -345,7 +347,7 @@ impl Registry {
             moment,
             idle_after,
         };
-        // Two, where there are more than there may be, so that they become fewer.
+        // Two, if there are more than allowed, so that they become fewer.
         let wanted = (len + 1 - max_keys).min(2);
         let mut made = 0;
         while made < wanted
@@ -399,9 +401,9 @@ impl Registry {
             .expect("the settings were validated when the registry took them")
     }
 
-    /// Lays all breakers to rest in which there is nothing, see [`Breaker::rest`]. It takes each one's lock for a moment.
+    /// Lays all breakers without any state to rest, see [`Breaker::rest`]. It locks each one for a moment.
     ///
-    /// Without it, two of them are looked at whenever a new one is made: enough where keys come and go. A program whose
+    /// Without it, two of them are looked at whenever a new one is made: enough while keys come and go. A program whose
     /// keys stay may call this now and then.
     pub fn rest(&self, now: Timestamp) {
         self.breakers().iter().for_each(|breaker| breaker.rest(now));
@@ -412,10 +414,10 @@ impl Registry {
     }
 }
 
-/// A panic leaves it as the last event left it, see [`Breaker`].
+/// A panic leaves a registry as the last event left it, see [`Breaker`].
 impl std::panic::UnwindSafe for Registry {}
 
-/// See [`UnwindSafe`](std::panic::UnwindSafe).
+/// The same as for [`UnwindSafe`](std::panic::UnwindSafe).
 impl std::panic::RefUnwindSafe for Registry {}
 
 impl std::fmt::Debug for Registry {

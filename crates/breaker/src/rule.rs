@@ -1,4 +1,4 @@
-//! The rules: what each one measures, and when what it measured is enough to trip.
+//! The rules: each with its measure, and the condition to trip.
 
 use crate::call::Call;
 use crate::cause::Causes;
@@ -10,7 +10,7 @@ use crate::transition::Reason;
 use crate::window::Tally;
 
 impl Rule {
-    /// Which rule this is.
+    /// The kind of this rule.
     pub const fn kind(&self) -> RuleKind {
         match self {
             Rule::ConsecutiveFailures { .. } => RuleKind::ConsecutiveFailures,
@@ -22,7 +22,7 @@ impl Rule {
         }
     }
 
-    /// How far back the rule looks; none for failures in a row without a time, and for rules without a window.
+    /// The span that the rule looks back; `None` for failures in a row without a time, and for rules without a window.
     pub fn over(&self) -> Option<Over> {
         match *self {
             Rule::ConsecutiveFailures { within, .. } => within.map(Over::Time),
@@ -45,7 +45,7 @@ impl Rule {
         }
     }
 
-    /// The fewest calls on which the rule decides; 0 where it has no such limit.
+    /// The fewest calls on which the rule decides; 0 without such a limit.
     pub fn min_calls(&self) -> u32 {
         match *self {
             Rule::Failures {
@@ -61,7 +61,7 @@ impl Rule {
         }
     }
 
-    /// What the rule looks for in a call, and whether it is there; none where the rule does not look at the call.
+    /// True if the call is a hit of the rule; `None` if the rule does not look at the call.
     pub(crate) fn hit(&self, call: &Call, slow: Compare) -> Option<bool> {
         match *self {
             Rule::Stalled { .. } => None,
@@ -73,8 +73,8 @@ impl Rule {
         }
     }
 
-    /// Whether a success can be the outcome that meets the rule: only by filling its window.
-    /// A kept history may hold enough failures already; a success must not trip on those.
+    /// True if a success can be the outcome that meets the rule: only by filling its window. A kept history may hold
+    /// enough failures already; a success must not trip on those.
     pub(crate) fn met_by_success(&self) -> bool {
         match self {
             Rule::ConsecutiveFailures { .. } | Rule::Stalled { .. } | Rule::Adaptive { .. } => {
@@ -85,7 +85,7 @@ impl Rule {
         }
     }
 
-    /// What the rule sees in a window, in the unit of its threshold.
+    /// The value that the rule observes in a window, in the unit of its threshold.
     pub(crate) fn observed(&self, tally: Tally) -> f64 {
         match self {
             Rule::ConsecutiveFailures { .. } | Rule::Failures { .. } | Rule::Stalled { .. } => {
@@ -98,7 +98,7 @@ impl Rule {
         }
     }
 
-    /// The reason to trip, when the window meets the rule.
+    /// The reason to trip, if the window meets the rule.
     pub(crate) fn judge(&self, tally: Tally, compare: Compare) -> Option<Reason> {
         let met = tally.calls >= u64::from(self.min_calls())
             && match *self {
@@ -109,7 +109,7 @@ impl Rule {
                     rate.is_met(tally.failures, tally.calls, compare)
                 }
                 Rule::Stalled { calls, .. } => tally.failures >= u64::from(calls),
-                // It refuses by chance and never trips.
+                // The rule refuses by chance and never trips.
                 Rule::Adaptive { .. } => false,
             };
         met.then(|| Reason::Rule {

@@ -6,22 +6,22 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RuleKind {
-    /// [`Rule::ConsecutiveFailures`](crate::Rule::ConsecutiveFailures).
+    /// The kind of [`Rule::ConsecutiveFailures`](crate::Rule::ConsecutiveFailures).
     ConsecutiveFailures,
-    /// [`Rule::Failures`](crate::Rule::Failures).
+    /// The kind of [`Rule::Failures`](crate::Rule::Failures).
     Failures,
-    /// [`Rule::FailureRate`](crate::Rule::FailureRate).
+    /// The kind of [`Rule::FailureRate`](crate::Rule::FailureRate).
     FailureRate,
-    /// [`Rule::SlowRate`](crate::Rule::SlowRate).
+    /// The kind of [`Rule::SlowRate`](crate::Rule::SlowRate).
     SlowRate,
-    /// [`Rule::Stalled`](crate::Rule::Stalled).
+    /// The kind of [`Rule::Stalled`](crate::Rule::Stalled).
     Stalled,
-    /// [`Rule::Adaptive`](crate::Rule::Adaptive).
+    /// The kind of [`Rule::Adaptive`](crate::Rule::Adaptive).
     Adaptive,
 }
 
 impl RuleKind {
-    /// `consecutive_failures`, `failures`, `failure_rate`, `slow_rate`, `stalled` or `adaptive`.
+    /// The word `consecutive_failures`, `failures`, `failure_rate`, `slow_rate`, `stalled` or `adaptive`.
     pub const fn as_str(self) -> &'static str {
         match self {
             RuleKind::ConsecutiveFailures => "consecutive_failures",

@@ -1,4 +1,4 @@
-//! What a breaker is told to do: when to trip, how long to stay open, how to come back.
+//! The settings of a breaker: the conditions of a trip, the length of an open period, the way back.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -43,46 +43,48 @@ pub struct Settings {
     /// Default: those of [`Settings::standard`].
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::trip"))]
     pub trip: Vec<Rule>,
-    /// Which outcomes cause the rules to be judged. Default: every outcome.
+    /// The outcomes after which the rules are judged. Default: every outcome.
     pub judge_on: JudgeOn,
-    /// How a rate is compared with its limit. Default: at least.
+    /// The comparison of a rate with its limit. Default: at least.
     pub compare: Compare,
-    /// How a call's duration is compared with `slower_than`. Default: above.
+    /// The comparison of a call's duration with `slower_than`. Default: above.
     pub slow_compare: Compare,
-    /// Whether windows slide or start anew. Default: sliding.
+    /// The kind of windows, sliding or tumbling. Default: sliding.
     pub window: WindowKind,
-    /// What happens to windows and counts across an open period. Default: cleared.
+    /// The fate of windows and counts across an open period. Default: cleared.
     pub history: History,
-    /// How long the breaker stays open. Default: 30 s, exact.
+    /// The length of an open period. Default: 30 s, exact.
     pub cooldown: Cooldown,
-    /// What the other side's own word about when to return means. Default: nothing.
+    /// The meaning of the other side's own wish for the next call. Default: none.
     pub retry_after: RetryAfter,
-    /// How the breaker finds out that the other side is well again. Default: one probe, whose success closes.
+    /// The way in which the breaker finds out that the other side is well again. Default: one probe, whose success
+    /// closes.
     pub half_open: HalfOpen,
-    /// How calls come back after a close: all at once without a ramp. Default: none.
+    /// The return of calls after a close; without a ramp all return at once. Default: none.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub ramp: Option<Ramp>,
-    /// What a call that panicked means. Default: a failure. As data it is written only where it is another.
+    /// The meaning of a call that panicked. Default: a failure. As data it is written only if it is another.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "OnPanic::is_failure"))]
     pub on_panic: OnPanic,
-    /// What a call that its caller gave up means. Default: nothing. As data it is `abandoned: 1s`, as in the configuration.
+    /// The meaning of a call that its caller gave up. Default: nothing. As data it is `abandoned: 1s`, as in the
+    /// configuration.
     #[cfg_attr(
         feature = "serde",
         serde(rename = "abandoned", skip_serializing_if = "OnAbandoned::is_ignore")
     )]
     pub on_abandoned: OnAbandoned,
-    /// Whether decisions are carried out. Default: enforced.
+    /// The mode: decisions are enforced, only monitored, or off. Default: enforced.
     pub mode: Mode,
 }
 
-/// What must be known of a call beside its outcome.
+/// The facts about a call that the rules need beside its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Watches {
-    /// Nothing.
+    /// No further facts.
     Outcomes,
-    /// When it began.
+    /// The time at which it began.
     Durations,
-    /// That it is in flight.
+    /// The fact that it is in flight.
     Flights,
 }
 
@@ -93,7 +95,7 @@ impl Settings {
             .any(|rule| matches!(rule, Rule::Adaptive { .. }))
     }
 
-    /// The nanoseconds from which a call is slow, where all rules that judge durations agree on it.
+    /// The nanoseconds from which a call is slow, if all rules that judge durations agree on it.
     pub(crate) fn slow_from(&self) -> Option<u64> {
         let mut limits = self.trip.iter().filter_map(|rule| match rule {
             Rule::SlowRate { slower_than, .. } => Some(*slower_than),
@@ -105,17 +107,17 @@ impl Settings {
             Compare::Above => limit.checked_add(Duration::from_nanos(1))?,
         };
         let from = u64::try_from(from.as_nanos()).ok()?;
-        // A duration beyond all that a number of nanoseconds can say is told as the highest.
+        // A duration beyond the range of nanoseconds is stored as the highest.
         (from < u64::MAX && limits.all(|other| other == limit)).then_some(from)
     }
 
-    /// Whether the start of each call must be known though no rule looks at it: to tell for how long one lasted that its
+    /// True if the start of each call must be known though no rule looks at it: for the duration of a call that its
     /// caller gave up.
     pub(crate) fn wants_starts(&self) -> bool {
         self.on_abandoned != OnAbandoned::Ignore
     }
 
-    /// What the rules must know of each call.
+    /// The facts that the rules need about each call.
     pub(crate) fn watches(&self) -> Watches {
         let each = self.trip.iter().map(|rule| match rule {
             Rule::Stalled { .. } => Watches::Flights,
@@ -135,15 +137,15 @@ impl Settings {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// So many failures in a row, with no success between them.
+    /// A number of failures in a row, with no success between them.
     ConsecutiveFailures {
         /// The number of failures at which the breaker trips, 1 or more.
         threshold: u32,
-        /// When given, all of them must have happened within this time: the first less than `within` before the last.
-        /// Measured on the failures' own times, so `threshold` is then at most [`MAX_FAILURES`].
+        /// The time within which all of them must have happened, if given: the first less than `within` before the
+        /// last. Measured on the failures' own times, so `threshold` is then at most [`MAX_FAILURES`].
         within: Option<Duration>,
     },
-    /// So many failures, whatever succeeds between them.
+    /// A number of failures, whatever succeeds between them.
     Failures {
         /// The number of failures at which the breaker trips, 1 or more; at most [`MAX_FAILURES`] over a time.
         threshold: u32,
@@ -158,14 +160,14 @@ pub enum Rule {
         rate: Ratio,
         /// The time or the number of last calls looked at.
         over: Over,
-        /// Fewer calls than this in the window decide nothing. The configuration's default is 20, or `n` over `n` calls.
+        /// The fewest calls on which the rule decides. The configuration's default is 20, or `n` over `n` calls.
         min_calls: u32,
     },
     /// The share of slow calls among the calls looked at, whether they succeeded or failed.
     ///
     /// A call's duration is the one given with its [`Call`](crate::Call), else the time from its permit, or from
-    /// [`waits_since`](crate::Permit::waits_since), to its end.
-    /// Calls of unknown duration, reported without either, are not looked at.
+    /// [`waits_since`](crate::Permit::waits_since), to its end. Calls of unknown duration, reported without either, are
+    /// not looked at.
     SlowRate {
         /// The share at which the breaker trips, compared as [`Settings::compare`] says.
         rate: Ratio,
@@ -173,15 +175,15 @@ pub enum Rule {
         slower_than: Duration,
         /// The time or the number of last calls looked at.
         over: Over,
-        /// Fewer calls than this in the window decide nothing.
+        /// The fewest calls on which the rule decides.
         min_calls: u32,
     },
-    /// So many calls in flight for too long: an upstream that hangs gives no outcome that another rule could see.
+    /// A number of calls in flight for too long: an upstream that hangs gives no outcome that another rule could see.
     ///
-    /// Judged when a call asks to pass, when its caller [gives one up](crate::Permit::abandoned), that one among them, and
-    /// at a [`tick`](crate::Breaker::tick). A call is in flight from its
-    /// permit on, or from the time at which [the other side has all that it needs](crate::Permit::waits_since), until its
-    /// permit is settled, dropped, or told that the [answer has begun](crate::Permit::answered).
+    /// Judged when a call asks to pass, when its caller [gives one up](crate::Permit::abandoned), that one among them,
+    /// and at a [`tick`](crate::Breaker::tick). A call is in flight from its permit on, or from the time at which [the
+    /// other side has all that it needs](crate::Permit::waits_since), until its permit is settled, dropped, or notes
+    /// that the [answer has begun](crate::Permit::answered).
     Stalled {
         /// The number of stalled calls at which the breaker trips, 1 or more.
         calls: u32,
@@ -195,18 +197,18 @@ pub enum Rule {
     /// `1 / (1 + e^(8 s))`, in whole thousandths: 0 after successes alone, 0.999 after failures alone. This is the
     /// adaptive mode (d) of Project Flogo's circuit breaker activity.
     Adaptive {
-        /// How many last outcomes are weighed, 1 to [`MAX_MEMORY`]. Each admission weighs all of them.
+        /// Number of last outcomes that are weighed, 1 to [`MAX_MEMORY`]. Each admission weighs all of them.
         memory: u32,
     },
 }
 
-/// How far back a rule looks.
+/// The span that a rule looks back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Over {
-    /// This long. A call exactly this old no longer counts.
+    /// A time. A call exactly this old no longer counts.
     Time(Duration),
-    /// So many last calls, 1 to [`MAX_CALLS`].
+    /// A number of last calls, 1 to [`MAX_CALLS`].
     Calls(u32),
 }
 
@@ -219,17 +221,17 @@ impl fmt::Display for Over {
     }
 }
 
-/// Which outcomes cause the rules to be judged.
+/// The outcomes after which the rules are judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JudgeOn {
     /// Successes and failures: a success that brings a window to its minimum of calls may trip.
     #[default]
     EveryOutcome,
-    /// Failures only.
+    /// Failures but no successes.
     Failures,
 }
 
-/// How windows let go of the past.
+/// The way in which windows forget.
 #[doc(alias = "sliding window")]
 #[doc(alias = "tumbling window")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,7 +243,7 @@ pub enum WindowKind {
     Tumbling,
 }
 
-/// What happens to windows and counts across an open period.
+/// The fate of windows and counts across an open period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum History {
     /// The breaker closes with empty windows.
@@ -251,7 +253,7 @@ pub enum History {
     Keep,
 }
 
-/// How long the breaker stays open: `base * factor^(attempts - 1)`, at most `max`, then lengthened by the jitter.
+/// The length of an open period: `base * factor^(attempts - 1)`, at most `max`, then lengthened by the jitter.
 ///
 /// `attempts` is the number of trips since the breaker was last closed. Jitter only lengthens: the cooldown is drawn
 /// uniformly from `c` to `c * (1 + jitter)` at the trip, so the reported time of return is true from the start.
@@ -271,8 +273,8 @@ pub struct Cooldown {
 }
 
 impl Cooldown {
-    /// The same cooldown every time, exact. The other side's own word ([`RetryAfter`]) can only shorten it, as its `max` is
-    /// its `base`; to give the word room, set `max` too.
+    /// The same cooldown every time, exact. The other side's own wish ([`RetryAfter`]) can only shorten it, as its
+    /// `max` is its `base`; to give the wish room, set `max` too.
     pub const fn fixed(base: Duration) -> Self {
         Cooldown {
             base,
@@ -299,31 +301,32 @@ impl Default for Cooldown {
     }
 }
 
-/// How the breaker probes after its cooldown.
+/// The breaker's probing after its cooldown.
 #[doc(alias = "half-open")]
 #[doc(alias = "permitted_calls_in_half_open")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HalfOpen {
-    /// How many probes may be in flight at once. Default 1.
+    /// The most probes in flight at once. Default 1.
     pub probes: Probes,
-    /// What the answers of the probes must be for the breaker to close. Default: one success.
+    /// The condition on the probes' answers for a close. Default: one success.
     pub close: CloseRule,
-    /// How long a probe may take before its place is given to another, above zero. Default 60 s.
+    /// The time limit of a probe, after which its place is given to another, above zero. Default 60 s.
     pub probe_timeout: Duration,
-    /// What a probe that took longer means. Default: its place is given to another and it counts neither way.
+    /// The meaning of a probe that took longer. Default: its place is given to another and it counts neither way.
     pub on_probe_timeout: OnProbeTimeout,
-    /// So many failed probes of one half-open period reopen, 1 or more; only with [`CloseRule::Successes`]. Default 1.
+    /// Number of failed probes of one half-open period that reopen, 1 or more; only with [`CloseRule::Successes`].
+    /// Default 1.
     pub failures: u32,
-    /// Whether the successes of [`CloseRule::Successes`] must come in a row: a failure that does not reopen then begins
-    /// their count anew. Default: they need not.
+    /// True if the successes of [`CloseRule::Successes`] must come in a row: a failure that does not reopen then
+    /// restarts their count. Default: false.
     pub in_a_row: bool,
-    /// Whether a settled probe frees its place for another. Default: it does.
+    /// The use of a settled probe's place: freed for another, or used up. Default: freed.
     pub places: Places,
-    /// Whether slow probes reopen, as failed ones do; only with [`CloseRule::FailureRate`]. Default: none does.
+    /// The share of slow probes that reopens, as failures do; only with [`CloseRule::FailureRate`]. Default: none does.
     pub slow: Option<SlowProbes>,
-    /// How long a half-open period may last in which nothing is decided, above zero. Default: as long as it takes.
+    /// The time limit of a half-open period without a decision, above zero. Default: none.
     pub period_timeout: Option<Duration>,
-    /// What comes after a half-open period that lasted too long. Default: the breaker opens.
+    /// The state after a half-open period that exceeded its limit. Default: the breaker opens.
     pub on_period_timeout: OnPeriodTimeout,
 }
 
@@ -344,10 +347,10 @@ impl Default for HalfOpen {
     }
 }
 
-/// How many probes may be in flight at once.
+/// The most probes in flight at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probes {
-    /// At most this many; what a settled probe does with its place is said by [`HalfOpen::places`].
+    /// A number; [`HalfOpen::places`] says whether a settled probe frees its place.
     Limited(NonZeroU32),
     /// Every call passes until one of them decides.
     Unlimited,
@@ -359,18 +362,18 @@ impl Default for Probes {
     }
 }
 
-/// What a probe that has answered does with its place. One that was ignored, dropped or lost frees it in any case.
+/// The use of the place of a probe that has answered. One that was ignored, dropped or lost frees it in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Places {
-    /// It frees it: [`HalfOpen::probes`] limits the probes in flight.
+    /// The place is freed: [`HalfOpen::probes`] limits the probes in flight.
     #[default]
     Freed,
-    /// It has used it up: [`HalfOpen::probes`] limits the probes of a half-open period. While none is in flight another
-    /// may go all the same, so that settings that change on the way leave nobody waiting.
+    /// The place is used up: [`HalfOpen::probes`] limits the probes of a half-open period. While none is in flight
+    /// another may go all the same, so that settings that change on the way leave no caller waiting.
     Spent,
 }
 
-/// From which share of slow probes on the breaker opens again.
+/// The share of slow probes from which on the breaker opens again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlowProbes {
     /// The share of slow answers that reopens, compared as [`Settings::compare`] says.
@@ -379,7 +382,7 @@ pub struct SlowProbes {
     pub slower_than: Duration,
 }
 
-/// What comes after a half-open period that lasted longer than [`HalfOpen::period_timeout`].
+/// The state after a half-open period that lasted longer than [`HalfOpen::period_timeout`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPeriodTimeout {
     /// Another cooldown, as after a failed probe.
@@ -389,10 +392,10 @@ pub enum OnPeriodTimeout {
     Close,
 }
 
-/// When the answers of the probes close the breaker.
+/// The condition on the probes' answers that closes the breaker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CloseRule {
-    /// So many successes close, [`HalfOpen::failures`] failures reopen.
+    /// A number of successes closes, [`HalfOpen::failures`] failures reopen.
     Successes(u32),
     /// Decided when `over` probes have answered: reopens when the share of failures meets `rate`, else closes.
     FailureRate {
@@ -409,27 +412,27 @@ impl Default for CloseRule {
     }
 }
 
-/// What a probe that missed its deadline means.
+/// The meaning of a probe that missed its deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnProbeTimeout {
-    /// Another probe takes its place; it counts neither way.
+    /// Another probe takes its place; the late one counts neither way.
     #[default]
     Replace,
-    /// It reopens the breaker.
+    /// The late probe reopens the breaker.
     Fail,
 }
 
-/// What the other side's own word about when to return means (`Retry-After`, RFC 9110 section 10.2.3).
+/// The meaning of the other side's own wish for the next call (`Retry-After`, RFC 9110 section 10.2.3).
 ///
-/// The caller reads it, makes it a duration and gives it with the [`Call`](crate::Call). A word of zero says nothing.
+/// The caller reads it, makes it a duration and gives it with the [`Call`](crate::Call). A wish of zero says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// Nothing.
+    /// The wish has no effect.
     #[default]
     Ignore,
-    /// The word of the outcome that trips is the cooldown, at most [`Cooldown::max`], then lengthened by the jitter.
+    /// The wish of the outcome that trips is the cooldown, at most [`Cooldown::max`], then lengthened by the jitter.
     Honour,
-    /// As `Honour`, and one outcome with such a word trips by itself; an ignored outcome does not.
+    /// As `Honour`, and one outcome with such a wish trips by itself; an ignored outcome does not.
     Trip,
 }
 
@@ -437,15 +440,16 @@ pub enum RetryAfter {
 /// or out of a poll of the future of [`Guard::call_async`](crate::Guard::call_async) or of a layer; or a permit that was
 /// [given back as panicked](crate::Permit::panicked).
 ///
-/// Permits and futures that are dropped because their thread panics for another reason say nothing about the other side:
-/// they count as any that are dropped.
+/// Permits and futures that are dropped because their thread panics for another reason say nothing about the other
+/// side: they count as any that are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnPanic {
     /// The call failed.
     #[default]
     Failure,
-    /// It says nothing about the other side. The word for calls that were given up is [`OnAbandoned::Ignore`].
+    /// The call says nothing about the other side. The counterpart for calls that were given up is
+    /// [`OnAbandoned::Ignore`].
     Ignored,
 }
 
@@ -461,16 +465,16 @@ impl OnPanic {
 /// The meaning of a call that its caller gave up: a future of [`Guard::call_async`](crate::Guard::call_async) or of a
 /// layer that was dropped before its end, or a permit that was [given back as abandoned](crate::Permit::abandoned).
 ///
-/// A permit that is simply dropped is ignored in any case, since nobody says for how long it was held.
+/// A permit that is simply dropped is ignored in any case, since the time for which it was held is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnAbandoned {
-    /// It says nothing about the other side: the caller may have left for reasons of its own. The word for calls that
-    /// panicked is [`OnPanic::Ignored`].
+    /// The call says nothing about the other side: the caller may have left for reasons of its own. The counterpart for
+    /// calls that panicked is [`OnPanic::Ignored`].
     #[default]
     Ignore,
-    /// It is a failure if it had lasted at least this long, above zero. For callers whose patience is shorter than any
-    /// timeout of the call: an other side that hangs gives them no outcome that a rule could see.
+    /// The call is a failure if it had lasted at least this long, above zero. For callers whose patience is shorter
+    /// than any timeout of the call: an other side that hangs gives them no outcome that a rule could see.
     FailureAfter(Duration),
 }
 
@@ -488,21 +492,21 @@ impl OnAbandoned {
     }
 }
 
-/// Whether decisions are carried out.
+/// The mode of a breaker: decisions are enforced, only monitored, or off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
     /// Decisions are carried out.
     #[default]
     Enforce,
-    /// Everything is decided and nothing refused, held or not: a permit says that it would have been refused.
+    /// Everything is decided and nothing refused, held or not: a permit notes that it would have been refused.
     Monitor,
     /// Everything passes and nothing is recorded.
     Disabled,
 }
 
 impl Mode {
-    /// `enforce`, `monitor` or `disabled`.
+    /// The word `enforce`, `monitor` or `disabled`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Mode::Enforce => "enforce",

@@ -1,10 +1,10 @@
-//! What is wrong with settings: one fault, and all of them together.
+//! Faults of settings: a single one, and all of them together.
 
 use std::error::Error;
 use std::fmt;
 use std::ops::Deref;
 
-/// A setting that cannot work: which one, what is wrong with it, and how to mend it.
+/// A setting that cannot work: its path, the fault, and the way to mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
     setting: &'static str,
@@ -26,12 +26,12 @@ impl SettingsError {
         self.setting
     }
 
-    /// What is wrong with it.
+    /// The fault in words.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// How to mend it.
+    /// The way to mend it.
     pub fn mend(&self) -> &'static str {
         self.mend
     }
@@ -56,14 +56,14 @@ impl Error for SettingsError {}
 ///
 /// assert_eq!(
 ///     start().unwrap_err().to_string(),
-///     "trip: there is no rule, so the breaker could never trip; give at least one, such as consecutive_failures: 5"
+///     "trip: without a rule the breaker could never trip; give at least one, such as consecutive_failures: 5"
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsErrors(Vec<SettingsError>);
 
 impl SettingsErrors {
-    /// The faults that were found, where there are any.
+    /// The faults that were found, if there are any.
     pub(crate) fn of(found: Vec<SettingsError>) -> Result<(), SettingsErrors> {
         if found.is_empty() {
             Ok(())
@@ -99,7 +99,7 @@ impl<'a> IntoIterator for &'a SettingsErrors {
     }
 }
 
-/// So that a share that cannot be read and settings that cannot work pass the same `?`.
+/// Lets a share that cannot be read and settings that cannot work pass the same `?`.
 impl From<SettingsError> for SettingsErrors {
     fn from(error: SettingsError) -> Self {
         SettingsErrors(vec![error])

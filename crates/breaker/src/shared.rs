@@ -1,4 +1,4 @@
-//! The machine between threads: a word that tells most callers all they need, a log for the outcomes that decide nothing
+//! The machine between threads: a word that is all that most callers need, a log for the outcomes that decide nothing
 //! yet, and a lock for everything else.
 //!
 //! Almost every call of a healthy system asks a closed breaker and then succeeds; almost every call of a sick one asks
@@ -7,32 +7,33 @@
 //! each other down. A success that changes nothing is two loads; an outcome that can decide nothing yet is noted in the
 //! [`Log`] by one compare-and-swap, and booked with some thirty others at once.
 //!
-//! Everything else takes the lock around the pure [`Machine`] for as long as one event takes. It shuts the log and books
-//! what was noted there before it does anything, and publishes the new word and an empty log before it lets go.
+//! Everything else takes the lock around the pure [`Machine`] for as long as one event takes. It shuts the log and
+//! books its outcomes before it does anything, and publishes the new word and an empty log before it unlocks.
 //!
 //! Why that is exact: the machine's own code decides, and nothing else does. Under the lock an event shuts the log,
 //! books it, happens, and publishes: the word and what goes beside it first, the log last.
 //!
-//! - A word was the machine's state at the moment it was read. What is read beside it belongs to it only if the word is
-//!   the same before and after: between two different times the word is always made different, generations never come
+//! - A word was the machine's state at the moment it was read. The value beside it belongs to it only if the word is the
+//!   same before and after: between two different times the word is always made different, generations never come
 //!   again, and in one generation there is at most one such time.
-//! - Who finds the log open and *then* the word in the generation of its own permit has found a log of that generation:
-//!   not a later one, since a word is published before its log; not an earlier one, since the log was shut before the
-//!   permit's word was published. So a success that finds the log quiet is over at the moment of that first load.
+//! - A caller that finds the log open and *then* the word in the generation of its own permit has found a log of that
+//!   generation: not a later one, since a word is published before its log; not an earlier one, since the log was shut
+//!   before the permit's word was published. So a success that finds the log quiet is over at the moment of that first load.
 //! - A noted outcome is in the log at its swap, which fails unless the log is the one that was read. A log that came
-//!   back meanwhile with the same content is as good where generation and settings are the same: what it allows was told
-//!   anew by the machine. Where they are not, it is of another turn and so a different number. The edge and the limit of
+//!   back meanwhile with the same content is as good if generation and settings are the same: the machine has computed
+//!   its allowance again. Otherwise it is of another turn and so a different number. The edge and the limit of
 //!   slowness were read between load and swap, hence in the same turn.
 //! - The outcomes of a log are in the order of their swaps, and none of them could meet a rule, so booking them later, in
-//!   that order, is what booking them at once would have been: a log tells how many misses it may take, and where a
-//!   window forgets by time, until when (`edge`), which is before it forgets anything. An outcome that finds the log shut
+//!   that order, has the same effect as booking them at once: a log has the number of misses that it may take, and if a
+//!   window forgets by time, a limit (`edge`), which is before it forgets anything. An outcome that finds the log shut
 //!   waits for the lock.
 //!
-//! Calls answered from the word teach the machine no time, so a caller whose clock lags far behind another's is judged by
-//! its own time, where the machine alone would have taken the latest it was told. But the first stamp of all, and the first
-//! after a reset, is always told to the machine: until then the word asks. From there on the machine knows which stamps are
-//! too far ahead. The words that let nobody by lead such a stamp to the machine, since for it their time has come; `edge` is
-//! at most the time from which on a stamp may be too far; and a call that a closed breaker lets pass changes nothing.
+//! Calls answered from the word teach the machine no time, so a caller whose clock lags far behind another's is judged
+//! by its own time, where the machine alone would have taken the latest it knew. But the first stamp of all, and the
+//! first after a reset, always reaches the machine: until then the word says ask. From there on the machine knows which
+//! stamps are too far ahead. The words that refuse lead such a stamp to the machine, since for it their time has come;
+//! `edge` is at most the time from which on a stamp may be too far; and a call that a closed breaker lets pass changes
+//! nothing.
 //!
 //! A log carries 21 bits of its turn. A thread that stopped between load and swap for exactly a multiple of two million
 //! turns, to find the very same log, would be noted in the wrong one.
@@ -44,21 +45,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::leave::{Leave, Plain};
 use crate::log::{Log, Noted};
-use crate::machine::{Grant, GrantKind, Latest, Machine, Slack, Worth};
+use crate::machine::{Grant, GrantKind, Headroom, Latest, Loss, Machine};
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::settings::{Mode, Settings, Watches};
+use crate::state_word::{Signal, StateWord};
 use crate::time::{Timestamp, nanos};
-use crate::word::{Signal, Word};
+use crate::token::{PlainToken, Token};
 
+mod foldable;
 #[cfg(test)]
 mod interleavings;
-mod kept;
 
-pub(crate) use kept::Kept;
+pub(crate) use foldable::Foldable;
 
-/// What the core is made of: the processor's own, or a model of it in which every interleaving can be tried.
+/// The primitives of the core: the processor's own, or a model that tries every interleaving.
 pub(crate) trait Memory {
     type Cell: Cell;
     type Lock: Lock;
@@ -75,16 +76,16 @@ pub(crate) trait Cell {
 
 /// A lock around the machine.
 pub(crate) trait Lock {
-    fn new(kept: Kept) -> Self;
-    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R;
+    fn new(foldable: Foldable) -> Self;
+    fn with<R>(&self, event: impl FnOnce(&mut Foldable) -> R) -> R;
 }
 
-/// The processor's own.
+/// The processor's own primitives.
 pub(crate) struct Real;
 
 impl Memory for Real {
     type Cell = AtomicU64;
-    type Lock = Mutex<Kept>;
+    type Lock = Mutex<Foldable>;
 }
 
 impl Cell for AtomicU64 {
@@ -115,31 +116,31 @@ impl Cell for AtomicU64 {
 }
 
 /// A `std` mutex is enough, as it is never held across a call, a wait or a listener.
-impl Lock for Mutex<Kept> {
-    fn new(kept: Kept) -> Self {
-        Mutex::new(kept)
+impl Lock for Mutex<Foldable> {
+    fn new(foldable: Foldable) -> Self {
+        Mutex::new(foldable)
     }
 
-    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R {
+    fn with<R>(&self, event: impl FnOnce(&mut Foldable) -> R) -> R {
         event(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Set in an edge that no window needs: outcomes may be noted whose time nobody knows. For the sake of it an edge may be a
+/// Set in an edge that no window needs: outcomes without a known time may be noted. For its sake an edge may be a
 /// nanosecond too early, and a horizon a nanosecond too late, at which a stamp is still not too far ahead.
 const TIMELESS: u64 = 1;
 
 pub(crate) struct Core<M: Memory = Real> {
     word: M::Cell,
-    /// What goes with the word. With one that refuses, or that holds the breaker closed, a time: the end of the cooldown
-    /// or of the hold, the end of time for a hold without one. With one that times its calls, the nanoseconds from which
-    /// a call is slow.
+    /// The value that goes with the word. With one that refuses, or that holds the breaker closed, a time: the end of
+    /// the cooldown or of the hold, the end of time for a hold without one. With one that times its calls, the
+    /// nanoseconds from which a call is slow.
     beside: M::Cell,
     log: M::Cell,
-    /// Until when the log takes outcomes. Within a turn it only moves on, and one that is read too early or too late is
-    /// no harm: the machine takes a time that lags for the latest it has seen. Beside a folded machine it is the
-    /// [horizon](Latest::horizon) of the latest time that the machine was told, which is kept nowhere else. Its lowest bit
-    /// is [`TIMELESS`].
+    /// The time until which the log takes outcomes. Within a turn it only grows, and one that is read too early or too
+    /// late does no harm: the machine takes a time that lags for the latest it has seen. Beside a folded machine it is
+    /// the [horizon](Latest::horizon) of the machine's latest time, which is stored nowhere else. Its lowest bit is
+    /// [`TIMELESS`].
     edge: M::Cell,
     machine: M::Lock,
 }
@@ -148,79 +149,81 @@ impl<M: Memory> Core<M> {
     pub fn new(machine: Machine) -> Self {
         let latest = machine.latest();
         let core = Core {
-            word: M::Cell::new(Word::new(Signal::Ask, 0).0),
+            word: M::Cell::new(StateWord::new(Signal::Ask, 0).0),
             beside: M::Cell::new(0),
             log: M::Cell::new(Log::SHUT.0),
             edge: M::Cell::new(0),
-            machine: M::Lock::new(Kept::new(machine)),
+            machine: M::Lock::new(Foldable::new(machine)),
         };
-        M::Lock::with(&core.machine, |kept| core.publish_kept(kept, latest, 0));
+        M::Lock::with(&core.machine, |foldable| {
+            core.publish_foldable(foldable, latest, 0)
+        });
         core
     }
 
     #[inline]
-    pub fn word(&self) -> Word {
-        Word(self.word.load())
+    pub fn word(&self) -> StateWord {
+        StateWord(self.word.load())
     }
 
-    /// Leave for a call, where the word says that calls pass and that nothing more is to be known of them.
+    /// A token for a call, if the word lets calls pass and nothing more is needed of them.
     #[inline]
-    pub fn leave(&self, now: Timestamp) -> Option<Leave> {
+    pub fn admit_token(&self, now: Timestamp) -> Option<Token> {
         let word = self.word();
-        word.is_closed().then(|| Leave::by(word, now))
+        word.is_closed().then(|| Token::by(word, now))
     }
 
-    /// Leave likewise, where besides nobody wants to know when the call begins: for callers that have not read a clock.
+    /// The same if the time at which the call begins is not needed either: for callers that have not read a clock.
     #[inline]
-    pub fn undated_leave(&self) -> Option<Leave> {
+    pub fn undated_token(&self) -> Option<Token> {
         let word = self.word();
         let undated = word.is_closed() && !word.is_timed();
-        undated.then(|| Leave::by(word, Timestamp::ZERO))
+        undated.then(|| Token::by(word, Timestamp::ZERO))
     }
 
-    /// Where calls pass likewise, one of which nobody knows when it began.
-    pub fn untimed(&self) -> Option<Plain> {
+    /// The token of a call that began at an unknown time, if calls pass.
+    pub fn untimed(&self) -> Option<PlainToken> {
         let word = self.word();
-        word.is_closed().then(|| Plain {
-            word: Word::new(Signal::Closed, word.generation()),
+        word.is_closed().then(|| PlainToken {
+            word: StateWord::new(Signal::Closed, word.generation()),
             time: Timestamp::ZERO,
         })
     }
 
-    /// The end of the cooldown, where it is still ahead.
+    /// The end of the cooldown, if it is still ahead.
     #[inline]
     pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
         let word = self.word();
         word.is_open().then(|| self.until(word, now)).flatten()
     }
 
-    /// The time that goes with that word, where it is still ahead.
+    /// The time that goes with that word, if it is still ahead.
     #[inline]
-    fn until(&self, word: Word, now: Timestamp) -> Option<Timestamp> {
+    fn until(&self, word: StateWord, now: Timestamp) -> Option<Timestamp> {
         let until = Timestamp::from_nanos(self.beside.load());
         (self.word() == word && now < until).then_some(until)
     }
 
-    /// One event, and what others may know of it, before anyone else can have another.
+    /// Runs one event, and publishes the result before the next event can begin.
     pub fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
         self.machine
-            .with(|kept| self.with_machine(kept.unfold(self.folded_at()), event))
+            .with(|foldable| self.with_machine(foldable.unfold(self.folded_at()), event))
     }
 
-    /// The latest time that a folded machine was told, for whoever holds the lock; to others no more than a hint.
+    /// The latest time of a folded machine, for the holder of the lock; for others it is only a hint.
     fn folded_at(&self) -> Latest {
         Latest::of_horizon(Timestamp::from_nanos(self.edge.load() & !TIMELESS))
     }
 
-    /// Takes the first stamp, where that is all that a folded machine lacks to let calls pass: it stays folded then.
+    /// Takes the first stamp, if that is all that a folded machine lacks to let calls pass: it stays folded then.
     pub fn begin(&self, now: Timestamp) {
-        self.machine.with(|kept| {
-            if let Kept::Folded(folded) = &*kept
+        self.machine.with(|foldable| {
+            if let Foldable::Folded(folded) = &*foldable
                 && !self.folded_at().has_begun()
             {
                 let mut machine = folded.unfold(Latest::default());
                 machine.see(now);
-                self.publish_kept(kept, machine.latest(), Log(self.log.load()).turn());
+                self.publish_foldable(foldable, machine.latest(), Log(self.log.load()).turn());
             }
         });
     }
@@ -236,11 +239,11 @@ impl<M: Memory> Core<M> {
         result
     }
 
-    /// One look at the machine. A folded one stays so: it is unfolded elsewhere, with what is noted by now.
+    /// Reads the machine. A folded one stays so: a copy is unfolded, with the noted outcomes.
     pub fn look<R>(&self, event: impl FnOnce(&Machine) -> R) -> R {
-        self.machine.with(|kept| match kept {
-            Kept::Whole(machine) => self.with_machine(machine, |machine| event(machine)),
-            Kept::Folded(folded) => {
+        self.machine.with(|foldable| match foldable {
+            Foldable::Whole(machine) => self.with_machine(machine, |machine| event(machine)),
+            Foldable::Folded(folded) => {
                 let mut machine = folded.unfold(self.folded_at());
                 machine.catch_up_with(Log(self.log.load()));
                 event(&machine)
@@ -248,63 +251,63 @@ impl<M: Memory> Core<M> {
         })
     }
 
-    /// What would be lost with the machine at `now`. Of a folded one that is what is noted, if it is anything.
-    pub fn worth(&self, now: Timestamp) -> Worth {
-        self.machine.with(|kept| match kept {
-            Kept::Whole(machine) => self.with_machine(machine, |machine| machine.worth(now)),
-            Kept::Folded(folded) => {
+    /// The loss if the machine were dropped at `now`. For a folded one that is the noted outcomes, if there are any.
+    pub fn loss(&self, now: Timestamp) -> Loss {
+        self.machine.with(|foldable| match foldable {
+            Foldable::Whole(machine) => self.with_machine(machine, |machine| machine.loss(now)),
+            Foldable::Folded(folded) => {
                 let log = Log(self.log.load());
                 let (failures, slows) = log.runs();
                 if failures.count() + slows.count() == 0 {
-                    return Worth::Nothing;
+                    return Loss::Nothing;
                 }
                 let mut machine = folded.unfold(self.folded_at());
                 machine.catch_up_with(log);
-                machine.worth(now)
+                machine.loss(now)
             }
         })
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        self.machine.with(|kept| kept.settings().clone())
+        self.machine.with(|foldable| foldable.settings().clone())
     }
 
-    /// Folds the machine away, where at `now` there is nothing in it.
+    /// Folds the machine, if at `now` there is no state in it.
     pub fn rest(&self, now: Timestamp) {
-        self.machine.with(|kept| {
-            if let Kept::Whole(machine) = kept {
+        self.machine.with(|foldable| {
+            if let Foldable::Whole(machine) = foldable {
                 let log = Log(self.log.swap(Log::SHUT.0));
                 machine.catch_up_with(log);
                 let latest = machine.latest();
-                kept.fold(now);
-                self.publish_kept(kept, latest, log.turn());
+                foldable.fold(now);
+                self.publish_foldable(foldable, latest, log.turn());
             }
         });
     }
 
-    /// Of a folded machine, what the unfolded one allows, if no window needs the edge for itself: what is noted by then is
-    /// booked in the time at which that begins.
-    fn publish_kept(&self, kept: &Kept, latest: Latest, turn: u64) {
-        match kept {
-            Kept::Whole(machine) => self.publish(machine, turn),
-            Kept::Folded(folded) => {
+    /// Publishes a folded machine with the allowance of the unfolded one, if no window needs the edge for itself:
+    /// outcomes noted by then are booked in the time at which that begins.
+    fn publish_foldable(&self, foldable: &Foldable, latest: Latest, turn: u64) {
+        match foldable {
+            Foldable::Whole(machine) => self.publish(machine, turn),
+            Foldable::Folded(folded) => {
                 let machine = folded.unfold(latest);
-                let slack = machine.slack().filter(|slack| slack.timeless);
-                let timeless = if slack.is_some() { TIMELESS } else { 0 };
+                let headroom = machine.headroom().filter(|headroom| headroom.timeless);
+                let timeless = if headroom.is_some() { TIMELESS } else { 0 };
                 self.publish_word(&machine);
                 self.edge.store(latest.horizon().as_nanos() | timeless);
-                self.publish_log(&machine, slack, turn);
+                self.publish_log(&machine, headroom, turn);
             }
         }
     }
 
-    /// The machine's answer to a call as far as the word alone tells it.
-    pub fn answer(&self, now: Timestamp) -> Option<Result<Leave, Rejection>> {
+    /// The machine's answer to a call as far as the word alone has it.
+    pub fn answer(&self, now: Timestamp) -> Option<Result<Token, Rejection>> {
         let word = self.word();
         let grant = |kind| {
             let generation = word.generation();
-            Some(Ok(Leave::of(Grant { generation, kind })))
+            Some(Ok(Token::of(Grant { generation, kind })))
         };
         let refused = |reason, phase, retry_at| {
             Some(Err(Rejection {
@@ -315,7 +318,7 @@ impl<M: Memory> Core<M> {
             }))
         };
         match word.signal() {
-            Signal::Closed | Signal::Timed => Some(Ok(Leave::by(word, now))),
+            Signal::Closed | Signal::Timed => Some(Ok(Token::by(word, now))),
             Signal::Disabled => grant(GrantKind::Untracked),
             Signal::HeldClosed => self.until(word, now).and_then(|_| grant(GrantKind::Held)),
             Signal::Open => self
@@ -329,25 +332,25 @@ impl<M: Memory> Core<M> {
         }
     }
 
-    /// The same, where nothing but the first stamp may be missing.
-    pub fn first_answer(&self, now: Timestamp) -> Option<Result<Leave, Rejection>> {
+    /// The same, if at most the first stamp is missing.
+    pub fn first_answer(&self, now: Timestamp) -> Option<Result<Token, Rejection>> {
         if self.word().signal() == Signal::Ask && !self.folded_at().has_begun() {
             self.begin(now);
         }
         self.answer(now)
     }
 
-    /// Whether an outcome of a call admitted by that word leaves everything as it is.
+    /// True if an outcome of a call admitted by that word leaves everything as it is.
     #[inline]
-    pub fn ignores(&self, admitted: Word, outcome: Outcome) -> bool {
+    pub fn ignores(&self, admitted: StateWord, outcome: Outcome) -> bool {
         outcome == Outcome::Success && Log(self.log.load()).is_quiet() && self.word() == admitted
     }
 
-    /// Takes an outcome that decides nothing yet, and says whether it could.
+    /// Notes an outcome that decides nothing yet; true if that was possible.
     #[inline]
     pub fn takes(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -363,9 +366,9 @@ impl<M: Memory> Core<M> {
         self.notes(plain, now, |log| log.note(failed))
     }
 
-    /// As [`takes`](Core::takes), of a caller that has not read a clock: only where no time matters to what is noted.
+    /// As [`takes`](Core::takes), for a caller that has not read a clock: only if the note needs no time.
     #[inline]
-    pub fn takes_undated(&self, plain: Plain, outcome: Outcome) -> bool {
+    pub fn takes_undated(&self, plain: PlainToken, outcome: Outcome) -> bool {
         let failed = match outcome {
             Outcome::Success => false,
             Outcome::Failure => true,
@@ -387,7 +390,7 @@ impl<M: Memory> Core<M> {
     #[inline(never)]
     fn takes_timed(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         failed: bool,
         duration: Option<Duration>,
         now: Timestamp,
@@ -400,14 +403,14 @@ impl<M: Memory> Core<M> {
         })
     }
 
-    /// Books what is noted, so that there is room again.
+    /// Books the noted outcomes, so that there is room again.
     #[inline(never)]
     fn book(&self, now: Timestamp) {
         self.with(|machine| machine.see(now));
     }
 
     #[inline(always)]
-    fn notes(&self, plain: Plain, now: Timestamp, note: impl Fn(Log) -> Noted) -> bool {
+    fn notes(&self, plain: PlainToken, now: Timestamp, note: impl Fn(Log) -> Noted) -> bool {
         loop {
             let log = Log(self.log.load());
             match note(log) {
@@ -422,35 +425,35 @@ impl<M: Memory> Core<M> {
         }
     }
 
-    /// Publishes what callers may know without the lock, which must be held. The log comes last: who finds it open finds
-    /// all else as it belongs to it, or newer.
+    /// Publishes the facts for callers without the lock, which must be held. The log comes last: a caller that finds it
+    /// open finds all else as it belongs to it, or newer.
     fn publish(&self, machine: &Machine, turn: u64) {
         self.publish_word(machine);
-        let slack = machine.slack();
-        let edge = match slack {
-            Some(slack) if slack.timeless => slack.edge.as_nanos() | TIMELESS,
-            Some(slack) => slack.edge.as_nanos() & !TIMELESS,
+        let headroom = machine.headroom();
+        let edge = match headroom {
+            Some(headroom) if headroom.timeless => headroom.edge.as_nanos() | TIMELESS,
+            Some(headroom) => headroom.edge.as_nanos() & !TIMELESS,
             None => machine.latest().horizon().as_nanos(),
         };
         if self.edge.load() != edge {
             self.edge.store(edge);
         }
-        self.publish_log(machine, slack, turn);
+        self.publish_log(machine, headroom, turn);
     }
 
-    fn publish_log(&self, machine: &Machine, slack: Option<Slack>, turn: u64) {
-        let allowed = slack.map(|slack| machine.allows(slack));
+    fn publish_log(&self, machine: &Machine, headroom: Option<Headroom>, turn: u64) {
+        let allowed = headroom.map(|headroom| machine.allows(headroom));
         self.log.store(Log::empty(turn, allowed).0);
     }
 
     fn publish_word(&self, machine: &Machine) {
         let (signal, beside) = signal_of(machine);
-        let word = Word::new(signal, machine.generation());
+        let word = StateWord::new(signal, machine.generation());
         if let Some(beside) = beside
             && self.beside.load() != beside
         {
             // A reader takes the time for the word's only if the word did not change meanwhile; so it must change.
-            let asks = Word::new(Signal::Ask, machine.generation());
+            let asks = StateWord::new(Signal::Ask, machine.generation());
             self.word.store(asks.0);
             self.beside.store(beside);
         }
@@ -460,8 +463,8 @@ impl<M: Memory> Core<M> {
     }
 }
 
-/// What callers may know of a machine without asking it, and what goes beside it. A time is the same throughout a
-/// generation; words with nothing beside them leave the last standing.
+/// The signal for callers, and the value beside it. A time is the same throughout a generation; words without a value
+/// beside them leave the last one standing.
 fn signal_of(machine: &Machine) -> (Signal, Option<u64>) {
     let phase = machine.frozen_phase();
     let settings = machine.settings();

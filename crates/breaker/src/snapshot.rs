@@ -1,4 +1,4 @@
-//! What a breaker shows of itself: its state in full, and the part of it that outlives a process.
+//! Views of a breaker: its state in full, and the part of it that outlives a process.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ pub use crate::cause::Causes;
 pub use crate::recorder::{Flown, RECENT_OUTCOMES};
 pub use crate::rule_kind::RuleKind;
 
-/// A breaker at one moment. Reading it changes nothing: what time alone has decided since the last call is shown, and
+/// A breaker at one moment. Reading it changes nothing: decisions of time alone since the last call are shown, and
 /// carried out by the next call.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
@@ -20,33 +20,34 @@ pub use crate::rule_kind::RuleKind;
 pub struct Snapshot {
     /// The state; half-open once the cooldown is over.
     pub phase: Phase,
-    /// Whether decisions are carried out.
+    /// The mode: enforced, monitored or disabled.
     pub mode: Mode,
     /// The operator's hold, while it lasts.
     pub hold: Option<Hold>,
-    /// Grows by one with every transition, hold, release and reset.
+    /// The generation: grows by one with every transition, hold, release and reset.
     pub generation: u64,
     /// Trips since the breaker was last closed.
     pub attempts: u32,
-    /// When the state began.
+    /// The time at which the state began.
     pub since: Timestamp,
-    /// The time at which it is worth asking again, when no call passes now and that is known, see [`Rejection::retry_at`].
+    /// The time at which it is worth asking again, if no call passes now and that is known, see
+    /// [`Rejection::retry_at`].
     ///
     /// [`Rejection::retry_at`]: crate::Rejection::retry_at
     pub retry_at: Option<Timestamp>,
     /// The time by which a probe's place is free again at the latest, while all are taken.
     pub retry_by: Option<Timestamp>,
-    /// Why the last transition happened; none before the first.
+    /// The reason of the last transition; `None` before the first.
     pub reason: Option<Reason>,
     /// Outcomes since the breaker was made.
     pub totals: Totals,
-    /// What each rule sees, in the order of the settings.
+    /// The state of each rule, in the order of the settings.
     pub rules: Vec<RuleStatus>,
     /// The probes, while half-open.
     pub probes: Option<ProbeStatus>,
     /// The last transitions, oldest first, at most [`RECENT`].
     pub recent: Vec<Transition>,
-    /// The moment of all this.
+    /// The time of this snapshot.
     pub at: Timestamp,
     /// The ramp after a close, until all calls pass.
     pub ramp: Option<RampStatus>,
@@ -63,19 +64,19 @@ pub struct Snapshot {
 pub struct RampStatus {
     /// The share of calls that passes, from 0 to 1.
     pub share: f64,
-    /// When all calls pass again, if nothing fails until then.
+    /// The time at which all calls pass again, if nothing fails until then.
     pub ends: Timestamp,
 }
 
-/// How many transitions a breaker remembers.
+/// Number of transitions that a breaker remembers.
 pub const RECENT: usize = 16;
 
 /// Outcomes since a breaker was made: each outcome is counted in exactly one of the first four, or came with a stamp that
 /// was refused.
 ///
 /// **Not every success is counted.** A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes
-/// nothing, so where no rule looks at successes, `successes` lacks all but a few. The other outcomes are complete. Who wants
-/// every success counts what [`Permit::settle`](crate::Permit::settle) returns.
+/// nothing, so if no rule looks at successes, `successes` lacks all but a few. The other outcomes are complete. A
+/// caller that needs every success counts the results of [`Permit::settle`](crate::Permit::settle).
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,33 +94,33 @@ pub struct Totals {
     /// clock. A closed breaker lets calls pass without a look at their stamps, so those of admissions may be missing.
     pub far_stamps: u64,
     /// Calls through guards and layers that were refused, and refusals that their callers
-    /// [counted](crate::Breaker::refused). They are no outcomes. A [`Machine`](crate::machine::Machine) counts none.
+    /// [counted](crate::Breaker::refused). They are not outcomes. A [`Machine`](crate::machine::Machine) counts none.
     pub refused: u64,
-    /// Calls that [`Mode::Monitor`] let pass and [`Mode::Enforce`] would have refused. They are no outcomes.
+    /// Calls that [`Mode::Monitor`] let pass and [`Mode::Enforce`] would have refused. They are not outcomes.
     pub would_reject: u64,
 }
 
-/// What a rule sees.
+/// The state of a rule.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RuleStatus {
-    /// Which rule.
+    /// The kind of the rule.
     pub rule: RuleKind,
-    /// Its name, such as `failure_rate`.
+    /// The rule's name, such as `failure_rate`.
     pub name: &'static str,
-    /// What it sees: a number of failures or calls, or a share from 0 to 1. For an adaptive rule, the probability with
-    /// which it refuses.
+    /// The observed value: a number of failures or calls, or a share from 0 to 1. For an adaptive rule, the probability
+    /// with which it refuses.
     pub observed: f64,
-    /// Its limit, in the same unit.
+    /// The rule's limit, in the same unit.
     pub threshold: f64,
-    /// Calls in its window; where it looks at failures alone, the failures; for stalled calls, all in flight.
+    /// Calls in the rule's window; if it looks at failures alone, the failures; for stalled calls, all in flight.
     pub calls: u64,
-    /// What it looks for in its window: failures, slow calls or stalled calls.
+    /// Hits in the rule's window: failures, slow calls or stalled calls.
     pub failures: u64,
-    /// The fewest calls on which it decides; 0 where it has no such limit.
+    /// The fewest calls on which it decides; 0 without such a limit.
     pub min_calls: u32,
-    /// How far back it looks; none for failures in a row without a time.
+    /// The span that the rule looks back; `None` for failures in a row without a time.
     pub over: Option<Over>,
 }
 
@@ -130,17 +131,18 @@ pub struct RuleStatus {
 pub struct ProbeStatus {
     /// Probes that have not answered yet.
     pub in_flight: u32,
-    /// How many may be in flight at once; none without a limit.
+    /// The most probes in flight at once; `None` without a limit.
     pub limit: Option<u32>,
-    /// Successes that close, or answers that decide where a rate decides.
+    /// Number of successes that close, or of answers after which a rate decides.
     pub needed: u32,
-    /// Successes so far.
+    /// Number of successes so far.
     pub successes: u32,
-    /// Failures so far.
+    /// Number of failures so far.
     pub failures: u32,
 }
 
-/// What outlives a process, as plain data. Its times are relative; [`Saved::at`] keeps them true over a restart.
+/// The part of a breaker that outlives a process, as plain data. Its times are relative; [`Saved::at`] keeps them true
+/// over a restart.
 ///
 /// ```
 /// use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp};
@@ -167,15 +169,15 @@ pub struct ProbeStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Saved {
-    /// The state.
+    /// The state to restore.
     pub state: SavedState,
-    /// The generation.
+    /// The last generation.
     pub generation: u64,
     /// Trips since the breaker was last closed.
     pub attempts: u32,
-    /// The operator's hold.
+    /// The operator's hold, if any.
     pub hold: Option<SavedHold>,
-    /// The wall time at which all this is true, as [`Saved::at`] set it; none where nobody said.
+    /// The wall time at which all this is true, as [`Saved::at`] set it; `None` if it was not called.
     pub written_at: Option<SystemTime>,
 }
 
@@ -191,9 +193,9 @@ impl Saved {
         }
     }
 
-    /// The same as it is at a wall time: at the first call that time is noted, at every later one the time that has
-    /// passed since is taken off the rest of the cooldown and of the hold. So it is called before a record is written and
-    /// again after it was read.
+    /// The same at a wall time: the first call notes that time, every later one takes the time that has passed since
+    /// off the rest of the cooldown and of the hold. So it is called before a record is written and again after it was
+    /// read.
     ///
     /// A wall clock that went back takes nothing off, and nothing becomes longer than it was. A breaker whose cooldown
     /// ended meanwhile is open with nothing remaining, so its next call probes; a hold that ended meanwhile ends at the
@@ -220,7 +222,7 @@ impl Saved {
 /// The state of a [`Saved`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SavedState {
-    /// Calls passed.
+    /// Calls passed freely.
     Closed,
     /// Calls were refused for this much longer.
     Open {
@@ -234,12 +236,12 @@ pub enum SavedState {
 /// The hold of a [`Saved`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedHold {
-    /// Which way the breaker was held.
+    /// The direction of the hold.
     pub kind: HoldKind,
-    /// How much longer; none for a hold without end.
+    /// The rest of the hold; `None` for a hold without end.
     pub remaining: Option<Duration>,
-    /// Why.
+    /// The operator's reason.
     pub reason: Arc<str>,
-    /// Who.
+    /// The operator's name.
     pub by: Arc<str>,
 }

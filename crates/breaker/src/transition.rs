@@ -1,4 +1,4 @@
-//! What happened to a breaker, and why: every change of state, hold or generation, in words and numbers.
+//! Transitions of a breaker with their reasons: every change of state, hold or generation, in words and numbers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::rule_kind::RuleKind;
 use crate::settings::Over;
 use crate::time::Timestamp;
 
-/// One change of a breaker. A hold, a release, a reset and a restore are told too, even where the state stays the same.
+/// One change of a breaker. A hold, a release, a reset and a restore are transitions too, even if the state stays the
+/// same.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -21,15 +22,15 @@ pub struct Transition {
     pub from: Phase,
     /// The state after.
     pub to: Phase,
-    /// Why.
+    /// The reason of the change.
     pub reason: Reason,
-    /// When, in the breaker's own time.
+    /// The time of the change, on the breaker's clock.
     pub at: Timestamp,
     /// The generation that began with this change.
     pub generation: u64,
     /// Trips since the breaker was last closed, this one included.
     pub attempts: u32,
-    /// The earliest time at which calls may pass again, where this change stopped them.
+    /// The earliest time at which calls may pass again, if this change stopped them.
     pub retry_at: Option<Timestamp>,
 }
 
@@ -43,23 +44,23 @@ impl fmt::Display for Transition {
     }
 }
 
-/// Why a breaker changed.
+/// The reason why a breaker changed.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
     /// A rule was met: the breaker tripped.
     Rule {
-        /// The rule.
+        /// The rule's kind.
         rule: RuleKind,
-        /// What was seen: a number of failures, or a share from 0 to 1.
+        /// The observed value: a number of failures, or a share from 0 to 1.
         observed: f64,
         /// The rule's limit, in the same unit.
         threshold: f64,
         /// The calls in the rule's window; for rules that look at failures alone, the failures.
         calls: u64,
-        /// How far back the rule looks, where it does not look back to the last success.
+        /// The span that the rule looks back; `None` if that is up to the last success.
         over: Option<Over>,
-        /// The causes of the failures, where they are known: of a row all, at most 32; else of the last 10.
+        /// The causes of the failures, if known: of a row all, at most 32; else of the last 10.
         causes: Causes,
     },
     /// Probes failed: the breaker reopened.
@@ -68,7 +69,7 @@ pub enum Reason {
         failures: u32,
         /// All answered probes of this half-open period.
         answers: u32,
-        /// The causes of the failures, where they are known; at most 32.
+        /// The causes of the failures, if known; at most 32.
         causes: Causes,
     },
     /// Probes were slow: the breaker reopened.
@@ -82,23 +83,23 @@ pub enum Reason {
     ProbeTimeout,
     /// The half-open period lasted too long without a decision: the breaker opened or closed, as its settings say.
     PeriodTimeout,
-    /// The other side said when to return, and by the settings that alone trips.
+    /// The other side asked to be called later, which by the settings alone trips.
     RetryAfter {
-        /// After how long it asked to be called again.
+        /// The time after which it asked to be called again.
         after: Duration,
     },
     /// An operator, or another breaker's verdict, tripped it.
     Forced {
-        /// Who.
+        /// The operator or breaker.
         by: Arc<str>,
-        /// Why.
+        /// The reason in words.
         reason: Arc<str>,
     },
-    /// The breaker follows a fleet, and this is what the fleet found out, or how it goes on with it.
+    /// The breaker follows a fleet, and takes over its findings, or continues after it.
     Fleet {
-        /// Who brought it about: another process, or an operator.
+        /// The process or operator that caused it.
         by: Arc<str>,
-        /// Why, in words.
+        /// The reason in words.
         reason: Arc<str>,
     },
     /// Probes answered well: the breaker closed.
@@ -112,33 +113,33 @@ pub enum Reason {
     CooldownEnded,
     /// An operator holds the breaker open.
     HeldOpen {
-        /// Who.
+        /// The operator's name.
         by: Arc<str>,
-        /// Why.
+        /// The operator's reason.
         reason: Arc<str>,
     },
     /// An operator holds the breaker closed.
     HeldClosed {
-        /// Who.
+        /// The operator's name.
         by: Arc<str>,
-        /// Why.
+        /// The operator's reason.
         reason: Arc<str>,
     },
     /// An operator released the hold.
     Released {
-        /// Who had placed the hold.
+        /// The operator who had placed the hold.
         by: Arc<str>,
     },
     /// The hold came to its own end.
     HoldEnded {
-        /// Who had placed the hold.
+        /// The operator who had placed the hold.
         by: Arc<str>,
     },
     /// An operator reset the breaker.
     Reset,
-    /// The breaker took up the state that an earlier process had left.
+    /// The breaker restored the state that an earlier process had left.
     Restored,
-    /// New settings have no rule in common with the old ones, so the breaker began anew.
+    /// New settings have no rule in common with the old ones, so the breaker started again.
     Reconfigured,
 }
 
@@ -321,22 +322,22 @@ pub struct Transitions {
 }
 
 impl Transitions {
-    /// In the order in which they happened.
+    /// The transitions in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Transition> {
         self.first.iter().chain(&self.second)
     }
 
-    /// Whether nothing happened.
+    /// True if nothing happened.
     pub fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
-    /// The last one.
+    /// The last transition, if any.
     pub fn last(&self) -> Option<&Transition> {
         self.second.as_ref().or(self.first.as_ref())
     }
 
-    /// The last one, by value.
+    /// The last transition by value.
     pub fn into_last(self) -> Option<Transition> {
         self.second.or(self.first)
     }

@@ -1,38 +1,40 @@
-//! Asking and telling with a clock at hand that is read only where the time matters.
+//! Admission and outcomes with a clock at hand that is read only if the time matters.
 //!
 //! A closed breaker without a rule about durations admits by its word alone, and many an outcome changes nothing or is
-//! noted without a time. Reading the clock would cost such a call several times what all else does. Everything that a
-//! time decides reads it: an open breaker, a probe, a slow or stalled call, a window of time, the outcome that may trip.
+//! noted without a time. Reading the clock would cost such a call several times what all else does. Every decision that
+//! depends on a time reads it: an open breaker, a probe, a slow or stalled call, a window of time, the outcome that may
+//! trip.
 
 use std::time::Duration;
 
 use crate::breaker::Breaker;
 use crate::call::Call;
-use crate::leave::Leave;
 use crate::outcome::Rejection;
 use crate::refused::Refused;
 use crate::time::Timestamp;
+use crate::token::Token;
 
-/// Longer than a [coarse](crate::Clock::coarse) time may lag behind.
+/// The most by which a [coarse](crate::Clock::coarse) time may lag behind.
 const LAG: Duration = Duration::from_secs(1);
 
-/// Leave for a call, and when it began, where somebody wanted to know.
-pub(crate) struct Begun {
-    pub leave: Leave,
+/// A token for a call, with the time at which it began, if that is needed.
+pub(crate) struct TimedToken {
+    pub token: Token,
     pub at: Option<Timestamp>,
 }
 
-/// The answer at a known time. Not a `Result`, which the compiler would build where the quick answer's is, hence in memory.
-pub(crate) struct Asked {
-    pub begun: Begun,
+/// The answer at a known time. Not a `Result`, which the compiler would build in the place of the quick answer's, hence
+/// in memory.
+pub(crate) struct TimedAdmission {
+    pub timed: TimedToken,
     pub refused: Option<Refused>,
 }
 
 impl Breaker {
-    /// Leave for a call that needs no time, where there is such.
+    /// A token for a call that needs no time, if the breaker is in such a state.
     #[inline]
-    pub(crate) fn undated_leave(&self) -> Option<Leave> {
-        self.0.core.undated_leave()
+    pub(crate) fn undated_token(&self) -> Option<Token> {
+        self.0.core.undated_token()
     }
 
     /// The refusal of a breaker that is open at a coarse time and for far longer than that may lag.
@@ -48,58 +50,57 @@ impl Breaker {
 
     /// Asks whether a call may pass, at a known time.
     #[inline(never)]
-    pub(crate) fn ask_at(&self, now: Timestamp) -> Asked {
-        let (leave, refused) = match self.leave(now) {
-            Ok(leave) => (leave, None),
-            Err(rejection) => (Leave::default(), Some(self.refused(rejection, now))),
+    pub(crate) fn ask_at(&self, now: Timestamp) -> TimedAdmission {
+        let (token, refused) = match self.admit_token(now) {
+            Ok(token) => (token, None),
+            Err(rejection) => (Token::default(), Some(self.refused(rejection, now))),
         };
         let at = Some(now);
-        Asked {
-            begun: Begun { leave, at },
+        TimedAdmission {
+            timed: TimedToken { token, at },
             refused,
         }
     }
 
-    /// Tells how a call ended, and spends its leave. Where nobody else says how long it took, that is the time since it
+    /// Records the outcome of a call, and spends its token. Without another duration the call's is the time since it
     /// began, if that is known.
     ///
-    /// The leave stays where it is until it is known that it must be moved, which few calls need.
+    /// The token stays in place until it is certain that it must be moved, which few calls need.
     #[inline]
     pub(crate) fn end(
         &self,
-        leave: &mut Leave,
+        token: &mut Token,
         at: Option<Timestamp>,
         call: Call,
         clock: impl FnOnce() -> Timestamp,
     ) {
-        if let Some(plain) = leave.plain()
+        if let Some(plain) = token.plain()
             && call.is_plain()
             && (self.0.core.ignores(plain.word, call.outcome)
                 || self.0.core.takes_undated(plain, call.outcome))
         {
-            leave.spend();
+            token.spend();
             return;
         }
-        let leave = leave.take();
-        self.end_at(Begun { leave, at }, call, clock());
+        let token = token.take();
+        self.end_at(TimedToken { token, at }, call, clock());
     }
 
     #[inline(never)]
-    fn end_at(&self, begun: Begun, call: Call, now: Timestamp) {
-        let took = begun.at.map(|began| now.saturating_since(began));
+    fn end_at(&self, timed: TimedToken, call: Call, now: Timestamp) {
+        let took = timed.at.map(|began| now.saturating_since(began));
         let duration = call.duration.or(took);
-        self.conclude(begun.leave, Call { duration, ..call }, now);
+        self.conclude(timed.token, Call { duration, ..call }, now);
     }
 
-    /// Tells that a call's caller gave it up. Of one of which nobody knows when it began, nobody wants to know how long it
-    /// lasted either.
-    pub(crate) fn give_up(&self, begun: Begun, clock: impl FnOnce() -> Timestamp) {
-        let Some(began) = begun.at else {
-            self.drop_leave(begun.leave);
+    /// Records that a call's caller gave it up. A call without a start time does not need its duration either.
+    pub(crate) fn give_up(&self, timed: TimedToken, clock: impl FnOnce() -> Timestamp) {
+        let Some(began) = timed.at else {
+            self.drop_token(timed.token);
             return;
         };
         let now = clock();
-        if let Some(grant) = begun.leave.into_grant() {
+        if let Some(grant) = timed.token.into_grant() {
             self.abandoned(grant, now.saturating_since(began), now);
         }
     }

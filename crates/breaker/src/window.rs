@@ -1,8 +1,8 @@
-//! Windows: what a rule remembers of the calls, and how it forgets.
+//! Windows: a rule's memory of the calls, and its way to forget.
 //!
-//! Each takes one outcome in constant time and tells its tally in constant time (in `log k` where the times of `k`
-//! failures are kept), whatever its length. Memory is taken at the first outcome that must be remembered and never
-//! grows after it. Time is an argument and never goes back; the machine sees to that.
+//! Each takes one outcome in constant time and returns its tally in constant time (in `log k` for the times of `k`
+//! failures), whatever its length. Memory is allocated at the first outcome that must be remembered and never grows
+//! after it. Time is an argument and never goes back; the machine ensures that.
 
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ use memory::{Memory, Weight};
 use times::Times;
 use tumbling::{TumblingCalls, TumblingTime};
 
-/// What a window holds.
+/// The counts of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Calls; in windows that see failures alone, the failures.
+    /// Number of calls; in windows that see failures alone, of failures.
     pub calls: u64,
-    /// Failures among them.
+    /// Number of failures among them.
     pub failures: u64,
 }
 
@@ -55,9 +55,9 @@ pub(crate) enum Window {
     Calls(Calls),
     /// The calls of a time.
     Time(Buckets),
-    /// Up to n calls, then anew.
+    /// Up to n calls, then from zero.
     TumblingCalls(TumblingCalls),
-    /// The calls of a time, then anew.
+    /// The calls of a time, then from zero.
     TumblingTime { time: TumblingTime, sees: Sees },
     /// The calls in flight.
     Flights(Flights),
@@ -65,12 +65,12 @@ pub(crate) enum Window {
     Memory(Memory),
 }
 
-/// What a window of time looks at.
+/// The calls that a window of time remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sees {
-    /// Every call.
+    /// Every single call.
     Calls,
-    /// Failures.
+    /// Failures but no successes.
     Failures,
     /// Failures in a row: a success empties the window.
     Row,
@@ -113,7 +113,7 @@ impl Window {
         }
     }
 
-    /// Takes one outcome: whether it is what the rule looks for, for most rules a failure.
+    /// Takes one outcome: true for a hit of the rule, for most rules a failure.
     pub fn record(&mut self, failed: bool, now: Timestamp) {
         match self {
             Window::Flights(_) => {}
@@ -164,7 +164,7 @@ impl Window {
         }
     }
 
-    /// What is in the window at `now`.
+    /// The counts at `now`.
     pub fn tally(&self, now: Timestamp) -> Tally {
         match self {
             Window::Row { failures } => Tally {
@@ -181,7 +181,7 @@ impl Window {
         }
     }
 
-    /// Whether an empty window would decide the same.
+    /// True if an empty window would decide the same.
     pub fn is_blank(&self, now: Timestamp) -> bool {
         match self {
             Window::Memory(memory) => memory.is_blank(),
@@ -189,7 +189,7 @@ impl Window {
         }
     }
 
-    /// Whether there is anything in it for which its rule looks.
+    /// True if it has a hit of its rule.
     pub fn holds_failures(&self, now: Timestamp) -> bool {
         match self {
             Window::Memory(memory) => !memory.is_blank(),
@@ -197,7 +197,7 @@ impl Window {
         }
     }
 
-    /// Whether the window, from `now` on, is no other than one that was just made at the start of time.
+    /// True if the window, from `now` on, behaves as one that was just made at the start of time.
     pub fn is_as_new(&self, now: Timestamp) -> bool {
         let empty = self.tally(now).calls == 0;
         match self {
@@ -206,21 +206,21 @@ impl Window {
         }
     }
 
-    /// A call has begun.
+    /// Notes that a call has begun.
     pub fn take_off(&mut self, flight: Flight) {
         if let Window::Flights(flights) = self {
             flights.take_off(flight);
         }
     }
 
-    /// A call is in flight no more.
+    /// Notes that a call is not in flight any more.
     pub fn land(&mut self, flight: Flight) {
         if let Window::Flights(flights) = self {
             flights.land(flight);
         }
     }
 
-    /// A call in flight is counted from another time on.
+    /// Counts a call in flight from another time on.
     pub fn restart(&mut self, flight: Flight, start: Timestamp) {
         if let Window::Flights(flights) = self {
             flights.restart(flight, start);
@@ -234,14 +234,14 @@ impl Window {
         }
     }
 
-    /// A new generation has begun: outcomes of the calls in flight will not count, so they are not waited for.
+    /// Begins a generation: outcomes of the calls in flight will not count, so they are not waited for.
     pub fn begin_generation(&mut self) {
         if let Window::Flights(flights) = self {
             flights.clear();
         }
     }
 
-    /// A call was refused by chance, so its outcome is unknown.
+    /// Notes that a call was refused by chance, so its outcome is unknown.
     pub fn refuse(&mut self, now: Timestamp) {
         if let Window::Memory(memory) = self {
             memory.record(Weight::Unknown, now);
@@ -256,8 +256,9 @@ impl Window {
         }
     }
 
-    /// Whether a failure may be booked later than it came, and until when nothing is forgotten. Times that are kept one
-    /// by one cannot wait; nor can an outcome that may begin the time of a window that looks at failures alone.
+    /// True if a failure may be booked later than it came, with the time before which nothing is forgotten. Times that
+    /// are stored one by one cannot wait; nor can an outcome that may begin the time of a window that looks at failures
+    /// alone.
     pub fn waits(&self, now: Timestamp) -> (bool, Timestamp) {
         match self {
             Window::Row { .. } | Window::Calls(_) | Window::TumblingCalls(_) => {
@@ -274,8 +275,8 @@ impl Window {
         }
     }
 
-    /// How many hits in a row, at the least, leave at most `missing` more hits in the window than there are now; and so
-    /// do as many with misses between them.
+    /// The number of hits in a row that leave at most `missing` more hits in the window than there are now, at the
+    /// least; as many hits with misses between them do so too.
     pub fn room(&self, missing: u64) -> u64 {
         match self {
             Window::Calls(calls) => calls.room(missing),
@@ -283,7 +284,7 @@ impl Window {
         }
     }
 
-    /// Begins with a closed period: forgets everything, and what has a time of its own begins it now.
+    /// Begins with a closed period: forgets everything, and starts its own time now.
     pub fn begin(&mut self, now: Timestamp) {
         match self {
             Window::TumblingTime { time, .. } => time.begin(now),
@@ -297,7 +298,7 @@ impl Window {
         }
     }
 
-    /// Forgets everything and gives its memory back.
+    /// Forgets everything and frees its memory.
     pub fn clear(&mut self) {
         match self {
             Window::Row { failures } => *failures = 0,
@@ -311,7 +312,7 @@ impl Window {
         }
     }
 
-    /// Whether a success would leave this window as it is.
+    /// True if a success would leave this window as it is.
     pub fn success_changes_nothing(&self) -> bool {
         match self {
             Window::Row { failures } => *failures == 0,
@@ -328,7 +329,7 @@ impl Window {
         }
     }
 
-    /// Takes over what another window of the same rule kind has seen where their shapes fit, and says whether they did.
+    /// Takes over the calls of another window of the same rule kind if their shapes fit; true if they did.
     pub fn carry(&mut self, old: &Window) -> bool {
         match (self, old) {
             (Window::Row { failures }, Window::Row { failures: old }) => *failures = *old,

@@ -252,7 +252,7 @@ routes: [{ path: /, respond: {} }]
         (
             &cert,
             &"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned(),
-            "fusebox.yaml:5:12: error: the private key in `tls/key.pem` cannot be used: it is no RSA key of at least 2048 bits, ",
+            "fusebox.yaml:5:12: error: the private key in `tls/key.pem` cannot be used: expected an RSA key of at least 2048 bits, ",
         ),
         (
             &format!("{cert}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),

@@ -35,9 +35,9 @@ const FLOORS: [(&str, &str); 11] = [
     ),
     (
         "breaker",
-        "guide http key_template keyed_layer layer observe ready guards guard undated refusing led registry \
-         breaker permit side call_error refused shared asked leave machine inherited rule cooldown window \
-         serial snapshot transition recorder classify call word settings cause outcome ramp ratio clock time \
+        "guide http key_template keyed_layer layer observe ready guards guard undated refusing fleet_led registry \
+         breaker permit rare_state call_error refused shared last_use token machine inherited rule cooldown window \
+         serial snapshot transition recorder classify call state_word settings cause outcome ramp ratio clock time \
          settings_error rule_kind log key_text chance calling",
     ),
     (

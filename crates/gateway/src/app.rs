@@ -1,7 +1,7 @@
-//! The port for applications of other dialects: what an application gives the host, and what the host gives it.
+//! The port for applications of other dialects: the host's side and the application's side of running one.
 //!
-//! An [`AppBuilder`] makes an application live; the host asks the [`App`] for the routes of its listeners' requests, has it
-//! answer them, and shows what it has beside the plan's own upstreams and breakers. The host knows no dialect by name.
+//! An [`AppBuilder`] makes an application live; the host asks the [`App`] for the routes of its listeners' requests,
+//! has it answer them, and lists its upstreams and breakers with the plan's own. The host knows no dialect by name.
 
 mod circuit;
 
@@ -23,23 +23,23 @@ use crate::ground::stores::StoreHandle;
 use crate::message::body::Body;
 use crate::request::exchange::{Exchange, Finish, Params};
 use crate::request::worker::Worker;
-use crate::upstream::breakers::Guarded;
+use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::Pools;
 use crate::upstream::trust::Trust;
 
-/// A future of an application's, in a box: the host does not know its type.
+/// An application's future in a box, since the host does not know its type.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Builds the applications of one dialect. One value serves one gateway, and keeps what outlives a plan.
+/// Builds the applications of one dialect. One value serves one gateway, and keeps the state that outlives a plan.
 pub trait AppBuilder: fmt::Debug + Send + Sync {
-    /// Makes the application of the host's plan live; `None`: its program is another dialect's.
+    /// Makes the application of the host's plan live; `None`: its program belongs to another dialect.
     ///
-    /// What of the `previous` application still fits goes on. `lost` takes a sentence for each thing that does not.
+    /// Parts of the `previous` application that still fit are kept. `lost` takes a sentence for each part that is not.
     /// Everything that can fail comes first, so that breakers are changed only by an application that runs.
     ///
     /// # Errors
-    /// What the program asks for that cannot be had; nothing has changed then.
+    /// The unavailable resource that the program asks for; nothing has changed then.
     fn build(
         &self,
         host: &Host<'_>,
@@ -48,9 +48,9 @@ pub trait AppBuilder: fmt::Debug + Send + Sync {
     ) -> Option<Result<Arc<dyn App>, String>>;
 }
 
-/// What the host gives to make an application live.
+/// The host's resources for an application.
 pub struct Host<'a> {
-    /// The plan that the application is of.
+    /// The plan with the application.
     pub plan: &'a Arc<Plan>,
     /// The number of workers.
     pub workers: usize,
@@ -60,12 +60,12 @@ pub struct Host<'a> {
     pub listener: &'a Arc<dyn fusebox_breaker::Listener>,
     /// A store that outlives the process.
     pub durable: &'a StoreHandle,
-    /// A store that is gone with the process.
+    /// A store that ends with the process.
     pub volatile: &'a StoreHandle,
-    /// The authorities of targets whose application names none.
+    /// The authorities for targets whose application sets none.
     pub trust: &'a Trust,
-    /// Makes a target of the application's own requests live, of which the application knows the times of its client,
-    /// and the pools. What is counted of it is kept over reloads by its name.
+    /// Makes a target of the application's own requests live. The application sets the time limits and the pools; the
+    /// target's counters are kept over reloads by its name.
     pub target: &'a dyn Fn(Upstream, Pools) -> Arc<LiveUpstream>,
 }
 
@@ -75,7 +75,7 @@ impl fmt::Debug for Host<'_> {
     }
 }
 
-/// The route that takes a request: its place in the plan, and the path's parameters. Or the answer where none does.
+/// The route that takes a request, as its index in the plan with the path's parameters; or the answer if none does.
 pub type Found = Result<(usize, Params), Box<Response<Body>>>;
 
 /// An application as it runs.
@@ -92,32 +92,33 @@ pub trait App: Any + fmt::Debug + Send + Sync {
         finish: Finish,
     ) -> Pending<'static, Response<Body>>;
 
-    /// Its own breakers that ask for no upstream, each with the name of what it belongs to.
-    fn breakers(&self) -> Vec<(Arc<str>, Guarded)>;
+    /// The application's own breakers without an upstream, each with the name of the part that it belongs to.
+    fn breakers(&self) -> Vec<(Arc<str>, LiveBreaker)>;
 
-    /// The targets of its own requests, by name: `ACTION/SERVICE`, or that of a configuration. Some may share their pools.
+    /// The targets of its own requests, by name: `ACTION/SERVICE`, or the configuration's. Several may share their
+    /// pools.
     fn targets(&self) -> Vec<Arc<LiveUpstream>>;
 
-    /// The circuits that it builds by hand, as their entries say now. By default it builds none.
+    /// The circuits that it builds by hand, as their entries are now; none by default.
     ///
     /// # Errors
-    /// Where an object store does not answer.
+    /// If an object store does not answer.
     fn circuits(&self) -> Pending<'_, Result<Vec<Circuit>, CircuitFault>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    /// The circuit of a name; `None`: there is none.
+    /// The circuit of a name; `None` without one.
     ///
     /// # Errors
-    /// Where its object store does not answer.
+    /// If its object store does not answer.
     fn circuit<'a>(&'a self, _name: &'a str) -> Pending<'a, Result<Option<Circuit>, CircuitFault>> {
         Box::pin(async { Ok(None) })
     }
 
-    /// Does what an operator wants with a circuit; `None`: there is none of that name.
+    /// Carries out an operator's command on a circuit; `None`: no circuit has that name.
     ///
     /// # Errors
-    /// Where its object store does not answer, or its entry is not one that can be written so.
+    /// If its object store does not answer, or its entry cannot be changed so.
     fn steer<'a>(
         &'a self,
         _name: &'a str,
@@ -126,20 +127,20 @@ pub trait App: Any + fmt::Debug + Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
-    /// Begins what the application does by itself, beside requests, on the runtime that this is called on; what is
-    /// returned stops that when it is dropped. `worker` stands for that runtime and waits for what runs at the end.
+    /// Begins the application's own work beside requests, on the present runtime; dropping the returned value stops it.
+    /// `worker` belongs to that runtime and waits for running work at the end.
     fn begin(self: Arc<Self>, _worker: &Arc<Worker>) -> Option<Box<dyn Any + Send>> {
         None
     }
 
-    /// What is lost with it when a plan without it takes its place, in sentences.
+    /// The state that is lost when a plan without the application takes its place, in sentences.
     fn lost(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
 impl dyn App {
-    /// The application as its dialect's own type; `None`: it is another dialect's.
+    /// The application as its dialect's own type; `None`: it belongs to another dialect.
     pub fn of<T: App>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }

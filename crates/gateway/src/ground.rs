@@ -1,13 +1,13 @@
-//! What everything stands on: the clock, counters, ids, stores, sockets that listen.
+//! The lowest floor: the clock, counters, ids, stores and listening sockets.
 
 pub mod action;
 pub mod clock;
 pub mod closing;
+pub mod connection_slots;
 pub mod ids;
 pub mod listen;
 pub mod measures;
 pub mod meter;
 pub mod pulse;
-pub mod seats;
 pub mod stores;
 pub mod transport;

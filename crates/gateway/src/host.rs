@@ -1,7 +1,8 @@
-//! The gateway as a whole: started, reloaded, drained; its records and its place in a fleet.
+//! The gateway as a whole: start, reload, drain, records, membership in a fleet.
 
 pub mod announcer;
 pub mod gateway;
 pub mod membership;
+pub mod options;
 pub mod record;
 pub mod records;

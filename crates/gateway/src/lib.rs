@@ -1,16 +1,16 @@
-//! Carries requests along a plan to upstreams, past a breaker each.
+//! Carries requests along a plan to upstreams, with a circuit breaker before each.
 //!
-//! The folders are floors: a file uses its own folder and those below it, which a test holds. From the top: `show` (what
-//! is seen of a running gateway), `host` (the gateway as a whole), `downstream` (the way in), `live` (a plan as it runs),
-//! [`app`] (the port for applications of other dialects), `request` (one exchange), `upstream` (the way out), `message`
-//! (parts of messages) and `ground` (what everything stands on).
+//! The folders are floors: a file uses its own folder and those below it, which a test enforces. From the top: `show`
+//! (the view of a running gateway), `host` (the gateway as a whole), `downstream` (the way in), `live` (a plan as it
+//! runs), [`app`] (the port for applications of other dialects), `request` (one exchange), `upstream` (the way out),
+//! `message` (parts of messages) and `ground` (the clock, counters, sockets).
 //!
-//! A request goes down and up again: `accepting` takes its connection, `connection` serves it, `dispatch` has `guard`
-//! refuse what is ambiguous and `router` find its route, `forward` asks the breaker through `admission`, `sending` calls
-//! the upstream, `call` judges how that went, `response_body` passes the answer on.
+//! A request goes down and up again: `accepting` takes its connection, `connection` serves it, `dispatch` has
+//! `validate` refuse ambiguous requests and `router` find the route, `forward` asks the breaker through `admission`,
+//! `sending` calls the upstream, `call` judges the result, `response_body` passes the answer on.
 //!
-//! [`Gateway`] is all that stands outside: it is started from a plan and its stores, reloaded with
-//! another plan, looked at, and drained. It knows no file formats and no admin API.
+//! [`Gateway`] is the whole surface: it is started from a plan and its stores, reloaded with another plan, inspected,
+//! and drained. It knows no file formats and no admin API.
 
 mod show;
 
@@ -33,8 +33,9 @@ mod ground;
 pub use ground::action::Action;
 pub use ground::clock::{Clock, Wall};
 pub use ground::stores::{Shared, Stores};
-pub use host::gateway::{Gateway, GatewayError, Options};
+pub use host::gateway::Gateway;
 pub use host::membership::{FleetError, FleetShown};
+pub use host::options::{GatewayError, Options};
 pub use live::changes::{Changes, Names, Reloaded};
 pub use live::tls::check_pair;
 pub use show::metrics::Exposition;
@@ -43,7 +44,7 @@ pub use show::status::{BreakerStatus, Calls, Part};
 
 /// The parts of the host that an application of another dialect is built of.
 pub mod parts {
-    pub use crate::ground::clock::{Clock, Desk};
+    pub use crate::ground::clock::{Clock, WorkerRef};
     pub use crate::ground::stores::StoreHandle;
     pub use crate::message::body::Body;
     pub use crate::message::fields::{self, is_framing, is_fusebox_word};
@@ -51,7 +52,7 @@ pub mod parts {
     pub use crate::request::outlive::Outliving;
     pub use crate::request::worker::Worker;
     pub use crate::request::{answer, whole_body};
-    pub use crate::upstream::breakers::{Beside, Guarded};
+    pub use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
     pub use crate::upstream::connect::{NoConnection, Unconnected};
     pub use crate::upstream::fetch::{Fault, NO_LIMIT, NoAnswer, Outbound, Policy, Refusal, fetch};
     pub use crate::upstream::jar::Jar;
@@ -63,7 +64,7 @@ pub mod parts {
     pub use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 }
 
-/// What a gateway shows of its fleet.
+/// The types of a gateway's view of its fleet.
 pub mod fleet {
     pub use fusebox_fleet::{
         FleetCount, FleetStatus, FleetView, Health,

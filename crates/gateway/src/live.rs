@@ -1,4 +1,4 @@
-//! A plan as it runs, and what a reload keeps of it.
+//! A plan as it runs, and the parts of it that a reload keeps.
 
 pub mod changes;
 pub mod live_plan;

@@ -1,9 +1,8 @@
-//! Parts of messages: heads, fields, bodies, and what is checked of them.
+//! Parts of messages: heads, fields and bodies, with their validation.
 
 pub mod body;
 pub mod chunks;
 pub mod fields;
-pub mod guard;
 pub mod heads;
 pub mod interim;
 pub mod location;
@@ -14,3 +13,4 @@ pub mod phase;
 pub mod proxy_words;
 pub mod request_body;
 pub mod retry_after;
+pub mod validate;

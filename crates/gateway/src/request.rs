@@ -1,7 +1,7 @@
-//! One request and its answer: whose it is, how it is passed on, what goes back.
+//! One request and its answer: the exchange, forwarding, and the response.
 
 pub mod answer;
-pub mod client;
+pub mod downstream;
 pub mod exchange;
 pub mod forward;
 pub mod linger;

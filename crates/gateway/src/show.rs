@@ -1,8 +1,10 @@
-//! What a running gateway shows: metrics, the state of its breakers, pages of lists.
+//! The view of a running gateway: metrics, the state of its breakers, pages of lists.
 
 pub mod circuits;
 pub mod families;
+pub mod fleet_metrics;
 pub mod key_metrics;
 pub mod metrics;
 pub mod pages;
+pub mod process_metrics;
 pub mod status;

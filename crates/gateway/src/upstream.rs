@@ -1,21 +1,21 @@
-//! The way out: breakers, permits, pools and connections, and whose fault an end was.
+//! The way out: breakers, permits, pools, connections, and the party at fault when a call fails.
 
 pub mod admission;
 pub mod breakers;
 pub mod call;
 pub mod connect;
-pub mod ears;
+pub mod event_switch;
 pub mod fetch;
 mod gzip;
 pub mod jar;
 pub mod live_upstream;
 pub mod pool;
-pub mod probe_line;
-pub mod probe_place;
+pub mod probe_queue;
+pub mod probe_turns;
 pub mod redirect;
 pub mod sender;
 pub mod sending;
-pub mod stall;
+pub mod stall_watch;
 pub mod trust;
 pub mod upstream_errors;
 pub mod upstream_socket;

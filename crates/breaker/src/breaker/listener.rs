@@ -1,4 +1,4 @@
-//! Hearing of what happens to a breaker.
+//! Listeners: the events of a breaker.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,41 +8,42 @@ use crate::breaker::Breaker;
 use crate::refused::Refused;
 use crate::transition::Transition;
 
-/// Hears of every transition of a breaker.
+/// Receives every transition of a breaker.
 ///
-/// Every function from a breaker and a transition is one; see [`Builder::on_transition`](crate::Builder::on_transition)
-/// for a closure in place.
+/// Every function of a breaker and a transition implements it; see
+/// [`Builder::on_transition`](crate::Builder::on_transition) for a closure in place.
 ///
-/// Called in the thread whose call brought the transition about, after the breaker's lock is released, so it may call
-/// the breaker; but what it does delays that one call. Transitions of different threads may arrive out of order: their
-/// generations tell the order. A panic is caught and changes nothing.
+/// Called in the thread whose call caused the transition, after the breaker's lock is released, so it may call the
+/// breaker; but its work delays that one call. Transitions of different threads may arrive out of order: their
+/// generations give the order. A panic is caught and changes nothing.
 ///
-/// A listener that answers every transition with another one would never end: past 64 at once on one breaker, further
+/// A listener that answers every transition with another one would never end: beyond 64 at once on one breaker, further
 /// ones are not announced. Those and the caught panics are counted, see [`Breaker::listener_faults`].
 pub trait Listener: Send + Sync {
-    /// `breaker` has just gone through `transition`.
+    /// Called after `transition` has happened to `breaker`.
     fn transition(&self, breaker: &Breaker, transition: &Transition);
 
-    /// A call through a [`Guard`](crate::Guard) or a layer was refused, or one whose caller [said so](Breaker::refused).
+    /// Called for a refused call through a [`Guard`](crate::Guard) or a layer, or one that its caller
+    /// [counted](Breaker::refused).
     ///
-    /// Each of them is told, in the thread of its call: an open breaker refuses as fast as it is asked. Calls refused
-    /// while this runs in the same thread are not told.
+    /// It is called for each of them, in the thread of the call: an open breaker refuses as fast as callers ask. Calls
+    /// refused while this runs in the same thread are not announced.
     fn refused(&self, breaker: &Breaker, refused: &Refused) {
         let _ = (breaker, refused);
     }
 
-    /// A call was refused only because the fleet that the breaker [follows](Breaker::follow_fleet) has not let it probe.
-    /// Told at most ten times a second.
+    /// Called when a call was refused only because the fleet that the breaker [follows](Breaker::follow_fleet) has not
+    /// let it probe; at most ten times a second.
     fn demanded(&self, breaker: &Breaker) {
         let _ = breaker;
     }
 
-    /// A failure was counted for the fleet, the first since it was last [told](Breaker::take_fleet_tally).
+    /// Called for the first failure counted for the fleet since the tally was last [taken](Breaker::take_fleet_tally).
     fn stirred(&self, breaker: &Breaker) {
         let _ = breaker;
     }
 
-    /// A registry has just made `breaker`, which nobody has asked anything yet.
+    /// Called when a registry has just made `breaker`, before its first call.
     fn made(&self, breaker: &Breaker) {
         let _ = breaker;
     }
@@ -57,7 +58,7 @@ where
     }
 }
 
-/// A function that hears of refusals alone.
+/// A listener of refusals alone.
 pub(crate) struct OnRefused<F>(pub F);
 
 impl<F: Fn(&Breaker, &Refused) + Send + Sync> Listener for OnRefused<F> {
@@ -68,15 +69,15 @@ impl<F: Fn(&Breaker, &Refused) + Send + Sync> Listener for OnRefused<F> {
     }
 }
 
-/// All listeners of a breaker, shared by those of a registry, so that each holds but a thin pointer.
+/// All listeners of a breaker, shared by those of a registry, so that each breaker holds only a thin pointer.
 pub(crate) type Listeners = Arc<Vec<Arc<dyn Listener>>>;
 
-/// Nothing, where there are none.
+/// The listeners in shared form; `None` without any.
 pub(crate) fn shared(listeners: Vec<Arc<dyn Listener>>) -> Option<Listeners> {
     (!listeners.is_empty()).then(|| Arc::new(listeners))
 }
 
-/// Lets each of them hear it; returns how many went wrong.
+/// Calls `word` on each of them; returns the number of panics.
 pub(crate) fn tell_all(listeners: &Listeners, word: impl Fn(&dyn Listener)) -> usize {
     let heard = |listener: &&Arc<dyn Listener>| {
         catch_unwind(AssertUnwindSafe(|| word(&***listener))).is_err()
@@ -85,8 +86,8 @@ pub(crate) fn tell_all(listeners: &Listeners, word: impl Fn(&dyn Listener)) -> u
 }
 
 impl Breaker {
-    /// Unlike a transition, a refusal is announced without counting who announces at once: that would be written where
-    /// all threads read. Nested ones are cut off in their own thread.
+    /// Announces a refusal without counting concurrent announcements, unlike a transition: that count would be written
+    /// where all threads read. Nested ones are cut off in their own thread.
     pub(crate) fn tell_refused(&self, refused: &Refused) {
         thread_local! {
             static TELLS: Cell<bool> = const { Cell::new(false) };

@@ -1,4 +1,4 @@
-//! A guarded call under way: it holds the leave, knows whose panic it is, and settles in the end.
+//! A guarded call under way: holds the token, distinguishes the call's own panics, and settles in the end.
 
 use std::borrow::Borrow;
 use std::marker::PhantomData;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::call::Call;
 use crate::clock::Clock;
 use crate::guard::Guard;
-use crate::leave::Leave;
 use crate::refused::Refused;
 use crate::time::Timestamp;
-use crate::undated::{Asked, Begun};
+use crate::token::Token;
+use crate::undated::{TimedAdmission, TimedToken};
 
-/// A call that goes on where its guard may no longer be.
+/// A call that may outlive the borrow of its guard.
 #[cfg(feature = "tower")]
 pub(crate) type OwnedGuarded<K, C> = Guarded<Guard<K, C>, K, C>;
 
@@ -25,21 +25,22 @@ where
     C: Clock,
 {
     guard: G,
-    /// Spent once the call has ended.
-    leave: Leave,
-    /// When the call began, where somebody wanted to know.
+    /// The call's token; spent once the call has ended.
+    token: Token,
+    /// The time at which the call began, if a rule needs it.
     began: Option<Timestamp>,
-    /// A drop finds that the call's own code runs only where a panic of that code unwinds; a thread that panics for another
-    /// reason drops calls that are not being run.
+    /// The running code. A drop during the call's own code means that a panic of that code unwinds; a thread that
+    /// panics for another reason drops calls that are not running.
     now: Now,
-    /// When the answer began, where somebody wanted to know. From then on `began` is since when its rest is waited for.
+    /// The time at which the answer began, if a rule needs it. From then on `began` is the start of the wait for its
+    /// rest.
     #[cfg(feature = "http")]
     answered: Option<Timestamp>,
     parts: PhantomData<fn() -> (K, C)>,
 }
 
-/// The call's own code. As wide as a register: where a call moves, a byte is read back together with the padding beside it,
-/// which waits until the byte has left the processor's store buffer, and that takes longer than all else.
+/// The running code. As wide as a register: where a call moves, a byte is read back together with the padding beside
+/// it, which waits until the byte has left the processor's store buffer, and that takes longer than all else.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 enum Now {
@@ -55,12 +56,12 @@ where
     /// Asks the breaker, and reads the clock only where the answer depends on it.
     #[inline]
     pub fn begin(guard: G) -> Result<Self, Refused> {
-        match guard.borrow().breaker().undated_leave() {
-            Some(leave) => Ok(Guarded::of(guard, Begun { leave, at: None })),
+        match guard.borrow().breaker().undated_token() {
+            Some(token) => Ok(Guarded::of(guard, TimedToken { token, at: None })),
             None => {
-                let asked = ask(guard.borrow());
-                match asked.refused {
-                    None => Ok(Guarded::of(guard, asked.begun)),
+                let admission = ask(guard.borrow());
+                match admission.refused {
+                    None => Ok(Guarded::of(guard, admission.timed)),
                     Some(refused) => Err(refused),
                 }
             }
@@ -68,11 +69,11 @@ where
     }
 
     #[inline]
-    fn of(guard: G, begun: Begun) -> Self {
+    fn of(guard: G, timed: TimedToken) -> Self {
         Guarded {
             guard,
-            leave: begun.leave,
-            began: begun.at,
+            token: timed.token,
+            began: timed.at,
             now: Now::Waits,
             #[cfg(feature = "http")]
             answered: None,
@@ -89,8 +90,8 @@ where
         result
     }
 
-    /// As [`within`](Guarded::within) for a call that is kept elsewhere: when the part panics, the call has ended, though
-    /// whoever catches the panic may keep what it was kept in.
+    /// As [`within`](Guarded::within) for a call stored elsewhere: when the part panics, the call has ended, even if
+    /// the code that catches the panic keeps the storage.
     #[cfg(feature = "tower")]
     pub fn within_kept<R>(kept: &mut Option<Self>, part: impl FnOnce() -> R) -> R {
         let ends = Ends(kept);
@@ -104,7 +105,7 @@ where
 
     /// Records the outcome that the classifier finds. A panic of the classifier is not the call's, which is then ignored.
     ///
-    /// It ends where it is, as to move what was just written piece by piece takes longer than all else.
+    /// Ends in place, since moving the fields just written piece by piece takes longer than all else.
     #[inline]
     pub fn end(&mut self, classify: impl FnOnce(&K) -> Call) {
         // Dropped without a beginning, it is ignored however long it lasted.
@@ -114,10 +115,10 @@ where
         let call = classify(&self.guard.borrow().classifier);
         let guard = self.guard.borrow();
         let breaker = guard.breaker();
-        breaker.end(&mut self.leave, at, call, || guard.now());
+        breaker.end(&mut self.token, at, call, || guard.now());
     }
 
-    /// As [`end`](Guarded::end) for a call that is kept elsewhere, where nothing of it remains.
+    /// As [`end`](Guarded::end) for a call stored elsewhere; nothing remains in the storage.
     #[cfg(feature = "tower")]
     #[inline]
     pub fn end_kept(kept: &mut Option<Self>, classify: impl FnOnce(&K) -> Call) {
@@ -126,7 +127,7 @@ where
         }
     }
 
-    /// Judges a part of the answer, while the call goes on. A panic of the classifier is not the call's, which is then
+    /// Judges a part of the answer while the call continues. A panic of the classifier is not the call's, which is then
     /// ignored.
     #[cfg(feature = "http")]
     pub fn look<R>(&mut self, judge: impl FnOnce(&K) -> R) -> R {
@@ -136,8 +137,8 @@ where
         judged
     }
 
-    /// Notes that the other side has begun to answer, and returns how long that took, where somebody wants to know. What
-    /// follows may be read slowly: only time in which the other side is waited for counts from here on.
+    /// Notes that the other side has begun to answer, and returns the time until then, if a rule or the caller needs
+    /// it. The rest may be read slowly: from here on only the time of waiting for the other side counts.
     #[cfg(feature = "http")]
     pub fn answered(&mut self, wants_time: bool) -> Option<Duration> {
         let began = self.began.take();
@@ -147,7 +148,7 @@ where
         let guard = self.guard.borrow();
         let now = guard.now();
         self.answered = Some(now);
-        if let Some(grant) = self.leave.boxed()
+        if let Some(grant) = self.token.boxed()
             && grant.is_flight()
         {
             guard.breaker().answered(grant);
@@ -155,7 +156,7 @@ where
         began.map(|began| now.saturating_since(began))
     }
 
-    /// Notes that more of the answer is waited for.
+    /// Notes that the caller waits for more of the answer.
     #[cfg(feature = "http")]
     pub fn waits(&mut self) {
         if self.answered.is_some() && self.began.is_none() {
@@ -163,7 +164,7 @@ where
         }
     }
 
-    /// Notes that more of the answer has come, and says whether it began so long ago.
+    /// Notes that more of the answer has come; true if it began at least `long` ago.
     #[cfg(feature = "http")]
     pub fn flows(&mut self, long: Option<Duration>) -> bool {
         self.began = None;
@@ -177,14 +178,14 @@ where
 
     #[cold]
     fn unsettled(&mut self) {
-        let begun = Begun {
-            leave: self.leave.take(),
+        let timed = TimedToken {
+            token: self.token.take(),
             at: self.began,
         };
         let guard = self.guard.borrow();
         if self.now == Now::Waits {
-            guard.breaker().give_up(begun, || guard.now());
-        } else if let Some(grant) = begun.leave.into_grant() {
+            guard.breaker().give_up(timed, || guard.now());
+        } else if let Some(grant) = timed.token.into_grant() {
             guard.breaker().panicked(grant, guard.now());
         }
     }
@@ -197,13 +198,13 @@ where
 {
     #[inline]
     fn drop(&mut self) {
-        if !self.leave.is_spent() {
+        if !self.token.is_spent() {
             self.unsettled();
         }
     }
 }
 
-/// Ends what is kept elsewhere, also where a panic unwinds.
+/// Ends the call in a storage elsewhere, even if a panic unwinds.
 #[cfg(feature = "tower")]
 struct Ends<'a, T>(&'a mut Option<T>);
 
@@ -215,14 +216,14 @@ impl<T> Drop for Ends<'_, T> {
     }
 }
 
-/// Out of the way of the calls that need no time.
+/// Kept out of line, away from calls that need no time.
 #[inline(never)]
-fn ask<K, C: Clock>(guard: &Guard<K, C>) -> Asked {
+fn ask<K, C: Clock>(guard: &Guard<K, C>) -> TimedAdmission {
     let breaker = guard.breaker();
     match breaker.refused_by_far(|| guard.coarse()) {
-        Some(refused) => Asked {
-            begun: Begun {
-                leave: Leave::default(),
+        Some(refused) => TimedAdmission {
+            timed: TimedToken {
+                token: Token::default(),
                 at: None,
             },
             refused: Some(refused),

@@ -17,24 +17,24 @@ use crate::outcome::Outcome;
 
 use super::ByStatus;
 
-/// What is known of a call whose response has begun.
+/// The state of a call whose response has begun.
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
-    /// The outcome, should the body end well.
+    /// The outcome if the body ends well.
     pub head: Call,
     pub owes_grpc_status: bool,
-    /// After how long a body that flows is good enough.
+    /// The time after which a flowing body is good enough.
     pub settle_after: Option<Duration>,
 }
 
-/// The way in which a body ended, as far as its call goes.
+/// The end of a body, as far as its call is concerned.
 #[derive(Clone, Copy)]
 pub(super) enum Ended<'a> {
-    /// Whole, with those trailers.
+    /// The end of the whole body, with those trailers.
     Well(Option<&'a HeaderMap>),
-    /// It goes on, and has flowed for long enough.
+    /// The body continues, and has flowed for long enough.
     Flows,
-    /// In an error.
+    /// The end in an error.
     Cut,
 }
 
@@ -54,9 +54,9 @@ impl Begun {
 
 pin_project! {
     /// The body of a response that came through a breaker. The call ends with the body: at its last frame, its trailers
-    /// or its error. Dropped before that, its caller left, and the call counts as [`OnAbandoned`](crate::OnAbandoned) says.
-    /// But where the head has failed already, or nobody has asked for any of the body, the head decides: many callers want
-    /// no more than the status, and few read what an error says.
+    /// or its error. If it is dropped earlier, its caller left, and the call counts as
+    /// [`OnAbandoned`](crate::OnAbandoned) says. But if the head has already failed, or none of the body has been asked
+    /// for, the head decides: many callers need only the status, and few read an error's text.
     ///
     /// Frames, size and trailers are those of the body inside, which is neither boxed nor buffered.
     pub struct GuardedBody<B, K = ByStatus, C = MonotonicClock>
@@ -65,7 +65,7 @@ pin_project! {
     {
         #[pin]
         inner: B,
-        // None where the call ended with the head, as the next one is once it has ended.
+        // `None` if the call ended with the head; the next one is `None` once it has ended.
         begun: Option<Begun>,
         guarded: Option<OwnedGuarded<K, C>>,
         is_asked_for: bool,

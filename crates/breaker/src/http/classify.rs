@@ -1,4 +1,4 @@
-//! What a response says about the other side, by its head, its trailers and its end.
+//! The meaning of a response for the other side, by its head, its trailers and its end.
 
 use std::error::Error;
 use std::io;
@@ -13,9 +13,9 @@ use crate::refused::Refused;
 
 /// Judges the calls of a [`BreakerHttpLayer`](super::BreakerHttpLayer).
 ///
-/// [`ByStatus`] is the default. A closure over the head is enough for most other wishes, see
-/// [`BreakerHttpLayer::classify`](super::BreakerHttpLayer::classify); the methods here but the first have defaults as
-/// `ByStatus` has them. What an implementation replaces, it should leave to `ByStatus` where it has no opinion:
+/// [`ByStatus`] is the default. A closure over the head is enough for most other needs, see
+/// [`BreakerHttpLayer::classify`](super::BreakerHttpLayer::classify); all methods but the first have the defaults of
+/// `ByStatus`. An implementation should leave to `ByStatus` what it has no opinion on:
 ///
 /// ```
 /// use std::error::Error;
@@ -50,10 +50,10 @@ use crate::refused::Refused;
 /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 pub trait ClassifyHttp {
-    /// The outcome by the head, should the body end well.
+    /// The outcome by the head, if the body ends well.
     fn head(&self, status: StatusCode, headers: &HeaderMap) -> Call;
 
-    /// The outcome of a response that ended well, from that by its head. Default: the head's, unless that is a success
+    /// The outcome of a response that ended well, given that by its head. Default: the head's, unless that is a success
     /// and `grpc-status` says otherwise, or is missing where it had to come.
     fn end(&self, head: Call, end: HttpEnd<'_>) -> Call {
         if head.outcome != Outcome::Success {
@@ -66,7 +66,7 @@ pub trait ClassifyHttp {
         }
     }
 
-    /// The outcome of a response whose body ended in an error. Default: a failure, unless the head was to be ignored.
+    /// The outcome of a response whose body ended in an error. Default: a failure, unless the head was ignored.
     fn cut(&self, head: Call) -> Call {
         match head.outcome {
             Outcome::Ignored => head,
@@ -90,9 +90,9 @@ pub trait ClassifyHttp {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HttpEnd<'a> {
-    /// The trailers, where there were some.
+    /// The trailers, if there are any.
     pub trailers: Option<&'a HeaderMap>,
-    /// Whether the response is one of gRPC whose head had no `grpc-status`.
+    /// True if the response is one of gRPC whose head had no `grpc-status`.
     pub owes_grpc_status: bool,
 }
 
@@ -107,15 +107,15 @@ impl<'a> HttpEnd<'a> {
 
 /// Judges by status: 500 and above is a failure, everything else a success.
 ///
-/// - `Retry-After` of a 429 or 503, in seconds or as a date, is told to the breaker, which heeds it as
+/// - `Retry-After` of a 429 or 503, in seconds or as a date, is passed to the breaker, which heeds it as
 ///   [`Settings::retry_after`](crate::Settings::retry_after) says.
 /// - `grpc-status`, in the head or in trailers: 2, 4, 8, 13, 14 and 15 are failures, 1 (cancelled) is ignored, all others
-///   are successes; a response of gRPC without one failed. `grpc-retry-pushback-ms` is told as `Retry-After` is.
+///   are successes; a response of gRPC without one failed. `grpc-retry-pushback-ms` is passed on as `Retry-After` is.
 /// - A body that ends in an error is a failure, as is a call without a response.
 /// - The reason of a trip names the causes: a status (`503`), gRPC's code (`UNAVAILABLE`), `truncated` for a body that ended
 ///   in an error; without a response `refused`, `reset`, `timeout` and `truncated` where the system says so, else
 ///   `no response`.
-/// - A body that is dropped before its end is ignored: its caller left. After so long a wait for the other side it counts
+/// - A body that is dropped before its end is ignored: its caller left. After a long wait for the other side it counts
 ///   as [`OnAbandoned`](crate::OnAbandoned) says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByStatus;
@@ -154,7 +154,7 @@ where
     }
 }
 
-/// The cause of a call without a response of which nothing more is known, such as a timeout of `tower`'s.
+/// The cause of a call without a response and without a better one, such as a timeout of `tower`'s.
 const NO_RESPONSE: &str = "no response";
 
 /// A word for the reason of a trip: by the error of the system among the error's sources, else `no response`.

@@ -12,22 +12,22 @@ use crate::outcome::Outcome;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// After how long a client should try again, in milliseconds.
+/// The field with the delay of the next try, in milliseconds.
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// Whether the response is one of gRPC. That of gRPC-Web has its trailers within its body, where nobody looks.
+/// True if the response is one of gRPC. That of gRPC-Web has its trailers within its body, which is not read.
 fn is_grpc(headers: &HeaderMap) -> bool {
     text(headers, &CONTENT_TYPE)
         .and_then(|value| value.strip_prefix("application/grpc"))
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
 }
 
-/// Whether a response with this head must tell its status in trailers.
+/// True if a response with this head must have its status in trailers.
 pub(super) fn is_owed(head: &HeaderMap) -> bool {
     is_grpc(head) && !head.contains_key(&STATUS)
 }
 
-/// The outcome by the status in these fields; none where there is no such field.
+/// The outcome by the status in these fields; `None` without such a field.
 pub(super) fn judge(fields: &HeaderMap) -> Option<Call> {
     let status = fields.get(&STATUS)?;
     let status = status.to_str().ok().and_then(|status| status.parse().ok());
@@ -55,8 +55,8 @@ fn failed(cause: &'static str) -> Call {
     Call::from(Outcome::Failure).because(Cause::Word(cause))
 }
 
-/// The codes that tell of the other side's own trouble. All else is well or the caller's fault: a wrong argument,
-/// something that is not there, a missing permission, a method that is not implemented.
+/// The codes of the other side's own trouble. All others are successes or the caller's fault: a wrong argument, a
+/// missing object, a missing permission, a method that is not implemented.
 fn fault(code: u32) -> Option<&'static str> {
     Some(match code {
         2 => "UNKNOWN",

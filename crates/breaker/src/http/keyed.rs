@@ -21,7 +21,7 @@ use crate::guards::Guards;
 /// Guards an HTTP service by the breakers of a [`Registry`](crate::Registry), one for each key, as a
 /// [`BreakerHttpLayer`](super::BreakerHttpLayer) does by one.
 ///
-/// The key is a function of the request. It returns whatever is a text.
+/// The key is a function of the request. It returns any kind of text.
 ///
 /// ```
 /// use fusebox_breaker::{Guards, KeyedBreakerHttpLayer, Registry, Settings};
@@ -42,7 +42,7 @@ pub struct KeyedBreakerHttpLayer<F, K = ByStatus, C = MonotonicClock> {
 
 impl<F, C> KeyedBreakerHttpLayer<F, ByStatus, C> {
     /// A layer of those guards, which judges [by status](ByStatus); all services made by it share their breakers. `key`
-    /// says whose a request is.
+    /// gives the key of a request.
     pub fn new<R, T>(guards: Guards<ErrorsFail, C>, key: F) -> Self
     where
         F: Fn(&R) -> T,
@@ -78,7 +78,7 @@ impl<F, K, C> KeyedBreakerHttpLayer<F, K, C> {
         self.classifier(ByHead(head))
     }
 
-    /// Ends a call when its body has flowed for so long, see
+    /// Ends a call when its body has flowed for this long, see
     /// [`BreakerHttpLayer::settle_after`](super::BreakerHttpLayer::settle_after).
     #[must_use = "it is another layer of the same guards"]
     pub fn settle_after(self, flowed: Duration) -> Self {
@@ -125,7 +125,7 @@ where
     type Error = CallError<Boxed>;
     type Future = BreakerHttpFuture<S, R, K, C>;
 
-    /// Always ready: whose breaker to ask is known only with the request.
+    /// Always ready, since the breaker to ask is known only with the request.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }

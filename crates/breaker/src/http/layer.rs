@@ -26,10 +26,10 @@ use crate::refused::Refused;
 /// Guards a service whose responses are [`http::Response`]s by a breaker.
 ///
 /// A call lasts until its response's body has ended, in its last frame, its trailers or an error, or is dropped; so a
-/// probe's place is held, and a body that is cut is a failure. A response without a body ends at once. What counts as
-/// what is told at [`ByStatus`], which [`classify`](BreakerHttpLayer::classify) and
-/// [`classifier`](BreakerHttpLayer::classifier) replace. A guard that has a classifier of its own judges other calls, so
-/// it does not fit here: give the layer the guard without it. A call's duration, for rules about slow calls, is the time
+/// probe's place is held, and a body that is cut is a failure. A response without a body ends at once. [`ByStatus`]
+/// describes the outcomes, which [`classify`](BreakerHttpLayer::classify) and
+/// [`classifier`](BreakerHttpLayer::classifier) replace. A guard with a classifier of its own judges other calls, so it
+/// does not fit here: give the layer the guard without it. A call's duration, for rules about slow calls, is the time
 /// to the head.
 ///
 /// The body is wrapped in a [`GuardedBody`], neither boxed nor buffered, so the layer goes before `hyper`'s client,
@@ -91,8 +91,8 @@ impl<K, C> BreakerHttpLayer<K, C> {
         self.classifier(ByHead(head))
     }
 
-    /// Ends a call by its head's outcome when its body has flowed for so long after the head; what becomes of the body
-    /// later says nothing. For streams without an end, which else would hold a probe's place. Default: only the body's
+    /// Ends a call by its head's outcome when its body has flowed for this long after the head; the rest of the body
+    /// says nothing. For streams without an end, which otherwise would hold a probe's place. Default: only the body's
     /// end ends the call.
     #[must_use = "it is another layer of the same guard"]
     pub fn settle_after(self, flowed: Duration) -> Self {
@@ -135,7 +135,7 @@ where
     type Error = CallError<Boxed>;
     type Future = BreakerHttpFuture<S, R, K, C>;
 
-    /// Always ready: the breaker is asked when the request is there.
+    /// Always ready: the breaker is asked when the request has come.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }

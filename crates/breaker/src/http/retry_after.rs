@@ -1,4 +1,4 @@
-//! The other side's word about when to return, in seconds or as a date.
+//! The other side's wish for the next call, in seconds or as a date.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use ::http::HeaderMap;
 use ::http::header::{DATE, HeaderName, RETRY_AFTER};
 
 /// `Retry-After` (RFC 9110 section 10.2.3). A date counts from the response's own `Date`, so that the clocks need not
-/// agree; without one, from this machine's clock. None for what is no such value, and for a time that has come.
+/// agree; without one, from this machine's clock. `None` for an invalid value, and for a time that has passed.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, &RETRY_AFTER)?;
     let after = match value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! Why the machine is as it is, what stands between it and a change, and when the next one comes.
+//! Explains a machine: the reason for its state, the distance to a change, and the next one.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,74 +11,74 @@ use crate::snapshot::{ProbeStatus, RampStatus};
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
-/// A breaker's account of itself: why open, why still closed, when next. Its `Display` is the same in sentences.
+/// An explanation of a breaker's state, for a person or as data. Its `Display` is the same in sentences.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The moment of all this: the latest stamp that the breaker accepted, where that is later than the one asked for or
-    /// the latter is too far ahead.
+    /// The time of this explanation: the latest stamp that the breaker accepted, if that is later than the requested
+    /// time or the latter is too far ahead.
     pub at: Timestamp,
-    /// The time that was asked for. Its sentences count from here, as a refusal at this time would.
+    /// The requested time. The sentences count from here, as a refusal at this time would.
     pub asked: Timestamp,
-    /// The state.
+    /// The state at that time.
     pub phase: Phase,
-    /// When the state began.
+    /// The time at which the state began.
     pub since: Timestamp,
-    /// Whether decisions are carried out.
+    /// The mode: enforced, monitored or disabled.
     pub mode: Mode,
     /// The operator's hold, while it lasts.
     pub hold: Option<Hold>,
-    /// The last change and why it came about; none before the first.
+    /// The last change with its reason; `None` before the first.
     pub because: Option<Transition>,
-    /// How far each rule is from tripping, in the order of the settings.
+    /// The distance of each rule from tripping, in the order of the settings.
     pub rules: Vec<RuleGap>,
     /// The probes, while half-open.
     pub probes: Option<ProbeStatus>,
     /// The ramp after a close, until all calls pass.
     pub ramp: Option<RampStatus>,
-    /// What will happen next.
+    /// The next event.
     pub next: Next,
 }
 
-/// How far a rule is from tripping.
+/// The distance of a rule from tripping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RuleGap {
-    /// Which rule.
+    /// The kind of the rule.
     pub rule: RuleKind,
-    /// What it sees.
+    /// The observed value.
     pub observed: f64,
-    /// Its limit, in the same unit.
+    /// The rule's limit, in the same unit.
     pub threshold: f64,
-    /// Calls in its window.
+    /// Calls in the rule's window.
     pub calls: u64,
-    /// Why it has not tripped.
+    /// The reason why it has not tripped.
     pub gap: Gap,
 }
 
-/// Why a rule has not tripped.
+/// The reason why a rule has not tripped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gap {
-    /// What it sees is below its limit.
+    /// The observed value is below the limit.
     BelowLimit,
-    /// Too few calls to decide on: so many are missing.
+    /// Too few calls for a decision.
     TooFewCalls {
-        /// The missing calls.
+        /// Number of missing calls.
         missing: u64,
     },
-    /// Its limit is reached, and will be judged with the next failure, or when the next call asks to pass.
+    /// The limit is reached, and will be judged with the next failure, or when the next call asks to pass.
     AwaitsJudging,
-    /// It refuses by chance and never trips.
+    /// The rule refuses by chance and never trips.
     NeverTrips,
-    /// It is judged only while the breaker is closed.
+    /// The rule is judged only while the breaker is closed.
     NotJudged,
 }
 
-/// What will happen next.
+/// The next event of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Next {
-    /// Nothing before a rule is met.
+    /// A rule must be met first.
     RuleMet,
     /// The cooldown ends and the next call is a probe.
     CooldownEnds(Timestamp),
@@ -95,7 +95,7 @@ pub enum Next {
 }
 
 impl Machine {
-    /// Why the machine is as it is at `now`, and what comes next. Nothing is changed by looking.
+    /// Explains the state at `now` and the next event. Changes nothing.
     pub fn explain(&self, now: Timestamp) -> Explanation {
         let snapshot = self.snapshot(now);
         let closed = snapshot.phase == Phase::Closed && snapshot.hold.is_none();
@@ -207,12 +207,12 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// How far the time asked for may be behind the latest stamp before it looks like that of another clock. Callers that share
-/// a clock lag by the time from reading it to being heard.
+/// The most by which the requested time may be behind the latest stamp before it looks like that of another clock.
+/// Callers that share a clock lag by the time from reading it to the event.
 const LAG_MAX: Duration = Duration::from_secs(60);
 
 impl Explanation {
-    /// Says that the time asked for and the breaker's stamps are of two clocks, where they are so far apart.
+    /// Writes a hint that the requested time and the breaker's stamps are of two clocks, if they are that far apart.
     fn hint_at_the_clock(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (behind, ahead) = (self.at - self.asked, self.asked - self.at);
         let (apart, way) = match behind > LAG_MAX {

@@ -1,4 +1,4 @@
-//! What is left of a machine in which there is nothing.
+//! The rest of a machine without any state.
 
 use std::sync::Arc;
 
@@ -8,22 +8,22 @@ use crate::settings::Settings;
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
 
-/// A closed machine that never changed, with empty windows and nothing in flight. Counts as high as this hardly ever
-/// stand beside all that; a machine with higher ones is not folded.
+/// A closed machine that never changed, with empty windows and nothing in flight. Counts beyond these widths hardly
+/// ever go with all that; a machine with higher ones is not folded.
 #[derive(Clone, Debug)]
 pub(crate) struct Folded {
     settings: Arc<Settings>,
     seed: u64,
     successes: u32,
     failures: u16,
-    /// Those that were ignored, with [`LED`] and [`COUNTS`]: every byte here is one of each idle breaker.
+    /// The ignored ones, with [`LED`] and [`COUNTS`]: every byte here is one of each idle breaker.
     ignored: u16,
 }
 
-/// Set where the machine follows a fleet.
+/// Set if the machine follows a fleet.
 const LED: u16 = 1 << 15;
 
-/// Set where it counts for one.
+/// Set if it counts for a fleet.
 const COUNTS: u16 = 1 << 14;
 
 impl Folded {
@@ -31,7 +31,7 @@ impl Folded {
         &self.settings
     }
 
-    /// The machine, at the time at which it was folded away.
+    /// The machine, at the time at which it was folded.
     pub fn unfold(&self, latest: Latest) -> Machine {
         let mut machine = Machine::blank(self.settings.clone(), self.seed);
         let totals = Totals {
@@ -81,11 +81,11 @@ impl Machine {
         }
     }
 
-    /// What is left of the machine beside [the latest time](Machine::latest), where no event at `now` or later could tell
-    /// the difference; all but the last outcomes and the usual duration.
+    /// The rest of the machine beside [the latest time](Machine::latest), if no event at `now` or later could show the
+    /// difference; without the last outcomes and the usual duration.
     pub(crate) fn fold(&self, now: Timestamp) -> Option<Folded> {
         let now = self.moment(now);
-        // No transition, so no hold, no attempts, and nobody has a permit of another generation.
+        // No transition, so no hold, no attempts, and no permit of another generation.
         let unchanged =
             self.recent.is_empty() && matches!(self.state, State::Closed { ramp: None });
         let mut windows = self.windows.iter();

@@ -1,4 +1,4 @@
-//! What the machine gives for a call that may pass, and what it says when the call has ended.
+//! Grants: the machine's answer for a call that may pass, and the result when the call has ended.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::window::Flight;
 /// The answer to [`Machine::admit`](super::Machine::admit).
 #[derive(Debug)]
 pub struct Admission {
-    /// Leave to call, or the refusal.
+    /// The grant for a call, or the refusal.
     pub result: Result<Grant, Rejection>,
-    /// What happened on the way.
+    /// Transitions caused by time.
     pub transitions: Transitions,
 }
 
 /// The answer to [`Machine::check`](super::Machine::check).
 #[derive(Debug)]
 pub struct Checked {
-    /// Whether a call would pass.
+    /// The answer for a call.
     pub result: Result<(), Rejection>,
-    /// What happened on the way.
+    /// Transitions caused by time.
     pub transitions: Transitions,
 }
 
-/// Leave for one call: what a permit holds. It cannot be copied, so an outcome cannot be told twice.
+/// Permission for one call: the content of a permit. It cannot be copied, so an outcome cannot be recorded twice.
 #[derive(Debug)]
 #[must_use = "a grant that is neither recorded nor dropped through the machine keeps a probe's place until its deadline"]
 pub struct Grant {
@@ -66,12 +66,12 @@ impl Grant {
         self.generation
     }
 
-    /// Whether the call is a probe, whose outcome decides whether the breaker closes.
+    /// True for a probe, whose outcome decides whether the breaker closes.
     pub fn is_probe(&self) -> bool {
         matches!(self.kind, GrantKind::Probe(_))
     }
 
-    /// When the probe's place is given to another; none for calls that are no probes.
+    /// The time at which the probe's place is freed for another; `None` for other calls.
     pub fn deadline(&self) -> Option<Timestamp> {
         match self.kind {
             GrantKind::Probe(slot) => Some(slot.deadline),
@@ -88,7 +88,7 @@ impl Grant {
         matches!(self.kind, GrantKind::Flight(_))
     }
 
-    /// How long the call has lasted, where the grant knows when it began.
+    /// The time since the call began, if the grant knows it.
     pub(crate) fn lasted(&self, now: Timestamp) -> Option<Duration> {
         let start = match self.kind {
             GrantKind::Timed(start) => start,
@@ -101,7 +101,7 @@ impl Grant {
         Some(now.saturating_since(start))
     }
 
-    /// The refusal that a monitor did not carry out.
+    /// The refusal that a monitor did not enforce.
     pub fn would_reject(&self) -> Option<&Rejection> {
         match &self.kind {
             GrantKind::Shadow(rejection) => Some(rejection),
@@ -115,17 +115,17 @@ impl Grant {
     }
 }
 
-/// What became of an outcome.
+/// The result of recording an outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
-    /// As what it was counted.
+    /// The category in which it was counted.
     pub counted: SettledAs,
-    /// What it brought about.
+    /// The transitions that it caused.
     pub transitions: Transitions,
 }
 
 impl Settled {
-    /// An outcome in time that brought nothing about.
+    /// An outcome in time without a transition.
     #[inline]
     pub(crate) fn of(outcome: Outcome) -> Self {
         Settled {

@@ -1,7 +1,7 @@
-//! A machine that many processes share: who decides when it probes, and how it takes over what the others found out.
+//! A machine that many processes share: the fleet's decision when it probes, and the takeover of the others' findings.
 //!
-//! Led by a fleet, an open machine whose cooldown has ended goes on to refuse, until it is told that it may probe, from
-//! when until when. Everything else it does as any other.
+//! Under a fleet's lead, an open machine whose cooldown has ended continues to refuse until it has a lease to probe,
+//! with a begin and an end. In everything else it behaves as any other.
 
 use std::time::Duration;
 
@@ -10,49 +10,49 @@ use crate::outcome::Phase;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transitions};
 
-/// How often, at the most, one machine tells that a call would probe if only it might.
+/// The shortest time between two reports that a call would probe if it were allowed to.
 const DEMAND_EVERY: Duration = Duration::from_millis(100);
 
-/// Leave to probe, from the fleet that leads a breaker.
+/// Permission to probe, from the fleet that leads a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeLease {
     /// No probe begins at this time or later.
     pub start_by: Timestamp,
     /// No probe has a deadline later than this.
     pub ends: Timestamp,
-    /// Whether it goes on from one that was given before. A new one begins a half-open period of its own.
+    /// True if it continues an earlier lease. A new one begins a half-open period of its own.
     pub renewed: bool,
 }
 
-/// What many processes have found out about a breaker that they share.
+/// The findings of many processes about a breaker that they share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetOpening {
-    /// The end of the cooldown. It may have passed: then somebody probes, or may do so.
+    /// The end of the cooldown. If it has passed, one of the processes probes or may do so.
     pub until: Timestamp,
     /// Trips since the breaker was last closed.
     pub attempts: u32,
-    /// Who brought it about.
+    /// The process or operator that caused it.
     pub by: std::sync::Arc<str>,
-    /// Why.
+    /// The reason in words.
     pub reason: std::sync::Arc<str>,
 }
 
-/// Who decides when a machine probes.
+/// The authority that decides when a machine probes.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Lead {
-    /// It does.
+    /// The machine itself.
     #[default]
     Own,
-    /// The fleet does.
-    Fleet(Led),
+    /// A fleet of processes.
+    Fleet(FleetLed),
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Led {
+pub(super) struct FleetLed {
     lease: Option<ProbeLease>,
-    /// A call was refused for want of a lease, and nobody has been told.
+    /// A call was refused for lack of a lease, which has not been reported yet.
     demanded: bool,
-    /// Until then nobody is told again.
+    /// The time before which nothing is reported again.
     quiet_until: Timestamp,
 }
 
@@ -61,7 +61,7 @@ impl Lead {
         matches!(self, Lead::Fleet(_))
     }
 
-    /// Whether a probe may begin.
+    /// True if a probe may begin.
     pub fn lets_probe(&self, now: Timestamp) -> bool {
         match self {
             Lead::Own => true,
@@ -77,7 +77,7 @@ impl Lead {
         }
     }
 
-    /// A call was refused because none may probe.
+    /// Notes that a call was refused because none may probe.
     pub fn demand(&mut self, now: Timestamp) {
         if let Lead::Fleet(led) = self
             && now >= led.quiet_until
@@ -87,7 +87,7 @@ impl Lead {
         }
     }
 
-    /// Whether a call was refused so, which is told once.
+    /// True if a call was refused so; returned once.
     pub fn take_demand(&mut self) -> bool {
         match self {
             Lead::Own => false,
@@ -95,7 +95,7 @@ impl Lead {
         }
     }
 
-    /// Times of before are of another clock.
+    /// Forgets times from before, which are of another clock.
     pub fn restart_clock(&mut self) {
         if let Lead::Fleet(led) = self {
             led.quiet_until = Timestamp::ZERO;
@@ -114,12 +114,12 @@ impl Machine {
     /// [lease](Machine::probe_by_lease).
     pub fn follow_fleet(&mut self) {
         if !self.lead.is_fleet() {
-            self.lead = Lead::Fleet(Led::default());
+            self.lead = Lead::Fleet(FleetLed::default());
         }
     }
 
-    /// Decides alone from now on when to probe, as it did before it followed a fleet. An open machine stays open for so
-    /// much longer.
+    /// Decides alone from now on when to probe, as it did before it followed a fleet. An open machine stays open for
+    /// `extra` longer.
     pub fn go_alone(&mut self, extra: Duration, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
         let now = self.catch_up_anyhow(now, &mut transitions);
@@ -153,7 +153,7 @@ impl Machine {
         if self.hold.is_some() {
             return transitions;
         }
-        self.lead = Lead::Fleet(Led::default());
+        self.lead = Lead::Fleet(FleetLed::default());
         let FleetOpening {
             until,
             attempts,
@@ -205,7 +205,7 @@ impl Machine {
             return transitions;
         };
         if !lease.renewed && self.hold.is_none() && matches!(self.state, State::HalfOpen(_)) {
-            // Whoever still probes by an older lease does not count any more.
+            // Probes under an older lease do not count any more.
             let reason = Reason::Fleet {
                 by: "the fleet".into(),
                 reason: "another lease to probe begins".into(),
@@ -227,7 +227,7 @@ impl Machine {
         transitions
     }
 
-    /// Whether the cooldown is over, and nobody here may probe.
+    /// True if the cooldown is over, and no call here may probe.
     pub(super) fn waits_for_lease(&self, now: Timestamp) -> bool {
         self.phase(now) == Phase::HalfOpen && !self.lead.lets_probe(now)
     }

@@ -1,4 +1,4 @@
-//! The probes of one half-open period: who is in flight until when, and what has been answered.
+//! The probes of one half-open period: those in flight with their deadlines, and the answers.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub(super) struct Probing {
     failures: u32,
     /// Successes since the last failure.
     row: u32,
-    /// Slow ones among the answers.
+    /// Slow answers among them.
     slow: u32,
 }
 
@@ -37,7 +37,7 @@ impl Probing {
         self.slots.remove(&slot)
     }
 
-    /// Moves a place's deadline later, unless the place has been reclaimed; says what the place is then.
+    /// Moves a place's deadline later, unless the place has been reclaimed; returns the place afterwards.
     pub fn extend(&mut self, slot: Slot, deadline: Timestamp) -> Slot {
         let later = Slot {
             deadline: slot.deadline.max(deadline),
@@ -50,7 +50,7 @@ impl Probing {
         slot
     }
 
-    /// Times a probe from another time on, and says what its place is then.
+    /// Restarts a probe's timing from another time, and returns its place afterwards.
     pub fn restart(&mut self, slot: Slot, start: Timestamp) -> Slot {
         let restarted = Slot { start, ..slot };
         if self.slots.remove(&slot) {
@@ -59,7 +59,7 @@ impl Probing {
         restarted
     }
 
-    /// Frees all places whose deadline has come, and says whether there were any.
+    /// Frees all places whose deadline has come; true if there were any.
     pub fn reclaim(&mut self, now: Timestamp) -> bool {
         let before = self.slots.len();
         while self.slots.first().is_some_and(|slot| slot.deadline <= now) {
@@ -79,7 +79,7 @@ impl Probing {
         self.slow = self.slow.saturating_add(u32::from(slow));
     }
 
-    /// Whether every place is taken, with so many probes in flight.
+    /// True if every place is taken, with `in_flight` probes in flight.
     pub fn is_full(&self, in_flight: u32, half_open: &HalfOpen) -> bool {
         let Probes::Limited(limit) = half_open.probes else {
             return false;

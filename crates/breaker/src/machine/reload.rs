@@ -1,4 +1,4 @@
-//! New settings for a running machine: what fits is kept, what does not is cleared, and both are said.
+//! New settings for a running machine: parts that fit are kept, others are cleared, and both are reported.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use crate::time::Timestamp;
 use crate::transition::{Reason, Transitions};
 use crate::window::Window;
 
-/// What a change of settings kept and what it cleared.
+/// The effect of a change of settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reconfigured {
-    /// Whether state, generation and attempts were kept. They are when old and new rules have a kind in common.
-    /// A hold is kept in any case.
+    /// True if state, generation and attempts were kept, which they are if old and new rules have a kind in common. A
+    /// hold is kept in any case.
     pub state_kept: bool,
-    /// What became of the window of each new rule, in the order of the settings.
+    /// The fate of each new rule's window, in the order of the settings.
     pub windows: Vec<(RuleKind, WindowFate)>,
-    /// What happened on the way.
+    /// Transitions caused by the change.
     pub transitions: Transitions,
 }
 
-/// What became of a rule's window, the best first.
+/// The fate of a rule's window, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WindowFate {
     /// Carried over from the old settings.
     Carried,
-    /// Begun anew: the old rule of this kind had a window of another shape.
+    /// Started again: the old rule of this kind had a window of another shape.
     Cleared,
-    /// Begun anew: there was no rule of this kind.
+    /// Started new: there was no rule of this kind.
     New,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Reconfigured {
 }
 
 impl Machine {
-    /// Takes new settings. What the windows already hold is judged with the next outcome, not at once.
+    /// Takes new settings. The windows' content is judged with the next outcome, not at once.
     ///
     /// # Errors
     /// All faults of the new settings; the old ones then stay in force.
@@ -92,7 +92,7 @@ impl Machine {
         })
     }
 
-    /// What [`Machine::reconfigure`] would do, without doing it.
+    /// The result that [`Machine::reconfigure`] would have, without a change.
     ///
     /// # Errors
     /// All faults of the new settings.
@@ -104,7 +104,7 @@ impl Machine {
         self.clone().reconfigure(settings, now)
     }
 
-    /// A ramp that the settings have no more ends; one whose numbers changed goes on with the new ones from its share.
+    /// Ends a ramp that the new settings lack; one with other numbers continues with them from its share.
     fn fit_ramp(&mut self, now: Timestamp) {
         let settings = self.settings.ramp;
         if let State::Closed { ramp } = &mut self.state {

@@ -1,8 +1,8 @@
-//! The stamps that a machine believes, and the time that it goes by.
+//! The stamps that a machine accepts, and the time that it goes by.
 //!
-//! The time is the latest stamp accepted; one that goes back is taken for it. One that is more than a year ahead of it is
-//! of another clock: believed once, it would open the machine for decades. It is refused and counted, and its event moves
-//! nothing. The first stamp of all is accepted whatever it says, and so is the first after a reset.
+//! The time is the latest stamp accepted; one that goes back counts as the latest. One that is more than a year ahead
+//! of it is of another clock: accepted once, it would open the machine for decades. It is refused and counted, and its
+//! event changes nothing. The first stamp of all is accepted whatever it says, and so is the first after a reset.
 
 use std::time::Duration;
 
@@ -27,12 +27,12 @@ pub(crate) fn is_far(now: Timestamp, last: Timestamp) -> bool {
     ahead > AHEAD_MAX && Duration::from_nanos(ahead) > clock::uptime()
 }
 
-/// A year later.
+/// The time one year later.
 fn year_after(time: Timestamp) -> Timestamp {
     Timestamp::from_nanos(time.as_nanos().saturating_add(AHEAD_MAX))
 }
 
-/// The latest stamp accepted; none before the first one, and after a reset.
+/// The latest stamp accepted; `None` before the first one, and after a reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Latest(Option<Timestamp>);
 
@@ -42,12 +42,12 @@ impl Latest {
         self.0.is_some()
     }
 
-    /// The time from which on a stamp may be too far ahead; the start of time where none is.
+    /// The time from which on a stamp may be too far ahead; the start of time without a stamp.
     pub fn horizon(self) -> Timestamp {
         self.0.map_or(Timestamp::ZERO, year_after)
     }
 
-    /// The latest stamp that has this [horizon](Latest::horizon); none has the start of time.
+    /// The latest stamp with this [horizon](Latest::horizon); `None` for the start of time.
     pub fn of_horizon(horizon: Timestamp) -> Self {
         let latest = horizon.as_nanos().saturating_sub(AHEAD_MAX);
         Latest((horizon > Timestamp::ZERO).then(|| Timestamp::from_nanos(latest)))
@@ -60,7 +60,7 @@ impl Machine {
         self.latest
     }
 
-    /// Puts the machine at the time at which it was folded away.
+    /// Sets the machine to the time at which it was folded.
     pub(super) fn resume_at(&mut self, latest: Latest) {
         self.latest = latest;
     }
@@ -70,7 +70,7 @@ impl Machine {
         self.latest.0.unwrap_or(self.since)
     }
 
-    /// The time by which to look at the machine: its own, where that is later, or where `now` is too far ahead.
+    /// The time by which to read the machine: its own, if that is later, or if `now` is too far ahead.
     pub(super) fn moment(&self, now: Timestamp) -> Timestamp {
         match self.latest.0 {
             Some(latest) if now <= latest || self.is_refused(now, latest) => latest,
@@ -78,7 +78,7 @@ impl Machine {
         }
     }
 
-    /// Takes a stamp, and says what time it is; none where the stamp is refused, which is then counted.
+    /// Takes a stamp and returns the time; `None` if the stamp is refused, which is then counted.
     pub(super) fn accept(&mut self, now: Timestamp) -> Option<Timestamp> {
         match self.latest.0 {
             Some(latest) if now <= latest => return Some(latest),
@@ -97,7 +97,7 @@ impl Machine {
         Some(now)
     }
 
-    /// Forgets what time it was: the next stamp begins anew.
+    /// Forgets the time: the next stamp is taken as the first.
     pub(super) fn restart_clock(&mut self) {
         self.latest = Latest::default();
         self.lead.restart_clock();
@@ -107,8 +107,8 @@ impl Machine {
         is_far(now, latest) && !self.is_due(now, latest)
     }
 
-    /// True of a time at which the machine itself told callers to come back: its cooldown, its hold or its probes may
-    /// last longer than a year.
+    /// True of a time that the machine itself announced to callers for their return: its cooldown, its hold or its
+    /// probes may last longer than a year.
     fn is_due(&self, now: Timestamp, latest: Timestamp) -> bool {
         let due = match (&self.hold, &self.state) {
             (Some(hold), _) => hold.until,
@@ -119,8 +119,8 @@ impl Machine {
         due.is_some_and(|due| is_far(due, latest) && now >= due && now < year_after(due))
     }
 
-    /// The answer to a call whose stamp was refused: as the machine stood before it. No place is taken, no chance is
-    /// drawn, and nobody watches the call in flight.
+    /// The answer to a call whose stamp was refused, by the state before it. No place is taken, no chance is drawn, and
+    /// the call is not watched in flight.
     pub(super) fn admit_at_a_far_stamp(&self, told: Timestamp) -> Admission {
         let mode = self.settings.mode;
         let kind = match self.refusal_at_a_far_stamp() {

@@ -1,5 +1,5 @@
-//! The steps that events are made of: what time brings about, what a call may do, what an outcome decides, and the
-//! three ways into another state.
+//! The steps of events: changes by time alone, the answer to a call, the effect of an outcome, and the three ways into
+//! another state.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
 use crate::window::{Flight, Window};
 
-/// When a call is told to come back that chance refused, or that waits for a fleet's leave to probe.
+/// The time to return for a call refused by chance, or one that waits for a fleet's permission to probe.
 pub(super) const CHANCE_RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
-    /// The time to go by, and an ended hold taken away: both come before any other part of an event. None: the stamp is
-    /// refused, and nothing is to happen.
+    /// Takes the stamp and ends an expired hold: both come before any other part of an event. `None`: the stamp is
+    /// refused, and nothing may happen.
     pub(super) fn catch_up(
         &mut self,
         now: Timestamp,
@@ -37,7 +37,7 @@ impl Machine {
         Some(now)
     }
 
-    /// The same for a command, which is carried out whatever its stamp: where that is refused, at the latest time.
+    /// The same for a command, which is carried out whatever its stamp: if that is refused, at the latest time.
     pub(super) fn catch_up_anyhow(
         &mut self,
         now: Timestamp,
@@ -55,7 +55,7 @@ impl Machine {
         }
     }
 
-    /// The cooldown's end and the probes' deadlines. While held, time moves nothing.
+    /// Applies the cooldown's end and the probes' deadlines. While held, time changes nothing.
     pub(super) fn move_with_time(&mut self, now: Timestamp, transitions: &mut Transitions) {
         if self.hold.is_none() {
             self.half_open_when_due(now, transitions);
@@ -100,7 +100,7 @@ impl Machine {
         }
     }
 
-    /// What time alone does to a half-open breaker: missed deadlines, and the end of the period.
+    /// Applies time alone to a half-open breaker: missed deadlines, and the end of the period.
     pub(super) fn end_probing(&mut self, now: Timestamp, transitions: &mut Transitions) {
         self.reclaim(now, transitions);
         if matches!(self.state, State::HalfOpen(_))
@@ -113,13 +113,13 @@ impl Machine {
         }
     }
 
-    /// When a half-open period that began with the present state has lasted too long.
+    /// The end of a half-open period that began with the present state.
     pub(super) fn period_ends(&self) -> Option<Timestamp> {
         let longest = self.settings.half_open.period_timeout?;
         Some(self.since + longest)
     }
 
-    /// Frees the places of probes that missed their deadline; reopens where that counts as a failure.
+    /// Frees the places of probes that missed their deadline; reopens if that counts as a failure.
     fn reclaim(&mut self, now: Timestamp, transitions: &mut Transitions) {
         if let State::HalfOpen(probing) = &mut self.state
             && probing.reclaim(now)
@@ -129,7 +129,7 @@ impl Machine {
         }
     }
 
-    /// Whether a call may pass in the state as it is, chance included.
+    /// Decides whether a call may pass in the present state, chance included.
     pub(super) fn decide(&mut self, now: Timestamp) -> Result<(), Rejection> {
         self.decide_by_state(now)?;
         match self.refused_by_chance(now) {
@@ -143,7 +143,7 @@ impl Machine {
         }
     }
 
-    /// Whether a call may pass in the state as it is, unless chance refuses it.
+    /// Decides whether a call may pass in the present state, without chance.
     pub(super) fn decide_by_state(&mut self, now: Timestamp) -> Result<(), Rejection> {
         let phase = self.state.phase();
         let reject = |reason, retry_at| {
@@ -192,13 +192,13 @@ impl Machine {
         }
     }
 
-    /// The time to come again for a caller that found all places taken, one of which is free at `by` at the latest. Most probes
-    /// answer long before their deadline.
+    /// The time to return for a caller that found all places taken, one of which is free at `by` at the latest. Most
+    /// probes answer long before their deadline.
     pub(super) fn come_again(&self, by: Timestamp, now: Timestamp) -> Timestamp {
         by.min(self.usual.after(now))
     }
 
-    /// When the next place is free by itself, or the period is over.
+    /// The time at which the next place is free by itself, or the period is over.
     pub(super) fn next_place(&self, probing: &Probing, now: Timestamp) -> Option<Timestamp> {
         let deadline = probing.earliest_deadline(now);
         deadline.into_iter().chain(self.period_ends()).min()
@@ -230,7 +230,7 @@ impl Machine {
         None
     }
 
-    /// What a call that may pass is granted. A call is timed by its own clock, which `now` may be ahead of.
+    /// The grant for a call that may pass. A call is timed by its own clock, which `now` may be ahead of.
     pub(super) fn grant_kind(&mut self, now: Timestamp, told: Timestamp) -> GrantKind {
         if self.hold.is_some() {
             return GrantKind::Held;
@@ -285,7 +285,7 @@ impl Machine {
         match grant.kind {
             GrantKind::Untracked => return SettledAs::Untracked,
             _ if self.settings.mode == Mode::Disabled => return SettledAs::Untracked,
-            // Its call would have been refused, so it belongs to no generation and tells metrics only.
+            // Its call would have been refused, so it belongs to no generation and counts in metrics only.
             GrantKind::Shadow(_) => {}
             // A straggler from before the last transition must not decide anything after it.
             GrantKind::Call
@@ -372,7 +372,7 @@ impl Machine {
         }
     }
 
-    /// The reason to trip that lies in the other side's word about when to return, where the settings see one there.
+    /// The reason to trip because of the other side's wish for the next call, if the settings see one there.
     fn asked_to_return(&self, call: &Call) -> Option<Reason> {
         let after = call.retry_after.filter(|after| !after.is_zero())?;
         (self.settings.retry_after == RetryAfter::Trip).then_some(Reason::RetryAfter { after })
@@ -387,7 +387,7 @@ impl Machine {
         }
     }
 
-    /// Takes a probe's answer in the half-open state and decides where it can.
+    /// Takes a probe's answer in the half-open state and decides if it can.
     pub(super) fn answer(&mut self, call: &Call, now: Timestamp, transitions: &mut Transitions) {
         let State::HalfOpen(probing) = &mut self.state else {
             return;
@@ -405,7 +405,7 @@ impl Machine {
             slower_than.is_some_and(|than| call.is_slow(than, slow) == Some(true)),
         );
         let verdict = verdict(probing, failed, &self.settings);
-        // Also where the history is to be cleared at the close: the setting may change before that.
+        // Also if the history is to be cleared at the close: the setting may change before that.
         self.fill_windows(call, now);
         if let Some(reason) = self.asked_to_return(call) {
             self.open(reason, call.retry_after, now, transitions);
@@ -420,7 +420,7 @@ impl Machine {
         }
     }
 
-    /// Closes because the other side is taken to be well again.
+    /// Closes, since the other side is assumed to be well again.
     pub(super) fn close_well(
         &mut self,
         reason: Reason,
@@ -435,7 +435,7 @@ impl Machine {
         self.close(reason, ramp, now, transitions);
     }
 
-    /// Goes on after a hold.
+    /// Resumes after a hold.
     pub(super) fn unfreeze(
         &mut self,
         kind: HoldKind,
@@ -452,7 +452,7 @@ impl Machine {
         }
     }
 
-    /// Trips. `asked` is the other side's own word about when to return.
+    /// Trips. `asked` is the other side's own wish for the next call.
     pub(super) fn open(
         &mut self,
         reason: Reason,
@@ -468,7 +468,7 @@ impl Machine {
         self.open_for(reason, Some(drawn), now, transitions);
     }
 
-    /// Trips for exactly so long, or for as long as after a trip by a rule.
+    /// Trips for exactly that time, or for as long as after a trip by a rule.
     pub(super) fn open_for(
         &mut self,
         reason: Reason,
@@ -524,7 +524,7 @@ impl Machine {
         self.announce(from, reason, retry_at, now, transitions);
     }
 
-    /// Begins a new generation and tells why.
+    /// Begins a new generation and records the reason.
     pub(super) fn announce(
         &mut self,
         from: Phase,
@@ -557,8 +557,8 @@ impl Machine {
     }
 }
 
-/// What the answers of the probes decide, the last of them a failure or not: the reason to close or to open, or nothing
-/// yet.
+/// The verdict on the answers of the probes, the last of them a failure or not: the reason to close or to open, or
+/// `None` for now.
 fn verdict(probing: &Probing, failed: bool, settings: &Settings) -> Option<Reason> {
     let half_open = &settings.half_open;
     let (successes, failures) = (probing.successes(), probing.failures());

@@ -1,4 +1,4 @@
-//! What a fleet counts together: the outcomes of a closed machine since the fleet last asked.
+//! The counts of a fleet: the outcomes of a closed machine since the fleet last took them.
 
 use super::State;
 use crate::log::Run;
@@ -7,16 +7,16 @@ use crate::settings::Rule;
 /// Outcomes of calls since they were last taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FleetTally {
-    /// Whether a call succeeded.
+    /// True if a call succeeded.
     pub had_success: bool,
-    /// The failures after the last success; all, where none succeeded.
+    /// Number of failures after the last success; all, if there was none.
     pub row: u64,
-    /// All failures.
+    /// Number of all failures.
     pub failures: u64,
 }
 
 impl FleetTally {
-    /// Whether there is nothing in it.
+    /// True if nothing was counted.
     pub fn is_empty(&self) -> bool {
         *self == FleetTally::default()
     }
@@ -31,19 +31,19 @@ impl FleetTally {
     }
 }
 
-/// Whether and how a machine counts for a fleet.
+/// The way in which a machine counts for a fleet.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Counting {
-    /// It does not.
+    /// The machine does not count.
     #[default]
     Off,
-    /// It tells of the first failure, and may pass over successes that change nothing.
+    /// The machine reports the first failure, and may pass over successes that change nothing.
     Asleep {
         tally: FleetTally,
         stirred: bool,
         told: bool,
     },
-    /// It counts every outcome, and tells nobody until asked.
+    /// The machine counts every outcome, and reports only on request.
     Awake { tally: FleetTally },
 }
 
@@ -68,7 +68,7 @@ impl Counting {
         matches!(self, Counting::Awake { .. })
     }
 
-    /// Whether nothing would be lost without it.
+    /// True if nothing would be lost without it.
     pub fn is_blank(&self) -> bool {
         match self {
             Counting::Off => true,
@@ -110,7 +110,7 @@ impl Counting {
         }
     }
 
-    /// Whether there was a first failure, which is told once.
+    /// True if there was a first failure; returned once.
     pub fn take_stirred(&mut self) -> bool {
         match self {
             Counting::Asleep { stirred, .. } => std::mem::take(stirred),
@@ -118,7 +118,7 @@ impl Counting {
         }
     }
 
-    /// What was counted; from now on nothing is.
+    /// The counts, which start again at zero.
     pub fn take(&mut self) -> FleetTally {
         match self {
             Counting::Off => FleetTally::default(),
@@ -130,7 +130,7 @@ impl Counting {
         }
     }
 
-    /// Begins anew, as a closed period does.
+    /// Starts again, as a closed period does.
     pub fn clear(&mut self) {
         if let Counting::Asleep { stirred, .. } = self {
             *stirred = false;
@@ -153,8 +153,8 @@ impl Counting {
 }
 
 impl super::Machine {
-    /// Counts outcomes for a fleet, or does so no longer. It tells of the first failure ([`Listener::stirred`]); to count
-    /// every outcome it must be [awake](super::Machine::wake_for_fleet).
+    /// Starts or stops counting outcomes for a fleet. The machine reports the first failure ([`Listener::stirred`]); to
+    /// count every outcome it must be [awake](super::Machine::wake_for_fleet).
     ///
     /// [`Listener::stirred`]: crate::Listener::stirred
     pub fn count_for_fleet(&mut self, counts: bool) {
@@ -166,13 +166,12 @@ impl super::Machine {
         }
     }
 
-    /// Counts every outcome from now on, also successes that change nothing here, or does so no longer. Returns what was
-    /// counted until now.
+    /// Starts or stops counting every outcome, also successes that change nothing here. Returns the counts until now.
     pub fn wake_for_fleet(&mut self, awake: bool) -> FleetTally {
         self.counting.wake(awake)
     }
 
-    /// A call succeeded somewhere in the fleet: rows of failures that were counted here end, as by a success here.
+    /// Notes a success elsewhere in the fleet: rows of failures that were counted here end, as by a success here.
     pub fn end_row_by_fleet(&mut self) {
         let now = self.time();
         if matches!(self.state, State::Closed { .. }) {
@@ -184,7 +183,7 @@ impl super::Machine {
         }
     }
 
-    /// What was counted since it was last taken.
+    /// The counts since they were last taken.
     pub fn take_fleet_tally(&mut self) -> FleetTally {
         self.counting.take()
     }

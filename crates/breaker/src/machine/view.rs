@@ -1,4 +1,4 @@
-//! Looking at a machine without moving it, and carrying it over a restart.
+//! Reads a machine without changing it, and carries it over a restart.
 
 use super::steps::CHANCE_RETRY;
 use super::{MAX_RESTORED_GENERATION, Machine, Probing, RESTORE_MARGIN, State};
@@ -49,7 +49,7 @@ impl Machine {
         self.hold.as_ref().filter(lasts)
     }
 
-    /// Everything at `now`. Nothing is changed by looking.
+    /// The whole state at `now`. Changes nothing.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let now = self.moment(now);
         let view = self.view(now);
@@ -99,7 +99,7 @@ impl Machine {
         }
     }
 
-    /// What is to outlive the process.
+    /// The part of the state that outlives the process.
     pub fn saved(&self, now: Timestamp) -> Saved {
         let now = self.moment(now);
         let view = self.view(now);
@@ -124,7 +124,8 @@ impl Machine {
         }
     }
 
-    /// Takes up what an earlier process left: state, rest of the cooldown, attempts and hold; windows are empty.
+    /// Restores the state that an earlier process left: state, rest of the cooldown, attempts and hold; windows are
+    /// empty.
     ///
     /// The rest of a cooldown is at most the longest that the settings allow. Half-open returns as open with nothing
     /// remaining. The generation continues 1,000 above the saved one or the machine's own, whichever is higher, because
@@ -156,7 +157,7 @@ impl Machine {
         transitions
     }
 
-    /// Whether nothing would be lost with this machine: closed, no hold, nothing in its windows.
+    /// True if nothing would be lost with this machine: closed, no hold, nothing in its windows.
     pub fn is_idle(&self, now: Timestamp) -> bool {
         let now = self.moment(now);
         self.hold.is_none()
@@ -164,7 +165,7 @@ impl Machine {
             && self.windows.iter().all(|window| window.is_blank(now))
     }
 
-    /// Whether a success recorded now by a call granted in this generation would leave everything as it is.
+    /// True if a success recorded now by a call granted in this generation would leave everything as it is.
     pub(crate) fn success_changes_nothing(&self) -> bool {
         matches!(self.state, State::Closed { .. })
             && !self.counting.is_awake()
@@ -177,14 +178,14 @@ impl Machine {
                 .all(|window| window.success_changes_nothing())
     }
 
-    /// Whether admission while closed is a matter of the state alone: no chance, and nobody watched in flight.
+    /// True if admission while closed depends on the state alone: no chance, and no call watched in flight.
     pub(crate) fn admits_by_state(&self) -> bool {
         matches!(self.state, State::Closed { ramp: None })
             && self.settings.watches() != Watches::Flights
             && !self.settings.has_adaptive()
     }
 
-    /// When the machine's cooldown ends, while it is open.
+    /// The end of the machine's cooldown, while it is open.
     pub(crate) fn open_until(&self) -> Option<Timestamp> {
         match self.state {
             State::Open { until } => Some(until),
@@ -202,7 +203,7 @@ impl Machine {
         self.state.phase()
     }
 
-    /// Whether calls are coming back share by share.
+    /// True while calls come back share by share.
     pub(super) fn is_ramping(&self, now: Timestamp) -> bool {
         self.ramp_status(now).is_some()
     }

@@ -41,8 +41,10 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 /// | `fusebox_breaker_admit_probability`, `fusebox_breaker_ramp_ratio` | `breaker` | `observe` |
 /// | `fusebox_breaker_failure_ratio`, `fusebox_breaker_slow_ratio`, `fusebox_breaker_window_calls`, `fusebox_breaker_stalled_calls` | `breaker` | `observe`, where there are such rules |
 ///
-/// An admitted call costs nothing, a refused one two counters of the recorder. A transition takes a lock of the listener, so
-/// that the state that is told last is the last one. Of all breakers that share a listener the first 1,000 to change have labels of their own, the transitions of
+/// An admitted call costs nothing, a refused one two counters of the recorder. A transition takes a lock of the
+/// listener, so that the state written last is the last one. Of all breakers that share a listener the first 1,000 to
+/// change have labels of their own, the transitions of the rest are counted as `other`, so keys that clients choose
+/// cannot fill the exporter.
 /// the rest are counted as `other`, so keys that clients choose cannot fill the exporter.
 ///
 /// ```
@@ -73,7 +75,7 @@ impl MetricsListener {
     /// Number of breakers that get labels of their own.
     pub const BREAKERS_MAX: usize = 1_000;
 
-    /// A listener for any number of breakers. Describes the metrics to the recorder that is installed by then.
+    /// A listener for any number of breakers. Describes the metrics to the recorder that is installed at that time.
     pub fn new() -> Self {
         describe_gauge!(
             STATE,
@@ -108,7 +110,8 @@ impl MetricsListener {
         }
     }
 
-    /// Shows a breaker at once, as its last event left it: without it a breaker appears with its first transition.
+    /// Writes a breaker's state at once, as its last event left it: without it a breaker appears with its first
+    /// transition.
     pub fn watch(&self, breaker: &Breaker) {
         let mut labelled = self.labelled();
         if let Some(name) = own_label(&mut labelled, breaker) {
@@ -116,8 +119,8 @@ impl MetricsListener {
         }
     }
 
-    /// Reads a breaker, for callers that do so every few seconds or whenever they are scraped. `now` is the time by the
-    /// clock of its calls; nothing is changed by looking. A breaker past the first 1,000 is passed over.
+    /// Reads a breaker, for callers that do so every few seconds or at each scrape. `now` is the time by the clock of
+    /// its calls; reading changes nothing. A breaker past the first 1,000 is passed over.
     pub fn observe(&self, breaker: &Breaker, now: Timestamp) {
         let mut labelled = self.labelled();
         let Some(name) = own_label(&mut labelled, breaker) else {
@@ -153,8 +156,8 @@ impl MetricsListener {
         }
     }
 
-    /// The label of a refusal. Refusals come as fast as callers ask, so they hold one another up only until the breaker is
-    /// known.
+    /// The label of a refusal. Refusals come as fast as callers ask, so they hold one another up only until the breaker
+    /// is known.
     fn label(&self, breaker: &Breaker) -> SharedString {
         let name = breaker.name();
         let known = self.labelled.read().unwrap_or_else(PoisonError::into_inner);
@@ -202,10 +205,10 @@ impl Listener for MetricsListener {
     }
 }
 
-/// The label of all breakers past the most.
+/// The label of all breakers beyond the most.
 const OTHER: SharedString = SharedString::const_str("other");
 
-/// A breaker's label, where it has one of its own or there is room for one.
+/// A breaker's own label, if it has one or there is room for one.
 fn own_label(labelled: &mut HashSet<Arc<str>>, breaker: &Breaker) -> Option<SharedString> {
     let name = breaker.name();
     if !labelled.contains(name) {
@@ -217,7 +220,8 @@ fn own_label(labelled: &mut HashSet<Arc<str>>, breaker: &Breaker) -> Option<Shar
     Some(SharedString::from_shared(name.clone()))
 }
 
-/// Tells the state as it is, not as the transition says: of two threads the later one to tell may have the earlier one.
+/// Writes the present state instead of the transition's: of two threads the later writer may have the earlier
+/// transition.
 fn show(name: &SharedString, breaker: &Breaker, now: Timestamp) {
     let snapshot = breaker.snapshot(now);
     for phase in [Phase::Closed, Phase::Open, Phase::HalfOpen] {

@@ -1,4 +1,4 @@
-//! A listener that tells transitions to `tracing`.
+//! A listener that writes transitions to `tracing`.
 
 use crate::breaker::Breaker;
 use crate::breaker::listener::Listener;
@@ -9,8 +9,8 @@ use crate::transition::Transition;
 ///
 /// The events have the target `fusebox_breaker`, the fields `breaker`, `from`, `to`, `token` (the reason's stable word)
 /// and `generation`, and a message such as `breaker orders is open: 5 consecutive failures, the limit is 5`; they are
-/// those of the gateway's log. They are written in the thread whose call brought the transition about: a subscriber that
-/// may block belongs behind a queue.
+/// those of the gateway's log. They are written in the thread whose call caused the transition: a subscriber that may
+/// block belongs behind a queue.
 ///
 /// ```
 /// use fusebox_breaker::{Breaker, Settings, TracingListener};

@@ -1,4 +1,4 @@
-//! What a registry is made with.
+//! The builder of a registry.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::AtomicUsize;
@@ -15,7 +15,7 @@ use crate::refused::Refused;
 use crate::settings::{Settings, SettingsErrors};
 use crate::transition::Transition;
 
-/// Makes a [`Registry`].
+/// Builds a [`Registry`] with its limits, seeds and listeners.
 pub struct RegistryBuilder {
     family: Arc<str>,
     settings: Arc<Settings>,
@@ -47,8 +47,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// For how long a key must not have been asked for before it gives way to a new one although there are failures in
-    /// its windows, or it has tripped and is past its cooldown. Default: ten times the longest of the windows, the
+    /// The time for which a key must not have been used before it is evicted for a new key although there are failures
+    /// in its windows, or it has tripped and is past its cooldown. Default: ten times the longest of the windows, the
     /// cooldown and [`probe_timeout`](crate::HalfOpen::probe_timeout), and at least [`IDLE_AFTER_MIN`].
     ///
     /// [`IDLE_AFTER_MIN`]: super::IDLE_AFTER_MIN
@@ -57,13 +57,13 @@ impl RegistryBuilder {
         self
     }
 
-    /// How a key fares for which there is no room. Default: it shares a breaker with others.
+    /// The treatment of a key without room. Default: it shares a breaker with others.
     pub fn on_overflow(mut self, on_overflow: OnOverflow) -> Self {
         self.limits.on_overflow = on_overflow;
         self
     }
 
-    /// Lets a key differ: its settings are the family's, changed. They follow the family's when those are changed.
+    /// Lets a key differ: its settings are the family's with a change. They follow the family's when those are changed.
     ///
     /// ```
     /// use fusebox_breaker::{Cooldown, Registry, Settings, Timestamp};
@@ -98,13 +98,13 @@ impl RegistryBuilder {
         self
     }
 
-    /// Adds a listener of all breakers, called after those that were added before. Default: none.
+    /// Adds a listener of all breakers, called after those added earlier. Default: none.
     pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
         self.listeners.push(listener);
         self
     }
 
-    /// Adds a closure that hears of every transition of all breakers, see [`Listener::transition`].
+    /// Adds a closure that is called for every transition of all breakers, see [`Listener::transition`].
     pub fn on_transition(
         self,
         hears: impl Fn(&Breaker, &Transition) + Send + Sync + 'static,
@@ -112,12 +112,12 @@ impl RegistryBuilder {
         self.listener(Arc::new(hears))
     }
 
-    /// Adds a closure that hears of every call that one of the breakers refused, see [`Listener::refused`].
+    /// Adds a closure that is called for every call that one of the breakers refused, see [`Listener::refused`].
     pub fn on_refused(self, hears: impl Fn(&Breaker, &Refused) + Send + Sync + 'static) -> Self {
         self.listener(Arc::new(OnRefused(hears)))
     }
 
-    /// The registry, without a breaker yet.
+    /// The finished registry, without a breaker yet.
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`]; with sound ones, those of the first key found that differs;

@@ -1,4 +1,4 @@
-//! How often keys gave way, and how often there was no room.
+//! Counts of evictions, and of calls without room.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,17 +6,18 @@ use super::OnOverflow;
 use super::room::Gone;
 use crate::breaker::Breaker;
 
-/// How often keys of a [`Registry`](crate::Registry) gave way to new ones, and calls found no room for theirs.
+/// Counts of keys of a [`Registry`](crate::Registry) that were evicted for new ones, and of calls without room for
+/// their key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyCounts {
-    /// Keys that gave way because they were closed and held no failure.
+    /// Keys evicted because they were closed and held no failure.
     pub evicted_spare: u64,
-    /// Keys that gave way because they were not asked for in a long time.
+    /// Keys evicted because they were not used for a long time.
     pub evicted_idle: u64,
-    /// Times that a key was given a shared breaker.
+    /// Number of times that a key got a shared breaker.
     pub overflow_shared: u64,
-    /// Times that a key was let pass unjudged.
+    /// Number of times that a key passed unjudged.
     pub overflow_passed: u64,
 }
 
@@ -29,7 +30,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Counts a key that gave way.
+    /// Counts an evicted key, and returns its breaker.
     pub fn gone(&self, gone: Gone) -> Breaker {
         let (counter, breaker) = match gone {
             Gone::Spare(breaker) => (&self.spare, breaker),

@@ -1,9 +1,9 @@
 //! The hash by which a registry finds a key.
 //!
-//! Clients may choose keys, so it is that of the standard library's maps: SipHash-1-3 with a random secret, here one for
-//! each registry. Without the secret nobody can make keys of one hash, however many answers and times he sees; a hash that
-//! mixes by multiplication would find a key 3 ns sooner and promises less. A key is hashed alone, so there is no mark at
-//! its end, which keeps texts apart that are hashed one after the other: it would cost a second pass.
+//! Clients may choose keys, so it is that of the standard library's maps: SipHash-1-3 with a random secret, here one
+//! for each registry. Without the secret an attacker cannot make keys of one hash, however many answers and times it
+//! sees; a hash that mixes by multiplication would find a key 3 ns sooner and promises less. A key is hashed alone, so
+//! there is no mark at its end, which separates texts that are hashed one after the other: it would cost a second pass.
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 

@@ -1,11 +1,11 @@
-//! How many keys there may be, and when one may give way.
+//! Limits of a registry: the number of keys, and the conditions of an eviction.
 
 use std::time::Duration;
 
 use super::OnOverflow;
 use crate::settings::{Over, Rule, Settings, SettingsError, SettingsErrors};
 
-/// How many keys a registry holds unless told otherwise.
+/// The most keys that a registry holds by default.
 pub const DEFAULT_MAX_KEYS: usize = 10_000;
 
 /// The least of what [`idle_after`](crate::RegistryBuilder::idle_after) is by default: ten minutes.
@@ -16,7 +16,7 @@ const FAMILY_MAX: usize = 65_000;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
-    /// `None`: by the settings.
+    /// The configured time; `None`: by the settings.
     pub idle_after: Option<Duration>,
     pub on_overflow: OnOverflow,
 }
@@ -36,7 +36,7 @@ impl Limits {
     }
 }
 
-/// How long a rule looks back.
+/// The time that a rule looks back.
 fn window(rule: &Rule) -> Option<Duration> {
     match *rule {
         Rule::ConsecutiveFailures { within, .. } => within,
@@ -51,7 +51,7 @@ fn window(rule: &Rule) -> Option<Duration> {
     }
 }
 
-/// Where the key begins in the name of a family's breaker.
+/// The position of the key in the name of a family's breaker.
 pub(super) fn key_at(family: &str) -> u16 {
     u16::try_from(family.len() + 1).expect("the registry's builder checked its family's name")
 }

@@ -1,19 +1,19 @@
-//! Breakers in the order in which their keys were last asked for, of which the least recent is found in bounded work.
+//! Breakers in the order of their keys' last use; the least recent is found in bounded work.
 //!
-//! They lie in chunks, each with a moment before which none of its keys was last asked for. Asking moves nothing; so a
-//! key may be more recent than its chunk says, and is moved when its chunk becomes the first. In the first chunk those
-//! that were not asked for since the second chunk's moment are less recent than all others: the least of them is the
-//! least of all. Every move is paid for by an ask, and a look at the first chunk is as long as a chunk may be.
+//! They lie in chunks, each with a moment before which none of its keys was last used. A use moves nothing; so a key
+//! may be more recent than its chunk says, and is moved when its chunk becomes the first. In the first chunk those that
+//! were not used since the second chunk's moment are less recent than all others: the least of them is the least of
+//! all. Every move is paid for by a use, and a look at the first chunk is as long as a chunk may be.
 
 use std::collections::VecDeque;
 
-use crate::asked::Moment;
 use crate::breaker::Breaker;
+use crate::last_use::Moment;
 
-/// How many keys a chunk has before the next is begun; with twice as many it is split.
+/// Number of keys at which a chunk is full; with twice as many it is split.
 const FULL: usize = 32;
 
-/// How many keys are moved to find one; then the least recent of those seen will do.
+/// The most keys that are moved to find one; then the least recent of those seen will do.
 const MOVES: usize = 4_096;
 
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(super) struct Order {
 }
 
 struct Chunk {
-    /// No key of this chunk was last asked for before that.
+    /// The moment before which no key of this chunk was last used.
     from: Moment,
     breakers: Vec<Breaker>,
 }
@@ -33,7 +33,7 @@ impl Order {
         self.len
     }
 
-    /// Puts a breaker where the moment at which its key was last asked for belongs.
+    /// Inserts a breaker at the place of its key's last use.
     pub fn insert(&mut self, breaker: Breaker, last: Moment, now: Moment) {
         self.len += 1;
         let mut waiting = vec![(last, breaker)];
@@ -48,7 +48,7 @@ impl Order {
         }
     }
 
-    /// The chunk of a moment, made where there is none or the last is full.
+    /// The index of the chunk of a moment, created if there is none or the last is full.
     fn place(&mut self, last: Moment) -> usize {
         let after = self.chunks.partition_point(|chunk| chunk.from <= last);
         let ends = after == self.chunks.len();
@@ -66,13 +66,13 @@ impl Order {
         }
     }
 
-    /// Splits a chunk in two halves, and gives back those that belong to later chunks.
+    /// Splits a chunk in two halves, and returns those that belong to later chunks.
     fn split(&mut self, at: usize, now: Moment) -> Vec<(Moment, Breaker)> {
         let next = self.from(at + 1);
         let breakers = std::mem::take(&mut self.chunks[at].breakers);
         let mut dated: Vec<_> = breakers
             .into_iter()
-            .map(|breaker| (breaker.asked().last(now), breaker))
+            .map(|breaker| (breaker.last_use().last(now), breaker))
             .collect();
         dated.sort_by_key(|(last, _)| *last);
         let later = dated.split_off(dated.partition_point(|(last, _)| *last < next));
@@ -91,7 +91,7 @@ impl Order {
         self.chunks.get(at).map_or(Moment::MAX, |chunk| chunk.from)
     }
 
-    /// Takes out the breaker whose key was not asked for the longest.
+    /// Removes the breaker whose key was used least recently.
     pub fn take_least(&mut self, now: Moment) -> Option<Breaker> {
         let mut moves = 0;
         loop {
@@ -102,7 +102,7 @@ impl Order {
             let dates: Vec<_> = first
                 .breakers
                 .iter()
-                .map(|breaker| breaker.asked().last(now))
+                .map(|breaker| breaker.last_use().last(now))
                 .collect();
             for (at, last) in dates.iter().enumerate() {
                 let found = if *last < next {
@@ -128,7 +128,7 @@ impl Order {
         }
     }
 
-    /// Takes out a breaker, if it is here. Looks at all of them.
+    /// Removes a breaker, if it is here. Looks at all of them.
     pub fn remove(&mut self, breaker: &Breaker) -> bool {
         for chunk in &mut self.chunks {
             if let Some(at) = chunk.breakers.iter().position(|other| other.is(breaker)) {

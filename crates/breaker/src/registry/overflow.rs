@@ -1,27 +1,27 @@
-//! The breakers of the keys for which there is no room: some dozens, among which a key is put by a hash.
+//! The breakers of the keys without room: some dozens, to which keys are assigned by a hash.
 //!
-//! The hash has a key of its own in each process, so nobody can choose a key that falls on another's breaker.
+//! The hash has a secret of its own in each process, so a client cannot choose a key that falls on another's breaker.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
 use crate::breaker::Breaker;
 
-/// How many breakers the keys share for which there is no room. One that is tripped by one key's failures refuses at
-/// most this part of the others.
+/// Number of breakers that the keys without room share. One that is tripped by one key's failures refuses at most this
+/// part of the others.
 pub const OVERFLOW_BREAKERS: usize = 64;
 
-/// How a key fares for which there is no room.
+/// The treatment of a key without room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnOverflow {
-    /// It shares one of [`OVERFLOW_BREAKERS`] breakers, `family/*0` to `family/*63`, with those of the same hash.
+    /// The key shares one of [`OVERFLOW_BREAKERS`] breakers, `family/*0` to `family/*63`, with those of the same hash.
     #[default]
     Share,
-    /// Its calls pass unjudged: its breaker is `family/*`, which is disabled.
+    /// The key's calls pass unjudged: its breaker is `family/*`, which is disabled.
     Pass,
 }
 
-/// Whether a key is one that a registry keeps for itself: `*`, or `*` and a number.
+/// True for a key that a registry reserves: `*`, or `*` and a number.
 pub(super) fn is_reserved(key: &str) -> bool {
     key.strip_prefix('*')
         .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
@@ -44,7 +44,7 @@ impl Default for Overflow {
 }
 
 impl Overflow {
-    /// The breaker that a key shares, made where there is none yet, and whether it was.
+    /// The breaker that a key shares, created if there is none yet; true if this call created it.
     pub fn shared(&self, key: &str, make: impl FnOnce(&str) -> Breaker) -> (Breaker, bool) {
         let part = self.hasher.hash_one(key) % self.shared.len() as u64;
         let at = usize::try_from(part).unwrap_or(0);
@@ -65,7 +65,7 @@ impl Overflow {
             return self.unjudged.get().cloned();
         }
         let at: usize = number.parse().ok()?;
-        // `*07` is none.
+        // `*07` is not such a key.
         let named = at.to_string() == number;
         self.shared.get(at).filter(|_| named)?.get().cloned()
     }

@@ -1,60 +1,59 @@
-//! Which key gives way to a new one.
+//! The choice of a key to evict for a new one.
 //!
-//! First the one not asked for the longest among those in whose breaker there is nothing; then, of those not asked for
-//! long enough, the one not asked for the longest whose breaker is not open. One that is in somebody's hands counts as
-//! asked for just now.
+//! The first choice is the least recently used key whose breaker has no state; the second one, of those unused for long
+//! enough, the least recently used one whose breaker is not open. One with a handle elsewhere counts as used just now.
 //!
-//! A breaker found with something in it is laid aside, so that a thousand of them do not stand before the one that can
-//! go. Those aside are looked at again in turn, as many as the budget allows: all of them where new keys come one by one,
-//! some dozens each where they come in a flood.
+//! A breaker found with state in it is laid aside, so that a thousand of them do not stand before the one that can go.
+//! Those aside are looked at again in turn, as many as the budget allows: all of them while new keys come one by one,
+//! some dozens each while they come in a flood.
 
 use std::time::Duration;
 
 use super::order::Order;
-use crate::asked::{FINE, Moment};
 use crate::breaker::Breaker;
-use crate::machine::Worth;
+use crate::last_use::{FINE, Moment};
+use crate::machine::Loss;
 use crate::time::{Timestamp, nanos};
 
-/// How many breakers a new key may have looked at, whatever came before.
+/// Number of breakers that may be looked at for a new key, whatever came before.
 const LOOKS_EACH: usize = 32;
 
-/// Within so many nanoseconds one more breaker may be looked at: a fraction of what a look takes.
+/// The time in nanoseconds that allows one more look at a breaker: a fraction of what a look takes.
 const NANOS_PER_LOOK: u64 = 4_000;
 
-/// How many looks can be saved up.
+/// The most looks that can be saved up.
 const LOOKS_MAX: usize = 16_384;
 
-/// How many hands a breaker is in when nobody has asked for it: those of the registry's set, and of its order.
+/// Number of handles to an unused breaker: those of the registry's set, and of its order.
 const OWN_HANDS: usize = 2;
 
-/// How many breakers are laid to rest where they can be, when another one is made.
+/// Number of breakers that are laid to rest, if possible, when another one is made.
 const LAID_TO_REST: usize = 2;
 
-/// A key that gave way.
+/// An evicted key with its breaker.
 pub(super) enum Gone {
-    /// There was nothing in its breaker.
+    /// The breaker had no state.
     Spare(Breaker),
-    /// It was not asked for long enough.
+    /// The key was unused for long enough.
     Idle(Breaker),
 }
 
-/// The breakers with a key of their own, as those that may give way.
+/// The breakers with a key of their own, as candidates for eviction.
 pub(super) struct Room {
-    /// Those in which there was nothing when they were last looked at, as far as that was ever.
+    /// Breakers without state when they were last looked at, if that was ever.
     order: Order,
-    /// Those in which there was something.
+    /// Breakers with state.
     aside: Vec<Breaker>,
     /// The next of those aside to be looked at.
     next: usize,
     budget: usize,
     /// The moment up to which the budget has grown.
     grown: Moment,
-    /// The next chunk of the order to be laid to rest, and the place in it.
+    /// The next chunk of the order to be laid to rest, and the index in it.
     resting: (usize, usize),
 }
 
-/// The moment for which room is wanted.
+/// The moment of a request for room.
 #[derive(Clone, Copy)]
 pub(super) struct Now {
     pub time: Timestamp,
@@ -64,7 +63,7 @@ pub(super) struct Now {
 
 impl Now {
     fn is_idle(self, last: Moment) -> bool {
-        // A key's time may be as much too late, where many came at one time, as it may be too early.
+        // A key's time may be as much too late, if many came at one time, as it may be too early.
         self.moment.saturating_sub(last) + FINE >= nanos(self.idle_after)
     }
 }
@@ -87,12 +86,12 @@ impl Room {
         self.order.len() + self.aside.len()
     }
 
-    /// Takes in a breaker whose key is asked for now.
+    /// Adds a breaker whose key is used now.
     pub fn insert(&mut self, breaker: Breaker, now: Moment) {
         self.order.insert(breaker, now, now);
     }
 
-    /// Takes out a breaker, whatever is in it. Looks at all of them.
+    /// Removes a breaker, whatever its state. Looks at all of them.
     pub fn remove(&mut self, breaker: &Breaker) {
         if !self.order.remove(breaker) {
             self.aside.retain(|other| !other.is(breaker));
@@ -114,7 +113,7 @@ impl Room {
         }
     }
 
-    /// Takes out the breaker that gives way to a new key, if one does.
+    /// Removes the breaker that is evicted for a new key, if there is one.
     pub fn make(&mut self, now: Now) -> Option<Gone> {
         let grown = now.moment.saturating_sub(self.grown) / NANOS_PER_LOOK;
         self.grown = now.moment;
@@ -123,7 +122,7 @@ impl Room {
             .saturating_add(grown)
             .min(LOOKS_MAX);
         let mut idlest = self.look_aside(now);
-        // Each at most once: those in somebody's hands are put back behind the others.
+        // Each at most once: those with handles elsewhere are put back behind the others.
         let mut left = self.order.len();
         while self.budget > 0
             && left > 0
@@ -131,34 +130,34 @@ impl Room {
         {
             self.budget -= 1;
             left -= 1;
-            let last = breaker.asked().last(now.moment);
-            match worth(&breaker, now.time) {
-                Some(Worth::Nothing) if leave(&breaker) => return Some(Gone::Spare(breaker)),
-                Some(Worth::Nothing) | None => {
-                    breaker.asked().touch(now.moment);
+            let last = breaker.last_use().last(now.moment);
+            match loss(&breaker, now.time) {
+                Some(Loss::Nothing) if leave(&breaker) => return Some(Gone::Spare(breaker)),
+                Some(Loss::Nothing) | None => {
+                    breaker.last_use().touch(now.moment);
                     self.order.insert(breaker, now.moment, now.moment);
                 }
-                Some(Worth::Evidence) => {
+                Some(Loss::Evidence) => {
                     if now.is_idle(last) && idlest.is_none_or(|(least, _)| last < least) {
                         idlest = Some((last, self.aside.len()));
                     }
                     self.aside.push(breaker);
                 }
-                Some(Worth::State) => self.aside.push(breaker),
+                Some(Loss::State) => self.aside.push(breaker),
             }
         }
         let (_, at) = idlest?;
         leave(&self.aside[at]).then(|| Gone::Idle(self.aside.swap_remove(at)))
     }
 
-    /// Puts back those aside in which there is nothing any more, and finds the one among the idle ones that was not asked
-    /// for the longest: when, and its place.
+    /// Puts back those aside that have lost their state, and finds the least recently used of the idle ones: its last
+    /// use, and its index.
     fn look_aside(&mut self, now: Now) -> Option<(Moment, usize)> {
         let mut idlest: Option<(Moment, usize)> = None;
         // The other half is for the order, in which a key without anything would go first.
         let looks = (self.budget / 2).min(self.aside.len());
         if looks == self.aside.len() {
-            // All of them, from the first on: one that takes the place of another is then still to come, and none is
+            // All of them, from the first on: one that takes the index of another is then still to come, and none is
             // looked at twice instead of another.
             self.next = 0;
         }
@@ -169,11 +168,11 @@ impl Room {
             }
             let at = self.next;
             let breaker = &self.aside[at];
-            let last = breaker.asked().last(now.moment);
-            match worth(breaker, now.time) {
-                Some(Worth::Nothing) => {
+            let last = breaker.last_use().last(now.moment);
+            match loss(breaker, now.time) {
+                Some(Loss::Nothing) => {
                     let spare = self.aside.swap_remove(at);
-                    // The last one has taken its place, and may have been looked at before.
+                    // The last one has taken its index, and may have been looked at before.
                     if let Some((_, idle)) = &mut idlest
                         && *idle == self.aside.len()
                     {
@@ -182,12 +181,12 @@ impl Room {
                     self.order.insert(spare, last, now.moment);
                     continue;
                 }
-                Some(Worth::Evidence)
+                Some(Loss::Evidence)
                     if now.is_idle(last) && idlest.is_none_or(|(least, _)| last < least) =>
                 {
                     idlest = Some((last, at));
                 }
-                Some(Worth::Evidence | Worth::State) | None => {}
+                Some(Loss::Evidence | Loss::State) | None => {}
             }
             self.next = at + 1;
         }
@@ -195,11 +194,11 @@ impl Room {
     }
 }
 
-/// What would be lost with a breaker; `None`: somebody has it in hand.
-fn worth(breaker: &Breaker, now: Timestamp) -> Option<Worth> {
-    (breaker.hands() <= OWN_HANDS).then(|| breaker.worth(now))
+/// The loss if a breaker were evicted; `None`: it has a handle elsewhere.
+fn loss(breaker: &Breaker, now: Timestamp) -> Option<Loss> {
+    (breaker.hands() <= OWN_HANDS).then(|| breaker.loss(now))
 }
 
 fn leave(breaker: &Breaker) -> bool {
-    breaker.asked().leave(|| breaker.hands() <= OWN_HANDS)
+    breaker.last_use().leave(|| breaker.hands() <= OWN_HANDS)
 }

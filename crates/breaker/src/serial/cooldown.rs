@@ -30,7 +30,7 @@ struct CooldownMap {
 }
 
 impl Serialize for Cooldown {
-    /// A duration where it is the same every time, else a map.
+    /// Writes a duration if it is the same every time, else a map.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if *self == Cooldown::fixed(self.base) {
             return Span(self.base).serialize(serializer);
@@ -91,7 +91,7 @@ struct RampMap {
     curve: Option<Curve>,
 }
 
-/// How the share grows.
+/// The growth of the share.
 #[derive(Clone, Copy)]
 pub(super) enum Curve {
     Linear,
@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for Ramp {
 }
 
 impl Serialize for OnAbandoned {
-    /// The duration from which on it is a failure, or `ignore`.
+    /// Writes the duration from which on it is a failure, or `ignore`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match *self {
             OnAbandoned::Ignore => serializer.serialize_str("ignore"),

@@ -1,4 +1,4 @@
-//! What a breaker reports of itself: transitions with their reasons, in words and numbers. Written only.
+//! A breaker's reports: transitions with their reasons, in words and numbers. Written only.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ impl Serialize for Reason {
     }
 }
 
-/// A reason's sentence.
+/// The sentence of a reason.
 struct Text<'a>(&'a Reason);
 
 impl Serialize for Text<'_> {

@@ -73,7 +73,7 @@ pub(super) fn duration<E: Error>(text: &str) -> Result<Duration, E> {
 pub(super) struct Share(pub f64);
 
 impl Serialize for Share {
-    /// In percent where that tells it exactly.
+    /// Writes percent if that is exact.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let percent = (self.0 * 1e6).round() / 1e4;
         match percent / 100.0 == self.0 {
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for Share {
 }
 
 impl Serialize for Ratio {
-    /// In percent where four decimals tell it exactly, else as a fraction.
+    /// Writes percent if four decimals are exact, else a fraction.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (part, whole) = self.parts();
         match 1_000_000 % whole {

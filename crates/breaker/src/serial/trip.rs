@@ -11,10 +11,10 @@ use super::text::Span;
 use crate::ratio::Ratio;
 use crate::settings::{Over, Rule};
 
-/// How far back a rate looks where nothing is said.
+/// The default span of a rate.
 const OVER: Over = Over::Time(Duration::from_secs(10));
 
-/// The fewest calls of a rate over a time where nothing is said.
+/// The default of the fewest calls of a rate over a time.
 const MIN_CALLS: u32 = 20;
 
 /// The rules of one map. `within` belongs to every count, `over` and `min_calls` to every rate.
@@ -62,7 +62,7 @@ struct Adaptive {
 }
 
 impl Default for Adaptive {
-    /// The configuration's own.
+    /// The defaults of the configuration.
     fn default() -> Self {
         Adaptive { memory: 5 }
     }

@@ -22,13 +22,13 @@ impl Settings {
     /// Checks that every setting can work, and that every rule can trip.
     ///
     /// # Errors
-    /// All faults found, each naming its setting and the mend.
+    /// All faults found, each with its setting and the way to mend it.
     pub fn validate(&self) -> Result<(), SettingsErrors> {
         let mut errors = Vec::new();
         if self.trip.is_empty() {
             errors.push(Error::new(
                 "trip",
-                "there is no rule, so the breaker could never trip".into(),
+                "without a rule the breaker could never trip".into(),
                 "give at least one, such as consecutive_failures: 5",
             ));
         }
@@ -176,7 +176,7 @@ fn check_time(setting: &'static str, time: Duration, errors: &mut Vec<Error>) {
     if time.is_zero() {
         errors.push(Error::new(
             setting,
-            "a window of no time holds no call, so the rule could never trip".into(),
+            "a window of zero length never has a call, so the rule could never trip".into(),
             "give a time above zero",
         ));
     }

@@ -1,4 +1,4 @@
-//! Settings for three kinds of other sides: an ordinary one, one near by, and one that fails now and then.
+//! Presets for three kinds of other sides: an ordinary one, one near by, and one that fails now and then.
 
 use std::time::Duration;
 
@@ -72,10 +72,10 @@ impl Settings {
         }
     }
 
-    /// Settings that bear much: ten failures in a row trip, or three quarters of at least 50 calls in 60 s. All else as in
-    /// [`Settings::standard`].
+    /// Settings that tolerate much: ten failures in a row trip, or three quarters of at least 50 calls in 60 s. All
+    /// else as in [`Settings::standard`].
     ///
-    /// For another side that fails now and then also when it is well, such as an API of somebody else with limits of its
+    /// For another side that fails now and then even when it is well, such as a third party's API with limits of its
     /// own, and for calls without which nothing works: a wrong trip then costs more than a failing call.
     ///
     /// ```
@@ -99,7 +99,7 @@ impl Default for Settings {
     }
 }
 
-/// So many failures in a row, or so many percent of at least `min_calls` calls in `over`.
+/// Rules for `threshold` failures in a row, or `percent` percent of at least `min_calls` calls in `over`.
 fn row_or_rate(threshold: u32, percent: u8, over: Duration, min_calls: u32) -> Vec<Rule> {
     vec![
         Rule::ConsecutiveFailures {

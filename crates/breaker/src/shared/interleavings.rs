@@ -1,8 +1,8 @@
 //! Every interleaving of a few calls on the shared machine, against the pure machine.
 //!
-//! Three threads make two events each, in a model of memory that tries all orders (up to a number of preemptions). What
-//! the threads were told and how the machine stands at the end must be what the pure machine tells in one of the orders
-//! in which the six events could have come one after another.
+//! Three threads make two events each, in a model of memory that tries all orders (up to a number of preemptions). The
+//! results of the threads and the machine's state at the end must be those of the pure machine in one of the orders in
+//! which the six events could have come one after another.
 //!
 //! `LOOM_MAX_PREEMPTIONS` widens the search; 2, or 1 where events take the lock, unless it is set.
 
@@ -14,8 +14,7 @@ use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
-use super::{Cell, Core, Kept, Lock, Memory};
-use crate::leave::Leave;
+use super::{Cell, Core, Foldable, Lock, Memory};
 use crate::machine::{Grant, Machine, Settled, SettledAs};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramp;
@@ -23,12 +22,13 @@ use crate::ratio::Ratio;
 use crate::settings::{CloseRule, OnProbeTimeout, Over, Probes, Rule, Settings, WindowKind};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
+use crate::token::Token;
 
 struct Model;
 
 impl Memory for Model {
     type Cell = AtomicU64;
-    type Lock = Mutex<Kept>;
+    type Lock = Mutex<Foldable>;
 }
 
 impl Cell for AtomicU64 {
@@ -54,36 +54,36 @@ impl Cell for AtomicU64 {
     }
 }
 
-impl Lock for Mutex<Kept> {
-    fn new(kept: Kept) -> Self {
-        Mutex::new(kept)
+impl Lock for Mutex<Foldable> {
+    fn new(foldable: Foldable) -> Self {
+        Mutex::new(foldable)
     }
 
-    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R {
+    fn with<R>(&self, event: impl FnOnce(&mut Foldable) -> R) -> R {
         event(&mut self.lock().unwrap())
     }
 }
 
-/// What a thread does in two steps.
+/// A thread's two events.
 #[derive(Clone)]
-enum Deed {
-    /// To ask, and to tell the outcome.
+enum Steps {
+    /// An admission, and its outcome.
     Call {
         outcome: Outcome,
         asks: Timestamp,
         tells: Timestamp,
     },
-    /// An operator's word and its end.
+    /// A hold and its release.
     HoldOpen,
-    /// To begin anew, twice.
+    /// A reset, twice.
     Reset,
     /// Other settings, and the old ones again.
     Reconfigure(Box<[Settings; 2]>),
 }
 
-/// What a thread was told by one event.
+/// A thread's result of one event.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
+enum Observed {
     Admitted { generation: u64, probe: bool },
     Refused,
     Counted(SettledAs, Option<Phase>),
@@ -91,19 +91,19 @@ enum Told {
     Nothing,
 }
 
-/// How the machine stands at the end: phase, generation, attempts, totals, and what each rule sees.
+/// The state of the machine at the end: phase, generation, attempts, totals, and the tally of each rule.
 type End = (Phase, u64, u32, Totals, Vec<(u64, u64)>);
 
-/// Something that events can happen to: the core, or the pure machine.
+/// A form that takes events: the core, or the pure machine.
 trait Stage {
     type Grant;
     fn admit(&mut self, now: Timestamp) -> Option<Self::Grant>;
-    fn told(grant: &Self::Grant) -> Told;
-    fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Told;
-    fn hold(&mut self) -> Told;
-    fn release(&mut self) -> Told;
-    fn reset(&mut self) -> Told;
-    fn reconfigure(&mut self, settings: &Settings) -> Told;
+    fn observed(grant: &Self::Grant) -> Observed;
+    fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Observed;
+    fn hold(&mut self) -> Observed;
+    fn release(&mut self) -> Observed;
+    fn reset(&mut self) -> Observed;
+    fn reconfigure(&mut self, settings: &Settings) -> Observed;
 }
 
 fn hold() -> Hold {
@@ -115,9 +115,9 @@ fn hold() -> Hold {
     }
 }
 
-fn counted(settled: Settled) -> Told {
+fn counted(settled: Settled) -> Observed {
     let phase = settled.transitions.last().map(|last| last.to);
-    Told::Counted(settled.counted, phase)
+    Observed::Counted(settled.counted, phase)
 }
 
 impl Stage for Machine {
@@ -127,110 +127,114 @@ impl Stage for Machine {
         Machine::admit(self, now).result.ok()
     }
 
-    fn told(grant: &Grant) -> Told {
-        Told::Admitted {
+    fn observed(grant: &Grant) -> Observed {
+        Observed::Admitted {
             generation: grant.generation,
             probe: grant.is_probe(),
         }
     }
 
-    fn record(&mut self, grant: Grant, outcome: Outcome, now: Timestamp) -> Told {
+    fn record(&mut self, grant: Grant, outcome: Outcome, now: Timestamp) -> Observed {
         counted(Machine::record(self, grant, outcome, now))
     }
 
-    fn hold(&mut self) -> Told {
+    fn hold(&mut self) -> Observed {
         Machine::hold(self, hold(), Timestamp::ZERO);
-        Told::Changed(self.generation())
+        Observed::Changed(self.generation())
     }
 
-    fn release(&mut self) -> Told {
+    fn release(&mut self) -> Observed {
         Machine::release(self, Timestamp::ZERO);
-        Told::Changed(self.generation())
+        Observed::Changed(self.generation())
     }
 
-    fn reset(&mut self) -> Told {
+    fn reset(&mut self) -> Observed {
         Machine::reset(self, Timestamp::ZERO);
-        Told::Changed(self.generation())
+        Observed::Changed(self.generation())
     }
 
-    fn reconfigure(&mut self, settings: &Settings) -> Told {
+    fn reconfigure(&mut self, settings: &Settings) -> Observed {
         Machine::reconfigure(self, settings.clone(), Timestamp::ZERO).unwrap();
-        Told::Changed(self.generation())
+        Observed::Changed(self.generation())
     }
 }
 
 impl Stage for Arc<Core<Model>> {
-    type Grant = Leave;
+    type Grant = Token;
 
-    fn admit(&mut self, now: Timestamp) -> Option<Leave> {
+    fn admit(&mut self, now: Timestamp) -> Option<Token> {
         let answer = self.first_answer(now);
-        let asked = || self.with(|machine| machine.admit(now).result.map(Leave::of));
+        let asked = || self.with(|machine| machine.admit(now).result.map(Token::of));
         answer.unwrap_or_else(asked).ok()
     }
 
-    fn told(leave: &Leave) -> Told {
-        Told::Admitted {
-            generation: leave.generation(),
-            probe: leave.boxed().is_some_and(Grant::is_probe),
+    fn observed(token: &Token) -> Observed {
+        Observed::Admitted {
+            generation: token.generation(),
+            probe: token.boxed().is_some_and(Grant::is_probe),
         }
     }
 
-    fn record(&mut self, leave: Leave, outcome: Outcome, now: Timestamp) -> Told {
-        if let Some(plain) = leave.plain()
+    fn record(&mut self, token: Token, outcome: Outcome, now: Timestamp) -> Observed {
+        if let Some(plain) = token.plain()
             && (self.ignores(plain.word, outcome)
                 || self.takes_undated(plain, outcome)
                 || self.takes(plain, outcome, None, now))
         {
-            return Told::Counted(outcome.into(), None);
+            return Observed::Counted(outcome.into(), None);
         }
-        let grant = leave.into_grant().unwrap();
+        let grant = token.into_grant().unwrap();
         counted(self.with(|machine| machine.record(grant, outcome, now)))
     }
 
-    fn hold(&mut self) -> Told {
+    fn hold(&mut self) -> Observed {
         self.with(Stage::hold)
     }
 
-    fn release(&mut self) -> Told {
+    fn release(&mut self) -> Observed {
         self.with(Stage::release)
     }
 
-    fn reset(&mut self) -> Told {
+    fn reset(&mut self) -> Observed {
         self.with(Stage::reset)
     }
 
-    fn reconfigure(&mut self, settings: &Settings) -> Told {
+    fn reconfigure(&mut self, settings: &Settings) -> Observed {
         self.with(|machine| Stage::reconfigure(machine, settings))
     }
 }
 
-/// One thread's deed in its two steps.
+/// The progress of a thread between its two events.
 enum Progress<G> {
     Begun(G),
     Refused,
 }
 
-fn first<S: Stage>(stage: &mut S, deed: &Deed) -> (Told, Progress<Option<S::Grant>>) {
-    match deed {
-        Deed::HoldOpen => (stage.hold(), Progress::Begun(None)),
-        Deed::Reset => (stage.reset(), Progress::Begun(None)),
-        Deed::Reconfigure(settings) => (stage.reconfigure(&settings[0]), Progress::Begun(None)),
-        Deed::Call { asks, .. } => match stage.admit(*asks) {
-            Some(grant) => (S::told(&grant), Progress::Begun(Some(grant))),
-            None => (Told::Refused, Progress::Refused),
+fn first<S: Stage>(stage: &mut S, steps: &Steps) -> (Observed, Progress<Option<S::Grant>>) {
+    match steps {
+        Steps::HoldOpen => (stage.hold(), Progress::Begun(None)),
+        Steps::Reset => (stage.reset(), Progress::Begun(None)),
+        Steps::Reconfigure(settings) => (stage.reconfigure(&settings[0]), Progress::Begun(None)),
+        Steps::Call { asks, .. } => match stage.admit(*asks) {
+            Some(grant) => (S::observed(&grant), Progress::Begun(Some(grant))),
+            None => (Observed::Refused, Progress::Refused),
         },
     }
 }
 
-fn second<S: Stage>(stage: &mut S, deed: &Deed, progress: Progress<Option<S::Grant>>) -> Told {
-    match (deed, progress) {
-        (Deed::HoldOpen, _) => stage.release(),
-        (Deed::Reset, _) => stage.reset(),
-        (Deed::Reconfigure(settings), _) => stage.reconfigure(&settings[1]),
-        (Deed::Call { outcome, tells, .. }, Progress::Begun(Some(grant))) => {
+fn second<S: Stage>(
+    stage: &mut S,
+    steps: &Steps,
+    progress: Progress<Option<S::Grant>>,
+) -> Observed {
+    match (steps, progress) {
+        (Steps::HoldOpen, _) => stage.release(),
+        (Steps::Reset, _) => stage.reset(),
+        (Steps::Reconfigure(settings), _) => stage.reconfigure(&settings[1]),
+        (Steps::Call { outcome, tells, .. }, Progress::Begun(Some(grant))) => {
             stage.record(grant, *outcome, *tells)
         }
-        (Deed::Call { .. }, _) => Told::Nothing,
+        (Steps::Call { .. }, _) => Observed::Nothing,
     }
 }
 
@@ -256,7 +260,7 @@ fn end_of(machine: &Machine) -> End {
     )
 }
 
-/// All orders in which three times two steps can come.
+/// All orders of three times two events.
 fn orders() -> Vec<Vec<usize>> {
     fn extend(order: &mut Vec<usize>, left: [u8; 3], all: &mut Vec<Vec<usize>>) {
         if left == [0; 3] {
@@ -277,27 +281,31 @@ fn orders() -> Vec<Vec<usize>> {
     all
 }
 
-/// What the pure machine tells in that order.
-fn in_order(mut machine: Machine, deeds: &[Deed; 3], order: &[usize]) -> ([[Told; 2]; 3], End) {
-    let mut told = [const { [Told::Nothing, Told::Nothing] }; 3];
+/// The pure machine's results in that order.
+fn in_order(
+    mut machine: Machine,
+    steps: &[Steps; 3],
+    order: &[usize],
+) -> ([[Observed; 2]; 3], End) {
+    let mut observed = [const { [Observed::Nothing, Observed::Nothing] }; 3];
     let mut progress = [const { None }; 3];
     for &thread in order {
-        let deed = &deeds[thread];
+        let steps = &steps[thread];
         match progress[thread].take() {
             None => {
-                let (first, begun) = first(&mut machine, deed);
-                told[thread][0] = first;
+                let (first, begun) = first(&mut machine, steps);
+                observed[thread][0] = first;
                 progress[thread] = Some(begun);
             }
-            Some(begun) => told[thread][1] = second(&mut machine, deed, begun),
+            Some(begun) => observed[thread][1] = second(&mut machine, steps, begun),
         }
     }
-    (told, end_of(&machine))
+    (observed, end_of(&machine))
 }
 
-/// Tries all orders of three deeds on a machine of that rule, to which calls of these outcomes have happened.
-fn explore(rule: Rule, before: &[Outcome], deeds: [Deed; 3]) {
-    explore_all(by(rule), before, deeds);
+/// Tries all orders of three threads on a machine of that rule, after calls of these outcomes.
+fn explore(rule: Rule, before: &[Outcome], steps: [Steps; 3]) {
+    explore_all(by(rule), before, steps);
 }
 
 fn by(rule: Rule) -> Settings {
@@ -307,13 +315,13 @@ fn by(rule: Rule) -> Settings {
     }
 }
 
-fn explore_all(settings: Settings, before: &[Outcome], deeds: [Deed; 3]) {
-    explore_from(begun(settings, before), deeds, 2);
+fn explore_all(settings: Settings, before: &[Outcome], steps: [Steps; 3]) {
+    explore_from(begun(settings, before), steps, 2);
 }
 
 /// With fewer preemptions, for events that take the lock, so that there are many orders as it is.
-fn explore_locked(settings: Settings, before: &[Outcome], deeds: [Deed; 3]) {
-    explore_from(begun(settings, before), deeds, 1);
+fn explore_locked(settings: Settings, before: &[Outcome], steps: [Steps; 3]) {
+    explore_from(begun(settings, before), steps, 1);
 }
 
 fn begun(settings: Settings, before: &[Outcome]) -> Machine {
@@ -325,24 +333,24 @@ fn begun(settings: Settings, before: &[Outcome]) -> Machine {
     start
 }
 
-/// Tries all orders of three deeds on a machine that stands so, up to a number of preemptions.
-fn explore_from(start: Machine, deeds: [Deed; 3], preemptions: usize) {
+/// Tries all orders of three threads on a machine in that state, up to a number of preemptions.
+fn explore_from(start: Machine, steps: [Steps; 3], preemptions: usize) {
     let allowed: Vec<_> = orders()
         .iter()
-        .map(|order| in_order(start.clone(), &deeds, order))
+        .map(|order| in_order(start.clone(), &steps, order))
         .collect();
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(model.preemption_bound.unwrap_or(preemptions));
     model.check(move || {
         let core = Arc::new(Core::<Model>::new(start.clone()));
-        let run = |mut stage: Arc<Core<Model>>, deed: &Deed| {
-            let (told, progress) = first(&mut stage, deed);
-            [told, second(&mut stage, deed, progress)]
+        let run = |mut stage: Arc<Core<Model>>, steps: &Steps| {
+            let (observed, progress) = first(&mut stage, steps);
+            [observed, second(&mut stage, steps, progress)]
         };
-        let [one, two, three] = deeds.clone();
-        let others = [two, three].map(|deed| {
+        let [one, two, three] = steps.clone();
+        let others = [two, three].map(|steps| {
             let core = core.clone();
-            thread::spawn(move || run(core, &deed))
+            thread::spawn(move || run(core, &steps))
         });
         let mine = run(core.clone(), &one);
         let [two, three] = others.map(|other| other.join().unwrap());
@@ -355,13 +363,13 @@ fn explore_from(start: Machine, deeds: [Deed; 3], preemptions: usize) {
 const S: Outcome = Outcome::Success;
 const F: Outcome = Outcome::Failure;
 
-fn call(outcome: Outcome) -> Deed {
+fn call(outcome: Outcome) -> Steps {
     lasting(outcome, 0, 0)
 }
 
-/// A call that asks and tells at these times, in nanoseconds.
-fn lasting(outcome: Outcome, asks: u64, tells: u64) -> Deed {
-    Deed::Call {
+/// A call that asks and reports at these times, in nanoseconds.
+fn lasting(outcome: Outcome, asks: u64, tells: u64) -> Steps {
+    Steps::Call {
         outcome,
         asks: Timestamp::from_nanos(asks),
         tells: Timestamp::from_nanos(tells),
@@ -496,8 +504,8 @@ fn whoever_finds_enough_stalled_calls_trips() {
 #[test]
 fn chance_is_drawn_in_the_order_of_the_calls() {
     let adaptive = Rule::Adaptive { memory: 2 };
-    let deeds = [lasting(F, 1, 2), lasting(S, 2, 3), lasting(F, 3, 4)];
-    explore(adaptive, &[F, F], deeds);
+    let steps = [lasting(F, 1, 2), lasting(S, 2, 3), lasting(F, 3, 4)];
+    explore(adaptive, &[F, F], steps);
 }
 
 #[test]
@@ -507,12 +515,12 @@ fn a_ramp_lets_pass_and_steps_back_in_the_order_of_the_calls() {
         ..by(row(1))
     };
     let after = COOLED + 30_000_000_000;
-    let deeds = [
+    let steps = [
         lasting(S, COOLED, COOLED),
         lasting(S, after, after),
         lasting(F, after, after),
     ];
-    explore_locked(settings, &[F], deeds);
+    explore_locked(settings, &[F], steps);
 }
 
 #[test]
@@ -531,12 +539,12 @@ fn a_probe_that_misses_its_deadline_decides_nothing_after_it() {
     for on_probe_timeout in [OnProbeTimeout::Replace, OnProbeTimeout::Fail] {
         let mut settings = by(row(1));
         settings.half_open.on_probe_timeout = on_probe_timeout;
-        let deeds = [
+        let steps = [
             lasting(S, COOLED, deadline),
             lasting(F, deadline, deadline),
             lasting(S, COOLED, COOLED),
         ];
-        explore_locked(settings, &[F], deeds);
+        explore_locked(settings, &[F], steps);
     }
 }
 
@@ -547,23 +555,23 @@ fn a_trip_wins_against_every_call_that_asks_after_it() {
 
 #[test]
 fn an_operators_hold_wins_against_every_racing_outcome() {
-    explore_locked(by(row(2)), &[F], [call(F), Deed::HoldOpen, call(S)]);
+    explore_locked(by(row(2)), &[F], [call(F), Steps::HoldOpen, call(S)]);
 }
 
 #[test]
 fn an_outcome_counts_in_no_generation_but_its_own() {
-    explore_locked(by(row(4)), &[], [call(F), Deed::Reset, call(F)]);
+    explore_locked(by(row(4)), &[], [call(F), Steps::Reset, call(F)]);
 }
 
 #[test]
 fn an_outcome_is_judged_by_the_settings_of_its_moment() {
-    let stricter = Deed::Reconfigure(Box::new([by(row(2)), by(row(3))]));
+    let stricter = Steps::Reconfigure(Box::new([by(row(2)), by(row(3))]));
     explore(row(3), &[F], [call(F), stricter, call(F)]);
 }
 
 #[test]
 fn an_outcome_counts_in_the_window_of_its_moment() {
     let window = |calls| by(two_of(Over::Calls(calls)));
-    let resized = Deed::Reconfigure(Box::new([window(2), window(3)]));
+    let resized = Steps::Reconfigure(Box::new([window(2), window(3)]));
     explore_all(window(3), &[S], [call(F), resized, call(F)]);
 }

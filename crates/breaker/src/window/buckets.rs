@@ -66,7 +66,7 @@ impl Buckets {
             self.newest = 0;
         }
         let bucket = &mut self.ring[(self.newest % BUCKETS) as usize];
-        // A full counter stays as it is, so that what leaves with the bucket is what had entered.
+        // A full counter stays as it is, so that the calls that leave with the bucket are those that entered.
         let (run, _) = run.split(u32::MAX - bucket.calls);
         bucket.calls += run.length;
         bucket.failures += run.count();
@@ -87,7 +87,8 @@ impl Buckets {
         tally
     }
 
-    /// When the bucket of `now` ends and the oldest leaves; now, where the window is empty and its next call begins it.
+    /// The time at which the bucket of `now` ends and the oldest leaves; `now` if the window is empty and its next call
+    /// begins it.
     pub fn edge(&self, now: Timestamp) -> Timestamp {
         if self.tally(now).calls == 0 {
             return now;
@@ -122,7 +123,7 @@ impl Buckets {
         oldest..first_kept.clamp(oldest, self.newest + 1)
     }
 
-    /// Sets the newest bucket to so many failed calls.
+    /// Sets the newest bucket to that number of failed calls.
     #[cfg(test)]
     pub fn fill_newest(&mut self, failures: u32) {
         let bucket = &mut self.ring[(self.newest % BUCKETS) as usize];

@@ -3,7 +3,7 @@
 use super::Tally;
 use crate::log::Run;
 
-/// How many of the next calls are looked at to see what will leave the window: no more can be noted at once.
+/// Number of next calls that are examined to see which leave the window: no more can be noted at once.
 const AHEAD: u32 = 32;
 
 /// A ring of the last `size` outcomes; a set bit is a failure.
@@ -38,7 +38,7 @@ impl Calls {
         });
     }
 
-    /// As many at a time as fit before the end of a word or of the ring.
+    /// Takes as many at a time as fit before the end of a word or of the ring.
     pub fn record_run(&mut self, run: Run) {
         if self.bits.is_empty() {
             self.bits = vec![0; self.size.div_ceil(64) as usize].into_boxed_slice();
@@ -49,7 +49,7 @@ impl Calls {
             let run;
             (run, rest) = rest.split((64 - shift).min(self.size - self.next));
             let mask = (u64::MAX >> (64 - run.length)) << shift;
-            // Places that were never taken are zero.
+            // Positions that were never taken are zero.
             let left = (self.bits[at] & mask).count_ones();
             self.bits[at] = self.bits[at] & !mask | run.hits << shift;
             self.failures = self.failures - left + run.count();
@@ -65,8 +65,7 @@ impl Calls {
         }
     }
 
-    /// A hit that takes the place of a hit changes nothing, so it is misses that must leave. More of them leave when
-    /// others come in between.
+    /// A hit that replaces a hit changes nothing, so misses must leave. More of them leave when others come in between.
     pub fn room(&self, missing: u64) -> u64 {
         if missing >= AHEAD.into() || self.bits.is_empty() {
             return missing;

@@ -74,7 +74,7 @@ impl Flights {
         self.stalled = BTreeSet::new();
     }
 
-    /// Takes over what is in flight elsewhere.
+    /// Takes over the calls that are in flight elsewhere.
     pub fn carry(&mut self, old: &Flights) {
         self.young.extend(old.young.iter().chain(&old.stalled));
     }

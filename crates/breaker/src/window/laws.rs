@@ -1,4 +1,4 @@
-//! What every window promises, against models that keep everything.
+//! The laws of every window, against models that remember everything.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The last outcomes as an adaptive rule weighs them.
+//! The last outcomes with an adaptive rule's weights.
 //!
 //! The formula and its corner cases are those of Project Flogo's circuit breaker activity, mode d: an outcome that was
 //! never seen is a success of the greatest age; where all outcomes are of one instant, nothing is refused.
@@ -9,15 +9,15 @@ use crate::time::Timestamp;
 /// The age of an outcome that was never seen: the longest duration of the formula's origin, some 292 years.
 const NEVER: u64 = i64::MAX as u64;
 
-/// How steeply the probability follows the outcomes.
+/// The steepness with which the probability follows the outcomes.
 const STEEPNESS: f64 = 8.0;
 
-/// What an outcome weighs.
+/// The weight of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
     Success,
     Failure,
-    /// Refused, so nobody knows.
+    /// The weight of a refused call, whose outcome is unknown.
     Unknown,
 }
 
@@ -91,7 +91,7 @@ impl Memory {
         }
     }
 
-    /// Whether an empty memory would say the same, by and large: only successes.
+    /// True if an empty memory would give nearly the same: only successes.
     pub fn is_blank(&self) -> bool {
         self.ring
             .iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Tally, span_nanos};
 use crate::time::Timestamp;
 
-/// The times of at most `keep` failures. The oldest leaves for the newest, so the window tells at most `keep`.
+/// The times of at most `keep` failures. The oldest leaves for the newest, so the window counts at most `keep`.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
     keep: usize,

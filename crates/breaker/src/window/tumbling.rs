@@ -104,7 +104,7 @@ impl TumblingTime {
         }
     }
 
-    /// When the span of `now` ends; now, where it is over and the next call begins another.
+    /// The time at which the span of `now` ends; `now` if it is over and the next call begins another.
     pub fn edge(&self, now: Timestamp) -> Timestamp {
         if self.is_over(now) {
             return now;
@@ -116,12 +116,12 @@ impl TumblingTime {
         self.tally.calls == 0
     }
 
-    /// Whether no span is under way but the first.
+    /// True if no span is under way but the first.
     pub fn is_as_new(&self, now: Timestamp) -> bool {
         self.began == Timestamp::ZERO || self.is_over(now)
     }
 
-    /// Forgets the calls; the span goes on.
+    /// Forgets the calls; the span continues.
     pub fn clear(&mut self) {
         self.tally = Tally::default();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fusebox_gateway::app::{self, App, Host, Pending};
-use fusebox_gateway::parts::{Body, Exchange, Finish, Guarded, LiveUpstream, answer, done};
+use fusebox_gateway::parts::{Body, Exchange, Finish, LiveBreaker, LiveUpstream, answer, done};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -64,9 +64,9 @@ impl App for LiveApp {
         }
     }
 
-    fn breakers(&self) -> Vec<(Arc<str>, Guarded)> {
+    fn breakers(&self) -> Vec<(Arc<str>, LiveBreaker)> {
         let own = self.own_breakers();
-        own.map(|(action, guarded)| (action.clone(), guarded.clone()))
+        own.map(|(action, live_breaker)| (action.clone(), live_breaker.clone()))
             .collect()
     }
 

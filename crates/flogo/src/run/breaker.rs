@@ -2,13 +2,13 @@
 //! `operation` in its input.
 
 use fusebox_breaker::Outcome;
-use fusebox_gateway::parts::{Desk, Guarded};
+use fusebox_gateway::parts::{LiveBreaker, WorkerRef};
 
 use crate::{Fault, Map, Value};
 
 /// A breaker among the services of an action.
 #[derive(Debug, Clone)]
-pub struct BreakerService(pub Guarded);
+pub struct BreakerService(pub LiveBreaker);
 
 impl BreakerService {
     /// Runs the operation: `counter` reports a failure, `reset` a success, any other value checks the breaker. Returns
@@ -24,15 +24,16 @@ impl BreakerService {
         };
         let refused = match outcome {
             Some(outcome) => {
-                let settled = guarded.breaker.report_settled(outcome, now);
-                guarded.meter(desk).count(settled.counted);
+                let settled = live_breaker.breaker.report_settled(outcome, now);
+                live_breaker.meter(worker).count(settled.counted);
                 false
             }
-            None => match guarded.breaker.check(now) {
+            None => match live_breaker.breaker.check(now) {
                 Ok(()) => false,
                 Err(rejection) => {
-                    guarded.meter(desk).refuse(&rejection);
-                    let (breaker, reason) = (guarded.breaker.name(), rejection.reason.as_str());
+                    live_breaker.meter(worker).refuse(&rejection);
+                    let (breaker, reason) =
+                        (live_breaker.breaker.name(), rejection.reason.as_str());
                     tracing::debug!(%breaker, reason, "call refused");
                     true
                 }

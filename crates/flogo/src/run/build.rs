@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::{Breaker, machine::WindowFate};
 use fusebox_gateway::app::Host;
-use fusebox_gateway::parts::{Beside, Guarded, LiveUpstream};
+use fusebox_gateway::parts::{BreakerExtras, LiveBreaker, LiveUpstream};
 use fusebox_plan::plan::{Limits, Plan};
 
 use super::action::{Counter, LiveAction, LiveActivity, LiveService};
@@ -60,10 +60,10 @@ impl LiveApp {
     }
 }
 
-fn own_breakers(actions: &[Arc<LiveAction>]) -> impl Iterator<Item = (&Arc<str>, &Guarded)> {
+fn own_breakers(actions: &[Arc<LiveAction>]) -> impl Iterator<Item = (&Arc<str>, &LiveBreaker)> {
     actions.iter().flat_map(|action| {
         let breakers = action.breakers();
-        breakers.map(|BreakerService(guarded)| (&action.plan.name, guarded))
+        breakers.map(|BreakerService(live_breaker)| (&action.plan.name, live_breaker))
     })
 }
 
@@ -235,14 +235,14 @@ impl Builder<'_> {
                                 lost.push(format!("breaker {}: {done}", activity.name));
                             }
                         }
-                        guarded.clone()
+                        live_breaker.clone()
                     }
                     None => Guarded {
                         breaker: Breaker::builder(activity.name.clone(), activity.settings.clone())
                             .listener(self.host.listener.clone())
                             .build()
                             .expect(checked),
-                        beside: Arc::new(Beside::new(self.host.workers)),
+                        extras: Arc::new(BreakerExtras::new(self.host.workers)),
                     },
                 };
                 LiveActivity::Breaker(BreakerService(guarded))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_gateway::parts::{Desk, Worker};
+use fusebox_gateway::parts::{Worker, WorkerRef};
 use tokio::sync::Semaphore;
 
 use super::build::LiveApp;
@@ -78,7 +78,7 @@ pub async fn publish(channel: &str, data: Value, context: &RunContext) -> Result
             if let Err(error) = handler::run(handler, output, context).await {
                 tracing::error!(handler = %name, %error, "a message could not be handled");
             }
-            drop((room, stay));
+            drop((room, token));
         });
     }
     Ok(())

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_gateway::parts::{
-    Desk, LiveUpstream, NO_LIMIT, Outbound, Policy, Pool, Pools, Redirects, Repeat, Trust, fetch,
-    fields, is_idempotent,
+    LiveUpstream, NO_LIMIT, Outbound, Policy, Pool, Pools, Redirects, Repeat, Trust, WorkerRef,
+    fetch, fields, is_idempotent,
 };
 use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
 use http::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, SET_COOKIE, USER_AGENT};
@@ -157,7 +157,7 @@ impl Rest {
     /// The fault of a call without a readable answer. No status is an error.
     pub async fn call(&self, inputs: &Map, desk: &Desk) -> Result<Map, Fault> {
         let request = self.request(inputs)?;
-        let answer = fetch(&self.target, request, &POLICY, desk).await;
+        let answer = fetch(&self.target, request, &POLICY, worker).await;
         let answer = answer.map_err(|none| words::fault(&title(&self.plan.method), &none))?;
         outputs(&answer)
     }

@@ -174,7 +174,7 @@ async fn run_service(
         LiveActivity::Rest(rest) => rest.call(inputs, desk).await.into(),
         LiveActivity::Limit(limiter) => {
             let token = text(inputs, "token");
-            let now = desk.clock.exact();
+            let now = worker.clock.exact();
             Ok(super::limiter::outputs(limiter, &token, now)).into()
         }
         LiveActivity::Jwt => {
@@ -185,7 +185,7 @@ async fn run_service(
                 audience: text(inputs, "aud"),
                 subject: text(inputs, "sub"),
             };
-            let now = desk.clock.wall_millis() / 1000;
+            let now = worker.clock.wall_millis() / 1000;
             let now = i64::try_from(now).unwrap_or(i64::MAX);
             jwt::check(&text(inputs, "token"), &required, now).into()
         }

@@ -1,59 +1,60 @@
-//! A circuit that an application builds by hand from entries of an object store: what it shows, and how it is steered.
+//! A circuit that an application builds by hand from entries of an object store: its state, and an operator's commands.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::Phase;
 
-/// A circuit as its entry says.
+/// A hand-made circuit, as its entries are now.
 #[derive(Debug, Clone)]
 pub struct Circuit {
-    /// `STORE/KEY`, with the key as it is.
+    /// The name `STORE/KEY`, with the key as it is.
     pub name: String,
-    /// The upstreams that it is before.
+    /// The upstreams behind the circuit.
     pub upstreams: Vec<Arc<str>>,
-    /// The state that the entry says.
+    /// The state in the entry.
     pub state: Phase,
-    /// Where it is built: `FILE:LINE`.
+    /// The place that builds it: `FILE:LINE`.
     pub at: String,
-    /// The object store of its entry.
+    /// The object store of the entry.
     pub store: String,
-    /// The key of its entry.
+    /// The key of the entry.
     pub key: String,
-    /// The field of the entry that holds the state; `None`: the whole entry does.
+    /// The field of the entry that holds the state; `None`: the whole entry is the state.
     pub field: Option<String>,
-    /// Whether the entry outlives the process.
+    /// True if the entry outlives the process.
     pub persisted: bool,
-    /// How many failures its count says there have been.
+    /// The number of failures counted; `None` without a count.
     pub count: Option<u64>,
-    /// The entry of its count.
+    /// The key of the count's entry.
     pub count_key: Option<String>,
-    /// The number of failures at which it opens.
+    /// The number of failures at which the circuit opens.
     pub threshold: Option<u64>,
-    /// Whether it has a half-open state.
+    /// True if it has a half-open state.
     pub half_open: bool,
-    /// When the entry is due to go, in milliseconds since the Unix epoch; it goes at the first sweep after that.
-    /// `None`: it does not, or there is none.
+    /// The time at which the entry expires, in milliseconds since the Unix epoch; the first sweep after that removes
+    /// it. `None`: it does not expire, or there is none.
     pub due_at: Option<u64>,
     /// The time between two sweeps of the entry's store.
     pub sweep_every: Option<Duration>,
-    /// What is wrong with how it is built.
+    /// Faults in its construction.
     pub flaws: Vec<CircuitFlaw>,
 }
 
-/// A flaw of a circuit that is built by hand.
+/// A fault in the construction of a hand-made circuit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CircuitFlaw {
-    /// Its place: `FILE:LINE`.
+    /// The fault's place: `FILE:LINE`.
     pub at: String,
-    /// What is wrong.
+    /// The fault in one sentence.
     pub what: String,
-    /// How to mend it.
+    /// The way to mend it.
     pub mend: String,
 }
 
 impl Circuit {
-    /// By when the entry has gone, if it is due to: one sweep after that, in milliseconds since the Unix epoch.
+    /// The time by which an expiring entry is removed: one sweep after it expires, in milliseconds since the Unix
+    /// epoch.
     pub fn gone_by(&self) -> Option<u64> {
         let sweep = self.sweep_every?.as_millis();
         let sweep = u64::try_from(sweep).unwrap_or(u64::MAX);
@@ -61,24 +62,24 @@ impl Circuit {
     }
 }
 
-/// What an operator does with a circuit.
+/// An operator's command to a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Steer {
-    /// Its entry says that it is open from now on.
+    /// Sets the entry to open.
     Open,
-    /// Its entry is removed.
+    /// Removes the entry.
     Close,
-    /// Its entry is removed, and that of its count.
+    /// Removes the entry and that of the count.
     Reset,
 }
 
-/// Why a circuit was not read or steered.
+/// The reason why a circuit was not read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CircuitFault {
-    /// The store did not do it; a sentence.
+    /// The store failed; a sentence.
     #[error("the object store did not answer as it should: {0}")]
     Store(String),
-    /// It cannot be done with a circuit such as this.
+    /// The command does not fit this circuit; a sentence.
     #[error("{0}")]
     Conflict(String),
 }

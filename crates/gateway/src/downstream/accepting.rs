@@ -1,4 +1,4 @@
-//! A worker's thread: it accepts connections on the sockets that it is told of, until it has drained.
+//! A worker's thread: accepts connections on its sockets until it is drained.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,32 +12,32 @@ use tokio::sync::{mpsc, oneshot};
 use crate::downstream::connection;
 use crate::downstream::handshake;
 use crate::ground::closing::Closing;
-use crate::ground::listen::{BACKLOG, Place};
+use crate::ground::listen::{BACKLOG, ListenerKey};
 use crate::live::shared::Shared;
 use crate::request::answer;
 use crate::request::linger;
 use crate::request::worker::{Drained, Worker};
 
-/// How long accepting pauses when the process has no file descriptor left.
+/// The pause in accepting while the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many such pauses in a row are said once: one line in 10 s.
+/// Number of such pauses in a row for one log line: a line every 10 s.
 const ACCEPT_SAID_EVERY: u32 = 200;
 
-/// How much is read of what a client has sent that is turned away at once.
+/// The most bytes read from a client that is turned away at once.
 const READ_AT_ONCE: u64 = 64 << 10;
 
-/// How often idle connections to upstreams are looked through.
+/// Time between two searches for idle connections to upstreams.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// What the gateway tells a worker.
+/// A command of the gateway to a worker.
 #[derive(Debug)]
 pub enum Command {
-    /// Accept on a socket, as the listener that has this place.
-    Listen(Place, StdListener),
-    /// Stop accepting there, and let its connections finish what is in flight.
-    Close(Place),
-    /// Stop accepting, let what is in flight finish within the time, then say so and end.
+    /// Accept on a socket, for the listener of this key.
+    Listen(ListenerKey, StdListener),
+    /// Stop accepting for that listener, and let its connections finish the requests in flight.
+    Close(ListenerKey),
+    /// Stop accepting, let the requests in flight finish within the time, then report and end.
     Drain(Duration, oneshot::Sender<Drained>),
 }
 
@@ -60,7 +60,7 @@ pub fn start(
             let pulse = shared.clone();
             runtime.spawn(async move { pulse.pulses.of(index).beat().await });
             runtime.block_on(obey(shared.clone(), worker, commands));
-            // What is still running is cut; its time was over.
+            // // Connections still open are cut; their time is over.
             runtime.shutdown_background();
             shared.pulses.of(index).end();
         })
@@ -71,7 +71,7 @@ async fn obey(
     worker: Arc<Worker>,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
-    let mut listening: HashMap<Place, Listening> = HashMap::new();
+    let mut listening: HashMap<ListenerKey, Listening> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         let command = tokio::select! {
@@ -82,18 +82,18 @@ async fn obey(
             }
         };
         match command {
-            Some(Command::Listen(place, socket)) => {
-                match Listening::begin(&shared, &worker, place.clone(), socket) {
+            Some(Command::Listen(key, socket)) => {
+                match Listening::begin(&shared, &worker, key.clone(), socket) {
                     Ok(begun) => {
-                        listening.insert(place, begun);
+                        listening.insert(key, begun);
                     }
                     Err(error) => {
-                        tracing::error!(?place, %error, "a socket could not be used")
+                        tracing::error!(listener = ?key, %error, "a socket could not be used")
                     }
                 }
             }
-            Some(Command::Close(place)) => {
-                if let Some(listening) = listening.remove(&place) {
+            Some(Command::Close(key)) => {
+                if let Some(listening) = listening.remove(&key) {
                     listening.end().await;
                 }
             }
@@ -111,7 +111,7 @@ async fn obey(
     }
 }
 
-/// A socket that is being accepted from.
+/// A socket on which connections are accepted.
 struct Listening {
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
@@ -122,13 +122,13 @@ impl Listening {
     fn begin(
         shared: &Arc<Shared>,
         worker: &Arc<Worker>,
-        place: Place,
+        key: ListenerKey,
         socket: StdListener,
     ) -> io::Result<Listening> {
         let entrance = Entrance {
             shared: shared.clone(),
             worker: worker.clone(),
-            place,
+            key,
             closing: Arc::default(),
         };
         let closing = entrance.closing.clone();
@@ -142,8 +142,8 @@ impl Listening {
         })
     }
 
-    /// Stops accepting once the connections that the kernel has queued are taken over, then tells
-    /// all of the listener's connections to finish.
+    /// Takes over the connections that the kernel has queued, stops accepting, and signals all of the listener's
+    /// connections to finish.
     async fn end(self) {
         self.stop.send(()).ok();
         self.task.await.ok();
@@ -151,11 +151,11 @@ impl Listening {
     }
 }
 
-/// Where a worker's connections of one listener come in.
+/// The listener's side of a socket: takes over each accepted connection.
 struct Entrance {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
-    place: Place,
+    key: ListenerKey,
     closing: Arc<Closing>,
 }
 
@@ -187,8 +187,8 @@ impl Entrance {
         self.take_queued(socket);
     }
 
-    /// Connections that the kernel accepted for us are not dropped with the socket. The kernel is
-    /// asked itself, for the runtime may not have heard of them yet.
+    /// Takes over the connections that the kernel accepted for us, which would be lost with the socket. The kernel is
+    /// asked directly, since the runtime may not know of them yet.
     fn take_queued(&self, socket: TcpListener) {
         let Ok(socket) = socket.into_std() else {
             return;
@@ -202,7 +202,7 @@ impl Entrance {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // One that died in the queue.
+                // // A connection that died in the queue.
                 Err(_) => {}
             }
         }
@@ -210,26 +210,23 @@ impl Entrance {
 
     fn take(&self, stream: TcpStream, peer: SocketAddr) {
         let worker = self.worker.clone();
-        let stay = worker.stay();
+        let token = worker.task_token();
         let limit = self.shared.live.load().plan.limits.connections_max;
-        let Some(seat) = self.shared.seats.take(&self.place, limit) else {
+        let Some(slot) = self.shared.slots.take(&self.key, limit) else {
             worker.meter().connections_refused.add();
             tracing::debug!(%peer, limit, reason = "connections_full", "connection refused");
-            let live = self.shared.plan_for(&self.place);
-            if live
-                .listener(&self.place)
-                .is_some_and(|it| it.tls.is_some())
-            {
+            let live = self.shared.plan_for(&self.key);
+            if live.listener(&self.key).is_some_and(|it| it.tls.is_some()) {
                 // A plain answer would look like a fault of TLS, and a handshake costs more than the flood.
                 return;
             }
-            // Beyond those that are waited for until they have read why, a connection is answered and closed at once, so
-            // that a flood over the limit does not use up descriptors after all.
+            // // Only a limited number of refusals is delivered in an orderly way. The other connections are answered
+            // and closed at once, so that a flood over the limit does not use up descriptors after all.
             match worker.turning_away.clone().try_acquire_owned() {
-                Ok(place) => {
+                Ok(permit) => {
                     tokio::spawn(async move {
                         turn_away(stream).await;
-                        drop((place, stay));
+                        drop((permit, token));
                     });
                 }
                 Err(_) => turn_away_at_once(stream),
@@ -237,22 +234,18 @@ impl Entrance {
             return;
         };
         worker.meter().connections.add();
-        let (shared, place, closing) = (
-            self.shared.clone(),
-            self.place.clone(),
-            self.closing.clone(),
-        );
+        let (shared, key, closing) = (self.shared.clone(), self.key.clone(), self.closing.clone());
         tokio::spawn(async move {
-            let secured = handshake::secured(&shared, &worker, &place, stream, peer, &closing);
+            let secured = handshake::secured(&shared, &worker, &key, stream, peer, &closing);
             if let Some(stream) = secured.await {
-                connection::serve(shared, worker, place, stream, peer, seat, closing).await;
+                connection::serve(shared, worker, key, stream, peer, slot, closing).await;
             }
-            drop(stay);
+            drop(token);
         });
     }
 }
 
-/// Whether it is one connection's end, and no fault of the socket's.
+/// True if the error ended one queued connection, and does not concern the socket.
 fn died_in_the_queue(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(
@@ -261,7 +254,7 @@ fn died_in_the_queue(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the answer arrives is the network's to say: a client that still sends may lose it to a reset.
+/// Answers and closes at once. The answer may be lost: a client that is still sending may get a reset instead.
 fn turn_away_at_once(stream: TcpStream) {
     use std::io::{Read as _, Write as _};
     let Ok(mut stream) = stream.into_std() else {
@@ -270,7 +263,7 @@ fn turn_away_at_once(stream: TcpStream) {
     // The socket does not block, and a new one has room for an answer.
     stream.write_all(&answer::too_many_connections()).ok();
     stream.shutdown(std::net::Shutdown::Write).ok();
-    // What has been sent and not read would turn the close into a reset.
+    // // Bytes that were sent and not read would turn the close into a reset.
     io::copy(&mut stream.take(READ_AT_ONCE), &mut io::sink()).ok();
 }
 

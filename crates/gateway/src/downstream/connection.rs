@@ -1,9 +1,8 @@
 //! One client's connection: its time limits, and the loop that serves its requests.
 //!
-//! hyper reads and writes; how long a client may take, it cannot tell apart well enough. So the
-//! socket notes what it waits for (a first byte, the rest of a head, nothing, the client to read),
-//! and one timer per connection looks at that note only when it might matter: serving a request
-//! arms no timer.
+//! hyper reads and writes; it has no sufficiently fine time limits. So the socket notes its state (waiting for a first
+//! byte, for the rest of a head, for nothing, for the client to read), and one timer per connection reads that note
+//! only when it might matter: serving a request arms no timer.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -27,30 +26,30 @@ use crate::downstream::serving::Serving;
 use crate::downstream::socket::Socket;
 use crate::ground::clock::Clock;
 use crate::ground::closing::Closing;
-use crate::ground::listen::Place;
-use crate::ground::seats::Seat;
+use crate::ground::connection_slots::ConnectionSlot;
+use crate::ground::listen::ListenerKey;
 use crate::ground::transport::Transport;
 use crate::live::shared::Shared;
 use crate::message::body::BUFFER;
 use crate::message::heads::BodyNote;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
-use crate::request::client::Client;
+use crate::request::downstream::Downstream;
 use crate::request::worker::Worker;
 
-/// Limit on the time to write an answer to a request that was not taken.
+/// Limit on the time to write an answer to a request that is refused unread.
 pub const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How long a new connection may still send its first byte after its listener has closed.
+/// The time in which a new connection may still send its first byte after its listener has closed.
 pub const LAST_CALL: Duration = Duration::from_millis(500);
 
-/// How a connection's serving ended.
+/// The end of a connection's serving.
 enum End {
-    /// hyper is done with it, or has passed it on to a tunnel.
+    /// hyper has finished with the connection, or a tunnel has taken it over.
     Served,
-    /// It was closed while it waited for a request, of which there is nothing to be read yet.
+    /// The connection was closed while it waited for a request, before any byte of it.
     Waiting,
-    /// It waited too long; `true`: for the rest of a head.
+    /// A limit was exceeded; `true`: the one on the rest of a head.
     TimedOut(bool),
     /// hyper could not read a request's head.
     Unread(hyper::Error),
@@ -60,10 +59,10 @@ enum End {
 pub async fn serve(
     shared: Arc<Shared>,
     worker: Arc<Worker>,
-    listener: Place,
+    listener: ListenerKey,
     stream: Transport,
     peer: SocketAddr,
-    seat: Seat,
+    slot: ConnectionSlot,
     closing: Arc<Closing>,
 ) {
     let clock = worker.clock().clone();
@@ -77,7 +76,7 @@ pub async fn serve(
     let Ok(local) = stream.tcp().local_addr() else {
         return;
     };
-    let client = Arc::new(Client {
+    let downstream = Arc::new(Downstream {
         worker: worker.clone(),
         listener,
         peer,
@@ -89,7 +88,7 @@ pub async fn serve(
             Transport::Tls(_) => "https",
         },
         interim: interim.clone(),
-        seat,
+        slot,
     });
     if stream.tcp().set_nodelay(true).is_err() {
         return;
@@ -104,7 +103,7 @@ pub async fn serve(
     );
     let serving = Arc::new(Serving {
         shared,
-        client,
+        downstream,
         closing: closing.clone(),
         body_note,
     });
@@ -133,14 +132,14 @@ pub async fn serve(
         return;
     };
     let (mut stream, own) = parts.io.into_inner().into_parts();
-    // The client keeps its seat while we read on.
-    let _client = parts.service;
+    // // The client keeps its slot while we read on.
+    let _downstream = parts.service;
     let answer = match end {
         End::TimedOut(false) | End::Waiting => return,
         End::Served => None,
         End::TimedOut(true) => {
-            // A client that has not read its last answer gets no other one behind what is left of
-            // it; and whether it reads this one, we do not wait long for.
+            // // A client that has not read its last answer gets no other one behind the rest of it; and this one gets
+            // only a short time to be read.
             if stalled.load(Ordering::Relaxed) != 0 {
                 return;
             }
@@ -163,7 +162,7 @@ pub async fn serve(
     worker.lingering.linger(stream, &closing).await;
 }
 
-/// What a connection is watched by.
+/// The observers of a connection: its listener's signal, its limits, its state.
 struct Watch<'a> {
     limits: &'a Limits,
     clock: &'a Clock,
@@ -183,7 +182,7 @@ impl Watch<'_> {
         S::Future: Send + 'static,
     {
         let mut notified = pin!(closing.notified());
-        // Registered before the flag is read: a word that comes in between is not missed.
+        // // Registered before the flag is read, so that a signal in between is not missed.
         notified.as_mut().enable();
         let mut last_call = None;
         let mut told = false;
@@ -195,8 +194,8 @@ impl Watch<'_> {
             {
                 last_call = Some(self.clock.tick() + LAST_CALL);
             }
-            // hyper would close a connection on which nothing has come yet; but whoever has just
-            // connected may have sent a request that is still on its way through this machine.
+            // // hyper would close a connection on which nothing has come yet; but a client that has just connected may
+            // have sent a request that is still on its way through this machine.
             if last_call.is_some() && !told && !self.phase.is_fresh() {
                 told = true;
                 if self.phase.is_waiting() {
@@ -209,13 +208,13 @@ impl Watch<'_> {
                 Poll::Ready(Err(error)) if error.is_parse() => {
                     return Poll::Ready(End::Unread(error));
                 }
-                // What else went wrong on a client's connection is the client's to know.
+                // // Other errors of a client's connection concern only the client.
                 Poll::Ready(_) => {
                     return Poll::Ready(std::mem::replace(&mut end, End::Served));
                 }
             }
             if !told && self.phase.has_left() && self.phase.is_waiting() {
-                // It has had its answer, and nothing more comes from it.
+                // // The connection has had its answer, and nothing more comes from it.
                 told = true;
                 Pin::new(&mut *connection).graceful_shutdown();
                 if Pin::new(&mut *connection).poll(cx).is_ready() {
@@ -223,7 +222,7 @@ impl Watch<'_> {
                 }
             }
             if told && !self.phase.is_waiting() {
-                // A request came all the same, and is answered.
+                // // A request came nevertheless, and is answered.
                 end = End::Served;
             }
             loop {
@@ -241,7 +240,7 @@ impl Watch<'_> {
                 if alarm.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                // It fired for a wait that is over; the next one is the present wait's.
+                // // The timer fired for an earlier wait; the next one is set for the present wait.
                 let wait = deadline.saturating_since(now).max(Duration::from_millis(1));
                 armed = now + wait;
                 alarm.set(tokio::time::sleep(wait));
@@ -254,8 +253,8 @@ impl Watch<'_> {
         self.limits.first_byte_timeout
     }
 
-    /// The nearest end of the connection's patience; `last_call` is when a connection on which
-    /// nothing has come yet is given up, where the listener closes.
+    /// The nearest time limit of the connection; `last_call` is the limit for a connection on which nothing has come
+    /// yet, once the listener closes.
     fn deadline(&self, last_call: Option<Timestamp>) -> Option<(Timestamp, bool)> {
         if let (true, Some(at)) = (self.phase.is_fresh(), last_call) {
             return Some((at, false));

@@ -1,4 +1,4 @@
-//! The way of a request through the gateway: guards, route, steps, answer.
+//! The way of a request through the gateway: validation, route, steps, answer.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::app::Found;
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
 use crate::live::shared::Shared;
 use crate::message::body::Body;
 use crate::message::fields;
-use crate::message::guard;
+use crate::message::validate;
 use crate::request::answer;
-use crate::request::client::Client;
+use crate::request::downstream::Downstream;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::forward;
 use crate::request::target;
@@ -21,39 +21,39 @@ use crate::request::target;
 /// Serves one request of a client's connection.
 pub async fn serve(
     shared: &Shared,
-    client: Arc<Client>,
+    downstream: Arc<Downstream>,
     request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
-    let desk = finish.desk.clone();
+    let worker = finish.worker.clone();
     let id =
-        fields::request_id(request.headers()).unwrap_or_else(|| client.worker.ids.request_id());
-    let mut response = take(shared, client, desk, request, id.clone(), finish).await;
+        fields::request_id(request.headers()).unwrap_or_else(|| downstream.worker.ids.request_id());
+    let mut response = take(shared, downstream, worker, request, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
 
 async fn take(
     shared: &Shared,
-    client: Arc<Client>,
-    desk: Desk,
+    downstream: Arc<Downstream>,
+    worker: WorkerRef,
     mut request: Request<Incoming>,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
-    let live = shared.plan_for(&client.listener);
-    let Some(listener) = live.listener(&client.listener) else {
-        // The listener is gone for a while; its last connections have been told to go.
+    let live = shared.plan_for(&downstream.listener);
+    let Some(listener) = live.listener(&downstream.listener) else {
+        // // The listener is gone for a while; its last connections have been signalled to end.
         let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, "this listener is closing");
         say_refused(&id, &request, status, why);
         return done(finish, answer::refused(status, why));
     };
-    // An application's router reads a path in its own way.
+    // // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
     let read = target::normalise(&mut request, native)
-        .and_then(|()| guard::inspect(&request, listener.rules.paths));
+        .and_then(|()| validate::inspect(&request, listener.rules.paths));
     if let Err(refused) = read {
-        client.worker.meter().requests_refused.add();
+        downstream.worker.meter().requests_refused.add();
         say_refused(&id, &request, refused.status, refused.why);
         return done(finish, answer::refused(refused.status, refused.why));
     }
@@ -63,7 +63,7 @@ async fn take(
     let (route, params) = match find(&live, listener, &request) {
         Ok(found) => found,
         Err(answer) => {
-            client.worker.meter().requests_unrouted.add();
+            downstream.worker.meter().requests_unrouted.add();
             say_unrouted(&id, &request, answer.status());
             return unread(finish, *answer, request).await;
         }
@@ -71,8 +71,8 @@ async fn take(
     let route = &live.routes[route];
     finish.route = Some(route.facts.clone());
     let exchange = Exchange {
-        client,
-        desk,
+        downstream,
+        worker,
         listener: listener.rules.clone(),
         route: route.facts.clone(),
         params,
@@ -90,7 +90,7 @@ async fn take(
     }
 }
 
-/// Says at debug why a request was refused before it had a route. Its query may hold secrets, so it is left out.
+/// Logs at debug level why a request was refused before it had a route. The query may hold secrets, so it is left out.
 fn say_refused(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode, reason: &str) {
     let request_id = id.to_str().unwrap_or_default();
     let (method, path) = (request.method(), request.uri().path());
@@ -98,7 +98,7 @@ fn say_refused(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode
     tracing::debug!(request_id, %method, path, status, reason, "request refused");
 }
 
-/// The same for one that no route takes; preflights and redirections are no refusals.
+/// The same for a request without a route; preflights and redirections are not refusals.
 fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode) {
     let reason = match status {
         StatusCode::NOT_FOUND => "no route has this path",
@@ -109,8 +109,7 @@ fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCod
     say_refused(id, request, status, reason);
 }
 
-/// The route that takes a request, by its place in the plan, and the path's parameters; or the
-/// answer where none does.
+/// The route that takes a request, as its index in the plan, and the path's parameters; or the answer if none does.
 fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Found {
     let (method, path) = (request.method(), request.uri().path());
     let Some(router) = &listener.router else {

@@ -1,4 +1,4 @@
-//! The TLS handshake of a client's connection: bounded in time, and a word for clients that speak plain HTTP.
+//! The TLS handshake of a client's connection: bounded in time, with an answer to clients that speak plain HTTP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,31 +13,31 @@ use tokio_rustls::TlsAcceptor;
 use crate::downstream::connection::{FAREWELL, LAST_CALL};
 use crate::downstream::refusal;
 use crate::ground::closing::Closing;
-use crate::ground::listen::Place;
+use crate::ground::listen::ListenerKey;
 use crate::ground::transport::Transport;
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 
-/// Takes a connection over into TLS where its listener speaks it; `None`: it ended within the handshake.
+/// Takes a connection over into TLS if its listener has a certificate; `None`: it ended within the handshake.
 ///
-/// The first byte has its own time, as on a plain connection, and the rest of the handshake that of a
-/// request's head. A client that speaks plain HTTP is told so.
+/// The first byte has its own time limit, as on a plain connection, and the rest of the handshake that of a request's
+/// head. A client that speaks plain HTTP gets an answer that says so.
 pub async fn secured(
     shared: &Shared,
     worker: &Worker,
-    place: &Place,
+    key: &ListenerKey,
     stream: TcpStream,
     peer: SocketAddr,
     closing: &Closing,
 ) -> Option<Transport> {
-    let live = shared.plan_for(place);
-    let tls = live.listener(place).and_then(|it| it.tls.clone());
+    let live = shared.plan_for(key);
+    let tls = live.listener(key).and_then(|it| it.tls.clone());
     let Some(acceptor) = tls else {
         return Some(Transport::Plain(stream));
     };
     let limits = &live.plan.limits;
     let (first_byte, rest) = (limits.first_byte_timeout, limits.head_timeout);
-    // A handshake that takes long must not keep a plan alive that has been replaced.
+    // // A slow handshake must not keep a plan alive that has been replaced.
     drop(live);
     let handshake = async {
         match timeout(first_byte, peeked(&stream)).await {
@@ -46,7 +46,7 @@ pub async fn secured(
                 None
             }
             Ok(Ok(Some(_))) => shake(&acceptor, stream, peer, rest).await,
-            // Nothing has come, so there is nothing to say.
+            // // Nothing has come, so there is nothing to answer.
             Ok(Ok(None) | Err(_)) | Err(_) => None,
         }
     };
@@ -57,13 +57,13 @@ pub async fn secured(
     }
 }
 
-/// Lets a handshake end that is under way when the listener closes.
+/// Bounds the time of a handshake under way when the listener closes.
 async fn last_call(closing: &Closing) {
     closing.wait().await;
     tokio::time::sleep(LAST_CALL).await;
 }
 
-/// The first byte that a client sends, which stays to be read; `None`: it has left.
+/// The client's first byte, which stays unread; `None`: the client has left.
 async fn peeked(stream: &TcpStream) -> io::Result<Option<u8>> {
     let mut byte = [0];
     let count = stream.peek(&mut byte).await?;
@@ -89,7 +89,7 @@ async fn shake(
     }
 }
 
-/// Answers a client that speaks plain HTTP where TLS is spoken.
+/// Answers a client that speaks plain HTTP on a listener with TLS.
 async fn tell_plain(worker: &Worker, mut stream: TcpStream, peer: SocketAddr, closing: &Closing) {
     let why = "plain HTTP came to a port that speaks TLS: the URL begins with https://";
     let answer = refusal::refuse(worker, StatusCode::BAD_REQUEST, why, peer);

@@ -7,7 +7,8 @@ use http::StatusCode;
 use crate::request::answer;
 use crate::request::worker::Worker;
 
-/// Answer to a head that hyper could not read; `read` begins with it, and `refusal` is the status of hyper's own, if it made one.
+/// The answer to a head that hyper could not read. `read` is its beginning, and `refusal` the status of hyper's own
+/// answer, if it made one.
 pub fn unread(
     worker: &Worker,
     error: &hyper::Error,
@@ -29,7 +30,7 @@ pub fn unread(
             "a TLS handshake came to a port that speaks plain HTTP: the listener has no `tls`".to_owned(),
         ),
         Some(status) => (status, format!("the request's head cannot be read: {error}")),
-        // An answer is on its way already.
+        // // An answer is on its way already.
         None => return None,
     };
     Some(refuse(worker, status, &why, peer))
@@ -48,8 +49,8 @@ pub fn refuse(worker: &Worker, status: StatusCode, why: &str, peer: SocketAddr) 
     answer::unread(status, why, &id, worker.clock().wall_millis())
 }
 
-/// Tells whether the bytes of a head that could not be read begin a TLS handshake: a record of the content type
-/// "handshake", whose version is 3.x in every version of TLS.
+/// True if the bytes of an unreadable head begin a TLS handshake: a record of the content type "handshake", whose
+/// version is 3.x in every version of TLS.
 fn is_hello(bytes: &[u8]) -> bool {
     matches!(bytes, [0x16, 3, ..])
 }

@@ -1,5 +1,5 @@
-//! One request of a client's connection, between hyper and the exchange: what must be noted before
-//! hyper reads on, and what the connection adds to the answer.
+//! One request of a client's connection, between hyper and the exchange: the notes to make before hyper reads on, and
+//! the connection's additions to the answer.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use crate::downstream::dispatch;
 use crate::ground::closing::Closing;
 use crate::live::shared::Shared;
 use crate::message::body::Body;
-use crate::message::guard;
 use crate::message::heads::BodyNote;
-use crate::request::client::Client;
+use crate::message::validate;
+use crate::request::downstream::Downstream;
 use crate::request::exchange::Finish;
 use crate::request::target;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// A client's connection as its requests are served on it.
+/// A client's connection as a service that hyper calls.
 #[derive(Debug)]
 pub struct Serving {
-    /// What all workers share.
+    /// The state shared by all workers.
     pub shared: Arc<Shared>,
-    /// The connection.
-    pub client: Arc<Client>,
-    /// Whether its listener closes.
+    /// The client's connection.
+    pub downstream: Arc<Downstream>,
+    /// The closing signal of its listener.
     pub closing: Arc<Closing>,
-    /// Where the socket is told what body follows.
+    /// The note to the socket about the body that follows.
     pub body_note: Arc<BodyNote>,
 }
 
-/// What was noted of a request when it came.
+/// The data noted when a request arrives.
 #[derive(Debug)]
 pub struct Arrived {
     finish: Finish,
@@ -43,13 +43,13 @@ pub struct Arrived {
 }
 
 impl Serving {
-    /// Notes a request that hyper has just read: the connection is busy from here on, and the socket knows
-    /// what body follows.
-    // Kept out of the caller, which hyper inlines: the future of a request is then made where it stays.
+    /// Notes a request that hyper has just read: the connection is busy from here on, and the socket knows which body
+    /// follows.
+    // // Kept out of the caller, which hyper inlines: the future of a request is then built in its final place.
     #[inline(never)]
     pub fn arrive(&self, request: &mut Request<Incoming>) -> Arrived {
         let length = request.body().size_hint().exact();
-        let asks_to_switch = guard::upgrade_asked(request);
+        let asks_to_switch = validate::upgrade_asked(request);
         if asks_to_switch {
             self.body_note.upgrade();
         } else {
@@ -57,9 +57,9 @@ impl Serving {
         }
         target::restore_raw(request);
         let has_interim = request.version() == Version::HTTP_11;
-        self.client.interim.begin(has_interim);
+        self.downstream.interim.begin(has_interim);
         Arrived {
-            finish: Finish::begin(&self.client, request.method()),
+            finish: Finish::begin(&self.downstream, request.method()),
             length,
             asks_to_switch,
         }
@@ -68,24 +68,24 @@ impl Serving {
     /// Answers a request that has arrived.
     ///
     /// # Errors
-    /// None: whatever happens has an answer.
+    /// None: every failure has an answer.
     pub async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
         arrived: Arrived,
     ) -> Result<Response<Body>, Infallible> {
-        let client = &self.client;
-        let response = dispatch::serve(&self.shared, client.clone(), request, arrived.finish);
+        let downstream = &self.downstream;
+        let response = dispatch::serve(&self.shared, downstream.clone(), request, arrived.finish);
         let mut response = response.await;
-        client.interim.end().await;
+        downstream.interim.end().await;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if arrived.asks_to_switch && switches {
             self.body_note.tunnel();
         } else if arrived.asks_to_switch {
             self.body_note.no_upgrade(arrived.length);
         }
-        // A client that is told so sends no further request into a connection that ends.
-        let ends = self.closing.has_begun() || client.phase.has_left();
+        // // A client that knows sends no further request into a connection that ends.
+        let ends = self.closing.has_begun() || downstream.phase.has_left();
         if ends && !switches {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }

@@ -1,8 +1,8 @@
-//! A client's socket below hyper: it notes what is waited for, and does what hyper's server does not.
+//! A client's socket below hyper: notes the connection's state, and adds what hyper's server lacks.
 //!
-//! Interim answers are written when hyper has nothing to write; what hyper would answer to a head
-//! that it cannot read is held back, since we answer that ourselves; trailers and raw queries pass
-//! as [`crate::message::marks`] and [`crate::message::heads`] say.
+//! Interim answers are written when hyper has nothing to write; hyper's own answer to a head that it cannot read is
+//! held back, since the gateway answers that itself; trailers and raw queries pass as [`crate::message::marks`] and
+//! [`crate::message::heads`] describe.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::ground::clock::Clock;
 use crate::ground::transport::Transport;
-use crate::message::heads::{BodyNote, Heads, Seen};
+use crate::message::heads::{BodyNote, Heads, Verdict};
 use crate::message::interim::Interim;
 use crate::message::marks::MarkWriter;
 use crate::message::phase::Phase;
@@ -26,15 +26,15 @@ pub struct Socket {
     stream: MarkWriter<Transport>,
     phase: Arc<Phase>,
     clock: Arc<Clock>,
-    /// Since when the client has not read what we write; 0: it does.
+    /// The time since which the client has not read our bytes, in milliseconds; 0: it reads.
     stalled: Arc<AtomicU64>,
     interim: Arc<Interim>,
     heads: Heads,
     body_note: Arc<BodyNote>,
-    /// Bytes that hyper gets next, and how many of them it has.
+    /// Bytes that hyper reads next, and the number of them that it has.
     ready: Vec<u8>,
     given: usize,
-    /// Bytes that were read and have not been judged.
+    /// Bytes that were read and have not been examined.
     kept: Vec<u8>,
     /// The client has closed its side.
     ended: bool,
@@ -43,7 +43,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Wraps a transport; `stalled` is where it notes since when the client does not read.
+    /// Wraps a transport; `stalled` receives the time since which the client does not read.
     pub fn new(
         stream: Transport,
         phase: Arc<Phase>,
@@ -68,13 +68,13 @@ impl Socket {
         }
     }
 
-    /// The transport, and what hyper would have answered to a head that it could not read.
+    /// The transport, and the status of hyper's own answer to a head that it could not read.
     pub fn into_parts(self) -> (Transport, Option<StatusCode>) {
         let refusal = self.refusal.map(|(status, _)| status);
         (self.stream.into_inner(), refusal)
     }
 
-    /// Copies what is ready into hyper's buffer.
+    /// Copies ready bytes into hyper's buffer.
     fn give(&mut self, buf: &mut ReadBuf<'_>) {
         let rest = &self.ready[self.given..];
         let count = rest.len().min(buf.remaining());
@@ -86,16 +86,16 @@ impl Socket {
         }
     }
 
-    /// Judges the kept bytes; says whether something is ready now.
+    /// Examines the kept bytes; returns true if bytes are ready now.
     fn look(&mut self) -> bool {
         if self.kept.is_empty() {
             return false;
         }
         let (passed, count) = match self.heads.see(&self.kept, &self.body_note) {
-            Seen::More if !self.ended => return false,
-            Seen::More => (None, self.kept.len()),
-            Seen::Pass(count) => (None, count),
-            Seen::Instead(bytes, count) => (Some(bytes), count),
+            Verdict::More if !self.ended => return false,
+            Verdict::More => (None, self.kept.len()),
+            Verdict::Pass(count) => (None, count),
+            Verdict::Instead(bytes, count) => (Some(bytes), count),
         };
         let rest = self.kept.split_off(count);
         let seen = std::mem::replace(&mut self.kept, rest);
@@ -115,8 +115,8 @@ impl Socket {
                 return Poll::Ready(Ok(()));
             }
             if self.ended {
-                // A client that has closed its side may still read: hyper would take it for one that has
-                // gone, and drop its request.
+                // // A client that has closed its side may still read: hyper would drop its request, as of a client
+                // that has gone.
                 if self.phase.is_busy() {
                     self.phase.leave();
                     return Poll::Pending;
@@ -136,9 +136,9 @@ impl Socket {
                 continue;
             }
             let passed = match self.heads.see(bytes, &self.body_note) {
-                Seen::Pass(count) => count,
-                Seen::More => 0,
-                Seen::Instead(line, count) => {
+                Verdict::Pass(count) => count,
+                Verdict::More => 0,
+                Verdict::Instead(line, count) => {
                     self.ready = line;
                     self.kept.extend_from_slice(&bytes[count..]);
                     buf.set_filled(before);
@@ -152,7 +152,7 @@ impl Socket {
             if passed > 0 {
                 return Poll::Ready(Ok(()));
             }
-            // A request line whose end has not come: that is a head begun.
+            // // A request line without its end is the beginning of a head.
             self.phase.bytes(self.clock.tick());
         }
     }
@@ -177,10 +177,10 @@ impl Socket {
         self.note(result)
     }
 
-    /// Takes an answer of hyper's own out of what it writes.
+    /// Takes an answer of hyper's own out of the bytes that it writes.
     fn hold_back(&mut self, bufs: &[io::IoSlice<'_>]) -> bool {
         if let Some((_, bytes)) = self.refusal.take() {
-            // It was none after all.
+            // // It was not hyper's own after all.
             self.stream.write_first(&bytes);
         }
         if self.phase.is_busy() || self.body_note.is_tunnel() {
@@ -195,7 +195,7 @@ impl Socket {
     }
 }
 
-/// Status of an answer that hyper makes of its own accord; ours all have an `X-Request-Id`.
+/// Status of an answer that hyper makes by itself; ours all have an `X-Request-Id`.
 fn hypers_own(head: &[u8]) -> Option<StatusCode> {
     let fits = head.len() < 256 && head.starts_with(b"HTTP/1.") && head.ends_with(b"\r\n\r\n");
     if !fits || memchr::memmem::find(head, b"\r\nx-request-id:").is_some() {
@@ -248,7 +248,7 @@ impl AsyncWrite for Socket {
         true
     }
 
-    /// hyper flushes when all that it had to write is written.
+    /// Writes an interim answer, if one waits: hyper flushes when it has written everything.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.interim.is_waiting() {
@@ -263,7 +263,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.refusal.is_some() {
-            // An answer of our own comes first.
+            // // Our own answer comes first.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.stream).poll_shutdown(cx)

@@ -1,31 +1,31 @@
-//! An operator's word about a breaker.
+//! An operator's command to a breaker.
 
 use std::time::Duration;
 
 use fusebox_breaker::HoldKind;
 
-/// What an operator does to a breaker.
+/// A command of an operator to one breaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Holds it open or closed, for a time or until it is released.
+    /// Holds the breaker open or closed, for a time or until it is released.
     Hold {
-        /// Which way.
+        /// The direction: open or closed.
         kind: HoldKind,
-        /// How long; `None`: without end.
+        /// The length of the hold; `None`: no end.
         duration: Option<Duration>,
-        /// Why.
+        /// The operator's reason.
         reason: String,
-        /// Who.
+        /// The operator's name.
         by: String,
     },
     /// Ends a hold.
     Release {
-        /// Who.
+        /// The operator's name.
         by: String,
     },
-    /// Begins anew: closed, nothing counted, no hold.
+    /// Starts the breaker again: closed, with an empty window and no hold.
     Reset {
-        /// Who.
+        /// The operator's name.
         by: String,
     },
 }

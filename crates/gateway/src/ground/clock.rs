@@ -1,9 +1,8 @@
 //! The gateway's clock: a coarse tick for decisions, exact time where something is measured.
 //!
-//! Reading the system's monotonic clock costs more than deciding whether a call may pass. So one
-//! thread copies it once a millisecond into one word, and a request reads that word. The tick may
-//! lag behind the clock but never runs ahead of it: a cooldown that ends by exact time is compared
-//! with a tick that is at most late, so no call passes early.
+//! Reading the system's monotonic clock costs more than deciding whether a call may pass. So one thread copies it once
+//! a millisecond into one word, and a request reads that word. The tick may lag behind the clock but never runs ahead
+//! of it: a cooldown that ends by exact time is compared with a tick that is at most late, so no call passes early.
 
 #![allow(clippy::disallowed_methods)] // The one file of this crate that may read the system's clocks.
 
@@ -13,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fusebox_breaker::{Clock as BreakerClock, Timestamp};
 
-/// The nanoseconds of a millisecond.
+/// Number of nanoseconds in a millisecond.
 const NANOS: u64 = 1_000_000;
 
-/// How often the tick advances.
+/// Time between two ticks.
 const TICK: Duration = Duration::from_millis(1);
 
 /// A monotonic clock whose origin is the moment it was started.
@@ -54,13 +53,13 @@ impl Clock {
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// Milliseconds since the Unix epoch, for people and for what outlives the process.
+    /// Milliseconds since the Unix epoch, for people and for data that outlives the process.
     pub fn wall_millis(&self) -> u64 {
         u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// What the wall clock shows beside this one now. Times that are shown together are told by one
-    /// of these: two readings may be a millisecond apart.
+    /// The wall clock beside this one, read now. Times shown together are converted by one such reading: two readings
+    /// may be a millisecond apart.
     pub fn wall(&self) -> Wall {
         Wall {
             now: self.exact(),
@@ -69,7 +68,7 @@ impl Clock {
     }
 }
 
-/// The time that breakers are asked by where nothing hurries.
+/// The clock of breakers outside the request path.
 impl BreakerClock for Clock {
     fn now(&self) -> Timestamp {
         self.exact()
@@ -89,7 +88,7 @@ impl Wall {
         self.nanos_at(at) / NANOS
     }
 
-    /// The same rounded up: a caller that waits until then does not come too early.
+    /// The same rounded up, so that a client that waits until then does not come too early.
     pub fn millis_by(&self, at: Timestamp) -> u64 {
         self.nanos_at(at).div_ceil(NANOS)
     }
@@ -119,13 +118,13 @@ fn advance(clock: &Weak<Clock>) {
     }
 }
 
-/// What a worker needs to carry a call.
+/// The worker that carries a request, as code below it knows it: by its index, with the gateway's clock.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct WorkerRef {
     /// The gateway's clock.
     pub clock: Arc<Clock>,
-    /// Which worker this is.
-    pub worker: usize,
+    /// The worker's index, from 0: its place in meters and pools.
+    pub index: usize,
 }
 
 #[cfg(test)]

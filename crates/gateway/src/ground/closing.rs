@@ -1,10 +1,10 @@
-//! The word to the connections of a listener that it closes.
+//! The signal that a listener closes, to its connections.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Tells the connections of a listener that they are to finish what is in flight, and end.
+/// Signals the connections of a listener to finish the requests in flight and to end.
 #[derive(Debug, Default)]
 pub struct Closing {
     begun: AtomicBool,
@@ -12,23 +12,24 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// The time has come.
+    /// Sets the signal, once and for ever.
     pub fn begin(&self) {
         self.begun.store(true, Ordering::Release);
         self.wake.notify_waiters();
     }
 
-    /// Whether the time has come.
+    /// True once [`Closing::begin`] has been called.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// Wakes when it comes; who asks [`Closing::has_begun`] after enabling this misses nothing.
+    /// A future that wakes on the signal. A caller that enables it and then checks [`Closing::has_begun`] misses
+    /// nothing.
     pub fn notified(&self) -> tokio::sync::futures::Notified<'_> {
         self.wake.notified()
     }
 
-    /// Waits until it comes.
+    /// Waits for the signal; returns at once if it is set.
     pub async fn wait(&self) {
         let mut notified = std::pin::pin!(self.notified());
         notified.as_mut().enable();

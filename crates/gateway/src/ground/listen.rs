@@ -1,5 +1,5 @@
-//! Sockets that clients connect to: one per worker on the same address, so that the kernel deals
-//! connections out and no worker waits for another.
+//! Sockets that clients connect to: one per worker on the same address, so that the kernel distributes connections and
+//! no worker waits for another.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,30 +8,30 @@ use std::sync::Arc;
 use fusebox_plan::plan::Listener;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How many connections may wait to be accepted.
+/// The most connections that wait to be accepted, for each socket.
 pub const BACKLOG: u16 = 4096;
 
-/// Which sockets a listener has. They stay its own while its address does, whatever its name; only
-/// a port that the system chose belongs to the name.
+/// The key of a listener's sockets: its address. A reload that keeps the address keeps the sockets, whatever the
+/// listener's name; only a port that the system chose (port 0) belongs to the name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct ListenerKey {
     addr: SocketAddr,
     name: Option<Arc<str>>,
 }
 
-impl Place {
-    /// The place of a plan's listener.
-    pub fn of(listener: &Listener) -> Place {
-        Place {
+impl ListenerKey {
+    /// The key of a plan's listener.
+    pub fn of(listener: &Listener) -> ListenerKey {
+        ListenerKey {
             addr: listener.addr,
             name: (listener.addr.port() == 0).then(|| listener.name.clone()),
         }
     }
 }
 
-/// Binds `count` sockets to one address; port 0 becomes the same free port for all. `ours` are the
-/// addresses that this process listens on already: one may share its port with a new one until it
-/// is closed, as when `127.0.0.1:8080` becomes `0.0.0.0:8080`.
+/// Binds `count` sockets to one address; port 0 becomes the same free port for all. `ours` are the addresses that this
+/// process listens on already: one may share its port with a new one until it is closed, as when `127.0.0.1:8080`
+/// becomes `0.0.0.0:8080`.
 ///
 /// # Errors
 /// If another process has the address, or the system refuses it.
@@ -40,7 +40,7 @@ pub fn bind(
     count: usize,
     ours: &[SocketAddr],
 ) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    // Shared sockets would quietly join those of another process; an exclusive one finds it out.
+    // Shared sockets would silently join those of another process; an exclusive one fails.
     let bound = if ours.iter().any(|ours| ours.port() == addr.port()) {
         addr
     } else {

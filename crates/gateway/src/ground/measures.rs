@@ -1,20 +1,20 @@
-//! What is measured of a breaker as it stands: shares and numbers that go up and down.
+//! Gauges of a breaker: shares and numbers that go up and down.
 
 use fusebox_breaker::{Snapshot, snapshot::RuleKind};
 
-/// Something measured of a breaker, where there is something to measure.
+/// A gauge of a breaker.
 pub struct Measure {
-    /// Its name outside.
+    /// The metric's name.
     pub name: &'static str,
-    /// What it is.
+    /// The metric's help text.
     pub help: &'static str,
-    /// Its value; none where there is nothing to measure.
+    /// The value; `None` if the breaker has no rule that measures it.
     pub of: fn(&Snapshot) -> Option<f64>,
-    /// What is shown of two breakers without labels of their own.
+    /// Combines the values of two breakers that share a label.
     pub both: fn(f64, f64) -> f64,
 }
 
-/// All of them.
+/// All gauges, in the order of the exposition.
 pub const MEASURES: [Measure; 6] = [
     Measure {
         name: "fusebox_breaker_admit_probability",
@@ -58,7 +58,7 @@ pub const MEASURES: [Measure; 6] = [
     },
 ];
 
-/// What a breaker's rules of a kind see at most.
+/// The highest value that the breaker's rules of a kind observe; `None` without such a rule.
 fn observed(breaker: &Snapshot, kind: RuleKind) -> Option<f64> {
     let rules = breaker.rules.iter().filter(|rule| rule.rule == kind);
     rules.map(|rule| rule.observed).reduce(f64::max)

@@ -1,7 +1,7 @@
-//! Counters that requests add to: one set per worker thread, summed when somebody looks.
+//! Counters that requests add to: one set per worker thread, summed when they are read.
 //!
-//! A worker writes only its own set, so counting costs an uncontended add and no lock. What a
-//! counter is called outside is in [`crate::show::metrics`].
+//! A worker writes only its own set, so counting costs an uncontended add and no lock. The metrics' names are in
+//! [`crate::show::metrics`].
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,28 +16,28 @@ use http::{Method, StatusCode};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one.
+    /// Adds one to it.
     pub fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The number so far.
+    /// The present value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// When something last happened, by the gateway's clock.
+/// The time of an event's last occurrence, on the gateway's clock.
 #[derive(Debug, Default)]
 pub struct Moment(AtomicU64);
 
 impl Moment {
-    /// It has happened.
+    /// Notes an occurrence.
     pub fn set(&self, at: Timestamp) {
         self.0.store(at.as_nanos().max(1), Ordering::Relaxed);
     }
 
-    /// When; none where it never did.
+    /// The last occurrence; `None` if there was none.
     pub fn get(&self) -> Option<Timestamp> {
         let nanos = self.0.load(Ordering::Relaxed);
         (nanos > 0).then(|| Timestamp::from_nanos(nanos))
@@ -65,7 +65,7 @@ impl<T> PerWorker<T> {
         &self.0[worker % self.0.len()]
     }
 
-    /// What all workers' values give together.
+    /// The sum of one number over all workers.
     pub fn sum(&self, value: impl Fn(&T) -> u64) -> u64 {
         self.0.iter().map(|worker| value(worker)).sum()
     }
@@ -85,18 +85,18 @@ pub const REASONS: [RejectReason; 5] = [
     RejectReason::HeldOpen,
 ];
 
-/// What one worker saw of one breaker.
+/// Counts of one worker for one breaker.
 #[derive(Debug, Default)]
 pub struct BreakerMeter {
     /// Calls that ended well.
     pub success: Counter,
     /// Calls that failed.
     pub failure: Counter,
-    /// Calls that say nothing of the upstream: the client left, or sent nonsense.
+    /// Calls that say nothing about the upstream: the client left, or sent a malformed body.
     pub ignored: Counter,
     rejected: [Counter; 3],
     rejected_for: [Counter; REASONS.len()],
-    /// Calls that monitor mode let pass though the breaker would have refused them.
+    /// Calls that monitor mode let pass although the breaker would have rejected them.
     pub would_reject: Counter,
     /// Failure expressions that could not be evaluated; the default rule decided.
     pub expression_errors: Counter,
@@ -105,8 +105,7 @@ pub struct BreakerMeter {
 }
 
 impl BreakerMeter {
-    /// Counts a call as what the breaker counted it. Late ones the breaker counts itself, and a
-    /// disabled one counts none.
+    /// Counts a call as the breaker counted it. The breaker itself counts late ones, and a disabled one counts none.
     pub fn count(&self, counted: SettledAs) {
         match counted {
             SettledAs::Success => self.success.add(),
@@ -127,7 +126,7 @@ impl BreakerMeter {
         }
     }
 
-    /// Calls refused for a reason, by its place in [`REASONS`].
+    /// Calls refused for one reason, by its index in [`REASONS`].
     pub fn rejected_for(&self, at: usize) -> u64 {
         self.rejected_for[at].get()
     }
@@ -152,7 +151,7 @@ pub const BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// How many durations fell into each bucket; the last one has no bound.
+/// Number of durations in each bucket; the last bucket has no upper bound.
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [Counter; BOUNDS.len() + 1],
@@ -181,16 +180,16 @@ impl Histogram {
     }
 }
 
-/// Several histograms together.
+/// The sum of several histograms.
 #[derive(Debug, Default, Clone)]
 pub struct HistogramSum {
     /// The count of each bucket of [`BOUNDS`], and of those over the last bound.
     pub buckets: [u64; BOUNDS.len() + 1],
-    /// All durations together.
+    /// The sum of all durations, in seconds.
     pub seconds: f64,
 }
 
-/// What each worker saw of one route or upstream, shared by all who count it.
+/// Counts of each worker for one route or upstream, shared by all who count it.
 pub type RequestMeters = std::sync::Arc<PerWorker<RequestMeter>>;
 
 /// The methods that have a label of their own; the rest is `_OTHER`, since clients choose them.
@@ -202,8 +201,8 @@ const STATUSES: usize = 500;
 
 type ByStatus = Box<[OnceLock<Box<Histogram>>]>;
 
-/// What one worker saw of one route or upstream: durations by method and status. A histogram is
-/// made the first time its method and status are seen; from then on finding it is two loads.
+/// Counts of one worker for one route or upstream: durations by method and status. A histogram is made the first time
+/// its method and status are seen; from then on finding it is two loads.
 #[derive(Debug, Default)]
 pub struct RequestMeter {
     methods: [OnceLock<ByStatus>; METHODS.len()],
@@ -239,16 +238,16 @@ impl RequestMeter {
     }
 }
 
-/// What one worker saw of everything that belongs to no route or breaker.
+/// Counts of one worker that belong to no route or breaker.
 #[derive(Debug, Default)]
 pub struct WorkerMeter {
-    /// Connections accepted.
+    /// Connections accepted so far.
     pub connections: Counter,
     /// Connections that have ended.
     pub connections_ended: Counter,
     /// Connections refused because `limits.connections` were open.
     pub connections_refused: Counter,
-    /// Requests begun.
+    /// Requests begun so far.
     pub requests: Counter,
     /// Requests ended, their answers sent or given up.
     pub requests_ended: Counter,

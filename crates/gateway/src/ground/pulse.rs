@@ -1,7 +1,7 @@
-//! Whether the workers still run: each answers when it is asked, so that nothing beats while nobody asks.
+//! A liveness check of the workers. Each answers on request, so that there is no traffic without a check.
 //!
-//! A worker's answer comes from a task on its own runtime. A runtime that is stuck in one task, or whose thread has died,
-//! does not answer; the question stays open, so that whoever asks next is told at once.
+//! A worker's answer comes from a task on its own runtime. A runtime that is stuck in one task, or whose thread has
+//! died, does not answer; the question stays open, so that the next check fails at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,13 +10,13 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use tokio::sync::Notify;
 
-/// How long a worker may take to answer.
+/// The longest time that a worker may take to answer.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The pulse of one worker.
 #[derive(Debug, Default)]
 pub struct Pulse {
-    /// Since when a question is open.
+    /// The time of the open question; `None` without one.
     asked: Mutex<Option<Timestamp>>,
     question: Notify,
     answer: Notify,
@@ -24,7 +24,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Answers every question, for as long as the worker's runtime runs.
+    /// Answers every question for as long as the worker's runtime runs.
     pub async fn beat(&self) {
         loop {
             self.question.notified().await;
@@ -33,13 +33,13 @@ impl Pulse {
         }
     }
 
-    /// Notes that the worker has ended as it should: it need not answer any more.
+    /// Notes that the worker has ended regularly, so that its answer is not needed any more.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.answer.notify_waiters();
     }
 
-    /// Asks whether the worker runs; false where a question of at most [`PATIENCE`] ago is still open.
+    /// Asks the worker for an answer; returns false if a question asked at least [`PATIENCE`] ago is still open.
     pub async fn ask(&self, now: Timestamp) -> bool {
         let since = *self.asked().get_or_insert(now);
         self.question.notify_one();
@@ -116,7 +116,7 @@ mod tests {
                     let pulse = beating.clone();
                     async move { pulse.beat().await }
                 });
-                // As a task does that computes without end.
+                // Like a task that computes without end.
                 let computing = tokio::spawn(async move {
                     sticks.send(()).ok();
                     stuck.recv().ok();
@@ -126,7 +126,7 @@ mod tests {
             });
         });
         is_stuck.recv().unwrap();
-        // Somebody asked, as long ago as a worker may take.
+        // An earlier question, as old as an answer may be.
         *pulse.asked() = Some(seconds(1));
         assert!(!pulse.ask(seconds(1) + PATIENCE).await);
         drop(release);

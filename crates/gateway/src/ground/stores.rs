@@ -1,4 +1,4 @@
-//! What a gateway keeps things in: its breakers' records, the objects of flows, and what a fleet agrees on.
+//! The stores of a gateway: breaker records, objects of flows, and the records that a fleet shares.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use fusebox_store::{ObjectStore, records::SharedRecords};
 /// The stores of a gateway.
 #[derive(Clone)]
 pub struct Stores {
-    /// Breaker records: always on this machine, so that a breaker is what it was after a restart while a server is
-    /// away.
+    /// Breaker records. They are always on this machine, so that a breaker keeps its state over a restart while a
+    /// server is away.
     pub records: Arc<dyn ObjectStore>,
     /// The objects of flows.
     pub objects: Arc<dyn ObjectStore>,
-    /// What the processes of a fleet agree on; `None`: this one is alone.
+    /// The store of a fleet's records; `None`: no fleet.
     pub shared: Option<Shared>,
 }
 
-/// A place that all processes of a fleet reach.
+/// A store that all processes of a fleet reach.
 #[derive(Clone)]
 pub struct Shared {
-    /// The records that they change together.
+    /// The records that the processes change together.
     pub records: Arc<dyn SharedRecords>,
-    /// Where that is, as people may read it.
+    /// The store's address in readable form, without secrets.
     pub place: String,
 }
 
@@ -35,7 +35,7 @@ impl Stores {
         }
     }
 
-    /// Each store of objects once.
+    /// The stores of objects, each of them once.
     pub(crate) fn each(&self) -> Vec<Arc<dyn ObjectStore>> {
         let mut all = vec![self.records.clone()];
         if !Arc::ptr_eq(&self.records, &self.objects) {
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Stores {
     }
 }
 
-/// The store, which has no `Debug` of its own.
+/// A store with a `Debug` form.
 #[derive(Clone)]
 pub struct StoreHandle(pub Arc<dyn ObjectStore>);
 

@@ -1,4 +1,4 @@
-//! A client's transport: TCP as it was accepted, or TLS over it.
+//! A client's transport: plain TCP, or TLS over it.
 
 use std::io;
 use std::pin::Pin;
@@ -11,9 +11,9 @@ use tokio_rustls::server::TlsStream;
 /// A client's socket, plain or within TLS.
 #[derive(Debug)]
 pub enum Transport {
-    /// As it was accepted.
+    /// The accepted connection itself.
     Plain(TcpStream),
-    /// After the handshake.
+    /// The connection after its TLS handshake.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

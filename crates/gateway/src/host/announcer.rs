@@ -1,4 +1,4 @@
-//! Hears of every transition of every breaker: says it in the log, counts it, has it written down.
+//! The listener of all breakers: logs each transition, counts it, and has its record written.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +7,12 @@ use fusebox_breaker::{Breaker, Listener, Phase, Transition};
 
 use crate::host::records::Changed;
 
-/// How many different transitions are counted; a key that a client makes up is not worth more.
+/// The most different transitions that are counted, since clients can make up keys.
 const COUNTED_MAX: usize = 20_000;
 
-/// What a transition is counted under.
+/// The labels under which a transition is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Counted {
+pub struct TransitionKey {
     /// The breaker's name.
     pub breaker: Arc<str>,
     /// The state that was left.
@@ -26,14 +26,14 @@ pub struct Counted {
 /// The listener of all the gateway's breakers.
 #[derive(Debug, Default)]
 pub struct Announcer {
-    counts: Mutex<HashMap<Counted, u64>>,
+    counts: Mutex<HashMap<TransitionKey, u64>>,
     /// The breakers whose record must be written.
     pub changed: Arc<Changed>,
 }
 
 impl Announcer {
-    /// How often each transition has happened, in order.
-    pub fn counts(&self) -> Vec<(Counted, u64)> {
+    /// The number of occurrences of each transition, in order.
+    pub fn counts(&self) -> Vec<(TransitionKey, u64)> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = counts
             .iter()
@@ -44,7 +44,7 @@ impl Announcer {
     }
 
     fn count(&self, breaker: &Breaker, transition: &Transition) {
-        let key = Counted {
+        let key = TransitionKey {
             breaker: breaker.name().clone(),
             from: transition.from.as_str(),
             to: transition.to.as_str(),
@@ -53,7 +53,7 @@ impl Announcer {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let full = counts.len() >= COUNTED_MAX && !counts.contains_key(&key);
         let key = if full {
-            Counted {
+            TransitionKey {
                 breaker: "other".into(),
                 ..key
             }
@@ -73,7 +73,7 @@ impl Listener for Announcer {
         let token = transition.reason.token();
         let reason = &transition.reason;
         if transition.from == transition.to {
-            // A hold or a reset: the state beneath stays what it was.
+            // // A hold or a reset: the state beneath is unchanged.
             tracing::info!(breaker = %name, from, to, token, generation, "breaker {name}: {reason}");
         } else if transition.to == Phase::Open {
             tracing::warn!(breaker = %name, from, to, token, generation, "breaker {name} is open: {reason}");

@@ -10,91 +10,37 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fusebox_plan::plan::{Listener, Plan};
-use fusebox_store::{Limits as StoreLimits, MemoryStore, ObjectStore, StoreError, SystemClock};
+use fusebox_store::{Limits as StoreLimits, MemoryStore, ObjectStore, SystemClock};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::app::AppBuilder;
 use crate::downstream::accepting;
 use crate::downstream::accepting::Command;
 use crate::ground::clock::Clock;
-use crate::ground::listen::{self, Place};
+use crate::ground::listen::{self, ListenerKey};
 use crate::ground::stores::{StoreHandle, Stores};
 use crate::host::announcer::Announcer;
 use crate::host::membership::Membership;
+use crate::host::options::{GatewayError, Options};
 use crate::host::records::{self, RENEWED_EVERY};
 use crate::live::changes::Reloaded;
-use crate::live::live_plan::{Live, LiveBuilder, Means};
+use crate::live::live_plan::{BuildContext, Live, LiveBuilder};
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 
-/// How often expired objects are swept from the store, and how many at once.
+/// The time between two sweeps of expired objects from the store, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_BUDGET: usize = 1_000;
 
-/// How often idle breakers give their memory back.
+/// The time between two searches for idle breakers whose memory can be freed.
 const RESTED_EVERY: Duration = Duration::from_secs(60);
 
-/// How long the store may take to make its last writes durable.
+/// The time limit for the store's last writes to become durable.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// How long a drain waits beyond its limit for workers to say that they are done.
+/// The time that a drain waits beyond its limit for the workers' reports.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
-/// Why a gateway could not start or take a new plan.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// A listener's address cannot be had.
-    #[error("listener \"{name}\" cannot listen on {addr}: {error}{mend}")]
-    Listen {
-        /// The listener.
-        name: Arc<str>,
-        /// Its address.
-        addr: SocketAddr,
-        /// What the system said.
-        error: io::Error,
-        /// What to do about it.
-        mend: &'static str,
-    },
-    /// The plan asks for what cannot be had.
-    #[error("{0}")]
-    Plan(String),
-    /// The store cannot be read, so the breakers' state is not known.
-    #[error("the breakers' state cannot be read: {0}")]
-    Store(#[from] StoreError),
-    /// The system refused a thread or a runtime.
-    #[error("no worker can be started: {0}")]
-    System(#[from] io::Error),
-    /// The gateway is draining and takes no new plan.
-    #[error("the gateway is draining")]
-    Draining,
-}
-
-/// How a gateway is run, beyond what its plan says.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Worker threads; the number of cores by default.
-    pub workers: usize,
-    /// Client connections of all listeners together, whatever the plan allows: so many as the process has descriptors
-    /// for. Over it a client gets 503. No bound by default.
-    pub connections_max: usize,
-    /// The builders of applications, one for each dialect that it can run; none by default.
-    pub apps: Vec<Arc<dyn AppBuilder>>,
-    /// Lines that the log of the process has lost, shown among the metrics.
-    pub log_lines_dropped: Arc<AtomicU64>,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            connections_max: usize::MAX,
-            apps: Vec::new(),
-            log_lines_dropped: Arc::default(),
-        }
-    }
-}
-
-/// A running gateway. Its handles are clones; the last one to go does not stop it: [`Gateway::drain`] does.
+/// A running gateway. Its handles are clones; dropping the last one does not stop it: [`Gateway::drain`] does.
 #[derive(Debug, Clone)]
 pub struct Gateway(pub(crate) Arc<Inner>);
 
@@ -103,20 +49,20 @@ pub(crate) struct Inner {
     pub shared: Arc<Shared>,
     pub announcer: Arc<Announcer>,
     pub stores: Stores,
-    /// Its place in a fleet, if it has one.
+    /// The membership in a fleet, if any.
     pub membership: Option<Membership>,
-    /// What is kept in memory alone.
+    /// The store of objects that are kept in memory alone.
     volatile: StoreHandle,
-    /// What runs beside the workers.
-    beside: Arc<Worker>,
-    /// What the present plan's application does by itself; dropped, it begins nothing more.
+    /// The worker of the tasks beside requests.
+    background: Arc<Worker>,
+    /// The own work of the present plan's application; dropping it stops new work.
     started: Mutex<Option<Box<dyn Any + Send>>>,
     builder: LiveBuilder,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Where each listener really listens; taken by one reload at a time.
-    bound: Mutex<HashMap<Place, Bound>>,
+    /// The bound address of each listener; one reload at a time changes it.
+    bound: Mutex<HashMap<ListenerKey, BoundListener>>,
     tasks: Mutex<Vec<tokio::task::AbortHandle>>,
     pub draining: AtomicBool,
     reloading: Mutex<()>,
@@ -127,17 +73,18 @@ pub(crate) struct Inner {
 }
 
 #[derive(Debug, Clone)]
-struct Bound {
+struct BoundListener {
     name: Arc<str>,
     addr: SocketAddr,
 }
 
 impl Gateway {
-    /// Starts a gateway: breakers take up the state that the store has of them, the fleet is entered,
-    /// then the listeners open. Whether the fleet's store answers makes no difference. Must be called within a runtime, which then runs the gateway's tasks beside the data path.
+    /// Starts a gateway: breakers are restored from the store, the fleet is joined, then the listeners open. The
+    /// fleet's store need not answer. Must be called within a runtime, which then runs the gateway's tasks beside the
+    /// data path.
     ///
     /// # Errors
-    /// What could not be had; nothing is left running then.
+    /// The unavailable resource; nothing is left running then.
     pub async fn start(
         plan: Plan,
         stores: Stores,
@@ -152,7 +99,7 @@ impl Gateway {
             .await?
             .unzip();
         let fleet = membership.as_ref().map(|here| here.fleet.clone());
-        let builder = LiveBuilder::new(Means {
+        let builder = LiveBuilder::new(BuildContext {
             workers,
             clock: clock.clone(),
             listener: announcer.clone(),
@@ -188,7 +135,7 @@ impl Gateway {
             stores,
             membership,
             volatile,
-            beside: shared.worker(workers),
+            background: shared.worker(workers),
             started: Mutex::default(),
             builder,
             workers,
@@ -216,11 +163,11 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Runs another plan from now on. Requests in flight go on under the old one; breakers,
-    /// connections and listeners that still fit are kept (I10).
+    /// Runs another plan from now on. Requests in flight finish under the old one; breakers, connections and listeners
+    /// that still fit are kept (I10).
     ///
     /// # Errors
-    /// What could not be had; the old plan goes on then, unchanged.
+    /// The unavailable resource; the old plan continues unchanged then.
     pub fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
         let result = self.0.reload(plan);
         match &result {
@@ -240,7 +187,7 @@ impl Gateway {
         self.0.reload_failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Where clients can connect, by listener.
+    /// The addresses for clients, by listener.
     pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         let bound = self.0.bound();
         let mut all: Vec<_> = bound
@@ -251,7 +198,7 @@ impl Gateway {
         all
     }
 
-    /// The scheme of a listener's URLs: `https` where it speaks TLS, else `http`.
+    /// The scheme of a listener's URLs: `https` with TLS, otherwise `http`.
     pub fn scheme(&self, listener: &str) -> &'static str {
         let plan = self.plan();
         let found = plan.listeners.iter().find(|it| *it.name == *listener);
@@ -261,15 +208,15 @@ impl Gateway {
         }
     }
 
-    /// Calls itself not ready from now on, so that others send no more, while it still takes what comes. Returns how
-    /// long the plan wants that to last before the drain (`limits.drain_delay`).
+    /// Reports not ready from now on, so that load balancers send no more requests, while requests are still accepted.
+    /// Returns the time that the plan wants that to last before the drain (`limits.drain_delay`).
     pub fn leave(&self) -> Duration {
         self.0.draining.store(true, Ordering::Release);
         self.plan().limits.drain_delay
     }
 
-    /// Stops taking connections, lets what is in flight finish within the plan's `limits.drain`,
-    /// writes the breakers' state down and ends. Returns how many connections had to be cut.
+    /// Stops accepting connections, lets requests in flight finish within the plan's `limits.drain`, writes the
+    /// breakers' records and ends. Returns the number of connections that had to be cut.
     pub async fn drain(&self) -> usize {
         let inner = &self.0;
         inner.draining.store(true, Ordering::Release);
@@ -294,15 +241,15 @@ impl Gateway {
             }
             cut
         };
-        let (cut, beside) = tokio::join!(workers, inner.beside.wait_until_empty(limit));
-        let cut = cut + beside.cut;
+        let (cut, background) = tokio::join!(workers, inner.background.wait_until_empty(limit));
+        let cut = cut + background.cut;
         if let Some(membership) = &inner.membership {
             membership.end().await;
         }
         for thread in
             std::mem::take(&mut *inner.threads.lock().unwrap_or_else(PoisonError::into_inner))
         {
-            // A worker that has said that it is done ends now; one that has not is left to the process's end.
+            // A worker that has reported ends now; another one ends with the process.
             if thread.is_finished() {
                 thread.join().ok();
             }
@@ -343,32 +290,32 @@ impl Inner {
         }
         let (new, ours) = self.missing(&plan.listeners);
         let sockets = bind_all(&new, self.workers, &ours)?;
-        let kept: HashMap<Place, Arc<str>> = plan
+        let kept: HashMap<ListenerKey, Arc<str>> = plan
             .listeners
             .iter()
-            .map(|listener| (Place::of(listener), listener.name.clone()))
+            .map(|listener| (ListenerKey::of(listener), listener.name.clone()))
             .collect();
         let previous = self.shared.live.load_full();
         let (live, reloaded) = self
             .builder
             .build(plan, Some(&previous))
             .map_err(GatewayError::Plan)?;
-        // The plan first, so that a new listener's first request finds its routes.
+        // The plan comes first, so that a new listener's first request finds its routes.
         self.shared.replace(live);
         self.start_flows();
         let mut gone = Vec::new();
-        self.bound().retain(|place, bound| match kept.get(place) {
+        self.bound().retain(|key, bound| match kept.get(key) {
             Some(name) => {
                 bound.name = name.clone();
                 true
             }
             None => {
-                gone.push(place.clone());
+                gone.push(key.clone());
                 false
             }
         });
-        for place in gone {
-            self.tell(|| Command::Close(place.clone()));
+        for key in gone {
+            self.tell(|| Command::Close(key.clone()));
         }
         self.open(sockets);
         self.announcer.changed.set_homes(&self.shared.live.load());
@@ -377,10 +324,10 @@ impl Inner {
         Ok(reloaded)
     }
 
-    /// Starts what starts the flows of the present plan; those of the one before start no more.
+    /// Starts the own work of the present plan's application; that of the previous one has stopped.
     fn start_flows(&self) {
         let app = self.shared.live.load().app.clone();
-        let tasks = app.and_then(|app| app.begin(&self.beside));
+        let tasks = app.and_then(|app| app.begin(&self.background));
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
     }
 
@@ -388,16 +335,16 @@ impl Inner {
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn bound(&self) -> MutexGuard<'_, HashMap<Place, Bound>> {
+    fn bound(&self) -> MutexGuard<'_, HashMap<ListenerKey, BoundListener>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The listeners of a plan that are not open yet, and the addresses of all that are.
+    /// The listeners of a plan that are not open yet, and the addresses of all open ones.
     fn missing(&self, listeners: &[Arc<Listener>]) -> (Vec<Arc<Listener>>, Vec<SocketAddr>) {
         let bound = self.bound();
         let missing = listeners
             .iter()
-            .filter(|listener| !bound.contains_key(&Place::of(listener)))
+            .filter(|listener| !bound.contains_key(&ListenerKey::of(listener)))
             .cloned()
             .collect();
         (missing, bound.values().map(|bound| bound.addr).collect())
@@ -405,13 +352,13 @@ impl Inner {
 
     fn open(&self, sockets: Sockets) {
         for (listener, addr, sockets) in sockets {
-            let place = Place::of(&listener);
+            let key = ListenerKey::of(&listener);
             for (commands, socket) in self.commands.iter().zip(sockets) {
                 // A worker is gone only when the gateway drains, which then takes no connection.
-                commands.send(Command::Listen(place.clone(), socket)).ok();
+                commands.send(Command::Listen(key.clone(), socket)).ok();
             }
             let name = listener.name.clone();
-            self.bound().insert(place, Bound { name, addr });
+            self.bound().insert(key, BoundListener { name, addr });
         }
     }
 
@@ -421,46 +368,46 @@ impl Inner {
         }
     }
 
-    /// Has every breaker written down that has no key, so that its generation never falls back.
+    /// Marks every breaker without a key to be written, so that its generation never goes back.
     fn mark_all(&self) {
         for upstream in &self.shared.live.load().guarded {
             if upstream.plan.breaker.key.is_upstream() {
-                for guarded in upstream.guards.all() {
-                    self.announcer.changed.mark(&guarded.breaker);
+                for live_breaker in upstream.breakers.all() {
+                    self.announcer.changed.mark(&live_breaker.breaker);
                 }
             }
         }
-        for (_, guarded) in self.shared.live.load().own_breakers() {
-            self.announcer.changed.mark(&guarded.breaker);
+        for (_, live_breaker) in self.shared.live.load().own_breakers() {
+            self.announcer.changed.mark(&live_breaker.breaker);
         }
     }
 
-    /// Has the records of a plan's breakers removed that the present plan has no more.
+    /// Removes the records of a plan's breakers that the present plan does not have.
     fn forget(&self, previous: &Live) {
         let live = self.shared.live.load();
         for old in &previous.guarded {
             if live
                 .guarded
                 .iter()
-                .any(|new| Arc::ptr_eq(&new.guards, &old.guards))
+                .any(|new| Arc::ptr_eq(&new.breakers, &old.breakers))
             {
                 continue;
             }
-            // Calls that are still on their way end under the old ones, and are no news of the new ones.
+            // Calls still on their way end under the old breakers, and must not affect the new ones.
             old.silence();
-            for guarded in old.guards.all() {
-                self.announcer.changed.forget(guarded.breaker.name());
+            for live_breaker in old.breakers.all() {
+                self.announcer.changed.forget(live_breaker.breaker.name());
             }
             // Those that took their names may have changed already.
-            let new = old.guards.name().and_then(|name| live.guarded(name));
+            let new = old.breakers.name().and_then(|name| live.guarded(name));
             for new in new.iter() {
-                for guarded in new.guards.all() {
-                    self.announcer.changed.mark(&guarded.breaker);
+                for live_breaker in new.breakers.all() {
+                    self.announcer.changed.mark(&live_breaker.breaker);
                 }
             }
         }
-        for (_, guarded) in previous.own_breakers() {
-            let name = guarded.breaker.name();
+        for (_, live_breaker) in previous.own_breakers() {
+            let name = live_breaker.breaker.name();
             if live.breaker(name).is_none() {
                 self.announcer.changed.forget(name);
             }
@@ -483,21 +430,21 @@ impl Inner {
             loop {
                 interval.tick().await;
                 let Some(inner) = weak.upgrade() else { return };
-                for (_, guarded) in inner.shared.live.load().breakers() {
-                    inner.announcer.changed.renew(&guarded.breaker);
+                for (_, live_breaker) in inner.shared.live.load().breakers() {
+                    inner.announcer.changed.renew(&live_breaker.breaker);
                 }
             }
         });
         let shared = self.shared.clone();
-        let beside = self.beside.index;
+        let background = self.background.index;
         let rester = tokio::spawn(async move {
             let mut interval = tokio::time::interval(RESTED_EVERY);
             loop {
                 interval.tick().await;
-                shared.sweep(beside);
+                shared.sweep(background);
                 let now = shared.clock.tick();
                 for upstream in &shared.live.load().guarded {
-                    upstream.guards.rest(now);
+                    upstream.breakers.rest(now);
                 }
             }
         });
@@ -506,14 +453,14 @@ impl Inner {
         }
     }
 
-    /// Has a task end with the gateway.
+    /// Lets a task end with the gateway.
     fn keep_task(&self, task: tokio::task::AbortHandle) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.push(task);
     }
 }
 
-/// Sweeps expired objects from stores, and says so once when one cannot be swept.
+/// Sweeps expired objects from stores, and logs it once when a store cannot be swept.
 async fn sweep(stores: Vec<Arc<dyn ObjectStore>>) {
     let mut failing = vec![false; stores.len()];
     let mut interval = tokio::time::interval(SWEEP_EVERY);

@@ -1,4 +1,4 @@
-//! This gateway in its fleet: its name, its task, what an operator says to all and what it shows of itself.
+//! The gateway's membership in its fleet: its name, its task, an operator's commands to all, and its view of the fleet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,51 +17,49 @@ use crate::ground::stores::Stores;
 /// The partition of the store of records that holds this gateway's name, and its key.
 const PARTITION: &str = "fleet";
 const NODE: &str = "node";
-/// What comes before a breaker's name in the name of its record; 1 is the schema of the records.
+/// The prefix of a record's name before the breaker's; 1 is the schema of the records.
 const PREFIX: &str = "breaker:1:";
-/// The longest that the machine's name is in that of a node, in characters.
+/// The most characters of the machine's name in a node's name.
 const HOST_MAX: usize = 64;
-/// How long a gateway that ends waits for the fleet to hear its last word.
+/// The time that an ending gateway waits until the fleet has its last report.
 const SETTLE_MAX: Duration = Duration::from_millis(500);
-/// How long an operator's word may take: it is dropped by the fleet after a second.
+/// The time limit of an operator's command: the fleet drops it after a second.
 const WORD_MAX: Duration = Duration::from_millis(1_500);
-/// How often it is looked for meanwhile.
+/// Time between two checks for the command's effect.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// A gateway's place in a fleet.
+/// A gateway's membership in a fleet.
 #[derive(Debug, Clone)]
 pub struct Membership {
-    /// This gateway's name.
+    /// The gateway's name in the fleet.
     pub node: Arc<str>,
-    /// Where the fleet agrees, as people may read it.
+    /// The store's address in readable form, without secrets.
     pub place: Arc<str>,
-    /// The fleet.
+    /// The handle to the fleet.
     pub fleet: Fleet,
 }
 
-/// Why an operator's word did not reach the fleet.
+/// The reason why an operator's command did not reach the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FleetError {
     /// The gateway runs without a store that others reach.
-    #[error("this gateway belongs to no fleet; leave the scope out, or run it with a Valkey store")]
+    #[error("this gateway belongs to no fleet; omit the scope, or run it with a Valkey store")]
     NoFleet,
     /// The breaker is not shared.
-    #[error(
-        "the breaker is not shared; leave the scope out, or give it a `share` in the configuration"
-    )]
+    #[error("the breaker is not shared; omit the scope, or give it a `share` in the configuration")]
     NotShared,
-    /// There is no breaker of that name.
-    #[error("there is no such breaker")]
+    /// No breaker has that name.
+    #[error("no breaker has this name")]
     NoBreaker,
-    /// The store did not take the word in time.
+    /// The store did not take the command in time.
     #[error(
-        "the fleet's store did not take it within a second, so nothing is done; leave the scope out to steer this gateway alone"
+        "the fleet's store did not accept it within a second, so nothing has changed; omit the scope to steer this gateway alone"
     )]
     NotTaken,
 }
 
 impl Membership {
-    /// Enters the fleet, if there is one; the task is to be run once the breakers are what they were.
+    /// Joins the fleet, if there is a shared store; run the task once the breakers have their restored states.
     ///
     /// # Errors
     /// If the gateway's own store cannot keep its name.
@@ -90,13 +88,13 @@ impl Membership {
         Ok(Some((Membership { node, place, fleet }, driver)))
     }
 
-    /// Lets the fleet hear the last word of a gateway that ends, and ends its part.
+    /// Waits until the fleet has the last report of an ending gateway, then ends its membership.
     pub async fn end(&self) {
         self.fleet.settle(SETTLE_MAX).await;
         self.fleet.stop();
     }
 
-    /// Carries out an operator's word over the whole fleet, on a breaker that is shared.
+    /// Sends an operator's command to the whole fleet, for a shared breaker.
     ///
     /// # Errors
     /// [`FleetError::NotTaken`].
@@ -117,7 +115,7 @@ impl Membership {
         done.map_err(|_| FleetError::NotTaken)
     }
 
-    /// Whether the store answers and how old what is known is, in words.
+    /// The store's availability and the age of the last news, in words.
     pub fn describe(&self, now: Timestamp) -> String {
         let status = self.fleet.status();
         let ago = status.staleness(now).as_secs_f64();
@@ -139,7 +137,7 @@ impl Membership {
     }
 }
 
-/// What an operator does to a breaker, in the fleet's words.
+/// An operator's command as the fleet's type.
 fn word(action: Action) -> Word {
     match action {
         Action::Hold {
@@ -158,8 +156,8 @@ fn word(action: Action) -> Word {
     }
 }
 
-/// The name of this gateway: the machine's, with a suffix that its data directory keeps, so that two gateways of one
-/// machine differ and each is the same after a restart.
+/// The name of this gateway: the machine's name with a suffix that its data directory keeps, so that two gateways of
+/// one machine differ and each is the same after a restart.
 async fn own_name(store: &dyn ObjectStore) -> Result<String, StoreError> {
     if let Some(kept) = store.get(PARTITION, NODE).await?
         && let Ok(name) = String::from_utf8(kept.value.to_vec())
@@ -175,7 +173,7 @@ async fn own_name(store: &dyn ObjectStore) -> Result<String, StoreError> {
     Ok(name)
 }
 
-/// Says what people may want to hear.
+/// Logs news of the fleet for people.
 fn say(news: &News) {
     match news {
         News::StoreAway => tracing::warn!(
@@ -212,13 +210,13 @@ fn say(news: &News) {
     }
 }
 
-/// What a gateway shows of its fleet.
+/// A gateway's view of its fleet.
 #[derive(Debug, Clone)]
 pub struct FleetShown {
-    /// This gateway's name.
+    /// The gateway's name in the fleet.
     pub node: Arc<str>,
-    /// How the fleet is doing.
+    /// The fleet's state, seen from here.
     pub status: FleetStatus,
-    /// What is known of each shared breaker that was asked for.
+    /// The state of each shared breaker that was asked for.
     pub breakers: Vec<FleetView>,
 }

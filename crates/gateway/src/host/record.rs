@@ -1,4 +1,4 @@
-//! A breaker's record: what of a breaker outlives the process (docs/machine.md, "Over a restart").
+//! A breaker's record: the part of a breaker that outlives the process (docs/machine.md, "Over a restart").
 
 use std::time::Duration;
 
@@ -7,27 +7,28 @@ use fusebox_breaker::{HoldKind, Saved, SavedState, snapshot::SavedHold};
 use fusebox_store::NewObject;
 use serde::{Deserialize, Serialize};
 
-/// A record that nobody renews for so long belongs to a breaker that is no more; see [`RENEWED_EVERY`](crate::host::records::RENEWED_EVERY).
+/// A record that is not renewed for this long belongs to a removed breaker; see
+/// [`RENEWED_EVERY`](crate::host::records::RENEWED_EVERY).
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A breaker as it is written down. Times are wall times, in milliseconds since the Unix epoch.
+/// The stored form of a breaker. Times are wall times, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The form of this record.
+    /// The version of the record's form.
     v: u8,
     state: State,
-    /// When an open breaker's cooldown ends.
+    /// The time at which an open breaker's cooldown ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
     generation: u64,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldRecord>,
-    /// Whether only a share of the calls passed, after a close.
+    /// True if only a share of the calls passed, after a close.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ramp: bool,
-    /// The URL of the upstream that it was before; `None` in records of versions that did not write it, and of
-    /// breakers before no upstream.
+    /// The URL of the upstream behind it; `None` in records of versions that did not write it, and of breakers without
+    /// an upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
@@ -55,7 +56,7 @@ struct HoldRecord {
 }
 
 impl Record {
-    /// What is written down at the wall time `wall`; `ramp`: whether the breaker was in its ramp.
+    /// The record at the wall time `wall`; `ramp`: true while the breaker is in its ramp.
     pub fn of(saved: &Saved, ramp: bool, wall: u64) -> Record {
         let at = |remaining: Duration| wall.saturating_add(millis(remaining));
         let (state, until) = match saved.state {
@@ -81,7 +82,7 @@ impl Record {
         }
     }
 
-    /// The same of a breaker before an upstream at this URL.
+    /// The same record, for a breaker before an upstream at this URL.
     pub fn at(self, url: Option<&str>) -> Record {
         Record {
             url: url.map(str::to_owned),
@@ -89,8 +90,8 @@ impl Record {
         }
     }
 
-    /// What a breaker takes up again at the wall time `wall`. A time that has passed leaves nothing
-    /// remaining; a clock that was set back cannot lengthen a cooldown, for the breaker bounds it.
+    /// The state to restore at the wall time `wall`. A time that has passed leaves nothing remaining; a clock that was
+    /// set back cannot lengthen a cooldown, since the breaker bounds it.
     pub fn saved(&self, wall: u64) -> Saved {
         let remaining = |until: u64| Duration::from_millis(until.saturating_sub(wall));
         let mut saved = Saved::new(match self.state {
@@ -115,7 +116,7 @@ impl Record {
         saved
     }
 
-    /// As the store takes it.
+    /// The record as an object of the store.
     pub fn to_object(&self) -> NewObject {
         let value = serde_json::to_vec(self).expect("a record is plain data");
         NewObject {
@@ -128,7 +129,7 @@ impl Record {
     /// Reads a record.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// If it is not valid JSON of a known version; the text gives the reason.
     pub fn from_bytes(bytes: &[u8]) -> Result<Record, String> {
         let record: Record = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if record.v == 1 {

@@ -1,9 +1,9 @@
-//! Breaker records: who writes them down, and who reads them at the start.
+//! Breaker records: written after each change, and read at the start.
 //!
-//! A transition marks its breaker as changed and returns; a task beside the data path writes the
-//! record of every changed breaker at once, and again until the store has taken it. So a request
-//! never waits for the store, and a breaker that changes faster than the store writes is written
-//! as it is then (docs/machine.md, "Over a restart").
+//! A transition marks its breaker as changed and returns; a task beside the data path writes the record of every
+//! changed breaker at once, and again until the store has taken it. So a request never waits for the store, and a
+//! breaker that changes faster than the store writes is written in its latest state (docs/machine.md, "Over a
+//! restart").
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,23 +19,23 @@ use crate::host::record::Record;
 use crate::live::live_plan::Live;
 use crate::upstream::live_upstream::LiveUpstream;
 
-/// The store's partition that holds them.
+/// The store's partition of the records.
 pub const PARTITION: &str = "breakers";
 
-/// How often the records of all breakers are written anew, so that those of living ones last.
+/// The time between two renewals of all records, so that those of living breakers last.
 pub const RENEWED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// How many breakers' generations are remembered as written. Past it they are forgotten, and a
-/// breaker counts as not persisted until it is written again.
+/// The most breakers whose written generations are remembered. Beyond it they are forgotten, and a breaker counts as
+/// not persisted until it is written again.
 const REMEMBERED_MAX: usize = 100_000;
 
-/// How long a write may take before it counts as failed.
+/// The time after which a write counts as failed.
 const WRITE_MAX: Duration = Duration::from_secs(5);
 
-/// How long a failed write waits for the next try.
+/// The time between a failed write and the next try.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// How many records are read at the start; more breakers than that begin closed.
+/// The most records that are read at the start; further breakers begin closed.
 const READ_MAX: usize = 1_000_000;
 
 /// The breakers that must be written, each with the number of its last mark.
@@ -43,19 +43,19 @@ const READ_MAX: usize = 1_000_000;
 struct Marks {
     breakers: HashMap<Arc<str>, (Breaker, u64)>,
     count: u64,
-    /// Breakers that are no more, whose records go with them.
+    /// Breakers that were removed, whose records go with them.
     gone: Vec<Arc<str>>,
 }
 
-/// The breakers whose record is not what the store has.
+/// The breakers whose record differs from the store's.
 #[derive(Debug, Default)]
 pub struct Changed {
     marks: Mutex<Marks>,
-    /// The generation that the store has of each breaker.
+    /// The generation of each breaker in the store.
     persisted: Mutex<HashMap<Arc<str>, u64>>,
-    /// Breakers whose record says that they are in their ramp, and when that ends if nothing fails.
+    /// Breakers whose record shows them in their ramp, with the time at which that ends if nothing fails.
     ramps: Mutex<HashMap<Arc<str>, (Breaker, Timestamp)>>,
-    /// Where each upstream is.
+    /// The URL of each upstream.
     homes: Mutex<HashMap<Arc<str>, String>>,
     wake: Notify,
     written: AtomicU64,
@@ -63,7 +63,7 @@ pub struct Changed {
 }
 
 impl Changed {
-    /// Notes that a breaker has changed; the last word on it is what will be written.
+    /// Notes that a breaker has changed; its latest state is what will be written.
     pub fn mark(&self, breaker: &Breaker) {
         let mut marks = self.marks();
         marks.count += 1;
@@ -73,7 +73,7 @@ impl Changed {
         self.wake.notify_one();
     }
 
-    /// Has a breaker written anew if the store has a record of it, so that the record lasts.
+    /// Marks a breaker that has a record in the store to be written again, so that the record lasts.
     pub fn renew(&self, breaker: &Breaker) {
         let persisted = self
             .persisted
@@ -86,7 +86,7 @@ impl Changed {
         }
     }
 
-    /// Notes that a breaker is no more.
+    /// Notes that a breaker was removed.
     pub fn forget(&self, name: &Arc<str>) {
         let mut marks = self.marks();
         marks.breakers.remove(name);
@@ -99,7 +99,7 @@ impl Changed {
     /// Notes where a plan's upstreams are, which their breakers' records say from now on.
     pub fn set_homes(&self, live: &Live) {
         let home = |upstream: &Arc<LiveUpstream>| {
-            let name = upstream.guards.name()?.clone();
+            let name = upstream.breakers.name()?.clone();
             Some((name, upstream.plan.endpoint.url()))
         };
         *self.homes.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -115,7 +115,7 @@ impl Changed {
             .cloned()
     }
 
-    /// Whether the store has a breaker's present generation.
+    /// True if the store has a breaker's present generation.
     pub fn is_persisted(&self, name: &str, generation: u64) -> bool {
         let persisted = self
             .persisted
@@ -124,7 +124,7 @@ impl Changed {
         persisted.get(name).is_some_and(|have| *have == generation)
     }
 
-    /// Records written so far, and writes that failed.
+    /// Number of records written so far, and of writes that failed.
     pub fn counts(&self) -> (u64, u64) {
         (
             self.written.load(Ordering::Relaxed),
@@ -132,17 +132,17 @@ impl Changed {
         )
     }
 
-    /// Whether everything is written down.
+    /// True if every change is written.
     pub fn is_clean(&self) -> bool {
         self.marks().breakers.is_empty()
     }
 
-    /// When the next ramp ends of which the store has a record.
+    /// The end of the next ramp of which the store has a record.
     fn next_ramp_end(&self) -> Option<Timestamp> {
         self.ramps().values().map(|(_, ends)| *ends).min()
     }
 
-    /// Has the breakers written anew whose ramp has ended: that is no transition, so nobody else says it.
+    /// Marks the breakers whose ramp has ended: the end of a ramp is not a transition, so there is no event.
     fn mark_ended_ramps(&self, now: Timestamp) {
         let ended: Vec<_> = self
             .ramps()
@@ -194,15 +194,15 @@ impl Changed {
     }
 }
 
-/// What was written of a breaker.
+/// The facts written about a breaker.
 #[derive(Debug, Clone, Copy)]
 struct Written {
     generation: u64,
-    /// When its ramp ends, if it was in one and nothing fails.
+    /// The end of its ramp, if it was in one and nothing fails.
     ramp_ends: Option<Timestamp>,
 }
 
-/// Writes changed breakers down for as long as the gateway lives.
+/// Writes changed breakers for as long as the gateway lives.
 pub async fn keep(changed: Arc<Changed>, store: Arc<dyn ObjectStore>, clock: Arc<Clock>) {
     loop {
         let ramp = async {
@@ -223,10 +223,10 @@ pub async fn keep(changed: Arc<Changed>, store: Arc<dyn ObjectStore>, clock: Arc
     }
 }
 
-/// Writes down every breaker that is marked; those that the store refuses stay marked.
+/// Writes every marked breaker; those that the store refuses stay marked.
 ///
 /// # Errors
-/// The last refusal.
+/// The store's last error.
 pub async fn write_all(
     changed: &Changed,
     store: &Arc<dyn ObjectStore>,
@@ -270,7 +270,7 @@ pub async fn write_all(
     refused.map_or(Ok(()), Err)
 }
 
-/// Bounds how long the store may take.
+/// Bounds the time of a store operation.
 async fn within<T>(operation: Pending<'_, T>) -> Result<T, StoreError> {
     match tokio::time::timeout(WRITE_MAX, operation).await {
         Ok(result) => result,
@@ -280,9 +280,9 @@ async fn within<T>(operation: Pending<'_, T>) -> Result<T, StoreError> {
     }
 }
 
-/// Gives every breaker of a plan the state that an earlier process left in the store. A record
-/// that cannot be read is named in the log and leaves its breaker closed. One that was written
-/// when the upstream was at another URL is removed.
+/// Restores every breaker of a plan to the state that an earlier process left in the store. A record that cannot be
+/// read is logged by name and leaves its breaker closed. One that was written when the upstream was at another URL is
+/// removed.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -293,12 +293,12 @@ pub async fn restore(
 ) -> Result<usize, StoreError> {
     let mut restored = 0;
     for upstream in &live.guarded {
-        let (name, url) = (upstream.guards.name(), upstream.plan.endpoint.url());
+        let (name, url) = (upstream.breakers.name(), upstream.plan.endpoint.url());
         let Some(name) = name else { continue };
         let mut moved = 0;
         for key in store.keys(PARTITION, name, READ_MAX).await? {
-            // A key of another upstream, whose name only begins as this one's does.
-            if !upstream.guards.names(&key) {
+            // A key of another upstream, whose name merely has this one's as its prefix.
+            if !upstream.breakers.names(&key) {
                 continue;
             }
             let Some(record) = read(&key, store).await? else {
@@ -309,7 +309,7 @@ pub async fn restore(
                 if let Err(error) = within(store.remove(PARTITION, &key, When::Always)).await {
                     tracing::warn!(breaker = %key, %error, "an old record cannot be removed");
                 }
-            } else if let Some(breaker) = upstream.guards.recall(&key, clock.exact()) {
+            } else if let Some(breaker) = upstream.breakers.recall(&key, clock.exact()) {
                 restored += 1;
                 take_up(&breaker, &record, clock);
             }
@@ -322,16 +322,16 @@ pub async fn restore(
             );
         }
     }
-    for (_, guarded) in live.own_breakers() {
-        if let Some(record) = read(guarded.breaker.name(), store).await? {
+    for (_, live_breaker) in live.own_breakers() {
+        if let Some(record) = read(live_breaker.breaker.name(), store).await? {
             restored += 1;
-            take_up(&guarded.breaker, &record, clock);
+            take_up(&live_breaker.breaker, &record, clock);
         }
     }
     Ok(restored)
 }
 
-/// The record of a breaker; `None`: there is none that can be read.
+/// The record of a breaker; `None`: it has none that can be read.
 async fn read(name: &str, store: &Arc<dyn ObjectStore>) -> Result<Option<Record>, StoreError> {
     let Some(object) = store.get(PARTITION, name).await? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What differs between two plans, by name: what a reload says in the log.
+//! The differences between two plans, by name, as a reload logs them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,35 +7,35 @@ use std::sync::Arc;
 use fusebox_plan::Program;
 use fusebox_plan::plan::{Plan, Route, Step};
 
-/// How many names of one kind are written out; of the rest there is the count.
+/// The most names of one kind that are listed; the rest is a number.
 const NAMES_SHOWN: usize = 10;
 
-/// What differs between two plans.
+/// The differences between two plans.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Listeners.
+    /// Listeners, by name.
     pub listeners: Names,
     /// Upstreams with their breakers, also those before an application's requests.
     pub upstreams: Names,
-    /// Routes. One whose upstream changed, and nothing else, has not.
+    /// Routes. A route of which only the upstream changed is not among them.
     pub routes: Names,
     /// The other keys of the file whose value changed, such as `limits`.
     pub settings: Vec<&'static str>,
 }
 
-/// The names of one kind that came, changed or went.
+/// The names of one kind that were added, changed or removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Only in the new plan.
+    /// Names that only the new plan has.
     pub added: Vec<Arc<str>>,
-    /// In both, and not the same.
+    /// Names in both plans, with different values.
     pub changed: Vec<Arc<str>>,
-    /// Only in the old plan.
+    /// Names that only the old plan has.
     pub removed: Vec<Arc<str>>,
 }
 
 impl Changes {
-    /// What differs between an old plan and a new one.
+    /// The differences between an old plan and a new one.
     pub fn between(old: &Plan, new: &Plan) -> Changes {
         let settings = [
             ("limits", old.limits != new.limits),
@@ -75,16 +75,16 @@ impl Changes {
         }
     }
 
-    /// Whether nothing differs.
+    /// True if the plans are equal.
     pub fn is_empty(&self) -> bool {
         *self == Changes::default()
     }
 }
 
 /// A route, with the application of its plan.
-type Planned<'a> = (&'a Route, Option<&'a dyn Program>);
+type RouteInPlan<'a> = (&'a Route, Option<&'a dyn Program>);
 
-fn same_route((old, old_app): Planned<'_>, (new, new_app): Planned<'_>) -> bool {
+fn same_route((old, old_app): RouteInPlan<'_>, (new, new_app): RouteInPlan<'_>) -> bool {
     let same_step = |(old, new): (&Step, &Step)| match (old, new) {
         (Step::Forward(old), Step::Forward(new)) => {
             old.upstream.name == new.upstream.name && old.rewrite == new.rewrite
@@ -173,14 +173,14 @@ impl fmt::Display for Changes {
     }
 }
 
-/// What a new plan changed.
+/// The result of a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// What differs between the plans, by name.
+    /// The differences between the plans, by name.
     pub changes: Changes,
-    /// What could not be kept, in sentences; empty where nothing was lost.
+    /// State that could not be kept, in sentences; empty if nothing was lost.
     pub lost: Vec<String>,
-    /// Whose breakers are shared otherwise than before, in sentences.
+    /// Breakers whose sharing changed, in sentences.
     pub shared: Vec<String>,
 }
 

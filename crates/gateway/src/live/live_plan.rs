@@ -12,48 +12,48 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::{App, AppBuilder, Host};
 use crate::ground::clock::Clock;
-use crate::ground::listen::Place;
+use crate::ground::listen::ListenerKey;
 use crate::ground::meter::{PerWorker, RequestMeters};
 use crate::ground::stores::StoreHandle;
 use crate::live::changes::Changes;
 use crate::live::changes::Reloaded;
 use crate::live::router::Router;
 use crate::live::tls;
-use crate::message::guard::PathRules;
+use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
-use crate::upstream::breakers::{Guarded, Guards};
-use crate::upstream::ears::Ears;
+use crate::upstream::breakers::{LiveBreaker, UpstreamBreakers};
+use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::{Keeping, Pool, Pools};
+use crate::upstream::pool::{Pool, PoolLimits, Pools};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// A plan as it runs.
 #[derive(Debug)]
 pub struct Live {
-    /// The plan.
+    /// The plan itself.
     pub plan: Arc<Plan>,
-    /// Its routes, in the plan's order.
+    /// The routes, in the plan's order.
     pub routes: Vec<Arc<LiveRoute>>,
-    /// Its upstreams in the plan's order, and behind them the targets of its application's own requests.
+    /// The upstreams in the plan's order, and behind them the targets of its application's own requests.
     pub upstreams: Vec<Arc<LiveUpstream>>,
-    /// All upstreams with breakers: its own, and the targets of its application's requests that a guard is before. The
-    /// breakers' names begin with [`Guards::name`].
+    /// All upstreams with breakers: the plan's own, and the guarded targets of its application's requests. The breakers'
+    /// names begin with [`UpstreamBreakers::name`].
     pub guarded: Vec<Arc<LiveUpstream>>,
-    /// Its application of another dialect; `None` in the native form.
+    /// The application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
     /// Few, and asked for with every request: comparing is cheaper than hashing.
-    listeners: BTreeMap<Place, LiveListener>,
+    listeners: BTreeMap<ListenerKey, LiveListener>,
 }
 
 /// A listener, with the routes that it serves.
 pub struct LiveListener {
-    /// Its rules for requests.
+    /// The rules for its requests.
     pub rules: Arc<ListenerRules>,
-    /// The routes by path, as places in [`Live::routes`]; `None`: the plan's application finds them.
+    /// The routes by path, as indices into [`Live::routes`]; `None`: the plan's application finds them.
     pub router: Option<Router>,
-    /// Its TLS; `None`: its connections are plain.
+    /// The TLS of its connections; `None`: they are plain.
     pub tls: Option<TlsAcceptor>,
     plan: Arc<Listener>,
 }
@@ -71,27 +71,27 @@ impl std::fmt::Debug for LiveListener {
 pub struct LiveRoute {
     /// The plan's route.
     pub plan: Arc<Route>,
-    /// What is done, in order.
+    /// The steps, in order.
     pub steps: Vec<LiveStep>,
-    /// Its name, and what each worker counts of it; the counters are kept over reloads by the name.
+    /// The name, and counts of each worker; they are kept over reloads by the name.
     pub facts: Arc<RouteFacts>,
-    /// A step reads the path's parameters. To keep them for each request costs an allocation and two more for each.
+    /// True if a step reads the path's parameters: keeping them for a request costs an allocation, and two for each.
     pub reads_params: bool,
 }
 
-/// One thing that a route does.
+/// A step of a route.
 #[derive(Debug)]
 pub enum LiveStep {
-    /// Answers with what the file says.
+    /// Answers with the fixed response in the file.
     Respond(Respond),
     /// Passes the request to an upstream, past its breaker.
     Forward(Forward),
-    /// Has the plan's application answer, by the step's number there.
+    /// Lets the plan's application answer, by the step's number there.
     App(usize),
 }
 
 impl LiveStep {
-    /// Whether it reads the path's parameters: to rewrite the path, or for a breaker's key. An application finds its own.
+    /// True if it reads the path's parameters: to rewrite the path, or for a breaker's key. An application finds its own.
     fn reads_params(&self) -> bool {
         match self {
             LiveStep::Respond(_) | LiveStep::App(_) => false,
@@ -104,8 +104,8 @@ impl LiveStep {
 }
 
 impl LiveRoute {
-    /// Whether it takes requests of a method: one that it names, or any where it names none. Whoever
-    /// takes `GET` takes `HEAD` (RFC 9110, section 9.3.2).
+    /// True if it takes requests of a method: one that it lists, or any if it lists none. A route that takes `GET`
+    /// takes `HEAD` (RFC 9110, section 9.3.2).
     pub fn takes(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_none_or(|methods| {
@@ -113,7 +113,7 @@ impl LiveRoute {
         })
     }
 
-    /// Whether it names a method among those that it takes.
+    /// True if it lists the method.
     pub fn names(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_some_and(|methods| methods.contains(method))
@@ -121,7 +121,7 @@ impl LiveRoute {
 }
 
 impl Live {
-    /// The methods that the routes of one path take, as a 405 says them in `Allow`.
+    /// The methods that the routes of one path take, for the `Allow` field of a 405.
     pub fn allow(&self, routes: &[usize]) -> HeaderValue {
         let methods = routes
             .iter()
@@ -137,46 +137,46 @@ impl Live {
 
     /// Every breaker that exists now, with the upstream or the part of the application that it belongs to. A guard's
     /// upstream is the guard.
-    pub fn breakers(&self) -> impl Iterator<Item = (Arc<str>, Guarded)> {
+    pub fn breakers(&self) -> impl Iterator<Item = (Arc<str>, LiveBreaker)> {
         let upstreams = self.guarded.iter().flat_map(|upstream| {
-            let name = upstream.guards.name().cloned().unwrap_or_default();
-            let all = upstream.guards.all().into_iter();
-            all.map(move |guarded| (name.clone(), guarded))
+            let name = upstream.breakers.name().cloned().unwrap_or_default();
+            let all = upstream.breakers.all().into_iter();
+            all.map(move |live_breaker| (name.clone(), live_breaker))
         });
         upstreams.chain(self.own_breakers())
     }
 
     /// The breaker of a name, with the upstream or the part of the application that it belongs to.
-    pub fn breaker(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
+    pub fn breaker(&self, name: &str) -> Option<(Arc<str>, LiveBreaker)> {
         let mut upstreams = self.guarded.iter();
         let before = upstreams.find_map(|upstream| {
-            let found = upstream.guards.find(name)?;
-            Some((upstream.guards.name()?.clone(), found))
+            let found = upstream.breakers.find(name)?;
+            Some((upstream.breakers.name()?.clone(), found))
         });
         let mut own = self.own_breakers().into_iter();
-        before.or_else(|| own.find(|(_, guarded)| &**guarded.breaker.name() == name))
+        before.or_else(|| own.find(|(_, live_breaker)| &**live_breaker.breaker.name() == name))
     }
 
-    /// The upstream whose breakers go by a name.
+    /// The upstream whose breakers have a name.
     pub fn guarded(&self, name: &str) -> Option<&Arc<LiveUpstream>> {
         let mut guarded = self.guarded.iter();
-        guarded.find(|it| it.guards.name().is_some_and(|it| **it == *name))
+        guarded.find(|it| it.breakers.name().is_some_and(|it| **it == *name))
     }
 
     /// The breakers of the plan's application that are before no upstream.
-    pub fn own_breakers(&self) -> Vec<(Arc<str>, Guarded)> {
+    pub fn own_breakers(&self) -> Vec<(Arc<str>, LiveBreaker)> {
         self.app
             .as_ref()
             .map_or_else(Vec::new, |app| app.breakers())
     }
 
-    /// The listener that has a place.
-    pub fn listener(&self, place: &Place) -> Option<&LiveListener> {
-        self.listeners.get(place)
+    /// The listener of a key.
+    pub fn listener(&self, key: &ListenerKey) -> Option<&LiveListener> {
+        self.listeners.get(key)
     }
 }
 
-/// Makes plans live, and keeps what outlives one plan.
+/// Makes plans live, and keeps the state that outlives one plan.
 #[derive(Debug)]
 pub struct LiveBuilder {
     workers: usize,
@@ -208,8 +208,8 @@ enum Kind {
     Target,
 }
 
-/// What a [`LiveBuilder`] builds with.
-pub struct Means {
+/// The resources of a [`LiveBuilder`].
+pub struct BuildContext {
     /// The number of workers.
     pub workers: usize,
     /// The gateway's clock.
@@ -222,32 +222,32 @@ pub struct Means {
     pub apps: Vec<Arc<dyn AppBuilder>>,
     /// A store that outlives the process.
     pub durable: StoreHandle,
-    /// A store that is gone with the process.
+    /// A store that ends with the process.
     pub volatile: StoreHandle,
 }
 
 impl LiveBuilder {
-    /// A builder that has built nothing yet.
-    pub fn new(means: Means) -> LiveBuilder {
+    /// A builder without a previous plan.
+    pub fn new(context: BuildContext) -> LiveBuilder {
         LiveBuilder {
-            workers: means.workers,
-            clock: means.clock,
-            announcer: Announcer(means.listener),
-            fleet: means.fleet,
-            apps: means.apps,
-            durable: means.durable,
-            volatile: means.volatile,
+            workers: context.workers,
+            clock: context.clock,
+            announcer: Announcer(context.listener),
+            fleet: context.fleet,
+            apps: context.apps,
+            durable: context.durable,
+            volatile: context.volatile,
             trust: Trust::default(),
             meters: Mutex::default(),
             errors: Mutex::default(),
         }
     }
 
-    /// Makes a plan live. What of the previous one still fits goes on: breakers with their state,
-    /// connections, counters. Says what could not be kept, and what is shared otherwise than before.
+    /// Makes a plan live. Parts of the previous one that still fit are kept: breakers with their state, connections,
+    /// counters. The result lists the state that could not be kept, and breakers whose sharing changed.
     ///
     /// # Errors
-    /// What the plan asks for that cannot be had; nothing has changed then.
+    /// The unavailable resource that the plan needs; nothing has changed then.
     pub fn build(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
         let listeners = listeners(&plan, previous)?;
@@ -288,7 +288,7 @@ impl LiveBuilder {
             listeners,
         };
         let before = previous.iter().flat_map(|previous| &previous.guarded);
-        for name in before.filter_map(|old| old.guards.name()) {
+        for name in before.filter_map(|old| old.breakers.name()) {
             if live.guarded(name).is_none() {
                 reloaded.lost.push(format!(
                     "breakers of {name}: the upstream is gone, and their state with it"
@@ -357,10 +357,10 @@ impl LiveBuilder {
             && let Some(old) = find(previous, &upstream.name)
             && old.plan.endpoint == upstream.endpoint
             && old.plan.timeout.connect == upstream.timeout.connect
-            && Keeping::of(&old.plan) == Keeping::of(upstream)
+            && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
             && previous.plan.limits == plan.limits
         {
-            // A reload is also how an operator says that the name points elsewhere now.
+            // With a reload an operator may also announce that the name has a new address.
             old.pools.iter().for_each(|pool| pool.clear());
             return Ok(old.pools.clone());
         }
@@ -375,10 +375,10 @@ impl LiveBuilder {
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
-        let guards = self.guards(&plan.name, plan, previous, reloaded);
+        let breakers = self.breakers(&plan.name, plan, previous, reloaded);
         let meter = self.meter(Kind::Upstream, &plan.name);
         let errors = self.errors(&plan.name);
-        LiveUpstream::new(plan.clone(), Some(guards), pools, meter, errors)
+        LiveUpstream::new(plan.clone(), Some(breakers), pools, meter, errors)
     }
 
     /// A target of an application's own requests, with the breakers of the plan's guard before it, if there is one.
@@ -391,44 +391,44 @@ impl LiveBuilder {
         reloaded: &mut Reloaded,
     ) -> Arc<LiveUpstream> {
         let guard = plan.guards.iter().find(|it| it.target == target.name);
-        let (target, guards) = match guard {
+        let (target, breakers) = match guard {
             None => (target, None),
             Some(guard) => {
                 let target = guard.before(target);
-                let guards = self.guards(&guard.name, &target, previous, reloaded);
-                (target, Some(guards))
+                let breakers = self.breakers(&guard.name, &target, previous, reloaded);
+                (target, Some(breakers))
             }
         };
         let meter = self.meter(Kind::Target, &target.name);
         let errors = self.errors(&target.name);
-        let live = LiveUpstream::new(Arc::new(target), guards, pools, meter, errors);
+        let live = LiveUpstream::new(Arc::new(target), breakers, pools, meter, errors);
         Arc::new(live)
     }
 
     /// The breakers of a name that a plan wants before an upstream, with their listener; those of the previous plan
     /// where they fit.
-    fn guards(
+    fn breakers(
         &self,
         name: &Arc<str>,
         plan: &Upstream,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
-    ) -> (Arc<Guards>, Arc<Ears>) {
+    ) -> (Arc<UpstreamBreakers>, Arc<EventSwitch>) {
         let old = previous.and_then(|live| live.guarded(name));
         let mut settings_changed = false;
-        let (guards, ears) = match old {
+        let (breakers, events) = match old {
             // What was learnt at one place says nothing of another.
-            Some(old) if old.plan.endpoint == plan.endpoint && old.guards.fit(plan) => {
+            Some(old) if old.plan.endpoint == plan.endpoint && old.breakers.fit(plan) => {
                 let (was, is) = (&old.plan.breaker, &plan.breaker);
                 let keys = |plan: &fusebox_plan::plan::Breaker| {
                     (plan.keys_max, plan.idle_after, plan.on_overflow)
                 };
                 if was.settings != is.settings || keys(was) != keys(is) {
-                    let lost = old.guards.reconfigure(is, self.clock.exact());
+                    let lost = old.breakers.reconfigure(is, self.clock.exact());
                     reloaded.lost.extend(lost);
                     settings_changed = true;
                 }
-                (old.guards.clone(), old.ears.clone())
+                (old.breakers.clone(), old.events.clone())
             }
             _ => {
                 if let Some(old) = old {
@@ -438,8 +438,10 @@ impl LiveBuilder {
                         "the upstream's url"
                     };
                     let now = self.clock.exact();
-                    let held = |guarded: &Guarded| guarded.breaker.snapshot(now).hold.is_some();
-                    let holds = old.guards.all().iter().filter(|it| held(it)).count();
+                    let held = |live_breaker: &LiveBreaker| {
+                        live_breaker.breaker.snapshot(now).hold.is_some()
+                    };
+                    let holds = old.breakers.all().iter().filter(|it| held(it)).count();
                     let holds = match holds {
                         0 => String::new(),
                         holds => format!("; {holds} held by an operator, no more"),
@@ -448,17 +450,18 @@ impl LiveBuilder {
                         "breakers of {name}: {what} changed, so they begin anew{holds}"
                     ));
                 }
-                let ears = Ears::new(self.announcer.0.clone(), self.fleet.clone());
-                let guards = Guards::new(name, plan, self.workers, &self.clock, ears.clone());
-                (Arc::new(guards), ears)
+                let events = EventSwitch::new(self.announcer.0.clone(), self.fleet.clone());
+                let breakers =
+                    UpstreamBreakers::new(name, plan, self.workers, &self.clock, events.clone());
+                (Arc::new(breakers), events)
             }
         };
-        let kept = old.filter(|old| Arc::ptr_eq(&old.ears, &ears));
+        let kept = old.filter(|old| Arc::ptr_eq(&old.events, &events));
         let was = old.map_or(Share::None, |old| old.plan.breaker.share);
         let is = plan.breaker.share;
         // The fleet takes what it must know of the settings when a breaker joins.
         if kept.is_none() || was != is || settings_changed {
-            ears.share(is, || guards.all());
+            events.share(is, || breakers.all());
         }
         if was != is && previous.is_some() {
             let said = format!("breakers of {name}: shared as `{is}`, were `{was}`");
@@ -467,10 +470,10 @@ impl LiveBuilder {
         if is != Share::None && self.fleet.is_none() {
             tracing::warn!(
                 upstream = %name,
-                "its breakers are to be shared, and the store is no Valkey server: each decides alone"
+                "its breakers are to be shared, but the store is not a Valkey server: each decides alone"
             );
         }
-        (guards, ears)
+        (breakers, events)
     }
 
     fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {
@@ -524,7 +527,7 @@ impl LiveBuilder {
 fn listeners(
     plan: &Plan,
     previous: Option<&Live>,
-) -> Result<BTreeMap<Place, LiveListener>, String> {
+) -> Result<BTreeMap<ListenerKey, LiveListener>, String> {
     let limits = Arc::new(plan.limits.clone());
     let mut listeners = BTreeMap::new();
     for listener in &plan.listeners {
@@ -538,10 +541,10 @@ fn listeners(
                 )?)
             }
         };
-        let place = Place::of(listener);
-        // Clients can take their sessions up again while the certificate is the same.
+        let key = ListenerKey::of(listener);
+        // Clients can resume their sessions while the certificate is the same.
         let kept = previous
-            .and_then(|previous| previous.listener(&place))
+            .and_then(|previous| previous.listener(&key))
             .filter(|kept| kept.plan.tls == listener.tls)
             .and_then(|kept| kept.tls.clone());
         let tls = match (&listener.tls, kept) {
@@ -562,7 +565,7 @@ fn listeners(
             trusted_proxies: listener.trusted_proxies.clone(),
         };
         listeners.insert(
-            place,
+            key,
             LiveListener {
                 rules: Arc::new(rules),
                 router,

@@ -1,4 +1,4 @@
-//! Which route a path belongs to: the most specific one, by matchit's tree.
+//! Finds the route of a path: the most specific one, by matchit's tree.
 
 use matchit::{Match, Router as Tree};
 
@@ -12,7 +12,7 @@ impl Router {
     /// A router over path templates, each with the number that a match returns.
     ///
     /// # Errors
-    /// Which template clashes with another; the plan's check finds most of them before.
+    /// If one template conflicts with another; the plan's check finds most of them earlier.
     pub fn new<'a>(paths: impl Iterator<Item = (&'a str, usize)>) -> Result<Router, String> {
         let mut by_path: Vec<(&str, Vec<usize>)> = Vec::new();
         for (path, route) in paths {
@@ -28,8 +28,8 @@ impl Router {
         }
         for (path, routes) in by_path {
             if let Some(at) = path.rfind("{*") {
-                // `/a/{*rest}` also takes `/a/` and `/a`, with an empty rest; an error says that the
-                // file has a route of its own for it, which then is the more specific one.
+                // // `/a/{*rest}` also takes `/a/` and `/a`, with an empty rest; an error means that the file has a
+                // route of its own for it, which then is the more specific one.
                 let under = &path[..at];
                 let itself = under.trim_end_matches('/');
                 if !itself.is_empty() {

@@ -1,4 +1,4 @@
-//! What all workers share: the clock, the live plan, the counters, the seats of each listener.
+//! The state that all workers share: the clock, the live plan, the counters, the slots of each listener.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,38 +7,38 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use fusebox_breaker::Timestamp;
 
 use crate::ground::clock::Clock;
-use crate::ground::listen::Place;
+use crate::ground::connection_slots::ConnectionSlots;
+use crate::ground::listen::ListenerKey;
 use crate::ground::meter::{PerWorker, WorkerMeter};
 use crate::ground::pulse::Pulse;
-use crate::ground::seats::Seats;
 use crate::live::live_plan::Live;
 use crate::request::worker::Worker;
 
-/// How long the last requests of a listener that a reload took away may take to arrive.
+/// The time in which the last requests of a listener that a reload removed may still arrive.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// How many connections over the limit a worker tells so at once.
+/// The most connections over the limit whose refusal one worker delivers in an orderly way at once.
 const TURNED_AWAY_MAX: usize = 64;
 
-/// What all workers share.
+/// The state shared by all workers.
 #[derive(Debug)]
 pub struct Shared {
     /// The gateway's clock.
     pub clock: Arc<Clock>,
     /// The plan as it runs now; a request takes its own reference once.
     pub live: ArcSwap<Live>,
-    /// The plan before that, and until when it is kept.
+    /// The previous plan, and the time until which it is kept.
     former: ArcSwapOption<(Arc<Live>, Timestamp)>,
-    /// What each worker counts.
+    /// Counts of each worker.
     pub meters: Arc<PerWorker<WorkerMeter>>,
-    /// Whether each worker still runs.
+    /// The liveness check of each worker.
     pub pulses: PerWorker<Pulse>,
-    /// How many connections each listener has.
-    pub seats: Seats,
+    /// The open connections of each listener.
+    pub slots: ConnectionSlots,
 }
 
 impl Shared {
-    /// What the workers of a new gateway share, with at most `connections_max` connections over all listeners.
+    /// The shared state of a new gateway, with at most `connections_max` connections over all listeners.
     pub fn new(live: Live, clock: Arc<Clock>, workers: usize, connections_max: usize) -> Shared {
         Shared {
             clock,
@@ -46,11 +46,11 @@ impl Shared {
             former: ArcSwapOption::empty(),
             meters: Arc::new(PerWorker::new(workers)),
             pulses: PerWorker::new(workers),
-            seats: Seats::new(connections_max),
+            slots: ConnectionSlots::new(connections_max),
         }
     }
 
-    /// Runs another plan from now on.
+    /// Replaces the plan from now on.
     pub fn replace(&self, live: Live) {
         let until = self.clock.exact() + FAREWELL;
         let former = self.live.load_full();
@@ -58,29 +58,28 @@ impl Shared {
         self.live.store(Arc::new(live));
     }
 
-    /// The plan that a request runs under that came through the listener of a place: the one that
-    /// runs now, or the one before where a reload has just taken the listener away.
-    pub fn plan_for(&self, place: &Place) -> Arc<Live> {
+    /// The plan for a request that came through the listener of a key: the present one, or the previous one if a reload
+    /// has just removed the listener.
+    pub fn plan_for(&self, key: &ListenerKey) -> Arc<Live> {
         let live = self.live.load_full();
-        if live.listener(place).is_some() {
+        if live.listener(key).is_some() {
             return live;
         }
         match &*self.former.load() {
-            Some(former) if former.0.listener(place).is_some() => former.0.clone(),
+            Some(former) if former.0.listener(key).is_some() => former.0.clone(),
             _ => live,
         }
     }
 
-    /// A worker of the gateway's, counted from 0; what runs beside the workers has one of its own, of the index after
-    /// the last.
+    /// A worker by its index, from 0; background work has a worker of its own, with the index after the last.
     pub fn worker(&self, index: usize) -> Arc<Worker> {
-        // Where descriptors are few, few are spent on those that get no service.
+        // // With few descriptors, few are spent on connections that get no service.
         let workers = self.pulses.iter().count();
-        let turned_away = TURNED_AWAY_MAX.min(self.seats.all_max() / 8 / workers + 1);
+        let turned_away = TURNED_AWAY_MAX.min(self.slots.all_max() / 8 / workers + 1);
         Worker::new(index, self.clock.clone(), self.meters.clone(), turned_away)
     }
 
-    /// Closes what a worker's pools have kept for too long, and lets a former plan go.
+    /// Closes connections that a worker's pools have kept for too long, and drops a former plan in time.
     pub fn sweep(&self, worker: usize) {
         let now = self.clock.tick();
         if self

@@ -1,4 +1,4 @@
-//! TLS before clients: a listener's certificate and key.
+//! TLS towards clients: a listener's certificate and key.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{Error, ServerConfig};
 
 /// Fault of a key that cannot sign a handshake.
-const KINDS: &str = "it is no RSA key of at least 2048 bits, no ECDSA key on P-256, P-384 or P-521, and no Ed25519 key";
+const KINDS: &str = "expected an RSA key of at least 2048 bits, an ECDSA key on P-256, P-384 or P-521, or an Ed25519 key";
 
 /// Checks that PEM texts decode to a certificate chain and a private key that belong together.
 ///
 /// # Errors
-/// The first fault of the pair; nothing of the key is in it.
+/// The first fault of the pair; its text contains nothing of the key.
 pub fn check_pair(certificates: &str, key: &str) -> Result<(), PairFault> {
     config(certificates, key).map(drop)
 }
 
-/// Makes what takes a listener's connections over into TLS.
+/// Builds the acceptor that takes a listener's connections over into TLS.
 ///
 /// # Errors
 /// The fault of its certificate or key, in a sentence.
@@ -58,7 +58,7 @@ fn config(certificates: &str, key: &str) -> Result<ServerConfig, PairFault> {
             Error::InvalidCertificate(_) | Error::NoCertificatesPresented => {
                 PairFault::Certificate(error.to_string())
             }
-            // Said of every key that is not one of these.
+            // // Returned for every key of another kind.
             Error::General(_) => PairFault::Key(KINDS.to_owned()),
             error => PairFault::Key(error.to_string()),
         })?;
@@ -72,7 +72,7 @@ fn pem_fault(error: &pem::Error) -> &'static str {
         pem::Error::MissingSectionEnd { .. } => "its `-----END …-----` line is missing",
         pem::Error::IllegalSectionStart { .. } => "its `-----BEGIN …-----` line is malformed",
         pem::Error::Base64Decode(_) => "its base64 is damaged",
-        pem::Error::NoItemsFound => "there is none in the file",
+        pem::Error::NoItemsFound => "the file has no PEM section for it",
         _ => "its PEM is damaged",
     }
 }

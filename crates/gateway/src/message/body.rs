@@ -9,10 +9,10 @@ use http_body::{Frame, SizeHint};
 
 use crate::message::marks;
 
-/// How much of a body is in memory, at most, on each side of the gateway for each request.
+/// The most bytes of a body in memory, on each side of the gateway for each request.
 pub const BUFFER: usize = 128 * 1024;
 
-/// Why a body ended before its end. The message never reaches a client: its connection is cut.
+/// The reason why a body ended early. The text never reaches a client, since its connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// The upstream's body was cut or was not what its framing said.
@@ -21,7 +21,7 @@ pub enum BodyError {
     /// The upstream's body stopped flowing.
     #[error("the upstream's body stopped flowing")]
     Idle,
-    /// The client's body was at fault; the request's [`crate::message::request_body::Intake`] says how.
+    /// The client's body was at fault; the request's [`crate::message::request_body::Intake`] has the details.
     #[error("the client's body was at fault")]
     Client,
 }
@@ -29,13 +29,13 @@ pub enum BodyError {
 /// The body of an answer.
 #[derive(Debug)]
 pub enum Body {
-    /// Bytes that we have; taken when they are sent.
+    /// Bytes of our own; taken when they are sent.
     Fixed(Option<Bytes>),
     /// An upstream's body on its way down.
     Streamed(Box<dyn Streaming>),
 }
 
-/// A body that is made while it is sent.
+/// A body that is produced while it is sent.
 pub trait Streaming:
     http_body::Body<Data = Bytes, Error = BodyError> + Send + Unpin + fmt::Debug
 {

@@ -1,4 +1,4 @@
-//! Where a chunked body ends (RFC 9112, section 7.1), without a look at what is in it.
+//! Finds the end of a chunked body (RFC 9112, section 7.1) without looking at its data.
 
 /// Position within a chunked body.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ impl Default for Chunks {
 }
 
 impl Chunks {
-    /// Follows the body through the next bytes; `Some(n)` says that it ends after `n` of them.
+    /// Follows the body through the next bytes; `Some(n)` if it ends after `n` of them.
     ///
     /// # Errors
-    /// If they are no chunks; the position is lost then.
+    /// If the bytes are not chunks; the position is lost then.
     pub fn see(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotChunks> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {

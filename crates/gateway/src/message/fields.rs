@@ -1,8 +1,7 @@
-//! Header fields on their way through: what is taken off, what is put on, and by whose word.
+//! Header fields on their way through: the fields that are removed, and those that are added.
 //!
-//! Fields that speak of one connection end with it (RFC 9110, section 7.6.1). Fields that say who
-//! the client is are written by us, from what we see; what the client says of itself is believed
-//! only from a peer that the listener names in `trusted_proxies`.
+//! Fields of a single connection end with it (RFC 9110, section 7.6.1). Fields that identify the client are written by
+//! us, from what we see; the client's own statements are believed only from a peer in the listener's `trusted_proxies`.
 
 use std::net::IpAddr;
 
@@ -22,11 +21,11 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// Carries a request's id to the upstream and back to the client.
+/// The id of a request, for the upstream and the client.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// W3C Trace Context.
+/// The trace's parent of W3C Trace Context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// What vendors add to a trace.
+/// The vendors' additions to a trace.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Fields of one connection that `Connection` need not name.
@@ -40,7 +39,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     HTTP2_SETTINGS,
 ];
 
-/// Fields that `Connection` may name but not take off: the request would mean something else.
+/// Fields that `Connection` may list but not remove: without them the request would mean something else.
 const NEVER_NOMINATED: [&str; 5] = [
     "host",
     "content-length",
@@ -49,10 +48,10 @@ const NEVER_NOMINATED: [&str; 5] = [
     "set-cookie",
 ];
 
-/// Fields that say who somebody is, which belong in a head or nowhere.
+/// Fields with identities, which belong in a head and never in trailers.
 const NEVER_TRAILING: [&str; 4] = ["cookie", "forwarded", "set-cookie", "x-request-id"];
 
-/// Whether a list field names `word`, without regard to case.
+/// True if a list field contains `word`, in any case.
 pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
     headers.get_all(field).iter().any(|value| {
         value
@@ -62,7 +61,7 @@ pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
     })
 }
 
-/// The place of a field's name in [`HOP_BY_HOP`] as a bit, or one of those behind it that only a request has.
+/// The index of a field's name in [`HOP_BY_HOP`] as a bit, or a bit above those for fields that only a request has.
 fn hop_bit(name: &str) -> u16 {
     match name {
         "connection" => HAS_CONNECTION,
@@ -80,7 +79,7 @@ fn hop_bit(name: &str) -> u16 {
     }
 }
 
-/// A request's field as [`hop_bit`] tells it, or as one of the kinds that a client has no business to send.
+/// The bit of a request's field: [`hop_bit`], or the bit of a field that clients may not send.
 fn request_bit(name: &HeaderName) -> u16 {
     let text = name.as_str();
     let ours = u16::from(is_ours(text)) * HAS_OURS;
@@ -96,7 +95,7 @@ const HAS_TRACESTATE: u16 = 1 << 10;
 const HAS_OURS: u16 = 1 << 11;
 const HAS_PROXY_WORD: u16 = 1 << 12;
 
-/// Which fields of one connection a head has, as [`hop_bit`]s: most have none or one, and looking each name up
+/// The fields of a single connection in a head, as [`hop_bit`]s: most heads have none or one, and looking each name up
 /// costs more than looking all names through.
 fn hop_fields(headers: &HeaderMap) -> u16 {
     headers
@@ -104,7 +103,7 @@ fn hop_fields(headers: &HeaderMap) -> u16 {
         .fold(0, |found, name| found | hop_bit(name.as_str()))
 }
 
-/// Takes off the fields of one connection, of which `found` says which there are.
+/// Removes the fields of a single connection; `found` are those that are present.
 fn strip_hop_by_hop(headers: &mut HeaderMap, found: u16) {
     if found & HAS_CONNECTION != 0 && !is_plain_connection(headers) {
         let nominated: Vec<HeaderName> = headers
@@ -125,19 +124,19 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, found: u16) {
     }
 }
 
-/// Whether a field of this name, in lower case, belongs to one connection or says how a body is framed, so that an
-/// application can neither set it nor hand on another's.
+/// True if a field of this name, in lower case, belongs to a single connection or frames a body, so that an application
+/// can neither set it nor pass another's on.
 pub fn is_framing(name: &str) -> bool {
     let others = HAS_PROXY_AUTHORIZATION | HAS_TRACESTATE;
     hop_bit(name) & !others != 0 || name == TRAILER.as_str()
 }
 
-/// Takes off the fields of one connection, and those that say how a body is framed.
+/// Removes the fields of a single connection, and those that frame a body.
 pub fn strip_framing(headers: &mut HeaderMap) {
     remove_where(headers, is_framing);
 }
 
-/// Whether `Connection` names nothing that is taken off by being named.
+/// True if `Connection` lists no field that must be removed for it.
 fn is_plain_connection(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().all(|value| {
         value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
@@ -145,27 +144,27 @@ fn is_plain_connection(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Kinds of fields that a request brought. All its names are looked through once, since looking one up costs more.
+/// Kinds of fields found in a request. All its names are looked through once, since looking one up costs more.
 #[derive(Debug, Clone, Copy)]
-pub struct Brought(u16);
+pub struct FieldKinds(u16);
 
-impl Brought {
-    /// It had a `Content-Length`, which has been taken off to be written anew.
+impl FieldKinds {
+    /// True if there was a `Content-Length`, which has been removed to be written again.
     pub fn has_length(self) -> bool {
         self.0 & HAS_CONTENT_LENGTH != 0
     }
 
-    /// It has a `tracestate`.
+    /// True if there is a `tracestate`.
     pub fn has_tracestate(self) -> bool {
         self.0 & HAS_TRACESTATE != 0
     }
 }
 
-/// Takes off a request what must not go on to an upstream, and says what else there was.
-pub fn strip_request(headers: &mut HeaderMap) -> Brought {
+/// Removes the fields of a request that an upstream must not get, and returns the kinds of the others.
+pub fn strip_request(headers: &mut HeaderMap) -> FieldKinds {
     let bits = headers.keys().map(request_bit);
     let found = bits.fold(0, |found, bit| found | bit);
-    // Asked first, since `Connection` names `TE` as it should, and so takes it off.
+    // Checked first, since `Connection` must list `TE` and so removes it.
     let trailers_welcome = found & HAS_TE != 0 && lists(headers, &TE, "trailers");
     strip_hop_by_hop(headers, found);
     if found & HAS_PROXY_AUTHORIZATION != 0 {
@@ -183,11 +182,11 @@ pub fn strip_request(headers: &mut HeaderMap) -> Brought {
     if found & HAS_OURS != 0 {
         remove_where(headers, is_ours);
     }
-    Brought(found)
+    FieldKinds(found)
 }
 
-/// Names that a client has no business to send: those with `_`, which some programs read as `-`,
-/// and those that a gateway uses to speak to what is behind it.
+/// True for names that clients may not send: those with `_`, which some programs read as `-`, and those that a gateway
+/// uses towards the programs behind it.
 fn is_ours(name: &str) -> bool {
     name.contains('_')
         || is_fusebox_word(name)
@@ -196,14 +195,14 @@ fn is_ours(name: &str) -> bool {
         || name.starts_with("x-gateway-")
 }
 
-/// Whether a field of this name, in lower case, says something of this gateway's own about an answer, as
-/// `Fusebox-Reason` does. In another's answer it would be taken for our word, so it goes no further; where that other is
-/// a Fusebox too, it spoke to us.
+/// True if a field of this name, in lower case, is a statement of this gateway about an answer, such as
+/// `Fusebox-Reason`. In an upstream's answer it would be mistaken for ours, so it is removed; an upstream that is a
+/// Fusebox too addressed it to us.
 pub fn is_fusebox_word(name: &str) -> bool {
     name.starts_with("fusebox-")
 }
 
-/// Takes off a response what must not go on to a client, and adds our `Via`.
+/// Removes the fields of a response that a client must not get, and adds our `Via`.
 pub fn strip_response(headers: &mut HeaderMap) {
     let found = hop_fields(headers);
     strip_hop_by_hop(headers, found);
@@ -211,7 +210,7 @@ pub fn strip_response(headers: &mut HeaderMap) {
     append_via(headers);
 }
 
-/// A body's frame as it goes on: data as it is, trailers without what must not pass.
+/// A body's frame for the other side: data unchanged, trailers without forbidden fields.
 pub fn strip_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
@@ -222,7 +221,7 @@ pub fn strip_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
     }
 }
 
-/// Takes off a trailer section the fields that would change what the message means (RFC 9110, section 6.5.1).
+/// Removes the fields of a trailer section that would change the message's meaning (RFC 9110, section 6.5.1).
 fn strip_trailers(trailers: &mut HeaderMap) {
     for name in [
         TRANSFER_ENCODING,
@@ -240,7 +239,7 @@ fn strip_trailers(trailers: &mut HeaderMap) {
     });
 }
 
-/// Takes off the fields with unwanted names; allocates only where there are any.
+/// Removes the fields with unwanted names; allocates only if there are any.
 fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     let names: Vec<HeaderName> = headers
         .keys()
@@ -256,20 +255,20 @@ fn append_via(headers: &mut HeaderMap) {
     headers.append(VIA, HeaderValue::from_static("1.1 fusebox"));
 }
 
-/// What we know of a client's connection.
+/// The facts about a client's connection that forwarded fields are made of.
 #[derive(Debug, Clone)]
 pub struct Origin<'a> {
     /// The peer's address.
     pub peer: IpAddr,
     /// The same as text, made once per connection.
     pub peer_text: &'a HeaderValue,
-    /// Whether the listener trusts the peer to speak of others.
+    /// True if the listener trusts the peer's statements about its own clients.
     pub trusted: bool,
-    /// `http` or `https`.
+    /// The scheme: `http` or `https`.
     pub scheme: &'static str,
 }
 
-/// Who the client is: the peer, or whom a trusted one names as having come to it.
+/// The client's address: the peer's, or the one that a trusted peer states.
 pub fn client(headers: &HeaderMap, origin: &Origin<'_>) -> IpAddr {
     let last = headers.get_all(X_FORWARDED_FOR).iter().next_back();
     let named = last
@@ -279,10 +278,10 @@ pub fn client(headers: &HeaderMap, origin: &Origin<'_>) -> IpAddr {
     named.map_or(origin.peer, |ip| ip.to_canonical())
 }
 
-/// Says who the client is, in `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
+/// Writes the client's address into `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
 pub fn set_forwarded(
     headers: &mut HeaderMap,
-    brought: Brought,
+    brought: FieldKinds,
     origin: &Origin<'_>,
     host: Option<&HeaderValue>,
 ) {
@@ -314,7 +313,7 @@ pub fn set_forwarded(
     append_via(headers);
 }
 
-/// Our element of `Forwarded`: who the client is, how it came, and whom it asked for.
+/// Our element of `Forwarded`: the client, its scheme, and the requested host.
 fn forwarded(origin: &Origin<'_>, host: Option<&HeaderValue>) -> Vec<u8> {
     let mut element = Vec::with_capacity(64);
     let (begin, end): (&[u8], &[u8]) = match origin.peer {
@@ -348,7 +347,7 @@ fn value(bytes: &[u8]) -> HeaderValue {
     HeaderValue::from_bytes(bytes).expect("made of field values and of our own ASCII")
 }
 
-/// A client's request id if it is one that we would pass on: 1 to 128 visible ASCII characters.
+/// A client's request id if it is fit to be passed on: 1 to 128 visible ASCII characters.
 pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let id = headers.get(X_REQUEST_ID)?;
     let fits =
@@ -356,7 +355,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     fits.then(|| id.clone())
 }
 
-/// Whether a request brings a `traceparent` that is one (W3C Trace Context, section 3.2).
+/// True if a request has a valid `traceparent` (W3C Trace Context, section 3.2).
 pub fn has_traceparent(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

@@ -1,17 +1,17 @@
-//! Where requests begin in the bytes that a client sends, to let raw bytes pass in a query.
+//! Finds the requests' heads in a client's bytes, to let raw bytes pass in a query.
 //!
-//! nginx and HAProxy take `"`, `<` and `>` in a query; the `http` crate does not, and hyper would
-//! refuse the request. So a request line with such a query is rewritten before hyper reads it, with the
-//! query as [`marks::marked_query`] writes it. That is done only where it is certain that a request
-//! line stands there: hyper is given one head at a time, is asked what body it found, and its end
-//! is counted. Where the count is lost, as in an upgrade, bytes pass as they are for good.
+//! nginx and HAProxy take `"`, `<` and `>` in a query; the `http` crate does not, and hyper would refuse the request.
+//! So a request line with such a query is rewritten before hyper reads it, with the query as [`marks::marked_query`]
+//! writes it. That is done only at a certain beginning of a request line: hyper gets one head at a time, reports the
+//! body that it found, and the body's end is counted. When the count is lost, as in an upgrade, bytes pass unchanged
+//! from then on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::message::chunks::Chunks;
 use crate::message::marks;
 
-/// A longer request line is left as it is: no target that long is taken.
+/// The longest request line that is rewritten, in bytes: a longer target is refused anyway.
 const LINE_MAX: usize = 80 * 1024;
 
 /// Body of the request that hyper read last, noted by the service for the socket.
@@ -42,12 +42,12 @@ impl BodyNote {
             .store(length.unwrap_or(CHUNKED), Ordering::Relaxed);
     }
 
-    /// An upgrade was asked for, so what follows may be something else than HTTP.
+    /// An upgrade was requested, so the next bytes may be another protocol than HTTP.
     pub fn upgrade(&self) {
         self.body.store(UPGRADE, Ordering::Relaxed);
     }
 
-    /// The upgrade came to nothing: without bytes in between, the body is as it would have been.
+    /// The upgrade was not granted: without bytes in between, the body is as it would have been.
     pub fn no_upgrade(&self, length: Option<u64>) {
         if self.body.load(Ordering::Relaxed) == UPGRADE {
             self.body(length);
@@ -59,7 +59,7 @@ impl BodyNote {
         self.tunnel.store(true, Ordering::Relaxed);
     }
 
-    /// Says whether the connection is a tunnel, whose bytes are nobody's but its ends'.
+    /// True if the connection is a tunnel, whose bytes belong to its ends.
     pub fn is_tunnel(&self) -> bool {
         self.tunnel.load(Ordering::Relaxed)
     }
@@ -75,11 +75,11 @@ impl BodyNote {
 /// Expected next part of the client's bytes.
 #[derive(Debug)]
 enum Next {
-    /// A head.
+    /// A request's head.
     Head,
     /// The rest of a head whose request line hyper has, with the state of its last line.
     Fields(LineEnd),
-    /// Unknown until hyper has read the head and the note says what body it has.
+    /// Unknown until hyper has read the head and the note says which body it has.
     Asked,
     /// A body with this many bytes left.
     Body(u64),
@@ -99,16 +99,16 @@ enum LineEnd {
 
 /// Verdict on the bytes of one read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Verdict {
     /// This many pass as they are; the rest is shown again at the next read.
     Pass(usize),
-    /// These bytes pass in the place of the first so many.
+    /// These bytes pass in place of this many of the first ones.
     Instead(Vec<u8>, usize),
     /// More is needed: the same bytes are shown again with more behind them.
     More,
 }
 
-/// Tracker of where a client's requests begin.
+/// The position in a client's stream of requests.
 #[derive(Debug)]
 pub struct Heads {
     next: Next,
@@ -127,7 +127,7 @@ impl Default for Heads {
 
 impl Heads {
     /// Judges the next bytes, which are not empty.
-    pub fn see(&mut self, bytes: &[u8], note: &BodyNote) -> Seen {
+    pub fn see(&mut self, bytes: &[u8], note: &BodyNote) -> Verdict {
         if matches!(self.next, Next::Asked) {
             self.next = match note.take() {
                 CHUNKED => Next::Chunks(Chunks::default()),
@@ -137,7 +137,7 @@ impl Heads {
             };
         }
         match &mut self.next {
-            Next::Anything | Next::Asked => Seen::Pass(bytes.len()),
+            Next::Anything | Next::Asked => Verdict::Pass(bytes.len()),
             Next::Body(left) => {
                 let passed = usize::try_from(*left)
                     .unwrap_or(usize::MAX)
@@ -146,59 +146,59 @@ impl Heads {
                 if *left == 0 {
                     self.next = Next::Head;
                 }
-                Seen::Pass(passed)
+                Verdict::Pass(passed)
             }
             Next::Chunks(chunks) => match chunks.see(bytes) {
-                Ok(None) => Seen::Pass(bytes.len()),
+                Ok(None) => Verdict::Pass(bytes.len()),
                 Ok(Some(end)) => {
                     self.next = Next::Head;
-                    Seen::Pass(end)
+                    Verdict::Pass(end)
                 }
                 Err(_) => {
                     self.next = Next::Anything;
-                    Seen::Pass(bytes.len())
+                    Verdict::Pass(bytes.len())
                 }
             },
             Next::Fields(end) => {
                 let (passed, next) = fields(bytes, *end);
                 self.next = next;
-                Seen::Pass(passed)
+                Verdict::Pass(passed)
             }
             Next::Head => self.head(bytes),
         }
     }
 
-    fn head(&mut self, bytes: &[u8]) -> Seen {
-        // Empty lines before a head say nothing (RFC 9112, section 2.2).
+    fn head(&mut self, bytes: &[u8]) -> Verdict {
+        // Empty lines before a head mean nothing (RFC 9112, section 2.2).
         let Some(begin) = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')) else {
-            return Seen::Pass(bytes.len());
+            return Verdict::Pass(bytes.len());
         };
         let from = std::mem::take(&mut self.searched).max(begin);
         let Some(length) = memchr::memchr(b'\n', &bytes[from..]) else {
             let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | 0x80.. | b'\r');
             if bytes.len() <= LINE_MAX && bytes[from..].iter().all(is_text) {
                 self.searched = bytes.len();
-                return Seen::More;
+                return Verdict::More;
             }
-            // No request line, such as a TLS handshake: hyper's to refuse.
+            // Not a request line, such as a TLS handshake: hyper refuses it.
             self.next = Next::Anything;
-            return Seen::Pass(bytes.len());
+            return Verdict::Pass(bytes.len());
         };
         let end = from + length + 1;
         let (passed, next) = fields(&bytes[end..], LineEnd::Lf);
         self.next = next;
         match rewritten(&bytes[begin..end]) {
-            None => Seen::Pass(end + passed),
+            None => Verdict::Pass(end + passed),
             Some(line) => {
                 // An empty line before it may have begun in the read before.
                 let instead = [&bytes[..begin], &line, &bytes[end..end + passed]].concat();
-                Seen::Instead(instead, end + passed)
+                Verdict::Instead(instead, end + passed)
             }
         }
     }
 }
 
-/// Number of bytes that belong to the head, and what comes behind them.
+/// Number of bytes that belong to the head, and the part behind them.
 fn fields(bytes: &[u8], mut end: LineEnd) -> (usize, Next) {
     let mut at = 0;
     loop {
@@ -225,7 +225,7 @@ fn rewritten(line: &[u8]) -> Option<Vec<u8>> {
     let question = memchr::memchr(b'?', line)?;
     memchr::memchr3(b'"', b'<', b'>', &line[question..])?;
     let version = memchr::memrchr(b' ', line)?;
-    // A target has no space; one that has is hyper's to refuse.
+    // A target has no space; hyper refuses one with a space.
     let query = line.get(question + 1..version)?;
     if !line[version..].starts_with(b" HTTP/1.") || query.contains(&b' ') {
         return None;
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// What hyper reads where a client sends `bytes`, so many at a time, with what hyper says of each head.
+    /// The bytes that hyper reads when a client sends `bytes`, `at_once` at a time, with hyper's report on each head.
     fn read(bytes: &[u8], at_once: usize, bodies: &[Option<u64>]) -> String {
         let (mut heads, note) = (Heads::default(), BodyNote::default());
         let (mut passed, mut kept) = (Vec::new(), Vec::new());
@@ -252,12 +252,12 @@ mod tests {
             kept.extend_from_slice(read);
             while !kept.is_empty() {
                 let count = match heads.see(&kept, &note) {
-                    Seen::More => break,
-                    Seen::Pass(count) => {
+                    Verdict::More => break,
+                    Verdict::Pass(count) => {
                         passed.extend_from_slice(&kept[..count]);
                         count
                     }
-                    Seen::Instead(bytes, count) => {
+                    Verdict::Instead(bytes, count) => {
                         passed.extend_from_slice(&bytes);
                         count
                     }
@@ -352,9 +352,9 @@ mod tests {
                 kept.extend_from_slice(read);
                 while !kept.is_empty() {
                     match heads.see(&kept, &note) {
-                        Seen::Pass(count) => passed.extend(kept.drain(..count)),
-                        Seen::Instead(..) => return Ok(()),
-                        Seen::More => break,
+                        Verdict::Pass(count) => passed.extend(kept.drain(..count)),
+                        Verdict::Instead(..) => return Ok(()),
+                        Verdict::More => break,
                     }
                 }
             }
@@ -383,15 +383,18 @@ mod tests {
     fn what_is_no_text_does_not_wait_for_the_end_of_a_line() {
         let hello = b"\x16\x03\x01\x02\x00\x01";
         let note = BodyNote::default();
-        assert_eq!(Heads::default().see(b"GET /", &note), Seen::More);
-        assert_eq!(Heads::default().see(hello, &note), Seen::Pass(hello.len()));
+        assert_eq!(Heads::default().see(b"GET /", &note), Verdict::More);
+        assert_eq!(
+            Heads::default().see(hello, &note),
+            Verdict::Pass(hello.len())
+        );
     }
 
     #[test]
     fn an_empty_line_before_a_head_may_come_in_two_reads() {
         let (mut heads, note) = (Heads::default(), BodyNote::default());
-        assert_eq!(heads.see(b"\r", &note), Seen::Pass(1));
-        let Seen::Instead(line, count) = heads.see(format!("\n{RAW}").as_bytes(), &note) else {
+        assert_eq!(heads.see(b"\r", &note), Verdict::Pass(1));
+        let Verdict::Instead(line, count) = heads.see(format!("\n{RAW}").as_bytes(), &note) else {
             panic!("it is not rewritten");
         };
         assert!(line.starts_with(b"\nGET /?"));
@@ -407,7 +410,7 @@ mod tests {
         note.no_upgrade(Some(0));
         assert!(matches!(
             heads.see(RAW.as_bytes(), &note),
-            Seen::Instead(..)
+            Verdict::Instead(..)
         ));
     }
 
@@ -416,11 +419,11 @@ mod tests {
         for upgrade in [true, false] {
             let (mut heads, note) = (Heads::default(), BodyNote::default());
             let head = b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n";
-            assert_eq!(heads.see(head, &note), Seen::Pass(head.len()));
+            assert_eq!(heads.see(head, &note), Verdict::Pass(head.len()));
             if upgrade {
                 note.upgrade();
             }
-            assert_eq!(heads.see(RAW.as_bytes(), &note), Seen::Pass(RAW.len()));
+            assert_eq!(heads.see(RAW.as_bytes(), &note), Verdict::Pass(RAW.len()));
         }
     }
 }

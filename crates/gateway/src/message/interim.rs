@@ -1,8 +1,8 @@
 //! Interim answers (1xx) of an upstream, on their way to its client.
 //!
-//! hyper's client tells of them, hyper's server cannot send them. So they are queued here, and the
-//! client's socket writes them when hyper has nothing of its own to write: behind the answer before,
-//! ahead of the one that they belong to, which waits until they are out.
+//! hyper's client reports them, hyper's server cannot send them. So they are queued here, and the client's socket
+//! writes them when hyper has nothing of its own to write: behind the previous answer, ahead of the one that they
+//! belong to, which waits until they are out.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -21,7 +21,7 @@ use crate::message::request_body::Intake;
 /// Limit on the interim answers to one request; with one more the upstream has failed.
 pub const MOST: u32 = 16;
 
-/// Limit in bytes on what is queued for a client that does not read; the rest is not passed on.
+/// Limit in bytes on the queue for a client that does not read; the rest is dropped.
 const WAITING_BYTES: usize = 64 * 1024;
 
 /// Interim answers to the request that a client's connection serves.
@@ -54,7 +54,7 @@ impl Interim {
         })
     }
 
-    /// Begins a request; `shown` says that its client may get interim answers.
+    /// Begins a request; `shown`: its client may get interim answers.
     pub fn begin(&self, shown: bool) {
         self.turn.fetch_add(1, Ordering::Relaxed);
         self.shown.store(shown, Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl Interim {
             self.caller.wake();
             return;
         }
-        // We ask for 100 ourselves where we want it (RFC 9110, section 15.2).
+        // The gateway asks for 100 itself when it wants one (RFC 9110, section 15.2).
         if status == StatusCode::CONTINUE || !self.shown.load(Ordering::Relaxed) {
             return;
         }
@@ -127,7 +127,7 @@ impl Interim {
         }
     }
 
-    /// Says whether something is queued.
+    /// True if interim answers are queued.
     pub fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Acquire)
     }

@@ -1,13 +1,13 @@
-//! Where a redirect leads: its `Location`, seen from the request that was answered with it
-//! (RFC 3986, section 5).
+//! The target of a redirect: its `Location`, resolved against the request that was answered with it (RFC 3986, section
+//! 5).
 
 use fusebox_plan::plan::Endpoint;
 use http::Uri;
 
-/// The endpoint and the target that `location` names, seen from a request to `endpoint` for `target`.
+/// The endpoint and the target of `location`, resolved against a request to `endpoint` for `target`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If it cannot be followed; the text gives the reason.
 pub fn resolve(
     endpoint: &Endpoint,
     target: &str,
@@ -15,7 +15,7 @@ pub fn resolve(
 ) -> Result<(Endpoint, String), String> {
     let location = location.split('#').next().unwrap_or_default();
     if !location.is_ascii() || location.contains(|char: char| char <= ' ' || char == '\x7f') {
-        return Err("it is no URL".into());
+        return Err("it is not a URL".into());
     }
     let scheme = |text: &str| {
         text.bytes()
@@ -48,7 +48,7 @@ fn elsewhere(endpoint: &Endpoint, location: &str) -> Result<(Endpoint, String), 
     } else {
         location.to_owned()
     };
-    let uri: Uri = whole.parse().map_err(|_| "it is no URL".to_owned())?;
+    let uri: Uri = whole.parse().map_err(|_| "it is not a URL".to_owned())?;
     let tls = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
         Some("http") => false,
         Some("https") => true,

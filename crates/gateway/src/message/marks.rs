@@ -1,9 +1,9 @@
-//! What hyper does not write, carried through it as marks that are replaced on the wire.
+//! Carries through hyper what hyper does not write, as marks that are replaced on the wire.
 //!
-//! hyper writes no trailers but those that the head announced, and no byte in a target that the
-//! `http` crate does not know. So trailers go through it as a chunk, a raw target as a path, each behind
-//! a random mark that nobody outside the process has seen; and the socket below puts what is meant
-//! in their place. Nothing else that is written can look like a mark.
+//! hyper writes no trailers but those that the head announced, and no byte in a target that the `http` crate does not
+//! know. So trailers go through it as a chunk, a raw target as a path, each behind a random mark that is unknown
+//! outside the process; and the socket below puts the real bytes in their place. Nothing else that is written can look
+//! like a mark.
 
 use std::io;
 use std::pin::Pin;
@@ -19,8 +19,7 @@ use http::{HeaderMap, HeaderName};
 use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Number of buffers from which on the last one is kept back: it could be the size of a chunk whose
-/// data are not in sight.
+/// Number of buffers from which on the last one is held: it could be the size of a chunk whose data are not in sight.
 const IN_SIGHT: usize = 48;
 
 /// Bytes that hyper writes behind a last chunk's data; with trailers of ours they are dropped.
@@ -64,7 +63,7 @@ fn lines(trailers: &HeaderMap) -> Bytes {
     text.into()
 }
 
-/// Says whether a field may stand behind a body (RFC 9110, section 6.5.1).
+/// True if a field may stand behind a body (RFC 9110, section 6.5.1).
 fn may_trail(name: &HeaderName) -> bool {
     ![
         AUTHORIZATION,
@@ -83,12 +82,12 @@ fn may_trail(name: &HeaderName) -> bool {
     .contains(name)
 }
 
-/// Says whether nginx and HAProxy take a byte in a query that the `http` crate does not take.
+/// True for a byte that nginx and HAProxy take in a query, and the `http` crate does not.
 pub fn is_raw(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>')
 }
 
-/// A target with bytes that the `http` crate does not take, as a path that it takes.
+/// A target with bytes that the `http` crate refuses, as a path that it takes.
 pub fn marked_target(target: &str) -> String {
     let mut text = String::with_capacity(target.len() + 40);
     text.push_str("/\\");
@@ -97,13 +96,13 @@ pub fn marked_target(target: &str) -> String {
     text
 }
 
-/// A query with such bytes, as one that it takes.
+/// A query with such bytes, as a query that it takes.
 pub fn marked_query(query: &str) -> String {
     let mark = std::str::from_utf8(&*QUERY).expect("hex digits are UTF-8");
     format!("{mark}{}", escaped(query))
 }
 
-/// The query that was given to [`marked_query`]; `None` if there is no mark.
+/// The query given to [`marked_query`]; `None` without a mark.
 pub fn raw_query(query: &str) -> Option<String> {
     let rest = query.as_bytes().strip_prefix(&QUERY[..])?;
     String::from_utf8(unescaped(rest)).ok()
@@ -146,7 +145,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Socket below hyper that replaces what is marked by what is meant.
+/// Socket below hyper that replaces marked bytes by the real ones.
 #[derive(Debug)]
 pub struct MarkWriter<T> {
     inner: T,
@@ -176,7 +175,7 @@ impl<T> MarkWriter<T> {
         }
     }
 
-    /// The socket, without what was still to be written.
+    /// The socket, without the bytes still to be written.
     pub fn into_inner(self) -> T {
         self.inner
     }
@@ -211,7 +210,7 @@ impl<T> MarkWriter<T> {
         let data = &bufs[at];
         let size = format!("{:X}\r\n", data.len());
         match at.checked_sub(1) {
-            // Not in chunks, so there is no place for trailers.
+            // Not chunked, so there is no place for trailers.
             None => Plan::Taken(data.len()),
             Some(before) if *bufs[before] != *size.as_bytes() => Plan::Write(at),
             Some(0) => {
@@ -226,7 +225,7 @@ impl<T> MarkWriter<T> {
     }
 }
 
-/// The start of a head up to its marked target, and what follows the mark.
+/// The start of a head up to its marked target, and the bytes behind the mark.
 fn marked_in(head: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = head.iter().take(32).position(|byte| *byte == b' ')?;
     let (method, rest) = head.split_at(space + 1);
@@ -285,7 +284,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for MarkWriter<T> {
         }
     }
 
-    /// Always, so that hyper keeps what it writes in the pieces that it is made of.
+    /// Always true, so that hyper passes its buffers on separately.
     fn is_write_vectored(&self) -> bool {
         true
     }
@@ -310,7 +309,7 @@ mod tests {
 
     use super::*;
 
-    /// What is on the wire when hyper writes these pieces, so many of them at a time.
+    /// The bytes on the wire when hyper writes these pieces, `at_once` at a time.
     async fn wire(pieces: &[&[u8]], at_once: usize) -> Vec<u8> {
         let mut socket = MarkWriter::new(Vec::new());
         let mut left: Vec<&[u8]> = pieces.to_vec();

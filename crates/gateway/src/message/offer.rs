@@ -1,8 +1,8 @@
-//! A body that its client offers (`Expect: 100-continue`), held back until the upstream wants it, so
-//! that an answer from the head alone saves the upload (RFC 9110, section 10.1.1).
+//! A body that its client offers (`Expect: 100-continue`), held back until the upstream wants it, so that an answer
+//! from the head alone saves the upload (RFC 9110, section 10.1.1).
 //!
-//! While it is held the upstream owes the next byte: its time runs. An upstream that says nothing
-//! gets the body after a moment, since many do not know the expectation.
+//! While it is held the upstream owes the next byte: its time runs. An upstream that says nothing gets the body after a
+//! moment, since many do not know the expectation.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
@@ -21,7 +21,7 @@ const TAKEN: u8 = 1;
 const DECLINED: u8 = 2;
 
 impl Offer {
-    /// The upstream wants the body, or is taken to.
+    /// The upstream wants the body, or is assumed to.
     pub fn take(&self) {
         self.settle(TAKEN);
     }
@@ -31,12 +31,12 @@ impl Offer {
         self.settle(DECLINED);
     }
 
-    /// Nobody has said yet whether the body is wanted.
+    /// True while it is undecided whether the body is wanted.
     pub fn is_open(&self) -> bool {
         self.state.load(Ordering::Acquire) == MADE
     }
 
-    /// Whether the body may be read; pending while that is open.
+    /// True if the body may be read; pending while that is undecided.
     pub fn poll(&self, cx: &Context<'_>) -> Poll<bool> {
         self.waker.register(cx.waker());
         match self.state.load(Ordering::Acquire) {
@@ -45,7 +45,7 @@ impl Offer {
         }
     }
 
-    /// The first word counts.
+    /// Decides; the first decision counts.
     fn settle(&self, state: u8) {
         let first = self
             .state

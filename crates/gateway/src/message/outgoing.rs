@@ -10,14 +10,14 @@ use crate::message::body::BodyError;
 use crate::message::marks;
 use crate::message::request_body::RequestBody;
 
-/// What is sent behind a request's head.
+/// The body behind a request's head.
 #[derive(Debug)]
 pub enum Outgoing {
-    /// Nothing.
+    /// No body at all.
     Empty,
-    /// Bytes that we have; taken when they are sent.
+    /// Bytes of our own; taken when they are sent.
     Fixed(Option<Bytes>),
-    /// What the client sends, as it comes.
+    /// The client's body, as it comes.
     Client(RequestBody),
 }
 

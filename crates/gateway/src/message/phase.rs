@@ -1,4 +1,4 @@
-//! The state of one client's connection: what it waits for, and since when.
+//! The state of one client's connection, with the time of its last change.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Context;
@@ -7,15 +7,15 @@ use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
 use futures_util::task::AtomicWaker;
 
-/// What a connection waits for, and since when: one word, written by its own worker.
+/// The state of a connection and the time of its last change: one word, written by its own worker.
 #[derive(Debug)]
 pub struct Phase {
     word: AtomicU64,
-    /// What keeps it busy: the request, and its body, which may flow on after the answer.
+    /// Number of users that keep it busy: the request, and its body, which may flow on after the answer.
     users: AtomicU32,
-    /// The client has closed its side while it was served: nothing more comes from it.
+    /// True once the client has closed its side during a request: nothing more comes from it.
     left: AtomicBool,
-    /// Whom that concerns: a body that waits for more, and a call that may be given up.
+    /// The tasks to wake then: a body that waits for more, and a call that may be given up.
     body: AtomicWaker,
     caller: AtomicWaker,
 }
@@ -37,8 +37,8 @@ impl Phase {
         }
     }
 
-    /// Whether the client has closed its side while it was served; wakes `cx` when it does. What it
-    /// still owed will not come. Whether it still reads cannot be known: it gets its answer.
+    /// True once the client has closed its side during a request; wakes `cx` when it does. The bytes that it still owed
+    /// will not come. It may still read, so it gets its answer.
     pub fn is_left(&self, cx: &Context<'_>) -> bool {
         self.body.register(cx.waker());
         self.has_left()
@@ -50,38 +50,38 @@ impl Phase {
         self.has_left()
     }
 
-    /// The same without waiting for it.
+    /// The same without a wake-up.
     pub fn has_left(&self) -> bool {
         self.left.load(Ordering::Relaxed)
     }
 
-    /// The client has closed its side, or its connection has broken.
+    /// Notes that the client has closed its side, or that its connection has broken.
     pub fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
         self.body.wake();
         self.caller.wake();
     }
 
-    /// A request or its body is being served: the connection has no time limit of its own until
-    /// everybody who said so has called [`Phase::idle`].
+    /// Notes a user, a request or its body: the connection has no time limit of its own until each user has called
+    /// [`Phase::idle`].
     pub fn busy(&self) {
         self.users.fetch_add(1, Ordering::Relaxed);
         self.word.store(BUSY, Ordering::Relaxed);
     }
 
-    /// The request or its body has been served.
+    /// Notes the end of a user.
     pub fn idle(&self, now: Timestamp) {
         if self.users.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.word.store(word(IDLE, now), Ordering::Relaxed);
         }
     }
 
-    /// Nothing has come yet.
+    /// True while nothing has come yet.
     pub fn is_fresh(&self) -> bool {
         self.kind() == FRESH
     }
 
-    /// No request is begun.
+    /// True while no request has begun.
     pub fn is_waiting(&self) -> bool {
         matches!(self.kind(), FRESH | IDLE)
     }
@@ -90,19 +90,19 @@ impl Phase {
         self.word.load(Ordering::Relaxed) % (1 << KIND_BITS)
     }
 
-    /// A request or its body is being served.
+    /// True while a request or its body is being served.
     pub fn is_busy(&self) -> bool {
         self.kind() == BUSY
     }
 
-    /// Bytes came; where none were expected a head begins.
+    /// Notes that bytes came; if none were expected, a head begins.
     pub fn bytes(&self, now: Timestamp) {
         if self.is_waiting() {
             self.word.store(word(HEAD, now), Ordering::Relaxed);
         }
     }
 
-    /// When the connection has waited too long, and whether the client deserves to hear why.
+    /// The time limit of the present state, and true if the client should get an answer that says so.
     pub fn deadline(&self, limits: &Limits) -> Option<(Timestamp, bool)> {
         let word = self.word.load(Ordering::Relaxed);
         let since = Timestamp::from_millis(word >> KIND_BITS);

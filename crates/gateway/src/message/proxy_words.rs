@@ -1,15 +1,15 @@
-//! Request fields by which one proxy tells the next program about a client or a request.
+//! Request fields that pass facts about a client or a request from one proxy to the next program.
 //!
-//! Frameworks take a request's target, method, scheme or client from them instead of from the request itself. A rule
-//! that holds for `/private` holds no longer where `GET /` may say `X-Original-URL: /private`, so these fields come from
-//! a peer in `trusted_proxies` or not at all.
+//! Frameworks read a request's target, method, scheme or client from them instead of from the request itself. A rule
+//! for `/private` does not hold any more if `GET /` may say `X-Original-URL: /private`, so these fields come from a
+//! peer in `trusted_proxies` or not at all.
 
-/// Prefix of the fields that are known by it alone.
+/// Prefix of fields that are recognised by it alone.
 const FORWARDED: &str = "x-forwarded-";
 
-/// The other fields, sorted. A name belongs here if a well-known proxy, CDN or framework writes or reads it as said
-/// above. `X-HTTP-Method-Override` and `X-Original-Filename` do not: browsers' forms and scripts send them for themselves.
-/// `Proxy` becomes `HTTP_PROXY` in a CGI program, which then sends its own calls there.
+/// The other fields, sorted. A name belongs here if a well-known proxy, CDN or framework writes or reads it in the way
+/// described above. `X-HTTP-Method-Override` and `X-Original-Filename` do not: browsers' forms and scripts send them
+/// for themselves. `Proxy` becomes `HTTP_PROXY` in a CGI program, which then sends its own calls there.
 const WORDS: [&str; 92] = [
     "ali-cdn-real-ip",
     "base-url",
@@ -105,9 +105,9 @@ const WORDS: [&str; 92] = [
     "x-vercel-forwarded-for",
 ];
 
-/// Whether a field of this name, in lower case, is a proxy's to send.
+/// True if a field of this name, in lower case, may come only from a proxy.
 pub fn is_proxy_word(name: &str) -> bool {
-    // Few names begin with the letters that these do, `x` aside.
+    // Few names begin with these letters, `x` aside.
     let may_be = matches!(
         name.as_bytes().first(),
         Some(b'a' | b'b' | b'c' | b'd' | b'f' | b'i' | b'p' | b'r' | b's' | b't' | b'w' | b'x')

@@ -1,9 +1,8 @@
-//! A client's body on its way up: who is waiting for whom, and whose fault it is when it breaks.
+//! A client's body on its way up: the party that keeps the other waiting, and the party at fault when it breaks.
 //!
-//! Two things must never be mixed up: an upstream that is slow and a client that is slow to send,
-//! and an upstream that broke the connection and a client that sent nonsense. hyper reports both
-//! kinds through the same future, so this body marks what the client did in an [`Intake`] that the
-//! call looks at before it judges anybody.
+//! Two distinctions matter: a slow upstream from a client that is slow to send, and an upstream that broke the
+//! connection from a client that sent a malformed body. hyper reports both kinds through the same future, so this body
+//! notes the client's part in an [`Intake`], which the call reads before it judges.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -24,30 +23,30 @@ use crate::message::body::BodyError;
 use crate::message::offer::Offer;
 use crate::message::phase::Phase;
 
-/// How long an upstream may keep back whether it wants an offered body, before it gets it.
+/// The time for which an upstream may leave it open whether it wants an offered body, before it gets it.
 const OFFER_WAIT: Duration = Duration::from_secs(1);
 
-/// So long a wait for a client may cost it an upstream's patience.
+/// A wait for a client that is long enough to cost it an upstream's patience.
 const LONG_WAIT: Duration = Duration::from_millis(100);
 
-/// How long the end of a connection may take to reach us.
+/// The longest time that the end of a connection may take to reach us.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
-/// How long a body may be slower than the least rate before it counts.
+/// The time for which a body may be slower than the least rate before it counts.
 const RATE_GRACE: Duration = Duration::from_secs(10);
 
-/// What a client did wrong with its body.
+/// A client's fault with its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFault {
-    /// Its framing was wrong, or the connection ended within it: 400.
+    /// The framing was wrong, or the connection ended within the body: 400.
     Malformed,
-    /// It came more slowly than `limits.body_rate`: 408.
+    /// The body came more slowly than `limits.body_rate`: 408.
     TooSlow,
-    /// It was larger than `limits.request_body`: 413.
+    /// The body was larger than `limits.request_body`: 413.
     TooLarge,
 }
 
-/// What is known of a request body while it is on its way; shared by the body and the call.
+/// The progress of a request body on its way; shared by the body and the call.
 #[derive(Debug)]
 pub struct Intake {
     /// Nanoseconds of the last progress; the top bit says that we wait for the client now.
@@ -57,9 +56,9 @@ pub struct Intake {
     /// Nanoseconds of the last wait that has ended.
     last_wait: AtomicU64,
     fault: AtomicU8,
-    /// All of the body has come.
+    /// True once all of the body has come.
     complete: AtomicBool,
-    /// Whether the upstream wants the body, where its client waits to be asked for it.
+    /// The client's offer, if it waits until its body is asked for.
     offer: Option<Offer>,
 }
 
@@ -77,32 +76,32 @@ impl Intake {
         })
     }
 
-    /// The offer of the body, where its client waits to be asked for it.
+    /// The client's offer, if it waits until its body is asked for.
     pub fn offer(&self) -> Option<&Offer> {
         self.offer.as_ref()
     }
 
-    /// Whether the client owes bytes: its body has not all come. An offered one is owed too: an
-    /// upstream that does not know the expectation waits for it.
+    /// True while the client owes bytes of its body. An offered one is owed too: an upstream that does not know the
+    /// expectation waits for it.
     pub fn is_owed(&self) -> bool {
         !self.complete.load(Ordering::Acquire)
     }
 
-    /// Whether the body is held back, since the upstream has not said that it wants it.
+    /// True while the body is held back, since the upstream has not asked for it.
     pub fn is_held(&self) -> bool {
         self.offer.as_ref().is_some_and(Offer::is_open)
     }
 
-    /// Whether what came last came after a long wait and a moment ago: an upstream that ends the connection now
-    /// may have lost its patience before it could know that.
+    /// True if the last bytes came after a long wait and a moment ago: an upstream that ends the connection now may
+    /// have lost its patience before it could see them.
     pub fn was_late(&self, now: Timestamp) -> bool {
         let last_wait = Duration::from_nanos(self.last_wait.load(Ordering::Acquire));
         let handed_over = self.handed_over();
         last_wait >= LONG_WAIT && handed_over.is_some_and(|at| now < at + ON_ITS_WAY)
     }
 
-    /// Since when the upstream has had all that the client sent; `None` while we wait for the client, also
-    /// for one that waits to be asked for its body.
+    /// The time since which the upstream has had all bytes that the client sent; `None` while we wait for the client,
+    /// also for one whose body has not been asked for.
     pub fn handed_over(&self) -> Option<Timestamp> {
         if self.is_held() {
             return None;
@@ -111,7 +110,7 @@ impl Intake {
         (word & WAITING == 0).then(|| Timestamp::from_nanos(word))
     }
 
-    /// How long we have waited for the client in all.
+    /// The total time for which we have waited for the client.
     pub fn waited(&self, now: Timestamp) -> Duration {
         let waited = Duration::from_nanos(self.waited.load(Ordering::Acquire));
         let word = self.progress.load(Ordering::Acquire);
@@ -121,7 +120,7 @@ impl Intake {
         waited + now.saturating_since(Timestamp::from_nanos(word & !WAITING))
     }
 
-    /// What the client did wrong, if it did.
+    /// The client's fault, if any.
     pub fn fault(&self) -> Option<ClientFault> {
         match self.fault.load(Ordering::Acquire) {
             0 => None,
@@ -153,18 +152,18 @@ impl Intake {
 /// Bounds on a request body.
 #[derive(Debug, Clone, Copy)]
 pub struct IntakeLimits {
-    /// Bytes per second.
+    /// The least rate, in bytes per second.
     pub rate_min: u64,
-    /// Bytes.
+    /// The largest body, in bytes; `None`: no limit.
     pub size_max: Option<u64>,
 }
 
-/// What was read of a body before it was sent.
+/// The part of a body that was read before it was sent.
 #[derive(Debug, Default)]
 struct Ahead {
     frames: VecDeque<Frame<Bytes>>,
     bytes: u64,
-    /// There is nothing behind these frames.
+    /// True if there is nothing behind these frames.
     is_all: bool,
 }
 
@@ -173,23 +172,23 @@ struct Ahead {
 pub struct RequestBody {
     inner: Incoming,
     ahead: Option<Box<Ahead>>,
-    /// Kept busy until the body is done with.
+    /// The connection's state, kept busy until the body ends.
     phase: Arc<Phase>,
     intake: Arc<Intake>,
     clock: Arc<Clock>,
     limits: IntakeLimits,
     received: u64,
-    /// How long we have waited for the client in all, and since when we do now.
+    /// The total time of waiting for the client; the next field is the beginning of the present wait.
     waited: Duration,
     waiting_since: Option<Timestamp>,
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Whether the body is wanted is known, and it is.
+    /// True once the body is known to be wanted.
     is_asked_for: bool,
 }
 
 impl RequestBody {
-    /// Wraps a client's body; the intake is the call's view of it. An offered one is held back until
-    /// [`Intake::offer`] is taken, or for a moment.
+    /// Wraps a client's body; the intake is the call's view of it. An offered body is held back until [`Intake::offer`]
+    /// is taken, or for a moment.
     pub fn new(
         inner: Incoming,
         is_offered: bool,
@@ -215,11 +214,11 @@ impl RequestBody {
         (body, intake)
     }
 
-    /// Reads the body before it is sent, until its end or beyond `limit` bytes; says whether it has
-    /// ended. Asks the client for a body that it offers.
+    /// Reads the body before it is sent, until its end or beyond `limit` bytes; returns true if it has ended. Asks the
+    /// client for a body that it offers.
     ///
     /// # Errors
-    /// What the client did wrong.
+    /// The client's fault.
     pub async fn read_ahead(&mut self, limit: u64) -> Result<bool, ClientFault> {
         if let Some(offer) = self.intake.offer() {
             offer.take();
@@ -243,7 +242,7 @@ impl RequestBody {
         Ok(is_all)
     }
 
-    /// Whether the body may be read from its client; pending while that is open.
+    /// True if the body may be read from its client; pending while that is undecided.
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.is_asked_for {
             return Poll::Ready(true);
@@ -267,7 +266,7 @@ impl RequestBody {
         Poll::Ready(true)
     }
 
-    /// It is known whether the body is wanted; the wait for that is over.
+    /// Ends the wait for the decision whether the body is wanted.
     fn be_asked_for(&mut self, wanted: bool) {
         self.is_asked_for = wanted;
         self.alarm = None;
@@ -283,7 +282,7 @@ impl RequestBody {
         Poll::Ready(Some(Err(BodyError::Client)))
     }
 
-    /// How much longer the client may keep us waiting, by the least rate.
+    /// The time for which the client may still keep us waiting, by the least rate.
     fn patience(&self) -> Duration {
         let earned =
             Duration::from_secs_f64(self.received as f64 / self.limits.rate_min.max(1) as f64);

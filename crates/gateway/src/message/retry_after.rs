@@ -1,15 +1,16 @@
-//! Reads an upstream's `Retry-After`: when it wants to be called again (RFC 9110, section 10.2.3).
+//! Reads an upstream's `Retry-After`: the time of its next call (RFC 9110, section 10.2.3).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 
-/// After how long an answer asks to be called again; `wall` is our own time, in milliseconds since the Unix epoch.
+/// The time after which an answer asks to be called again; `wall` is our own time, in milliseconds since the Unix
+/// epoch.
 ///
-/// A number of seconds, or a date in any of the three forms of HTTP. A date is held against the answer's own `Date`, so
-/// that two clocks that differ do no harm; without one against `wall`. What is over already is zero. The first field
-/// that can be read counts.
+/// The field is a number of seconds, or a date in any of the three forms of HTTP. A date is compared with the answer's
+/// own `Date`, so that two clocks that differ do no harm; without one with `wall`. A past date gives zero. The first
+/// valid field counts.
 pub fn read(headers: &HeaderMap, wall: u64) -> Option<Duration> {
     let mut fields = headers.get_all(RETRY_AFTER).iter();
     fields.find_map(|field| {
@@ -23,7 +24,7 @@ pub fn read(headers: &HeaderMap, wall: u64) -> Option<Duration> {
     })
 }
 
-/// More seconds than can be counted are as many as can be.
+/// A number too large to count is the largest duration.
 fn seconds(text: &str) -> Option<Duration> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))

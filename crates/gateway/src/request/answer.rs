@@ -1,4 +1,5 @@
-//! Answers of our own: refusals, faults, fixed responses. Each says why, and when to come back (I12).
+//! Answers of the gateway's own: refusals, errors, fixed responses. Each gives its reason, and the time to come back
+//! (I12).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::message::body::Body;
 use crate::message::request_body::ClientFault;
 use crate::upstream::sending::Failed;
 
-/// Says why a request was refused, for programs.
+/// The field with the machine-readable reason of a refusal.
 pub const FUSEBOX_REASON: HeaderName = HeaderName::from_static("fusebox-reason");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -32,12 +33,12 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// A request that is not taken; the connection is closed, for what follows on it is not trusted.
+/// Refuses a request with `status` and closes the connection, since the bytes behind it cannot be trusted.
 pub fn refused(status: StatusCode, why: &str) -> Response<Body> {
     closing(json(status, &serde_json::json!({ "error": why })))
 }
 
-/// No route has the path.
+/// The answer to a path without a route: 404.
 pub fn no_route() -> Response<Body> {
     json(
         StatusCode::NOT_FOUND,
@@ -45,7 +46,7 @@ pub fn no_route() -> Response<Body> {
     )
 }
 
-/// The route has the path but not the method; `allow` lists those that it has.
+/// The answer to a method that the path's route does not take: 405. `allow` lists the methods that it takes.
 pub fn wrong_method(allow: &HeaderValue) -> Response<Body> {
     let body = serde_json::json!({ "error": "this path does not take this method" });
     let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &body);
@@ -53,7 +54,7 @@ pub fn wrong_method(allow: &HeaderValue) -> Response<Body> {
     response
 }
 
-/// `OPTIONS *`: the gateway answers for itself.
+/// The gateway's own answer to `OPTIONS *`: 204.
 pub fn options() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -68,10 +69,9 @@ pub fn fixed(respond: &Respond) -> Response<Body> {
     response
 }
 
-/// The breaker lets no call through: 503, with the reason and the real time of the next try.
+/// The breaker rejected the call: 503, with the reason and the real time of the next try.
 ///
-/// `fallback` is the time to wait where the breaker itself does not know when it will open up, as for
-/// a hold without an end.
+/// `fallback` is the time to wait where the breaker itself has no end to announce, as for a hold without an end.
 pub fn breaker_refused(
     breaker: &str,
     rejection: &Rejection,
@@ -112,7 +112,7 @@ fn reason_value(reason: &str, breaker: &str, phase: &str) -> HeaderValue {
     HeaderValue::from_str(&text).expect("only visible ASCII was written")
 }
 
-/// The upstream failed: 502, or 504 where it took too long.
+/// The upstream failed: 502, or 504 after a timeout.
 fn upstream_failed(upstream: &str, error: CallError) -> Response<Body> {
     let what = match error {
         CallError::Connect => "could not be reached",
@@ -128,19 +128,19 @@ fn upstream_failed(upstream: &str, error: CallError) -> Response<Body> {
     response
 }
 
-/// The request got no answer from its upstream; whose fault that is decides what the client hears.
+/// The answer to a request without a response from its upstream. The party at fault determines the status.
 pub fn not_sent(upstream: &str, failed: Failed) -> Response<Body> {
     match failed {
         Failed::Upstream(error) => upstream_failed(upstream, error),
         Failed::Client(fault) => client_failed(fault),
-        // Who knows the breaker says more of the place that was given up.
+        // A caller that knows the breaker gives a better answer for a probe that gave way.
         Failed::Ours | Failed::GaveWay => exhausted(),
         Failed::GivenUp => closing(unanswered(
             upstream,
             "did not answer before its client closed the connection",
             "client",
         )),
-        // The rest of the body is not taken.
+        // The rest of the body is not read.
         Failed::Unfinished => closing(unanswered(
             upstream,
             "ended the connection before the request's body was complete",
@@ -168,7 +168,7 @@ fn unanswered(upstream: &str, what: &str, reason: &str) -> Response<Body> {
     json(StatusCode::BAD_GATEWAY, &body)
 }
 
-/// The client's body was at fault; the upstream's breaker never hears of it.
+/// The client's body was at fault; the upstream's breaker ignores the call.
 pub fn client_failed(fault: ClientFault) -> Response<Body> {
     let (status, why) = match fault {
         ClientFault::Malformed => (
@@ -187,7 +187,7 @@ pub fn client_failed(fault: ClientFault) -> Response<Body> {
     refused(status, why)
 }
 
-/// There is nothing left to reach an upstream with: our own want, which passes.
+/// The gateway has no connection left for an upstream: 503, a passing shortage of our own.
 pub fn exhausted() -> Response<Body> {
     let body = serde_json::json!({
         "error": "the gateway has no connection to spare",
@@ -200,14 +200,13 @@ pub fn exhausted() -> Response<Body> {
     response
 }
 
-/// A fault of our own; what exactly is in the log.
+/// An error of the gateway's own: 500. The log has the details.
 pub fn our_fault() -> Response<Body> {
     let body = serde_json::json!({ "error": "the gateway failed to carry the request" });
     json(StatusCode::INTERNAL_SERVER_ERROR, &body)
 }
 
-/// What a client gets that connects when `limits.connections` are open: written as it stands,
-/// since no request is read.
+/// The answer to a connection over `limits.connections`, as bytes for the socket, since no request is read.
 pub fn too_many_connections() -> Bytes {
     Bytes::from_static(
         b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nFusebox-Reason: connections_full\r\n\
@@ -216,8 +215,8 @@ pub fn too_many_connections() -> Bytes {
     )
 }
 
-/// The answer to a request that hyper could not read: written as it stands, with the id that the log
-/// has of it, at a time in milliseconds since the Unix epoch.
+/// The answer to a request that hyper could not read, as bytes for the socket: with the id that its log line has, at a
+/// time in milliseconds since the Unix epoch.
 pub fn unread(status: StatusCode, why: &str, id: &HeaderValue, millis: u64) -> Vec<u8> {
     let body = serde_json::json!({ "error": why }).to_string();
     let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis);
@@ -242,9 +241,9 @@ mod tests {
 
     use super::*;
 
-    /// The seconds in the field and in the body, of a refusal that lasts so long, with a fallback of 2.5 s.
+    /// The seconds in the field and in the body of a refusal that lasts for `left`, with a fallback of 2.5 s.
     #[track_caller]
-    fn told(left: Option<Duration>) -> String {
+    fn retry_after(left: Option<Duration>) -> String {
         let now = Timestamp::from_secs(7);
         let mut rejection = Rejection::new(RejectReason::BreakerOpen, Phase::Open);
         rejection.retry_at = left.map(|left| now + left);
@@ -268,12 +267,12 @@ mod tests {
             (2_000_001, "3"),
         ] {
             assert_eq!(
-                told(Some(Duration::from_micros(micros))),
+                retry_after(Some(Duration::from_micros(micros))),
                 seconds,
                 "{micros} µs"
             );
         }
-        assert_eq!(told(None), "3", "the fallback");
+        assert_eq!(retry_after(None), "3", "the fallback");
     }
 
     #[test]

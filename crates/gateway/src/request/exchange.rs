@@ -1,4 +1,4 @@
-//! One exchange: a request with what every step may need, and its end.
+//! One exchange: a request with the data that every step may need, and its end.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,15 +13,14 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
-use crate::message::guard::PathRules;
-use crate::request::client::Client;
-use crate::request::worker::Stay;
+use crate::message::validate::PathRules;
+use crate::request::downstream::Downstream;
+use crate::request::worker::TaskToken;
 
-/// How much of a body that nobody wants is read, and for how long, before an answer that goes out
-/// without it.
+/// The size in bytes, and the time, up to which an unwanted body is read before an answer goes out without it.
 const DRAIN_BYTES: usize = 64 * 1024;
 const DRAIN_WAIT: Duration = Duration::from_millis(20);
 
@@ -32,14 +31,14 @@ pub struct ListenerRules {
     pub name: Arc<str>,
     /// Bounds on what a client may cost.
     pub limits: Arc<Limits>,
-    /// What a path may have.
+    /// The rules for paths.
     pub paths: PathRules,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
 
 impl ListenerRules {
-    /// Whether a peer may speak of others in `X-Forwarded-*`.
+    /// True if a peer's `X-Forwarded-*` fields are believed.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
@@ -51,17 +50,17 @@ impl ListenerRules {
 pub struct RouteFacts {
     /// The route's name.
     pub name: Arc<str>,
-    /// What each worker counts of its requests.
+    /// Counts of its requests, by worker.
     pub meter: RequestMeters,
 }
 
-/// One request on its way, with what every step may need.
+/// A request on its way, with the data that every step may need.
 #[derive(Debug)]
 pub struct Exchange {
     /// The client's connection.
-    pub client: Arc<Client>,
+    pub downstream: Arc<Downstream>,
     /// The clock and the worker.
-    pub desk: Desk,
+    pub worker: WorkerRef,
     /// The rules of the listener that the request came through, as they were then: a reload does not change them under
     /// the request.
     pub listener: Arc<ListenerRules>,
@@ -74,38 +73,38 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Says at debug what became of the request and why, with its id and route.
+    /// Logs the request's result and the reason at debug level, with its id and route.
     pub fn debug(&self, what: &str, reason: &str) {
         let request_id = self.id.to_str().unwrap_or_default();
         tracing::debug!(request_id, route = %self.route.name, reason, "{what}");
     }
 }
 
-/// Counts a request when it is done with, however it ends.
+/// Counts a request when it ends, in whatever way.
 #[derive(Debug)]
 pub struct Finish {
-    client: Arc<Client>,
+    downstream: Arc<Downstream>,
     /// The clock and the worker.
-    pub desk: Desk,
+    pub worker: WorkerRef,
     started: Timestamp,
     method: Method,
-    /// The route that took it; `None` until there is one.
+    /// The route of the request; `None` until it is found.
     pub route: Option<Arc<RouteFacts>>,
     status: StatusCode,
 }
 
 impl Finish {
-    /// Begins a request: the connection is busy until this is dropped.
-    pub fn begin(client: &Arc<Client>, method: &Method) -> Finish {
-        let desk = client.worker.desk();
-        client.worker.meter().requests.add();
-        client.phase.busy();
-        let started = desk.clock.exact();
-        // A client that leaves before there is an answer is counted under 499, as nginx does.
+    /// Begins a request: the connection is busy until this value is dropped.
+    pub fn begin(downstream: &Arc<Downstream>, method: &Method) -> Finish {
+        let worker = downstream.worker.to_ref();
+        downstream.worker.meter().requests.add();
+        downstream.phase.busy();
+        let started = worker.clock.exact();
+        // A client that leaves before the answer is counted under 499, as nginx does.
         let status = StatusCode::from_u16(499).expect("499 is within 100..=999");
         Finish {
-            client: client.clone(),
-            desk,
+            downstream: downstream.clone(),
+            worker,
             started,
             method: method.clone(),
             route: None,
@@ -113,12 +112,12 @@ impl Finish {
         }
     }
 
-    /// Keeps the worker from ending while something of the request goes on without its client.
-    pub fn stay(&self) -> Stay {
-        self.client.worker.stay()
+    /// Keeps the worker from ending while a part of the request continues without its client.
+    pub fn task_token(&self) -> TaskToken {
+        self.downstream.worker.task_token()
     }
 
-    /// The answer's status is known.
+    /// Notes the answer's status.
     pub fn answered(&mut self, status: StatusCode) {
         self.status = status;
     }
@@ -126,30 +125,30 @@ impl Finish {
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        let now = self.desk.clock.exact();
-        self.client.phase.idle(now);
-        self.client.worker.meter().requests_ended.add();
+        let now = self.worker.clock.exact();
+        self.downstream.phase.idle(now);
+        self.downstream.worker.meter().requests_ended.add();
         if let Some(route) = &self.route {
             let duration = now.saturating_since(self.started);
             route
                 .meter
-                .of(self.desk.worker)
+                .of(self.worker.index)
                 .observe(&self.method, self.status, duration);
         }
     }
 }
 
-/// Path parameters by name; empty where no step of the route reads them.
+/// Path parameters by name; empty if no step of the route reads them.
 pub type Params = Vec<(String, String)>;
 
-/// An answer to a request whose body nobody has read. What of it is already there is read, so that
-/// the connection can go on; else the client is told that it ends here (RFC 9112, section 9.6).
+/// Prepares an answer to a request whose body is unread. Bytes that have arrived are read, so that the connection can
+/// continue; otherwise the answer announces the end of the connection (RFC 9112, section 9.6).
 pub async fn unread(
     finish: Finish,
     mut response: Response<Body>,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    // Reading would ask a client for the body that it offers.
+    // Reading would ask the client for a body that it only offers.
     let offered = request.headers().contains_key(EXPECT);
     let mut body = request.into_body();
     if !body.is_end_stream() && (offered || !is_drained(&mut body).await) {
@@ -159,7 +158,7 @@ pub async fn unread(
     done(finish, response)
 }
 
-/// Reads a body to its end if that is near.
+/// Reads a body to its end if the end is near; returns true if it was reached.
 async fn is_drained(body: &mut Incoming) -> bool {
     let drain = async {
         let mut left = DRAIN_BYTES;
@@ -178,7 +177,7 @@ async fn is_drained(body: &mut Incoming) -> bool {
         .unwrap_or(false)
 }
 
-/// An answer that is complete as it stands.
+/// Finishes a request whose answer is complete.
 pub fn done(mut finish: Finish, response: Response<Body>) -> Response<Body> {
     finish.answered(response.status());
     response

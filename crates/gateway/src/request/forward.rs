@@ -13,20 +13,20 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::message::body::Body;
 use crate::message::fields::{self, Origin};
-use crate::message::guard;
 use crate::message::outgoing::Outgoing;
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
+use crate::message::validate;
 use crate::request::answer;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::outlive::Outliving;
 use crate::request::response_body::ResponseBody;
 use crate::request::target;
 use crate::request::tunnel;
-use crate::upstream::admission::{self, Asked, Unadmitted};
-use crate::upstream::breakers::{Guarded, KeyFacts};
-use crate::upstream::call::{Call, Holder};
+use crate::upstream::admission::{self, Admission, Unadmitted};
+use crate::upstream::breakers::{KeyFacts, LiveBreaker};
+use crate::upstream::call::{Holder, UpstreamCall};
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::probe_line::Asker;
+use crate::upstream::probe_queue::Prober;
 use crate::upstream::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
 use crate::upstream::upstream_errors::UpstreamError;
 
@@ -39,14 +39,14 @@ pub struct Forward {
     pub rewrite: Option<Rewrite>,
 }
 
-/// Passes a request to the step's upstream if its breaker lets it.
+/// Passes a request to the step's upstream if the upstream's breaker admits it.
 pub async fn forward(
     exchange: Exchange,
     step: &Forward,
     mut request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
-    // What is too large by its own account is refused before a breaker is asked or a byte read.
+    // A body whose declared length is over the limit is refused before a breaker or a byte of it is looked at.
     let size_max = exchange.listener.limits.request_body_max;
     if size_max.is_some_and(|max| request.body().size_hint().lower() > max) {
         exchange.debug(
@@ -55,25 +55,31 @@ pub async fn forward(
         );
         return done(finish, answer::client_failed(ClientFault::TooLarge));
     }
-    let guarded = step.upstream.guards.select(&KeyFacts {
+    let live_breaker = step.upstream.breakers.select(&KeyFacts {
         route: &exchange.route.name,
         method: request.method(),
         headers: request.headers(),
         params: &exchange.params,
     });
-    // Every upstream of a route has a breaker, be it one that is disabled.
-    let Some(guarded) = guarded else {
+    // Every upstream of a route has a breaker, even if a disabled one.
+    let Some(live_breaker) = live_breaker else {
         return done(finish, answer::our_fault());
     };
-    let desk = &exchange.desk;
+    let worker = &exchange.worker;
     let is_complete = request.body().is_end_stream();
-    let permit = match admission::ask(&guarded, desk, is_complete) {
-        Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
+    let permit = match admission::ask(&live_breaker, worker, is_complete) {
+        Ok(Some(Admission::Admitted(permit))) => Ok(Some(permit)),
         Ok(None) => Ok(None),
-        Ok(Some(Asked::Waits(refused))) => {
-            let asker = asker(&exchange, &guarded, &request);
-            let phase = &exchange.client.phase;
-            let turn = Box::pin(admission::turn(&guarded, desk, phase, asker, refused));
+        Ok(Some(Admission::Waits(refused))) => {
+            let prober = prober(&exchange, &live_breaker, &request);
+            let phase = &exchange.downstream.phase;
+            let turn = Box::pin(admission::turn(
+                &live_breaker,
+                worker,
+                phase,
+                prober,
+                refused,
+            ));
             turn.await.map(Some)
         }
         Err(rejection) => Err(rejection),
@@ -81,19 +87,19 @@ pub async fn forward(
     let permit = match permit {
         Ok(permit) => permit,
         Err(rejection) => {
-            let refusal = refuse(&exchange, &guarded, &rejection);
+            let refusal = refuse(&exchange, &live_breaker, &rejection);
             return unread(finish, refusal, request).await;
         }
     };
     let may_probe = permit.as_ref().is_none_or(OwnedPermit::is_probe);
-    let asker = may_probe.then(|| asker(&exchange, &guarded, &request));
+    let prober = may_probe.then(|| prober(&exchange, &live_breaker, &request));
     let is_offered = !is_complete
         && request.version() == Version::HTTP_11
         && request.headers().contains_key(EXPECT);
-    // A body that an upstream may overlook and a connection that it may switch do not go together.
+    // An upstream may overlook a body; on a connection that may switch protocols that would be unsafe.
     let may_switch = is_complete || !expects_no_body(request.method());
     let upgrade =
-        (may_switch && guard::upgrade_asked(&request)).then(|| hyper::upgrade::on(&mut request));
+        (may_switch && validate::upgrade_asked(&request)).then(|| hyper::upgrade::on(&mut request));
     let protocol = upgrade
         .is_some()
         .then(|| request.headers().get(UPGRADE).cloned())
@@ -107,19 +113,19 @@ pub async fn forward(
         parts.headers.remove(EXPECT);
     }
     let (mut body, intake) = outgoing_body(&exchange, body, is_offered);
-    let permit = match (permit, asker, &mut body) {
+    let permit = match (permit, prober, &mut body) {
         (Some(permit), ..) => permit,
         // Only a request with a body is not admitted at once.
-        (None, Some(asker), Outgoing::Client(body)) => {
-            let phase = &exchange.client.phase;
-            match admission::ask_with(&guarded, desk, phase, asker, body).await {
+        (None, Some(prober), Outgoing::Client(body)) => {
+            let phase = &exchange.downstream.phase;
+            match admission::ask_with(&live_breaker, worker, phase, prober, body).await {
                 Ok(permit) => permit,
                 Err(Unadmitted::Client(fault)) => {
                     exchange.debug("request refused", UpstreamError::client(fault).word);
                     return done(finish, answer::client_failed(fault));
                 }
                 Err(Unadmitted::Refused(rejection)) => {
-                    let mut refusal = refuse(&exchange, &guarded, &rejection);
+                    let mut refusal = refuse(&exchange, &live_breaker, &rejection);
                     if !body.is_end_stream() {
                         let close = HeaderValue::from_static("close");
                         refusal.headers_mut().insert(CONNECTION, close);
@@ -130,12 +136,12 @@ pub async fn forward(
         }
         (None, ..) => return done(finish, answer::our_fault()),
     };
-    let mut call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
-    call.made_for(&parts.method, Some(&exchange.client.phase));
-    if let Some(asker) = asker.filter(|_| call.is_probe()) {
-        call.probes_for(asker);
+    let mut call = UpstreamCall::new(permit, live_breaker, step.upstream.clone(), worker.clone());
+    call.made_for(&parts.method, Some(&exchange.downstream.phase));
+    if let Some(prober) = prober.filter(|_| call.is_probe()) {
+        call.probes_for(prober);
     }
-    let carried = Carried {
+    let carried = AdmittedCall {
         call,
         parts,
         has_length,
@@ -148,24 +154,28 @@ pub async fn forward(
     if !carried.call.is_probe() {
         return carry(carried).await;
     }
-    // A client that leaves does not take the probe with it: the call goes on, and is judged.
-    let worker = carried.exchange.client.worker.clone();
+    // A client that leaves does not end the probe: the call continues, and is judged.
+    let worker = carried.exchange.downstream.worker.clone();
     let limit = carried.call.timeout() + PROBE_PATIENCE;
     Outliving::new(&worker, Box::pin(carry(carried)), limit).await
 }
 
-/// Who asks for a probe's place.
-fn asker(exchange: &Exchange, guarded: &Guarded, request: &Request<Incoming>) -> Asker {
+/// The client and target of a request that may probe.
+fn prober(exchange: &Exchange, live_breaker: &LiveBreaker, request: &Request<Incoming>) -> Prober {
     let client = fields::client(request.headers(), &origin(exchange));
-    let place = &guarded.beside.place;
-    place.asker(client, request.method(), request.uri())
+    let probes = &live_breaker.extras.probes;
+    probes.prober(client, request.method(), request.uri())
 }
 
-/// Counts a refusal, and says it to whoever reads the log and to the client.
-fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Response<Body> {
-    let desk = &exchange.desk;
-    guarded.meter(desk).refuse(rejection);
-    let name = guarded.breaker.name();
+/// Counts a refusal, logs it, and makes the client's answer.
+fn refuse(
+    exchange: &Exchange,
+    live_breaker: &LiveBreaker,
+    rejection: &Rejection,
+) -> Response<Body> {
+    let worker = &exchange.worker;
+    live_breaker.meter(worker).refuse(rejection);
+    let name = live_breaker.breaker.name();
     tracing::debug!(
         request_id = exchange.id.to_str().unwrap_or_default(),
         route = %exchange.route.name,
@@ -173,18 +183,18 @@ fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Resp
         reason = rejection.reason.as_str(),
         "call refused"
     );
-    refused(guarded, rejection, desk.clock.exact())
+    refused(live_breaker, rejection, worker.clock.exact())
 }
 
-/// What a client gets that the breaker refuses.
-fn refused(guarded: &Guarded, rejection: &Rejection, now: Timestamp) -> Response<Body> {
-    let name = guarded.breaker.name();
-    answer::breaker_refused(name, rejection, now, guarded.fallback())
+/// The answer to a rejection by the breaker.
+fn refused(live_breaker: &LiveBreaker, rejection: &Rejection, now: Timestamp) -> Response<Body> {
+    let name = live_breaker.breaker.name();
+    answer::breaker_refused(name, rejection, now, live_breaker.fallback())
 }
 
-/// A call that has been admitted, with all that carrying it needs.
-struct Carried {
-    call: Call,
+/// An admitted call with the request and the parts of the exchange that sending needs.
+struct AdmittedCall {
+    call: UpstreamCall,
     parts: Parts,
     has_length: bool,
     body: Outgoing,
@@ -194,9 +204,9 @@ struct Carried {
     finish: Finish,
 }
 
-/// Sends an admitted call's request, and passes the answer on or says why there is none.
-async fn carry(carried: Carried) -> Response<Body> {
-    let Carried {
+/// Sends an admitted call's request and passes the answer on, or answers with the reason of the failure.
+async fn carry(carried: AdmittedCall) -> Response<Body> {
+    let AdmittedCall {
         mut call,
         parts,
         has_length,
@@ -209,12 +219,12 @@ async fn carry(carried: Carried) -> Response<Body> {
     let upstream = call.upstream().clone();
     let sending = Sending {
         upstream: &upstream,
-        pool: upstream.pool(exchange.desk.worker),
+        pool: upstream.pool(exchange.worker.index),
         call: &mut call,
         intake: intake.as_ref(),
-        phase: Some(&exchange.client.phase),
-        interim: &exchange.client.interim,
-        desk: &exchange.desk,
+        phase: Some(&exchange.downstream.phase),
+        interim: &exchange.downstream.interim,
+        worker: &exchange.worker,
     };
     let (response, connection) = match sending.send(parts, body, has_length).await {
         Ok(sent) => sent,
@@ -227,10 +237,10 @@ async fn carry(carried: Carried) -> Response<Body> {
                 }
             };
             exchange.debug(what, failed.word());
-            let answer = match (failed, call.guarded()) {
-                (Failed::GaveWay, Some(guarded)) => {
-                    let now = exchange.desk.clock.exact();
-                    refused(guarded, &admission::come_again(now), now)
+            let answer = match (failed, call.live_breaker()) {
+                (Failed::GaveWay, Some(live_breaker)) => {
+                    let now = exchange.worker.clock.exact();
+                    refused(live_breaker, &admission::come_again(now), now)
                 }
                 _ => answer::not_sent(&upstream.plan.name, failed),
             };
@@ -258,31 +268,31 @@ async fn carry(carried: Carried) -> Response<Body> {
         Holder::new(call),
         connection,
         intake,
-        exchange.desk.clock.clone(),
+        exchange.worker.clock.clone(),
         finish,
     );
     Response::from_parts(parts, Body::Streamed(Box::new(body)))
 }
 
-/// The head that the upstream sees, and whether the client said the body's length.
+/// The head for the upstream; true if the client declared the body's length.
 fn outgoing_head(
     exchange: &Exchange,
     step: &Forward,
     mut parts: Parts,
     protocol: Option<HeaderValue>,
-) -> Result<(Parts, bool), guard::Refused> {
+) -> Result<(Parts, bool), validate::Refused> {
     parts.uri = target::outgoing(exchange, step, &parts)?;
     parts.version = Version::HTTP_11;
     let host = parts.headers.get(HOST).cloned();
     let headers = &mut parts.headers;
     let brought = fields::strip_request(headers);
-    let client = &exchange.client;
+    let downstream = &exchange.downstream;
     fields::set_forwarded(headers, brought, &origin(exchange), host.as_ref());
     headers.insert(HOST, step.upstream.host.clone());
     headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
     if !fields::has_traceparent(headers) {
-        headers.insert(fields::TRACEPARENT, client.worker.ids.traceparent());
-        // It speaks of the trace that was not one (W3C Trace Context, section 3.3).
+        headers.insert(fields::TRACEPARENT, downstream.worker.ids.traceparent());
+        // The state belongs to a trace that had no valid parent (W3C Trace Context, section 3.3).
         if brought.has_tracestate() {
             headers.remove(fields::TRACESTATE);
         }
@@ -294,14 +304,14 @@ fn outgoing_head(
     Ok((parts, brought.has_length()))
 }
 
-/// What is known of the client's connection.
+/// The facts about the client's connection that forwarded fields are made of.
 fn origin(exchange: &Exchange) -> Origin<'_> {
-    let client = &exchange.client;
+    let downstream = &exchange.downstream;
     Origin {
-        peer: client.peer.ip().to_canonical(),
-        peer_text: &client.peer_text,
-        trusted: exchange.listener.trusts(client.peer.ip()),
-        scheme: client.scheme,
+        peer: downstream.peer.ip().to_canonical(),
+        peer_text: &downstream.peer_text,
+        trusted: exchange.listener.trusts(downstream.peer.ip()),
+        scheme: downstream.scheme,
     }
 }
 
@@ -318,17 +328,17 @@ fn outgoing_body(
         rate_min: limits.body_rate_min,
         size_max: limits.request_body_max,
     };
-    let phase = exchange.client.phase.clone();
-    let clock = exchange.desk.clock.clone();
+    let phase = exchange.downstream.phase.clone();
+    let clock = exchange.worker.clock.clone();
     let (body, intake) = RequestBody::new(body, is_offered, phase, clock, limits);
     (Outgoing::Client(body), Some(intake))
 }
 
-/// The upstream switches protocols: that is its success; from here on bytes are passed both ways.
+/// Joins both connections after the upstream has switched protocols, which is its success.
 fn switch(
     exchange: Exchange,
     mut response: Response<Incoming>,
-    call: Call,
+    call: UpstreamCall,
     client: Option<OnUpgrade>,
     finish: Finish,
 ) -> Response<Body> {
@@ -348,6 +358,6 @@ fn switch(
         parts.headers.insert(UPGRADE, protocol);
     }
     let idle = exchange.listener.limits.upgrade_idle_timeout;
-    tunnel::open(exchange.client.clone(), client, upstream, idle);
+    tunnel::open(exchange.downstream.clone(), client, upstream, idle);
     Response::from_parts(parts, Body::empty())
 }

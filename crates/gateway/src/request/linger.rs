@@ -1,8 +1,8 @@
 //! The end of a connection whose client may still be sending.
 //!
-//! A socket that is closed with bytes unread resets its peer, and the peer may lose the answer that
-//! it has not read yet. So we close our side only, and read on until the client has done so too
-//! (RFC 9112, section 9.6): bounded in time, in memory and in how many do so at once, not in bytes.
+//! A socket that is closed with bytes unread resets its peer, and the peer may lose the answer that it has not read
+//! yet. So we close our side only, and read on until the client has done so too (RFC 9112, section 9.6): bounded in
+//! time, in memory and in the number of connections, not in bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,63 +13,63 @@ use tokio::sync::oneshot;
 
 use crate::ground::closing::Closing;
 
-/// Limit on the time for which a client may go on sending after its last answer.
+/// Limit on the time for which a client may continue to send after its last answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Limit on its silence meanwhile.
+/// Limit on a client's silence in that time.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Limit on that time in a drain, and for connections over the limit.
 pub const BRIEF: Duration = Duration::from_secs(2);
 
 /// Limit on the lingering connections of one worker; with one more the oldest is closed.
-const MOST: usize = 256;
+const LINGERING_MAX: usize = 256;
 
-/// Size in bytes of the buffer that is read into and thrown away.
+/// Size in bytes of the buffer for bytes to discard.
 const SCRAP: usize = 8 * 1024;
 
 /// Lingering connections of a worker.
 #[derive(Debug, Default)]
-pub struct LingerRoom(Arc<Mutex<Inside>>);
+pub struct LingeringConnections(Arc<Mutex<Lingering>>);
 
 #[derive(Debug, Default)]
-struct Inside {
+struct Lingering {
     next: u64,
     all: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
-/// Place of one connection among them, given back when it is dropped.
-struct Place {
+/// The slot of one connection among the lingering ones, freed when dropped.
+struct LingerSlot {
     number: u64,
-    lingering: Arc<Mutex<Inside>>,
-    /// Resolves when the place is needed for another.
-    asked_to_go: oneshot::Receiver<()>,
+    lingering: Arc<Mutex<Lingering>>,
+    /// Resolves when a newer connection needs the slot.
+    evicted: oneshot::Receiver<()>,
 }
 
-impl LingerRoom {
-    fn enter(&self) -> Place {
-        let (sender, asked_to_go) = oneshot::channel();
-        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = inside.next;
-        inside.next += 1;
-        if inside.all.len() >= MOST {
-            inside.all.pop_front();
+impl LingeringConnections {
+    fn enter(&self) -> LingerSlot {
+        let (sender, evicted) = oneshot::channel();
+        let mut lingering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = lingering.next;
+        lingering.next += 1;
+        if lingering.all.len() >= LINGERING_MAX {
+            lingering.all.pop_front();
         }
-        inside.all.push_back((number, sender));
-        Place {
+        lingering.all.push_back((number, sender));
+        LingerSlot {
             number,
             lingering: self.0.clone(),
-            asked_to_go,
+            evicted,
         }
     }
 
-    /// Closes our side of a connection and reads on until the client has closed its own, its time is
-    /// over, or the listener has closed.
+    /// Closes our side of a connection and reads on until the client has closed its own, its time is over, or the
+    /// listener has closed.
     pub async fn linger(&self, stream: impl AsyncRead + AsyncWrite + Unpin, closing: &Closing) {
-        let mut place = self.enter();
+        let mut slot = self.enter();
         tokio::select! {
             () = drain(stream, PATIENCE) => {}
-            _ = &mut place.asked_to_go => {}
+            _ = &mut slot.evicted => {}
             () = async {
                 closing.wait().await;
                 tokio::time::sleep(BRIEF).await;
@@ -78,13 +78,13 @@ impl LingerRoom {
     }
 }
 
-impl Drop for Place {
+impl Drop for LingerSlot {
     fn drop(&mut self) {
-        let mut inside = self
+        let mut lingering = self
             .lingering
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        inside.all.retain(|(number, _)| *number != self.number);
+        lingering.all.retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -102,7 +102,7 @@ pub async fn drain(mut stream: impl AsyncRead + AsyncWrite + Unpin, patience: Du
             }
         }
     };
-    // Out of time: the client has had its chance.
+    // After that time the rest of the client's bytes may reset the connection.
     tokio::time::timeout(patience, drain).await.ok();
 }
 
@@ -135,11 +135,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_goes_first_and_a_drain_waits_for_none() {
-        let lingering = Arc::new(LingerRoom::default());
+        let lingering = Arc::new(LingeringConnections::default());
         let closing = Arc::new(Closing::default());
         let mut clients = Vec::new();
         let mut tasks = Vec::new();
-        for _ in 0..=MOST {
+        for _ in 0..=LINGERING_MAX {
             let (client, ours) = tokio::io::duplex(1024);
             clients.push(client);
             let (lingering, closing) = (lingering.clone(), closing.clone());

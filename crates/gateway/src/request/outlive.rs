@@ -1,4 +1,4 @@
-//! A run that goes on when its client leaves.
+//! A run that continues when its client leaves.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::request::worker::{Stay, Worker};
+use crate::request::worker::{TaskToken, Worker};
 
-/// A run that goes on to its end when whoever waits for it lets go of it, so that a breaker hears
-/// how a call went also from those whose client has lost patience. The worker waits for it.
+/// A future that runs to its end after it is dropped, so that a breaker gets the outcome also of calls whose client has
+/// lost patience. The worker waits for it.
 pub struct Outliving<T: 'static> {
     run: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     limit: Duration,
-    stay: Option<Stay>,
+    token: Option<TaskToken>,
 }
 
 impl<T: 'static> Outliving<T> {
-    /// A run on a worker, which goes on for `limit` when its client has left.
+    /// A run on a worker, which continues for at most `limit` after its client has left.
     pub fn new(
         worker: &Arc<Worker>,
         run: Pin<Box<dyn Future<Output = T> + Send>>,
@@ -26,7 +26,7 @@ impl<T: 'static> Outliving<T> {
         Outliving {
             run: Some(run),
             limit,
-            stay: Some(worker.stay()),
+            token: Some(worker.task_token()),
         }
     }
 }
@@ -49,15 +49,15 @@ impl<T: 'static> Future for Outliving<T> {
 impl<T: 'static> Drop for Outliving<T> {
     fn drop(&mut self) {
         let limit = self.limit;
-        let (Some(run), Some(stay)) = (self.run.take(), self.stay.take()) else {
+        let (Some(run), Some(token)) = (self.run.take(), self.token.take()) else {
             return;
         };
-        // Without a runtime the worker itself has ended, and nothing can go on.
+        // Without a runtime the worker itself has ended, and nothing can continue.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                // Nobody is left to hear of the result, or that it took too long.
+                // No client is left to receive the result.
                 tokio::time::timeout(limit, run).await.ok();
-                drop(stay);
+                drop(token);
             });
         }
     }

@@ -1,7 +1,7 @@
-//! An upstream's body on its way down: where its call is judged, and its connection given back.
+//! An upstream's body on its way down: judges its call, and gives the connection back.
 //!
-//! The body is passed on frame by frame; how fast, the client decides. Only the time in which we
-//! wait for the upstream counts as the upstream's, and only a cut that comes while we read.
+//! The body is passed on frame by frame, at the client's pace. Only the time in which we wait for the upstream counts
+//! as the upstream's, and only a cut that comes while we read.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,43 +26,42 @@ use crate::upstream::call::Holder;
 use crate::upstream::pool::Connection;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
-/// A client that takes the next frame so much later holds the body back.
+/// A client that takes the next frame later than this holds the body back.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// So much holding back is a pause: what the upstream did meanwhile, it may have done because of the
-/// client.
+/// Holding back longer than this is a pause: the client may be the cause of anything that the upstream did meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// When the upstream has kept us waiting for so long, a pause before that is over: what it had sent into
-/// the pause, and its end if it ended there, have come by then.
+/// A pause is over once the upstream has kept us waiting for this long: by then the bytes that it had sent into the
+/// pause, and the end if it ended there, have arrived.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// An upstream's body, passed on to a client.
 #[derive(Debug)]
 pub struct ResponseBody {
-    /// None once a probe's body flows on without its client.
+    /// The body; `None` once a probe's body flows on without its client.
     flow: Option<Flow>,
-    /// Counts the request when the body is done with, however it ends.
+    /// Counts the request when the body ends, in whatever way.
     finish: Finish,
 }
 
-/// The body itself, which a probe may have to read on without its client.
+/// The body itself, which a probe may have to read to its end without its client.
 #[derive(Debug)]
 struct Flow {
     inner: Incoming,
     call: Option<Holder>,
     connection: Option<Connection>,
-    /// What is known of the request's body, which may still be on its way up.
+    /// The state of the request's body, which may still be on its way up.
     intake: Option<Arc<Intake>>,
     clock: Arc<Clock>,
     alarm: Option<Alarm>,
-    /// When the last frame was passed on, while nobody has asked for the next one.
+    /// The time at which the last frame was passed on, while the next one has not been asked for.
     passed_at: Option<Timestamp>,
-    /// How long the client has held the body back since the upstream last kept us waiting.
+    /// The time for which the client has held the body back since the upstream last kept us waiting.
     held: Duration,
 }
 
-/// Rings when the upstream may have been silent for too long.
+/// Wakes when the upstream may have been silent for too long.
 #[derive(Debug)]
 struct Alarm {
     since: Timestamp,
@@ -104,21 +103,21 @@ impl ResponseBody {
 impl Streaming for ResponseBody {}
 
 impl Drop for ResponseBody {
-    /// The client has left, or has all. A probe's place is not the client's to give back: its body
-    /// is read on until the call is judged.
+    /// The client has left, or has all. A probe does not end with its client: its body is read on until the call is
+    /// judged.
     fn drop(&mut self) {
         let is_open = self.flow.as_mut().is_some_and(Flow::is_unjudged_probe);
-        // Without a runtime the worker itself has ended, and nothing can go on.
+        // Without a runtime the worker itself has ended, and nothing can continue.
         if let (true, Ok(runtime)) = (is_open, tokio::runtime::Handle::try_current())
             && let Some(mut flow) = self.flow.take()
         {
-            let stay = self.finish.stay();
+            let token = self.finish.task_token();
             runtime.spawn(async move {
                 while flow.is_unjudged_probe()
                     && let Some(Ok(_)) = std::future::poll_fn(|cx| flow.poll_frame(cx)).await
                 {
                 }
-                drop(stay);
+                drop(token);
             });
         }
     }
@@ -137,7 +136,7 @@ impl Flow {
         if let Some(call) = self.call.take() {
             call.end(error);
         }
-        // An answer that came without the body that was offered: the request is never complete.
+        // The answer came without the body that was offered, so the request is never complete.
         let offer = self.intake.as_deref().and_then(Intake::offer);
         let was_held = offer.is_some_and(Offer::is_open);
         if let Some(offer) = offer {
@@ -155,7 +154,7 @@ impl Flow {
         }
     }
 
-    /// Somebody asks for the next frame: notes how long nobody has.
+    /// Notes a request for the next frame, and the time since the last one.
     fn asked(&mut self) {
         let Some(passed_at) = self.passed_at.take() else {
             return;
@@ -166,7 +165,7 @@ impl Flow {
         }
     }
 
-    /// The wait for the upstream, if there was one, is over.
+    /// Ends the wait for the upstream, if there was one.
     fn end_wait(&mut self) {
         if let Some(alarm) = self.alarm.take()
             && self.clock.tick().saturating_since(alarm.since) >= QUIET
@@ -194,8 +193,8 @@ impl Flow {
         let (timeout, is_probe) = (alarm.timeout, alarm.is_probe);
         while alarm.sleep.as_mut().poll(cx).is_ready() {
             let now = self.clock.exact();
-            // An upstream that waits for the rest of an upload is not the one that is silent. But a
-            // probe waits for its client no longer than for its upstream.
+            // An upstream that waits for the rest of an upload is not silent itself. But a probe waits for its client
+            // no longer than for its upstream.
             let intake = self.intake.as_deref();
             let since = match intake.map(Intake::handed_over) {
                 None => alarm.since,
@@ -217,7 +216,7 @@ impl Flow {
         Poll::Pending
     }
 
-    /// Gives the call up unjudged, and the connection with it: it was the client's fault.
+    /// Drops the call unjudged, with its connection, since the client was at fault.
     fn let_go(&mut self, why: &UpstreamError) -> BodyError {
         self.note(why);
         self.call = None;
@@ -225,8 +224,8 @@ impl Flow {
         BodyError::Client
     }
 
-    /// The client's part in the body's breaking: it broke its own upload, or we waited for it, to send or
-    /// to read. `None`: it had none.
+    /// The client's share in a broken body: it broke its own upload, or kept us waiting to send or to read. `None`: it
+    /// had none.
     fn clients_part(&self, error: &hyper::Error) -> Option<UpstreamError> {
         let intake = self.intake.as_deref();
         if let Some(fault) = intake.and_then(Intake::fault) {
@@ -243,7 +242,7 @@ impl Flow {
         (self.held >= PAUSE && !error.is_parse()).then(UpstreamError::unread)
     }
 
-    /// The body broke.
+    /// Ends the call after a broken body: as the client's fault, or as the upstream's.
     fn broken(&mut self, error: &hyper::Error) -> BodyError {
         if let Some(why) = self.clients_part(error) {
             return self.let_go(&why);
@@ -257,7 +256,7 @@ impl Flow {
         BodyError::Upstream
     }
 
-    /// Counts and says why the call failed, unless it has ended.
+    /// Counts and logs the reason of the call's failure, unless the call has ended.
     fn note(&mut self, why: &UpstreamError) {
         if let Some(call) = &mut self.call {
             call.with(|call| call.note(why));
@@ -286,8 +285,8 @@ impl Flow {
                 if let (Some(call), Some(data)) = (&mut self.call, frame.data_ref()) {
                     call.with(|call| call.see(data, now));
                 }
-                // Judged before the client has the last byte: its next request must meet the
-                // breaker that this one left behind. Nobody asks for more after a trailer section.
+                // Judged before the client has the last byte: its next request must meet the breaker in the state after
+                // this call. After a trailer section no more frames are asked for.
                 if frame.is_trailers() || self.inner.is_end_stream() {
                     self.end(None);
                 }

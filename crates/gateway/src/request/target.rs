@@ -1,8 +1,7 @@
-//! A request's target: its one form on the way in, and what is written on the way out.
+//! A request's target: its canonical form on the way in, and its text on the way out.
 //!
-//! What is routed, what chooses a breaker and what an upstream sees must be one path. So a target is
-//! brought into its one form before anything looks at it, and what goes out is looked at once more
-//! as it will stand in the request line.
+//! Routing, the choice of a breaker and the upstream must see one path. So a target gets its canonical form before
+//! anything reads it, and the outgoing target is checked once more as it will stand in the request line.
 
 use fusebox_plan::normal_path;
 use fusebox_plan::plan::{Rewrite, RewritePart};
@@ -10,8 +9,8 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode, Uri};
 
-use crate::message::guard::{self, PathRules, Refused};
 use crate::message::marks;
+use crate::message::validate::{self, PathRules, Refused};
 use crate::request::exchange::Exchange;
 use crate::request::forward::Forward;
 
@@ -20,12 +19,12 @@ const NOT_A_TARGET: Refused = Refused {
     why: "the target is not one that can be passed on",
 };
 
-/// Brings a request's target into its one form: an absolute one without a path has the path `/`
-/// (RFC 9110, section 4.2.3), and with `decoded` a path's letters, digits, `-`, `.`, `_` and `~` stand
-/// for themselves (RFC 3986, section 6.2.2). The query stays as it is.
+/// Brings a request's target into its canonical form: an absolute one without a path has the path `/` (RFC 9110,
+/// section 4.2.3), and with `decoded` a path's letters, digits, `-`, `.`, `_` and `~` stand for themselves (RFC 3986,
+/// section 6.2.2). The query stays as it is.
 ///
 /// # Errors
-/// Where what comes out is no target.
+/// If the result is not a valid target.
 pub fn normalise<B>(request: &mut Request<B>, decoded: bool) -> Result<(), Refused> {
     let uri = request.uri();
     let Some(written) = uri.path_and_query() else {
@@ -51,12 +50,12 @@ pub fn normalise<B>(request: &mut Request<B>, decoded: bool) -> Result<(), Refus
     Ok(())
 }
 
-/// A query as the client wrote it, where that is not how the `http` crate could hold it.
+/// The query as the client wrote it, if the `http` crate cannot hold it so.
 #[derive(Debug, Clone)]
 struct RawQuery(String);
 
-/// Takes the mark off a query that came with raw bytes: whoever looks at the request sees them
-/// percent-encoded, and an upstream gets them as they came.
+/// Removes the mark from a query that came with raw bytes: readers of the request see them percent-encoded, and an
+/// upstream gets them as they came.
 pub fn restore_raw<B>(request: &mut Request<B>) {
     let Some(raw) = request.uri().query().and_then(marks::raw_query) else {
         return;
@@ -70,20 +69,20 @@ pub fn restore_raw<B>(request: &mut Request<B>) {
     }
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = PathAndQuery::try_from(text).ok();
-    // A query with a mark has been read as ASCII, so all this cannot fail; if it did, the mark
-    // would stay in the target, and nothing with a mark in it goes out.
+    // A marked query was read as ASCII, so all this cannot fail; if it did, the mark would stay in the target, and
+    // nothing with a mark in it goes out.
     if let Ok(uri) = Uri::from_parts(parts) {
         *request.uri_mut() = uri;
         request.extensions_mut().insert(RawQuery(raw));
     }
 }
 
-/// What an upstream is asked for: its base path, then the rewritten path or the request's own, then
-/// the query as the client wrote it.
+/// The target for an upstream: its base path, then the rewritten path or the request's own, then the query as the
+/// client wrote it.
 ///
 /// # Errors
-/// Where the path that comes out could be read otherwise than it was routed, as `/..` is that
-/// `/{rest}..` makes of an empty rest.
+/// If the resulting path could be read otherwise than it was routed, such as the `/..` that `/{rest}..` makes of an
+/// empty rest.
 pub fn outgoing(exchange: &Exchange, step: &Forward, parts: &Parts) -> Result<Uri, Refused> {
     let base = &step.upstream.plan.endpoint.base_path;
     let rules = || exchange.listener.paths;
@@ -108,7 +107,7 @@ fn written(
     rules: impl FnOnce() -> PathRules,
 ) -> Result<Uri, Refused> {
     if base.is_empty() && rewrite.is_none() && raw.is_none() {
-        // The guard has read these very bytes.
+        // `validate` has checked these very bytes.
         return match uri.path_and_query() {
             Some(path) if path.as_str().starts_with('/') => Ok(Uri::from(path.clone())),
             _ => Err(NOT_A_TARGET),
@@ -125,7 +124,7 @@ fn written(
                     RewritePart::Param(name) => text.push_str(param(params, name)),
                 }
             }
-            guard::path(&text[base.len()..], ours(rewrite, rules()))?;
+            validate::path(&text[base.len()..], ours(rewrite, rules()))?;
         }
     }
     if !text.starts_with('/') {
@@ -150,7 +149,7 @@ fn written(
     }
 }
 
-/// A listener's rules, and what the file itself writes into a rewrite.
+/// The rules for a rewritten path: the listener's, and the characters that the file itself writes into the rewrite.
 fn ours(rewrite: &Rewrite, rules: PathRules) -> PathRules {
     let writes = |what: &str| {
         rewrite.0.iter().any(|part| match part {
@@ -164,7 +163,7 @@ fn ours(rewrite: &Rewrite, rules: PathRules) -> PathRules {
     }
 }
 
-/// A path parameter; an empty rest has none and is the empty text.
+/// The value of a path parameter; an empty rest has none and gives the empty text.
 fn param<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
     params
         .iter()

@@ -11,17 +11,17 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::request::client::Client;
+use crate::request::downstream::Downstream;
 
-/// Joins two connections once both have switched, in a task of the worker's own. The client's
-/// connection counts as open until the tunnel ends.
-pub fn open(guest: Arc<Client>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
-    let stay = guest.worker.stay();
+/// Joins two connections once both have switched, in a task of the worker's own. The client's connection counts as open
+/// until the tunnel ends.
+pub fn open(downstream: Arc<Downstream>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
+    let token = downstream.worker.task_token();
     tokio::spawn(async move {
         if let Ok((client, upstream)) = tokio::try_join!(client, upstream) {
             join(client, upstream, idle).await;
         }
-        drop((guest, stay));
+        drop((downstream, token));
     });
 }
 
@@ -50,7 +50,7 @@ async fn join(client: Upgraded, upstream: Upgraded, idle: Duration) {
     }
 }
 
-/// Notes that bytes came.
+/// A connection that notes when bytes come.
 struct Watched<T> {
     inner: T,
     active: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! A client's body as a whole, for handlers and flows that look into it.
+//! A client's body as a whole, for handlers and flows that read it.
 
 use bytes::Bytes;
 use http_body::Body as _;
@@ -8,13 +8,13 @@ use hyper::body::Incoming;
 use crate::message::request_body::{ClientFault, IntakeLimits, RequestBody};
 use crate::request::exchange::Exchange;
 
-/// The largest body that is taken where the plan says nothing of it.
+/// The largest accepted body in bytes, where the plan sets no limit.
 const BODY_MAX: u64 = 10 * 1024 * 1024;
 
-/// Reads a body to its end, at the client's pace but no slower than the limits have it.
+/// Reads a body to its end, at the client's pace but no slower than the limits demand.
 ///
 /// # Errors
-/// The fault of the client.
+/// The client's fault: a malformed, slow or oversized body.
 pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFault> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -28,8 +28,9 @@ pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFa
         rate_min: limits.body_rate_min,
         size_max: Some(size_max),
     };
-    let phase = exchange.client.phase.clone();
-    let (body, intake) = RequestBody::new(body, false, phase, exchange.desk.clock.clone(), limits);
+    let phase = exchange.downstream.phase.clone();
+    let (body, intake) =
+        RequestBody::new(body, false, phase, exchange.worker.clock.clone(), limits);
     let collected = body.collect().await;
     let collected = collected.map_err(|_| intake.fault().unwrap_or(ClientFault::Malformed))?;
     Ok(collected.to_bytes())

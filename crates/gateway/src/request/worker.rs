@@ -1,7 +1,6 @@
 //! One worker thread: its own runtime, its own sockets, its own connections to upstreams.
 //!
-//! Workers share the plan, the breakers and a few counters; a request never leaves the worker that
-//! accepted it.
+//! Workers share the plan, the breakers and a few counters; a request never leaves the worker that accepted it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,41 +8,41 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::ground::clock::{Clock, Desk};
+use crate::ground::clock::{Clock, WorkerRef};
 use crate::ground::ids::Ids;
 use crate::ground::meter::{PerWorker, WorkerMeter};
-use crate::request::linger::LingerRoom;
+use crate::request::linger::LingeringConnections;
 
-/// How a worker's drain ended.
+/// The result of a worker's drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
-    /// Connections that were cut because they did not finish in time.
+    /// Number of connections that were cut because they did not finish in time.
     pub cut: usize,
 }
 
-/// What belongs to one worker.
+/// The state of one worker.
 #[derive(Debug)]
 pub struct Worker {
-    /// Counted from 0.
+    /// The worker's index, from 0.
     pub index: usize,
     clock: Arc<Clock>,
     meters: Arc<PerWorker<WorkerMeter>>,
-    /// Makes request ids.
+    /// The source of request ids.
     pub ids: Ids,
-    /// Connections whose clients may still be sending behind their last answer.
-    pub lingering: LingerRoom,
-    /// Connections and tunnels that are open.
+    /// Connections whose clients may still send after their last answer.
+    pub lingering: LingeringConnections,
+    /// Number of open connections and tunnels.
     open: AtomicUsize,
     left: Notify,
-    /// Places for connections over the limit that are waited for until they have read why.
+    /// Permits for connections over the limit whose refusal is delivered in an orderly way.
     pub turning_away: Arc<Semaphore>,
 }
 
-/// Keeps a worker from ending; dropped when a connection or tunnel is done.
+/// Keeps a worker from ending until it is dropped: one for each connection, tunnel or detached run.
 #[derive(Debug)]
-pub struct Stay(Arc<Worker>);
+pub struct TaskToken(Arc<Worker>);
 
-impl Drop for Stay {
+impl Drop for TaskToken {
     fn drop(&mut self) {
         if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.left.notify_waiters();
@@ -52,7 +51,7 @@ impl Drop for Stay {
 }
 
 impl Worker {
-    /// A worker without connections yet, which has `turned_away` places for connections over the limit.
+    /// A worker without connections, with `turned_away` permits for connections over the limit.
     pub fn new(
         index: usize,
         clock: Arc<Clock>,
@@ -64,7 +63,7 @@ impl Worker {
             clock,
             meters,
             ids: Ids::new(fastrand::u64(..)),
-            lingering: LingerRoom::default(),
+            lingering: LingeringConnections::default(),
             open: AtomicUsize::new(0),
             left: Notify::new(),
             turning_away: Arc::new(Semaphore::new(turned_away)),
@@ -76,26 +75,26 @@ impl Worker {
         &self.clock
     }
 
-    /// What this worker counts.
+    /// Counts of this worker.
     pub fn meter(&self) -> &WorkerMeter {
         self.meters.of(self.index)
     }
 
-    /// The clock, and which worker this is.
-    pub fn desk(&self) -> Desk {
-        Desk {
+    /// The worker's index and the clock, for code that carries its requests.
+    pub fn to_ref(&self) -> WorkerRef {
+        WorkerRef {
             clock: self.clock.clone(),
-            worker: self.index,
+            index: self.index,
         }
     }
 
-    /// Notes something that must finish before the worker may end.
-    pub fn stay(self: &Arc<Worker>) -> Stay {
+    /// A token that keeps the worker from ending.
+    pub fn task_token(self: &Arc<Worker>) -> TaskToken {
         self.open.fetch_add(1, Ordering::AcqRel);
-        Stay(self.clone())
+        TaskToken(self.clone())
     }
 
-    /// Waits until nothing is open any more, at most for `limit`.
+    /// Waits until all tokens are dropped, at most for `limit`.
     pub async fn wait_until_empty(&self, limit: Duration) -> Drained {
         let empty = async {
             loop {

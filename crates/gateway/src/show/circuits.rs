@@ -1,4 +1,4 @@
-//! The circuits that an application builds by hand, as a gateway shows and steers them.
+//! The hand-made circuits of an application, with an operator's commands.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use crate::app::{App, Circuit, CircuitFault, Steer};
 use crate::host::gateway::Gateway;
 
 impl Gateway {
-    /// The circuits that the present plan's application builds by hand, as their entries say now.
+    /// The hand-made circuits of the present plan's application, as their entries are now.
     ///
     /// # Errors
-    /// Where an object store does not answer.
+    /// If an object store does not answer.
     pub async fn circuits(&self) -> Result<Vec<Circuit>, CircuitFault> {
         match self.app() {
             Some(app) => app.circuits().await,
@@ -17,10 +17,10 @@ impl Gateway {
         }
     }
 
-    /// The circuit of a name; `None`: there is none.
+    /// The circuit of a name; `None` without one.
     ///
     /// # Errors
-    /// Where its object store does not answer.
+    /// If its object store does not answer.
     pub async fn circuit(&self, name: &str) -> Result<Option<Circuit>, CircuitFault> {
         match self.app() {
             Some(app) => app.circuit(name).await,
@@ -28,10 +28,10 @@ impl Gateway {
         }
     }
 
-    /// Does what an operator wants with a circuit; `None`: there is none of that name.
+    /// Carries out an operator's command on a circuit; `None`: no circuit has that name.
     ///
     /// # Errors
-    /// Where its object store does not answer, or its entry is not one that can be written so.
+    /// If its object store does not answer, or its entry cannot be changed so.
     pub async fn steer(&self, name: &str, steer: Steer) -> Result<Option<Circuit>, CircuitFault> {
         match self.app() {
             Some(app) => app.steer(name, steer).await,

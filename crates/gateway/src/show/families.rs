@@ -1,4 +1,4 @@
-//! Families of metrics and their values, as the encoder takes them.
+//! Families of metrics and their values, in the encoder's form.
 
 use std::fmt;
 

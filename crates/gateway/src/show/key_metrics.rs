@@ -1,4 +1,4 @@
-//! What is counted of keyed breakers: how many keys there are, which gave way, and which found no room.
+//! Metrics of keyed breakers: the number of keys, of evictions, and of keys without room.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ pub fn encode(live: &Live, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let keyed: Vec<_> = live
         .guarded
         .iter()
-        .map(|upstream| &upstream.guards)
-        .filter_map(|guards| Some((&**guards.name()?, guards.keys()?)))
+        .map(|upstream| &upstream.breakers)
+        .filter_map(|breakers| Some((&**breakers.name()?, breakers.keys()?)))
         .collect();
     let mut metric = gauge(
         encoder,

@@ -1,20 +1,16 @@
-//! What the gateway counts, in the words of Prometheus and OpenMetrics.
+//! The gateway's metrics, in the formats of Prometheus and OpenMetrics.
 //!
-//! Nothing is summed until somebody asks. Labels are bounded: a route's name, an upstream's, a
-//! method of a short list, a status, and at most [`KEYS_LABELLED_MAX`] breakers of an upstream;
-//! the rest of those is `other`.
+//! Nothing is summed before a scrape. Labels are bounded: a route's name, an upstream's, a method of a short list, a
+//! status, and at most [`KEYS_LABELLED_MAX`] breakers of an upstream; the rest of those is `other`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use fusebox_breaker::Phase;
-use fusebox_fleet::Health;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
@@ -22,34 +18,34 @@ use tokio::sync::Semaphore;
 use crate::app::Circuit;
 use crate::ground::measures::MEASURES;
 use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
-use crate::host::announcer::Counted;
+use crate::host::announcer::TransitionKey;
 use crate::host::gateway::Gateway;
 use crate::show::families::{Labels, add, counter, gauge, histogram, observe, set};
-use crate::show::key_metrics;
+use crate::show::{fleet_metrics, key_metrics, process_metrics};
 use crate::upstream::upstream_errors::ErrorKind;
 
-/// How many breakers of one upstream have labels of their own.
+/// The most breakers of one upstream with labels of their own.
 pub const KEYS_LABELLED_MAX: usize = 1_000;
 
 /// Scrapes are written one after the other, on one thread.
 static SCRAPES: Semaphore = Semaphore::const_new(1);
 
-/// How many circuits of flows have labels of their own.
+/// The most circuits of flows with labels of their own.
 const CIRCUITS_MAX: usize = 1_000;
 
 const PHASES: [Phase; 3] = [Phase::Closed, Phase::Open, Phase::HalfOpen];
 
-/// The form in which metrics are written.
+/// The format of the metrics' text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposition {
-    /// Prometheus' text format, 0.0.4.
+    /// Prometheus' text format, version 0.0.4.
     Prometheus,
-    /// OpenMetrics 1.0.
+    /// OpenMetrics, version 1.0.
     OpenMetrics,
 }
 
 impl Exposition {
-    /// The media type that goes with it.
+    /// The media type of the format.
     pub fn media_type(self) -> &'static str {
         match self {
             Exposition::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -59,13 +55,13 @@ impl Exposition {
 }
 
 impl Gateway {
-    /// Everything that is counted, as text.
+    /// All metrics as text.
     ///
-    /// Many breakers take a while, so the text is written on a thread of its own, one at a time. Circuits whose object store does not answer are
-    /// left out.
+    /// Many breakers take a while, so the text is written on a thread of its own, one at a time. Circuits whose object
+    /// store does not answer are left out.
     ///
     /// # Errors
-    /// If there is no thread for it.
+    /// If the system refuses a thread.
     pub async fn metrics(&self, form: Exposition) -> io::Result<String> {
         let circuits = self.circuits().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the circuits of flows are not in the metrics");
@@ -127,14 +123,14 @@ impl Collector for Scrape {
         key_metrics::encode(&self.0.0.shared.live.load(), &mut encoder)?;
         self.transitions(&all, &mut encoder)?;
         self.requests(&mut encoder)?;
-        self.fleet(&mut encoder)?;
-        self.process(&mut encoder)
+        fleet_metrics::encode(&self.0, &mut encoder)?;
+        process_metrics::encode(&self.0, &mut encoder)
     }
 }
 
-/// What is shown of one breaker, or of all those without a label of their own.
+/// The values of one breaker, or the sums of all breakers without a label of their own.
 #[derive(Default)]
-struct Shown {
+struct BreakerTotals {
     phases: [u64; 3],
     outcomes: [u64; 4],
     rejected: [u64; 3],
@@ -148,31 +144,34 @@ struct Shown {
 }
 
 impl Scrape {
-    fn shown(&self) -> BTreeMap<String, Shown> {
+    fn shown(&self) -> BTreeMap<String, BreakerTotals> {
         let live = self.0.0.shared.live.load();
         let now = self.0.clock().exact();
-        let mut all: BTreeMap<String, Shown> = BTreeMap::new();
+        let mut all: BTreeMap<String, BreakerTotals> = BTreeMap::new();
         let mut labelled: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for (upstream, guarded) in live.breakers() {
-            let snapshot = guarded.breaker.snapshot(now);
+        for (upstream, live_breaker) in live.breakers() {
+            let snapshot = live_breaker.breaker.snapshot(now);
             let of_its_own = labelled.entry(upstream.clone()).or_default();
             *of_its_own += 1;
             let name = if *of_its_own <= KEYS_LABELLED_MAX {
-                guarded.breaker.name().to_string()
+                live_breaker.breaker.name().to_string()
             } else {
                 format!("{upstream}/other")
             };
             let shown = all.entry(name).or_default();
-            let sum = |value: fn(&BreakerMeter) -> u64| guarded.beside.meters.sum(value);
+            let sum = |value: fn(&BreakerMeter) -> u64| live_breaker.extras.meters.sum(value);
             for (at, phase) in PHASES.iter().enumerate() {
                 shown.phases[at] += u64::from(snapshot.phase == *phase);
-                shown.rejected[at] += guarded
-                    .beside
+                shown.rejected[at] += live_breaker
+                    .extras
                     .meters
                     .sum(|meter| meter.rejected(*phase).get());
             }
             for (at, count) in shown.rejected_for.iter_mut().enumerate() {
-                *count += guarded.beside.meters.sum(|meter| meter.rejected_for(at));
+                *count += live_breaker
+                    .extras
+                    .meters
+                    .sum(|meter| meter.rejected_for(at));
             }
             for (shown, measure) in shown.measures.iter_mut().zip(&MEASURES) {
                 if let Some(value) = (measure.of)(&snapshot) {
@@ -196,7 +195,7 @@ impl Scrape {
 
     fn breakers(
         &self,
-        all: &BTreeMap<String, Shown>,
+        all: &BTreeMap<String, BreakerTotals>,
         encoder: &mut DescriptorEncoder<'_>,
     ) -> fmt::Result {
         let mut metric = gauge(
@@ -296,7 +295,7 @@ impl Scrape {
             (
                 "fusebox_breaker_would_reject",
                 "Calls that monitor mode let pass",
-                (|shown| shown.would_reject) as fn(&Shown) -> u64,
+                (|shown| shown.would_reject) as fn(&BreakerTotals) -> u64,
             ),
             (
                 "fusebox_breaker_expression_errors",
@@ -317,20 +316,20 @@ impl Scrape {
         Ok(())
     }
 
-    /// Transitions under the labels of their breakers; those of breakers without one, or that are gone, under the
-    /// label of their upstream's rest.
+    /// Transitions under the labels of their breakers; those of breakers without one, or that are gone, under the label
+    /// of their upstream's rest.
     fn transitions(
         &self,
-        all: &BTreeMap<String, Shown>,
+        all: &BTreeMap<String, BreakerTotals>,
         encoder: &mut DescriptorEncoder<'_>,
     ) -> fmt::Result {
-        let mut sums: BTreeMap<Counted, u64> = BTreeMap::new();
+        let mut sums: BTreeMap<TransitionKey, u64> = BTreeMap::new();
         let live = self.0.0.shared.live.load();
         for (mut key, count) in self.0.0.announcer.counts() {
             if !all.contains_key(&*key.breaker) {
-                let mut guards = live.guarded.iter().map(|upstream| &upstream.guards);
-                let of = guards.find(|guards| guards.names(&key.breaker));
-                let of = of.and_then(|guards| Some(&**guards.name()?));
+                let mut breakers = live.guarded.iter().map(|upstream| &upstream.breakers);
+                let of = breakers.find(|breakers| breakers.names(&key.breaker));
+                let of = of.and_then(|breakers| Some(&**breakers.name()?));
                 let first = || Some(key.breaker.split_once('/')?.0);
                 if let Some(upstream) = of.or_else(first) {
                     key.breaker = format!("{upstream}/other").into();
@@ -432,192 +431,6 @@ impl Scrape {
             add(&mut metric, vec![("upstream", name)], upstream.unasked())?;
         }
         Ok(())
-    }
-
-    fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(membership) = &self.0.0.membership else {
-            return Ok(());
-        };
-        let status = membership.fleet.status();
-        let counters = status.counters;
-        for (name, help, value) in [
-            (
-                "fusebox_store_up",
-                "1 while the fleet's store answers",
-                u64::from(status.health == Health::Reachable),
-            ),
-            (
-                "fusebox_fleet_breakers",
-                "Breakers shared with the fleet",
-                status.breakers as u64,
-            ),
-        ] {
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
-                .encode(gauge(encoder, name, help)?)?;
-        }
-        let staleness = status.staleness(self.0.clock().exact()).as_secs_f64();
-        ConstGauge::new(staleness).encode(gauge(
-            encoder,
-            "fusebox_store_staleness_seconds",
-            "How long ago the fleet's store last answered",
-        )?)?;
-        let mut metric = counter(
-            encoder,
-            "fusebox_fleet_commands",
-            "Commands sent to the fleet's store, by kind; a trip is also a vote",
-        )?;
-        for (kind, count) in [
-            ("trip", counters.trips),
-            ("batch", counters.batches),
-            ("lease", counters.leases),
-            ("result", counters.results),
-            ("word", counters.words),
-            ("assert", counters.asserts),
-        ] {
-            add(&mut metric, vec![("kind", kind)], count)?;
-        }
-        for (name, help, value) in [
-            (
-                "fusebox_fleet_reads",
-                "Reads of the fleet's records",
-                counters.reads,
-            ),
-            (
-                "fusebox_fleet_pushes",
-                "Records pushed by the fleet's store",
-                counters.pushes,
-            ),
-            (
-                "fusebox_fleet_gaps",
-                "Times when pushes may have been missed",
-                counters.gaps,
-            ),
-            (
-                "fusebox_fleet_failures",
-                "Commands and reads that the fleet's store failed",
-                counters.failures,
-            ),
-            (
-                "fusebox_fleet_dropped",
-                "Commands that waited too long and were never sent",
-                counters.dropped,
-            ),
-            (
-                "fusebox_fleet_outrun",
-                "Commands that changed nothing, because the record had moved on",
-                counters.outrun,
-            ),
-            (
-                "fusebox_fleet_adopted",
-                "Openings and closings taken over from the fleet",
-                counters.adopted,
-            ),
-            (
-                "fusebox_fleet_unreadable",
-                "Records of the fleet that could not be read",
-                counters.unreadable,
-            ),
-            (
-                "fusebox_store_outages",
-                "Times when the fleet's store went away",
-                counters.outages,
-            ),
-        ] {
-            ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
-        }
-        Ok(())
-    }
-
-    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let inner = &self.0.0;
-        let meters = &inner.shared.meters;
-        let begun = meters.sum(|meter| meter.requests.get());
-        let ended = meters.sum(|meter| meter.requests_ended.get());
-        let opened = meters.sum(|meter| meter.connections.get());
-        let closed = meters.sum(|meter| meter.connections_ended.get());
-        let (written, errors) = inner.announcer.changed.counts();
-        for (name, help, value) in [
-            (
-                "http_server_active_requests",
-                "Requests being served",
-                begun.saturating_sub(ended),
-            ),
-            (
-                "fusebox_connections",
-                "Client connections open",
-                opened.saturating_sub(closed),
-            ),
-            (
-                "fusebox_draining",
-                "1 while the gateway stops",
-                u64::from(self.0.is_draining()),
-            ),
-            (
-                "fusebox_config_last_reload_success_timestamp_seconds",
-                "When the plan that runs was taken",
-                inner.last_reload.load(Ordering::Relaxed) / 1000,
-            ),
-        ] {
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
-                .encode(gauge(encoder, name, help)?)?;
-        }
-        for (name, help, value) in [
-            ("fusebox_requests", "Requests begun", begun),
-            (
-                "fusebox_requests_refused",
-                "Requests refused before a route was looked for",
-                meters.sum(|meter| meter.requests_refused.get()),
-            ),
-            (
-                "fusebox_requests_unrouted",
-                "Requests without a route, or not with their method",
-                meters.sum(|meter| meter.requests_unrouted.get()),
-            ),
-            (
-                "fusebox_connections_accepted",
-                "Client connections accepted",
-                opened,
-            ),
-            (
-                "fusebox_connections_refused",
-                "Client connections refused because too many were open",
-                meters.sum(|meter| meter.connections_refused.get()),
-            ),
-            (
-                "fusebox_store_records_written",
-                "Breaker records written to the store",
-                written,
-            ),
-            (
-                "fusebox_store_errors",
-                "Breaker records that the store refused; they are tried again",
-                errors,
-            ),
-            (
-                "fusebox_log_lines_dropped",
-                "Log lines lost because nobody read them in time",
-                inner.log_lines_dropped.load(Ordering::Relaxed),
-            ),
-        ] {
-            ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
-        }
-        let mut metric = counter(encoder, "fusebox_config_reload", "Reloads, by result")?;
-        add(
-            &mut metric,
-            vec![("result", "success")],
-            inner.reloads.load(Ordering::Relaxed),
-        )?;
-        add(
-            &mut metric,
-            vec![("result", "failure")],
-            inner.reload_failures.load(Ordering::Relaxed),
-        )?;
-        let mut metric = gauge(
-            encoder,
-            "fusebox_build_info",
-            "1, with the program's version",
-        )?;
-        set(&mut metric, vec![("version", env!("CARGO_PKG_VERSION"))], 1)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The breakers in the order of their names, a page at a time.
 //!
 //! There may be as many breakers as clients can make up keys. A page walks over handles, keeps those that it will show,
-//! and reads each of these only when it is asked for: its cost is that of the page, not that of all breakers.
+//! and reads each of these only on request: its cost is that of the page, not that of all breakers.
 
 use std::sync::Arc;
 
@@ -10,26 +10,26 @@ use fusebox_breaker::{Breaker, Phase, SavedState, Timestamp};
 use crate::host::gateway::Gateway;
 use crate::live::live_plan::Live;
 use crate::show::status::BreakerStatus;
-use crate::upstream::breakers::Guarded;
+use crate::upstream::breakers::LiveBreaker;
 
-/// Breakers looked at before other tasks of the thread have their turn.
+/// Number of breakers to look at before other tasks of the thread get their turn.
 const AT_A_TIME: usize = 1_000;
 
-/// The breakers that a page shows.
+/// The selection of a page.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PageQuery<'a> {
-    /// The beginning of their names.
+    /// The prefix of the breakers' names.
     pub prefix: &'a str,
-    /// Their state; `None`: any.
+    /// The breakers' state; `None`: any.
     pub state: Option<Phase>,
-    /// The name behind which the page begins, whether or not there is a breaker of that name; `None`: at the first.
+    /// The name behind which the page begins, even if no breaker has it; `None`: at the first.
     pub after: Option<&'a str>,
-    /// How many of them, at most.
+    /// The most breakers of the page.
     pub limit: usize,
 }
 
 impl PageQuery<'_> {
-    /// Whether a name lies behind the one where the page begins.
+    /// True if a name lies behind the one where the page begins.
     pub fn is_ahead(&self, name: &str) -> bool {
         self.after.is_none_or(|after| name > after)
     }
@@ -38,25 +38,25 @@ impl PageQuery<'_> {
 /// A page of breakers, by name.
 #[derive(Debug)]
 pub struct Page {
-    /// How many breakers have the prefix and the state, on any page.
+    /// Number of breakers with the prefix and the state, on all pages.
     pub total: usize,
-    /// Whether there are more behind this page.
+    /// True if there are more behind this page.
     pub has_more: bool,
     /// The breakers of this page.
     pub breakers: Vec<Listed>,
 }
 
-/// A breaker of a page, not read yet. While it is held the breaker does not give way to other keys.
+/// A breaker of a page, not read yet. While this exists, the breaker is not evicted for other keys.
 #[derive(Debug)]
 pub struct Listed {
     upstream: Arc<str>,
-    guarded: Guarded,
+    live_breaker: LiveBreaker,
 }
 
 impl Listed {
     /// The breaker's name.
     pub fn name(&self) -> &Arc<str> {
-        self.guarded.breaker.name()
+        self.live_breaker.breaker.name()
     }
 }
 
@@ -68,7 +68,7 @@ impl Gateway {
         let mut smallest = Smallest::new(query.limit);
         let mut total = 0;
         let mut looked_at = 0_usize;
-        for (place, breakers) in places(&live, &own) {
+        for (position, breakers) in positions(&live, &own) {
             for breaker in breakers {
                 looked_at += 1;
                 if looked_at.is_multiple_of(AT_A_TIME) {
@@ -79,24 +79,29 @@ impl Gateway {
                 }
                 total += 1;
                 if query.is_ahead(breaker.name()) {
-                    smallest.offer(breaker, place);
+                    smallest.offer(breaker, position);
                 }
             }
         }
         let (chosen, has_more) = smallest.take();
-        let listed = chosen.into_iter().map(|(breaker, place)| match place {
-            Place::Upstream(at) => Listed {
-                upstream: live.guarded[at].guards.name().cloned().unwrap_or_default(),
-                guarded: live.guarded[at].guards.guarded(breaker),
-            },
-            Place::Own(at) => {
-                let (of, guarded) = own[at].clone();
-                Listed {
-                    upstream: of,
-                    guarded,
+        let listed = chosen
+            .into_iter()
+            .map(|(breaker, position)| match position {
+                Position::Upstream(at) => {
+                    let breakers = &live.guarded[at].breakers;
+                    Listed {
+                        upstream: breakers.name().cloned().unwrap_or_default(),
+                        live_breaker: breakers.live(breaker),
+                    }
                 }
-            }
-        });
+                Position::Own(at) => {
+                    let (upstream, live_breaker) = own[at].clone();
+                    Listed {
+                        upstream,
+                        live_breaker,
+                    }
+                }
+            });
         Page {
             total,
             has_more,
@@ -106,7 +111,7 @@ impl Gateway {
 
     /// A breaker of a page as it stands now.
     pub fn read(&self, listed: &Listed) -> BreakerStatus {
-        self.status(listed.upstream.clone(), &listed.guarded)
+        self.status(listed.upstream.clone(), &listed.live_breaker)
     }
 
     fn is_in(&self, breaker: &Breaker, state: Option<Phase>) -> bool {
@@ -114,23 +119,25 @@ impl Gateway {
     }
 }
 
-/// Where a breaker stands in a plan.
+/// The position of a breaker in a plan.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum Position {
     Upstream(usize),
-    /// Of the plan's application.
+    /// A breaker of the plan's application, by its index.
     Own(usize),
 }
 
-/// All breakers of a plan, place by place.
-fn places<'a>(
+/// All breakers of a plan, position by position.
+fn positions<'a>(
     live: &'a Live,
-    own: &'a [(Arc<str>, Guarded)],
-) -> impl Iterator<Item = (Place, Vec<Breaker>)> {
+    own: &'a [(Arc<str>, LiveBreaker)],
+) -> impl Iterator<Item = (Position, Vec<Breaker>)> {
     let upstreams = live.guarded.iter().enumerate();
-    let upstreams = upstreams.map(|(at, it)| (Place::Upstream(at), it.guards.breakers()));
+    let upstreams = upstreams.map(|(at, it)| (Position::Upstream(at), it.breakers.handles()));
     let own = own.iter().enumerate();
-    upstreams.chain(own.map(|(at, (_, guarded))| (Place::Own(at), vec![guarded.breaker.clone()])))
+    upstreams.chain(
+        own.map(|(at, (_, live_breaker))| (Position::Own(at), vec![live_breaker.breaker.clone()])),
+    )
 }
 
 /// The state that a snapshot would show, without making one.
@@ -142,11 +149,11 @@ fn phase(breaker: &Breaker, now: Timestamp) -> Phase {
     }
 }
 
-/// The breakers with the smallest names among all that are offered; never holds many more than it is to give.
+/// The breakers with the smallest names of all offered; never holds many more than the page's.
 struct Smallest {
     limit: usize,
-    held: Vec<(Breaker, Place)>,
-    /// A name that is one too many, as are all from it on.
+    held: Vec<(Breaker, Position)>,
+    /// A name beyond the page; all names from it on are beyond it too.
     end: Option<Arc<str>>,
 }
 
@@ -159,29 +166,29 @@ impl Smallest {
         }
     }
 
-    fn offer(&mut self, breaker: Breaker, place: Place) {
+    fn offer(&mut self, breaker: Breaker, position: Position) {
         if self.end.as_ref().is_some_and(|end| breaker.name() >= end) {
             return;
         }
-        self.held.push((breaker, place));
+        self.held.push((breaker, position));
         if self.held.len() > 2 * self.limit + 64 {
             self.cut();
         }
     }
 
-    /// Lets go of all but the smallest, and of one more, so that it is known that there is more.
+    /// Drops all but the smallest, and one more that shows that there are more.
     fn cut(&mut self) {
         if self.held.len() <= self.limit + 1 {
             return;
         }
-        let by_name = |a: &(Breaker, Place), b: &(Breaker, Place)| a.0.name().cmp(b.0.name());
+        let by_name = |a: &(Breaker, Position), b: &(Breaker, Position)| a.0.name().cmp(b.0.name());
         self.held.select_nth_unstable_by(self.limit, by_name);
         self.held.truncate(self.limit + 1);
         self.end = Some(self.held[self.limit].0.name().clone());
     }
 
-    /// The smallest in order, and whether there were more.
-    fn take(mut self) -> (Vec<(Breaker, Place)>, bool) {
+    /// The smallest in order, and true if there were more.
+    fn take(mut self) -> (Vec<(Breaker, Position)>, bool) {
         self.cut();
         self.held.sort_by(|a, b| a.0.name().cmp(b.0.name()));
         let has_more = self.held.len() > self.limit;
@@ -203,7 +210,7 @@ mod tests {
             let mut smallest = Smallest::new(limit);
             for number in &numbers {
                 let breaker = Breaker::new(format!("{number:05}"), Settings::default());
-                smallest.offer(breaker.unwrap(), Place::Upstream(0));
+                smallest.offer(breaker.unwrap(), Position::Upstream(0));
                 assert!(smallest.held.len() <= 2 * limit + 64);
             }
             let (chosen, has_more) = smallest.take();

@@ -1,4 +1,4 @@
-//! What a running gateway shows of itself, and what an operator can do to its breakers.
+//! The state of a running gateway, and an operator's commands to its breakers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,74 +12,74 @@ use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, REASONS};
 use crate::host::gateway::Gateway;
 use crate::host::membership::{FleetError, FleetShown};
-use crate::upstream::breakers::Guarded;
+use crate::upstream::breakers::LiveBreaker;
 
 /// A breaker as it stands now.
 #[derive(Debug, Clone)]
 pub struct BreakerStatus {
-    /// Its name.
+    /// The breaker's name.
     pub name: Arc<str>,
     /// The upstream that it is before, by the name in the file; of a Flogo service, its action.
     pub upstream: Arc<str>,
-    /// The machine's own account.
+    /// The machine's snapshot.
     pub snapshot: Snapshot,
-    /// Its settings.
+    /// The breaker's settings.
     pub settings: Arc<Settings>,
-    /// What of it is shared with the fleet, as the plan says.
+    /// The sharing with the fleet, as the plan says.
     pub share: Share,
-    /// Whether the store has this state.
+    /// True if the store has this state.
     pub persisted: bool,
-    /// What it has counted.
+    /// The breaker's counters.
     pub calls: Calls,
-    /// The moment of this account, on the clock that the snapshot's times are on.
+    /// The time of this status, on the clock of the snapshot's times.
     pub now: Timestamp,
 }
 
-/// What a breaker has counted since the program started.
+/// Counts of a breaker since the program started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calls {
     /// Calls that ended well.
     pub success: u64,
     /// Calls that failed.
     pub failure: u64,
-    /// Calls that say nothing of the upstream.
+    /// Calls that say nothing about the upstream.
     pub ignored: u64,
-    /// Calls refused.
+    /// Calls rejected for any reason.
     pub rejected: u64,
-    /// Those calls by the reason.
+    /// Rejected calls by reason.
     pub rejected_for: [(RejectReason, u64); REASONS.len()],
-    /// Calls that monitor mode let pass.
+    /// Calls that monitor mode let pass although the breaker would have rejected them.
     pub would_reject: u64,
 }
 
-/// Whether a part of the gateway works.
+/// The state of a part of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Which part.
+    /// The part's name.
     pub name: &'static str,
-    /// Whether it works.
+    /// True while it works.
     pub ready: bool,
-    /// What there is to say of it.
+    /// Details for people.
     pub detail: String,
 }
 
 impl Gateway {
-    /// The clock that all times are on.
+    /// The clock of all times.
     pub fn clock(&self) -> &Arc<Clock> {
         &self.0.shared.clock
     }
 
-    /// The plan as it runs.
+    /// The plan that runs now.
     pub fn plan(&self) -> Arc<Plan> {
         self.0.shared.live.load().plan.clone()
     }
 
-    /// Whether the gateway has begun to stop.
+    /// True once the gateway has begun to stop.
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }
 
-    /// The workers that do not run, counted from 0: each was asked and has not answered within 2 s.
+    /// The workers that do not run, by index from 0: each was asked and has not answered within 2 s.
     pub async fn silent_workers(&self) -> Vec<usize> {
         let shared = &self.0.shared;
         let now = shared.clock.exact();
@@ -143,23 +143,23 @@ impl Gateway {
         parts
     }
 
-    /// The breaker of a name.
+    /// The breaker of a name; `None` without one.
     pub fn breaker(&self, name: &str) -> Option<BreakerStatus> {
-        let (upstream, guarded) = self.find(name)?;
-        Some(self.status(upstream, &guarded))
+        let (upstream, live_breaker) = self.find(name)?;
+        Some(self.status(upstream, &live_breaker))
     }
 
-    /// Why the breaker of a name is as it is, and what comes next.
+    /// Explains the state of the breaker of a name, and what comes next.
     pub fn explain(&self, name: &str) -> Option<Explanation> {
-        let (_, guarded) = self.find(name)?;
-        Some(guarded.breaker.explain(self.clock().exact()))
+        let (_, live_breaker) = self.find(name)?;
+        Some(live_breaker.breaker.explain(self.clock().exact()))
     }
 
-    /// Does something to a breaker and says how it stands then; `None`: there is no such breaker.
+    /// Carries out a command on a breaker and returns its status afterwards; `None`: no breaker has that name.
     pub fn act(&self, name: &str, action: Action) -> Option<BreakerStatus> {
-        let (upstream, guarded) = self.find(name)?;
+        let (upstream, live_breaker) = self.find(name)?;
         let now = self.clock().exact();
-        let breaker = &guarded.breaker;
+        let breaker = &live_breaker.breaker;
         match action {
             Action::Hold {
                 kind,
@@ -185,11 +185,11 @@ impl Gateway {
                 breaker.reset(now);
             }
         }
-        Some(self.status(upstream, &guarded))
+        Some(self.status(upstream, &live_breaker))
     }
 
-    /// This gateway in its fleet, with what it knows of the shared breaker of a name, or of all; `None`: it belongs to
-    /// no fleet.
+    /// This gateway in its fleet, with its view of the shared breaker of a name, or of all; `None`: it belongs to no
+    /// fleet.
     pub async fn fleet(&self, breaker: Option<&str>) -> Option<FleetShown> {
         let membership = self.0.membership.as_ref()?;
         Some(FleetShown {
@@ -199,11 +199,11 @@ impl Gateway {
         })
     }
 
-    /// Does something to a breaker of the whole fleet, waits until the fleet's record says so, and says how the
-    /// breaker stands here then.
+    /// Carries out a command on a breaker of the whole fleet, waits until the fleet's record shows it, and returns the
+    /// breaker's status here afterwards.
     ///
     /// # Errors
-    /// [`FleetError`]; nothing is done then.
+    /// [`FleetError`]; the command has no effect then.
     pub async fn act_on_fleet(
         &self,
         name: &str,
@@ -212,12 +212,12 @@ impl Gateway {
         let Some(membership) = &self.0.membership else {
             return Err(FleetError::NoFleet);
         };
-        let (upstream, guarded) = self.find(name).ok_or(FleetError::NoBreaker)?;
+        let (upstream, live_breaker) = self.find(name).ok_or(FleetError::NoBreaker)?;
         if self.share_of(&upstream) == Share::None {
             return Err(FleetError::NotShared);
         }
         membership.say(name, action).await?;
-        Ok(self.status(upstream, &guarded))
+        Ok(self.status(upstream, &live_breaker))
     }
 
     fn share_of(&self, upstream: &str) -> Share {
@@ -226,22 +226,22 @@ impl Gateway {
         found.map_or(Share::None, |upstream| upstream.plan.breaker.share)
     }
 
-    fn find(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
+    fn find(&self, name: &str) -> Option<(Arc<str>, LiveBreaker)> {
         self.0.shared.live.load().breaker(name)
     }
 
-    pub(crate) fn status(&self, upstream: Arc<str>, guarded: &Guarded) -> BreakerStatus {
+    pub(crate) fn status(&self, upstream: Arc<str>, live_breaker: &LiveBreaker) -> BreakerStatus {
         let now = self.clock().exact();
-        let snapshot = guarded.breaker.snapshot(now);
-        let name = guarded.breaker.name().clone();
-        let sum = |value: fn(&BreakerMeter) -> u64| guarded.beside.meters.sum(value);
+        let snapshot = live_breaker.breaker.snapshot(now);
+        let name = live_breaker.breaker.name().clone();
+        let sum = |value: fn(&BreakerMeter) -> u64| live_breaker.extras.meters.sum(value);
         BreakerStatus {
             persisted: self
                 .0
                 .announcer
                 .changed
                 .is_persisted(&name, snapshot.generation),
-            settings: guarded.breaker.settings(),
+            settings: live_breaker.breaker.settings(),
             share: self.share_of(&upstream),
             calls: Calls {
                 success: sum(|meter| meter.success.get()),
@@ -249,7 +249,10 @@ impl Gateway {
                 ignored: sum(|meter| meter.ignored.get()),
                 rejected: sum(BreakerMeter::rejected_total),
                 rejected_for: std::array::from_fn(|at| {
-                    let sum = guarded.beside.meters.sum(|meter| meter.rejected_for(at));
+                    let sum = live_breaker
+                        .extras
+                        .meters
+                        .sum(|meter| meter.rejected_for(at));
                     (REASONS[at], sum)
                 }),
                 would_reject: sum(|meter| meter.would_reject.get()),

@@ -1,10 +1,10 @@
 //! Asks a breaker for a permit, so that no client holds a probe's place.
 //!
-//! A half-open breaker has few places. A call that takes one and then waits for its client's body
-//! would keep everybody else out for as long as the client likes. So a probe's place goes to complete
-//! requests only: a body is read to its end first, up to [`READ_AHEAD`]. A longer one probes as it
-//! comes, but only while no complete request wants the place (docs/gateway.md, "Whose fault it is").
-//! Where clients provoke answers that say nothing, complete requests take turns ([`crate::upstream::probe_place`]).
+//! A half-open breaker has few places. A call that takes one and then waits for its client's body would keep all others
+//! out for as long as the client likes. So a probe's place goes to complete requests only: a body is read to its end
+//! first, up to [`READ_AHEAD`]. A longer one probes as it comes, but only while no complete request wants the place
+//! (docs/gateway.md, "Whose fault it is"). While clients provoke answers that say nothing, complete requests take turns
+//! ([`crate::upstream::probe_turns`]).
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -13,27 +13,27 @@ use std::time::Duration;
 use fusebox_breaker::{OwnedPermit, Phase as State, RejectReason, Rejection, Timestamp};
 
 use crate::ground::clock::Clock;
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, RequestBody};
-use crate::upstream::breakers::Guarded;
-use crate::upstream::probe_line::Asker;
+use crate::upstream::breakers::LiveBreaker;
+use crate::upstream::probe_queue::Prober;
 
-/// How much of a body is read before a probe's place is taken, in bytes.
+/// The most bytes of a body that are read before a probe's place is taken.
 const READ_AHEAD: u64 = 64 * 1024;
 
-/// How long a complete request that wanted a probe's place keeps longer ones from it.
+/// The time for which a complete request that wanted a probe's place keeps longer ones from it.
 const TURN: Duration = Duration::from_secs(2);
 
-/// After how long a request should come again that finds others waiting before it for a probe's place.
+/// The time after which a request should come again if others wait before it for a probe's place.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 
-/// Why there is no permit.
+/// The reason why there is no permit.
 #[derive(Debug)]
 pub enum Unadmitted {
-    /// The breaker refuses.
+    /// The breaker rejected the call.
     Refused(Rejection),
-    /// The client did not send what it said.
+    /// The client's body was at fault.
     Client(ClientFault),
 }
 
@@ -43,12 +43,13 @@ impl From<Rejection> for Unadmitted {
     }
 }
 
-/// What a breaker says to a request that it does not refuse.
+/// A breaker's answer to a request that it does not reject.
 #[derive(Debug)]
-pub enum Asked {
-    /// It may pass.
+pub enum Admission {
+    /// The request may pass.
     Admitted(OwnedPermit),
-    /// It may not pass now, but others would not let it pass later either: it waits for its [`turn`].
+    /// The request may not pass now, and would not be admitted later either while others wait: it waits for its
+    /// [`turn`].
     Waits(Rejection),
 }
 
@@ -56,70 +57,77 @@ pub enum Asked {
 /// be read before the request may probe ([`ask_with`]).
 ///
 /// # Errors
-/// The breaker's refusal.
-pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<Asked>, Rejection> {
+/// The breaker's rejection.
+pub fn ask(
+    live_breaker: &LiveBreaker,
+    worker: &WorkerRef,
+    is_complete: bool,
+) -> Result<Option<Admission>, Rejection> {
     if is_complete {
-        return ask_complete(guarded, desk).map(Some);
+        return ask_complete(live_breaker, worker).map(Some);
     }
-    if guarded.breaker.may_probe(desk.clock.tick()) {
-        // Not even for a moment does it take a place.
-        return match guarded.breaker.check(desk.clock.exact()) {
+    if live_breaker.breaker.may_probe(worker.clock.tick()) {
+        // A check only, since the request must not take a place even for a moment.
+        return match live_breaker.breaker.check(worker.clock.exact()) {
             Ok(()) => Ok(None),
-            // Once its body is there, it waits as others do.
-            Err(rejection) if waits(guarded, desk, &rejection) => Ok(None),
+            // Once its body is complete, it waits as others do.
+            Err(rejection) if waits(live_breaker, worker, &rejection) => Ok(None),
             Err(rejection) => Err(rejection),
         };
     }
-    let permit = admit(guarded, &desk.clock)?;
+    let permit = admit(live_breaker, &worker.clock)?;
     if !permit.is_probe() {
-        return Ok(Some(Asked::Admitted(permit)));
+        return Ok(Some(Admission::Admitted(permit)));
     }
-    // It has become a probe since; its place is free again at once.
-    give_back(guarded, desk, permit);
+    // The call has become a probe since the check; its place is freed at once.
+    give_back(live_breaker, worker, permit);
     Ok(None)
 }
 
-/// Asks for a permit for a request of which nothing is to come.
+/// Asks for a permit for a request that has arrived completely.
 ///
 /// # Errors
-/// The breaker's refusal.
-pub fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
-    let place = &guarded.beside.place;
-    let permit = match admit(guarded, &desk.clock) {
-        Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),
+/// The breaker's rejection.
+pub fn ask_complete(
+    live_breaker: &LiveBreaker,
+    worker: &WorkerRef,
+) -> Result<Admission, Rejection> {
+    let probes = &live_breaker.extras.probes;
+    let permit = match admit(live_breaker, &worker.clock) {
+        Ok(permit) if !permit.is_probe() => return Ok(Admission::Admitted(permit)),
         Ok(permit) => permit,
         Err(rejection) => {
             if rejection.reason == RejectReason::BreakerProbing {
-                place.want(desk.clock.tick());
+                probes.want(worker.clock.tick());
             }
-            return match waits(guarded, desk, &rejection) {
-                true => Ok(Asked::Waits(rejection)),
+            return match waits(live_breaker, worker, &rejection) {
+                true => Ok(Admission::Waits(rejection)),
                 false => Err(rejection),
             };
         }
     };
-    let now = desk.clock.tick();
-    place.want(now);
-    if !place.has_line() {
-        return Ok(Asked::Admitted(permit));
+    let now = worker.clock.tick();
+    probes.want(now);
+    if !probes.has_queue() {
+        return Ok(Admission::Admitted(permit));
     }
-    // Others came before.
-    give_back(guarded, desk, permit);
-    Ok(Asked::Waits(come_again(now)))
+    // Others have waited longer.
+    give_back(live_breaker, worker, permit);
+    Ok(Admission::Waits(come_again(now)))
 }
 
-/// Whether a request that is refused so waits for a probe's place.
-fn waits(guarded: &Guarded, desk: &Desk, rejection: &Rejection) -> bool {
+/// True if a request with this rejection should wait for a probe's place.
+fn waits(live_breaker: &LiveBreaker, worker: &WorkerRef, rejection: &Rejection) -> bool {
     rejection.reason == RejectReason::BreakerProbing
-        && guarded.beside.place.is_contested(desk.clock.tick())
+        && live_breaker.extras.probes.is_contested(worker.clock.tick())
 }
 
-/// The refusal of a request before which others stand for a probe's place.
+/// The rejection of a request while others wait before it for a probe's place.
 pub fn come_again(now: Timestamp) -> Rejection {
     probing_until(now + COME_AGAIN)
 }
 
-/// The refusal of a request that has to wait for a probe's place.
+/// The rejection of a request that has to wait for a probe's place.
 fn probing_until(retry_at: Timestamp) -> Rejection {
     let mut rejection = Rejection::new(RejectReason::BreakerProbing, State::HalfOpen);
     rejection.retry_at = Some(retry_at);
@@ -129,41 +137,41 @@ fn probing_until(retry_at: Timestamp) -> Rejection {
 /// Waits until it is a complete request's turn to probe.
 ///
 /// # Errors
-/// The breaker's refusal: the breaker has opened, or the turn did not come in time.
+/// The breaker's rejection: the breaker has opened, or the turn did not come in time.
 pub async fn turn(
-    guarded: &Guarded,
-    desk: &Desk,
+    live_breaker: &LiveBreaker,
+    worker: &WorkerRef,
     client: &Phase,
-    asker: Asker,
+    prober: Prober,
     refused: Rejection,
 ) -> Result<OwnedPermit, Rejection> {
-    let place = &guarded.beside.place;
+    let probes = &live_breaker.extras.probes;
     let left = poll_fn(|cx| match client.is_left_by_caller(cx) {
         true => Poll::Ready(()),
         false => Poll::Pending,
     });
     let ask = || {
-        place.want(desk.clock.tick());
-        admit(guarded, &desk.clock)
+        probes.want(worker.clock.tick());
+        admit(live_breaker, &worker.clock)
     };
-    place.wait(asker, refused, left, &desk.clock, ask).await
+    probes.wait(prober, refused, left, &worker.clock, ask).await
 }
 
-/// Gives a probe's place back, of which nobody made use.
-fn give_back(guarded: &Guarded, desk: &Desk, permit: OwnedPermit) {
+/// Frees a probe's place that was not used.
+fn give_back(live_breaker: &LiveBreaker, worker: &WorkerRef, permit: OwnedPermit) {
     drop(permit);
-    guarded.beside.place.freed(desk.clock.tick());
+    live_breaker.extras.probes.freed(worker.clock.tick());
 }
 
 /// A permit for a request that has to probe and has a body: the body is read first.
 ///
 /// # Errors
-/// The breaker's refusal, or the client's fault.
+/// The breaker's rejection, or the client's fault.
 pub async fn ask_with(
-    guarded: &Guarded,
-    desk: &Desk,
+    live_breaker: &LiveBreaker,
+    worker: &WorkerRef,
     client: &Phase,
-    asker: Asker,
+    prober: Prober,
     body: &mut RequestBody,
 ) -> Result<OwnedPermit, Unadmitted> {
     let is_complete = body
@@ -171,26 +179,26 @@ pub async fn ask_with(
         .await
         .map_err(Unadmitted::Client)?;
     if is_complete {
-        return match ask_complete(guarded, desk)? {
-            Asked::Admitted(permit) => Ok(permit),
-            Asked::Waits(refused) => {
-                Ok(Box::pin(turn(guarded, desk, client, asker, refused)).await?)
+        return match ask_complete(live_breaker, worker)? {
+            Admission::Admitted(permit) => Ok(permit),
+            Admission::Waits(refused) => {
+                Ok(Box::pin(turn(live_breaker, worker, client, prober, refused)).await?)
             }
         };
     }
-    let permit = admit(guarded, &desk.clock)?;
-    let now = desk.clock.exact();
-    if permit.is_probe() && is_wanted(guarded, now) {
-        give_back(guarded, desk, permit);
+    let permit = admit(live_breaker, &worker.clock)?;
+    let now = worker.clock.exact();
+    if permit.is_probe() && is_wanted(live_breaker, now) {
+        give_back(live_breaker, worker, permit);
         return Err(Unadmitted::Refused(probing_until(now + TURN)));
     }
     Ok(permit)
 }
 
-/// Asks the breaker by the tick, which costs nothing. The tick lags a little, so a refusal whose
-/// time is over is asked for again by the clock: a caller that comes back when it was told to is let in.
-fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
-    let breaker = &guarded.breaker;
+/// Asks the breaker by the tick, which costs nothing. The tick lags a little, so a rejection whose time is over is
+/// checked again by the exact clock: a caller that returns at the announced time is admitted.
+fn admit(live_breaker: &LiveBreaker, clock: &Clock) -> Result<OwnedPermit, Rejection> {
+    let breaker = &live_breaker.breaker;
     breaker.admit_owned(clock.tick()).or_else(|rejection| {
         let now = clock.exact();
         match rejection.retry_at {
@@ -200,8 +208,8 @@ fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
     })
 }
 
-/// Whether a complete request has asked for a probe's place lately.
-fn is_wanted(guarded: &Guarded, now: Timestamp) -> bool {
-    let wanted = guarded.beside.place.wanted_at();
+/// True if a complete request has asked for a probe's place lately.
+fn is_wanted(live_breaker: &LiveBreaker, now: Timestamp) -> bool {
+    let wanted = live_breaker.extras.probes.wanted_at();
     wanted.is_some_and(|at| now < at + TURN)
 }

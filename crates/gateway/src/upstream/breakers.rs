@@ -14,45 +14,45 @@ use fusebox_plan::plan::{self, Key, KeyPart, Upstream};
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::ground::clock::Clock;
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::ground::meter::{BreakerMeter, PerWorker};
-use crate::upstream::probe_place::ProbePlace;
+use crate::upstream::probe_turns::ProbeTurns;
 
-/// A longer key is replaced by its digest.
+/// The longest key in bytes; a longer one is replaced by its digest.
 const KEY_BYTES_MAX: usize = 128;
 
-/// A breaker, and what is counted of it.
+/// A breaker with its counters and its turns to probe.
 #[derive(Debug, Clone)]
-pub struct Guarded {
-    /// The breaker.
+pub struct LiveBreaker {
+    /// The breaker itself.
     pub breaker: Breaker,
-    /// What the gateway keeps beside it.
-    pub beside: Arc<Beside>,
+    /// The gateway's data for it.
+    pub extras: Arc<BreakerExtras>,
 }
 
-/// What the gateway keeps beside a breaker.
+/// The gateway's data for one breaker.
 #[derive(Debug)]
-pub struct Beside {
-    /// What each worker counts.
+pub struct BreakerExtras {
+    /// Counts of each worker.
     pub meters: PerWorker<BreakerMeter>,
-    /// Who wants to probe.
-    pub place: ProbePlace,
+    /// The requests that want to probe.
+    pub probes: ProbeTurns,
 }
 
-impl Beside {
-    /// Counters for that many workers, at zero.
-    pub fn new(workers: usize) -> Beside {
-        Beside {
+impl BreakerExtras {
+    /// Counters at zero for `workers` workers.
+    pub fn new(workers: usize) -> BreakerExtras {
+        BreakerExtras {
             meters: PerWorker::new(workers),
-            place: ProbePlace::default(),
+            probes: ProbeTurns::default(),
         }
     }
 }
 
-impl Guarded {
-    /// What the desk's worker counts.
-    pub fn meter(&self, desk: &Desk) -> &BreakerMeter {
-        self.beside.meters.of(desk.worker)
+impl LiveBreaker {
+    /// The counts of one worker.
+    pub fn meter(&self, worker: &WorkerRef) -> &BreakerMeter {
+        self.extras.meters.of(worker.index)
     }
 
     /// The time to wait after a refusal that has no end of its own: the breaker's cooldown.
@@ -61,7 +61,7 @@ impl Guarded {
     }
 }
 
-/// What a request shows of itself to choose its breaker.
+/// The parts of a request that choose its breaker.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyFacts<'a> {
     /// The route's name.
@@ -76,37 +76,36 @@ pub struct KeyFacts<'a> {
 
 /// The breakers before one upstream.
 #[derive(Debug)]
-pub enum Guards {
-    /// None: no call is refused, and nothing is counted or shown of a breaker.
+pub enum UpstreamBreakers {
+    /// No breaker: no call is rejected, and nothing is counted or shown.
     None,
-    /// One for all calls.
-    One(Guarded),
-    /// One for each key.
+    /// One breaker for all calls.
+    One(LiveBreaker),
+    /// One breaker for each key.
     Keyed(Box<Keyed>),
 }
 
-/// Breakers by key, and what is counted of each.
+/// Breakers by key, each with its counters.
 #[derive(Debug)]
 pub struct Keyed {
     upstream: Arc<str>,
     endpoint: String,
     key: Key,
     registry: Registry,
-    beside: papaya::HashMap<Arc<str>, Arc<Beside>>,
+    extras: papaya::HashMap<Arc<str>, Arc<BreakerExtras>>,
     workers: usize,
     clock: Arc<Clock>,
 }
 
-impl Guards {
-    /// The breakers that a plan wants before an upstream. `name` is that of the one breaker, or what those of keys
-    /// begin with.
+impl UpstreamBreakers {
+    /// The breakers of an upstream in a plan. `name` is that of the one breaker, or the prefix of those of keys.
     pub fn new(
         name: &Arc<str>,
         upstream: &Upstream,
         workers: usize,
         clock: &Arc<Clock>,
         listener: Arc<dyn Listener>,
-    ) -> Guards {
+    ) -> UpstreamBreakers {
         let plan = &upstream.breaker;
         let checked = "a plan's settings have been checked";
         if plan.key.is_upstream() {
@@ -114,9 +113,9 @@ impl Guards {
                 .listener(listener)
                 .build()
                 .expect(checked);
-            return Guards::One(Guarded {
+            return UpstreamBreakers::One(LiveBreaker {
                 breaker,
-                beside: Arc::new(Beside::new(workers)),
+                extras: Arc::new(BreakerExtras::new(workers)),
             });
         }
         let mut registry = Registry::builder(name.clone(), plan.settings.clone())
@@ -127,33 +126,33 @@ impl Guards {
             registry = registry.idle_after(idle_after);
         }
         let registry = registry.build().expect(checked);
-        Guards::Keyed(Box::new(Keyed {
+        UpstreamBreakers::Keyed(Box::new(Keyed {
             upstream: name.clone(),
             endpoint: upstream.endpoint.authority.clone(),
             key: plan.key.clone(),
             registry,
-            beside: papaya::HashMap::new(),
+            extras: papaya::HashMap::new(),
             workers,
             clock: clock.clone(),
         }))
     }
 
-    /// The name of the one breaker, or what those of keys begin with; `None`: there is none.
+    /// The name of the one breaker, or the prefix of those of keys; `None`: no breaker.
     pub fn name(&self) -> Option<&Arc<str>> {
         match self {
-            Guards::None => None,
-            Guards::One(guarded) => Some(guarded.breaker.name()),
-            Guards::Keyed(keyed) => Some(&keyed.upstream),
+            UpstreamBreakers::None => None,
+            UpstreamBreakers::One(live_breaker) => Some(live_breaker.breaker.name()),
+            UpstreamBreakers::Keyed(keyed) => Some(&keyed.upstream),
         }
     }
 
-    /// Whether these breakers can go on under another plan of the same upstream.
+    /// True if these breakers can continue under another plan of the same upstream.
     pub fn fit(&self, upstream: &Upstream) -> bool {
         let plan = &upstream.breaker;
         match self {
-            Guards::None => false,
-            Guards::One(_) => plan.key.is_upstream(),
-            Guards::Keyed(keyed) => {
+            UpstreamBreakers::None => false,
+            UpstreamBreakers::One(_) => plan.key.is_upstream(),
+            UpstreamBreakers::Keyed(keyed) => {
                 let by_endpoint = plan.key.0.contains(&KeyPart::Endpoint);
                 keyed.key == plan.key
                     && (!by_endpoint || keyed.endpoint == upstream.endpoint.authority)
@@ -161,10 +160,9 @@ impl Guards {
         }
     }
 
-    /// Gives all breakers what another plan says of them, and says, in a sentence each, what that
-    /// cleared.
+    /// Gives all breakers the settings of another plan. Returns a sentence for each piece of state that was cleared.
     pub fn reconfigure(&self, plan: &plan::Breaker, now: Timestamp) -> Vec<String> {
-        if let Guards::Keyed(keyed) = self {
+        if let UpstreamBreakers::Keyed(keyed) = self {
             keyed.registry.resize(plan.keys_max);
             keyed.registry.set_idle_after(plan.idle_after);
             keyed.registry.set_on_overflow(plan.on_overflow);
@@ -172,15 +170,15 @@ impl Guards {
         let settings = &plan.settings;
         let checked = "a plan's settings have been checked";
         let done = match self {
-            Guards::None => Vec::new(),
-            Guards::One(guarded) => {
-                let done = guarded
+            UpstreamBreakers::None => Vec::new(),
+            UpstreamBreakers::One(live_breaker) => {
+                let done = live_breaker
                     .breaker
                     .reconfigure(settings.clone(), now)
                     .expect(checked);
-                vec![(guarded.breaker.clone(), done)]
+                vec![(live_breaker.breaker.clone(), done)]
             }
-            Guards::Keyed(keyed) => keyed
+            UpstreamBreakers::Keyed(keyed) => keyed
                 .registry
                 .reconfigure(settings.clone(), now)
                 .expect(checked),
@@ -197,101 +195,101 @@ impl Guards {
             .collect()
     }
 
-    /// How many keys have a breaker of their own, and how often one gave way or found no room; `None`: there are no keys.
+    /// The number of keys with a breaker of their own, with the counts of evictions and of keys without room; `None`:
+    /// no keys.
     pub fn keys(&self) -> Option<(usize, KeyCounts)> {
         match self {
-            Guards::None | Guards::One(_) => None,
-            Guards::Keyed(keyed) => Some((keyed.registry.len(), keyed.registry.counts())),
+            UpstreamBreakers::None | UpstreamBreakers::One(_) => None,
+            UpstreamBreakers::Keyed(keyed) => Some((keyed.registry.len(), keyed.registry.counts())),
         }
     }
 
-    /// Gives back the memory of keyed breakers in which there is nothing.
+    /// Frees the memory of keyed breakers without any state.
     pub fn rest(&self, now: Timestamp) {
-        if let Guards::Keyed(keyed) = self {
+        if let UpstreamBreakers::Keyed(keyed) = self {
             keyed.registry.rest(now);
         }
     }
 
-    /// The breaker of a request; `None`: there is none before this upstream.
-    pub fn select(&self, facts: &KeyFacts<'_>) -> Option<Guarded> {
+    /// The breaker of a request; `None`: the upstream has none.
+    pub fn select(&self, facts: &KeyFacts<'_>) -> Option<LiveBreaker> {
         match self {
-            Guards::None => None,
-            Guards::One(guarded) => Some(guarded.clone()),
-            Guards::Keyed(keyed) => Some(keyed.select(facts)),
+            UpstreamBreakers::None => None,
+            UpstreamBreakers::One(live_breaker) => Some(live_breaker.clone()),
+            UpstreamBreakers::Keyed(keyed) => Some(keyed.select(facts)),
         }
     }
 
-    /// All breakers that exist now.
-    pub fn all(&self) -> Vec<Guarded> {
+    /// All breakers that exist now, with their counters.
+    pub fn all(&self) -> Vec<LiveBreaker> {
         match self {
-            Guards::None => Vec::new(),
-            Guards::One(guarded) => vec![guarded.clone()],
-            Guards::Keyed(keyed) => keyed
+            UpstreamBreakers::None => Vec::new(),
+            UpstreamBreakers::One(live_breaker) => vec![live_breaker.clone()],
+            UpstreamBreakers::Keyed(keyed) => keyed
                 .registry
                 .breakers()
                 .into_iter()
-                .map(|breaker| keyed.guarded(breaker))
+                .map(|breaker| keyed.live(breaker))
                 .collect(),
         }
     }
 
-    /// All breakers that exist now, with nothing made for those that have not been asked for yet.
-    pub fn breakers(&self) -> Vec<Breaker> {
+    /// All breakers that exist now, without creating counters for unused ones.
+    pub fn handles(&self) -> Vec<Breaker> {
         match self {
-            Guards::None => Vec::new(),
-            Guards::One(guarded) => vec![guarded.breaker.clone()],
-            Guards::Keyed(keyed) => keyed.registry.breakers(),
+            UpstreamBreakers::None => Vec::new(),
+            UpstreamBreakers::One(live_breaker) => vec![live_breaker.breaker.clone()],
+            UpstreamBreakers::Keyed(keyed) => keyed.registry.breakers(),
         }
     }
 
-    /// One of these breakers, with what is counted of it.
-    pub fn guarded(&self, breaker: Breaker) -> Guarded {
+    /// One of these breakers with its counters.
+    pub fn live(&self, breaker: Breaker) -> LiveBreaker {
         match self {
-            Guards::None => Guarded {
+            UpstreamBreakers::None => LiveBreaker {
                 breaker,
-                beside: Arc::new(Beside::new(1)),
+                extras: Arc::new(BreakerExtras::new(1)),
             },
-            Guards::One(guarded) => guarded.clone(),
-            Guards::Keyed(keyed) => keyed.guarded(breaker),
+            UpstreamBreakers::One(live_breaker) => live_breaker.clone(),
+            UpstreamBreakers::Keyed(keyed) => keyed.live(breaker),
         }
     }
 
     /// The breaker of a name, if it exists now.
-    pub fn find(&self, name: &str) -> Option<Guarded> {
+    pub fn find(&self, name: &str) -> Option<LiveBreaker> {
         match self {
-            Guards::None => None,
-            Guards::One(guarded) => (&**guarded.breaker.name() == name).then(|| guarded.clone()),
-            Guards::Keyed(keyed) => {
+            UpstreamBreakers::None => None,
+            UpstreamBreakers::One(live_breaker) => {
+                (&**live_breaker.breaker.name() == name).then(|| live_breaker.clone())
+            }
+            UpstreamBreakers::Keyed(keyed) => {
                 let key = keyed.key_in(name)?;
-                keyed
-                    .registry
-                    .peek(key)
-                    .map(|breaker| keyed.guarded(breaker))
+                keyed.registry.peek(key).map(|breaker| keyed.live(breaker))
             }
         }
     }
 
-    /// Whether a name is one that a breaker here could have.
+    /// True if a breaker of these could have the name.
     pub fn names(&self, name: &str) -> bool {
         match self {
-            Guards::None => false,
-            Guards::One(guarded) => &**guarded.breaker.name() == name,
-            Guards::Keyed(keyed) => keyed.key_in(name).is_some(),
+            UpstreamBreakers::None => false,
+            UpstreamBreakers::One(live_breaker) => &**live_breaker.breaker.name() == name,
+            UpstreamBreakers::Keyed(keyed) => keyed.key_in(name).is_some(),
         }
     }
 
-    /// The breaker of a name that was found in the store; made if a request could ask for it.
+    /// The breaker of a name found in the store; it is created if a request could ask for it.
     pub fn recall(&self, name: &str, now: Timestamp) -> Option<Breaker> {
         match self {
-            Guards::None => None,
-            Guards::One(guarded) => {
-                (&**guarded.breaker.name() == name).then(|| guarded.breaker.clone())
+            UpstreamBreakers::None => None,
+            UpstreamBreakers::One(live_breaker) => {
+                (&**live_breaker.breaker.name() == name).then(|| live_breaker.breaker.clone())
             }
-            Guards::Keyed(keyed) => {
-                // Shared breakers belong to other keys in every process, so they begin anew.
+            UpstreamBreakers::Keyed(keyed) => {
+                // Shared breakers have other keys in every process, so they start again.
                 let key = keyed.key_in(name).filter(|key| !key.starts_with('*'))?;
                 let breaker = keyed.registry.get_or_create(key, now);
-                // Where there is no room, a key's own past is not laid on those that share.
+                // Without room, a key's own past is not restored into a breaker that several keys share.
                 (&**breaker.name() == name).then_some(breaker)
             }
         }
@@ -303,37 +301,37 @@ impl Keyed {
         name.strip_prefix(&*self.upstream)?.strip_prefix('/')
     }
 
-    fn select(&self, facts: &KeyFacts<'_>) -> Guarded {
+    fn select(&self, facts: &KeyFacts<'_>) -> LiveBreaker {
         let key = self.render(facts);
-        self.guarded(self.registry.get_or_create(&key, self.clock.tick()))
+        self.live(self.registry.get_or_create(&key, self.clock.tick()))
     }
 
-    fn guarded(&self, breaker: Breaker) -> Guarded {
-        let beside = self.beside.pin();
-        if let Some(found) = beside.get(breaker.name()) {
-            return Guarded {
-                beside: found.clone(),
+    fn live(&self, breaker: Breaker) -> LiveBreaker {
+        let extras = self.extras.pin();
+        if let Some(found) = extras.get(breaker.name()) {
+            return LiveBreaker {
+                extras: found.clone(),
                 breaker,
             };
         }
-        // Keys come and go, and what was counted of one that is gone goes with it. The shared breakers stay.
-        if beside.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
-            beside.retain(|name, _| {
+        // Keys come and go, and their counters go with them. The shared breakers stay.
+        if extras.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
+            extras.retain(|name, _| {
                 let key = self.key_in(name);
                 key.is_some_and(|key| key.starts_with('*') || self.registry.contains(key))
             });
         }
-        let made = beside.get_or_insert_with(breaker.name().clone(), || {
-            Arc::new(Beside::new(self.workers))
+        let made = extras.get_or_insert_with(breaker.name().clone(), || {
+            Arc::new(BreakerExtras::new(self.workers))
         });
-        Guarded {
-            beside: made.clone(),
+        LiveBreaker {
+            extras: made.clone(),
             breaker,
         }
     }
 
-    /// The key's parts as [`KeyParts`] joins them. Too long a key is its SHA-256; one that looks like that is written
-    /// differently, so that the two are never the same.
+    /// The key's parts joined as [`KeyParts`] does. A key that is too long becomes its SHA-256; one that looks like a
+    /// digest is written differently, so that the two never clash.
     fn render(&self, facts: &KeyFacts<'_>) -> String {
         let mut key = KeyParts::default();
         for part in &self.key.0 {

@@ -1,8 +1,8 @@
 //! One attempt at an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
 //!
-//! A call is judged once: at the end of the response's body, at a 101, or when a good body has
-//! flowed for `settle`. Whoever lets go of a call before that has learnt nothing of the upstream:
-//! the client left, or we failed. Then the permit is dropped, which the machine ignores.
+//! A call is judged once: at the end of the response's body, at a 101, or when a good body has flowed for `settle`. A
+//! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
+//! dropped too, and the outcome is ignored.
 
 mod holder;
 
@@ -18,61 +18,62 @@ use http::{HeaderMap, Method, StatusCode};
 
 pub use holder::Holder;
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::ground::meter::BreakerMeter;
 use crate::message::phase::Phase;
 use crate::message::retry_after;
-use crate::upstream::breakers::{Beside, Guarded};
+use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
-use crate::upstream::probe_line::Asker;
-use crate::upstream::stall::StallWatch;
+use crate::upstream::probe_queue::Prober;
+use crate::upstream::stall_watch::StallWatch;
 use crate::upstream::upstream_errors::UpstreamError;
 
-/// A client that takes the next frame of a probe's answer so much later holds it back; also how often that is looked at.
+/// The delay after which a client is said to hold a probe's answer back; also the time between two checks.
 const HELD_BACK: Duration = Duration::from_millis(100);
 
-/// A probe whose body has flowed for so long is judged when its place is wanted, though `settle` may be longer.
+/// The time after which a probe's flowing body is judged if another request wants the place, even if `settle` is
+/// longer.
 pub const FLOWN: Duration = Duration::from_secs(1);
 
-/// A call that has not been judged yet.
+/// A call without its outcome yet.
 #[derive(Debug)]
-pub struct Call {
+pub struct UpstreamCall {
     permit: Option<OwnedPermit>,
-    /// `None`: no breaker is before the upstream, so that nothing is judged.
-    guarded: Option<Guarded>,
+    /// The upstream's breaker; `None`: it has none, so the call is not judged.
+    live_breaker: Option<LiveBreaker>,
     upstream: Arc<LiveUpstream>,
-    desk: Desk,
-    /// How long the upstream took to its response's head, or to where it failed without one.
+    worker: WorkerRef,
+    /// The upstream's time to its response's head, or to its failure without one.
     duration: Duration,
     head: Option<Head>,
-    /// When the upstream wants to be called again.
+    /// The time at which the upstream wants to be called again.
     back_at: Option<Timestamp>,
-    /// Until the head comes.
+    /// The watch for a stall, until the head comes.
     stall: Option<StallWatch>,
     body: Vec<u8>,
     flow: Flow,
-    /// When a frame of the body was last passed on, while nobody has asked for the next one.
+    /// The time at which a frame of the body was last passed on, while the next one has not been asked for.
     passed_at: Option<Timestamp>,
     recorded: bool,
-    /// Why it failed, for the breaker's reason; without it, its status tells.
+    /// The cause of the failure, for the breaker's reason; `None`: the status is the cause.
     cause: Option<Cause>,
-    /// The request's method is none that every server knows.
+    /// True if servers may not know the request's method.
     is_odd: bool,
-    /// Where it is seen whether the client has left, where that may be a failure.
+    /// The state of the client's connection, if a call given up by its client may be a failure.
     phase: Option<Arc<Phase>>,
-    /// Whose it is, where it is a probe.
-    asker: Option<Asker>,
+    /// The client and target that probe, if the call is a probe.
+    prober: Option<Prober>,
 }
 
-/// What is known of how the response's body comes.
+/// The progress of the response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
-    /// Nobody has asked for it yet.
+    /// The body has not been asked for yet.
     Unknown,
-    /// It was asked for, and nothing has come.
+    /// The body was asked for, and nothing has come.
     Silent,
-    /// Some of it has come.
+    /// A part of the body has come.
     Flowing,
 }
 
@@ -83,30 +84,30 @@ struct Head {
     at: Timestamp,
 }
 
-impl Call {
-    /// A call that the breaker has admitted.
+impl UpstreamCall {
+    /// A call admitted by the breaker.
     pub fn new(
         permit: OwnedPermit,
-        guarded: Guarded,
+        live_breaker: LiveBreaker,
         upstream: Arc<LiveUpstream>,
-        desk: Desk,
-    ) -> Call {
+        worker: WorkerRef,
+    ) -> UpstreamCall {
         if permit.would_reject().is_some() {
-            guarded.meter(&desk).would_reject.add();
+            live_breaker.meter(&worker).would_reject.add();
         }
-        let stall = StallWatch::new(&upstream.stall_limits, || desk.clock.exact());
-        let mut call = Call::unguarded(upstream, desk);
-        (call.permit, call.guarded, call.stall) = (Some(permit), Some(guarded), stall);
+        let stall = StallWatch::new(&upstream.stall_limits, || worker.clock.exact());
+        let mut call = UpstreamCall::unguarded(upstream, worker);
+        (call.permit, call.live_breaker, call.stall) = (Some(permit), Some(live_breaker), stall);
         call
     }
 
-    /// A call to an upstream before which no breaker is.
-    pub fn unguarded(upstream: Arc<LiveUpstream>, desk: Desk) -> Call {
-        Call {
+    /// A call to an upstream without a breaker.
+    pub fn unguarded(upstream: Arc<LiveUpstream>, worker: WorkerRef) -> UpstreamCall {
+        UpstreamCall {
             permit: None,
-            guarded: None,
+            live_breaker: None,
             upstream,
-            desk,
+            worker,
             duration: Duration::ZERO,
             head: None,
             back_at: None,
@@ -118,56 +119,56 @@ impl Call {
             cause: None,
             is_odd: false,
             phase: None,
-            asker: None,
+            prober: None,
         }
     }
 
-    /// The call is made for a request of that method; `phase`: of a client on that connection.
+    /// Sets the request's method and, with `phase`, the state of the client's connection.
     pub fn made_for(&mut self, method: &Method, phase: Option<&Arc<Phase>>) {
         self.is_odd = !is_idempotent(method) && !matches!(*method, Method::POST | Method::PATCH);
         self.phase = phase.filter(|_| self.abandoned_after().is_some()).cloned();
     }
 
-    /// The call is a probe of that asker.
-    pub fn probes_for(&mut self, asker: Asker) {
-        let now = self.desk.clock.tick();
-        if let Some(guarded) = &self.guarded {
-            guarded.beside.place.begins(asker, now);
+    /// Marks the call as a probe of that prober.
+    pub fn probes_for(&mut self, prober: Prober) {
+        let now = self.worker.clock.tick();
+        if let Some(live_breaker) = &self.live_breaker {
+            live_breaker.extras.probes.begins(prober, now);
         }
-        self.asker = Some(asker);
+        self.prober = Some(prober);
     }
 
-    /// What lies beside the breaker, and who asked, where the call is its probe.
-    pub fn beside_probe(&self) -> Option<(Arc<Beside>, Option<Asker>)> {
-        let guarded = self.guarded.as_ref().filter(|_| self.is_probe())?;
-        Some((guarded.beside.clone(), self.asker))
+    /// The breaker's data and the prober, if the call is a probe.
+    pub fn extras_of_probe(&self) -> Option<(Arc<BreakerExtras>, Option<Prober>)> {
+        let live_breaker = self.live_breaker.as_ref().filter(|_| self.is_probe())?;
+        Some((live_breaker.extras.clone(), self.prober))
     }
 
-    /// The breaker before the upstream, and what is kept beside it.
-    pub fn guarded(&self) -> Option<&Guarded> {
-        self.guarded.as_ref()
+    /// The upstream's breaker; `None` without one.
+    pub fn live_breaker(&self) -> Option<&LiveBreaker> {
+        self.live_breaker.as_ref()
     }
 
     fn meter(&self) -> Option<&BreakerMeter> {
-        Some(self.guarded.as_ref()?.meter(&self.desk))
+        Some(self.live_breaker.as_ref()?.meter(&self.worker))
     }
 
-    /// Whether it is a probe of a half-open breaker.
+    /// True for a probe of a half-open breaker.
     pub fn is_probe(&self) -> bool {
         self.permit.as_ref().is_some_and(OwnedPermit::is_probe)
     }
 
-    /// The upstream that is called.
+    /// The upstream of the call.
     pub fn upstream(&self) -> &Arc<LiveUpstream> {
         &self.upstream
     }
 
-    /// Whether its outcome is told.
+    /// True once the outcome has been recorded.
     pub fn is_judged(&self) -> bool {
         self.recorded
     }
 
-    /// How long the upstream may take to its head: the call's timeout, for a probe the probe's.
+    /// The time limit for the response's head: the call's timeout, or the probe's for a probe.
     pub fn timeout(&self) -> Duration {
         let request = self.upstream.plan.timeout.request;
         if self.is_probe() {
@@ -184,7 +185,7 @@ impl Call {
         }
     }
 
-    /// After how long a call that its client gave up is a failure; `None`: it is none.
+    /// The time after which a call given up by its client is a failure; `None`: it never is.
     pub fn abandoned_after(&self) -> Option<Duration> {
         match self.upstream.plan.breaker.settings.on_abandoned {
             OnAbandoned::FailureAfter(after) if !self.is_probe() => Some(after),
@@ -192,12 +193,12 @@ impl Call {
         }
     }
 
-    /// How long to wait before [`Call::look`]; none where there is nothing to see.
+    /// The time until the next [`UpstreamCall::look`]; `None` if there is nothing to check.
     pub fn next_look(&self, now: Timestamp, has_body: bool) -> Option<Duration> {
         self.stall.as_ref()?.next(now, has_body)
     }
 
-    /// The upstream has had all that it waits for since then; [`Timestamp::MAX`]: it has not yet.
+    /// Sets the time since which the upstream has had everything that it waits for; [`Timestamp::MAX`]: it has not yet.
     pub fn waits_since(&mut self, start: Timestamp) {
         if let (Some(watch), Some(permit)) = (&mut self.stall, &mut self.permit)
             && watch.waits_since(start)
@@ -206,23 +207,23 @@ impl Call {
         }
     }
 
-    /// Has the breaker judge the call, if it has stalled.
+    /// Lets the breaker judge the call if it has stalled.
     pub fn look(&self, now: Timestamp) {
         let watch = self.stall.as_ref();
-        if let Some(guarded) = &self.guarded
+        if let Some(live_breaker) = &self.live_breaker
             && watch.is_some_and(|watch| watch.has_stalled(now))
         {
-            guarded.breaker.tick(now);
+            live_breaker.breaker.tick(now);
         }
     }
 
-    /// The upstream failed, or the client did: that is counted and said, and the breaker's reason will tell it.
+    /// Counts and logs an error of the upstream or the client, and keeps it for the breaker's reason.
     pub fn note(&mut self, error: &UpstreamError) {
         self.cause = Some(error.cause());
-        self.upstream.errors.note(error, self.desk.clock.exact());
+        self.upstream.errors.note(error, self.worker.clock.exact());
     }
 
-    /// From here on the call does not count as one that waits for its head.
+    /// Ends the wait for the head, so that the call does not count as stalled from here on.
     fn land(&mut self) {
         self.stall = None;
         if let Some(permit) = &self.permit {
@@ -230,21 +231,21 @@ impl Call {
         }
     }
 
-    /// The upstream took so long to its head, or to where it failed without one.
+    /// Sets the upstream's time to its head, or to its failure without one.
     pub fn lasted(&mut self, duration: Duration) {
         self.duration = duration;
     }
 
-    /// The response's head has come.
+    /// Notes the response's head.
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.land();
-        if self.guarded.is_none() {
+        if self.live_breaker.is_none() {
             return;
         }
-        let at = self.desk.clock.tick();
+        let at = self.worker.clock.tick();
         let breaker = &self.upstream.plan.breaker;
         if breaker.settings.retry_after != RetryAfter::Ignore {
-            let clock = &self.desk.clock;
+            let clock = &self.worker.clock;
             let asked = retry_after::read(headers, clock.wall_millis());
             self.back_at = asked.map(|after| clock.exact() + after);
         }
@@ -258,8 +259,8 @@ impl Call {
         self.extend(at, settle + Duration::from_secs(1));
     }
 
-    /// A frame of the body has come. The first one at or after `settle` judges the call: a body
-    /// that has flowed so long is as good, or as bad, as its head.
+    /// Notes a frame of the body. The first one at or after `settle` judges the call: a body that has flowed for that
+    /// long is as good, or as bad, as its head.
     pub fn see(&mut self, data: &[u8], now: Timestamp) {
         self.flow = Flow::Flowing;
         self.passed_at = Some(now);
@@ -272,8 +273,8 @@ impl Call {
         }
     }
 
-    /// The body has nothing to give just now: the upstream keeps us waiting. Says for how long it
-    /// may: a probe that has seen none of the body must be judged by `settle`.
+    /// Notes that the upstream keeps us waiting for the body. Returns the longest time that it may do so: a probe
+    /// without any of its body must be judged by `settle`.
     pub fn wait(&mut self) -> Duration {
         self.passed_at = None;
         if self.flow == Flow::Unknown {
@@ -287,11 +288,13 @@ impl Call {
         }
     }
 
-    /// The call is a probe that a complete request waits for, while its client holds the answer back, or has had the
-    /// stream that it asked for go on for [`FLOWN`].
+    /// True for a probe that keeps a complete request waiting while its client holds the answer back, or while the
+    /// requested stream has continued for [`FLOWN`].
     fn is_in_the_way(&self, now: Timestamp) -> bool {
-        let guarded = self.guarded.as_ref();
-        let Some(wanted) = guarded.and_then(|guarded| guarded.beside.place.wanted_at()) else {
+        let live_breaker = self.live_breaker.as_ref();
+        let Some(wanted) =
+            live_breaker.and_then(|live_breaker| live_breaker.extras.probes.wanted_at())
+        else {
             return false;
         };
         let is_held = self
@@ -313,7 +316,7 @@ impl Call {
         }
     }
 
-    /// The call has ended: judges it, unless it is judged already.
+    /// Ends the call and judges it, unless it is judged already.
     pub fn end(mut self, error: Option<CallError>) {
         if self.recorded {
             if let Some(meter) = self.meter().filter(|_| error.is_some()) {
@@ -324,8 +327,7 @@ impl Call {
         if self.permit.is_none() {
             return;
         }
-        // A probe that got no answer in time says nothing where the settings say so; what is
-        // dropped is ignored.
+        // A probe without an answer in time says nothing if the settings say so; a dropped permit is ignored.
         let half_open = &self.upstream.plan.breaker.settings.half_open;
         let replaced = half_open.on_probe_timeout == OnProbeTimeout::Replace;
         if error == Some(CallError::Timeout) && replaced && self.is_probe() {
@@ -351,13 +353,15 @@ impl Call {
         };
         let ruling = self.upstream.plan.breaker.judge(&facts);
         for error in ruling.errors {
-            let Some(guarded) = &self.guarded else { break };
-            guarded.meter(&self.desk).expression_errors.add();
-            tracing::debug!(breaker = %guarded.breaker.name(), %error, "expression about a call failed");
+            let Some(live_breaker) = &self.live_breaker else {
+                break;
+            };
+            live_breaker.meter(&self.worker).expression_errors.add();
+            tracing::debug!(breaker = %live_breaker.breaker.name(), %error, "expression about a call failed");
         }
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
         if self.is_odd && by_default && facts.status == 501 {
-            // The right answer to a method that a server does not know (RFC 9110, section 15.6.2).
+            // The right answer of a server that does not know the method (RFC 9110, section 15.6.2).
             return Outcome::Ignored;
         }
         ruling.outcome
@@ -369,7 +373,7 @@ impl Call {
         };
         self.recorded = true;
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
-        let now = self.desk.clock.exact();
+        let now = self.worker.clock.exact();
         let ended = Ended {
             outcome,
             duration: Some(self.duration),
@@ -381,18 +385,20 @@ impl Call {
         self.ended(is_probe, counted, now);
     }
 
-    /// The call is counted, and its place free if it was a probe.
+    /// Counts the call, and frees the place of a probe.
     fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
-        let Some(guarded) = &self.guarded else { return };
-        guarded.meter(&self.desk).count(counted);
+        let Some(live_breaker) = &self.live_breaker else {
+            return;
+        };
+        live_breaker.meter(&self.worker).count(counted);
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
-            let place = &guarded.beside.place;
-            place.ended(self.asker, is_ignored, now);
+            let probes = &live_breaker.extras.probes;
+            probes.ended(self.prober, is_ignored, now);
         }
     }
 
-    /// Why the call failed, if it did.
+    /// The cause of the call's failure, if it failed.
     fn cause_of(&self, outcome: Outcome) -> Option<Cause> {
         if outcome != Outcome::Failure {
             return None;
@@ -401,8 +407,8 @@ impl Call {
         self.cause.or(status.map(Cause::Status))
     }
 
-    /// After how long the upstream wants to be called again, if its word counts: it failed, or said that it has too
-    /// much to do (429, RFC 6585 section 4; 503, RFC 9110 section 15.6.4).
+    /// The time after which the upstream wants to be called again. It counts if the call failed, or if the upstream is
+    /// overloaded (429, RFC 6585 section 4; 503, RFC 9110 section 15.6.4).
     fn asked_to_return(&self, outcome: Outcome, now: Timestamp) -> Option<Duration> {
         let at = self.back_at?;
         let status = self.head.as_ref()?.status;
@@ -414,14 +420,15 @@ impl Call {
     }
 }
 
-impl Drop for Call {
-    /// A call dropped before its end says nothing about the upstream, unless it had answered with a failure and then kept
-    /// its client waiting beyond `settle`; or kept it waiting for the head for so long that `abandoned` makes it one.
+impl Drop for UpstreamCall {
+    /// A call dropped before its end says nothing about the upstream. Exceptions: it had answered with a failure and
+    /// then kept its client waiting beyond `settle`, or it kept the client waiting for the head for so long that
+    /// `abandoned` makes it a failure.
     fn drop(&mut self) {
         if self.permit.is_none() {
             return;
         }
-        let now = self.desk.clock.tick();
+        let now = self.worker.clock.tick();
         let overdue = self.settles_at().is_some_and(|at| now >= at);
         if overdue && self.judge(None) == Outcome::Failure {
             return self.record(Outcome::Failure);
@@ -430,7 +437,7 @@ impl Drop for Call {
         let left = self.phase.as_ref().is_some_and(|phase| phase.has_left());
         let watch = self.stall.as_ref().filter(|_| left);
         let waited = watch.map(|watch| watch.waited(now));
-        let now = self.desk.clock.exact();
+        let now = self.worker.clock.exact();
         if let Some(permit) = self.permit.take() {
             let is_probe = permit.is_probe();
             let settled = permit.abandoned(waited.unwrap_or_default(), now);

@@ -1,4 +1,4 @@
-//! A new connection to an upstream: TCP, TLS where its URL says so, HTTP/1.1.
+//! A new connection to an upstream: TCP, TLS for an `https` URL, HTTP/1.1.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,36 +24,36 @@ use tokio_rustls::client::TlsStream;
 use crate::message::body::BUFFER;
 use crate::message::marks::MarkWriter;
 use crate::message::outgoing::Outgoing;
-use crate::upstream::sender::{Fate, Heard, Sender};
+use crate::upstream::sender::{ConnectionState, CountingStream, Sender};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, watching};
 use crate::upstream::upstream_socket::UpstreamSocket;
 
-/// Whether a connection ended for bytes that came while no request was on its way. hyper has no
-/// question for this; a test of the gateway's holds its words.
+/// True if a connection ended because bytes came while no request was on its way. hyper has no method for this; a test
+/// of the gateway pins its text.
 fn is_unasked(error: &hyper::Error) -> bool {
     error.to_string() == "received unexpected message from connection"
 }
 
-/// Why there is no connection.
+/// The party at fault for a missing connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unconnected {
-    /// The upstream's fault, and which.
+    /// The upstream's fault, with its kind.
     Upstream(CallError),
-    /// Ours: no descriptor, port or memory is left. That says nothing of the upstream.
+    /// A shortage of our own: no descriptor, port or memory is left. That says nothing about the upstream.
     Exhausted,
 }
 
-/// Why there is no connection, with what is known of it.
+/// A failed attempt to connect, with its details.
 #[derive(Debug)]
 pub struct NoConnection {
-    /// Whose fault it is.
+    /// The party at fault.
     pub why: Unconnected,
-    /// The address that was tried; `None`: there was none yet.
+    /// The last address tried; `None`: there was none yet.
     pub address: Option<SocketAddr>,
-    /// What the system said.
+    /// The system's error.
     pub error: io::Error,
-    /// The same by kind and name.
+    /// The same error by kind and name.
     pub cause: UpstreamError,
 }
 
@@ -71,10 +71,10 @@ impl NoConnection {
         }
     }
 
-    /// A connection that was not made within the time, by the step that it had come to.
+    /// A connection that was not made in time; `cause` has the step that was reached.
     pub fn too_slow(cause: UpstreamError) -> NoConnection {
         NoConnection {
-            // Connecting is one thing to a failure expression, and has one timeout.
+            // Failure expressions know connecting as one step, with one timeout.
             why: Unconnected::Upstream(CallError::Connect),
             address: None,
             error: io::ErrorKind::TimedOut.into(),
@@ -95,7 +95,7 @@ impl NoConnection {
     }
 }
 
-/// What of our own a system call failed for the want of.
+/// The exhausted resource of our own that made a system call fail; `None`: another error.
 fn exhausted(error: &io::Error) -> Option<UpstreamError> {
     use rustix::io::Errno;
     let code = error.raw_os_error()?;
@@ -116,7 +116,7 @@ fn exhausted(error: &io::Error) -> Option<UpstreamError> {
     })
 }
 
-/// TLS, with the name that the other side's certificate must bear.
+/// TLS, with the name that the other side's certificate must have.
 #[derive(Clone)]
 struct Tls {
     connector: TlsConnector,
@@ -124,7 +124,7 @@ struct Tls {
     wish: Arc<CertificateWish>,
 }
 
-/// How far connecting has come; what it says if time runs out there.
+/// The present step of connecting, with the error to report if time runs out there.
 struct Step {
     kind: ErrorKind,
     word: &'static str,
@@ -133,7 +133,7 @@ struct Step {
 
 const DIALLING: &str = "connect timed out";
 
-/// How an upstream is reached: its address, TLS, and the proxy on the way.
+/// The way to an upstream: its address, TLS, and the proxy on the way.
 #[derive(Clone)]
 pub struct Connector {
     endpoint: Endpoint,
@@ -155,10 +155,10 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// A connector to `endpoint`, whose certificate is checked by `trust` if it is an `https` one.
+    /// A connector to `endpoint`; `trust` checks the certificate of an `https` one.
     ///
     /// # Errors
-    /// If the host is no name that a certificate could bear.
+    /// If the host is not a name that a certificate could have.
     pub fn new(
         endpoint: &Endpoint,
         timeout: Duration,
@@ -177,7 +177,7 @@ impl Connector {
         })
     }
 
-    /// Connections that ended for bytes that came while no request was on its way.
+    /// Number of connections that ended because bytes came while no request was on its way.
     pub fn unasked(&self) -> u64 {
         self.unasked.load(Ordering::Relaxed)
     }
@@ -186,16 +186,16 @@ impl Connector {
     /// one by asking the proxy for it.
     ///
     /// # Errors
-    /// If the proxy's host is no name that a certificate could bear.
+    /// If the proxy's host is not a name that a certificate could have.
     pub fn through(mut self, proxy: &Endpoint) -> Result<Connector, String> {
         self.proxy = Some((proxy.clone(), tls_of(proxy, &self.trust)?));
         Ok(self)
     }
 
-    /// The same to another endpoint.
+    /// The same connector to another endpoint.
     ///
     /// # Errors
-    /// If its host is no name that a certificate could bear.
+    /// If its host is not a name that a certificate could have.
     pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Connector, String> {
         Ok(Connector {
             endpoint: endpoint.clone(),
@@ -204,7 +204,7 @@ impl Connector {
         })
     }
 
-    /// The endpoint is plain and behind a proxy, which is asked for whole URLs.
+    /// True if requests must name whole URLs, since the endpoint is plain and behind a proxy.
     pub fn asks_for_urls(&self) -> bool {
         self.proxy.is_some() && self.tls.is_none()
     }
@@ -212,7 +212,7 @@ impl Connector {
     /// Makes a connection and drives it in a task of its own, within the connect timeout and `bound`.
     ///
     /// # Errors
-    /// Which part failed, and why; running out of time is a failure to connect.
+    /// The failed step with its error; running out of time is a failure to connect.
     pub async fn connect(&self, bound: Duration) -> Result<Sender, NoConnection> {
         let mut step = Step {
             kind: ErrorKind::Dns,
@@ -249,8 +249,8 @@ impl Connector {
             })?;
             stream = secured(stream, tls, address, step).await?;
         }
-        let fate = Fate::new(self.tls.as_ref().map(|tls| tls.wish.clone()));
-        let stream = Heard::new(stream, fate.clone());
+        let state = ConnectionState::new(self.tls.as_ref().map(|tls| tls.wish.clone()));
+        let stream = CountingStream::new(stream, state.clone());
         let (sender, connection) = http1::Builder::new()
             .max_header_size(self.head_bytes_max)
             .max_headers(self.head_fields_max)
@@ -258,21 +258,21 @@ impl Connector {
             .handshake(TokioIo::new(MarkWriter::new(stream)))
             .await
             .map_err(|error| broken(io::Error::other(error)))?;
-        let (told, unasked) = (fate.clone(), self.unasked.clone());
+        let (told, unasked) = (state.clone(), self.unasked.clone());
         let authority = self.endpoint.authority.clone();
-        // Ends with the last use of `sender`, or when the upstream closes. The call sees the error, or where there was
-        // none yet, the next one does.
+        // Ends with the last use of `sender`, or when the upstream closes. The call sees the error; without a call yet,
+        // the next one does.
         let task = tokio::spawn(async move {
             let Err(error) = connection.with_upgrades().await else {
                 return;
             };
             if is_unasked(&error) {
                 unasked.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(upstream = %authority, "a connection was closed for bytes that nobody had asked for");
+                tracing::debug!(upstream = %authority, "a connection was closed because unrequested bytes came");
             }
             told.end(&error);
         });
-        Ok(Sender::new(sender, fate, task.abort_handle()))
+        Ok(Sender::new(sender, state, task.abort_handle()))
     }
 
     /// Asks a proxy for a tunnel to the endpoint.
@@ -340,8 +340,8 @@ async fn secured(
     Ok(Stream::Tls(Box::new(stream)))
 }
 
-/// Tries every address that the name stands for, in the resolver's order; of several failures the
-/// first is told. Names are looked up at every connection, so that a moved upstream is found again.
+/// Tries every address of the name, in the resolver's order; of several failures the first is reported. Names are
+/// looked up for every connection, so that a moved upstream is found again.
 async fn tcp(
     endpoint: &Endpoint,
     step: &mut Step,

@@ -1,16 +1,16 @@
 //! A request of an application to another service: sent whole, answered whole.
 //!
-//! It takes the same way as a route's request, with the same pool, connections, breaker and accounts. What clients of
-//! other languages do each in their own way is in a [`Policy`]; they word a [`Fault`] themselves.
+//! It takes the same way as a route's request, with the same pool, connections, breaker and counters. The differences
+//! between clients of other languages are in a [`Policy`]; each dialect words a [`Fault`] itself.
 //!
 //! ## Order
-//! The breaker is looked at before anything is touched, then a place is waited for where there are few, then the call
-//! gets its one permit. Redirects and free repeats happen within the call.
+//! The breaker is checked before anything is touched, then the call waits for a place if they are limited, then it gets
+//! its one permit. Redirects and free repeats happen within the call.
 //!
 //! ## Outcome
-//! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last request.
-//! A body that breaks off or stops is a failure; what is over our own limits, and an idle connection that had been
-//! closed, says nothing. A fetch that is dropped gives its permit back.
+//! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last
+//! request. A body that breaks off or stops is a failure; an answer over our own limits, and an idle connection that
+//! had been closed, say nothing. A fetch that is dropped gives its permit back.
 
 mod fault;
 
@@ -36,12 +36,12 @@ use tokio::time::Instant;
 use fault::Outcome;
 pub use fault::{Fault, Refusal};
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
 use crate::message::outgoing::Outgoing;
-use crate::upstream::admission::{self, Asked};
-use crate::upstream::breakers::{Guarded, KeyFacts};
-use crate::upstream::call::{Call, Holder};
+use crate::upstream::admission::{self, Admission};
+use crate::upstream::breakers::{KeyFacts, LiveBreaker};
+use crate::upstream::call::{Holder, UpstreamCall};
 use crate::upstream::gzip;
 use crate::upstream::jar::{self, Jar};
 use crate::upstream::live_upstream::LiveUpstream;
@@ -51,43 +51,43 @@ use crate::upstream::sending::{Repeat, Sending};
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 use crate::upstream::whole_answer;
 
-/// A time that no wait reaches, for upstreams whose clients set none.
+/// A time limit longer than any wait, for upstreams whose clients set none.
 pub const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// The most of a redirect's body that is read so that its connection can be used again, and for how long.
+/// The size in bytes, and the time, up to which a redirect's body is read so that its connection can be used again.
 const DRAINED_BYTES: usize = 64 * 1024;
 const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A request with its whole body.
 #[derive(Debug, Clone)]
 pub struct Outbound {
-    /// The method.
+    /// The request's method.
     pub method: Method,
     /// The endpoint that it goes to: the target's own or another one, which gets a connection of its own.
     pub endpoint: Endpoint,
-    /// Path and query, encoded; it begins with `/`.
+    /// The encoded path and query, beginning with `/`.
     pub target: String,
     /// The fields, without those of the connection and the body's length; `Host` is the endpoint's unless it is here.
     pub headers: HeaderMap,
-    /// The body; `None`: there is none, which is not the same as an empty one.
+    /// The body; `None`: no body, which differs from an empty one.
     pub body: Option<Bytes>,
 }
 
-/// A client's own way of asking.
+/// The rules of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
-    /// Repeats of a request of a method whose connection ended before its answer.
+    /// The repeats allowed for a method when the connection ended before the answer.
     pub repeat: fn(&Method) -> Repeat,
-    /// The way in which redirects are followed; `None`: they are answers like others.
+    /// The rules for redirects; `None`: a redirect is an answer like any other.
     pub redirects: Option<&'a Redirects>,
-    /// Cookies that are kept and sent again.
+    /// The jar of cookies to send and to store; `None`: no cookies.
     pub jar: Option<&'a Jar>,
-    /// Places for calls that run at the same time; `None`: there may be any number.
+    /// The places for calls that run at the same time; `None`: no limit.
     pub places: Option<&'a Semaphore>,
-    /// The longest that all of it may take, the wait for a place included; `None`: the upstream's own times alone count.
+    /// The longest total time, the wait for a place included; `None`: only the upstream's own times count.
     pub total: Option<Duration>,
-    /// Compression is asked for and undone, unless the request asks for a coding or a part, or the breaker looks into
-    /// the body.
+    /// True if compression is asked for and undone, unless the request asks for a coding or a part, or the breaker
+    /// examines the body.
     pub gzip: bool,
     /// The largest body of an answer in bytes, also once it is decompressed.
     pub body_max: usize,
@@ -96,27 +96,27 @@ pub struct Policy<'a> {
 /// A request without an answer.
 #[derive(Debug)]
 pub struct NoAnswer {
-    /// The request that was made last: redirects may have led it elsewhere.
+    /// The last request made: redirects may have led it elsewhere.
     pub request: Outbound,
-    /// The reason.
+    /// The reason for the missing answer.
     pub fault: Fault,
 }
 
-/// Makes a request to a target and takes in the whole answer, whatever its status.
+/// Makes a request to a target and reads the whole answer, whatever its status.
 ///
 /// # Errors
-/// The reason why there is no answer. A breaker that refuses is one.
+/// The reason why there is no answer. A breaker's rejection is one.
 pub async fn fetch(
     target: &Arc<LiveUpstream>,
     request: Outbound,
     policy: &Policy<'_>,
-    desk: &Desk,
+    worker: &WorkerRef,
 ) -> Result<Response<Bytes>, Box<NoAnswer>> {
     let mut request = request;
     let answer = Fetching {
         target,
         policy,
-        desk,
+        worker,
     }
     .run(&mut request)
     .await;
@@ -127,10 +127,10 @@ pub async fn fetch(
 struct Fetching<'a> {
     target: &'a Arc<LiveUpstream>,
     policy: &'a Policy<'a>,
-    desk: &'a Desk,
+    worker: &'a WorkerRef,
 }
 
-/// An answer whose body is still to come.
+/// An answer whose body has not been read.
 struct Answered {
     response: Response<Incoming>,
     connection: Connection,
@@ -139,7 +139,7 @@ struct Answered {
 
 impl Fetching<'_> {
     async fn run(&self, request: &mut Outbound) -> Result<Response<Bytes>, Fault> {
-        let guarded = self.target.guards.select(&KeyFacts {
+        let live_breaker = self.target.breakers.select(&KeyFacts {
             route: &self.target.plan.name,
             method: &request.method,
             headers: &request.headers,
@@ -147,14 +147,14 @@ impl Fetching<'_> {
         });
         let deadline = self.policy.total.map(|total| Instant::now() + total);
         let _place = match self.policy.places {
-            Some(places) => self.place(places, guarded.as_ref(), deadline).await?,
+            Some(places) => self.place(places, live_breaker.as_ref(), deadline).await?,
             None => None,
         };
-        let mut call = self.admitted(guarded)?;
+        let mut call = self.admitted(live_breaker)?;
         call.made_for(&request.method, None);
-        let began = self.desk.clock.exact();
+        let began = self.worker.clock.exact();
         let Some(answered) = within(deadline, self.follow(&mut call, request)).await else {
-            let now = self.desk.clock.exact();
+            let now = self.worker.clock.exact();
             call.lasted(now.saturating_since(began));
             call.note(&UpstreamError::no_head());
             call.end(Some(CallError::Timeout));
@@ -172,44 +172,48 @@ impl Fetching<'_> {
         }
     }
 
-    /// Waits for a place, unless the breaker refuses anyway.
+    /// Waits for a place, unless the breaker rejects the call anyway.
     async fn place<'p>(
         &self,
         places: &'p Semaphore,
-        guarded: Option<&Guarded>,
+        live_breaker: Option<&LiveBreaker>,
         deadline: Option<Instant>,
     ) -> Result<Option<tokio::sync::SemaphorePermit<'p>>, Fault> {
-        if let Some(guarded) = guarded {
-            let looked = guarded.breaker.check(self.desk.clock.exact());
-            looked.map_err(|rejection| self.refused(guarded, rejection))?;
+        if let Some(live_breaker) = live_breaker {
+            let looked = live_breaker.breaker.check(self.worker.clock.exact());
+            looked.map_err(|rejection| self.refused(live_breaker, rejection))?;
         }
-        // Never closed, so there is one in the end, or the time is over.
+        // The semaphore is never closed, so there is a place in the end, or the time is over.
         match within(deadline, places.acquire()).await {
             Some(place) => Ok(place.ok()),
             None => {
-                let now = self.desk.clock.exact();
+                let now = self.worker.clock.exact();
                 self.target.errors.note(&UpstreamError::no_head(), now);
                 Err(Fault::Timeout)
             }
         }
     }
 
-    fn admitted(&self, guarded: Option<Guarded>) -> Result<Call, Fault> {
-        let (target, desk) = (self.target.clone(), self.desk.clone());
-        let Some(guarded) = guarded else {
-            return Ok(Call::unguarded(target, desk));
+    fn admitted(&self, live_breaker: Option<LiveBreaker>) -> Result<UpstreamCall, Fault> {
+        let (target, worker) = (self.target.clone(), self.worker.clone());
+        let Some(live_breaker) = live_breaker else {
+            return Ok(UpstreamCall::unguarded(target, worker));
         };
-        match admission::ask_complete(&guarded, &desk) {
-            Ok(Asked::Admitted(permit)) => Ok(Call::new(permit, guarded, target, desk)),
-            // A line is for clients; an application decides by itself whether it comes again.
-            Ok(Asked::Waits(rejection)) | Err(rejection) => Err(self.refused(&guarded, rejection)),
+        match admission::ask_complete(&live_breaker, &worker) {
+            Ok(Admission::Admitted(permit)) => {
+                Ok(UpstreamCall::new(permit, live_breaker, target, worker))
+            }
+            // The queue is for clients; an application decides by itself whether it comes again.
+            Ok(Admission::Waits(rejection)) | Err(rejection) => {
+                Err(self.refused(&live_breaker, rejection))
+            }
         }
     }
 
     /// Counts a refusal, and writes it to the log.
-    fn refused(&self, guarded: &Guarded, rejection: Rejection) -> Fault {
-        guarded.meter(self.desk).refuse(&rejection);
-        let breaker = guarded.breaker.name().clone();
+    fn refused(&self, live_breaker: &LiveBreaker, rejection: Rejection) -> Fault {
+        live_breaker.meter(self.worker).refuse(&rejection);
+        let breaker = live_breaker.breaker.name().clone();
         tracing::debug!(
             upstream = %self.target.plan.name,
             breaker = %breaker,
@@ -219,15 +223,19 @@ impl Fetching<'_> {
         Fault::Refused(Refusal {
             breaker,
             rejection,
-            retry_after: rejection.retry_after(self.desk.clock.exact()),
+            retry_after: rejection.retry_after(self.worker.clock.exact()),
         })
     }
 
     /// Makes the request, and those that redirects lead to, up to the head of the last answer.
-    async fn follow(&self, call: &mut Call, request: &mut Outbound) -> Result<Answered, Fault> {
-        let (target, desk, policy) = (self.target, self.desk, self.policy);
+    async fn follow(
+        &self,
+        call: &mut UpstreamCall,
+        request: &mut Outbound,
+    ) -> Result<Answered, Fault> {
+        let (target, worker, policy) = (self.target, self.worker, self.policy);
         let interim = Interim::new(Waker::noop().clone());
-        let home = target.pool(desk.worker);
+        let home = target.pool(worker.index);
         let mut left = policy.redirects.map_or(0, |redirects| redirects.most);
         loop {
             let elsewhere;
@@ -246,13 +254,13 @@ impl Fetching<'_> {
                 intake: None,
                 phase: None,
                 interim: &interim,
-                desk,
+                worker,
             };
             let repeat = (policy.repeat)(&request.method);
             let (response, connection) = sending.exchange(head, repeat).await?;
             let (status, headers) = (response.status(), response.headers());
             if let Some(jar) = policy.jar {
-                jar.keep(request.asked(desk), headers);
+                jar.keep(request.asked(worker), headers);
             }
             let next = policy
                 .redirects
@@ -262,7 +270,7 @@ impl Fetching<'_> {
             {
                 left -= 1;
                 *request = next;
-                drain(response.into_body(), connection, desk).await;
+                drain(response.into_body(), connection, worker).await;
                 continue;
             }
             call.answered(status, headers);
@@ -284,7 +292,7 @@ impl Fetching<'_> {
         }
     }
 
-    /// The request as it is written, and whether compression is asked for in it.
+    /// The request in its written form, and true if it asks for compression.
     fn head(&self, asked: &Outbound, pool: &Pool) -> Result<(Request<Outgoing>, bool), Fault> {
         let unsendable = |error: &dyn fmt::Display| Fault::Unsendable(error.to_string());
         let uri = match pool.asks_for_urls() {
@@ -307,7 +315,7 @@ impl Fetching<'_> {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         let jar = self.policy.jar;
-        if let Some(cookies) = jar.and_then(|jar| jar.cookies(asked.asked(self.desk))) {
+        if let Some(cookies) = jar.and_then(|jar| jar.cookies(asked.asked(self.worker))) {
             headers.append(COOKIE, cookies);
         }
         if self.target.plan.pool_idle_max == 0 {
@@ -323,18 +331,18 @@ impl Fetching<'_> {
         Ok((request, asks_gzip))
     }
 
-    /// Reads an answer's body to its end, and has the call judged.
+    /// Reads an answer's body to its end, and judges the call.
     async fn take_in(
         &self,
-        call: Call,
+        call: UpstreamCall,
         answered: Answered,
         deadline: Option<Instant>,
     ) -> Result<Response<Bytes>, Fault> {
-        let desk = self.desk;
+        let worker = self.worker;
         let (mut parts, body) = answered.response.into_parts();
         let mut call = Holder::new(call);
         let max = self.policy.body_max;
-        let read = within(deadline, whole_answer::read(body, &mut call, max, desk)).await;
+        let read = within(deadline, whole_answer::read(body, &mut call, max, worker)).await;
         let bytes = match read.unwrap_or(Err(Fault::Timeout)) {
             Ok(bytes) => bytes,
             Err(fault) => {
@@ -348,7 +356,7 @@ impl Fetching<'_> {
             }
         };
         call.end(None);
-        answered.connection.give_back(desk.clock.tick());
+        answered.connection.give_back(worker.clock.tick());
         let bytes = if answered.is_compressed {
             parts.headers.remove(CONTENT_ENCODING);
             parts.headers.remove(CONTENT_LENGTH);
@@ -364,24 +372,24 @@ impl Fetching<'_> {
 }
 
 impl Outbound {
-    /// The URL that is asked for.
+    /// The request's URL.
     pub fn url(&self) -> String {
         let scheme = if self.endpoint.tls { "https" } else { "http" };
         format!("{scheme}://{}{}", self.endpoint.authority, self.target)
     }
 
     /// The facts by which cookies are chosen.
-    fn asked(&self, desk: &Desk) -> jar::Asked<'_> {
-        jar::Asked {
+    fn asked(&self, worker: &WorkerRef) -> jar::CookieRequest<'_> {
+        jar::CookieRequest {
             tls: self.endpoint.tls,
             host: &self.endpoint.host,
             target: &self.target,
-            now: desk.clock.wall_millis(),
+            now: worker.clock.wall_millis(),
         }
     }
 }
 
-/// The rest of something that must end by a deadline; `None`: the time is over.
+/// The result of a future that must end by a deadline; `None`: the time is over.
 async fn within<T>(deadline: Option<Instant>, rest: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, rest).await.ok(),
@@ -390,10 +398,10 @@ async fn within<T>(deadline: Option<Instant>, rest: impl Future<Output = T>) -> 
 }
 
 /// Reads the body of a redirect, if it is short, so that its connection can be used again.
-async fn drain(body: Incoming, connection: Connection, desk: &Desk) {
+async fn drain(body: Incoming, connection: Connection, worker: &WorkerRef) {
     let rest = Limited::new(body, DRAINED_BYTES).collect();
     if let Ok(Ok(_)) = tokio::time::timeout(DRAINED_WITHIN, rest).await {
-        connection.give_back(desk.clock.tick());
+        connection.give_back(worker.clock.tick());
     }
 }
 

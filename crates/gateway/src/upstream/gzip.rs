@@ -1,4 +1,4 @@
-//! Undoes the compression that we have asked for ourselves.
+//! Decompresses bodies whose compression the gateway itself has asked for.
 
 use std::io::{self, Read as _};
 
@@ -10,7 +10,7 @@ use crate::upstream::fetch::Fault;
 /// A body decompressed, up to `max` bytes.
 ///
 /// # Errors
-/// If it is larger, is cut or is no gzip.
+/// If it is larger than `max`, is cut or is not gzip.
 pub fn decompressed(bytes: &[u8], max: usize) -> Result<Bytes, Fault> {
     let mut plain = Vec::new();
     let limit = max as u64 + 1;

@@ -1,7 +1,7 @@
-//! The cookies that upstreams set: kept, and sent again (RFC 6265, sections 5.3 and 5.4).
+//! Cookies that upstreams set: stored, and sent again (RFC 6265, sections 5.3 and 5.4).
 //!
-//! There is no list of public suffixes here: a cookie for all of `.example` is refused as one of a
-//! single name, and one for all of `.co.example` goes to nobody but the servers that a flow calls.
+//! There is no list of public suffixes here: a cookie for all of `.example` is refused as a single name, and one for
+//! all of `.co.example` goes only to servers that a flow calls.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,67 +10,67 @@ use cookie::Cookie;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// The most cookies that are kept, and the most bytes of one: more than RFC 6265, section 6.1, asks
-/// of a client, and no more than a hostile upstream should be able to have kept.
+/// The most cookies in a jar, and the most bytes of one: more than RFC 6265, section 6.1, asks of a client, and no more
+/// than a hostile upstream should be able to store.
 const COOKIES_MAX: usize = 200;
 const COOKIE_BYTES_MAX: usize = 4096;
 
-/// The cookies of one configuration, whatever the worker.
+/// The cookies of one configuration, shared by all workers.
 #[derive(Debug, Default)]
 pub struct Jar(
-    // A std lock: held to look through what is kept, never across a wait.
-    Mutex<Vec<Kept>>,
+    // A std lock: held for a search, never across a wait.
+    Mutex<Vec<StoredCookie>>,
 );
 
 /// A request that may carry cookies.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// It goes over TLS.
+pub struct CookieRequest<'a> {
+    /// True for a request over TLS.
     pub tls: bool,
-    /// The host that it goes to.
+    /// The request's host.
     pub host: &'a str,
-    /// Path and query.
+    /// The request's path and query.
     pub target: &'a str,
-    /// Milliseconds since the Unix epoch.
+    /// The present time, in milliseconds since the Unix epoch.
     pub now: u64,
 }
 
-/// A cookie that is kept.
+/// A stored cookie.
 #[derive(Debug)]
-struct Kept {
+struct StoredCookie {
     name: String,
     value: String,
     domain: String,
-    /// It goes to the host that set it alone.
+    /// True if the cookie goes only to the host that set it.
     host_only: bool,
     path: String,
     secure: bool,
-    /// Milliseconds since the Unix epoch; `None`: as long as the gateway runs.
+    /// The time of its expiry, in milliseconds since the Unix epoch; `None`: when the gateway ends.
     until: Option<u64>,
 }
 
 impl Jar {
-    /// The value of `Cookie` in a request; `None`: there is none to send.
-    pub fn cookies(&self, asked: Asked<'_>) -> Option<HeaderValue> {
+    /// The value of a request's `Cookie` field; `None` without a matching cookie.
+    pub fn cookies(&self, asked: CookieRequest<'_>) -> Option<HeaderValue> {
         let kept = self.kept();
-        let mut found: Vec<&Kept> = kept.iter().filter(|it| it.belongs_to(asked)).collect();
+        let mut found: Vec<&StoredCookie> = kept.iter().filter(|it| it.belongs_to(asked)).collect();
         // The longer paths first; the sort is stable, so the older of two is.
         found.sort_by_key(|it| std::cmp::Reverse(it.path.len()));
         let pairs: Vec<String> = found
             .iter()
             .map(|it| format!("{}={}", it.name, it.value))
             .collect();
-        // What cannot be a field's value cannot have come in one.
+        // Bytes that a field cannot hold cannot have come in one.
         let text = HeaderValue::from_str(&pairs.join("; "));
         text.ok().filter(|text| !text.is_empty())
     }
 
-    /// Keeps what the answer to a request sets; what no client would keep is left.
-    pub fn keep(&self, asked: Asked<'_>, fields: &HeaderMap) {
+    /// Stores the cookies that the answer to a request sets, except those that every client would refuse.
+    pub fn keep(&self, asked: CookieRequest<'_>, fields: &HeaderMap) {
         for line in fields.get_all(SET_COOKIE) {
             let text = line.to_str().ok();
             let text = text.filter(|text| text.len() <= COOKIE_BYTES_MAX);
-            let Some(new) = text.and_then(|text| Kept::read(text, asked)) else {
+            let Some(new) = text.and_then(|text| StoredCookie::read(text, asked)) else {
                 continue;
             };
             let mut kept = self.kept();
@@ -85,14 +85,14 @@ impl Jar {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+    fn kept(&self) -> MutexGuard<'_, Vec<StoredCookie>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    /// The cookie of a `Set-Cookie`; `None`: it is none, or not this server's to set.
-    fn read(text: &str, asked: Asked<'_>) -> Option<Kept> {
+impl StoredCookie {
+    /// The cookie of a `Set-Cookie` field; `None`: it is malformed, or the server may not set it.
+    fn read(text: &str, asked: CookieRequest<'_>) -> Option<StoredCookie> {
         let cookie = Cookie::parse(text).ok()?;
         let host = asked.host.to_ascii_lowercase();
         let domain = cookie.domain().map(str::to_ascii_lowercase);
@@ -117,7 +117,7 @@ impl Kept {
             return None;
         }
         let path = cookie.path().filter(|path| path.starts_with('/'));
-        Some(Kept {
+        Some(StoredCookie {
             name: cookie.name().to_owned(),
             value: cookie.value().to_owned(),
             domain,
@@ -132,11 +132,11 @@ impl Kept {
         self.until.is_none_or(|until| until > now)
     }
 
-    fn is_replaced_by(&self, new: &Kept) -> bool {
+    fn is_replaced_by(&self, new: &StoredCookie) -> bool {
         self.name == new.name && self.domain == new.domain && self.path == new.path
     }
 
-    fn belongs_to(&self, asked: Asked<'_>) -> bool {
+    fn belongs_to(&self, asked: CookieRequest<'_>) -> bool {
         let host = asked.host.to_ascii_lowercase();
         let here = host == self.domain || (!self.host_only && is_within(&host, &self.domain));
         here && self.lives(asked.now)
@@ -149,7 +149,7 @@ impl Kept {
     }
 }
 
-/// Whether a host is one of a domain's (RFC 6265, section 5.1.3).
+/// True if a host belongs to a domain (RFC 6265, section 5.1.3).
 fn is_within(host: &str, domain: &str) -> bool {
     let before = host.strip_suffix(domain);
     before.is_some_and(|before| before.ends_with('.')) && host.parse::<IpAddr>().is_err()
@@ -159,7 +159,7 @@ fn path_of(target: &str) -> &str {
     target.split('?').next().unwrap_or_default()
 }
 
-/// The path of a cookie that names none (RFC 6265, section 5.1.4).
+/// The default path of a cookie without one (RFC 6265, section 5.1.4).
 fn folder(target: &str) -> &str {
     match path_of(target).rfind('/') {
         None | Some(0) => "/",
@@ -171,8 +171,8 @@ fn folder(target: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn asked<'a>(host: &'a str, target: &'a str) -> Asked<'a> {
-        Asked {
+    fn asked<'a>(host: &'a str, target: &'a str) -> CookieRequest<'a> {
+        CookieRequest {
             tls: false,
             host,
             target,
@@ -180,13 +180,13 @@ mod tests {
         }
     }
 
-    fn set(jar: &Jar, at: Asked<'_>, cookie: &str) {
+    fn set(jar: &Jar, at: CookieRequest<'_>, cookie: &str) {
         let mut fields = HeaderMap::new();
         fields.insert(SET_COOKIE, cookie.parse().unwrap());
         jar.keep(at, &fields);
     }
 
-    fn sent(jar: &Jar, at: Asked<'_>) -> String {
+    fn sent(jar: &Jar, at: CookieRequest<'_>) -> String {
         let cookies = jar.cookies(at);
         cookies.map_or(String::new(), |it| it.to_str().unwrap().to_owned())
     }
@@ -220,7 +220,7 @@ mod tests {
         }
         set(&jar, asked("127.0.0.1", "/"), "s=1; Domain=0.0.1");
         assert_eq!(sent(&jar, here) + &sent(&jar, asked("127.0.0.1", "/")), "");
-        let secret = Asked { tls: true, ..here };
+        let secret = CookieRequest { tls: true, ..here };
         set(&jar, secret, "s=1; Secure");
         assert_eq!(
             (sent(&jar, here), sent(&jar, secret)),
@@ -238,7 +238,7 @@ mod tests {
             "s=1; Max-Age=2; Expires=Thu, 01 Jan 2100 00:00:00 GMT",
         );
         set(&jar, here, "t=1; Expires=Thu, 01 Jan 1970 00:00:05 GMT");
-        let at = |now| sent(&jar, Asked { now, ..here });
+        let at = |now| sent(&jar, CookieRequest { now, ..here });
         assert_eq!([at(2_999), at(3_000), at(5_000)], ["s=1; t=1", "t=1", ""]);
         set(&jar, here, "t=; Max-Age=0");
         assert_eq!(at(1_000), "s=1");

@@ -1,4 +1,4 @@
-//! An upstream of a running plan: its breakers, its connections, what is counted of it.
+//! An upstream of a running plan: its breakers, its connections, its counters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use fusebox_plan::plan::Upstream;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::ground::meter::RequestMeters;
-use crate::upstream::breakers::Guards;
-use crate::upstream::ears::Ears;
+use crate::upstream::breakers::UpstreamBreakers;
+use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::pool::{Pool, Pools};
-use crate::upstream::stall;
+use crate::upstream::stall_watch;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// An upstream, with its breakers and connections.
@@ -18,38 +18,38 @@ use crate::upstream::upstream_errors::UpstreamErrors;
 pub struct LiveUpstream {
     /// The plan's upstream.
     pub plan: Arc<Upstream>,
-    /// Its breakers, or none; kept over reloads while they fit.
-    pub guards: Arc<Guards>,
-    /// Who hears of them; kept with them.
-    pub ears: Arc<Ears>,
-    /// Beyond which times a call to it has stalled, shortest first.
+    /// The upstream's breakers, if any; kept over reloads while they fit.
+    pub breakers: Arc<UpstreamBreakers>,
+    /// The listener of their events; kept with them.
+    pub events: Arc<EventSwitch>,
+    /// The times after which a call has stalled, shortest first.
     pub stall_limits: Arc<[Duration]>,
-    /// What `Host` says to it.
+    /// The value of the `Host` field.
     pub host: HeaderValue,
-    /// Each worker's connections to it.
+    /// The connections of each worker.
     pub pools: Pools,
-    /// What each worker counts of it; kept over reloads by its name.
+    /// Counts of each worker; kept over reloads by the upstream's name.
     pub meter: RequestMeters,
-    /// Its errors by kind; kept over reloads by its name.
+    /// Errors by kind; kept over reloads by the upstream's name.
     pub errors: Arc<UpstreamErrors>,
 }
 
 impl LiveUpstream {
-    /// An upstream as a plan says, with the breakers before it and the listener that they were made with; `None`: no
-    /// breaker is asked, counted or shown.
+    /// An upstream of a plan, with its breakers and the listener that they were built with; `None`: no breaker.
     pub fn new(
         plan: Arc<Upstream>,
-        guards: Option<(Arc<Guards>, Arc<Ears>)>,
+        breakers: Option<(Arc<UpstreamBreakers>, Arc<EventSwitch>)>,
         pools: Pools,
         meter: RequestMeters,
         errors: Arc<UpstreamErrors>,
     ) -> LiveUpstream {
         let host = HeaderValue::from_str(&plan.endpoint.authority);
-        let (guards, ears) = guards.unwrap_or_else(|| (Arc::new(Guards::None), Ears::deaf()));
+        let (breakers, events) =
+            breakers.unwrap_or_else(|| (Arc::new(UpstreamBreakers::None), EventSwitch::off()));
         LiveUpstream {
-            guards,
-            ears,
-            stall_limits: stall::limits(&plan.breaker.settings),
+            breakers,
+            events,
+            stall_limits: stall_watch::limits(&plan.breaker.settings),
             host: host.expect("a checked authority is a field value"),
             pools,
             meter,
@@ -58,36 +58,36 @@ impl LiveUpstream {
         }
     }
 
-    /// There are breakers before it, or will be once they are asked for.
+    /// True if it has breakers, which may not exist before their first call.
     pub fn is_guarded(&self) -> bool {
-        !matches!(*self.guards, Guards::None)
+        !matches!(*self.breakers, UpstreamBreakers::None)
     }
 
-    /// A worker's connections to it.
+    /// The connections of one worker.
     pub fn pool(&self, worker: usize) -> &Arc<Pool> {
         &self.pools[worker % self.pools.len()]
     }
 
-    /// The idle connections of all workers.
+    /// Number of idle connections of all workers.
     pub fn idle_connections(&self) -> usize {
         self.pools.iter().map(|pool| pool.idle_count()).sum()
     }
 
-    /// Connections to it that ended for bytes that nobody had asked for.
+    /// Number of connections that ended because unrequested bytes came.
     pub fn unasked(&self) -> u64 {
         self.pools.first().map_or(0, |pool| pool.unasked())
     }
 
-    /// Counts a response of the upstream, and how long it took.
+    /// Counts a response of the upstream, and its time.
     pub fn observe(&self, worker: usize, status: StatusCode, duration: Duration) {
-        // What the upstream was asked is counted with the route; a label less here is a series less.
+        // The method is counted with the route; a label less here is a series less.
         self.meter
             .of(worker)
             .observe(&Method::GET, status, duration);
     }
 
-    /// Has nobody hear of its breakers any more: others of the same names have taken their place.
+    /// Drops all further events of its breakers, since others of the same names have replaced them.
     pub fn silence(&self) {
-        self.ears.silence();
+        self.events.turn_off();
     }
 }

@@ -1,13 +1,11 @@
 //! The connections of one worker thread to one upstream.
 //!
-//! A pool is used by its own worker alone, so its lock is never contended; it is a lock and not a
-//! cell because tasks of a runtime must be `Send`. The newest idle connection is used first: the
-//! rest grow old and are closed.
+//! A pool is used by its own worker alone, so its lock is never contended; it is a lock and not a cell because tasks of
+//! a runtime must be `Send`. The newest idle connection is used first, so that the others age and are closed.
 //!
-//! What the pool learns is not what the service is: an idle connection that the upstream closed as a
-//! request went out says nothing of it. So the pool keeps such connections few: it ends them before
-//! the upstream does (`Keep-Alive: timeout=N`), not long after they were made (`pool.max_age`), and
-//! gives a request that must not be repeated only one that was in use a moment ago.
+//! An idle connection that the upstream closed as a request went out says nothing about the service. So the pool keeps
+//! such connections few: it closes them before the upstream does (`Keep-Alive: timeout=N`), not long after they were
+//! opened (`pool.max_age`), and gives a request that must not be repeated only one that was in use a moment ago.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,45 +19,45 @@ use crate::upstream::connect::{Connector, NoConnection};
 use crate::upstream::sender::{CutOnDrop, Sender};
 use crate::upstream::trust::Trust;
 
-/// How long the rest of an upload may take whose answer has come and gone.
+/// The time limit for the rest of an upload after its answer is complete.
 const UPLOAD_REST: Duration = Duration::from_secs(5);
 
-/// How long a connection may have been idle for a request that must not be repeated.
+/// The longest idle time of a connection for a request that must not be repeated.
 const MOMENT: Duration = Duration::from_millis(100);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// How long connections are kept.
+/// Limits on the connections of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keeping {
-    /// How many idle ones, at most; 0: none is used twice.
+pub struct PoolLimits {
+    /// The most idle connections; 0: each is used once.
     pub idle_max: usize,
-    /// How long one may be idle.
+    /// The longest idle time of a connection.
     pub idle_timeout: Duration,
-    /// How old one may become, in use or not.
+    /// The greatest age of a connection, in use or not.
     pub max_age: Duration,
 }
 
-impl Keeping {
-    /// The times that a plan gives an upstream's connections.
-    pub const fn of(upstream: &Upstream) -> Keeping {
-        Keeping {
+impl PoolLimits {
+    /// The limits in an upstream's plan.
+    pub const fn of(upstream: &Upstream) -> PoolLimits {
+        PoolLimits {
             idle_max: upstream.pool_idle_max,
             idle_timeout: upstream.pool_idle_timeout,
             max_age: upstream.pool_max_age,
         }
     }
 
-    /// The same, but no connection is used twice.
-    pub const fn of_none(self) -> Keeping {
-        Keeping {
+    /// The same limits for a pool that uses each connection once.
+    pub const fn of_none(self) -> PoolLimits {
+        PoolLimits {
             idle_max: 0,
             ..self
         }
     }
 }
 
-/// Whether a request may be sent twice without harm (RFC 9110, section 9.2.2).
+/// True if a request may be sent twice without harm (RFC 9110, section 9.2.2).
 pub fn is_idempotent(method: &Method) -> bool {
     matches!(
         *method,
@@ -74,7 +72,7 @@ pub type Pools = Arc<[Arc<Pool>]>;
 #[derive(Debug)]
 pub struct Pool {
     connector: Connector,
-    keeping: Keeping,
+    limits: PoolLimits,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -83,19 +81,19 @@ struct Idle {
     sender: Sender,
     since: Timestamp,
     until: Timestamp,
-    /// When it is too old, whatever it does.
+    /// The time at which it is too old in any case.
     old_at: Option<Timestamp>,
 }
 
-/// A connection taken from a pool; it goes back with [`Connection::give_back`], else it is closed.
+/// A connection taken from a pool; [`Connection::give_back`] returns it, otherwise it is closed.
 #[derive(Debug)]
 pub struct Connection {
-    /// Sends one request.
+    /// Sends one request at a time.
     pub sender: Sender,
     pool: Arc<Pool>,
-    /// Set when it was idle once; a new one's age is counted from there.
+    /// The time at which it is too old; `None` for a new one, whose age counts from its first return.
     old_at: Option<Timestamp>,
-    /// How long the upstream says that it keeps the connection.
+    /// The time for which the upstream promises to keep the connection.
     kept_for: Option<Duration>,
     is_last: bool,
     cut: CutOnDrop,
@@ -103,19 +101,19 @@ pub struct Connection {
 
 impl Pool {
     /// A pool without connections.
-    pub fn new(connector: Connector, keeping: Keeping) -> Arc<Pool> {
+    pub fn new(connector: Connector, limits: PoolLimits) -> Arc<Pool> {
         Arc::new(Pool {
             connector,
-            keeping,
+            limits,
             idle: Mutex::default(),
         })
     }
 
-    /// Pools without connections to an upstream, one for each of that many workers; its endpoint is reached through
-    /// `proxy`, if there is one.
+    /// Empty pools to an upstream, one for each of `workers` workers; its endpoint is reached through `proxy`, if
+    /// given.
     ///
     /// # Errors
-    /// If a host is no name that a certificate could bear.
+    /// If a host is not a name that a certificate could have.
     pub fn for_workers(
         workers: usize,
         upstream: &Upstream,
@@ -128,26 +126,26 @@ impl Pool {
         if let Some(proxy) = proxy {
             connector = connector.through(proxy)?;
         }
-        let pool = |_| Pool::new(connector.clone(), Keeping::of(upstream));
+        let pool = |_| Pool::new(connector.clone(), PoolLimits::of(upstream));
         Ok((0..workers.max(1)).map(pool).collect())
     }
 
-    /// A pool to another endpoint, reached in the same way, that keeps no connection.
+    /// A pool to another endpoint, reached in the same way. It keeps no connection, since only one request needs it.
     ///
     /// # Errors
-    /// If the endpoint's host is no name that a certificate could bear.
+    /// If the endpoint's host is not a name that a certificate could have.
     pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Arc<Pool>, String> {
         let connector = self.connector.elsewhere(endpoint)?;
-        Ok(Pool::new(connector, self.keeping.of_none()))
+        Ok(Pool::new(connector, self.limits.of_none()))
     }
 
-    /// Requests must name the whole URL, as a proxy is asked for it where there is no tunnel.
+    /// True if requests must name the whole URL, for a proxy; within a tunnel there is no such need.
     pub fn asks_for_urls(&self) -> bool {
         self.connector.asks_for_urls()
     }
 
-    /// An idle connection that is still open, if there is one. For a request that must not be
-    /// repeated it was in use until a moment ago.
+    /// An idle connection that is still open, if there is one. For a request that must not be repeated it was in use
+    /// until a moment ago.
     pub fn reuse(self: &Arc<Pool>, now: Timestamp, repeatable: bool) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut at = idle.len();
@@ -172,10 +170,11 @@ impl Pool {
         None
     }
 
-    /// A new connection, made within the connector's own time and within `bound`: upstreams that share a pool may differ.
+    /// Opens a new connection, within the connector's own time limit and within `bound`: upstreams that share a pool may
+    /// differ.
     ///
     /// # Errors
-    /// Which part of connecting failed, and why.
+    /// The failed step of connecting, with its error.
     pub async fn open(self: &Arc<Pool>, bound: Duration) -> Result<Connection, NoConnection> {
         let mut sender = self.connector.connect(bound).await?;
         if let Err(error) = sender.ready().await {
@@ -191,25 +190,24 @@ impl Pool {
         })
     }
 
-    /// How many connections wait for a request; one that the upstream has closed does not.
+    /// Number of connections that wait for a request, without those that the upstream has closed.
     pub fn idle_count(&self) -> usize {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.iter().filter(|idle| !idle.sender.is_closed()).count()
     }
 
-    /// Connections that ended for bytes that nobody had asked for; the same number for all pools of
-    /// one upstream.
+    /// Number of connections that ended because unrequested bytes came; the same number for all pools of one upstream.
     pub fn unasked(&self) -> u64 {
         self.connector.unasked()
     }
 
-    /// Closes the connections that have been idle too long, are too old or were closed by the upstream.
+    /// Closes connections that have been idle too long, are too old or were closed by the upstream.
     pub fn sweep(&self, now: Timestamp) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|idle| !idle.is_over(now));
     }
 
-    /// Closes all idle connections, as a reload does: the next ones go where the name points now.
+    /// Closes all idle connections, as a reload does, so that the next ones go to the name's present address.
     pub fn clear(&self) {
         self.idle
             .lock()
@@ -227,31 +225,31 @@ impl Idle {
 }
 
 impl Connection {
-    /// The answer's head has come: how long the upstream keeps the connection is its own word
-    /// (`Keep-Alive: timeout=N`, RFC 2068 19.7.1), and we end it a little earlier.
+    /// Reads the time for which the upstream keeps the connection (`Keep-Alive: timeout=N`, RFC 2068 19.7.1) from the
+    /// answer's head; ours is a little shorter.
     pub fn hear(&mut self, headers: &HeaderMap) {
         if let Some(value) = headers.get(KEEP_ALIVE) {
             self.kept_for = value.to_str().ok().and_then(keep_alive_timeout);
         }
     }
 
-    /// The connection carries no further request, whatever its answer says.
+    /// Makes this the connection's last request, whatever its answer says.
     pub fn make_last(&mut self) {
         self.is_last = true;
     }
 
-    /// Whether it carries no further request.
+    /// True if the connection carries no further request.
     pub fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// The connection becomes a tunnel, and ends with it.
+    /// Hands the connection over to a tunnel, and ends it with the tunnel.
     pub fn become_tunnel(mut self) {
         self.cut.spare();
     }
 
-    /// Gives the connection back once its request has been sent to its end, which the upstream has answered
-    /// already; a moment later it is cut.
+    /// Returns the connection once its request, which the upstream has already answered, is sent to its end; after a
+    /// time limit it is cut.
     pub fn give_back_when_sent(mut self, clock: Arc<Clock>) {
         tokio::spawn(async move {
             if let Ok(Ok(())) = tokio::time::timeout(UPLOAD_REST, self.sender.ready()).await {
@@ -260,24 +258,24 @@ impl Connection {
         });
     }
 
-    /// Gives the connection back for the next request; it need not be ready yet.
+    /// Returns the connection for the next request; it need not be ready yet.
     pub fn give_back(mut self, now: Timestamp) {
         self.cut.spare();
-        let keeping = self.pool.keeping;
-        // The age is counted from the first use on, which is when time is known here.
-        let old_at = self.old_at.unwrap_or(now + keeping.max_age);
+        let limits = self.pool.limits;
+        // The age is counted from the first return, which is when the time is known here.
+        let old_at = self.old_at.unwrap_or(now + limits.max_age);
         if self.is_last || self.sender.is_closed() || old_at <= now {
             return;
         }
         let kept = self
             .kept_for
-            .map_or(keeping.idle_timeout, |kept| kept.min(keeping.idle_timeout));
+            .map_or(limits.idle_timeout, |kept| kept.min(limits.idle_timeout));
         let mut idle = self
             .pool
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < keeping.idle_max && !kept.is_zero() {
+        if idle.len() < limits.idle_max && !kept.is_zero() {
             idle.push(Idle {
                 sender: self.sender,
                 since: now,
@@ -288,8 +286,8 @@ impl Connection {
     }
 }
 
-/// How long we keep a connection whose upstream says `timeout=N`: a second less, so that we end it
-/// and not the upstream; of one second a half.
+/// The time for which we keep a connection whose upstream says `timeout=N`: one second less, so that we close it and
+/// not the upstream; half of a single second.
 fn keep_alive_timeout(value: &str) -> Option<Duration> {
     let seconds = value.split(',').find_map(|part| {
         let (name, number) = part.split_once('=')?;

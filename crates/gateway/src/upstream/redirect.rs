@@ -1,4 +1,4 @@
-//! Redirects: where an answer leads, and what of its request goes there (RFC 9110, section 15.4).
+//! Redirects: the next request that an answer leads to, and the parts that it takes over (RFC 9110, section 15.4).
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, REFERER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -8,33 +8,33 @@ use fusebox_plan::plan::Endpoint;
 use crate::message::location;
 use crate::upstream::fetch::Outbound;
 
-/// A client's way of following redirects. Clients differ in it, and applications rest on theirs.
+/// A client's rules for redirects. Clients differ in them, and applications depend on theirs.
 #[derive(Debug)]
 pub struct Redirects {
-    /// Redirects that are followed at most.
+    /// The most redirects that are followed.
     pub most: usize,
-    /// Says whether a request of that method becomes a GET without a body at that status, one of 301, 302 and 303.
+    /// True if a request of that method becomes a GET without a body at that status, one of 301, 302 and 303.
     pub becomes_get: fn(&Method, StatusCode) -> bool,
-    /// Says whether credentials of a request to the first endpoint go to the second one too.
+    /// True if credentials of a request to the first endpoint go to the second one too.
     pub keeps_secrets: fn(&Endpoint, &Endpoint) -> bool,
-    /// `Referer` says whence a request comes, but never in the clear what was asked for over TLS.
+    /// Sends `Referer`, but never a TLS URL over a plain connection.
     pub tells_referer: bool,
 }
 
 /// A `Location` that cannot be followed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadLocation {
-    /// The field as it came; bytes that are no UTF-8 are replaced.
+    /// The field's value; bytes that are not UTF-8 are replaced.
     pub location: String,
     /// The fault in it.
     pub why: String,
 }
 
 impl Redirects {
-    /// The request that an answer leads to; `None`: it leads nowhere.
+    /// The request that an answer leads to; `None`: the answer is not a redirect.
     ///
     /// # Errors
-    /// If it names where it leads in a way that cannot be followed.
+    /// If its `Location` cannot be followed.
     pub fn next(
         &self,
         asked: &Outbound,

@@ -1,7 +1,7 @@
-//! The upper end of a connection to an upstream: what requests are sent through, and what it tells when they fail.
+//! The upper end of a connection to an upstream: sends requests, and explains their failures.
 //!
-//! hyper tells a request's own error to the request, and a connection's to the connection's task. With TLS 1.3 the reason
-//! for both may come while nobody waits: so the task leaves it here.
+//! hyper gives a request's own error to the request, and a connection's to the connection's task. With TLS 1.3 the
+//! reason for both may come while no request waits: so the task leaves it here.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -19,23 +19,23 @@ use tokio::task::AbortHandle;
 use crate::message::outgoing::Outgoing;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError};
 
-/// A connection's upper end: sends one request at a time, and tells why that failed.
+/// A connection's upper end: sends one request at a time, and explains its failure.
 #[derive(Debug)]
 pub struct Sender {
     inner: http1::SendRequest<Outgoing>,
-    fate: Arc<Fate>,
-    /// What had been heard when the last request was sent.
-    heard_before: u64,
+    state: Arc<ConnectionState>,
+    /// The number of reads when the last request was sent.
+    reads_before: u64,
     task: AbortHandle,
 }
 
-/// Ends a connection that was not used to its end, whatever its task waits for: an upstream that does not read
-/// would hold it for as long as it likes.
+/// Ends a connection that was not used to its end, whatever its task waits for: an upstream that does not read would
+/// hold it for as long as it likes.
 #[derive(Debug)]
 pub struct CutOnDrop(Option<AbortHandle>);
 
 impl CutOnDrop {
-    /// The connection ends as it should: by itself, or as a tunnel.
+    /// Lets the connection end by itself, or as a tunnel.
     pub fn spare(&mut self) {
         self.0 = None;
     }
@@ -49,28 +49,28 @@ impl Drop for CutOnDrop {
     }
 }
 
-/// What is known of a connection beside what its requests are told.
+/// The state of a connection that its requests do not see.
 #[derive(Debug)]
-pub struct Fate {
-    /// How often bytes have come. Written by the connection's task alone.
-    heard: AtomicU64,
+pub struct ConnectionState {
+    /// Number of reads with bytes. Written by the connection's task alone.
+    reads: AtomicU64,
     /// The error with which the connection ended while no request waited for it.
     ended: OnceLock<UpstreamError>,
-    /// Over TLS, whether the upstream wants a certificate that we do not have.
+    /// Over TLS, the upstream's request for a client certificate that we do not have.
     wish: Option<Arc<CertificateWish>>,
 }
 
-impl Fate {
-    /// A new connection's; `wish`: over TLS, the upstream's.
-    pub fn new(wish: Option<Arc<CertificateWish>>) -> Arc<Fate> {
-        Arc::new(Fate {
-            heard: AtomicU64::new(0),
+impl ConnectionState {
+    /// The state of a new connection; `wish`: over TLS, the upstream's request for a certificate.
+    pub fn new(wish: Option<Arc<CertificateWish>>) -> Arc<ConnectionState> {
+        Arc::new(ConnectionState {
+            reads: AtomicU64::new(0),
             ended: OnceLock::new(),
             wish,
         })
     }
 
-    /// The connection ended with an error that no request was told of.
+    /// Notes an error that no request received.
     pub fn end(&self, error: &hyper::Error) {
         let why = UpstreamError::head(error, self.wanted(), false);
         self.ended.get_or_init(|| why);
@@ -82,27 +82,31 @@ impl Fate {
 }
 
 impl Sender {
-    /// A sender over a connection with that fate, which `task` drives.
-    pub fn new(inner: http1::SendRequest<Outgoing>, fate: Arc<Fate>, task: AbortHandle) -> Sender {
+    /// A sender over a connection with that state, which `task` drives.
+    pub fn new(
+        inner: http1::SendRequest<Outgoing>,
+        state: Arc<ConnectionState>,
+        task: AbortHandle,
+    ) -> Sender {
         Sender {
             inner,
-            fate,
-            heard_before: 0,
+            state,
+            reads_before: 0,
             task,
         }
     }
 
-    /// What ends the connection when it is dropped.
+    /// A guard that ends the connection when it is dropped.
     pub fn cut_on_drop(&self) -> CutOnDrop {
         CutOnDrop(Some(self.task.clone()))
     }
 
-    /// Why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as such an error
-    /// (RFC 8446, section 4.4.2.4).
+    /// The reason why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as
+    /// such an error (RFC 8446, section 4.4.2.4).
     pub fn why(&self, error: &hyper::Error) -> UpstreamError {
-        let begun = self.fate.heard.load(Ordering::Relaxed) != self.heard_before;
-        let why = UpstreamError::head(error, self.fate.wanted(), begun);
-        match self.fate.ended.get() {
+        let begun = self.state.reads.load(Ordering::Relaxed) != self.reads_before;
+        let why = UpstreamError::head(error, self.state.wanted(), begun);
+        match self.state.ended.get() {
             Some(ended) if why.kind == ErrorKind::Reset => ended.clone(),
             _ => why,
         }
@@ -114,13 +118,13 @@ impl Sender {
         request: Request<Outgoing>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> + use<>
     {
-        self.heard_before = self.fate.heard.load(Ordering::Relaxed);
+        self.reads_before = self.state.reads.load(Ordering::Relaxed);
         self.inner.try_send_request(request)
     }
 
-    /// Takes note that the upstream has answered on the connection.
+    /// Notes that the upstream has answered on the connection.
     pub fn answered(&self) {
-        if let Some(wish) = &self.fate.wish {
+        if let Some(wish) = &self.state.wish {
             wish.answered();
         }
     }
@@ -140,20 +144,20 @@ impl DerefMut for Sender {
     }
 }
 
-/// A connection that counts how often bytes come, so that an end before a response's head differs from one within it.
-pub struct Heard<S> {
+/// A connection that counts reads, so that an end before a response's head differs from one within it.
+pub struct CountingStream<S> {
     stream: S,
-    fate: Arc<Fate>,
+    state: Arc<ConnectionState>,
 }
 
-impl<S> Heard<S> {
-    /// Counts what comes over `stream` for `fate`.
-    pub fn new(stream: S, fate: Arc<Fate>) -> Heard<S> {
-        Heard { stream, fate }
+impl<S> CountingStream<S> {
+    /// Counts the reads of `stream` in `state`.
+    pub fn new(stream: S, state: Arc<ConnectionState>) -> CountingStream<S> {
+        CountingStream { stream, state }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -163,15 +167,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
         let before = buf.filled().len();
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            // One task writes, so it need not be an addition, which would cost more.
-            let heard = this.fate.heard.load(Ordering::Relaxed);
-            this.fate.heard.store(heard + 1, Ordering::Relaxed);
+            // One task writes, so a plain store suffices; an atomic addition would cost more.
+            let reads = this.state.reads.load(Ordering::Relaxed);
+            this.state.reads.store(reads + 1, Ordering::Relaxed);
         }
         result
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

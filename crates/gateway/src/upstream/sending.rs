@@ -1,10 +1,9 @@
-//! Sends a call's request, on an idle connection if there is one, and waits for the answer's head:
-//! how long that took, and whose fault it is when there is none.
+//! Sends a call's request, on an idle connection if there is one, and waits for the answer's head: measures the time,
+//! and decides the party at fault if there is none.
 //!
-//! Whoever owed the next byte is at fault. While the client has not sent all of its body, the end of
-//! the connection says nothing of the upstream: it may have lost its patience with the client, as it
-//! should. The end of an idle connection as a request goes out says nothing either (docs/gateway.md,
-//! "Whose fault it is").
+//! The party that owed the next byte is at fault. While the client has not sent all of its body, the end of the
+//! connection says nothing about the upstream: it may have lost its patience with the client, as it should. The end of
+//! an idle connection as a request goes out says nothing either (docs/gateway.md, "Whose fault it is").
 
 mod no_answer;
 
@@ -23,63 +22,63 @@ use hyper::body::Incoming;
 pub use no_answer::{Cut, Failed, Unanswered};
 
 use crate::ground::clock::Clock;
-use crate::ground::clock::Desk;
-use crate::message::guard;
+use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
 use crate::message::outgoing::Outgoing;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, Intake};
-use crate::upstream::breakers::Beside;
-use crate::upstream::call::{Call, FLOWN};
+use crate::message::validate;
+use crate::upstream::breakers::BreakerExtras;
+use crate::upstream::call::{FLOWN, UpstreamCall};
 use crate::upstream::connect::NoConnection;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Connection, Pool, is_idempotent};
-use crate::upstream::probe_line::Asker;
+use crate::upstream::probe_queue::Prober;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
-/// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
+/// The machine's own deadline of a probe lies this much behind ours: it is a fallback, not the rule.
 const PROBE_GRACE: Duration = Duration::from_millis(250);
 
-/// How often a probe looks whether its place is wanted.
+/// Time between two checks whether a probe's place is wanted.
 const PLACE_LOOK: Duration = Duration::from_millis(100);
 
-/// How much longer than its upstream a probe's client may keep it waiting in all.
+/// The time that a probe's client may take in all beyond its upstream's limit.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Repeats of a request whose connection ended before a byte of its answer came. One of which nothing was
-/// written on an idle connection goes out again in any case.
+/// The rules for repeating a request whose connection ended before a byte of its answer came. A request of which
+/// nothing was written on an idle connection is sent again in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
-    /// It may go out on a connection that was idle for longer than a moment.
+    /// True if it may go out on a connection that was idle for longer than a moment.
     pub on_any_idle: bool,
-    /// Times that it is sent again although it may have been executed; a body that comes from a client never is.
+    /// The most repeats of a request that may have been executed; a body that comes from a client is never repeated.
     pub times: u32,
-    /// It is sent again also where its connection was new, so that the end says something of the upstream.
+    /// True if it is repeated even after a new connection, whose end says something about the upstream.
     pub from_new: bool,
 }
 
 /// A request about to be sent.
 pub struct Sending<'a> {
-    /// The upstream that is called.
+    /// The upstream of the call.
     pub upstream: &'a Arc<LiveUpstream>,
-    /// Its connections, or those to where it has led.
+    /// The connections to use: the upstream's own, or those to a redirect's target.
     pub pool: &'a Arc<Pool>,
-    /// The call that it is.
-    pub call: &'a mut Call,
-    /// The state of its body on its way; `None`: it is whole, or there is none.
+    /// The call that the request belongs to.
+    pub call: &'a mut UpstreamCall,
+    /// The progress of its body; `None`: it is complete, or there is none.
     pub intake: Option<&'a Arc<Intake>>,
     /// The state of the client's connection; `None`: the call has no client that could give it up.
     pub phase: Option<&'a Phase>,
-    /// The place for interim answers.
+    /// The receiver of interim answers.
     pub interim: &'a Arc<Interim>,
-    /// The clock and the worker.
-    pub desk: &'a Desk,
+    /// The worker and the clock.
+    pub worker: &'a WorkerRef,
 }
 
 impl Sending<'_> {
-    /// Sends the request. An idle connection that the upstream had closed already says nothing about
-    /// the upstream: the request goes out once more on a new one, if none of it was sent or if sending
-    /// it twice does no harm (RFC 9110, section 9.2.2).
+    /// Sends the request. An idle connection that the upstream had closed already says nothing about the upstream: the
+    /// request goes out once more on a new one, if none of it was sent or if sending it twice does no harm (RFC 9110,
+    /// section 9.2.2).
     ///
     /// # Errors
     /// The reason why there is no answer.
@@ -96,14 +95,14 @@ impl Sending<'_> {
                 .headers
                 .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         } else if body.size_hint().exact().is_none() {
-            // Said outright, since hyper takes a GET for one without a body.
+            // Stated explicitly, since hyper assumes that a GET has no body.
             parts
                 .headers
                 .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if is_careful {
-            // An upstream that overlooks such a body would read it as the next request (RFC 9110,
-            // section 9.3.1): there is none on this connection.
+            // An upstream that overlooks such a body would read it as the next request (RFC 9110, section 9.3.1), so
+            // this connection carries none.
             parts
                 .headers
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -124,8 +123,8 @@ impl Sending<'_> {
         Ok((response, connection))
     }
 
-    /// Sends a request whose framing is in its head and waits for the head of its answer. The call has not ended then:
-    /// more may be asked within it. Errors are counted and said.
+    /// Sends a request whose framing is in its head and waits for the head of its answer. The call does not see the
+    /// head yet: more requests may follow within it. Errors are counted and logged.
     ///
     /// # Errors
     /// The reason why there is no answer.
@@ -134,7 +133,7 @@ impl Sending<'_> {
         mut request: Request<Outgoing>,
         repeat: Repeat,
     ) -> Result<(Response<Incoming>, Connection), Unanswered> {
-        let now = self.desk.clock.tick();
+        let now = self.worker.clock.tick();
         let mut idle = self.pool.reuse(now, repeat.on_any_idle);
         let mut left = repeat.times;
         loop {
@@ -143,7 +142,7 @@ impl Sending<'_> {
                 Some(connection) => connection,
                 None => self.connect().await.map_err(Unanswered::Unconnected)?,
             };
-            // A probe is one attempt, but for what costs nothing.
+            // A probe is one attempt, except for repeats that cost nothing.
             let from_new = repeat.from_new && !self.call.is_probe();
             let may_repeat = left > 0 && (reused || from_new);
             let again = may_repeat.then(|| copy_of(&request)).flatten();
@@ -173,26 +172,26 @@ impl Sending<'_> {
         }
     }
 
-    /// The upstream failed: that is counted and said.
+    /// Counts and logs a failure of the upstream.
     fn failed(&mut self, why: &UpstreamError) -> Failed {
         self.call.note(why);
         Failed::Upstream(why.kind.as_call_error())
     }
 
-    /// The client is at fault: that is counted and said.
+    /// Counts and logs a fault of the client.
     fn client_failed(&mut self, fault: ClientFault) -> Failed {
         self.call.note(&UpstreamError::client(fault));
         Failed::Client(fault)
     }
 
-    /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call stalls
-    /// while it connects: that has a timeout of its own, and ends in an outcome.
+    /// Opens a new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call
+    /// stalls while it connects: that has a timeout of its own, and ends in an outcome.
     async fn connect(&mut self) -> Result<Connection, NoConnection> {
         self.call.waits_since(Timestamp::MAX);
         let bound = self.upstream.plan.timeout.connect;
         let connected = if self.call.is_probe() {
             let timeout = self.call.timeout();
-            let now = self.desk.clock.exact();
+            let now = self.worker.clock.exact();
             self.call.extend(now, timeout + PROBE_GRACE);
             let limit = tokio::time::timeout(timeout, self.pool.open(bound));
             limit.await.unwrap_or_else(|_| {
@@ -213,7 +212,7 @@ impl Sending<'_> {
     ) -> Result<Response<Incoming>, Attempt> {
         let interim = self.interim;
         interim.watch(&mut request, self.intake);
-        let clock = &self.desk.clock;
+        let clock = &self.worker.clock;
         let asked = request.headers().get(UPGRADE).cloned();
         let is_careful = self.intake.is_some() && expects_no_body(request.method());
         let timeout = self.call.timeout();
@@ -228,11 +227,11 @@ impl Sending<'_> {
         let mut given_up = pin!(given_up(
             self.call.abandoned_after(),
             self.phase,
-            self.desk,
+            self.worker,
             || has_it_since(intake, sent_at),
         ));
         let mut place_wanted = pin!(place_wanted(
-            self.call.beside_probe(),
+            self.call.extras_of_probe(),
             intake,
             clock,
             sent_at
@@ -249,8 +248,8 @@ impl Sending<'_> {
                 () = &mut look => true,
                 by = &mut place_wanted => {
                     return Err(Attempt::Failed(match by {
-                        WantedBy::Complete => self.client_failed(ClientFault::TooSlow),
-                        WantedBy::Better => Failed::GaveWay,
+                        ClaimedBy::Complete => self.client_failed(ClientFault::TooSlow),
+                        ClaimedBy::Better => Failed::GaveWay,
                     }));
                 }
                 () = &mut given_up => return Err(Attempt::Failed(Failed::GivenUp)),
@@ -264,8 +263,8 @@ impl Sending<'_> {
                 continue;
             }
             match self.upstream_has_it_since(sent_at) {
-                // A probe keeps its place while its client sends, for no more calls than places may
-                // be in flight (I2); but a client must not keep a breaker from closing for ever.
+                // A probe keeps its place while its client sends, for no more calls than places may be in flight (I2);
+                // but a client must not keep a breaker from closing for ever.
                 _ if self.call.is_probe() && self.client_took(now) > timeout + PROBE_PATIENCE => {
                     let failed = self.client_failed(ClientFault::TooSlow);
                     return Err(Attempt::Failed(failed));
@@ -290,16 +289,16 @@ impl Sending<'_> {
         let duration = now.saturating_since(base);
         self.call.lasted(duration);
         match result {
-            Ok(response) if !guard::response_is_sound(&response) => Err(Attempt::Failed(
+            Ok(response) if !validate::response_is_sound(&response) => Err(Attempt::Failed(
                 self.failed(&UpstreamError::ambiguous_head()),
             )),
-            Ok(response) if !guard::switches_as_asked(&response, asked.as_ref()) => {
+            Ok(response) if !validate::switches_as_asked(&response, asked.as_ref()) => {
                 Err(Attempt::Failed(self.failed(&UpstreamError::wrong_switch())))
             }
             Ok(response) => {
                 connection.sender.answered();
                 self.upstream
-                    .observe(self.desk.worker, response.status(), duration);
+                    .observe(self.worker.index, response.status(), duration);
                 Ok(response)
             }
             Err(mut failure) => {
@@ -318,7 +317,7 @@ impl Sending<'_> {
     }
 
     fn judge(&mut self, why: UpstreamError, error: hyper::Error, is_careful: bool) -> Attempt {
-        let now = self.desk.clock.tick();
+        let now = self.worker.clock.tick();
         let owed = self
             .intake
             .is_some_and(|intake| intake.is_owed() || intake.was_late(now));
@@ -331,7 +330,7 @@ impl Sending<'_> {
                 self.call.note(&UpstreamError::unfinished());
                 Attempt::Failed(Failed::Unfinished)
             }
-            // An old connection's end says nothing, a new one's all that there is to say.
+            // The end of an old connection says nothing; that of a new one is the whole error.
             ErrorKind::Reset | ErrorKind::Tls => Attempt::Cut(why, error),
             ErrorKind::Limit => {
                 self.call.note(&why);
@@ -341,13 +340,13 @@ impl Sending<'_> {
         }
     }
 
-    /// How long we have waited for the client in all.
+    /// The total time for which we have waited for the client.
     fn client_took(&self, now: Timestamp) -> Duration {
         self.intake
             .map_or(Duration::ZERO, |intake| intake.waited(now))
     }
 
-    /// Since when the upstream has had everything that it waits for; `None`: the client keeps it waiting.
+    /// The time since which the upstream has had everything that it waits for; `None`: the client keeps it waiting.
     fn upstream_has_it_since(&self, sent_at: Timestamp) -> Option<Timestamp> {
         has_it_since(self.intake, sent_at)
     }
@@ -360,47 +359,47 @@ fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Time
     }
 }
 
-/// Who wants the place of a probe that must give it up.
+/// The request that claims the place of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WantedBy {
+enum ClaimedBy {
     /// A complete request, while the probe waits for its client.
     Complete,
-    /// Somebody who has not provoked an answer that says nothing, as the probe's asker has.
+    /// A request whose prober is not marked, while the probe's prober is.
     Better,
 }
 
-/// Ends when a probe must give up its place. A long body may probe, but not keep complete requests from it by
-/// stopping; whoever provoked an answer that says nothing may probe again, but not keep others from it for long.
+/// Resolves when a probe must give up its place. A long body may probe, but must not keep complete requests waiting by
+/// stopping; a marked prober may probe again, but must not keep others waiting for long.
 async fn place_wanted(
-    beside: Option<(Arc<Beside>, Option<Asker>)>,
+    extras: Option<(Arc<BreakerExtras>, Option<Prober>)>,
     intake: Option<&Arc<Intake>>,
     clock: &Clock,
     since: Timestamp,
-) -> WantedBy {
-    let Some((beside, asker)) = beside else {
+) -> ClaimedBy {
+    let Some((extras, prober)) = extras else {
         return std::future::pending().await;
     };
-    let place = &beside.place;
+    let probes = &extras.probes;
     loop {
         tokio::time::sleep(PLACE_LOOK).await;
         let waits = intake.is_some_and(|intake| intake.handed_over().is_none());
-        if waits && place.wanted_at().is_some_and(|at| at > since) {
-            return WantedBy::Complete;
+        if waits && probes.wanted_at().is_some_and(|at| at > since) {
+            return ClaimedBy::Complete;
         }
         let now = clock.tick();
-        if now >= since + FLOWN && asker.is_some_and(|asker| place.has_better(asker, now)) {
-            return WantedBy::Better;
+        if now >= since + FLOWN && prober.is_some_and(|prober| probes.has_better(prober, now)) {
+            return ClaimedBy::Better;
         }
     }
 }
 
-/// Ends when the client closes its side after the upstream has kept the call waiting for `limit`, where
-/// such calls are failures. A client that does so may still read, but after so long it has most
-/// likely gone. One that closes earlier is served to the end.
+/// Resolves when the client closes its side after the upstream has kept the call waiting for `limit`, if such calls are
+/// failures. A client that does so may still read, but after that time it has most likely gone. A client that closes
+/// earlier is served to the end.
 async fn given_up(
     limit: Option<Duration>,
     phase: Option<&Phase>,
-    desk: &Desk,
+    worker: &WorkerRef,
     since: impl Fn() -> Option<Timestamp>,
 ) {
     let (Some(limit), Some(phase)) = (limit, phase) else {
@@ -411,13 +410,13 @@ async fn given_up(
         false => Poll::Pending,
     })
     .await;
-    let now = desk.clock.exact();
+    let now = worker.clock.exact();
     if since().is_none_or(|since| now.saturating_since(since) < limit) {
         std::future::pending().await
     }
 }
 
-/// Waits that long; for ever, where there is nothing to wait for.
+/// Waits for that time; `None`: for ever.
 async fn after(wait: Option<Duration>) {
     match wait {
         Some(wait) => tokio::time::sleep(wait).await,
@@ -425,13 +424,13 @@ async fn after(wait: Option<Duration>) {
     }
 }
 
-/// Reason why one try on one connection gave no response.
+/// Reason why one attempt on one connection gave no response.
 enum Attempt {
-    /// Nothing of the request was written, and why.
+    /// Nothing of the request was written; the error.
     NotSent(Box<Request<Outgoing>>, UpstreamError, hyper::Error),
-    /// The connection ended before any of the response came; how.
+    /// The connection ended before any of the response came; the error.
     Cut(UpstreamError, hyper::Error),
-    /// It failed for good.
+    /// A failure that no other attempt could avoid.
     Failed(Failed),
 }
 
@@ -443,7 +442,7 @@ pub fn expects_no_body(method: &Method) -> bool {
     )
 }
 
-/// The same request once more; `None`: its body is a client's, which comes once.
+/// A copy of the request; `None`: its body is a client's, which comes once.
 fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
     let mut again = Request::new(match request.body() {
         Outgoing::Empty => Outgoing::Empty,

@@ -1,4 +1,4 @@
-//! The TLS configuration of connections to upstreams: by whose word a certificate is believed.
+//! The TLS configuration of connections to upstreams: the authorities that certificates are checked against.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,7 +6,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::upstream::upstream_errors::naming_verifier;
 
-/// The authorities that upstreams' certificates are checked against, with what we show of ourselves.
+/// The authorities for upstreams' certificates, with the certificate that we present.
 #[derive(Debug, Clone)]
 pub enum Trust {
     /// The system's authorities, read when a connection first needs them; clones share them.

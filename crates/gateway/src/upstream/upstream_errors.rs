@@ -1,6 +1,6 @@
-//! Errors of one upstream: counted by kind, and said in the log at a bounded rate.
+//! Errors of one upstream: counted by kind, and logged at a bounded rate.
 //!
-//! Every place that decides that a call to an upstream failed tells it here, once per call. Counting and the log's
+//! Every place that decides that a call to an upstream failed reports it here, once per call. Counting and the log's
 //! limit are atomics that only a failure touches.
 
 mod certificate;
@@ -76,7 +76,7 @@ impl ErrorKind {
         }
     }
 
-    /// The word that failure expressions have for it. Expressions know neither lookups nor our limits apart.
+    /// The error's name in failure expressions, which do not distinguish lookups or our limits.
     pub const fn as_call_error(self) -> CallError {
         match self {
             ErrorKind::Connect | ErrorKind::Dns => CallError::Connect,
@@ -93,21 +93,21 @@ impl ErrorKind {
 #[derive(Debug)]
 pub struct UpstreamErrors {
     upstream: Arc<str>,
-    kinds: [OfKind; ErrorKind::ALL.len()],
+    kinds: [KindErrors; ErrorKind::ALL.len()],
 }
 
 /// The errors of one kind.
 #[derive(Debug, Default)]
-struct OfKind {
+struct KindErrors {
     count: Counter,
-    /// The nanosecond from which the next error is warned of.
+    /// The nanosecond from which the next error is logged as a warning.
     next: AtomicU64,
     /// Errors since the last warning.
     suppressed: AtomicU64,
 }
 
-impl OfKind {
-    /// Counts an error. `Some`: it is to be warned of, with so many before it that were not.
+impl KindErrors {
+    /// Counts an error. `Some`: log a warning, with the number of suppressed errors before it.
     fn count(&self, now: Timestamp) -> Option<u64> {
         self.count.add();
         let next = self.next.load(Ordering::Relaxed);
@@ -126,7 +126,7 @@ impl OfKind {
 }
 
 impl UpstreamErrors {
-    /// No errors yet of an upstream of that name.
+    /// Counters at zero for the upstream of that name.
     pub fn new(upstream: Arc<str>) -> Arc<UpstreamErrors> {
         Arc::new(UpstreamErrors {
             upstream,
@@ -144,8 +144,9 @@ impl UpstreamErrors {
         self.kinds[kind as usize].count.get()
     }
 
-    /// Counts an error at `now` and says it: each at debug; the first of its kind at once as a warning, then at most one
-    /// in ten seconds, with the number of those between. A client's fault is no warning but information.
+    /// Counts an error at `now` and logs it: each at debug; the first of its kind at once as a warning, then at most
+    /// one in ten seconds, with the number of those between. A client's fault is logged as information instead of a
+    /// warning.
     pub fn note(&self, error: &UpstreamError, now: Timestamp) {
         let (upstream, kind) = (&*self.upstream, error.kind.as_str());
         let what = match error.kind {
@@ -161,7 +162,7 @@ impl UpstreamErrors {
         let Some(suppressed) = self.kinds[error.kind as usize].count(now) else {
             return;
         };
-        let more = More(suppressed);
+        let more = Suppressed(suppressed);
         if error.kind == ErrorKind::Client {
             tracing::info!(
                 upstream,
@@ -180,10 +181,10 @@ impl UpstreamErrors {
     }
 }
 
-/// The errors that were not said since the last warning.
-struct More(u64);
+/// The number of errors suppressed since the last warning.
+struct Suppressed(u64);
 
-impl fmt::Display for More {
+impl fmt::Display for Suppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_first_error_is_warned_of_at_once_and_then_one_in_ten_seconds() {
-        let kind = OfKind::default();
+        let kind = KindErrors::default();
         assert_eq!(kind.count(at(0)), Some(0));
         for second in 1..10 {
             assert_eq!(kind.count(at(second)), None);

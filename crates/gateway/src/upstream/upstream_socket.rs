@@ -1,9 +1,7 @@
-//! The socket of a connection to an upstream, which keeps a write error back while there may be an
-//! answer behind it.
+//! The socket of a connection to an upstream, which holds a write error back while an answer may still be read.
 //!
-//! An upstream that answers from the head and closes resets the connection under our upload; its answer
-//! may be in the kernel already. So a write error waits until reading has ended: whoever reads gets the
-//! answer, or the end.
+//! An upstream that answers from the head and closes resets the connection under our upload; its answer may be in the
+//! kernel already. So a write error waits until reading has ended: the reader gets the answer, or the end.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// How far writing has come.
+/// The state of the writing side.
 #[derive(Debug)]
 enum Writing {
     /// Bytes go out.
@@ -26,12 +24,12 @@ enum Writing {
 pub struct UpstreamSocket {
     tcp: TcpStream,
     writing: Writing,
-    /// Reading has come to its end, by a FIN or an error.
+    /// True once reading has ended, by a FIN or an error.
     read_ended: bool,
 }
 
 impl UpstreamSocket {
-    /// A socket on which nothing has failed yet.
+    /// A socket without errors yet.
     pub fn new(tcp: TcpStream) -> UpstreamSocket {
         UpstreamSocket {
             tcp,
@@ -49,7 +47,7 @@ impl UpstreamSocket {
         }
     }
 
-    /// What a write gives once writing has failed: nothing while an answer may still be read.
+    /// The result of a write once writing has failed; `None` while no error has occurred.
     fn after_failure(&mut self, cx: &mut Context<'_>) -> Option<Poll<io::Error>> {
         match &mut self.writing {
             Writing::Open => None,
@@ -126,7 +124,7 @@ impl AsyncWrite for UpstreamSocket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A TCP socket keeps nothing back.
+        // A TCP socket buffers nothing.
         Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
     }
 
@@ -168,7 +166,7 @@ mod tests {
         let mut answer = [0; 6];
         reading.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"answer");
-        // The end of reading, however it shows itself, lets the write error out.
+        // The end of reading, in either form, releases the write error.
         assert!(matches!(reading.read(&mut answer).await, Ok(0) | Err(_)));
         let kind = write.await.unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! An answer's body as a whole, for programs that look into it; its call is judged at the end of it.
+//! An answer's body as a whole, for programs that read it; its end judges the call.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,11 +10,11 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::upstream::call::Holder;
 use crate::upstream::fetch::Fault;
 
-/// Reads a body to its end, and shows it to `call` as it comes; at most `max` bytes.
+/// Reads a body to its end, at most `max` bytes, and reports its frames to `call`.
 ///
 /// # Errors
 /// If it breaks off, stops flowing or is larger.
@@ -22,15 +22,15 @@ pub async fn read(
     body: Incoming,
     call: &mut Holder,
     max: usize,
-    desk: &Desk,
+    worker: &WorkerRef,
 ) -> Result<Bytes, Fault> {
-    let seen = Seen {
+    let observed = ObservedBody {
         body,
         call,
-        desk,
+        worker,
         alarm: None,
     };
-    match Limited::new(seen, max).collect().await {
+    match Limited::new(observed, max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLarge),
         Err(error) => Err(*error
@@ -39,16 +39,16 @@ pub async fn read(
     }
 }
 
-/// A body that tells its call of each frame, and fails when there is none for too long.
-struct Seen<'a> {
+/// A body that reports each frame to its call, and fails after too long a silence.
+struct ObservedBody<'a> {
     body: Incoming,
     call: &'a mut Holder,
-    desk: &'a Desk,
-    /// Rings when the upstream has been silent for so long.
+    worker: &'a WorkerRef,
+    /// The timer of the longest silence.
     alarm: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
-impl Body for Seen<'_> {
+impl Body for ObservedBody<'_> {
     type Data = Bytes;
     type Error = Fault;
 
@@ -73,7 +73,7 @@ impl Body for Seen<'_> {
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            let now = this.desk.clock.tick();
+            let now = this.worker.clock.tick();
             this.call.with(|call| call.see(data, now));
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Fault::Broken)))

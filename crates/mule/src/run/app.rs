@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use fusebox_gateway::app::{self, App, Circuit, CircuitFault, Host, Pending, Steer};
-use fusebox_gateway::parts::{Body, Exchange, Finish, Guarded, LiveUpstream, Worker, answer};
+use fusebox_gateway::parts::{Body, Exchange, Finish, LiveBreaker, LiveUpstream, Worker, answer};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -62,7 +62,7 @@ impl App for LiveApp {
         ))
     }
 
-    fn breakers(&self) -> Vec<(Arc<str>, Guarded)> {
+    fn breakers(&self) -> Vec<(Arc<str>, LiveBreaker)> {
         Vec::new()
     }
 

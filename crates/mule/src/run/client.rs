@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use fusebox_gateway::app::Host;
 use fusebox_gateway::parts::{
-    Desk, Fault, Jar, LiveUpstream, NO_LIMIT, NoAnswer, NoConnection, Outbound, Policy, Pool,
-    Redirects, Repeat, Unconnected, fetch, fields, is_idempotent,
+    Fault, Jar, LiveUpstream, NO_LIMIT, NoAnswer, NoConnection, Outbound, Policy, Pool, Redirects,
+    Repeat, Unconnected, WorkerRef, fetch, fields, is_idempotent,
 };
 use fusebox_plan::CallError;
 use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
@@ -145,7 +145,7 @@ impl Clients {
     ///
     /// # Errors
     /// The reason why there is none.
-    pub async fn send(&self, call: Call, desk: &Desk) -> Result<Answer, SendFault> {
+    pub async fn send(&self, call: Call, worker: &WorkerRef) -> Result<Answer, SendFault> {
         let requester = call.requester.as_ref();
         let client = requester.and_then(|requester| self.by_name.get(&requester.name));
         let policy = Policy {
@@ -158,7 +158,7 @@ impl Clients {
             body_max: ANSWER_MAX,
         };
         let target = client.map_or(&self.nameless, |client| &client.target);
-        let answer = fetch(target, outbound(call), &policy, desk).await;
+        let answer = fetch(target, outbound(call), &policy, worker).await;
         let (parts, body) = answer.map_err(|none| fault(&none))?.into_parts();
         let phrase = parts.extensions.get::<ReasonPhrase>();
         let reason = match phrase {

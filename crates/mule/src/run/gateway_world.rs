@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusebox_gateway::parts::{Clock, Desk, Worker};
+use fusebox_gateway::parts::{Clock, Worker, WorkerRef};
 
 use super::build::LiveApp;
 use super::outside::{Answer, Call, Pending, PublishFault, SendFault, World};
@@ -20,7 +20,7 @@ pub fn wall_time(clock: &Clock) -> Timestamp {
 pub struct GatewayWorld {
     app: Arc<LiveApp>,
     worker: Arc<Worker>,
-    desk: Desk,
+    worker_ref: WorkerRef,
 }
 
 impl GatewayWorld {
@@ -29,14 +29,14 @@ impl GatewayWorld {
         Arc::new(GatewayWorld {
             app: app.clone(),
             worker: worker.clone(),
-            desk: worker.desk(),
+            worker_ref: worker.to_ref(),
         })
     }
 }
 
 impl World for GatewayWorld {
     fn now(&self) -> Timestamp {
-        wall_time(&self.desk.clock)
+        wall_time(&self.worker_ref.clock)
     }
 
     fn zone(&self) -> &TimeZone {
@@ -48,7 +48,7 @@ impl World for GatewayWorld {
     }
 
     fn send(&self, call: Call) -> Pending<'_, Result<Answer, SendFault>> {
-        Box::pin(self.app.clients.send(call, &self.desk))
+        Box::pin(self.app.clients.send(call, &self.worker_ref))
     }
 
     fn publish<'a>(
@@ -68,10 +68,10 @@ impl World for GatewayWorld {
     }
 
     fn spawn(&self, run: Pending<'static, ()>) {
-        let stay = self.worker.stay();
+        let token = self.worker.task_token();
         tokio::spawn(async move {
             run.await;
-            drop(stay);
+            drop(token);
         });
     }
 }

@@ -61,9 +61,9 @@ pub async fn serve(
         return done(finish, answer::our_fault());
     };
     let connection = ConnectionInfo {
-        local: exchange.client.local,
-        remote: exchange.client.peer,
-        scheme: exchange.client.scheme,
+        local: exchange.downstream.local,
+        remote: exchange.downstream.peer,
+        scheme: exchange.downstream.scheme,
     };
     let media_type = parts.headers.get(CONTENT_TYPE);
     let media_type = media_type.map(|it| String::from_utf8_lossy(it.as_bytes()));
@@ -73,7 +73,7 @@ pub async fn serve(
         correlation_id: correlation_id(&parts.headers),
         ..Event::default()
     };
-    let worker = &exchange.client.worker;
+    let worker = &exchange.downstream.worker;
     let world = GatewayWorld::of(&app, worker);
     let run = app.engine.run(&world, flow, event);
     let replying = {

@@ -114,13 +114,13 @@ impl Starter {
 
     /// Runs the flow to its end; the engine logs an error that no handler accepts.
     async fn run(&self, event: Event) {
-        let stay = self.worker.stay();
+        let token = self.worker.task_token();
         let world = GatewayWorld::of(&self.app, &self.worker);
         let event = Event {
             correlation_id: listener::new_id(),
             ..event
         };
         self.app.engine.run(&world, self.flow, event).await.ok();
-        drop(stay);
+        drop(token);
     }
 }

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_plan::CallError;
 
-use super::{Call, Flow, HELD_BACK};
+use super::{Flow, HELD_BACK, UpstreamCall};
 
-/// A call while its body flows: held by the body alone, or by the body and the timer of a probe.
+/// The owner of a call while its body flows: the body alone, or the body and the timer of a probe.
 ///
 /// A probe must be judged in time even if its client stops reading and the body is not polled, so
 /// its call is shared with a task that settles it.
@@ -16,19 +16,19 @@ use super::{Call, Flow, HELD_BACK};
     reason = "a box would be an allocation for every call but a probe"
 )]
 pub enum Holder {
-    /// The body alone.
-    Body(Call),
-    /// The body and the probe's timer.
-    Shared(Arc<Mutex<Option<Call>>>),
+    /// The body alone owns the call.
+    Body(UpstreamCall),
+    /// The body shares the call with the probe's timer.
+    Shared(Arc<Mutex<Option<UpstreamCall>>>),
 }
 
 impl Holder {
-    /// Holds a call whose head has come.
-    pub fn new(call: Call) -> Holder {
+    /// Takes a call whose head has come.
+    pub fn new(call: UpstreamCall) -> Holder {
         let Some(at) = call.settles_at().filter(|_| call.is_probe()) else {
             return Holder::Body(call);
         };
-        let clock = call.desk.clock.clone();
+        let clock = call.worker.clock.clone();
         let shared = Arc::new(Mutex::new(Some(call)));
         let weak = Arc::downgrade(&shared);
         tokio::spawn(async move {
@@ -54,8 +54,8 @@ impl Holder {
         Holder::Shared(shared)
     }
 
-    /// Lets `see` look at the call, if it is still there.
-    pub fn with<T>(&mut self, see: impl FnOnce(&mut Call) -> T) -> Option<T> {
+    /// Runs `see` on the call, if it is still there.
+    pub fn with<T>(&mut self, see: impl FnOnce(&mut UpstreamCall) -> T) -> Option<T> {
         match self {
             Holder::Body(call) => Some(see(call)),
             Holder::Shared(shared) => shared
@@ -66,7 +66,7 @@ impl Holder {
         }
     }
 
-    /// The body has ended.
+    /// Ends the call with its body.
     pub fn end(self, error: Option<CallError>) {
         match self {
             Holder::Body(call) => call.end(error),

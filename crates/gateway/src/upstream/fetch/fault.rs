@@ -19,7 +19,7 @@ pub struct Refusal {
     pub breaker: Arc<str>,
     /// The breaker's answer.
     pub rejection: Rejection,
-    /// Whole seconds after which it may be tried again; `None`: only a person can tell.
+    /// Whole seconds until the next try; `None`: the breaker has no time to announce.
     pub retry_after: Option<u64>,
 }
 
@@ -38,13 +38,13 @@ impl fmt::Display for Refusal {
 /// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The breaker refuses the call; nothing was touched.
+    /// The breaker rejected the call before anything was touched.
     #[error("{0}")]
     Refused(Refusal),
-    /// The request cannot be written or its endpoint not be reached, whatever the upstream does.
+    /// The request or its endpoint is invalid, whatever the upstream does.
     #[error("{0}")]
     Unsendable(String),
-    /// There is no connection, by the upstream's fault or for want of something of our own.
+    /// There is no connection, by the upstream's fault or for a shortage of our own.
     #[error("{}", .0.cause)]
     Unconnected(NoConnection),
     /// The connection ended before a byte of the answer came.
@@ -53,7 +53,7 @@ pub enum Fault {
     /// The answer did not come, or not to its end, within the time.
     #[error("timed out")]
     Timeout,
-    /// The bytes that came are no answer of HTTP.
+    /// The bytes that came are not an HTTP response.
     #[error("malformed answer")]
     Malformed,
     /// The answer's head is over our own limits.
@@ -68,7 +68,7 @@ pub enum Fault {
     /// The body broke off or was malformed.
     #[error("{0}")]
     Broken(hyper::Error),
-    /// The body has not gone on for so long.
+    /// The body has not continued for this long.
     #[error("silent within the body")]
     Silent(Duration),
     /// The body is larger than the policy allows.
@@ -82,11 +82,11 @@ pub enum Fault {
     NoGzip,
 }
 
-/// The word of a call without an answer to its breaker.
+/// The outcome of a call without an answer, for its breaker.
 pub enum Outcome {
-    /// It has ended, with an error or as its last answer's head has it.
+    /// The call has ended, with an error or by its last answer's head.
     Ended(Option<CallError>),
-    /// Nothing of the upstream.
+    /// The call says nothing about the upstream.
     SaysNothing,
 }
 

@@ -15,8 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, Counter, PerWorker};
-use crate::upstream::breakers::Guards;
-use crate::upstream::ears::Ears;
+use crate::upstream::breakers::UpstreamBreakers;
+use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
@@ -123,7 +123,7 @@ impl Loader for NoFiles {
     }
 }
 
-/// An upstream as the native form says, at that endpoint.
+/// An upstream read from the native form, at that endpoint.
 fn upstream(endpoint: &Endpoint, more: &str) -> Upstream {
     let yaml = format!(
         "version: 1\nlisten: 127.0.0.1:0\nupstreams: {{ t: {{ url: '{}', {more} }} }}\n\
@@ -141,36 +141,40 @@ fn upstream(endpoint: &Endpoint, more: &str) -> Upstream {
     (*plan.upstreams[0]).clone()
 }
 
-struct Nobody;
+struct NoListener;
 
-impl Listener for Nobody {
+impl Listener for NoListener {
     fn transition(&self, _: &Breaker, _: &Transition) {}
 }
 
 /// A target, and the worker that calls it.
 struct Caller {
     target: Arc<LiveUpstream>,
-    desk: Desk,
+    worker: WorkerRef,
 }
 
 impl Caller {
     /// A target with a breaker.
-    fn guarded(endpoint: &Endpoint, more: &str) -> Caller {
+    fn with_breaker(endpoint: &Endpoint, more: &str) -> Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
-        let ears = Ears::new(Arc::new(Nobody), None);
-        let guards = Guards::new(&plan.name, &plan, 1, &clock, ears.clone());
-        Caller::new(plan, Some((Arc::new(guards), ears)), clock)
+        let events = EventSwitch::new(Arc::new(NoListener), None);
+        let breakers = UpstreamBreakers::new(&plan.name, &plan, 1, &clock, events.clone());
+        Caller::new(plan, Some((Arc::new(breakers), events)), clock)
     }
 
-    fn new(plan: Upstream, guards: Option<(Arc<Guards>, Arc<Ears>)>, clock: Arc<Clock>) -> Caller {
+    fn new(
+        plan: Upstream,
+        breakers: Option<(Arc<UpstreamBreakers>, Arc<EventSwitch>)>,
+        clock: Arc<Clock>,
+    ) -> Caller {
         let limits = Limits::default();
         let pools = Pool::for_workers(1, &plan, None, &limits, &Trust::default()).unwrap();
         let (meter, errors) = (PerWorker::new(1), UpstreamErrors::new("t".into()));
-        let target = LiveUpstream::new(Arc::new(plan), guards, pools, Arc::new(meter), errors);
+        let target = LiveUpstream::new(Arc::new(plan), breakers, pools, Arc::new(meter), errors);
         Caller {
             target: Arc::new(target),
-            desk: Desk { clock, worker: 0 },
+            worker: WorkerRef { clock, index: 0 },
         }
     }
 
@@ -185,7 +189,7 @@ impl Caller {
     }
 
     async fn ask(&self, path: &str, policy: &Policy<'_>) -> Result<u16, Fault> {
-        let answer = fetch(&self.target, self.request(path), policy, &self.desk).await;
+        let answer = fetch(&self.target, self.request(path), policy, &self.worker).await;
         match answer {
             Ok(answer) => Ok(answer.status().as_u16()),
             Err(none) => Err(none.fault),
@@ -197,16 +201,16 @@ impl Caller {
     }
 
     fn breaker(&self) -> Breaker {
-        self.target.guards.breakers()[0].clone()
+        self.target.breakers.handles()[0].clone()
     }
 
     fn state(&self) -> State {
-        self.breaker().snapshot(self.desk.clock.exact()).phase
+        self.breaker().snapshot(self.worker.clock.exact()).phase
     }
 
     fn count(&self, counter: impl Fn(&BreakerMeter) -> &Counter) -> u64 {
-        let guarded = &self.target.guards.all()[0];
-        guarded.beside.meters.sum(|meter| counter(meter).get())
+        let live_breaker = &self.target.breakers.all()[0];
+        live_breaker.extras.meters.sum(|meter| counter(meter).get())
     }
 
     /// Successes, failures and ignored calls.
@@ -218,10 +222,10 @@ impl Caller {
         ]
     }
 
-    /// Waits until the cooldown is over.
+    /// Waits until the cooldown has ended.
     async fn cool(&self) {
-        while let Some(at) = self.breaker().snapshot(self.desk.clock.exact()).retry_at
-            && at > self.desk.clock.exact()
+        while let Some(at) = self.breaker().snapshot(self.worker.clock.exact()).retry_at
+            && at > self.worker.clock.exact()
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -242,7 +246,7 @@ const ONE: &str = "breaker: { trip: [{ consecutive_failures: 1 }], cooldown: 40m
 #[tokio::test]
 async fn failures_trip_at_the_threshold_and_then_nothing_is_touched() {
     let service = Service::start(|_, _| BAD).await;
-    let caller = Caller::guarded(&service.endpoint, THREE);
+    let caller = Caller::with_breaker(&service.endpoint, THREE);
     for _ in 0..3 {
         assert_eq!(caller.get().await.unwrap(), 500);
     }
@@ -261,8 +265,8 @@ async fn failures_trip_at_the_threshold_and_then_nothing_is_touched() {
     }
     assert_eq!((service.seen(), seen.0), (seen, 3));
     assert_eq!(caller.counts(), [0, 3, 0]);
-    let rejected = caller.target.guards.all()[0]
-        .beside
+    let rejected = caller.target.breakers.all()[0]
+        .extras
         .meters
         .sum(BreakerMeter::rejected_total);
     assert_eq!(rejected, 5);
@@ -274,7 +278,7 @@ async fn a_closed_port_trips_and_a_service_that_is_back_closes() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let endpoint = Endpoint::new(false, "127.0.0.1", address.port());
-    let caller = Caller::guarded(&endpoint, ONE);
+    let caller = Caller::with_breaker(&endpoint, ONE);
     assert!(matches!(caller.get().await, Err(Fault::Unconnected(_))));
     caller.cool().await;
     assert!(matches!(caller.get().await, Err(Fault::Unconnected(_))));
@@ -300,7 +304,7 @@ async fn without_a_breaker_nothing_is_asked_refused_or_shown() {
         assert_eq!(caller.get().await.unwrap(), 500);
     }
     assert_eq!(service.seen(), (20, 1));
-    assert!(caller.target.guards.all().is_empty());
+    assert!(caller.target.breakers.all().is_empty());
 }
 
 #[tokio::test]
@@ -313,7 +317,7 @@ async fn a_body_that_breaks_off_or_stops_is_a_failure() {
         _ => "",
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, NINE);
+    let caller = Caller::with_breaker(&service.endpoint, NINE);
     let got = caller.ask("/cut", &ONCE).await;
     assert!(matches!(got, Err(Fault::Broken(_))), "{got:?}");
     let got = caller.ask("/nonsense", &ONCE).await;
@@ -326,7 +330,7 @@ async fn a_body_that_breaks_off_or_stops_is_a_failure() {
     assert_eq!(caller.counts(), [0, 3, 0]);
     for (timeout, path) in [("idle", "/silent"), ("request", "/no-head")] {
         let short = format!("timeout: {{ {timeout}: 30ms }}, {NINE}");
-        let caller = Caller::guarded(&service.endpoint, &short);
+        let caller = Caller::with_breaker(&service.endpoint, &short);
         match caller.ask(path, &ONCE).await {
             Err(Fault::Silent(_)) => assert_eq!(path, "/silent"),
             Err(Fault::Timeout) => assert_eq!(path, "/no-head"),
@@ -344,7 +348,7 @@ async fn a_fetch_that_takes_too_long_as_a_whole_is_a_failure() {
         _ => "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc…",
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, THREE);
+    let caller = Caller::with_breaker(&service.endpoint, THREE);
     let hasty = Policy {
         total: Some(Duration::from_millis(30)),
         ..ONCE
@@ -367,7 +371,7 @@ async fn the_files_own_rules_say_what_failed_and_what_says_nothing() {
     .await;
     let rules = "breaker: { trip: [{ consecutive_failures: 2 }], ignore: 'status == 404', \
                  failure: 'status == 200 && body.contains(\"error\")', failure_body: 1KiB }";
-    let caller = Caller::guarded(&service.endpoint, rules);
+    let caller = Caller::with_breaker(&service.endpoint, rules);
     for path in ["/404", "/500", "/200", "/404", "/200"] {
         caller.ask(path, &ONCE).await.unwrap();
     }
@@ -384,7 +388,7 @@ async fn our_own_limits_and_idle_connections_that_were_closed_say_nothing() {
         _ => "",
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     assert_eq!(caller.get().await.unwrap(), 200);
     // The second request goes out on a connection that is closed over it.
     let got = caller.get().await;
@@ -397,7 +401,7 @@ async fn our_own_limits_and_idle_connections_that_were_closed_say_nothing() {
         ..ONCE
     };
     let service = Service::start(|_, _| OK).await;
-    let limited = Caller::guarded(&service.endpoint, ONE);
+    let limited = Caller::with_breaker(&service.endpoint, ONE);
     let got = limited.ask("/", &small).await;
     assert!(matches!(got, Err(Fault::TooLarge)), "{got:?}");
     assert_eq!((caller.counts(), limited.counts()), ([1, 0, 1], [0, 0, 1]));
@@ -417,7 +421,7 @@ async fn redirects_and_free_repeats_are_one_call() {
         _ => OK,
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     let patient = Policy {
         repeat: |_| Repeat {
             on_any_idle: true,
@@ -435,7 +439,7 @@ async fn redirects_and_free_repeats_are_one_call() {
     assert_eq!(service.seen().0, 7);
     let got = caller.ask("/bad", &ONCE).await;
     assert!(matches!(got, Err(Fault::Location(_))), "{got:?}");
-    // The upstream has answered; a place to which no request can go is no failure of it.
+    // The upstream has answered; an answer that cannot be followed is not its failure.
     assert_eq!(caller.counts(), [3, 0, 0]);
 }
 
@@ -447,7 +451,7 @@ async fn a_probe_is_given_back_when_it_is_dropped_and_keeps_others_out_until_the
         _ => OK,
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     caller.ask("/bad", &ONCE).await.unwrap();
     caller.cool().await;
     {
@@ -465,7 +469,7 @@ async fn a_probe_is_given_back_when_it_is_dropped_and_keeps_others_out_until_the
 #[tokio::test]
 async fn a_probe_is_one_attempt() {
     let service = Service::start(|number, _| if number == 1 { BAD } else { "" }).await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     let patient = Policy {
         repeat: |_| Repeat {
             on_any_idle: false,
@@ -486,7 +490,7 @@ async fn a_probe_is_one_attempt() {
 #[tokio::test]
 async fn a_call_that_is_refused_waits_for_no_place() {
     let service = Service::start(|_, _| BAD).await;
-    let caller = Caller::guarded(&service.endpoint, THREE);
+    let caller = Caller::with_breaker(&service.endpoint, THREE);
     let places = Semaphore::new(1);
     let narrow = Policy {
         places: Some(&places),
@@ -499,7 +503,7 @@ async fn a_call_that_is_refused_waits_for_no_place() {
     let taken = places.acquire().await.unwrap();
     let got = caller.ask("/", &hasty).await;
     assert!(matches!(got, Err(Fault::Timeout)), "{got:?}");
-    // It was never admitted.
+    // The call was never admitted.
     assert_eq!((caller.counts(), service.seen()), ([0, 0, 0], (0, 0)));
     drop(taken);
     for _ in 0..3 {
@@ -512,8 +516,8 @@ async fn a_call_that_is_refused_waits_for_no_place() {
 #[tokio::test]
 async fn a_hold_without_an_end_names_no_time() {
     let service = Service::start(|_, _| OK).await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
-    let now = caller.desk.clock.exact();
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
+    let now = caller.worker.clock.exact();
     caller.breaker().hold(Hold::open("a drill", "a test"), now);
     assert_eq!(
         refused(caller.get().await).to_string(),
@@ -528,7 +532,7 @@ async fn interim_answers_without_an_end_are_no_answer() {
         HTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\n\
         HTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\n…";
     let service = Service::start(|_, _| MANY).await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     let got = caller.get().await;
     assert!(matches!(got, Err(Fault::Malformed)), "{got:?}");
     assert_eq!(caller.counts(), [0, 1, 0]);

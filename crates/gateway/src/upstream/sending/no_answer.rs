@@ -1,4 +1,4 @@
-//! Why a request has no answer.
+//! The reasons why a request has no answer.
 
 use fusebox_breaker::RejectReason;
 use fusebox_plan::CallError;
@@ -21,16 +21,16 @@ pub enum Failed {
     Stale,
     /// The answer's head is over our own limits.
     Limit,
-    /// Ours: there was nothing left to connect with.
+    /// A shortage of our own: there was nothing left to connect with.
     Ours,
-    /// A probe has given its place to somebody who is more likely to learn something.
+    /// The probe gave its place to a request that is more likely to get a result.
     GaveWay,
     /// The client gave the call up after a time for which the upstream may be blamed.
     GivenUp,
 }
 
 impl Failed {
-    /// The word for it in the log and in what the client gets.
+    /// The reason in the log and in the client's answer.
     pub fn word(self) -> &'static str {
         match self {
             Failed::Upstream(error) => error.as_str(),
@@ -57,25 +57,25 @@ impl From<Unconnected> for Failed {
 pub struct Cut {
     /// The error by kind and name.
     pub why: UpstreamError,
-    /// The same as hyper has it.
+    /// The error as hyper returned it.
     pub error: hyper::Error,
-    /// The upstream had closed an idle connection as the request went out, which says nothing of it.
+    /// True if the upstream had closed an idle connection as the request went out, which says nothing about it.
     pub is_stale: bool,
 }
 
-/// Reason why a request has no answer, with all that is known of it.
+/// Reason why a request has no answer, with its details.
 #[derive(Debug)]
 pub enum Unanswered {
     /// There is no connection.
     Unconnected(NoConnection),
     /// The connection ended before a byte of the answer came.
     Cut(Cut),
-    /// It failed in another way.
+    /// Another failure of the exchange.
     Failed(Failed),
 }
 
 impl Unanswered {
-    /// The same as routes tell it.
+    /// The same failure as routes report it.
     pub fn failed(&self) -> Failed {
         match self {
             Unanswered::Unconnected(failed) => failed.why.into(),

@@ -1,4 +1,4 @@
-//! Two ears within a TLS handshake: one hears whether the upstream asks for a client certificate, the other tells a
+//! Two observers of a TLS handshake: one notes a request for a client certificate, the other distinguishes a
 //! self-signed certificate from one of an unknown issuer.
 
 use std::fmt;
@@ -16,10 +16,10 @@ use tokio_rustls::rustls::{
     RootCertStore, SignatureScheme,
 };
 
-/// An upstream's wish for a client certificate.
+/// An upstream's request for a client certificate.
 ///
-/// A server may ask for one and take requests without it all the same. So what counts is a wish that was not met
-/// before anything was answered.
+/// A server may ask for one and still accept requests without it. So only a request counts that was not met before the
+/// first answer.
 #[derive(Debug, Default)]
 pub struct CertificateWish(AtomicU8);
 
@@ -27,31 +27,31 @@ const ASKED: u8 = 1;
 const WAIVED: u8 = 2;
 
 impl CertificateWish {
-    /// The upstream has asked, and there was none to give.
+    /// Notes that the upstream asked, and that there was none to give.
     fn ask(&self) {
         let _ = self
             .0
             .compare_exchange(0, ASKED, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// The upstream has answered a request.
+    /// Notes that the upstream has answered a request.
     pub fn answered(&self) {
         if self.is_open() {
             self.0.store(WAIVED, Ordering::Relaxed);
         }
     }
 
-    /// Whether the upstream has asked, and never answered a request.
+    /// True if the upstream asked and has never answered a request.
     pub fn is_open(&self) -> bool {
         self.0.load(Ordering::Relaxed) == ASKED
     }
 }
 
-/// The same configuration, which also tells whether a client certificate is asked for.
+/// The same configuration, which also notes requests for a client certificate.
 pub fn watching(config: &ClientConfig) -> (Arc<ClientConfig>, Arc<CertificateWish>) {
     let wish = Arc::new(CertificateWish::default());
     let mut config = config.clone();
-    config.client_auth_cert_resolver = Arc::new(Watching {
+    config.client_auth_cert_resolver = Arc::new(WatchedResolver {
         inner: config.client_auth_cert_resolver.clone(),
         wish: wish.clone(),
     });
@@ -59,12 +59,12 @@ pub fn watching(config: &ClientConfig) -> (Arc<ClientConfig>, Arc<CertificateWis
 }
 
 #[derive(Debug)]
-struct Watching {
+struct WatchedResolver {
     inner: Arc<dyn ResolvesClientCert>,
     wish: Arc<CertificateWish>,
 }
 
-impl ResolvesClientCert for Watching {
+impl ResolvesClientCert for WatchedResolver {
     fn resolve(
         &self,
         root_hint_subjects: &[&[u8]],
@@ -86,18 +86,18 @@ impl ResolvesClientCert for Watching {
     }
 }
 
-/// A verifier that trusts `roots`, and calls a self-signed certificate so. `None`: there are no roots.
+/// A verifier that trusts `roots` and names self-signed certificates. `None`: there are no roots.
 pub fn naming_verifier(roots: RootCertStore) -> Option<Arc<dyn ServerCertVerifier>> {
     let inner = WebPkiServerVerifier::builder(Arc::new(roots))
         .build()
         .ok()?;
-    Some(Arc::new(Naming(inner)))
+    Some(Arc::new(NamedVerifier(inner)))
 }
 
 #[derive(Debug)]
-struct Naming(Arc<WebPkiServerVerifier>);
+struct NamedVerifier(Arc<WebPkiServerVerifier>);
 
-impl ServerCertVerifier for Naming {
+impl ServerCertVerifier for NamedVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -154,7 +154,7 @@ impl ServerCertVerifier for Naming {
     }
 }
 
-/// The certificate was signed by nobody but itself.
+/// A certificate that is its own issuer.
 #[derive(Debug)]
 struct SelfSigned;
 
@@ -166,12 +166,12 @@ impl fmt::Display for SelfSigned {
 
 impl std::error::Error for SelfSigned {}
 
-/// Whether that is the error of a self-signed certificate.
+/// True for the error of a self-signed certificate.
 pub fn is_self_signed(error: &OtherError) -> bool {
     error.0.downcast_ref::<SelfSigned>().is_some()
 }
 
-/// Whether a certificate's issuer and subject are the same name (RFC 5280, section 4.1).
+/// True if a certificate's issuer and subject are the same name (RFC 5280, section 4.1).
 fn names_itself(certificate: &[u8]) -> bool {
     let names = || {
         let (certificate, _) = der(certificate)?;
@@ -190,7 +190,7 @@ fn names_itself(certificate: &[u8]) -> bool {
     names().unwrap_or(false)
 }
 
-/// The content of the first DER element, and what follows it.
+/// The content of the first DER element, and the bytes behind it.
 fn der(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (first, rest) = bytes.get(1..)?.split_first()?;
     let (length, rest) = match first {

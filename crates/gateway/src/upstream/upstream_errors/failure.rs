@@ -1,4 +1,4 @@
-//! One error: its kind, its name for a breaker's reason, and what exactly happened, read from what the libraries say.
+//! One error: its kind, its name for a breaker's reason, and its details, read from the libraries' errors.
 
 use std::error::Error;
 use std::fmt;
@@ -12,22 +12,22 @@ use super::ErrorKind;
 use super::tls;
 use crate::message::request_body::ClientFault;
 
-/// The most bytes of a detail: an upstream chooses the names in its certificate.
+/// The most bytes of a detail, since an upstream chooses the names in its certificate.
 const DETAIL_MAX: usize = 400;
 
 /// An error between the gateway and an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamError {
-    /// Its kind.
+    /// The error's kind.
     pub kind: ErrorKind,
-    /// Its name, such as `refused`.
+    /// The error's name, such as `refused`.
     pub word: &'static str,
-    /// What is known beyond the name.
+    /// Details beyond the name.
     detail: Option<Box<str>>,
 }
 
 impl UpstreamError {
-    /// An error of which nothing is known beyond its name.
+    /// An error without details.
     pub const fn new(kind: ErrorKind, word: &'static str) -> UpstreamError {
         UpstreamError {
             kind,
@@ -64,7 +64,7 @@ impl UpstreamError {
         UpstreamError::new(ErrorKind::Protocol, "ambiguous body length")
     }
 
-    /// A 101 that nobody had asked for, or to another protocol.
+    /// A 101 that was not requested, or to another protocol.
     pub const fn wrong_switch() -> UpstreamError {
         UpstreamError::new(ErrorKind::Protocol, "unasked 101")
     }
@@ -103,7 +103,7 @@ impl UpstreamError {
     pub fn lookup(host: &str, error: &io::Error) -> UpstreamError {
         let text = error.to_string();
         let said = text.rsplit(": ").next().unwrap_or(&text);
-        // glibc's and musl's words for EAI_NONAME and EAI_NODATA.
+        // The texts of glibc and musl for EAI_NONAME and EAI_NODATA.
         let unknown = ["not known", "does not resolve", "No address associated"];
         if unknown.iter().any(|words| said.contains(words)) {
             UpstreamError::new(ErrorKind::Dns, "name not found")
@@ -114,7 +114,7 @@ impl UpstreamError {
         }
     }
 
-    /// A TCP connection that could not be made.
+    /// A TCP connection that failed to open.
     pub fn dial(error: &io::Error, address: Option<SocketAddr>) -> UpstreamError {
         let word = match error.kind() {
             io::ErrorKind::ConnectionRefused => "refused",
@@ -123,7 +123,7 @@ impl UpstreamError {
             io::ErrorKind::ConnectionReset => "reset while connecting",
             _ => "could not connect",
         };
-        let error_at = At(address, Some(error));
+        let error_at = AddressError(address, Some(error));
         UpstreamError::new(ErrorKind::Connect, word).with(error_at)
     }
 
@@ -144,7 +144,7 @@ impl UpstreamError {
                 let detail = tls::detail(error);
                 UpstreamError::new(ErrorKind::Tls, word).with(format_args!("{address}: {detail}"))
             }
-            _ => UpstreamError::new(ErrorKind::Tls, word).with(At(address, Some(error))),
+            _ => UpstreamError::new(ErrorKind::Tls, word).with(AddressError(address, Some(error))),
         }
     }
 
@@ -152,13 +152,13 @@ impl UpstreamError {
     pub fn too_slow(kind: ErrorKind, word: &'static str, address: Option<SocketAddr>) -> Self {
         let error = UpstreamError::new(kind, word);
         match address {
-            Some(_) => error.with(At(address, None)),
+            Some(_) => error.with(AddressError(address, None)),
             None => error,
         }
     }
 
-    /// A response's head that did not come; `wanted`: a client certificate was asked for at the connection's start,
-    /// there was none, and no response has ever come since; `begun`: something of the head had come.
+    /// A response's head that did not come; `wanted`: a client certificate was requested at the connection's start,
+    /// there was none, and no response has ever come since; `begun`: a part of the head had come.
     pub fn head(error: &hyper::Error, wanted: bool, begun: bool) -> UpstreamError {
         if let Some(tls) = tls_error(error) {
             return UpstreamError::new(ErrorKind::Tls, tls::name(tls, wanted)).with(tls);
@@ -200,7 +200,7 @@ impl UpstreamError {
         }
     }
 
-    /// The word that failure expressions have for it within a response's body: what is not malformed is truncated.
+    /// The error's name in failure expressions when it occurs within a response's body: malformed, or truncated.
     pub fn as_body_error(&self) -> CallError {
         match self.kind {
             ErrorKind::Timeout => CallError::Timeout,
@@ -209,7 +209,7 @@ impl UpstreamError {
         }
     }
 
-    /// The cause that a breaker's reason tells.
+    /// The cause in a breaker's reason.
     pub fn cause(&self) -> Cause {
         Cause::Word(self.word)
     }
@@ -230,10 +230,10 @@ impl fmt::Display for UpstreamError {
     }
 }
 
-/// An error with the address that it is about, as far as both are known.
-struct At<'a>(Option<SocketAddr>, Option<&'a io::Error>);
+/// An error with the address that it concerns, as far as both are known.
+struct AddressError<'a>(Option<SocketAddr>, Option<&'a io::Error>);
 
-impl fmt::Display for At<'_> {
+impl fmt::Display for AddressError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0, self.1) {
             (Some(address), Some(error)) => write!(f, "{address}: {error}"),
@@ -272,7 +272,7 @@ fn is_reset(error: &io::Error) -> bool {
     )
 }
 
-/// Whether hyper's decoder did not understand a body.
+/// True if hyper's decoder could not read a body.
 fn is_malformed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -280,7 +280,7 @@ fn is_malformed(error: &io::Error) -> bool {
     )
 }
 
-/// Which of our limits a chunked body was over, if that is what hyper's decoder says.
+/// The limit of ours that a chunked body exceeded, if hyper's decoder says so.
 fn over_limit(error: &io::Error) -> Option<&'static str> {
     match error.to_string().as_str() {
         "chunk trailers bytes over limit" | "chunk trailers count overflow" => {
@@ -291,7 +291,7 @@ fn over_limit(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with a head that hyper could not parse. Its text is all that tells it; a new text is just a head.
+/// The fault of a head that hyper could not parse, by its error's text; for an unknown text just a malformed head.
 fn malformed(error: &hyper::Error) -> &'static str {
     let text = error.to_string();
     let parts = [

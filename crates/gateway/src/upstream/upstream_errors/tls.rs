@@ -1,4 +1,4 @@
-//! Reasons of TLS by name.
+//! Names of TLS errors.
 
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
@@ -24,7 +24,7 @@ pub fn name(error: &Error, wanted: bool) -> &'static str {
     }
 }
 
-/// What exactly happened, in a sentence.
+/// The error's details in a sentence.
 pub fn detail(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::Other(error)) => error.0.to_string(),
@@ -58,8 +58,8 @@ fn certificate(error: &CertificateError) -> &'static str {
     }
 }
 
-/// The name of an alert that the upstream sent. Before TLS 1.3 there is none that says that a client certificate is
-/// wanted, so servers send one of several.
+/// The name of an alert that the upstream sent. Before TLS 1.3 no alert says that a client certificate is required, so
+/// servers send one of several.
 fn alert(alert: AlertDescription, wanted: bool) -> &'static str {
     use AlertDescription as Alert;
     match alert {

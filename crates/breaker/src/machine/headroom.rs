@@ -1,4 +1,4 @@
-//! How much a closed machine can still take before anything can be decided.
+//! The outcomes that a closed machine can take before it can decide anything.
 
 use super::{Machine, State};
 use crate::log::{Allowed, Log};
@@ -6,21 +6,22 @@ use crate::settings::{Mode, Over, Rule, Settings, Watches, WindowKind};
 use crate::time::Timestamp;
 use crate::window::Tally;
 
-/// What may be booked later than it came, in its order, with no difference to anyone.
+/// The outcomes that may be booked later, in their order, without a visible difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slack {
-    /// So many outcomes that failed or were slow, and any number of others between them, meet no rule.
+pub(crate) struct Headroom {
+    /// Number of failed or slow outcomes that cannot meet a rule, with any number of others between them.
     misses: u64,
-    /// Before this time, no window forgets anything, and outcomes of any time may be booked as of the machine's latest. At
-    /// most the [horizon](super::Latest::horizon), so that no stamp that may be refused is noted.
+    /// Before this time no window forgets anything, and outcomes of any time may be booked as of the machine's latest.
+    /// At most the [horizon](super::Latest::horizon), so that no stamp that may be refused is noted.
     pub edge: Timestamp,
-    /// Set where no window forgets anything at any time, so that outcomes may be booked whose time nobody knows.
+    /// True if no window ever forgets by time, so that outcomes without a known time may be booked.
     pub timeless: bool,
 }
 
 impl Machine {
-    /// The slack, where there is some: closed and neither held nor disabled, and all that the rules look at can be noted.
-    pub(crate) fn slack(&self) -> Option<Slack> {
+    /// The headroom, if there is any: closed and neither held nor disabled, and the log can note all that the rules
+    /// need.
+    pub(crate) fn headroom(&self) -> Option<Headroom> {
         let bare = matches!(self.state, State::Closed { ramp: None })
             && self.latest.has_begun()
             && self.hold.is_none()
@@ -35,40 +36,40 @@ impl Machine {
         }
         let latest = self.time();
         let rules = self.settings.trip.iter().zip(&self.windows);
-        let mut slacks = rules.map(|(rule, window)| {
+        let mut each = rules.map(|(rule, window)| {
             let (may_wait, edge) = window.waits(latest);
             let missing = missing(rule, &self.settings, window.tally(latest))?;
-            // Who counts for a fleet wants to hear of the first failure.
+            // A machine that counts for a fleet must report the first failure.
             let may_wait = may_wait && !self.counting.is_asleep();
             let misses = if may_wait { window.room(missing) } else { 0 };
             Some((misses, edge))
         });
-        let (misses, edge) = slacks.try_fold((u64::MAX, Timestamp::MAX), |least, slack| {
-            let (misses, edge) = slack?;
+        let (misses, edge) = each.try_fold((u64::MAX, Timestamp::MAX), |least, headroom| {
+            let (misses, edge) = headroom?;
             Some((least.0.min(misses), least.1.min(edge)))
         })?;
-        Some(Slack {
+        Some(Headroom {
             misses,
             edge: edge.min(self.latest.horizon()),
             timeless: edge == Timestamp::MAX,
         })
     }
 
-    /// What a log may take within the slack.
-    pub(crate) fn allows(&self, slack: Slack) -> Allowed {
+    /// The outcomes that a log may take within the headroom.
+    pub(crate) fn allows(&self, headroom: Headroom) -> Allowed {
         Allowed {
-            misses: slack.misses,
+            misses: headroom.misses,
             quiet: self.success_changes_nothing(),
             wide: self.settings.watches() == Watches::Durations,
         }
     }
 
-    /// Is told the time by somebody to whom nothing has happened.
+    /// Takes a time without an event.
     pub(crate) fn see(&mut self, now: Timestamp) {
         self.accept(now);
     }
 
-    /// Books outcomes that had to wait within the slack, in their order. What was noted is all that is known of them.
+    /// Books outcomes that had to wait within the headroom, in their order. The log holds all that is known of them.
     pub(crate) fn catch_up_with(&mut self, log: Log) {
         if log.is_empty() {
             return;
@@ -95,7 +96,7 @@ impl Machine {
     }
 }
 
-/// How many further hits, at the most, certainly do not meet the rule; none where a miss may meet it already.
+/// The most further hits that certainly do not meet the rule; `None` if a miss may meet it already.
 fn missing(rule: &Rule, settings: &Settings, tally: Tally) -> Option<u64> {
     let limit = match *rule {
         Rule::ConsecutiveFailures { threshold, .. } | Rule::Failures { threshold, .. } => {

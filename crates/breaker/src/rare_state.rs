@@ -1,58 +1,58 @@
-//! The side of a breaker that few have: refusals counted for guards, callers that wait, faults of listeners.
+//! The state of a breaker that few have: refusals counted for guards, waiting callers, panics of listeners.
 //!
-//! An idle breaker among a hundred thousand must stay small, and a refusal must write nothing that other threads read. So
-//! a breaker holds but a number, 0 until it needs a side, and the sides lie apart, in a table that grows and whose places
-//! are used again. In a side each thread has a stripe of its own, as far as there are enough of them.
+//! An idle breaker among a hundred thousand must stay small, and a refusal must write nothing that other threads read.
+//! So a breaker holds only a number, 0 until it needs such a state, and the states lie apart, in a table that grows and
+//! reuses its entries. Within a state each thread has a stripe of its own, as far as there are enough of them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::Waker;
 
-use crate::refused::Told;
+use crate::refused::RefusalContext;
 
-/// How many threads may count refusals of one breaker without meeting.
+/// Number of threads that can count refusals of one breaker without contention.
 const STRIPES: usize = 8;
 
-/// The sides in the first part of the table; each further part has twice as many.
+/// Number of states in the first part of the table; each further part has twice as many.
 const FIRST: u32 = 8;
 
 const PARTS: usize = 28;
 
-/// The number of a side, plus one; 0 for none. Dropped with its breaker, it gives the side back.
+/// The number of a state, plus one; 0 for none. It is freed with its breaker.
 #[derive(Debug, Default)]
-pub(crate) struct Side(AtomicU32);
+pub(crate) struct RareStateHandle(AtomicU32);
 
 #[derive(Default)]
-pub(crate) struct Place {
+pub(crate) struct RareState {
     stripes: [OnceLock<Box<Stripe>>; STRIPES],
     listener_faults: AtomicU32,
     waiting: AtomicU32,
     waiters: Mutex<Waiters>,
 }
 
-/// As large as what processors fetch at once, so that two stripes are never in one.
+/// As large as a processor's prefetch unit, so that two stripes never share one.
 #[derive(Default)]
 #[repr(align(128))]
 struct Stripe(Mutex<Refusals>);
 
-/// One thread's refusals.
+/// The refusals of one thread.
 #[derive(Default)]
 pub(crate) struct Refusals {
     pub count: u64,
-    /// What the last of them was told, which the next ones are told too in the same generation.
-    pub told: Option<Arc<Told>>,
+    /// The context of the last refusal, shared by the next ones of the same generation.
+    pub context: Option<Arc<RefusalContext>>,
 }
 
 #[derive(Default)]
 struct Waiters {
     last: u64,
-    /// By number, so that one among many is found at once.
+    /// Wakers by number, so that one among many is found at once.
     wakers: BTreeMap<u64, Waker>,
 }
 
 struct Table {
-    parts: [OnceLock<Box<[Place]>>; PARTS],
+    parts: [OnceLock<Box<[RareState]>>; PARTS],
     made: AtomicU32,
     free: Mutex<Vec<u32>>,
 }
@@ -64,13 +64,13 @@ static TABLE: Table = Table {
 };
 
 impl Table {
-    fn place(&self, number: u32) -> &Place {
+    fn state(&self, number: u32) -> &RareState {
         let number = number + FIRST;
         let part = number.ilog2() - FIRST.ilog2();
         let begins = FIRST << part;
-        let places = self.parts[part as usize]
-            .get_or_init(|| (0..begins).map(|_| Place::default()).collect());
-        &places[(number - begins) as usize]
+        let states = self.parts[part as usize]
+            .get_or_init(|| (0..begins).map(|_| RareState::default()).collect());
+        &states[(number - begins) as usize]
     }
 
     fn take(&self) -> u32 {
@@ -79,17 +79,17 @@ impl Table {
     }
 }
 
-impl Side {
-    /// The side, where there is one.
-    pub fn get(&self) -> Option<&Place> {
+impl RareStateHandle {
+    /// The state, if there is one.
+    pub fn get(&self) -> Option<&RareState> {
         let number = self.0.load(Ordering::Acquire).checked_sub(1)?;
-        Some(TABLE.place(number))
+        Some(TABLE.state(number))
     }
 
-    /// The side, made if there is none yet.
-    pub fn get_or_make(&self) -> &Place {
-        if let Some(place) = self.get() {
-            return place;
+    /// The state, created if there is none yet.
+    pub fn get_or_make(&self) -> &RareState {
+        if let Some(state) = self.get() {
+            return state;
         }
         let number = TABLE.take();
         let made = (0, number + 1);
@@ -97,37 +97,37 @@ impl Side {
             .0
             .compare_exchange(made.0, made.1, Ordering::AcqRel, Ordering::Acquire);
         match was {
-            Ok(_) => TABLE.place(number),
+            Ok(_) => TABLE.state(number),
             Err(other) => {
                 lock(&TABLE.free).push(number);
-                TABLE.place(other - 1)
+                TABLE.state(other - 1)
             }
         }
     }
 
-    /// Wakes all who wait, after something has happened for which they may wait.
+    /// Wakes all waiting callers, after an event that they may wait for.
     pub fn wake(&self) {
-        // Either this sees who waits, or who waits sees what has happened; see `Place::wait`.
+        // Either this sees the waiter, or the waiter sees the event; see `RareState::wait`.
         fence(Ordering::SeqCst);
-        if let Some(place) = self.get()
-            && place.waiting.load(Ordering::Relaxed) > 0
+        if let Some(state) = self.get()
+            && state.waiting.load(Ordering::Relaxed) > 0
         {
-            place.wake();
+            state.wake();
         }
     }
 }
 
-impl Drop for Side {
+impl Drop for RareStateHandle {
     fn drop(&mut self) {
-        if let Some(place) = self.get() {
-            place.clear();
+        if let Some(state) = self.get() {
+            state.clear();
             lock(&TABLE.free).push(*self.0.get_mut() - 1);
         }
     }
 }
 
-impl Place {
-    /// This thread's stripe, or another one where it is in use.
+impl RareState {
+    /// This thread's stripe, or another one if it is in use.
     pub fn stripe(&self) -> MutexGuard<'_, Refusals> {
         let own = own_stripe();
         for next in 0..STRIPES {
@@ -145,7 +145,7 @@ impl Place {
         &self.stripes[number].get_or_init(Box::default).0
     }
 
-    /// All refusals that were counted.
+    /// Number of all counted refusals.
     pub fn refused(&self) -> u64 {
         let stripes = self.stripes.iter().filter_map(OnceLock::get);
         stripes.map(|stripe| lock(&stripe.0).count).sum()
@@ -162,7 +162,7 @@ impl Place {
         });
     }
 
-    /// Has `waker` woken once something happens, and returns by which number it is known.
+    /// Registers `waker` for the next event, and returns its number.
     pub fn wait(&self, waker: &Waker) -> u64 {
         let mut waiters = lock(&self.waiters);
         waiters.last += 1;
@@ -174,7 +174,7 @@ impl Place {
         number
     }
 
-    /// Whether the waker of that number still waits; if so, it is replaced by `waker`.
+    /// True if the waker of that number still waits; it is then replaced by `waker`.
     pub fn still_waits(&self, number: u64, waker: &Waker) -> bool {
         let mut waiters = lock(&self.waiters);
         let Some(known) = waiters.wakers.get_mut(&number) else {
@@ -182,14 +182,14 @@ impl Place {
         };
         if !known.will_wake(waker) {
             let replaced = std::mem::replace(known, waker.clone());
-            // What it drops may wait here, too.
+            // Dropping it may call this again.
             drop(waiters);
             drop(replaced);
         }
         true
     }
 
-    /// Forgets the waker of that number.
+    /// Removes the waker of that number.
     pub fn forget(&self, number: u64) {
         let mut waiters = lock(&self.waiters);
         let forgotten = waiters.wakers.remove(&number);
@@ -219,7 +219,7 @@ impl Place {
     }
 }
 
-/// The stripe of this thread, given out in turn.
+/// The stripe of this thread, assigned in turn.
 fn own_stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -238,29 +238,32 @@ mod tests {
 
     #[test]
     fn a_side_is_made_once_and_used_again_after_its_breaker() {
-        let sides: Vec<_> = (0..100).map(|_| Side::default()).collect();
-        for (count, side) in sides.iter().enumerate() {
-            assert!(side.get().is_none());
-            side.get_or_make().stripe().count = count as u64;
+        let handles: Vec<_> = (0..100).map(|_| RareStateHandle::default()).collect();
+        for (count, handle) in handles.iter().enumerate() {
+            assert!(handle.get().is_none());
+            handle.get_or_make().stripe().count = count as u64;
         }
-        let counts = sides.iter().map(|side| side.get_or_make().refused());
+        let counts = handles.iter().map(|handle| handle.get_or_make().refused());
         assert!(counts.eq(0..100));
-        drop(sides);
-        let anew: Vec<_> = (0..100).map(|_| Side::default()).collect();
-        assert!(anew.iter().all(|side| side.get_or_make().refused() == 0));
+        drop(handles);
+        let anew: Vec<_> = (0..100).map(|_| RareStateHandle::default()).collect();
+        assert!(
+            anew.iter()
+                .all(|handle| handle.get_or_make().refused() == 0)
+        );
     }
 
     #[test]
     fn threads_that_meet_at_a_stripe_take_others() {
-        let side = Side::default();
+        let handle = RareStateHandle::default();
         let held: Vec<_> = (0..STRIPES)
             .map(|_| {
-                let mut stripe = side.get_or_make().stripe();
+                let mut stripe = handle.get_or_make().stripe();
                 stripe.count += 1;
                 stripe
             })
             .collect();
         drop(held);
-        assert_eq!(side.get_or_make().refused(), STRIPES as u64);
+        assert_eq!(handle.get_or_make().refused(), STRIPES as u64);
     }
 }

@@ -1,25 +1,24 @@
-//! The usual duration of a success: when somebody who found all probes in flight should come again.
+//! The usual duration of a success: the time after which a caller that found all probes in flight should return.
 
 use std::time::Duration;
 
 use crate::time::{Timestamp, nanos};
 
-/// The least that a caller is told to wait for a probe, and what it is told while nothing is known: a second, in
-/// nanoseconds.
+/// The shortest wait for a probe, and the wait while no duration is known: a second, in nanoseconds.
 const LEAST: u64 = 1_000_000_000;
 
 /// The weight of the past and of one more success together, in which the success has one part.
 const PAST: u64 = 8;
 
-/// A mean of the durations of successes, in nanoseconds, in which each success weighs an eighth and what was before it the
-/// rest; 0 while none is known.
+/// A mean of the durations of successes, in nanoseconds, in which each success weighs an eighth and the earlier mean
+/// the rest; 0 while none is known.
 ///
-/// It is learnt wherever the machine takes a success whose duration is known, of a probe or of an ordinary call. A shared
-/// breaker passes most successes by the machine, so it learns from fewer of them than the machine alone would.
+/// It is updated whenever the machine takes a success with a known duration, of a probe or of an ordinary call. In a
+/// shared breaker most successes bypass the machine, so it learns from fewer of them than the machine alone would.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usual(u64);
+pub(super) struct UsualDuration(u64);
 
-impl Usual {
+impl UsualDuration {
     pub fn learn(&mut self, duration: Option<Duration>) {
         if let Some(duration) = duration.map(nanos) {
             self.0 = match self.0 {
@@ -41,7 +40,7 @@ mod tests {
     use super::*;
 
     fn after(durations: impl IntoIterator<Item = Duration>) -> Duration {
-        let mut usual = Usual::default();
+        let mut usual = UsualDuration::default();
         let each = durations.into_iter();
         each.for_each(|duration| usual.learn(Some(duration)));
         Duration::from_nanos(usual.after(Timestamp::ZERO).as_nanos())

@@ -1,4 +1,4 @@
-//! A breaker that many processes share: what their fleet tells it, and what it tells the fleet.
+//! A breaker that many processes share: the fleet's commands to it, and its reports to the fleet.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -8,12 +8,12 @@ use crate::machine::{FleetOpening, FleetTally, ProbeLease};
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
-/// A breaker that is known but not kept: a [`Registry`](crate::Registry) may still let it go.
+/// A reference to a breaker that does not keep it: a [`Registry`](crate::Registry) may still evict it.
 #[derive(Clone)]
 pub struct WeakBreaker(Weak<Inner>);
 
 impl WeakBreaker {
-    /// The breaker, as long as somebody keeps it.
+    /// The breaker, as long as another handle keeps it.
     pub fn upgrade(&self) -> Option<Breaker> {
         self.0.upgrade().map(Breaker)
     }
@@ -25,23 +25,23 @@ impl std::fmt::Debug for WeakBreaker {
     }
 }
 
-/// What a fleet does with a breaker. None of it is heard of by the breaker's [`Listener`](crate::Listener) as anything
-/// but the transition that it brings about, whose reason is [`Reason::Fleet`](crate::Reason::Fleet).
+/// Commands of a fleet. The breaker's [`Listener`](crate::Listener) receives only the transitions that they cause, with
+/// the reason [`Reason::Fleet`](crate::Reason::Fleet).
 impl Breaker {
-    /// A way to it that does not keep it.
+    /// A reference that does not keep the breaker.
     pub fn downgrade(&self) -> WeakBreaker {
         WeakBreaker(Arc::downgrade(&self.0))
     }
 
-    /// Lets a fleet decide from now on when to probe: an open breaker whose cooldown is over goes on to refuse, with
-    /// `breaker_probing`, until it has a [lease](Breaker::probe_by_lease). What it refuses so is told to
-    /// [`Listener::demanded`](crate::Listener::demanded), at most ten times a second.
+    /// Lets a fleet decide from now on when to probe: an open breaker whose cooldown is over continues to refuse, with
+    /// `breaker_probing`, until it has a [lease](Breaker::probe_by_lease).
+    /// [`Listener::demanded`](crate::Listener::demanded) is called for such refusals, at most ten times a second.
     pub fn follow_fleet(&self) {
         self.with_machine(|machine| machine.follow_fleet());
-        self.0.side.wake();
+        self.0.rare.wake();
     }
 
-    /// Decides alone from now on when to probe; an open breaker stays open for so much longer.
+    /// Decides alone from now on when to probe; an open breaker stays open for `extra` longer.
     pub fn go_alone(&self, extra: Duration, now: Timestamp) -> Option<Transition> {
         self.change(|machine| machine.go_alone(extra, now))
     }
@@ -67,24 +67,23 @@ impl Breaker {
         self.change(|machine| machine.probe_by_lease(lease, now))
     }
 
-    /// Counts outcomes for a fleet, or does so no longer. A breaker that counts tells of the first failure by
+    /// Starts or stops counting outcomes for a fleet. A breaker that counts reports the first failure to
     /// [`Listener::stirred`](crate::Listener::stirred), and costs nothing more until then.
     pub fn count_for_fleet(&self, counts: bool) {
         self.with_machine(|machine| machine.count_for_fleet(counts));
     }
 
-    /// Counts every outcome from now on, also successes that change nothing here, or does so no longer. Returns what was
-    /// counted until now.
+    /// Starts or stops counting every outcome, also successes that change nothing here. Returns the counts until now.
     pub fn wake_for_fleet(&self, awake: bool) -> FleetTally {
         self.with_machine(|machine| machine.wake_for_fleet(awake))
     }
 
-    /// A call succeeded somewhere in the fleet: rows of failures that were counted here end, as by a success here.
+    /// Notes a success elsewhere in the fleet: rows of failures that were counted here end, as by a success here.
     pub fn end_row_by_fleet(&self) {
         self.with_machine(|machine| machine.end_row_by_fleet());
     }
 
-    /// What was counted since it was last taken.
+    /// The counts since they were last taken.
     pub fn take_fleet_tally(&self) -> FleetTally {
         self.with_machine(|machine| machine.take_fleet_tally())
     }

@@ -1,19 +1,19 @@
-//! What a request must be before anything is done with it (I11).
+//! Validation of a request before anything is done with it (I11).
 //!
-//! hyper parses; these guards refuse what parses but means different things to different
-//! programs: ambiguous framing, doubtful hosts, paths that a route and an upstream could read
-//! differently. Every refusal closes the connection, since the next byte on it may not be the
-//! start of a request. Sources: RFC 9110 and 9112, and the public record of request smuggling.
+//! hyper parses; these checks refuse what parses but means different things to different programs: ambiguous framing,
+//! doubtful hosts, paths that a route and an upstream could read differently. Every refusal closes the connection,
+//! since the next byte on it may not be the start of a request. Sources: RFC 9110 and 9112, and the public record of
+//! request smuggling.
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
-/// Why a request was not taken.
+/// The refusal of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// 400, 405, 414, 417 or 505.
+    /// The status: 400, 405, 414, 417 or 505.
     pub status: StatusCode,
-    /// What is wrong with it, for the client's eyes.
+    /// The fault, in words for the client.
     pub why: &'static str,
 }
 
@@ -24,19 +24,19 @@ const fn bad(why: &'static str) -> Refused {
     }
 }
 
-/// What a listener lets pass in a path.
+/// A listener's rules for paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PathRules {
-    /// `%2F` in a path.
+    /// Allows `%2F` in a path.
     pub encoded_slash_allowed: bool,
-    /// `//` in a path.
+    /// Allows `//` in a path.
     pub double_slash_allowed: bool,
 }
 
-/// Looks a request over; `Ok` says that it means one thing only.
+/// Checks that a request has a single meaning.
 ///
 /// # Errors
-/// What is wrong with it, and the status that says so.
+/// The fault in the request, with its status.
 pub fn inspect<B>(request: &Request<B>, rules: PathRules) -> Result<(), Refused> {
     if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
         return Err(Refused {
@@ -68,7 +68,7 @@ fn method(method: &Method) -> Result<(), Refused> {
     Ok(())
 }
 
-/// At most one way to tell where the body ends: one `chunked`, or one length (RFC 9112, section 6).
+/// Checks that the body has a single framing: one `chunked`, or one length (RFC 9112, section 6).
 fn framing<B>(request: &Request<B>) -> Result<(), Refused> {
     let headers = request.headers();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -94,7 +94,7 @@ fn framing<B>(request: &Request<B>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Exactly one `Host` in HTTP/1.1, and it agrees with an absolute target (RFC 9112, section 3.2).
+/// Checks for exactly one `Host` in HTTP/1.1 that agrees with an absolute target (RFC 9112, section 3.2).
 fn host<B>(request: &Request<B>) -> Result<(), Refused> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next();
@@ -122,8 +122,8 @@ fn host<B>(request: &Request<B>) -> Result<(), Refused> {
     }
 }
 
-/// `uri-host [ ":" port ]` (RFC 3986, section 3.2.2), without percent-encoding or sub-delimiters
-/// that no resolvable name has.
+/// True for `uri-host [ ":" port ]` (RFC 3986, section 3.2.2), without percent-encoding or sub-delimiters that no
+/// resolvable name has.
 fn is_host(text: &str) -> bool {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let Some((literal, rest)) = rest.split_once(']') else {
@@ -190,11 +190,11 @@ fn target(method: &Method, uri: &Uri, rules: PathRules) -> Result<(), Refused> {
     self::path(path, rules)
 }
 
-/// A path that a router and an upstream cannot read differently: no encoded separators, no dot
-/// segments in any disguise, nothing encoded twice that would become one.
+/// Checks that a router and an upstream cannot read a path differently: no encoded separators, no dot segments in any
+/// disguise, nothing encoded twice that would become one.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault in the path.
 pub fn path(path: &str, rules: PathRules) -> Result<(), Refused> {
     if path.bytes().any(|byte| byte == b'\\') {
         return Err(bad("a path has no backslash"));
@@ -237,7 +237,7 @@ fn encoded(path: &str, rules: PathRules) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Whether the two digits after a `%25` would make a second decoder see something dangerous.
+/// True if the two digits after a `%25` would make a second decoder see a dangerous character.
 fn twice(bytes: &[u8], at: usize) -> bool {
     matches!(
         hex_pair(bytes, at),
@@ -251,7 +251,7 @@ fn hex_pair(bytes: &[u8], at: usize) -> Option<u8> {
     u8::try_from(high * 16 + low).ok()
 }
 
-/// `.`, `..`, also encoded, also with parameters behind a `;`.
+/// True for `.` and `..`, also encoded, also with parameters behind a `;`.
 fn is_dots(segment: &str) -> bool {
     let name = segment.split(';').next().unwrap_or(segment);
     if name.is_empty() || name.len() > 6 {
@@ -271,8 +271,8 @@ fn expectation(headers: &HeaderMap) -> Result<(), Refused> {
     }
 }
 
-/// The protocol that a request asks to switch to, if it may be passed on: never `h2c`, which would
-/// carry requests past these guards.
+/// The protocol that a request asks to switch to, if it may be passed on: never `h2c`, which would carry requests past
+/// these checks.
 pub fn upgrade_asked<B>(request: &Request<B>) -> bool {
     let mut protocols = request.headers().get_all(UPGRADE).iter();
     match (protocols.next(), protocols.next()) {
@@ -295,7 +295,7 @@ pub fn upgrade_asked<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Whether a response, if it switches protocols, switches to the one that was asked for (RFC 9110, section 7.8).
+/// True if a response does not switch protocols, or switches to the requested one (RFC 9110, section 7.8).
 pub fn switches_as_asked<B>(response: &http::Response<B>, asked: Option<&HeaderValue>) -> bool {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return true;
@@ -307,8 +307,8 @@ pub fn switches_as_asked<B>(response: &http::Response<B>, asked: Option<&HeaderV
     }
 }
 
-/// Looks an upstream's response head over: framing that we and a client could read differently is
-/// not passed on.
+/// True if an upstream's response head has a single framing; one that we and a client could read differently is not
+/// passed on.
 pub fn response_is_sound<B>(response: &http::Response<B>) -> bool {
     let headers = response.headers();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();

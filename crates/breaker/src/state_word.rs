@@ -1,13 +1,13 @@
-//! The one word that tells most callers all they need: the state in short and its generation, packed to be read at once.
+//! The word that is all that most callers need: the state in short with its generation, packed to be read at once.
 
 use crate::outcome::Phase;
 
-/// What a caller may do without asking the machine.
+/// The permission of a caller that does not ask the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Calls pass.
+    /// Calls pass freely.
     Closed,
-    /// Calls pass, and each is told when it began.
+    /// Calls pass, and each gets its start time.
     Timed,
     /// Calls are refused until the time beside the word.
     Open,
@@ -17,12 +17,12 @@ pub(crate) enum Signal {
     HeldClosed,
     /// Calls pass, nothing counts.
     Disabled,
-    /// Only the machine knows.
+    /// The caller must ask the machine.
     Ask,
 }
 
 impl Signal {
-    /// Never 0, except of [`Signal::Ask`]. The two that let calls pass differ in the lowest bit alone.
+    /// The signal's code; 0 only for [`Signal::Ask`]. The two that let calls pass differ in the lowest bit alone.
     pub const fn code(self) -> u64 {
         match self {
             Signal::Ask => 0,
@@ -40,13 +40,14 @@ impl Signal {
 
 /// A [`Signal`] in the low byte, the generation above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Word(pub u64);
+pub(crate) struct StateWord(pub u64);
 
-impl Word {
-    /// Generations stay below 2^56: a restore takes over at most 2^55, and nothing counts through the rest.
+impl StateWord {
+    /// A word of both. Generations stay below 2^56: a restore takes over at most 2^55, and nothing counts through the
+    /// rest.
     #[inline]
     pub fn new(signal: Signal, generation: u64) -> Self {
-        Word(generation << 8 | signal.code())
+        StateWord(generation << 8 | signal.code())
     }
 
     pub fn signal(self) -> Signal {
@@ -63,19 +64,19 @@ impl Word {
         }
     }
 
-    /// Whether calls pass and nothing more is to be known of them than, at most, when they began.
+    /// True if calls pass and at most their start time is needed.
     #[inline]
     pub fn is_closed(self) -> bool {
         self.0 & 0xfe == Signal::Closed.code()
     }
 
-    /// Whether the signal is [`Signal::Timed`].
+    /// True if the signal is [`Signal::Timed`].
     #[inline]
     pub fn is_timed(self) -> bool {
         self.0 & 0xff == Signal::Timed.code()
     }
 
-    /// Whether the signal is [`Signal::Open`]; quicker than taking it apart.
+    /// True if the signal is [`Signal::Open`]; quicker than taking it apart.
     #[inline]
     pub fn is_open(self) -> bool {
         self.0 & 0xff == Signal::Open.code()
@@ -105,7 +106,7 @@ mod tests {
         let held = phases.map(Signal::HeldOpen);
         for signal in signals.into_iter().chain(held) {
             for generation in [0, 1, 1 << 55, (1 << 56) - 1] {
-                let word = Word::new(signal, generation);
+                let word = StateWord::new(signal, generation);
                 assert_eq!((word.signal(), word.generation()), (signal, generation));
                 let closed = matches!(signal, Signal::Closed | Signal::Timed);
                 assert_eq!(word.is_closed(), closed);

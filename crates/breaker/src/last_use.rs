@@ -1,12 +1,12 @@
-//! When a key was last asked for, and whether its breaker has left the registry: one word beside the breaker.
+//! The last use of a key, and the mark of an evicted breaker: one word beside the breaker.
 //!
-//! A caller finds a breaker without a lock, while another thread may be about to let it go. Both write before they read:
-//! the caller takes hold of the breaker and then reads the word; the registry marks the word and then counts who has hold
-//! of the breaker. With a fence on either side at least one of them sees the other, so a breaker that a caller was given
-//! is in the registry, and one that has left it was given to nobody.
+//! A caller finds a breaker without a lock, while another thread may be about to evict it. Both write before they read:
+//! the caller takes a handle of the breaker and then reads the word; the registry marks the word and then counts the
+//! handles. With a fence on either side at least one of them sees the other, so a breaker that a caller got is in the
+//! registry, and no caller got one that has left it.
 //!
-//! Times are those of the registry's clock, which is the callers' own and moves on by itself with every new key: so keys
-//! have an order also where time stands still, and a key that is asked for again and again is written to only when a
+//! Times are those of the registry's clock, which follows the callers' own and advances by itself with every new key:
+//! so keys have an order even while time stands still, and a key that is used again and again is written to only when a
 //! newer one was made, or after [`FINE`].
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -14,16 +14,16 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::machine::is_far;
 use crate::time::Timestamp;
 
-/// The breaker has left, or is about to.
+/// The mark of a breaker that has left, or is about to.
 const GONE: u64 = 1 << 63;
 
-/// Asked for by somebody who told no time, since it was last looked at.
+/// The mark of a use without a time since the word was last read.
 const UNTIMED: u64 = 1;
 
-/// How far a key's time may lag behind, in nanoseconds, where no key was made meanwhile: half a millisecond.
+/// The lag of a key's time, in nanoseconds, if no key was made meanwhile: half a millisecond.
 pub(crate) const FINE: u64 = 1 << 19;
 
-/// How far the clock moves with a new key. Who asks for a known one is put between two of its steps.
+/// The advance of the clock with a new key. A use of a known key lies between two of its steps.
 const STEP: u64 = 4;
 
 /// A moment of the registry's clock, in nanoseconds.
@@ -34,8 +34,8 @@ pub(crate) type Moment = u64;
 pub(crate) struct KeyClock(AtomicU64);
 
 impl KeyClock {
-    /// Moves on to `now`, and at least by a step; by no more than that, where `now` is too far ahead and so of another
-    /// clock. Only under the registry's lock.
+    /// Advances to `now`, and at least by a step; by only a step if `now` is too far ahead and so of another clock.
+    /// Only under the registry's lock.
     pub fn step(&self, now: Timestamp) -> Moment {
         let read = self.read();
         let next = match read > 0 && is_ahead(now, read) {
@@ -60,17 +60,17 @@ fn moment(now: Timestamp) -> Moment {
     now.as_nanos().min(GONE / 2) & !UNTIMED
 }
 
-/// The word, of the processor's own memory or of a model of it in which every interleaving can be tried.
-pub(crate) trait Word: Default {
+/// The word, in the processor's own memory or in a model of it that tries every interleaving.
+pub(crate) trait AtomicWord: Default {
     fn load(&self) -> u64;
     fn raise(&self, to: u64);
     fn set(&self, bits: u64);
     fn clear(&self, bits: u64);
-    /// All that was written before is seen by whoever comes to a fence later, as is what he wrote.
+    /// Orders memory: all earlier writes are visible to every thread that passes a later fence, and the reverse.
     fn fence();
 }
 
-impl Word for AtomicU64 {
+impl AtomicWord for AtomicU64 {
     #[inline]
     fn load(&self) -> u64 {
         self.load(Ordering::Relaxed)
@@ -96,12 +96,12 @@ impl Word for AtomicU64 {
     }
 }
 
-/// When a key was last asked for, and whether its breaker has left.
+/// The last use of a key, and the mark of a breaker that has left.
 #[derive(Debug, Default)]
-pub(crate) struct LastAsked<W = AtomicU64>(W);
+pub(crate) struct LastUse<W = AtomicU64>(W);
 
-impl<W: Word> LastAsked<W> {
-    /// Notes that a caller, who has hold of the breaker, asked for its key. False: it has left the registry.
+impl<W: AtomicWord> LastUse<W> {
+    /// Notes a use of the key by a caller that holds the breaker. False: the breaker has left the registry.
     #[inline]
     pub(crate) fn note(&self, now: Timestamp, clock: &KeyClock) -> bool {
         W::fence();
@@ -123,7 +123,7 @@ impl<W: Word> LastAsked<W> {
         true
     }
 
-    /// As [`LastAsked::note`], by somebody who tells no time.
+    /// As [`LastUse::note`], for a caller without a time.
     #[inline]
     pub(crate) fn note_untimed(&self) -> bool {
         W::fence();
@@ -134,13 +134,13 @@ impl<W: Word> LastAsked<W> {
         word & GONE == 0
     }
 
-    /// Whether the breaker, of which the caller has hold, is in the registry.
+    /// True if the breaker, which the caller holds, is in the registry.
     pub(crate) fn is_here(&self) -> bool {
         W::fence();
         self.0.load() & GONE == 0
     }
 
-    /// When it was last asked for; at `now` at the latest.
+    /// The last use; at `now` at the latest.
     pub fn last(&self, now: Moment) -> Moment {
         let word = self.0.load();
         if word & UNTIMED != 0 {
@@ -150,12 +150,12 @@ impl<W: Word> LastAsked<W> {
         self.0.load() & !(GONE | UNTIMED)
     }
 
-    /// Takes it for asked for at `now`.
+    /// Sets the last use to `now`.
     pub fn touch(&self, now: Moment) {
         self.0.raise(now);
     }
 
-    /// Marks the breaker as one that has left, where `in_no_hand` then finds that no caller has hold of it.
+    /// Marks the breaker as one that has left, if `in_no_hand` then finds that no caller holds it.
     pub fn leave(&self, in_no_hand: impl FnOnce() -> bool) -> bool {
         self.0.set(GONE);
         W::fence();
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    impl Word for Modelled {
+    impl AtomicWord for Modelled {
         fn load(&self) -> u64 {
             self.load(Ordering::Relaxed)
         }
@@ -197,16 +197,16 @@ mod tests {
         }
     }
 
-    /// A breaker as far as it matters: whether the registry's set has it, and who has hold of it.
+    /// The relevant part of a breaker: its membership in the registry's set, and its holders.
     #[derive(Default)]
     struct Model {
-        asked: LastAsked<Modelled>,
+        asked: LastUse<Modelled>,
         is_gone: AtomicBool,
         hands: AtomicUsize,
     }
 
     impl Model {
-        /// A caller asks for the key, and keeps the breaker if it was given one.
+        /// A caller's use of the key; the caller keeps the breaker if it got one.
         fn ask(&self, timed: bool) -> bool {
             if self.is_gone.load(Ordering::Acquire) {
                 return false;
@@ -224,7 +224,7 @@ mod tests {
             given
         }
 
-        /// The registry lets the breaker go if it can.
+        /// Evicts the breaker if that is possible.
         fn let_go(&self) -> bool {
             let in_no_hand = || self.hands.load(Ordering::Relaxed) == 0;
             let gone = self.asked.leave(in_no_hand);

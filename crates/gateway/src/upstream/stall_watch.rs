@@ -1,23 +1,24 @@
 //! Watches a call for the rules that count stalled calls.
 //!
-//! A breaker counts a call as in flight from its permit on, and judges when another call asks to pass. Two things are left
-//! to the call itself. Where no other call comes, it has the breaker judge at the moment at which it has stalled; so no
-//! task has to look at all breakers. And it tells since when the upstream has had all that it waits for: nothing of the time
-//! before, in which we connect or wait for the client, is the upstream's (docs/gateway.md, "Calls that hang").
+//! A breaker counts a call as in flight from its permit on, and judges when another call asks to pass. Two things
+//! remain for the call itself. If no other call comes, it lets the breaker judge at the moment at which it has stalled;
+//! so no task has to look at all breakers. And it knows since when the upstream has had everything that it waits for:
+//! the time before, in which we connect or wait for the client, is not the upstream's (docs/gateway.md, "Calls that
+//! hang").
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{OnAbandoned, Rule, Settings, Timestamp};
 
-/// How often within the shortest limit a call with a body is looked at, for what its client does.
+/// Number of checks within the shortest limit of a call with a body, for its client's progress.
 const LOOKS: u32 = 20;
 
-/// No call is looked at more often, however short the limit.
+/// The shortest time between two checks, however short the limit.
 const LOOK_MIN: Duration = Duration::from_millis(1);
 
-/// The limits beyond which a call has stalled, shortest first: one for each rule that counts such calls, and that from
-/// which on a call given up is a failure, as that too asks since when the upstream has had all that it waits for.
+/// The times after which a call has stalled, shortest first: one for each rule that counts such calls, and the time
+/// after which a call given up is a failure, since that too depends on the time at which the upstream had everything.
 pub fn limits(settings: &Settings) -> Arc<[Duration]> {
     let limit = |rule: &Rule| match rule {
         Rule::Stalled { longer_than, .. } => Some(*longer_than),
@@ -34,16 +35,16 @@ pub fn limits(settings: &Settings) -> Arc<[Duration]> {
     limits.into()
 }
 
-/// What is watched of one call.
+/// The watch over one call.
 #[derive(Debug)]
 pub struct StallWatch {
     limits: Arc<[Duration]>,
-    /// Since when the upstream has had all that it waits for; the end of time while it has not.
+    /// The time since which the upstream has had everything that it waits for; the end of time while it has not.
     since: Timestamp,
 }
 
 impl StallWatch {
-    /// Watches a call that was admitted at `since`; none where no rule counts stalled calls.
+    /// Watches a call that was admitted at `since`; `None` if no rule counts stalled calls.
     pub fn new(limits: &Arc<[Duration]>, since: impl FnOnce() -> Timestamp) -> Option<StallWatch> {
         (!limits.is_empty()).then(|| StallWatch {
             limits: limits.clone(),
@@ -51,30 +52,30 @@ impl StallWatch {
         })
     }
 
-    /// The upstream has had all that it waits for since then; says whether that is news.
+    /// Sets the time since which the upstream has had everything; returns true if that is a change.
     pub fn waits_since(&mut self, start: Timestamp) -> bool {
         let is_news = self.since != start;
         self.since = start;
         is_news
     }
 
-    /// How long to wait before the next look; none where there is nothing more to see. A client that sends a body may
-    /// begin to keep the call waiting at any time, and end it.
+    /// The time until the next check; `None` if there is nothing more to see. A client that sends a body may begin to
+    /// keep the call waiting at any time, and stop doing so.
     pub fn next(&self, now: Timestamp, has_body: bool) -> Option<Duration> {
         let elapsed = now.saturating_since(self.since);
         let limit = self.limits.iter().find(|limit| **limit >= elapsed);
-        // Stalled is what takes longer than the limit, if only by a nanosecond.
+        // A call has stalled when it takes longer than the limit, if only by a nanosecond.
         let rest = limit.map(|limit| *limit - elapsed + Duration::from_nanos(1));
         let close = has_body.then(|| (self.limits[0] / LOOKS).max(LOOK_MIN));
         rest.into_iter().chain(close).min()
     }
 
-    /// For how long the upstream has kept the call waiting.
+    /// The time for which the upstream has kept the call waiting.
     pub fn waited(&self, now: Timestamp) -> Duration {
         now.saturating_since(self.since)
     }
 
-    /// Whether the call has stalled by one of the limits, so that the breaker has something to judge.
+    /// True if the call has stalled by one of the limits, so that the breaker has something to judge.
     pub fn has_stalled(&self, now: Timestamp) -> bool {
         now.saturating_since(self.since) > self.limits[0]
     }

@@ -5,51 +5,51 @@
 //! say more lie in a box: those of probes, of calls that are watched in flight, and a monitor's.
 
 use crate::machine::{Grant, GrantKind};
+use crate::state_word::{Signal, StateWord};
 use crate::time::Timestamp;
-use crate::word::{Signal, Word};
 
-/// The code of a leave whose grant lies in the box.
+/// The code of a token whose grant lies in the box.
 const BOXED: u64 = 16;
 
-/// What a permit holds until it is settled.
+/// The content of a permit until it is settled.
 #[derive(Debug, Default)]
-pub(crate) struct Leave {
-    /// What the call may, in the low byte; its generation above. For the most part the [`Word`] that admitted it; 0 for
-    /// a leave that is spent.
+pub(crate) struct Token {
+    /// The permission in the low byte, the generation above. For the most part the [`StateWord`] that admitted the
+    /// call; 0 for a token that is spent.
     ticket: u64,
-    /// When the call was admitted, or [began to wait](Leave::restart), where it is [`Plain`].
+    /// The time at which the call was admitted, or [began to wait](Token::restart), if it is a [`PlainToken`].
     time: Timestamp,
     grant: Option<Box<Grant>>,
 }
 
-/// A leave that is no more than two numbers.
+/// A token of only two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plain {
+pub(crate) struct PlainToken {
     /// The word that admitted the call.
-    pub word: Word,
-    /// When it did, or from when on the call is counted.
+    pub word: StateWord,
+    /// The time of the admission, or the later start from which the call is counted.
     pub time: Timestamp,
 }
 
-impl Plain {
-    /// How many nanoseconds the call has lasted, where the breaker wanted to know when it began.
+impl PlainToken {
+    /// The call's duration in nanoseconds, if the breaker needed its start.
     pub fn lasted(self, now: Timestamp) -> Option<u64> {
         let lasted = now.as_nanos().saturating_sub(self.time.as_nanos());
         self.word.is_timed().then_some(lasted)
     }
 }
 
-impl From<Plain> for Leave {
-    fn from(plain: Plain) -> Self {
-        Leave::by(plain.word, plain.time)
+impl From<PlainToken> for Token {
+    fn from(plain: PlainToken) -> Self {
+        Token::by(plain.word, plain.time)
     }
 }
 
-impl Leave {
-    /// Leave given by a word that [lets calls pass](Word::is_closed).
+impl Token {
+    /// A token from a word that [lets calls pass](StateWord::is_closed).
     #[inline]
-    pub fn by(word: Word, now: Timestamp) -> Self {
-        Leave {
+    pub fn by(word: StateWord, now: Timestamp) -> Self {
+        Token {
             ticket: word.0,
             time: now,
             grant: None,
@@ -63,22 +63,22 @@ impl Leave {
             GrantKind::Held => (Signal::HeldClosed, Timestamp::ZERO),
             GrantKind::Untracked => (Signal::Disabled, Timestamp::ZERO),
             GrantKind::Flight(_) | GrantKind::Probe(_) | GrantKind::Shadow(_) => {
-                return Leave {
+                return Token {
                     ticket: grant.generation << 8 | BOXED,
                     time: Timestamp::ZERO,
                     grant: Some(Box::new(grant)),
                 };
             }
         };
-        Leave::by(Word::new(signal, grant.generation), time)
+        Token::by(StateWord::new(signal, grant.generation), time)
     }
 
-    /// The grant; none of a leave that is spent.
+    /// The grant; `None` for a spent token.
     pub fn into_grant(self) -> Option<Grant> {
         if let Some(grant) = self.grant {
             return Some(*grant);
         }
-        let word = Word(self.ticket);
+        let word = StateWord(self.ticket);
         let kind = match word.signal() {
             Signal::Closed => GrantKind::Call,
             Signal::Timed => GrantKind::Timed(self.time),
@@ -92,23 +92,24 @@ impl Leave {
         })
     }
 
-    /// The same leave in another place, and this one spent. Piece by piece, so that the pieces may stay in registers.
+    /// Moves the token to another place, and leaves this one spent. Piece by piece, so that the pieces may stay in
+    /// registers.
     #[inline]
-    pub fn take(&mut self) -> Leave {
-        Leave {
+    pub fn take(&mut self) -> Token {
+        Token {
             ticket: std::mem::take(&mut self.ticket),
             time: self.time,
             grant: self.grant.take(),
         }
     }
 
-    /// Spends a leave that is [plain](Leave::plain).
+    /// Spends a token that is [plain](Token::plain).
     #[inline]
     pub fn spend(&mut self) {
         self.ticket = 0;
     }
 
-    /// Counts the call from another time on, where its grant does not lie in the box.
+    /// Counts the call from another time on, if its grant does not lie in the box.
     pub fn restart(&mut self, start: Timestamp) {
         self.time = start;
     }
@@ -123,22 +124,22 @@ impl Leave {
         self.word().generation()
     }
 
-    /// What there is to know of a call that was granted while closed, and for which nobody waits.
+    /// The plain form of a token whose call was granted while closed, without further facts.
     #[inline]
-    pub fn plain(&self) -> Option<Plain> {
+    pub fn plain(&self) -> Option<PlainToken> {
         let plain = self.grant.is_none() && self.word().is_closed();
-        plain.then(|| Plain {
+        plain.then(|| PlainToken {
             word: self.word(),
             time: self.time,
         })
     }
 
     #[inline]
-    fn word(&self) -> Word {
-        Word(self.ticket)
+    fn word(&self) -> StateWord {
+        StateWord(self.ticket)
     }
 
-    /// The grant of a call of which more is to be known than that it was granted.
+    /// The grant in the box, with further facts about the call.
     pub fn boxed(&self) -> Option<&Grant> {
         self.grant.as_deref()
     }
@@ -156,7 +157,7 @@ mod tests {
     use crate::window::Flight;
 
     #[test]
-    fn a_leave_gives_back_the_grant_that_it_was_made_of() {
+    fn a_token_round_trips_to_its_grant() {
         let time = Timestamp::from_nanos(u64::MAX - 1);
         let rejection = Rejection {
             reason: RejectReason::HeldOpen,
@@ -184,24 +185,24 @@ mod tests {
             .into_iter()
             .zip((0..7).map(|by| ((1 << 56) - 1) >> by))
         {
-            let mut leave = Leave::of(Grant { generation, kind });
-            assert_eq!(leave.generation(), generation);
-            let back = leave.take().into_grant().unwrap();
+            let mut token = Token::of(Grant { generation, kind });
+            assert_eq!(token.generation(), generation);
+            let back = token.take().into_grant().unwrap();
             assert_eq!((back.generation, back.kind), (generation, kind));
-            assert!(leave.is_spent() && leave.into_grant().is_none());
+            assert!(token.is_spent() && token.into_grant().is_none());
         }
     }
 
     #[test]
-    fn a_word_that_lets_calls_pass_is_a_leave_as_it_stands() {
+    fn a_word_that_admits_calls_is_a_token_itself() {
         let now = Timestamp::from_nanos(3);
-        let leave = |signal| {
-            Leave::by(Word::new(signal, 5), now)
+        let token = |signal| {
+            Token::by(StateWord::new(signal, 5), now)
                 .into_grant()
                 .unwrap()
                 .kind
         };
-        assert_eq!(leave(Signal::Closed), GrantKind::Call);
-        assert_eq!(leave(Signal::Timed), GrantKind::Timed(now));
+        assert_eq!(token(Signal::Closed), GrantKind::Call);
+        assert_eq!(token(Signal::Timed), GrantKind::Timed(now));
     }
 }

@@ -1,0 +1,41 @@
+//! A client's connection as its requests see it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::ground::connection_slots::ConnectionSlot;
+use crate::ground::listen::ListenerKey;
+use crate::message::interim::Interim;
+use crate::message::phase::Phase;
+use crate::request::worker::Worker;
+
+/// A client's connection. A tunnel holds it until it ends.
+#[derive(Debug)]
+pub struct Downstream {
+    /// The worker that serves the connection.
+    pub worker: Arc<Worker>,
+    /// The key of the listener that accepted it.
+    pub listener: ListenerKey,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The local address that the client connected to.
+    pub local: SocketAddr,
+    /// The peer's IP address as text.
+    pub peer_text: HeaderValue,
+    /// The state of the connection, for its time limits.
+    pub phase: Arc<Phase>,
+    /// `http`, or `https` over TLS.
+    pub scheme: &'static str,
+    /// The interim answers to the present request.
+    pub interim: Arc<Interim>,
+    /// The connection's slot, at the listener and among all.
+    pub slot: ConnectionSlot,
+}
+
+impl Drop for Downstream {
+    fn drop(&mut self) {
+        self.worker.meter().connections_ended.add();
+    }
+}

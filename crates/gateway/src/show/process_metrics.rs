@@ -1,0 +1,104 @@
+//! Metrics of the process: connections, requests without a route, records, reloads, the log.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::host::gateway::Gateway;
+use crate::show::families::{add, counter, gauge, set};
+
+/// Writes the metrics that belong to no route, upstream or breaker.
+pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let inner = &gateway.0;
+    let meters = &inner.shared.meters;
+    let begun = meters.sum(|meter| meter.requests.get());
+    let ended = meters.sum(|meter| meter.requests_ended.get());
+    let opened = meters.sum(|meter| meter.connections.get());
+    let closed = meters.sum(|meter| meter.connections_ended.get());
+    let (written, errors) = inner.announcer.changed.counts();
+    for (name, help, value) in [
+        (
+            "http_server_active_requests",
+            "Requests being served",
+            begun.saturating_sub(ended),
+        ),
+        (
+            "fusebox_connections",
+            "Client connections open",
+            opened.saturating_sub(closed),
+        ),
+        (
+            "fusebox_draining",
+            "1 while the gateway stops",
+            u64::from(gateway.is_draining()),
+        ),
+        (
+            "fusebox_config_last_reload_success_timestamp_seconds",
+            "When the plan that runs was taken",
+            inner.last_reload.load(Ordering::Relaxed) / 1000,
+        ),
+    ] {
+        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+            .encode(gauge(encoder, name, help)?)?;
+    }
+    for (name, help, value) in [
+        ("fusebox_requests", "Requests begun", begun),
+        (
+            "fusebox_requests_refused",
+            "Requests refused before a route was looked for",
+            meters.sum(|meter| meter.requests_refused.get()),
+        ),
+        (
+            "fusebox_requests_unrouted",
+            "Requests without a route, or not with their method",
+            meters.sum(|meter| meter.requests_unrouted.get()),
+        ),
+        (
+            "fusebox_connections_accepted",
+            "Client connections accepted",
+            opened,
+        ),
+        (
+            "fusebox_connections_refused",
+            "Client connections refused because too many were open",
+            meters.sum(|meter| meter.connections_refused.get()),
+        ),
+        (
+            "fusebox_store_records_written",
+            "Breaker records written to the store",
+            written,
+        ),
+        (
+            "fusebox_store_errors",
+            "Breaker records that the store refused; they are tried again",
+            errors,
+        ),
+        (
+            "fusebox_log_lines_dropped",
+            "Log lines lost because they were not read in time",
+            inner.log_lines_dropped.load(Ordering::Relaxed),
+        ),
+    ] {
+        ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
+    }
+    let mut metric = counter(encoder, "fusebox_config_reload", "Reloads, by result")?;
+    add(
+        &mut metric,
+        vec![("result", "success")],
+        inner.reloads.load(Ordering::Relaxed),
+    )?;
+    add(
+        &mut metric,
+        vec![("result", "failure")],
+        inner.reload_failures.load(Ordering::Relaxed),
+    )?;
+    let mut metric = gauge(
+        encoder,
+        "fusebox_build_info",
+        "1, with the program's version",
+    )?;
+    set(&mut metric, vec![("version", env!("CARGO_PKG_VERSION"))], 1)
+}
