@@ -13,10 +13,10 @@ pub struct BreakerService(pub LiveBreaker);
 impl BreakerService {
     /// Runs the operation: `counter` reports a failure, `reset` a success, any other value checks the breaker. Returns
     /// the outputs, and for a refusal the fault that ends the steps.
-    pub fn run(&self, inputs: &Map, desk: &Desk) -> (Map, Option<Fault>) {
-        let guarded = &self.0;
+    pub fn run(&self, inputs: &Map, worker: &WorkerRef) -> (Map, Option<Fault>) {
+        let live_breaker = &self.0;
         let operation = inputs.get("operation").map(Value::to_text);
-        let now = desk.clock.exact();
+        let now = worker.clock.exact();
         let outcome = match operation.as_deref() {
             Some("counter") => Some(Outcome::Failure),
             Some("reset") => Some(Outcome::Success),

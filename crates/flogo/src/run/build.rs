@@ -41,7 +41,7 @@ impl LiveApp {
     }
 
     /// The breakers among the services, with the names of their actions.
-    pub fn own_breakers(&self) -> impl Iterator<Item = (&Arc<str>, &Guarded)> {
+    pub fn own_breakers(&self) -> impl Iterator<Item = (&Arc<str>, &LiveBreaker)> {
         own_breakers(&self.actions)
     }
 
@@ -221,15 +221,18 @@ impl Builder<'_> {
             Activity::Breaker(activity) => {
                 let reused = self.previous.iter().flat_map(|app| app.own_breakers());
                 let reused = reused
-                    .map(|(_, guarded)| guarded)
-                    .find(|guarded| *guarded.breaker.name() == activity.name);
+                    .map(|(_, live_breaker)| live_breaker)
+                    .find(|live_breaker| *live_breaker.breaker.name() == activity.name);
                 let checked = "a plan's settings have been checked";
-                let guarded = match reused {
-                    Some(guarded) => {
-                        if *guarded.breaker.settings() != activity.settings {
+                let live_breaker = match reused {
+                    Some(live_breaker) => {
+                        if *live_breaker.breaker.settings() != activity.settings {
                             let now = self.host.clock.exact();
                             let settings = activity.settings.clone();
-                            let done = guarded.breaker.reconfigure(settings, now).expect(checked);
+                            let done = live_breaker
+                                .breaker
+                                .reconfigure(settings, now)
+                                .expect(checked);
                             let cleared = |fate: &WindowFate| *fate == WindowFate::Cleared;
                             if !done.state_kept || done.windows.iter().any(|(_, it)| cleared(it)) {
                                 lost.push(format!("breaker {}: {done}", activity.name));
@@ -237,7 +240,7 @@ impl Builder<'_> {
                         }
                         live_breaker.clone()
                     }
-                    None => Guarded {
+                    None => LiveBreaker {
                         breaker: Breaker::builder(activity.name.clone(), activity.settings.clone())
                             .listener(self.host.listener.clone())
                             .build()
@@ -245,7 +248,7 @@ impl Builder<'_> {
                         extras: Arc::new(BreakerExtras::new(self.host.workers)),
                     },
                 };
-                LiveActivity::Breaker(BreakerService(guarded))
+                LiveActivity::Breaker(BreakerService(live_breaker))
             }
             Activity::Rest(activity) => {
                 let client = find(clients, activity, &self.host.plan.limits);

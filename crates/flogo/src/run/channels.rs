@@ -23,7 +23,7 @@ pub struct RunContext {
     /// The worker of the run.
     pub worker: Arc<Worker>,
     /// The clock and the worker's number.
-    pub desk: Desk,
+    pub worker_ref: WorkerRef,
     /// The application at the time when the run began.
     pub app: Arc<LiveApp>,
 }
@@ -70,7 +70,7 @@ pub async fn publish(channel: &str, data: Value, context: &RunContext) -> Result
             return Err(Fault::plain(format!("channel '{channel}' is full")));
         };
         let (handler, context) = (handler.clone(), context.clone());
-        let stay = context.worker.stay();
+        let token = context.worker.task_token();
         let mut output = Map::new();
         output.insert("data".into(), data.clone());
         tokio::spawn(async move {

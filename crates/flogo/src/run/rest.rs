@@ -155,7 +155,7 @@ impl Rest {
     ///
     /// # Errors
     /// The fault of a call without a readable answer. No status is an error.
-    pub async fn call(&self, inputs: &Map, desk: &Desk) -> Result<Map, Fault> {
+    pub async fn call(&self, inputs: &Map, worker: &WorkerRef) -> Result<Map, Fault> {
         let request = self.request(inputs)?;
         let answer = fetch(&self.target, request, &POLICY, worker).await;
         let answer = answer.map_err(|none| words::fault(&title(&self.plan.method), &none))?;

@@ -35,10 +35,10 @@ pub async fn run(
         // The responses see no service, since it would be a matter of chance which steps have finished.
         let initial = RunScope::new(action.clone(), scope.get("payload").unwrap_or_default());
         let task_context = context.clone();
-        let stay = context.worker.stay();
+        let token = context.worker.task_token();
         tokio::spawn(async move {
             run_steps(&mut scope, &task_context).await;
-            drop(stay);
+            drop(token);
         });
         return respond(&initial, action, None);
     }
@@ -161,17 +161,17 @@ async fn run_service(
     scope: &RunScope,
     context: &RunContext,
 ) -> ServiceResult {
-    let desk = &context.desk;
+    let worker = &context.worker_ref;
     match &service.activity {
         LiveActivity::Breaker(breaker) => {
-            let (outputs, fault) = breaker.run(inputs, desk);
+            let (outputs, fault) = breaker.run(inputs, worker);
             ServiceResult {
                 outputs,
                 fault,
                 ..ServiceResult::default()
             }
         }
-        LiveActivity::Rest(rest) => rest.call(inputs, desk).await.into(),
+        LiveActivity::Rest(rest) => rest.call(inputs, worker).await.into(),
         LiveActivity::Limit(limiter) => {
             let token = text(inputs, "token");
             let now = worker.clock.exact();

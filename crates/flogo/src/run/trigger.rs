@@ -41,12 +41,12 @@ pub async fn serve(
     let mut response = match payload(&exchange.params, &parts, body).await {
         Ok(output) => {
             let context = RunContext {
-                worker: exchange.client.worker.clone(),
-                desk: exchange.desk.clone(),
+                worker: exchange.downstream.worker.clone(),
+                worker_ref: exchange.worker.clone(),
                 app: app.clone(),
             };
             let run = handler::run(handler, output, context);
-            match Outliving::new(&exchange.client.worker, run, WITHOUT_CLIENT).await {
+            match Outliving::new(&exchange.downstream.worker, run, WITHOUT_CLIENT).await {
                 Ok(results) => reply::of_results(&results),
                 Err(message) => reply::error(StatusCode::BAD_REQUEST, &message),
             }
