@@ -358,7 +358,7 @@ fn a_native_file_is_not_blamed_for_an_application_that_cannot_be_read() {
     );
     assert!(
         told.iter()
-            .any(|it| it.contains("the application is not JSON")),
+            .any(|it| it.contains("the application is not valid JSON")),
         "{told:?}"
     );
     // One with a mistake may have more names than could be read.
