@@ -64,8 +64,8 @@ pub struct Host<'a> {
     pub volatile: &'a StoreHandle,
     /// The authorities for targets whose application sets none.
     pub trust: &'a Trust,
-    /// Makes a target of the application's own requests live. The application sets the time limits and the pools; the
-    /// target's counters are kept over reloads by its name.
+    /// Makes a target of the application's own requests live, with the plan's guard of that name before it. The
+    /// application sets the time limits and the pools; the target's counters are kept over reloads by its name.
     pub target: &'a dyn Fn(Upstream, Pools) -> Arc<LiveUpstream>,
 }
 

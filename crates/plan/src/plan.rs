@@ -251,7 +251,7 @@ pub struct Upstream {
 pub struct Guard {
     /// The upstream's key in the file: the name of its breaker, or what those of a keyed one begin with.
     pub name: Arc<str>,
-    /// The full name of the application's target ([`Target`](crate::program::Target)).
+    /// The full name of the application's target ([`Target`](crate::Target)).
     pub target: Arc<str>,
     /// Bounds on the times that the application gives its calls.
     pub timeout: TimeoutBounds,

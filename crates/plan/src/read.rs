@@ -156,7 +156,7 @@ enum Form {
     Native(Node),
     /// The form of the dialect with this index.
     App(usize),
-    /// That of an application that cannot be read.
+    /// An application that cannot be read.
     Broken,
 }
 

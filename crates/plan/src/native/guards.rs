@@ -50,9 +50,10 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
     let Some(plan) = plan else { return };
     if let Some(admin) = &admin {
         // The application's file has the places of its listeners, and the mistake is ours to mend.
-        let at = |listener: &Arc<Listener>| At::new((**listener).clone(), admin.at);
-        let listeners: Vec<_> = plan.listeners.iter().map(at).collect();
-        check::clashes(&listeners, Some(admin), notes);
+        for listener in &plan.listeners {
+            let listener = At::new(Listener::clone(listener), admin.at);
+            check::clashes(&[listener], Some(admin), notes);
+        }
     }
     plan.admin = admin.map(|admin| admin.value);
     plan.store = store;
