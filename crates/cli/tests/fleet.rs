@@ -498,7 +498,7 @@ fn an_operators_word_over_the_fleet_reaches_all_and_one_to_a_node_that_node() {
     let refused = fleet.nodes[0].admin_post("/api/v1/breakers/orders/reset", &body);
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(
-        refused.text().contains("did not take it"),
+        refused.text().contains("did not accept it"),
         "{}",
         refused.text()
     );
