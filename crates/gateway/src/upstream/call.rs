@@ -62,6 +62,8 @@ pub struct UpstreamCall {
     is_odd: bool,
     /// The state of the client's connection, if a call given up by its client may be a failure.
     phase: Option<Arc<Phase>>,
+    /// True if an application makes the call for itself: where the call is dropped, the application has given it up.
+    is_own: bool,
     /// The client and target that probe, if the call is a probe.
     prober: Option<Prober>,
 }
@@ -119,13 +121,16 @@ impl UpstreamCall {
             cause: None,
             is_odd: false,
             phase: None,
+            is_own: false,
             prober: None,
         }
     }
 
-    /// Sets the request's method and, with `phase`, the state of the client's connection.
+    /// Sets the request's method and the state of the client's connection; without `phase` an application makes the
+    /// call for itself.
     pub fn made_for(&mut self, method: &Method, phase: Option<&Arc<Phase>>) {
         self.is_odd = !is_idempotent(method) && !matches!(*method, Method::POST | Method::PATCH);
+        self.is_own = phase.is_none();
         self.phase = phase.filter(|_| self.abandoned_after().is_some()).cloned();
     }
 
@@ -434,7 +439,8 @@ impl Drop for UpstreamCall {
             return self.record(Outcome::Failure);
         }
         // A call that we drop ourselves, as at a drain's end, was not given up by its client.
-        let left = self.phase.as_ref().is_some_and(|phase| phase.has_left());
+        let left = self.phase.as_ref().map(|phase| phase.has_left());
+        let left = left.unwrap_or(self.is_own);
         let watch = self.stall.as_ref().filter(|_| left);
         let waited = watch.map(|watch| watch.waited(now));
         let now = self.worker.clock.exact();

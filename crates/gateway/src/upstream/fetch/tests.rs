@@ -467,6 +467,20 @@ async fn a_probe_is_given_back_when_it_is_dropped_and_keeps_others_out_until_the
 }
 
 #[tokio::test]
+async fn a_call_that_its_application_gives_up_is_abandoned_as_the_setting_says() {
+    let service = Service::start(|_, _| "HTTP/1.1…").await;
+    for (abandoned, counts) in [("", [0, 0, 1]), (", abandoned: 1ms", [0, 1, 0])] {
+        let breaker =
+            format!("breaker: {{ trip: {{ consecutive_failures: 1 }}, cooldown: 60s{abandoned} }}");
+        let caller = Caller::with_breaker(&service.endpoint, &breaker);
+        let given_up = Duration::from_millis(50);
+        let asked = tokio::time::timeout(given_up, caller.ask("/hang", &ONCE)).await;
+        assert!(asked.is_err(), "{asked:?}");
+        assert_eq!(caller.counts(), counts, "{breaker}");
+    }
+}
+
+#[tokio::test]
 async fn a_probe_is_one_attempt() {
     let service = Service::start(|number, _| if number == 1 { BAD } else { "" }).await;
     let caller = Caller::with_breaker(&service.endpoint, ONE);
