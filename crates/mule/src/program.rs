@@ -67,9 +67,9 @@ impl Program for App {
         self.requesters.iter().map(target).collect()
     }
 
-    /// A flow's circuits are entries of an object store, and no breakers.
+    /// The circuits that flows build by hand: entries of object stores, shown in the same list as breakers.
     fn breakers(&self) -> Vec<Arc<str>> {
-        Vec::new()
+        self.circuits.iter().map(|it| it.name.clone()).collect()
     }
 
     fn show_step(&self, step: usize) -> Map<String, Value> {

@@ -247,3 +247,22 @@ fn an_application_is_told_by_its_content() {
         "a.xml:1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
     );
 }
+
+#[test]
+fn a_guard_cannot_have_the_name_of_a_circuit_that_a_flow_builds() {
+    let orders = include_str!("../../../examples/mule/orders.xml");
+    let guards = "upstreams:\n  circuit-breaker-store/circuit-state: { applies_to: Order_Service, breaker: {} }\n";
+    let machine = Machine {
+        bindings: vec![
+            ("HTTP_Listener", "http://127.0.0.1:0"),
+            ("Order_Service", "http://127.0.0.1:1"),
+        ],
+        ..Machine::default()
+    };
+    let (plan, told) = reading(&[("orders.xml", orders), ("g.yaml", guards)], &machine);
+    assert!(plan.is_none());
+    assert!(
+        told.contains("g.yaml:2:3: error: a breaker of the upstream `circuit-breaker-store/circuit-state` could have the name of another breaker"),
+        "{told}"
+    );
+}
