@@ -26,6 +26,8 @@ pub struct Sender {
     state: Arc<ConnectionState>,
     /// The number of reads when the last request was sent.
     reads_before: u64,
+    /// The number of bytes written before the last request.
+    written_before: u64,
     task: AbortHandle,
 }
 
@@ -54,6 +56,8 @@ impl Drop for CutOnDrop {
 pub struct ConnectionState {
     /// Number of reads with bytes. Written by the connection's task alone.
     reads: AtomicU64,
+    /// Number of bytes written. Written by the connection's task alone.
+    written: AtomicU64,
     /// The error with which the connection ended while no request waited for it.
     ended: OnceLock<UpstreamError>,
     /// Over TLS, the upstream's request for a client certificate that we do not have.
@@ -65,6 +69,7 @@ impl ConnectionState {
     pub fn new(wish: Option<Arc<CertificateWish>>) -> Arc<ConnectionState> {
         Arc::new(ConnectionState {
             reads: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             ended: OnceLock::new(),
             wish,
         })
@@ -92,6 +97,7 @@ impl Sender {
             inner,
             state,
             reads_before: 0,
+            written_before: 0,
             task,
         }
     }
@@ -119,7 +125,13 @@ impl Sender {
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> + use<>
     {
         self.reads_before = self.state.reads.load(Ordering::Relaxed);
+        self.written_before = self.state.written.load(Ordering::Relaxed);
         self.inner.try_send_request(request)
+    }
+
+    /// True if that number of bytes has been written since the last request was handed over.
+    pub fn has_written(&self, bytes: u64) -> bool {
+        self.state.written.load(Ordering::Relaxed) - self.written_before >= bytes
     }
 
     /// Notes that the upstream has answered on the connection.
@@ -144,7 +156,8 @@ impl DerefMut for Sender {
     }
 }
 
-/// A connection that counts reads, so that an end before a response's head differs from one within it.
+/// A connection that counts reads, so that an end before a response's head differs from one within it, and bytes
+/// written, so that an end within a request differs from one behind it.
 pub struct CountingStream<S> {
     stream: S,
     state: Arc<ConnectionState>,
@@ -175,13 +188,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {
     }
 }
 
+impl<S> CountingStream<S> {
+    fn count_written(&self, result: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = result {
+            let written = self.state.written.load(Ordering::Relaxed);
+            let written = written.wrapping_add(*bytes as u64);
+            self.state.written.store(written, Ordering::Relaxed);
+        }
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.count_written(&result);
+        result
     }
 
     fn poll_write_vectored(
@@ -189,7 +215,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.count_written(&result);
+        result
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -146,6 +146,10 @@ impl Sending<'_> {
             let from_new = repeat.from_new && !self.call.is_probe();
             let may_repeat = left > 0 && (reused || from_new);
             let again = may_repeat.then(|| copy_of(&request)).flatten();
+            let body_bytes = match request.body() {
+                Outgoing::Fixed(Some(bytes)) => bytes.len() as u64,
+                _ => 0,
+            };
             let (why, error) = match self.attempt(&mut connection, request).await {
                 Ok(response) => {
                     connection.hear(response.headers());
@@ -161,10 +165,12 @@ impl Sending<'_> {
             let Some(again) = again else {
                 self.call.note(&why);
                 let is_stale = reused;
+                let is_unfinished = body_bytes > 0 && !connection.sender.has_written(body_bytes);
                 return Err(Unanswered::Cut(Cut {
                     why,
                     error,
                     is_stale,
+                    is_unfinished,
                 }));
             };
             request = again;

@@ -107,7 +107,7 @@ impl Fault {
                 Unconnected::Upstream(error) => Outcome::Ended(Some(error)),
                 Unconnected::Exhausted => Outcome::SaysNothing,
             },
-            Fault::Cut(cut) if cut.is_stale => Outcome::SaysNothing,
+            Fault::Cut(cut) if cut.is_stale || cut.is_unfinished => Outcome::SaysNothing,
             Fault::Cut(cut) => Outcome::Ended(Some(cut.why.kind.as_call_error())),
             Fault::Timeout => Outcome::Ended(Some(CallError::Timeout)),
             Fault::Malformed => Outcome::Ended(Some(CallError::Protocol)),

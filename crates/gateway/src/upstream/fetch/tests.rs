@@ -481,6 +481,33 @@ async fn a_call_that_its_application_gives_up_is_abandoned_as_the_setting_says()
 }
 
 #[tokio::test]
+async fn an_upstream_that_closes_within_a_long_body_is_not_blamed_for_its_length() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::new(false, "127.0.0.1", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut begun = [0; 4_096];
+            let _read = stream.read(&mut begun).await;
+        }
+    });
+    let caller = Caller::with_breaker(&endpoint, NINE);
+    let post = async |bytes: usize| {
+        let request = Outbound {
+            method: Method::POST,
+            body: Some(Bytes::from(vec![b'a'; bytes])),
+            ..caller.request("/")
+        };
+        let none = fetch(&caller.target, request, &ONCE, &caller.worker).await;
+        assert!(matches!(none.unwrap_err().fault, Fault::Cut(_)));
+        caller.counts()
+    };
+    // More than the sockets of both sides hold.
+    assert_eq!(post(32 << 20).await, [0, 0, 1]);
+    // All of it is written, so the next byte is the upstream's.
+    assert_eq!(post(2).await, [0, 1, 1]);
+}
+
+#[tokio::test]
 async fn a_probe_is_one_attempt() {
     let service = Service::start(|number, _| if number == 1 { BAD } else { "" }).await;
     let caller = Caller::with_breaker(&service.endpoint, ONE);

@@ -61,6 +61,9 @@ pub struct Cut {
     pub error: hyper::Error,
     /// True if the upstream had closed an idle connection as the request went out, which says nothing about it.
     pub is_stale: bool,
+    /// True if the upstream ended the connection before a whole body of ours was written, which says nothing about it:
+    /// the next byte was ours, and how long the body is may be a client's to choose.
+    pub is_unfinished: bool,
 }
 
 /// Reason why a request has no answer, with its details.
