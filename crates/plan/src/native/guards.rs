@@ -35,11 +35,11 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
             continue;
         };
         if let Some(first) = taken.insert(target.name.clone(), upstream.name.at) {
-            let what = format!(
-                "the upstream in line {} stands before {} already",
-                first.line,
-                quote(&target.name)
-            );
+            let other = match first.file == upstream.name.at.file {
+                true => format!("the upstream in line {}", first.line),
+                false => "an upstream of another file".to_owned(),
+            };
+            let what = format!("{other} stands before {} already", quote(&target.name));
             notes.error(upstream.name.at, what, "keep one of the two");
         }
         guards.push((upstream.name.at, Arc::new(guard)));
