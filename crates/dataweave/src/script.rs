@@ -78,7 +78,7 @@ impl Script {
     /// Evaluates the script to a value alone, before any output is written.
     ///
     /// # Errors
-    /// Those of [`eval`](Script::eval).
+    /// The errors of [`eval`](Script::eval).
     pub(crate) fn value(&self, context: &Context<'_>) -> Result<Value, EvalFault> {
         output::value(&self.program, context)
     }
