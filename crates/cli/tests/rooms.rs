@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The rooms of each crate, the top floor first: modules at the crate's root. `lib` and `main` stand above them all.
-const FLOORS: [(&str, &str); 11] = [
+const FLOORS: [(&str, &str); 12] = [
     (
         "gateway",
         "show host downstream live app request upstream message ground",
@@ -20,6 +20,10 @@ const FLOORS: [(&str, &str); 11] = [
         "plan",
         "read dialect show native listener_tls url path plan program failure interpolate fields yaml words tree schema keys \
          expression diagnostic",
+    ),
+    (
+        "call",
+        "attempts endpoints balance budget adaptive settings",
     ),
     (
         "dataweave",

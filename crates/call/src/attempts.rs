@@ -1,0 +1,1 @@
+//! The attempts of one call: whether another one follows an end, when, and why not.

@@ -1,0 +1,1 @@
+//! The choice among endpoints: round robin, two random choices by load or by time, consistent hash.

@@ -1,0 +1,1 @@
+//! The retry budget: a token bucket over all workers, without a lock.
