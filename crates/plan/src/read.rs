@@ -31,6 +31,20 @@ pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     read_as(&[], sources, loader)
 }
 
+/// Reads native sources with the keys that have no effect yet.
+#[doc(hidden)]
+pub fn read_ahead(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
+    let mut notes = Notes::default();
+    let documents = documents(&[], sources, &mut notes);
+    let draft = drafted(documents, true, loader, &mut notes);
+    let plan = native::check(draft, START, &mut notes);
+    let names: Vec<&str> = sources.iter().map(|source| source.name).collect();
+    Reading {
+        plan: (notes.errors() == 0).then_some(plan),
+        diagnostics: notes.finish(&names),
+    }
+}
+
 /// Reads sources that together form one configuration, of the native form or of one of the `dialects`. The form of each
 /// source is told by its content. There is one application at most, and whether it may have several files is its dialect's
 /// to say; native files beside it say what stands before its own requests.
@@ -69,13 +83,13 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
             if documents.iter().any(|document| !document.is_app()) {
                 // The names in an application with a mistake may not be all of them.
                 let sound = notes.errors() == faults;
-                let draft = drafted(documents, loader, &mut notes);
+                let draft = drafted(documents, false, loader, &mut notes);
                 native::put_before(draft, plan.as_mut().filter(|_| sound), &mut notes);
             }
             plan
         }
         Together::Broken => {
-            let draft = drafted(documents, loader, &mut notes);
+            let draft = drafted(documents, false, loader, &mut notes);
             native::put_before(draft, None, &mut notes);
             None
         }
@@ -240,21 +254,29 @@ fn read_native(
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Plan {
-    let draft = drafted(documents, loader, notes);
+    let draft = drafted(documents, false, loader, notes);
     if nothing {
         notes.error(START, "there is no configuration", "name a file");
     }
     native::check(draft, START, notes)
 }
 
-/// The draft of the native documents.
-fn drafted(documents: Vec<Document<'_>>, loader: &dyn Loader, notes: &mut Notes) -> Draft {
+/// The draft of the native documents; `ahead` keeps the keys that have no effect yet.
+fn drafted(
+    documents: Vec<Document<'_>>,
+    ahead: bool,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Draft {
     let mut draft = Draft::default();
     for document in documents {
         let Form::Native(mut root) = document.form else {
             continue;
         };
         let lines: Vec<&str> = document.text.split('\n').collect();
+        if !ahead {
+            native::strip(&mut root, notes);
+        }
         interpolate::fill(&mut root, &lines, loader, notes);
         draft.add(&root, &lines, loader, notes);
     }
