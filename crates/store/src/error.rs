@@ -168,8 +168,19 @@ pub enum StoreError {
     },
 }
 
-#[cfg(any(feature = "embedded", feature = "valkey"))]
+#[cfg(any(feature = "embedded", feature = "valkey", feature = "hostile"))]
 impl StoreError {
+    pub(crate) fn not_available(why: impl Into<String>) -> Self {
+        StoreError::NotAvailable { why: why.into() }
+    }
+
+    pub(crate) fn damaged(place: impl Into<String>, why: impl Into<String>) -> Self {
+        StoreError::Damaged {
+            place: place.into(),
+            why: why.into(),
+        }
+    }
+
     pub(crate) fn io(doing: &'static str, place: impl ToString, source: io::Error) -> Self {
         StoreError::Io {
             doing,
