@@ -168,12 +168,13 @@ pub enum StoreError {
     },
 }
 
-#[cfg(any(feature = "embedded", feature = "valkey", feature = "hostile"))]
 impl StoreError {
+    #[cfg(any(feature = "embedded", feature = "hostile"))]
     pub(crate) fn not_available(why: impl Into<String>) -> Self {
         StoreError::NotAvailable { why: why.into() }
     }
 
+    #[cfg(feature = "embedded")]
     pub(crate) fn damaged(place: impl Into<String>, why: impl Into<String>) -> Self {
         StoreError::Damaged {
             place: place.into(),
@@ -181,6 +182,7 @@ impl StoreError {
         }
     }
 
+    #[cfg(any(feature = "embedded", feature = "valkey"))]
     pub(crate) fn io(doing: &'static str, place: impl ToString, source: io::Error) -> Self {
         StoreError::Io {
             doing,
