@@ -32,6 +32,7 @@ use crate::settings::{Balance, Ejection};
 mod ask;
 mod chosen;
 mod endpoint;
+mod field;
 mod ledger;
 mod names;
 mod set;
@@ -49,6 +50,9 @@ use ledger::{Ledger, OnTransition};
 
 /// The most endpoints of one upstream; further ones are left out.
 pub const MAX_ENDPOINTS: usize = 1024;
+
+/// The largest weight; a larger one is taken for it.
+pub const MAX_WEIGHT: u32 = 1_000_000;
 
 /// The endpoints of one upstream, over all workers and reloads.
 pub struct Endpoints {
@@ -259,7 +263,7 @@ impl Maker<'_> {
             members.push(Member {
                 key: hash_of(endpoint.name()),
                 endpoint,
-                weight: spec.weight.max(1),
+                weight: spec.weight.clamp(1, MAX_WEIGHT),
                 url: spec.url.clone(),
             });
         }
@@ -270,6 +274,7 @@ impl Maker<'_> {
             balance: rules.balance.clone(),
             ejects: rules.ejection.is_some() && members.len() > 1,
             ejected_most: ejection.most(members.len()),
+            weight_mean: weights.iter().copied().map(f64::from).sum::<f64>() / weights.len() as f64,
             healthy_min: ejection.healthy_min as usize,
             patience: u64::try_from(base).unwrap_or(u64::MAX),
             ledger: self.ledger.clone(),

@@ -22,7 +22,8 @@ pub trait Watch: Send + Sync {
         builder
     }
 
-    /// Called after an ejection began, was prolonged or ended. It may choose, but must not update the endpoints.
+    /// Called after an ejection began, was prolonged or ended, in the thread that found it. Changes of different threads
+    /// may arrive out of order; the [views](super::EndpointSet::views) are always right.
     fn ejection(&self, change: &EjectionChange) {
         let _ = change;
     }
@@ -52,6 +53,8 @@ pub(super) struct Ledger {
     stirred: AtomicBool,
     /// The time from which on a choice must look closer: a probe is due, or the account is not settled (0).
     look_at: CachePadded<AtomicU64>,
+    /// True if an endpoint is in use with half its weight.
+    pub has_halves: AtomicBool,
     /// The turns of round robin.
     pub turns: CachePadded<AtomicU64>,
     /// The turns of those that could not have theirs.
@@ -81,6 +84,7 @@ impl Ledger {
             set: Mutex::default(),
             stirred: AtomicBool::new(true),
             look_at: CachePadded::new(AtomicU64::new(0)),
+            has_halves: AtomicBool::new(false),
             turns: CachePadded::default(),
             spare_turns: CachePadded::default(),
             median: AtomicU64::new(0),
@@ -101,9 +105,11 @@ impl Ledger {
         now.as_nanos() >= self.look_at.load(Ordering::Acquire)
     }
 
-    /// Settles the account if something has changed.
+    /// Settles the account if something has changed. The flag alone would not do: it may be taken down before whoever put
+    /// it up has set the time to 0.
     pub fn settle_if_stirred(&self, now: Timestamp) {
-        if self.stirred.load(Ordering::Acquire) {
+        let has_changed = self.stirred.load(Ordering::Acquire);
+        if has_changed || self.look_at.load(Ordering::Acquire) == 0 {
             self.settle(now);
         }
     }
@@ -128,6 +134,9 @@ impl Ledger {
                 self.stirred.store(false, Ordering::SeqCst);
                 if let Some(set) = set.upgrade() {
                     let due = account(&set, now, &mut changes);
+                    let mut facts = set.members.iter().map(|member| member.endpoint.facts());
+                    let has_halves = facts.any(|facts| facts & WOULD_EJECT != 0);
+                    self.has_halves.store(has_halves, Ordering::Release);
                     self.look_at.store(due, Ordering::SeqCst);
                     // Whoever stirred meanwhile has had its 0 overwritten; the loop sees its flag.
                 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use fusebox_breaker::{Hold, Outcome, Phase, Ramp, Saved, SavedState, Timestamp};
-use fusebox_call::Ejection;
 use fusebox_call::endpoints::{Ask, Tried};
+use fusebox_call::{Balance, Ejection};
 
-use crate::kit::{World, assert_shares};
+use crate::kit::{World, assert_shares, rules};
 
 #[test]
 fn of_three_endpoints_a_failing_one_gets_exactly_five_attempts_and_one_at_its_return_and_no_client_an_error()
@@ -64,6 +64,24 @@ fn past_the_limit_an_endpoint_keeps_half_its_weight_until_its_breaker_closes() {
     world.wait(20);
     world.attempts(1);
     assert_eq!(world.would_eject(), [false; 4]);
+}
+
+#[test]
+fn half_its_weight_is_half_with_every_balancer() {
+    for balance in [Balance::LeastRequest, Balance::P2cEwma] {
+        let mut rules = rules(balance);
+        rules.ejection.as_mut().unwrap().ejected_max = 0.0;
+        let mut world = World::with(&[1, 1, 1], &rules);
+        world.failing = vec![1];
+        world.attempts(60);
+        assert_eq!(world.would_eject(), [false, true, false]);
+        world.hits.fill(0);
+        for _ in 0..20_000 {
+            let chosen = world.first();
+            chosen.end(Outcome::Ignored, world.now);
+        }
+        assert_shares(&world.hits, &[2, 1, 2]);
+    }
 }
 
 #[test]
