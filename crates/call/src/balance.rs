@@ -1,6 +1,6 @@
 //! The choice among endpoints: round robin, two random choices by load or by time, consistent hash.
 //!
-//! What may be chosen at all is decided elsewhere, and comes as [`Candidates`]. Nothing here takes a lock or allocates.
+//! The endpoints that may be chosen at all are given as candidates. Nothing here takes a lock or allocates.
 
 mod ewma;
 mod schedule;

@@ -1,7 +1,7 @@
 //! An upstream's endpoints: those in use, ejected or unhealthy, and the one that the next attempt goes to.
 //!
 //! # Two facts
-//! An endpoint is *ejected* by its own breaker, which hears every attempt, and *unhealthy* by its health checks. Neither
+//! An endpoint is *ejected* by its own breaker, which records every attempt, and *unhealthy* by its health checks. Neither
 //! writes the other; one that has either gets no calls.
 //!
 //! # Never empty
@@ -76,9 +76,9 @@ pub struct ChoiceRules {
 /// The endpoints that came and left with an update.
 #[derive(Debug, Default)]
 pub struct Updated {
-    /// New ones.
+    /// Endpoints that are new.
     pub came: Vec<Arc<Endpoint>>,
-    /// Those no longer chosen; their attempts in flight go on to their end.
+    /// Those no longer chosen; their attempts in flight are not cut off.
     pub left: Vec<Arc<Endpoint>>,
 }
 
@@ -192,7 +192,7 @@ impl Endpoints {
     }
 
     /// Takes account of breakers that were restored or commanded, and of holds that have ended by themselves. Only their
-    /// own transitions are heard without it.
+    /// own transitions are noticed without it.
     pub fn settle(&self, now: Timestamp) {
         self.ledger.settle(now);
     }

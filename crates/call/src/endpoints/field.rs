@@ -18,7 +18,7 @@ pub(super) enum Tier {
     Usable,
     /// In use and not tried.
     FreshKept,
-    /// In use.
+    /// All that are in use.
     Kept,
 }
 

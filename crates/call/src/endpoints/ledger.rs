@@ -2,7 +2,7 @@
 //! next of them wants a probe.
 //!
 //! A breaker's transition, by whatever cause, comes here through its listener. The account is then settled anew from the
-//! breakers' own states, under a lock that a choice never waits for: it goes on with the marks of before.
+//! breakers' own states, under a lock that a choice never waits for: meanwhile it uses the old marks.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use fusebox_breaker::{Breaker, Builder, HoldKind, Listener, Mode, Phase, Timesta
 use super::endpoint::{EJECTED, Endpoint, HELD, NEVER, UNHEALTHY, WOULD_EJECT};
 use super::set::EndpointSet;
 
-/// The surroundings of an upstream's endpoints: equips their breakers and hears of ejections.
+/// The surroundings of an upstream's endpoints: equips their breakers and receives their ejections.
 pub trait Watch: Send + Sync {
     /// The builder of an endpoint's breaker with the caller's own listeners, seed or chance.
     fn equip(&self, endpoint: &str, builder: Builder) -> Builder {
@@ -67,7 +67,7 @@ pub(super) struct Ledger {
 
 /// The state of an endpoint's breaker, as far as the account needs it.
 enum Finding {
-    /// Calls pass.
+    /// The breaker lets calls pass.
     In,
     /// Calls are refused, and from `due` on one may probe.
     Out {
@@ -105,8 +105,8 @@ impl Ledger {
         now.as_nanos() >= self.look_at.load(Ordering::Acquire)
     }
 
-    /// Settles the account if something has changed. The flag alone would not do: it may be taken down before whoever put
-    /// it up has set the time to 0.
+    /// Settles the account if something has changed. The flag alone would not do: another thread may take it down before
+    /// the one that put it up has set the time to 0.
     pub fn settle_if_stirred(&self, now: Timestamp) {
         let has_changed = self.stirred.load(Ordering::Acquire);
         if has_changed || self.look_at.load(Ordering::Acquire) == 0 {
@@ -138,7 +138,7 @@ impl Ledger {
                     let has_halves = facts.any(|facts| facts & WOULD_EJECT != 0);
                     self.has_halves.store(has_halves, Ordering::Release);
                     self.look_at.store(due, Ordering::SeqCst);
-                    // Whoever stirred meanwhile has had its 0 overwritten; the loop sees its flag.
+                    // A thread that stirred meanwhile has had its 0 overwritten; the loop sees its flag.
                 }
             }
             changes
@@ -157,7 +157,7 @@ fn account(set: &EndpointSet, now: Timestamp, changes: &mut Vec<EjectionChange>)
             false => Finding::In,
         })
         .collect();
-    let before: Vec<(u32, u64)> = all().map(told).collect();
+    let before: Vec<(u32, u64)> = all().map(announced).collect();
 
     // Who may come back comes back, and who is held is out, whatever the limits.
     let mut fresh = Vec::new();
@@ -222,15 +222,15 @@ fn account(set: &EndpointSet, now: Timestamp, changes: &mut Vec<EjectionChange>)
         }
         endpoint.vitals.due.store(due, Ordering::Release);
         first = first.min(due);
-        if told(endpoint) != before {
+        if announced(endpoint) != before {
             changes.push(change(endpoint, finding));
         }
     }
     first
 }
 
-/// The part of an endpoint's state whose changes are told.
-fn told(endpoint: &Endpoint) -> (u32, u64) {
+/// The part of an endpoint's state whose changes are announced.
+fn announced(endpoint: &Endpoint) -> (u32, u64) {
     let marks = endpoint.facts() & (EJECTED | WOULD_EJECT);
     let until = endpoint.vitals.until.load(Ordering::Acquire);
     (marks, if marks == 0 { 0 } else { until })

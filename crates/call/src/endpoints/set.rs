@@ -2,7 +2,7 @@
 //!
 //! # Who may be chosen
 //! One that is neither ejected nor unhealthy, and that the call has not tried; else one that it has tried; else, if all
-//! that are not ejected are unhealthy, any of those; else the one ejected longest ago. A choice is refused to nobody.
+//! that are not ejected are unhealthy, any of those; else the one ejected longest ago. There is always a choice.
 //!
 //! # Cost
 //! The ordinary choice looks at one or two endpoints and at one shared word that says when to look closer. Only while
@@ -36,7 +36,7 @@ pub struct EndpointSet {
     pub(super) ejected_most: usize,
     pub(super) healthy_min: usize,
     pub(super) weight_mean: f64,
-    /// The first cooldown, in nanoseconds: so much longer an ended one waits for a request that may be repeated.
+    /// The first cooldown, in nanoseconds: an ended one waits that much longer for a request that may be repeated.
     pub(super) patience: u64,
     pub(super) ledger: Arc<Ledger>,
 }
@@ -52,7 +52,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// The endpoint.
+    /// The endpoint with its state.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
@@ -74,7 +74,7 @@ impl EndpointSet {
         &self.members
     }
 
-    /// True if endpoints can be ejected: then their breakers hear each attempt.
+    /// True if endpoints can be ejected: then their breakers record each attempt.
     pub fn ejects(&self) -> bool {
         self.ejects
     }
@@ -83,7 +83,7 @@ impl EndpointSet {
     #[inline]
     pub fn choose(&self, ask: &Ask<'_>, chance: &mut fastrand::Rng) -> Chosen {
         if let [only] = &*self.members {
-            return self.chosen_at(0, only, Way::Unheard);
+            return self.chosen_at(0, only, Way::Unrecorded);
         }
         self.choose_one(ask, chance)
     }
@@ -245,7 +245,7 @@ impl EndpointSet {
         };
         let index = (0..self.members.len()).min_by_key(worth).unwrap_or(0);
         let permit = self.members[index].endpoint.breaker().admit_owned(ask.now);
-        self.chosen(index, permit.map_or(Way::Unheard, Way::Permit))
+        self.chosen(index, permit.map_or(Way::Unrecorded, Way::Permit))
     }
 
     /// The way to an endpoint; as an error, the way if it has to be used although its breaker refuses.
@@ -253,14 +253,14 @@ impl EndpointSet {
     fn way_to(&self, index: usize, now: Timestamp) -> Result<Way, Way> {
         let endpoint = &self.members[index].endpoint;
         if !self.ejects || endpoint.facts() & (EJECTED | WOULD_EJECT) != 0 {
-            return Ok(Way::Unheard);
+            return Ok(Way::Unrecorded);
         }
         match endpoint.breaker().admit_owned(now) {
             Ok(permit) => Ok(Way::Permit(permit)),
             Err(rejection) => Err(match rejection.reason {
                 RejectReason::BreakerRamp | RejectReason::BreakerAdaptive => Way::Report,
                 // It has tripped just now, and the account does not say so yet.
-                _ => Way::Unheard,
+                _ => Way::Unrecorded,
             }),
         }
     }

@@ -223,19 +223,23 @@ fn a_repeat_is_no_probe() {
 
 #[test]
 fn probes_of_one_round_of_the_upstream_go_to_different_endpoints_and_to_no_ejected_one() {
-    let mut world = due();
-    let mut round = |generation| {
-        let ask = Ask {
-            upstream_probe: Some(generation),
-            ..Ask::first(world.now)
-        };
-        let probes = [world.choose(ask), world.choose(ask), world.choose(ask)];
-        let mut indexes = probes.map(|probe| probe.index());
-        indexes[..2].sort_unstable();
-        assert_ne!(indexes[2], 1, "a third one has to share");
-        [indexes[0], indexes[1]]
-    };
-    assert_eq!([round(4), round(6)], [[0, 2], [0, 2]]);
+    for balance in [Balance::RoundRobin, Balance::LeastRequest, Balance::P2cEwma] {
+        let mut world = World::with(&[1, 1, 1, 1], &rules(balance));
+        world.failing = vec![1];
+        world.attempts(100);
+        world.wait(10);
+        for generation in 0..50 {
+            let ask = Ask {
+                upstream_probe: Some(generation),
+                ..Ask::first(world.now)
+            };
+            let probes = [(); 4].map(|()| world.choose(ask).index());
+            let mut first = [probes[0], probes[1], probes[2]];
+            first.sort_unstable();
+            assert_eq!(first, [0, 2, 3]);
+            assert_ne!(probes[3], 1, "a fourth one has to share");
+        }
+    }
 }
 
 #[test]
