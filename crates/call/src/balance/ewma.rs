@@ -36,12 +36,18 @@ impl Ewma {
 
     /// Takes a response time. That of a failure can only raise the average: an endpoint that fails quickly is no fast
     /// one.
+    #[inline]
     pub fn take(&self, lasted: Duration, failed: bool, now: Timestamp) {
         let (known, at) = (self.nanos(), self.at.load(Ordering::Relaxed));
         let age = now.as_nanos().saturating_sub(at);
-        if known > 0.0 && age < APART {
-            return;
+        if known <= 0.0 || age >= APART {
+            self.take_anyway(lasted, failed, now, known, at);
         }
+    }
+
+    #[inline(never)]
+    fn take_anyway(&self, lasted: Duration, failed: bool, now: Timestamp, known: f64, at: u64) {
+        let age = now.as_nanos().saturating_sub(at);
         let sample = (lasted.as_nanos() as f64).max(1.0);
         let won = self
             .at

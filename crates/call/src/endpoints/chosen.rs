@@ -66,6 +66,7 @@ impl Chosen {
 
     /// Ends the attempt: the endpoint's breaker takes its outcome, the average its duration, if the call has one. A wish
     /// to be called later (`Retry-After`) has no effect here.
+    #[inline]
     pub fn end(mut self, call: impl Into<Call>, now: Timestamp) {
         let call = Call {
             retry_after: None,
@@ -95,8 +96,12 @@ impl Chosen {
 }
 
 impl Drop for Chosen {
+    #[inline]
     fn drop(&mut self) {
-        if let Way::Permit(permit) = mem::replace(&mut self.way, Way::Unrecorded) {
+        // Looked at before it is taken, as most are ended and so have nothing to drop.
+        if matches!(self.way, Way::Permit(_))
+            && let Way::Permit(permit) = mem::replace(&mut self.way, Way::Unrecorded)
+        {
             let is_probe = permit.is_probe();
             drop(permit);
             if is_probe {

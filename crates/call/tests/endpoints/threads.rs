@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
 use fusebox_breaker::{Outcome, Phase, Timestamp};
-use fusebox_call::endpoints::Ask;
+use fusebox_call::endpoints::{Ask, Chosen, Endpoints};
 use fusebox_call::{Balance, Ejection};
 
 use crate::kit::World;
@@ -61,4 +61,11 @@ fn of_many_workers_one_probes_and_the_account_is_right_in_the_end() {
             assert_eq!(view.in_flight, 0);
         }
     }
+}
+
+#[test]
+fn a_choice_can_be_kept_by_a_body_that_moves_between_threads() {
+    fn is_movable<T: Send + Sync + 'static>() {}
+    is_movable::<Chosen>();
+    is_movable::<Endpoints>();
 }
