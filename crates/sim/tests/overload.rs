@@ -14,7 +14,7 @@
 //! | twice, after 15 minutes (one seed) | 1,002 | 47 ms | 103 ms | 34 to 37 |
 //! | ten times after 0.7, 10 s | 981 to 1,017 | 50 to 54 ms | 95 to 116 ms | 33 to 54 |
 //! | 0.7 after twice, from the second second on | all | 31 ms | 97 ms | 41 to 58 |
-//! | half of the workers lost, twice what is left | 487 to 512 of 500 | 49 to 53 ms | 102 to 110 ms | 18 to 21 |
+//! | half of the workers lost, twice the rest | 487 to 512 of 500 | 49 to 53 ms | 102 to 110 ms | 18 to 21 |
 //! | 0.8 after a stall of 5 s, from the third second on | 99 %; scattered 94 % | 33 to 37 ms | 91 to 100 ms | 21 to 67 |
 //! | enough workers, work five times as long | all after 2 s; scattered after 5 s | 149 ms | 465 ms | 228 to 258 |
 #![allow(
