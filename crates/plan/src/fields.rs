@@ -282,7 +282,7 @@ impl<'n> Fields<'n> {
 }
 
 fn named(entries: &[Entry], table: &'static Table, name: &str) -> Option<Place> {
-    let known = || table.supported().map(|key| key.name);
+    let known = || table.all().map(|key| key.name);
     let exact = entries.iter().find(|entry| entry.key == name);
     let unknown = || {
         let mut unknown = entries.iter().filter(|it| table.key(&it.key).is_none());
