@@ -305,6 +305,28 @@ routes: [{ path: /a, upstream: a }]
 }
 
 #[test]
+fn long_chains_of_upstreams_are_followed_to_their_end() {
+    let names = 0..2_000;
+    let upstreams: String = names
+        .map(|it| {
+            let next = (it + 1) % 2_000;
+            format!(
+                "  a{it}: {{ url: http://a, breaker: {{}}, fallback: [{{ upstream: a{next} }}] }}\n"
+            )
+        })
+        .collect();
+    check_ahead(
+        &format!(
+            "listen: 127.0.0.1:8080
+upstreams:
+{upstreams}routes: [{{ path: /a, upstream: a0 }}]
+"
+        ),
+        "2002:63: error: these upstreams fall back in a circle: `a0` -> `a1` -> `a2` -> `a3` -> `a4` -> … -> `a0`; remove one of the rungs",
+    );
+}
+
+#[test]
 fn a_rung_is_a_use_of_an_upstream() {
     check_ahead(
         "listen: 127.0.0.1:8080
