@@ -8,6 +8,12 @@ pub mod event_switch;
 pub mod fetch;
 mod gzip;
 pub mod jar;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the ladder of fallbacks is to use it"
+)]
+pub mod last_good;
 pub mod live_upstream;
 pub mod pool;
 pub mod probe_queue;
