@@ -81,6 +81,8 @@ pub struct Asked<'a> {
     pub host: Option<&'a HeaderValue>,
     /// The client's own fields, before any are set.
     pub headers: &'a HeaderMap,
+    /// True if the request has a body, on which its answer may depend.
+    pub has_body: bool,
     /// The scope of the fields that the route sets.
     pub scope: Scope,
 }
@@ -191,6 +193,9 @@ impl LastGood {
         };
         if headers.contains_key(RANGE) {
             return Lookup::Off(Skipped::Range);
+        }
+        if asked.has_body {
+            return Lookup::Off(Skipped::Body);
         }
         let fields = &self.settings.key[..];
         let is_foreign = |name| headers.contains_key(name) && !fields.contains(name);

@@ -17,6 +17,9 @@ use crate::upstream::last_good::rules::Rules;
 /// The first bytes of a record: its kind and version.
 const MAGIC: &[u8; 4] = b"LGA1";
 
+/// Bytes of a record beside its texts: kind, key, facts, lengths, checksum.
+const RECORD_FIXED: usize = 4 + 48 + 31 + 32 + 16;
+
 /// Bytes counted for an entry beside its texts.
 const OVERHEAD: u64 = 256;
 
@@ -142,6 +145,13 @@ impl Entry {
         salt.content(parts)
     }
 
+    /// The length of the entry's record in bytes.
+    pub fn record_len(&self) -> usize {
+        let vary = self.vary.iter().map(|name| name.as_str().len() + 1);
+        let texts = self.path.len() + vary.sum::<usize>().saturating_sub(1);
+        RECORD_FIXED + texts + self.head.len() + self.body_len
+    }
+
     /// The record of the entry.
     pub fn to_record(&self, salt: &Salt) -> Bytes {
         let Facts {
@@ -151,7 +161,7 @@ impl Entry {
             rules,
         } = self.facts;
         let body = self.body();
-        let mut record = BytesMut::with_capacity(self.head.len() + body.len() + 512);
+        let mut record = BytesMut::with_capacity(self.record_len());
         record.put_slice(MAGIC);
         for part in [self.spot.key.uri, self.spot.key.private, self.spot.variant] {
             record.put_slice(&part);
@@ -353,7 +363,9 @@ mod tests {
     fn a_record_round_trips() {
         let salt = Salt::volatile();
         let entry = entry(parts());
-        let read = read(&entry.to_record(&salt), &salt).unwrap();
+        let record = entry.to_record(&salt);
+        assert_eq!(record.len(), entry.record_len());
+        let read = read(&record, &salt).unwrap();
         assert_eq!((read.spot, read.facts), (entry.spot, entry.facts));
         assert_eq!((&read.path, &read.vary), (&entry.path, &entry.vary));
         assert_eq!(read.body(), "abcdef");

@@ -88,9 +88,32 @@ impl Index {
         of_path.map(|(spot, _)| *spot).collect()
     }
 
-    /// The entry used least recently, other than `but`.
-    pub fn oldest(&self, but: &Spot) -> Option<Spot> {
-        self.uses.values().find(|spot| *spot != but).copied()
+    /// The entries that must give way, those used least recently first: as many as are over the bounds, and those of
+    /// answers that arrived before `expired`. Entries for which `stays` is true do not.
+    pub fn excess(
+        &self,
+        bytes_max: u64,
+        len_max: usize,
+        expired: u64,
+        stays: impl Fn(&Spot) -> bool,
+    ) -> Vec<Spot> {
+        let (mut bytes, mut len) = (self.bytes, self.places.len());
+        let mut excess = Vec::new();
+        for spot in self.uses.values() {
+            let Some((place, _)) = self.places.get(spot) else {
+                continue;
+            };
+            let is_full = bytes > bytes_max || len > len_max;
+            if !is_full && place.at >= expired {
+                break;
+            }
+            if !stays(spot) {
+                bytes -= place.bytes;
+                len -= 1;
+                excess.push(*spot);
+            }
+        }
+        excess
     }
 
     /// Number of entries listed.
@@ -129,21 +152,27 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_used_least_recently_is_the_oldest() {
+    fn entries_used_least_recently_and_expired_ones_give_way() {
         let mut index = Index::default();
         for uri in 1..=3 {
             index.insert(spot(uri, 0), place(uri.into()));
         }
         assert_eq!((index.len(), index.bytes()), (3, 30));
         index.touch(&spot(1, 0), 9);
-        let nothing = spot(0, 0);
-        assert_eq!(index.oldest(&nothing), Some(spot(2, 0)));
-        assert_eq!(index.oldest(&spot(2, 0)), Some(spot(3, 0)));
-        index.remove(&spot(2, 0));
-        index.remove(&spot(3, 0));
+        let (second, third) = (spot(2, 0), spot(3, 0));
+        let excess = |bytes, len, expired| index.excess(bytes, len, expired, |_| false);
+        assert_eq!(excess(30, 3, 0), []);
+        assert_eq!(excess(29, 3, 0), [second]);
+        assert_eq!(excess(30, 1, 0), [second, third]);
+        assert_eq!(excess(30, 3, 3), [second]);
+        assert_eq!(
+            index.excess(10, 3, 0, |it| *it == second),
+            [third, spot(1, 0)]
+        );
+        index.remove(&second);
+        index.remove(&third);
         index.insert(spot(1, 0), place(4));
         assert_eq!((index.len(), index.bytes()), (1, 10));
-        assert_eq!(index.oldest(&spot(1, 0)), None);
     }
 
     #[test]

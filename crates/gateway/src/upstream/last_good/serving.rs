@@ -31,6 +31,8 @@ pub enum Skipped {
     Range,
     /// The request is not a GET or HEAD.
     Method,
+    /// The request has a body, on which its answer may depend.
+    Body,
     /// The answer is older than the rung, or its own `stale-if-error`, allows.
     TooOld,
     /// The answer is stale and says `must-revalidate`, `proxy-revalidate` or `s-maxage`.
@@ -50,6 +52,7 @@ impl Skipped {
             Skipped::Unreadable => "failed",
             Skipped::Range
             | Skipped::Method
+            | Skipped::Body
             | Skipped::TooOld
             | Skipped::MustRevalidate
             | Skipped::NoCache => "skipped",
@@ -63,6 +66,7 @@ impl Skipped {
             Skipped::Credential => "credential",
             Skipped::Range => "range",
             Skipped::Method => "method",
+            Skipped::Body => "body",
             Skipped::TooOld => "too_old",
             Skipped::MustRevalidate => "must_revalidate",
             Skipped::NoCache => "no_cache",

@@ -5,6 +5,7 @@ mod hostile;
 mod keeping;
 mod restart;
 mod serving;
+mod threads;
 
 use super::*;
 use bytes::Bytes;
@@ -75,6 +76,7 @@ impl Rig {
             target: &target.parse().unwrap(),
             host: None,
             headers,
+            has_body: headers.contains_key("content-length"),
             scope: self.scope,
         })
     }

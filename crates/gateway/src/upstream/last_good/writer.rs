@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_store::{NewObject, StoreError, When};
+use futures_util::future::{join, join_all};
 use tokio::runtime::Handle;
 
 use crate::upstream::last_good::disk::Disk;
@@ -131,14 +132,23 @@ impl Writer {
             let answers = u32::try_from(self.memory.len()).unwrap_or(u32::MAX);
             rest += REST_PER_ANSWER * answers;
         }
-        for (uri, number) in batch.voids {
-            if let Err(error) = self.remove(Key::spots_of(uri), 32).await {
+        let this = &*self;
+        let voids = batch.voids.into_iter().map(|(uri, number)| async move {
+            (this.remove(Key::spots_of(uri), 32).await, (uri, number))
+        });
+        let removals = batch
+            .removals
+            .into_iter()
+            .map(|key| async move { (this.remove(key.spots(), 64).await, key) });
+        let (voids, removals) = join(join_all(voids), join_all(removals)).await;
+        for (result, (uri, number)) in voids {
+            if let Err(error) = result {
                 self.failed(&error);
                 failed.voids.insert(uri, number);
             }
         }
-        for key in batch.removals {
-            if let Err(error) = self.remove(key.spots(), 64).await {
+        for (result, key) in removals {
+            if let Err(error) = result {
                 self.failed(&error);
                 failed.removals.insert(key);
             }
@@ -175,19 +185,30 @@ impl Writer {
         }
         // The newest first: they stay where the disk's share is smaller than the batch.
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.facts.at));
+        let newest = entries.first().map_or(0, |entry| entry.facts.at);
         let mut ready = Vec::new();
         let mut has_failed = false;
-        let fresh: HashSet<Spot> = entries.iter().map(|entry| entry.spot).collect();
+        let mut room = self.disk.bytes_max;
         for entry in entries {
-            match self.prepare(&entry, &fresh).await {
-                Ok(Some((object, place))) => ready.push((entry, object, place)),
-                Ok(None) => {}
-                Err(error) => {
-                    self.failed(&error);
-                    self.disk.queue.put_back(entry);
-                    has_failed = true;
-                }
+            if let Some((object, place)) = self.prepare(&entry, room) {
+                room -= place.bytes;
+                ready.push((entry, object, place));
             }
+        }
+        let written: HashSet<Spot> = ready.iter().map(|(entry, ..)| entry.spot).collect();
+        let age_max = u64::try_from(self.disk.age_max.as_millis()).unwrap_or(u64::MAX);
+        let excess = self.disk.index().excess(
+            self.disk.bytes_max,
+            ENTRIES_MAX,
+            newest.saturating_sub(age_max),
+            |spot| written.contains(spot),
+        );
+        if let Err(error) = self.remove_all(excess).await {
+            self.failed(&error);
+            for (entry, ..) in ready {
+                self.disk.queue.put_back(entry);
+            }
+            return true;
         }
         let disk = self.disk.clone();
         let disk = &disk;
@@ -197,7 +218,7 @@ impl Writer {
             (entry, place, disk.within(put).await)
         });
         // All at once, so that the store can commit them together.
-        for (entry, place, result) in futures_util::future::join_all(writes).await {
+        for (entry, place, result) in join_all(writes).await {
             match result {
                 Ok(_) => self.disk.index().insert(entry.spot, place),
                 // A bound of the store, which it keeps at the next try too.
@@ -212,61 +233,34 @@ impl Writer {
         has_failed
     }
 
-    /// The object of an entry, once there is room for it; `None`: it need not be written, or is too large. The entry is
-    /// listed as unknown until it is written.
-    async fn prepare(
-        &self,
-        entry: &Arc<Entry>,
-        fresh: &HashSet<Spot>,
-    ) -> Result<Option<(NewObject, Place)>, StoreError> {
+    /// The object of an entry, which is listed as unknown until it is written; `None`: it need not be written, or has
+    /// more bytes than `room`.
+    fn prepare(&self, entry: &Entry, room: u64) -> Option<(NewObject, Place)> {
         let disk = &self.disk;
-        let content = entry.content(&disk.salt);
-        let known = disk.index().get(&entry.spot);
+        let place = place(entry, &disk.salt);
+        let mut index = disk.index();
         let part = (disk.age_max / RENEWED_PART).clamp(RENEWED_MIN, RENEWED_MAX);
         let renewed = u64::try_from(part.as_millis()).unwrap_or(u64::MAX);
-        if let Some(known) = known
-            && known.content == Some(content)
+        if let Some(known) = index.get(&entry.spot)
+            && known.content == place.content
             && entry.facts.at < known.at.saturating_add(renewed)
         {
-            disk.index().touch(&entry.spot, entry.facts.at);
-            return Ok(None);
+            index.touch(&entry.spot, entry.facts.at);
+            return None;
         }
-        let record = entry.to_record(&disk.salt);
-        let place = Place {
-            bytes: record.len() as u64 + OVERHEAD,
-            at: entry.facts.at,
-            path: Some(disk.salt.path(&entry.path)),
-            content: Some(content),
-        };
-        if place.bytes > disk.bytes_max {
-            return Ok(None);
+        if place.bytes > room {
+            return None;
         }
-        let unsure = Place {
+        let unknown = Place {
             content: None,
             ..place
         };
-        disk.index().insert(entry.spot, unsure);
-        loop {
-            let oldest = {
-                let index = disk.index();
-                let is_full = index.bytes() > disk.bytes_max || index.len() > ENTRIES_MAX;
-                is_full.then(|| index.oldest(&entry.spot)).flatten()
-            };
-            let Some(oldest) = oldest else { break };
-            let gives_way = disk.index().get(&oldest);
-            if fresh.contains(&oldest) && gives_way.is_some_and(|it| it.content.is_none()) {
-                // All older ones have given way, and this one is the next.
-                match known {
-                    Some(known) => disk.index().insert(entry.spot, known),
-                    None => disk.index().remove(&entry.spot),
-                }
-                return Ok(None);
-            }
-            disk.remove(oldest).await?;
-        }
+        index.insert(entry.spot, unknown);
+        drop(index);
+        let record = entry.to_record(&disk.salt);
         let mut object = NewObject::new(record, "application/octet-stream");
         object.ttl = Some(disk.age_max).filter(|age| *age <= TTL_MAX);
-        Ok(Some((object, place)))
+        Some((object, place))
     }
 
     /// Removes the entries of a range of keys, which share this number of digits.
@@ -290,7 +284,7 @@ impl Writer {
     async fn remove_all(&self, spots: Vec<Spot>) -> Result<(), StoreError> {
         let disk = &self.disk;
         let removals = spots.into_iter().map(|spot| disk.remove(spot));
-        let results = futures_util::future::join_all(removals).await;
+        let results = join_all(removals).await;
         results.into_iter().collect()
     }
 
@@ -379,7 +373,7 @@ impl Writer {
 
 fn place(entry: &Entry, salt: &Salt) -> Place {
     Place {
-        bytes: entry.to_record(salt).len() as u64 + OVERHEAD,
+        bytes: entry.record_len() as u64 + OVERHEAD,
         at: entry.facts.at,
         path: Some(salt.path(&entry.path)),
         content: Some(entry.content(salt)),

@@ -169,7 +169,7 @@ async fn a_body_over_the_limit_is_not_kept_and_leaves_the_old_one() {
 }
 
 #[tokio::test]
-async fn ranges_and_other_methods_are_neither_kept_nor_served() {
+async fn ranges_bodies_and_other_methods_are_neither_kept_nor_served() {
     let rig = Rig::new(Settings::default()).await;
     let range: Fields<'_> = &[("range", "bytes=0-1")];
     rig.answered_at(
@@ -179,8 +179,17 @@ async fn ranges_and_other_methods_are_neither_kept_nor_served() {
     );
     rig.answered_at(Duration::ZERO, (Method::HEAD, "/a", &[]), (200, &[], ""));
     assert_eq!(rig.asks("/a").await, Err(Skipped::None));
+    // A search, say, whose answer is for its body alone.
+    let body: Fields<'_> = &[("content-length", "2")];
+    rig.answered_at(
+        Duration::ZERO,
+        (Method::GET, "/a", body),
+        (200, &[], "found"),
+    );
+    assert_eq!(rig.asks("/a").await, Err(Skipped::None));
     rig.get("/a", 200, &[], "kept");
     assert_eq!(rig.ask("/a", range).await, Err(Skipped::Range));
+    assert_eq!(rig.ask("/a", body).await, Err(Skipped::Body));
     for method in [Method::POST, Method::OPTIONS] {
         let served = rig.served_at(Duration::ZERO, (method, "/a", &[])).await;
         assert_eq!(served, Err(Skipped::Method));

@@ -216,6 +216,7 @@ fn each_reason_has_a_result_of_the_metric() {
         (Skipped::Credential, "credential"),
         (Skipped::Range, "skipped"),
         (Skipped::Method, "skipped"),
+        (Skipped::Body, "skipped"),
         (Skipped::TooOld, "skipped"),
         (Skipped::MustRevalidate, "skipped"),
         (Skipped::NoCache, "skipped"),
