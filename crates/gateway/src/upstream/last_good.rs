@@ -22,6 +22,7 @@
 //! [`LastGood::purge`] removes entries from memory and from the disk before it returns. An answer whose request began
 //! before a removal is not kept.
 
+mod control;
 mod disk;
 mod entry;
 mod index;

@@ -1,13 +1,14 @@
 //! May an answer be kept, and when may it be served: RFC 9111 for a shared cache, RFC 5861 for an error.
 //!
-//! Storability and the time of freshness are those of `http-cache-semantics`. It does not know `stale-if-error`, counts
-//! `proxy-revalidate` as never fresh, and knows nothing of an entry that is private to a credential: those are read here.
+//! The time of freshness is that of `http-cache-semantics`. It does not know `stale-if-error`, counts `proxy-revalidate`
+//! as never fresh, and knows nothing of an entry that is private to a credential: those are read in `control`.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, PRAGMA, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use http_cache_semantics::{CacheOptions, CachePolicy};
+use http::header::{AGE, CACHE_CONTROL, EXPIRES, PRAGMA, SET_COOKIE, VARY};
+use http::{HeaderMap, HeaderName, StatusCode};
+
+use crate::upstream::last_good::control::{Control, lists};
 
 /// The most fields that an answer's `Vary` may name.
 const VARY_MAX: usize = 16;
@@ -87,84 +88,35 @@ pub fn examine(
     };
     let has_control = headers.contains_key(CACHE_CONTROL);
     let has_pragma = !has_control && headers.contains_key(PRAGMA);
+    if !is_kept(status) {
+        return Err(Unstorable::Forbidden);
+    }
     if !has_control && !has_pragma && !headers.contains_key(EXPIRES) {
         // All statuses that are kept may be stored by default, and are stale from the beginning.
         rules.fresh_until -= millis(age(headers));
-        return is_kept(status)
-            .then_some(rules)
-            .ok_or(Unstorable::Forbidden);
+        return Ok(rules);
     }
-    let mut control = String::new();
-    for (name, value) in headers.get_all(CACHE_CONTROL).iter().flat_map(directives) {
-        match name.as_str() {
-            "no-store" => return Err(Unstorable::NoStore),
-            "private" if !is_private => return Err(Unstorable::Private),
-            "private" => continue,
-            "no-cache" => {
-                rules.no_cache = true;
-                continue;
-            }
-            "must-revalidate" | "proxy-revalidate" => {
-                rules.forbids_stale = true;
-                continue;
-            }
-            "s-maxage" => rules.forbids_stale = true,
-            "max-age" | "public" | "immutable" => {}
-            "stale-if-error" => {
-                // An unreadable number allows nothing.
-                let seconds = value.as_deref().and_then(|text| text.parse().ok());
-                let seconds = seconds.unwrap_or(0);
-                let shortest = rules.stale_if_error.map_or(seconds, |it| it.min(seconds));
-                rules.stale_if_error = Some(shortest);
-                continue;
-            }
-            _ => continue,
-        }
-        if !control.is_empty() {
-            control.push(',');
-        }
-        control.push_str(&name);
-        if let Some(value) = value {
-            control.push('=');
-            control.push_str(&value);
-        }
+    let control = Control::of(headers);
+    if control.no_store {
+        return Err(Unstorable::NoStore);
     }
-    rules.no_cache |= has_pragma && says_no_cache(headers);
+    if control.private && !is_private {
+        return Err(Unstorable::Private);
+    }
+    rules.no_cache = control.no_cache || (has_pragma && lists(headers, &PRAGMA, "no-cache"));
     if rules.no_cache && obey {
         return Err(Unstorable::NoCache);
     }
-    let lifetime = lifetime(status, headers, &control, now).ok_or(Unstorable::Forbidden)?;
-    rules.fresh_until = arrived.saturating_add(millis(lifetime)) - millis(age(headers));
+    rules.forbids_stale = control.forbids_stale;
+    rules.stale_if_error = control.stale_if_error;
+    let lifetime = millis(control.lifetime(headers, now));
+    rules.fresh_until = arrived.saturating_add(lifetime) - millis(age(headers));
     Ok(rules)
-}
-
-/// The time for which an answer is fresh from its making on; `None`: a shared cache may not store it.
-fn lifetime(status: StatusCode, headers: &HeaderMap, control: &str, now: u64) -> Option<Duration> {
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    for name in [DATE, EXPIRES] {
-        if let Some(value) = headers.get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
-    if let Ok(control) = HeaderValue::from_str(control) {
-        response.headers_mut().insert(CACHE_CONTROL, control);
-    }
-    let arrived = UNIX_EPOCH + Duration::from_millis(now);
-    let options = CacheOptions {
-        shared: true,
-        cache_heuristic: 0.0,
-        ..CacheOptions::default()
-    };
-    // The request's own words do not matter here: one with a credential or a range does not come so far.
-    let policy = CachePolicy::new_options(&Request::new(()), &response, arrived, options);
-    policy.is_storable().then(|| policy.time_to_live(arrived))
 }
 
 /// True if a request asks that its answer be not kept.
 pub fn forbids_store(request: &HeaderMap) -> bool {
-    let mut words = request.get_all(CACHE_CONTROL).iter().flat_map(directives);
-    words.any(|(name, _)| name == "no-store")
+    lists(request, &CACHE_CONTROL, "no-store")
 }
 
 /// The names that an answer's `Vary` lists, sorted, each once.
@@ -219,36 +171,11 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn says_no_cache(headers: &HeaderMap) -> bool {
-    let mut words = headers.get_all(PRAGMA).iter().flat_map(directives);
-    words.any(|(name, _)| name == "no-cache")
-}
-
-/// The directives of a field: names in lower case, values without their quotes. A comma within quotes does not part
-/// them, unless a quote is left open, which might hide a directive.
-fn directives(value: &HeaderValue) -> Vec<(String, Option<String>)> {
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let is_balanced = text.matches('"').count().is_multiple_of(2);
-    let mut is_quoted = false;
-    let parts = text.split(|it| {
-        is_quoted ^= it == '"' && is_balanced;
-        it == ',' && !is_quoted
-    });
-    parts
-        .filter_map(|part| {
-            let (name, value) = match part.split_once('=') {
-                Some((name, value)) => (name, Some(value.trim().trim_matches('"').to_owned())),
-                None => (part, None),
-            };
-            let name = name.trim().to_ascii_lowercase();
-            (!name.is_empty()).then_some((name, value))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+    use std::time::UNIX_EPOCH;
 
     const NOW: u64 = 1_700_000_000_000;
 

@@ -174,3 +174,26 @@ async fn a_store_that_fails_at_the_start_leaves_memory_alone() {
         assert!(keys.is_empty());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_while_its_uri_changes_is_not_served() {
+    let store = hostile();
+    let settings = Settings {
+        memory: 0,
+        ..Settings::default()
+    };
+    let rig = Rig::on(settings, store.clone()).await;
+    rig.get("/a", 200, &[], "old");
+    rig.last_good.flush().await;
+    store.stand(Fault::Hang);
+    let before = store.calls();
+    let change = async {
+        while store.calls() == before {
+            tokio::task::yield_now().await;
+        }
+        rig.answered_at(Duration::ZERO, (Method::PUT, "/a", &[]), (204, &[], ""));
+        store.release();
+    };
+    let (served, ()) = tokio::join!(rig.asks("/a"), change);
+    assert_eq!(served, Err(Skipped::None));
+}
