@@ -50,6 +50,24 @@ fn pets(url: &str) -> Value {
     }))
 }
 
+/// An application that runs `G` on each of these paths, whose `PetStorePets` calls the path's URL.
+fn instances(urls: &[(&str, &str)]) -> Value {
+    let handlers = urls.iter().map(|(path, url)| {
+        let settings = json!({ "uri": "microgateway:G", "base": url });
+        support::flogo::handler("GET", path, settings)
+    });
+    let definition = json!({
+        "name": "Pets",
+        "steps": [{ "service": "PetStorePets" }],
+        "responses": [{ "error": false, "output": { "code": 200, "data": "pets" } }],
+        "services": [{
+            "name": "PetStorePets", "ref": REST,
+            "settings": { "uri": "=$.conf.base", "method": "GET" },
+        }],
+    });
+    support::flogo::app(handlers.collect(), &[("G", definition)])
+}
+
 fn flogo(url: &str, guards: &str) -> Setup {
     Setup::new(pets(url).to_string())
         .workers(1)
@@ -144,6 +162,51 @@ fn a_flogo_service_trips_its_breaker_and_its_own_answer_is_given() {
     assert_eq!(upstream.connections(), 3);
     let series = "fusebox_upstream_errors_total{upstream=\"G/PetStorePets\",kind=\"reset\"}";
     assert_eq!(gateway.metric(series), Some(0.0));
+}
+
+#[test]
+fn one_breaker_is_before_all_uses_of_a_flogo_service_at_one_address() {
+    let upstream = Upstream::start(Call::reset);
+    let [a, b, c] = ["/a", "/b?x=1", "/c"].map(|path| upstream.url() + path);
+    let app = instances(&[("/a", &a), ("/b", &b), ("/c", &c)]).to_string();
+    let guards = "upstreams:\n  orders: { applies_to: G/PetStorePets, breaker: { trip: { consecutive_failures: 3 }, cooldown: 60s } }\n";
+    let gateway = Setup::new(app).workers(1).beside("guards.yaml", guards);
+    let gateway = gateway.start();
+    for path in ["/a", "/b", "/c", "/a", "/b", "/c"] {
+        gateway.get(path);
+    }
+    assert_eq!(upstream.connections(), 3);
+    assert_eq!(gateway.breakers(), ["orders"]);
+    assert_eq!(gateway.outcomes("orders"), (0, 3, 0));
+    assert_eq!(gateway.count("orders", "rejected"), 3);
+    let states = gateway.admin_get("/metrics").text();
+    let series = "fusebox_breaker_state{breaker=\"orders\",state=\"open\"}";
+    assert_eq!(states.matches(series).count(), 1);
+}
+
+#[test]
+fn a_use_of_a_flogo_service_at_another_address_is_told_by_check() {
+    let app = instances(&[
+        ("/a", "http://127.0.0.1:1/x"),
+        ("/b", "http://127.0.0.1:2"),
+        ("/c", "http://127.0.0.1:1"),
+        ("/d", "http://127.0.0.1:2/y"),
+    ])
+    .to_string();
+    let check = |guards: &str| {
+        let program = Program::new().file("app.json", &app);
+        let program = program.file("guards.yaml", guards);
+        program.run(["check", "app.json", "guards.yaml"]).stdout
+    };
+    let one = "upstreams:\n  PetStorePets: { breaker: {} }\n";
+    assert_eq!(
+        check(one),
+        "guards.yaml:2:3: warning: `G#2/PetStorePets` is the same service at another address, http://127.0.0.1:2, and the breaker of `PetStorePets` is not before it; add an upstream with `applies_to: G#2/PetStorePets`\nok: 1 listener, 4 routes, 1 upstream\n"
+    );
+    let both = format!("{one}  other: {{ applies_to: G#4/PetStorePets, breaker: {{}} }}\n");
+    assert_eq!(check(&both), "ok: 1 listener, 4 routes, 2 upstreams\n");
+    let twice = format!("{both}  third: {{ applies_to: G#3/PetStorePets, breaker: {{}} }}\n");
+    assert!(check(&twice).contains("line 2 stands before `G/PetStorePets` already"));
 }
 
 #[test]

@@ -129,7 +129,9 @@ impl Program for App {
             };
             Some(Target {
                 name: target_name(action, service),
+                service: format!("{}/{}", action.resource, service.name).into(),
                 short_name: Some(service.name.clone()),
+                endpoint: rest.endpoint.clone(),
                 request_timeout: rest.timeout,
             })
         });

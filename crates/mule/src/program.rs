@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_plan::plan::Endpoint;
 use fusebox_plan::{Program, Target};
 use serde_json::{Map, Value, json};
 
@@ -61,7 +62,9 @@ impl Program for App {
     fn targets(&self) -> Vec<Target> {
         let target = |requester: &Arc<Requester>| Target {
             name: requester.name.clone(),
+            service: requester.name.clone(),
             short_name: None,
+            endpoint: Endpoint::new(requester.tls, &requester.host, requester.port),
             request_timeout: self.longest_wait(requester),
         };
         self.requesters.iter().map(target).collect()

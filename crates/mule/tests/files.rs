@@ -155,7 +155,7 @@ fn native_files_beside_an_application_stand_before_its_requests() {
     let of = |at: usize| {
         let guard = &plan.guards[at];
         let probe = guard.breaker.settings.half_open.probe_timeout.as_secs();
-        (&*guard.name, &*guard.target, probe)
+        (&*guard.name, &*guard.targets[0], probe)
     };
     // The longest that a request waits for; where an expression says it, the default.
     assert_eq!((of(0), of(1)), (("Stock", "Stock", 25), ("s", "Slow", 30)));

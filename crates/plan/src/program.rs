@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::plan::Endpoint;
+
 /// The program of an application of another dialect, as that dialect has read it.
 ///
 /// A plan carries at most one. Its listeners and routes belong to the plan; the behaviour of a route's [`Step::App`]
@@ -57,10 +59,15 @@ impl dyn Program {
 /// A target of an application's own requests, which a native file beside it may put a breaker before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The full name, such as `Order_Service` or `Pets/PetStorePets`: that of its live upstream.
+    /// The full name, unique in the application: that of its live upstream.
     pub name: Arc<str>,
-    /// The name that it also goes by where no other target has it; `None`: the full one alone.
+    /// The name of the service in the file, such as `Order_Service` or `Pets/PetStorePets`. Several parts of an
+    /// application may use a service, each as a target of its own.
+    pub service: Arc<str>,
+    /// The name that the service also goes by where no other one has it; `None`: the full one alone.
     pub short_name: Option<Arc<str>>,
+    /// The address.
+    pub endpoint: Endpoint,
     /// The longest wait for an answer's head that the application allows; `None`: it is not known, or has no end.
     pub request_timeout: Option<Duration>,
 }
