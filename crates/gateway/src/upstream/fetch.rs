@@ -5,7 +5,7 @@
 //!
 //! ## Order
 //! The breaker is checked before anything is touched, then the call waits for a place if they are limited, then it gets
-//! its one permit. Redirects and free repeats happen within the call.
+//! its one permit, and its time begins. Redirects and free repeats happen within the call.
 //!
 //! ## Outcome
 //! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last
@@ -84,7 +84,8 @@ pub struct Policy<'a> {
     pub jar: Option<&'a Jar>,
     /// The places for calls that run at the same time; `None`: no limit.
     pub places: Option<&'a Semaphore>,
-    /// The longest total time, the wait for a place included; `None`: only the upstream's own times count.
+    /// The longest total time of a call, and before it the longest wait for a place; `None`: only the upstream's own
+    /// times count.
     pub total: Option<Duration>,
     /// True if compression is asked for and undone, unless the request asks for a coding or a part, or the breaker
     /// examines the body.
@@ -145,14 +146,18 @@ impl Fetching<'_> {
             headers: &request.headers,
             params: &[],
         });
-        let deadline = self.policy.total.map(|total| Instant::now() + total);
+        let deadline = || self.policy.total.map(|total| Instant::now() + total);
         let _place = match self.policy.places {
-            Some(places) => self.place(places, live_breaker.as_ref(), deadline).await?,
+            Some(places) => {
+                let place = self.place(places, live_breaker.as_ref(), deadline());
+                place.await?
+            }
             None => None,
         };
         let mut call = self.admitted(live_breaker)?;
         call.made_for(&request.method, None);
-        let began = self.worker.clock.exact();
+        // The upstream is answerable for the time that it has, not for the wait before.
+        let (began, deadline) = (self.worker.clock.exact(), deadline());
         let Some(answered) = within(deadline, self.follow(&mut call, request)).await else {
             let now = self.worker.clock.exact();
             call.lasted(now.saturating_since(began));
@@ -188,7 +193,8 @@ impl Fetching<'_> {
             Some(place) => Ok(place.ok()),
             None => {
                 let now = self.worker.clock.exact();
-                self.target.errors.note(&UpstreamError::no_head(), now);
+                let why = UpstreamError::new(ErrorKind::Limit, "no connection free in time");
+                self.target.errors.note(&why, now);
                 Err(Fault::Timeout)
             }
         }

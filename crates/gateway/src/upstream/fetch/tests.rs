@@ -544,14 +544,37 @@ async fn a_call_that_is_refused_waits_for_no_place() {
     let taken = places.acquire().await.unwrap();
     let got = caller.ask("/", &hasty).await;
     assert!(matches!(got, Err(Fault::Timeout)), "{got:?}");
-    // The call was never admitted.
+    // The call was never admitted, and the limit is ours.
     assert_eq!((caller.counts(), service.seen()), ([0, 0, 0], (0, 0)));
+    let kinds = [ErrorKind::Limit, ErrorKind::Timeout];
+    assert_eq!(kinds.map(|it| caller.target.errors.count(it)), [1, 0]);
     drop(taken);
     for _ in 0..3 {
         assert_eq!(caller.ask("/", &narrow).await.unwrap(), 500);
     }
     let _taken = places.acquire().await.unwrap();
     refused(caller.ask("/", &narrow).await);
+}
+
+#[tokio::test]
+async fn a_call_that_waited_for_its_place_has_its_whole_time_from_then_on() {
+    let service = Service::start(|_, _| "HTTP/1.1…").await;
+    let caller = Caller::with_breaker(&service.endpoint, THREE);
+    let (places, total) = (Semaphore::new(1), Duration::from_millis(400));
+    let policy = Policy {
+        places: Some(&places),
+        total: Some(total),
+        ..ONCE
+    };
+    let taken = places.acquire().await.unwrap();
+    let mut call = pin!(caller.ask("/", &policy));
+    let waiting = tokio::time::timeout(Duration::from_millis(40), call.as_mut());
+    assert!(waiting.await.is_err());
+    drop(taken);
+    let had_at = Instant::now();
+    assert!(matches!(call.await, Err(Fault::Timeout)));
+    assert!(had_at.elapsed() >= total, "{:?}", had_at.elapsed());
+    assert_eq!(caller.counts(), [0, 1, 0]);
 }
 
 #[tokio::test]
