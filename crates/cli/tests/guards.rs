@@ -193,11 +193,7 @@ fn a_use_of_a_flogo_service_at_another_address_is_told_by_check() {
         ("/d", "http://127.0.0.1:2/y"),
     ])
     .to_string();
-    let check = |guards: &str| {
-        let program = Program::new().file("app.json", &app);
-        let program = program.file("guards.yaml", guards);
-        program.run(["check", "app.json", "guards.yaml"]).stdout
-    };
+    let check = |guards: &str| checked(&app, guards);
     let one = "upstreams:\n  PetStorePets: { breaker: {} }\n";
     assert_eq!(
         check(one),
@@ -435,46 +431,78 @@ fn gateways_share_a_breaker_before_an_applications_requests() {
     assert_eq!(upstream.connections(), 1);
 }
 
-#[test]
-fn check_counts_what_stands_before_an_application_and_tells_names_that_nothing_has() {
+/// The output of `check` with a file named `guards.yaml` beside an application.
+fn checked(app: &str, guards: &str) -> String {
+    let is_xml = app.starts_with('<');
+    let name = if is_xml { "orders.xml" } else { "app.json" };
     let binds = [
         "--bind",
         "HTTP_Listener=http://127.0.0.1:0",
         "--bind",
         "Order_Service=http://127.0.0.1:1",
     ];
-    let check = |files: &[(&str, &str)]| {
-        let program = files
-            .iter()
-            .fold(Program::new(), |it, (name, text)| it.file(name, text));
-        let names = files.iter().map(|(name, _)| *name);
-        let ended = program.run(std::iter::once("check").chain(names).chain(binds));
-        (ended.code, ended.stdout)
-    };
+    let binds = binds.into_iter().filter(|_| is_xml);
+    let program = Program::new().file(name, app).file("guards.yaml", guards);
+    let ended = program.run(["check", name, "guards.yaml"].into_iter().chain(binds));
+    let is_refused = ended.stdout.contains("error: ");
+    assert_eq!(ended.code, Some(i32::from(is_refused)), "{}", ended.stdout);
+    ended.stdout
+}
+
+#[test]
+fn check_counts_what_stands_before_an_application_and_tells_names_that_nothing_has() {
     let app = orders("");
-    let (code, told) = check(&[
-        ("orders.xml", &app),
-        (
-            "guards.yaml",
-            "upstreams:\n  Order_Service: { breaker: {} }\n",
-        ),
-    ]);
     assert_eq!(
-        (code, &*told),
-        (Some(0), "ok: 1 listener, 1 route, 1 upstream\n")
+        checked(&app, "upstreams:\n  Order_Service: { breaker: {} }\n"),
+        "ok: 1 listener, 1 route, 1 upstream\n"
     );
-    let (code, told) = check(&[
-        ("orders.xml", &app),
-        (
-            "guards.yaml",
-            "upstreams:\n  Order_Servis: { breaker: {} }\n",
-        ),
-    ]);
-    assert_eq!(code, Some(1));
     assert_eq!(
-        told,
+        checked(&app, "upstreams:\n  Order_Servis: { breaker: {} }\n"),
         "guards.yaml:2:3: error: the application makes no requests by the name `Order_Servis`; did you mean `Order_Service`?\n"
     );
+}
+
+#[test]
+fn a_time_that_no_call_of_the_application_reaches_is_refused() {
+    let guards = |target: &str, breaker: &str| {
+        format!("upstreams:\n  a:\n    applies_to: {target}\n    breaker: {breaker}\n")
+    };
+    let orders_with = |attribute: &str| orders("").replace("method='POST'", attribute);
+    let (usual, own) = (orders_with(""), orders_with("responseTimeout='12000'"));
+    let mut slow_pets = pets("http://127.0.0.1:1");
+    slow_pets["resources"][0]["data"]["services"][0]["settings"]["timeout"] = json!(7);
+    let slow_pets = slow_pets.to_string();
+    for (app, target, breaker, told) in [
+        (
+            &usual,
+            "Order_Service",
+            "{ trip: { stalled: 3, longer_than: 10s } }",
+            "`longer_than` is 10s, and every call ends after the application's `defaultResponseTimeout`, 10s, so the rule could never trip; lower it, or raise the application's `defaultResponseTimeout`",
+        ),
+        (
+            &own,
+            "Order_Service",
+            "{ abandoned: 12s }",
+            "`abandoned` is 12s, and every call ends after the `responseTimeout` of a request to `Order_Service`, 12s, so no call could be given up so late; lower it, or raise the `responseTimeout` of a request to `Order_Service`",
+        ),
+        (
+            &slow_pets,
+            "PetStorePets",
+            "{ trip: { slow_rate: 50%, slower_than: 8s } }",
+            "`slower_than` is 8s, and every call ends after the `timeout` of `PetStorePets`, 7s, so the rule could never trip; lower it, or raise the `timeout` of `PetStorePets`",
+        ),
+    ] {
+        let line = checked(app, &guards(target, breaker));
+        let (place, what) = line.split_once(": error: ").expect("an error");
+        assert!(place.starts_with("guards.yaml:4:"), "{place}");
+        assert_eq!(what, format!("{told}\n"));
+        let shorter = breaker
+            .replace("10s", "9s")
+            .replace("12s", "11s")
+            .replace("8s", "7s");
+        let told = checked(app, &guards(target, &shorter));
+        assert!(told.starts_with("ok: "), "{told}");
+    }
 }
 
 /// The first file on a page.

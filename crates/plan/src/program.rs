@@ -68,6 +68,15 @@ pub struct Target {
     pub short_name: Option<Arc<str>>,
     /// The address.
     pub endpoint: Endpoint,
-    /// The longest wait for an answer's head that the application allows; `None`: it is not known, or has no end.
-    pub request_timeout: Option<Duration>,
+    /// The longest wait for an answer that the application allows; `None`: it is not known, or has no end.
+    pub request_timeout: Option<OwnTimeout>,
+}
+
+/// A time limit in an application's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTimeout {
+    /// The limit.
+    pub time: Duration,
+    /// The setting in messages, such as "the `responseTimeout` of `Order_Service`".
+    pub setting: String,
 }

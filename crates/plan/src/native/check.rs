@@ -242,7 +242,7 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
 }
 
 /// The breaker before an upstream whose calls take so long; a disabled one where there is none.
-pub(super) fn breaker(draft: &DraftUpstream, times: CallTimes, notes: &mut Notes) -> Breaker {
+pub(super) fn breaker(draft: &DraftUpstream, times: CallTimes<'_>, notes: &mut Notes) -> Breaker {
     match &draft.breaker {
         Some(Some(breaker)) => breaker.check(times, notes),
         Some(None) => Breaker::disabled(times.request),

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::breaker::CallTimes;
+use super::breaker::{CallTimes, TIMEOUT};
 use super::check;
 use super::draft::{Draft, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
 use crate::diagnostic::{At, Notes, Place, quote, suggest};
 use crate::plan::{Guard, KeyPart, Listener, Plan, Timeout, TimeoutBounds};
-use crate::program::Target;
+use crate::program::{OwnTimeout, Target};
 
 /// The time of calls whose end nothing tells: the longest duration that can be written.
 const UNBOUNDED: Duration = Duration::from_secs(366 * 86_400);
@@ -189,20 +189,26 @@ fn warn_of_others(guards: &[(Place, Arc<Guard>)], targets: &[Target], notes: &mu
     }
 }
 
-fn guard(upstream: &DraftUpstream, targets: &[&Target], notes: &mut Notes) -> Guard {
+fn guard<'a>(upstream: &DraftUpstream, targets: &[&'a Target], notes: &mut Notes) -> Guard {
     let bound = |time: &Option<At<Duration>>| time.as_ref().map(|time| time.value);
     let timeout = TimeoutBounds {
         connect: bound(&upstream.connect),
         request: bound(&upstream.request),
         idle: bound(&upstream.idle),
     };
-    let own = targets.iter().map(|target| target.request_timeout);
-    let own = own.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)));
-    let own = own.flatten();
-    let known = own.into_iter().chain(timeout.request).min();
+    let own = targets.iter().map(|target| target.request_timeout.as_ref());
+    let longer = |one: &'a OwnTimeout, other: &'a OwnTimeout| {
+        if one.time < other.time { other } else { one }
+    };
+    let own = own.reduce(|one, other| one.zip(other).map(|(one, other)| longer(one, other)));
+    let own = own.flatten().map(|own| (own.time, &*own.setting));
+    let bound = timeout.request.map(|time| (time, TIMEOUT));
+    let known = bound.into_iter().chain(own).min_by_key(|(time, _)| *time);
+    let (request, setting) = known.unwrap_or((UNBOUNDED, TIMEOUT));
     let times = CallTimes {
-        request: timeout.request.unwrap_or(UNBOUNDED),
-        probe: known.unwrap_or(Timeout::default().request),
+        request,
+        setting,
+        probe: known.map_or(Timeout::default().request, |(time, _)| time),
     };
     let breaker = check::breaker(upstream, times, notes);
     let key = upstream.breaker.iter().flatten();
