@@ -16,6 +16,7 @@ mod fault;
 
 use std::fmt;
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -47,12 +48,15 @@ use crate::upstream::jar::{self, Jar};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Connection, Pool};
 use crate::upstream::redirect::Redirects;
-use crate::upstream::sending::{Repeat, Sending};
+use crate::upstream::sending::{Failed, Repeat, Sending, Unanswered};
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 use crate::upstream::whole_answer;
 
 /// A time limit longer than any wait, for upstreams whose clients set none.
 pub const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// The client of all calls of an application: whom it serves with them is not known here.
+const NO_CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The size in bytes, and the time, up to which a redirect's body is read so that its connection can be used again.
 const DRAINED_BYTES: usize = 64 * 1024;
@@ -154,7 +158,7 @@ impl Fetching<'_> {
             }
             None => None,
         };
-        let mut call = self.admitted(live_breaker)?;
+        let mut call = self.admitted(live_breaker, request).await?;
         call.made_for(&request.method, None);
         // The upstream is answerable for the time that it has, not for the wait before.
         let (began, deadline) = (self.worker.clock.exact(), deadline());
@@ -170,7 +174,7 @@ impl Fetching<'_> {
             Err(fault) => {
                 match fault.outcome() {
                     Outcome::Ended(error) => call.end(error),
-                    Outcome::SaysNothing => drop(call),
+                    Outcome::SaysNothing => call.ignore(),
                 }
                 Err(fault)
             }
@@ -185,8 +189,8 @@ impl Fetching<'_> {
         deadline: Option<Instant>,
     ) -> Result<Option<tokio::sync::SemaphorePermit<'p>>, Fault> {
         if let Some(live_breaker) = live_breaker {
-            let looked = live_breaker.breaker.check(self.worker.clock.exact());
-            looked.map_err(|rejection| self.refused(live_breaker, rejection))?;
+            let checked = admission::check(live_breaker, self.worker);
+            checked.map_err(|rejection| self.refused(live_breaker, rejection))?;
         }
         // The semaphore is never closed, so there is a place in the end, or the time is over.
         match within(deadline, places.acquire()).await {
@@ -200,25 +204,46 @@ impl Fetching<'_> {
         }
     }
 
-    fn admitted(&self, live_breaker: Option<LiveBreaker>) -> Result<UpstreamCall, Fault> {
+    /// Asks the breaker for the call's permit, and waits for its turn to probe as a route's request does.
+    async fn admitted(
+        &self,
+        live_breaker: Option<LiveBreaker>,
+        request: &Outbound,
+    ) -> Result<UpstreamCall, Fault> {
         let (target, worker) = (self.target.clone(), self.worker.clone());
         let Some(live_breaker) = live_breaker else {
             return Ok(UpstreamCall::unguarded(target, worker));
         };
-        match admission::ask_complete(&live_breaker, &worker) {
-            Ok(Admission::Admitted(permit)) => {
-                Ok(UpstreamCall::new(permit, live_breaker, target, worker))
+        let prober = || {
+            let path = request.target.split('?').next().unwrap_or_default();
+            let probes = &live_breaker.extras.probes;
+            probes.prober(NO_CLIENT, &request.method, path)
+        };
+        let permit = match admission::ask_complete(&live_breaker, &worker) {
+            Ok(Admission::Admitted(permit)) => Ok(permit),
+            Ok(Admission::Waits(refused)) => {
+                let turn = admission::turn(&live_breaker, &worker, None, prober(), refused);
+                Box::pin(turn).await
             }
-            // The queue is for clients; an application decides by itself whether it comes again.
-            Ok(Admission::Waits(rejection)) | Err(rejection) => {
-                Err(self.refused(&live_breaker, rejection))
-            }
+            Err(rejection) => Err(rejection),
+        };
+        let permit = permit.map_err(|rejection| self.refused(&live_breaker, rejection))?;
+        let prober = permit.is_probe().then(prober);
+        let mut call = UpstreamCall::new(permit, live_breaker, target, worker);
+        if let Some(prober) = prober {
+            call.probes_for(prober);
         }
+        Ok(call)
     }
 
     /// Counts a refusal, and writes it to the log.
     fn refused(&self, live_breaker: &LiveBreaker, rejection: Rejection) -> Fault {
         live_breaker.meter(self.worker).refuse(&rejection);
+        self.refusal(live_breaker, rejection)
+    }
+
+    /// Writes a refusal to the log.
+    fn refusal(&self, live_breaker: &LiveBreaker, rejection: Rejection) -> Fault {
         let breaker = live_breaker.breaker.name().clone();
         tracing::debug!(
             upstream = %self.target.plan.name,
@@ -263,7 +288,14 @@ impl Fetching<'_> {
                 worker,
             };
             let repeat = (policy.repeat)(&request.method);
-            let (response, connection) = sending.exchange(head, repeat).await?;
+            let exchanged = sending.exchange(head, repeat).await;
+            let (response, connection) = match (exchanged, call.live_breaker()) {
+                (Err(Unanswered::Failed(Failed::GaveWay)), Some(live_breaker)) => {
+                    let rejection = admission::come_again(worker.clock.exact());
+                    return Err(self.refusal(live_breaker, rejection));
+                }
+                (exchanged, _) => exchanged?,
+            };
             let (status, headers) = (response.status(), response.headers());
             if let Some(jar) = policy.jar {
                 jar.keep(request.asked(worker), headers);

@@ -578,6 +578,31 @@ async fn a_call_that_waited_for_its_place_has_its_whole_time_from_then_on() {
 }
 
 #[tokio::test]
+async fn calls_take_turns_to_probe_once_a_probe_has_said_nothing() {
+    const GONE: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let service = Service::start(|number, path| match (path, number) {
+        (_, 1) => BAD,
+        ("/gone", 2) => GONE,
+        ("/gone", _) => "HTTP/1.1…",
+        _ => OK,
+    })
+    .await;
+    let ignoring = ONE.replace("breaker: {", "breaker: { ignore: 'status == 404',");
+    let caller = Caller::with_breaker(&service.endpoint, &ignoring);
+    caller.get().await.unwrap();
+    caller.cool().await;
+    assert_eq!(caller.ask("/gone", &ONCE).await.unwrap(), 404);
+    assert_eq!(caller.counts(), [0, 1, 1]);
+    // The same request again hangs; another one does not come in vain, and is preferred after a second.
+    let (gone, other) = tokio::join!(caller.ask("/gone", &ONCE), caller.get());
+    assert_eq!(other.unwrap(), 200);
+    let refusal = refused(gone);
+    assert_eq!(refusal.rejection.reason, RejectReason::BreakerProbing);
+    assert_eq!(caller.state(), State::Closed);
+    assert_eq!(caller.counts(), [1, 1, 2]);
+}
+
+#[tokio::test]
 async fn a_hold_without_an_end_names_no_time() {
     let service = Service::start(|_, _| OK).await;
     let caller = Caller::with_breaker(&service.endpoint, ONE);
