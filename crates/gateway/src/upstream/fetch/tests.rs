@@ -529,6 +529,33 @@ async fn a_probe_is_one_attempt() {
 }
 
 #[tokio::test]
+async fn all_repeats_of_a_call_share_its_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::new(false, "127.0.0.1", listener.local_addr().unwrap().port());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            drop(stream);
+        }
+    });
+    let caller = Caller::with_breaker(&endpoint, &format!("timeout: {{ request: 150ms }}, {NINE}"));
+    let patient = Policy {
+        repeat: |_| Repeat {
+            on_any_idle: true,
+            times: 9,
+            from_new: true,
+        },
+        ..ONCE
+    };
+    caller.ask("/", &patient).await.unwrap_err();
+    assert!(connections.load(Ordering::SeqCst) <= 3);
+    assert_eq!(caller.counts(), [0, 1, 0]);
+}
+
+#[tokio::test]
 async fn a_call_that_is_refused_waits_for_no_place() {
     let service = Service::start(|_, _| BAD).await;
     let caller = Caller::with_breaker(&service.endpoint, THREE);
