@@ -431,17 +431,18 @@ fn gateways_share_a_breaker_before_an_applications_requests() {
     assert_eq!(upstream.connections(), 1);
 }
 
+const BINDS: [&str; 4] = [
+    "--bind",
+    "HTTP_Listener=http://127.0.0.1:0",
+    "--bind",
+    "Order_Service=http://127.0.0.1:1",
+];
+
 /// The output of `check` with a file named `guards.yaml` beside an application.
 fn checked(app: &str, guards: &str) -> String {
     let is_xml = app.starts_with('<');
     let name = if is_xml { "orders.xml" } else { "app.json" };
-    let binds = [
-        "--bind",
-        "HTTP_Listener=http://127.0.0.1:0",
-        "--bind",
-        "Order_Service=http://127.0.0.1:1",
-    ];
-    let binds = binds.into_iter().filter(|_| is_xml);
+    let binds = BINDS.into_iter().filter(|_| is_xml);
     let program = Program::new().file(name, app).file("guards.yaml", guards);
     let ended = program.run(["check", name, "guards.yaml"].into_iter().chain(binds));
     let is_refused = ended.stdout.contains("error: ");
@@ -459,6 +460,33 @@ fn check_counts_what_stands_before_an_application_and_tells_names_that_nothing_h
     assert_eq!(
         checked(&app, "upstreams:\n  Order_Servis: { breaker: {} }\n"),
         "guards.yaml:2:3: error: the application makes no requests by the name `Order_Servis`; did you mean `Order_Service`?\n"
+    );
+}
+
+#[test]
+fn each_mistake_in_a_file_beside_an_application_is_told_once_and_with_its_mend() {
+    let app = orders("");
+    for applies_to in ["", "[Order_Service]", "${GUARDS_TEST_NOT_SET}"] {
+        let guards = format!("upstreams:\n  a: {{ applies_to: {applies_to}, breaker: {{}} }}\n");
+        let told = checked(&app, &guards);
+        assert_eq!(told.matches("error: ").count(), 1, "{told}");
+    }
+    assert!(checked(&app, "").ends_with("beside an application, with `upstreams:` alone\n"));
+}
+
+#[test]
+fn a_file_beside_an_application_is_not_converted_with_it() {
+    let program = Program::new().file("orders.xml", &orders(""));
+    let program = program.file("guards.yaml", ORDERS);
+    let ended = program.run(
+        ["convert", "guards.yaml", "orders.xml"]
+            .into_iter()
+            .chain(BINDS),
+    );
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));
+    assert_eq!(
+        ended.stderr,
+        "guards.yaml:1:1: error: this file stands beside the application, which is converted by itself; leave it out, then add its `timeout` and `breaker` to the upstreams that come out\n"
     );
 }
 

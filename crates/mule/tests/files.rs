@@ -187,7 +187,7 @@ fn a_name_that_no_request_goes_by_is_told_with_the_one_that_was_meant() {
             ("g.yaml", "upstreams:\n  x: { breaker: {} }\n"),
         ],
         &machine,
-        "g.yaml:2:3: error: the application makes no requests of its own, so there is nothing to stand before; remove the upstream",
+        "g.yaml:2:3: error: no request of the application has a name, so there is nothing to stand before; give its requests an `http:request-config` or a rest service, or remove the upstream",
     );
     check(
         &[(

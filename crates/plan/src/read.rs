@@ -121,6 +121,14 @@ pub fn convert(
                     "name a Flogo or a Mule application",
                 );
             }
+            Together::App(dialect) if one_application(dialects[dialect], &documents) => {
+                let native = documents.iter().find(|document| !document.is_app());
+                notes.error(
+                    native.map_or(START, Document::at),
+                    "this file stands beside the application, which is converted by itself",
+                    "leave it out, then add its `timeout` and `breaker` to the upstreams that come out",
+                );
+            }
             Together::App(_) | Together::Mixed | Together::Broken => {
                 let at = documents.get(1).map_or(START, Document::at);
                 notes.error(

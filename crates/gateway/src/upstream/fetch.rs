@@ -144,6 +144,7 @@ struct Answered {
 
 impl Fetching<'_> {
     async fn run(&self, request: &mut Outbound) -> Result<Response<Bytes>, Fault> {
+        request.name_host()?;
         let live_breaker = self.target.breakers.select(&KeyFacts {
             route: &self.target.plan.name,
             method: &request.method,
@@ -308,6 +309,7 @@ impl Fetching<'_> {
             {
                 left -= 1;
                 *request = next;
+                request.name_host()?;
                 drain(response.into_body(), connection, worker).await;
                 continue;
             }
@@ -345,10 +347,6 @@ impl Fetching<'_> {
         let mut request = request.map_err(|error| unsendable(&error))?;
         let headers = request.headers_mut();
         headers.clone_from(&asked.headers);
-        if !headers.contains_key(HOST) {
-            let host = HeaderValue::from_str(&asked.endpoint.authority);
-            headers.insert(HOST, host.map_err(|error| unsendable(&error))?);
-        }
         if let Some(body) = &asked.body {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
@@ -414,6 +412,16 @@ impl Outbound {
     pub fn url(&self) -> String {
         let scheme = if self.endpoint.tls { "https" } else { "http" };
         format!("{scheme}://{}{}", self.endpoint.authority, self.target)
+    }
+
+    /// Adds `Host`, unless it is there.
+    fn name_host(&mut self) -> Result<(), Fault> {
+        if !self.headers.contains_key(HOST) {
+            let host = HeaderValue::from_str(&self.endpoint.authority);
+            let host = host.map_err(|error| Fault::Unsendable(error.to_string()))?;
+            self.headers.insert(HOST, host);
+        }
+        Ok(())
     }
 
     /// The facts by which cookies are chosen.

@@ -49,7 +49,9 @@ fn addresses(draft: &Draft, notes: &mut Notes) {
     for upstream in &draft.upstreams {
         let name = quote(&upstream.name.value);
         match &upstream.applies_to {
-            Some(target) => notes.error(
+            // It has been reported already.
+            Some(None) => {}
+            Some(Some(target)) => notes.error(
                 target.at,
                 format!(
                     "the upstream {name} applies to an application's requests, and there is no application"

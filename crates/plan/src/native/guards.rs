@@ -110,7 +110,8 @@ fn targets_of<'a>(
     notes: &mut Notes,
 ) -> Vec<&'a Target> {
     let (wanted, shown, at) = match &upstream.applies_to {
-        Some(At { value, at }) => (&*value.text, value.shown.clone(), *at),
+        Some(None) => return Vec::new(),
+        Some(Some(At { value, at })) => (&*value.text, value.shown.clone(), *at),
         None => {
             let name = &upstream.name;
             (&*name.value, quote(&name.value), name.at)
@@ -130,9 +131,9 @@ fn targets_of<'a>(
         let short = targets.iter().filter_map(|it| it.short_name.as_deref());
         let (what, mend) = match targets {
             [] => (
-                "the application makes no requests of its own, so there is nothing to stand before"
+                "no request of the application has a name, so there is nothing to stand before"
                     .to_owned(),
-                "remove the upstream".to_owned(),
+                "give its requests an `http:request-config` or a rest service, or remove the upstream".to_owned(),
             ),
             _ => (
                 format!("the application makes no requests by the name {shown}"),

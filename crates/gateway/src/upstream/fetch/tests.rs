@@ -630,6 +630,16 @@ async fn calls_take_turns_to_probe_once_a_probe_has_said_nothing() {
 }
 
 #[tokio::test]
+async fn a_key_of_the_host_is_the_one_that_is_asked() {
+    let service = Service::start(|_, _| OK).await;
+    let key = "breaker: { key: '{header.host}', max_keys: 9 }";
+    let caller = Caller::with_breaker(&service.endpoint, key);
+    caller.get().await.unwrap();
+    let name = format!("t/{}", service.endpoint.authority);
+    assert_eq!(**caller.breaker().name(), *name);
+}
+
+#[tokio::test]
 async fn a_hold_without_an_end_names_no_time() {
     let service = Service::start(|_, _| OK).await;
     let caller = Caller::with_breaker(&service.endpoint, ONE);
