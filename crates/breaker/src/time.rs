@@ -78,8 +78,8 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A duration for readers: in four digits, and from a minute on in whole seconds, minutes, hours and days. Rounded up, so
-/// that nobody comes too early.
+/// A duration for readers: in four digits, and from a minute on in whole seconds, minutes, hours and days. Rounded up: a
+/// caller that obeys it is not too early.
 pub(crate) struct Rounded(pub Duration);
 
 impl fmt::Display for Rounded {

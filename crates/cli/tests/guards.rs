@@ -486,7 +486,7 @@ fn a_file_beside_an_application_is_not_converted_with_it() {
     assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));
     assert_eq!(
         ended.stderr,
-        "guards.yaml:1:1: error: this file stands beside the application, which is converted by itself; leave it out, then add its `timeout` and `breaker` to the upstreams that come out\n"
+        "guards.yaml:1:1: error: this file stands beside the application, which is converted by itself; run `convert` without it, then add its `timeout` and `breaker` to the upstreams in the output\n"
     );
 }
 

@@ -66,7 +66,7 @@ pub struct Target {
     pub service: Arc<str>,
     /// The name that the service also goes by where no other one has it; `None`: the full one alone.
     pub short_name: Option<Arc<str>>,
-    /// The address.
+    /// The address of the service.
     pub endpoint: Endpoint,
     /// The longest wait for an answer that the application allows; `None`: it is not known, or has no end.
     pub request_timeout: Option<OwnTimeout>,
@@ -75,7 +75,7 @@ pub struct Target {
 /// A time limit in an application's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnTimeout {
-    /// The limit.
+    /// The longest time allowed.
     pub time: Duration,
     /// The setting in messages, such as "the `responseTimeout` of `Order_Service`".
     pub setting: String,

@@ -126,7 +126,7 @@ pub fn convert(
                 notes.error(
                     native.map_or(START, Document::at),
                     "this file stands beside the application, which is converted by itself",
-                    "leave it out, then add its `timeout` and `breaker` to the upstreams that come out",
+                    "run `convert` without it, then add its `timeout` and `breaker` to the upstreams in the output",
                 );
             }
             Together::App(_) | Together::Mixed | Together::Broken => {

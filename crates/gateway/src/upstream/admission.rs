@@ -79,7 +79,7 @@ pub fn ask(
 }
 
 /// Checks a request that is not complete or has to wait for something else first, and must not take a place meanwhile.
-/// One that would wait for its turn to probe may go on: it waits once it asks.
+/// A request that would wait for its turn to probe is not rejected: it waits later.
 ///
 /// # Errors
 /// The breaker's rejection.

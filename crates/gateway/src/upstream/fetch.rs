@@ -55,7 +55,7 @@ use crate::upstream::whole_answer;
 /// A time limit longer than any wait, for upstreams whose clients set none.
 pub const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// The client of all calls of an application: whom it serves with them is not known here.
+/// The client of all calls of an application: the clients that it serves with them are not known here.
 const NO_CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The size in bytes, and the time, up to which a redirect's body is read so that its connection can be used again.
