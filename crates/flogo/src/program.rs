@@ -131,7 +131,7 @@ impl Program for App {
                 name: target_name(action, service),
                 service: format!("{}/{}", action.resource, service.name).into(),
                 short_name: Some(service.name.clone()),
-                endpoint: rest.endpoint.clone(),
+                address: rest.endpoint.url(),
                 request_timeout: rest.timeout.map(|time| OwnTimeout {
                     time,
                     setting: format!("the `timeout` of {}", quote(&service.name)),

@@ -75,7 +75,7 @@ impl Program for App {
             name: requester.name.clone(),
             service: requester.name.clone(),
             short_name: None,
-            endpoint: Endpoint::new(requester.tls, &requester.host, requester.port),
+            address: Endpoint::new(requester.tls, &requester.host, requester.port).url(),
             request_timeout: self.longest_wait(requester),
         };
         self.requesters.iter().map(target).collect()

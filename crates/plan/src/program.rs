@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::plan::Endpoint;
-
 /// The program of an application of another dialect, as that dialect has read it.
 ///
 /// A plan carries at most one. Its listeners and routes belong to the plan; the behaviour of a route's [`Step::App`]
@@ -66,8 +64,8 @@ pub struct Target {
     pub service: Arc<str>,
     /// The name that the service also goes by where no other one has it; `None`: the full one alone.
     pub short_name: Option<Arc<str>>,
-    /// The address of the service.
-    pub endpoint: Endpoint,
+    /// The service's address: the URL without its path.
+    pub address: String,
     /// The longest wait for an answer that the application allows; `None`: it is not known, or has no end.
     pub request_timeout: Option<OwnTimeout>,
 }

@@ -155,9 +155,8 @@ fn targets_of<'a>(
         );
         return Vec::new();
     }
-    let is_same = |target: &&Target| {
-        target.service == found[0].service && target.endpoint == found[0].endpoint
-    };
+    let is_same =
+        |target: &&Target| target.service == found[0].service && target.address == found[0].address;
     targets.iter().filter(is_same).collect()
 }
 
@@ -172,7 +171,7 @@ fn warn_of_others(guards: &[(Place, Arc<Guard>)], targets: &[Target], notes: &mu
         let first = targets.iter().find(|it| it.name == guard.targets[0]);
         for other in targets.iter().filter(|it| !is_guarded(it)) {
             let is_other = first.is_some_and(|first| first.service == other.service);
-            if !is_other || seen.iter().any(|it| it.endpoint == other.endpoint) {
+            if !is_other || seen.iter().any(|it| it.address == other.address) {
                 continue;
             }
             seen.push(other);
@@ -181,7 +180,7 @@ fn warn_of_others(guards: &[(Place, Arc<Guard>)], targets: &[Target], notes: &mu
                 format!(
                     "{} is the same service at another address, {}, and the breaker of {} is not before it",
                     quote(&other.name),
-                    other.endpoint.url(),
+                    other.address,
                     quote(&guard.name),
                 ),
                 format!("add an upstream with `applies_to: {}`", other.name),
