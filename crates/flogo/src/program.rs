@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusebox_plan::{Program, Target};
+use fusebox_plan::dialect::{OwnTimeout, Program, Target, quote};
 use serde_json::{Map, Value};
 
 use crate::flow::{Action, Activity, Handler, Service};
@@ -129,8 +129,13 @@ impl Program for App {
             };
             Some(Target {
                 name: target_name(action, service),
+                service: format!("{}/{}", action.resource, service.name).into(),
                 short_name: Some(service.name.clone()),
-                request_timeout: rest.timeout,
+                address: rest.endpoint.url(),
+                request_timeout: rest.timeout.map(|time| OwnTimeout {
+                    time,
+                    setting: format!("the `timeout` of {}", quote(&service.name)),
+                }),
             })
         });
         targets.collect()

@@ -318,7 +318,7 @@ fn a_native_file_beside_an_application_stands_before_its_services() {
     let targets: Vec<_> = plan
         .guards
         .iter()
-        .map(|it| (&*it.name, &*it.target))
+        .map(|it| (&*it.name, &*it.targets[0]))
         .collect();
     assert_eq!(targets, [("Store", "Pets/Store"), ("dogs", "Dogs/Same")]);
     let probe = |at: usize| {

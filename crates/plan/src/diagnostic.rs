@@ -1,5 +1,6 @@
 //! Diagnostics of a file: place, fault, and mend.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// An error or a warning about a configuration file.
@@ -184,7 +185,9 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + C
         return format!("did you mean {}?", quote(near));
     }
     const SHOWN_MAX: usize = 20;
-    let all: Vec<&str> = candidates.into_iter().take(SHOWN_MAX + 1).collect();
+    let mut seen = HashSet::new();
+    let distinct = candidates.into_iter().filter(|it| seen.insert(*it));
+    let all: Vec<&str> = distinct.take(SHOWN_MAX + 1).collect();
     match all.len() {
         0 => "remove it".to_owned(),
         1 => format!("expected {}", all[0]),
@@ -214,6 +217,10 @@ mod tests {
             Some("consecutive_failures")
         );
         assert_eq!(nearest("zebra", ["cooldown", "compare"]), None);
+        assert_eq!(
+            suggest("zebra", ["first", "last", "first"]),
+            "expected one of first, last"
+        );
         assert_eq!(nearest(&"x".repeat(1_000_000), ["x"]), None);
     }
 }

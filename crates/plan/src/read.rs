@@ -121,6 +121,14 @@ pub fn convert(
                     "name a Flogo or a Mule application",
                 );
             }
+            Together::App(dialect) if one_application(dialects[dialect], &documents) => {
+                let native = documents.iter().find(|document| !document.is_app());
+                notes.error(
+                    native.map_or(START, Document::at),
+                    "this file stands beside the application, which is converted by itself",
+                    "run `convert` without it, then add its `timeout` and `breaker` to the upstreams in the output",
+                );
+            }
             Together::App(_) | Together::Mixed | Together::Broken => {
                 let at = documents.get(1).map_or(START, Document::at);
                 notes.error(

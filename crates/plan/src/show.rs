@@ -161,7 +161,7 @@ fn show_guard(guard: &Guard) -> Value {
         Some((key.to_owned(), json!(bound)))
     });
     json!({
-        "applies_to": &*guard.target,
+        "applies_to": guard.targets.first().map(|it| &**it),
         "timeout": bounds.collect::<Map<_, _>>(),
         "breaker": show_breaker(&guard.breaker),
     })

@@ -167,7 +167,7 @@ pub fn parse(text: &str, file: usize, notes: &mut Notes) -> Option<Node> {
                 col: 1,
             },
             "the file is empty",
-            "begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`",
+            "begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`; beside an application, with `upstreams:` alone",
         );
     }
     let mut root = builder.root?;

@@ -1,5 +1,7 @@
 //! The address of an upstream, `http://HOST:PORT/BASE`, without parts that a base address cannot have.
 
+use http::uri::Authority;
+
 use crate::diagnostic::quote;
 use crate::path::check_literal;
 use crate::plan::Endpoint;
@@ -150,6 +152,17 @@ impl Endpoint {
         if tls { 443 } else { 80 }
     }
 
+    /// The port of an authority, by default the scheme's own; `None`: there is a text that is not a port.
+    pub fn port_of(authority: &Authority, tls: bool) -> Option<u16> {
+        let text = authority.as_str();
+        let text = text.rsplit_once('@').map_or(text, |(_, place)| place);
+        let port = text.strip_prefix(authority.host())?;
+        match port.strip_prefix(':') {
+            None | Some("") => Some(Endpoint::own_port(tls)),
+            Some(port) => port.parse().ok().filter(|port| *port > 0),
+        }
+    }
+
     /// The endpoint's URL, without a default port.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
@@ -174,6 +187,22 @@ mod tests {
             (endpoint.host.as_str(), endpoint.authority.as_str()),
             ("::1", "[::1]")
         );
+    }
+
+    #[test]
+    fn an_authority_has_its_port_or_the_schemes_own_and_never_another() {
+        for (authority, port) in [
+            ("a", Some(443)),
+            ("a:", Some(443)),
+            ("u:1@a:81", Some(81)),
+            ("[::1]", Some(443)),
+            ("[::1]:81", Some(81)),
+            ("a:0", None),
+            ("a:99999", None),
+        ] {
+            let parsed = authority.parse().unwrap();
+            assert_eq!(Endpoint::port_of(&parsed, true), port, "{authority}");
+        }
     }
 
     #[test]

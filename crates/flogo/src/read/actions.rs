@@ -267,6 +267,7 @@ impl<'i> Actions<'i> {
         (before == reader.notes.errors()).then(|| BuiltAction {
             action: Arc::new(Action {
                 name: name.clone(),
+                resource: loaded.name.as_str().into(),
                 conf: settings.conf.clone(),
                 env: reader.env.clone(),
                 asynchronous: settings.asynchronous,

@@ -1,7 +1,7 @@
 //! A plan as it runs: with its routers built, its breakers made or kept, its connections pooled.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::Listener as BreakerListener;
@@ -38,8 +38,8 @@ pub struct Live {
     pub routes: Vec<Arc<LiveRoute>>,
     /// The upstreams in the plan's order, and behind them the targets of its application's own requests.
     pub upstreams: Vec<Arc<LiveUpstream>>,
-    /// All upstreams with breakers: the plan's own, and the guarded targets of its application's requests. The breakers'
-    /// names begin with [`UpstreamBreakers::name`].
+    /// An upstream of each set of breakers: the plan's own ones, and the first of the application's targets behind each
+    /// guard. The breakers' names begin with [`UpstreamBreakers::name`].
     pub guarded: Vec<Arc<LiveUpstream>>,
     /// The application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
@@ -176,6 +176,9 @@ impl Live {
     }
 }
 
+/// The breakers before an upstream, with their listener.
+type Breakers = (Arc<UpstreamBreakers>, Arc<EventSwitch>);
+
 /// Makes plans live, and keeps the state that outlives one plan.
 #[derive(Debug)]
 pub struct LiveBuilder {
@@ -272,8 +275,10 @@ impl LiveBuilder {
             })
             .collect();
         upstreams.extend(app.iter().flat_map(|app| app.targets()));
-        let guarded = upstreams.iter().cloned();
-        let guarded = guarded.filter(|upstream| upstream.is_guarded());
+        let mut seen = HashSet::new();
+        let guarded = upstreams.iter().filter(|it| it.is_guarded());
+        let guarded = guarded.filter(|it| seen.insert(Arc::as_ptr(&it.breakers)));
+        let guarded = guarded.cloned().collect();
         let routes = plan
             .routes
             .iter()
@@ -282,7 +287,7 @@ impl LiveBuilder {
         let live = Live {
             plan,
             routes,
-            guarded: guarded.collect(),
+            guarded,
             upstreams,
             app,
             listeners,
@@ -319,7 +324,7 @@ impl LiveBuilder {
             return Ok(None);
         };
         // Both the application and its targets may have something to say.
-        let of_targets = RefCell::new(Reloaded::default());
+        let of_targets = RefCell::new((Reloaded::default(), HashMap::new()));
         let host = Host {
             plan,
             workers: self.workers,
@@ -329,13 +334,13 @@ impl LiveBuilder {
             volatile: &self.volatile,
             trust: &self.trust,
             target: &|upstream, pools| {
-                let reloaded = &mut of_targets.borrow_mut();
-                self.target(plan, upstream, pools, previous, reloaded)
+                let (reloaded, made) = &mut *of_targets.borrow_mut();
+                self.target(plan, upstream, pools, previous, reloaded, made)
             },
         };
         let mut builders = self.apps.iter();
         let built = builders.find_map(|it| it.build(&host, before, &mut reloaded.lost));
-        let of_targets = of_targets.into_inner();
+        let (of_targets, _) = of_targets.into_inner();
         reloaded.lost.extend(of_targets.lost);
         reloaded.shared.extend(of_targets.shared);
         let built = built.unwrap_or_else(|| {
@@ -382,6 +387,7 @@ impl LiveBuilder {
     }
 
     /// A target of an application's own requests, with the breakers of the plan's guard before it, if there is one.
+    /// `made` has those of the guards that other targets stand behind.
     fn target(
         &self,
         plan: &Plan,
@@ -389,13 +395,18 @@ impl LiveBuilder {
         pools: Pools,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
+        made: &mut HashMap<Arc<str>, Breakers>,
     ) -> Arc<LiveUpstream> {
-        let guard = plan.guards.iter().find(|it| it.target == target.name);
+        let mut guards = plan.guards.iter();
+        let guard = guards.find(|it| it.targets.contains(&target.name));
         let (target, breakers) = match guard {
             None => (target, None),
             Some(guard) => {
                 let target = guard.before(target);
-                let breakers = self.breakers(&guard.name, &target, previous, reloaded);
+                let breakers = made
+                    .entry(guard.name.clone())
+                    .or_insert_with(|| self.breakers(&guard.name, &target, previous, reloaded))
+                    .clone();
                 (target, Some(breakers))
             }
         };
@@ -413,7 +424,7 @@ impl LiveBuilder {
         plan: &Upstream,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
-    ) -> (Arc<UpstreamBreakers>, Arc<EventSwitch>) {
+    ) -> Breakers {
         let old = previous.and_then(|live| live.guarded(name));
         let mut settings_changed = false;
         let (breakers, events) = match old {

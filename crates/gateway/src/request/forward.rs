@@ -76,7 +76,7 @@ pub async fn forward(
             let turn = Box::pin(admission::turn(
                 &live_breaker,
                 worker,
-                phase,
+                Some(phase),
                 prober,
                 refused,
             ));
@@ -164,7 +164,7 @@ pub async fn forward(
 fn prober(exchange: &Exchange, live_breaker: &LiveBreaker, request: &Request<Incoming>) -> Prober {
     let client = fields::client(request.headers(), &origin(exchange));
     let probes = &live_breaker.extras.probes;
-    probes.prober(client, request.method(), request.uri())
+    probes.prober(client, request.method(), request.uri().path())
 }
 
 /// Counts a refusal, logs it, and makes the client's answer.

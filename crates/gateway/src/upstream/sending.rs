@@ -136,6 +136,8 @@ impl Sending<'_> {
         let now = self.worker.clock.tick();
         let mut idle = self.pool.reuse(now, repeat.on_any_idle);
         let mut left = repeat.times;
+        // Repeats share the time of their call.
+        let mut time = self.call.timeout();
         loop {
             let reused = idle.is_some();
             let mut connection = match idle.take() {
@@ -150,7 +152,7 @@ impl Sending<'_> {
                 Outgoing::Fixed(Some(bytes)) => bytes.len() as u64,
                 _ => 0,
             };
-            let (why, error) = match self.attempt(&mut connection, request).await {
+            let (why, error) = match self.attempt(&mut connection, request, &mut time).await {
                 Ok(response) => {
                     connection.hear(response.headers());
                     return Ok((response, connection));
@@ -162,7 +164,7 @@ impl Sending<'_> {
                 Err(Attempt::NotSent(_, why, error) | Attempt::Cut(why, error)) => (why, error),
                 Err(Attempt::Failed(failed)) => return Err(Unanswered::Failed(failed)),
             };
-            let Some(again) = again else {
+            let Some(again) = again.filter(|_| !time.is_zero()) else {
                 self.call.note(&why);
                 let is_stale = reused;
                 let is_unfinished = body_bytes > 0 && !connection.sender.has_written(body_bytes);
@@ -210,18 +212,19 @@ impl Sending<'_> {
         connected.inspect_err(|failed| self.call.note(&failed.cause))
     }
 
-    /// One try on one connection, within the call's time.
+    /// One try on one connection, within the `time` that the call has left; less is left afterwards.
     async fn attempt(
         &mut self,
         connection: &mut Connection,
         mut request: Request<Outgoing>,
+        time: &mut Duration,
     ) -> Result<Response<Incoming>, Attempt> {
         let interim = self.interim;
         interim.watch(&mut request, self.intake);
         let clock = &self.worker.clock;
         let asked = request.headers().get(UPGRADE).cloned();
         let is_careful = self.intake.is_some() && expects_no_body(request.method());
-        let timeout = self.call.timeout();
+        let timeout = *time;
         let sent_at = clock.exact();
         self.call.extend(sent_at, timeout + PROBE_GRACE);
         self.call.waits_since(sent_at);
@@ -294,6 +297,7 @@ impl Sending<'_> {
         let base = self.upstream_has_it_since(sent_at).unwrap_or(now);
         let duration = now.saturating_since(base);
         self.call.lasted(duration);
+        *time = timeout.saturating_sub(duration);
         match result {
             Ok(response) if !validate::response_is_sound(&response) => Err(Attempt::Failed(
                 self.failed(&UpstreamError::ambiguous_head()),

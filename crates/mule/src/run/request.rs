@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_plan::plan::Endpoint;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -281,8 +282,12 @@ fn parse(url: &str) -> Result<Address, Fault> {
         Some("https") => true,
         _ => return Err(wrong()),
     };
-    let host = uri.host().filter(|host| !host.is_empty());
-    let host = host.ok_or_else(wrong)?;
+    let authority = uri.authority().filter(|it| !it.host().is_empty());
+    let authority = authority.ok_or_else(wrong)?;
+    let port = Endpoint::port_of(authority, tls).ok_or_else(|| {
+        let what = format!("the port of '{url}' is not from 1 to 65535");
+        MuleError::new("HTTP:CONNECTIVITY", what)
+    })?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let target = match target.strip_prefix('?') {
         Some(query) => format!("/?{query}"),
@@ -290,8 +295,8 @@ fn parse(url: &str) -> Result<Address, Fault> {
     };
     Ok(Address {
         tls,
-        host: host.trim_matches(['[', ']']).into(),
-        port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+        host: authority.host().trim_matches(['[', ']']).into(),
+        port,
         target,
     })
 }

@@ -28,25 +28,42 @@ use crate::words::show_duration;
 const FAILURE_BODY_MAX: u64 = 1 << 20;
 /// The default of `max_keys`.
 const KEYS_MAX: usize = 10_000;
+/// The setting of a call's time, in messages.
+pub(crate) const TIMEOUT: &str = "`timeout.request`";
 /// The default of `settle`.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// The times of the calls that a breaker judges.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CallTimes {
-    /// `timeout.request`, past which no call waits for its answer.
+pub(crate) struct CallTimes<'a> {
+    /// The time past which no call waits for its answer.
     pub request: Duration,
+    /// The setting that says so, in messages: `timeout.request` or an application's own.
+    pub setting: &'a str,
     /// The time of a probe where the file names none; at most `request`.
     pub probe: Duration,
 }
 
-impl CallTimes {
-    /// The times of calls that wait for at most `request`, as a probe also may.
-    pub fn of(request: Duration) -> CallTimes {
+impl CallTimes<'static> {
+    /// The times of calls that wait for at most `timeout.request`, as a probe also may.
+    pub fn of(request: Duration) -> CallTimes<'static> {
         CallTimes {
             request,
+            setting: TIMEOUT,
             probe: request,
         }
+    }
+}
+
+impl CallTimes<'_> {
+    /// The limit and its setting: `timeout.request`, 5s.
+    pub fn limit(&self) -> String {
+        format!("{}, {}", self.setting, show_duration(self.request))
+    }
+
+    /// The mend of a time that no call reaches.
+    pub fn mend(&self) -> String {
+        format!("lower it, or raise {}", self.setting)
     }
 }
 
@@ -137,7 +154,7 @@ impl DraftBreaker {
     }
 
     /// Compares the parts with one another, and with the times of the upstream's calls.
-    pub fn check(&self, times: CallTimes, notes: &mut Notes) -> Breaker {
+    pub fn check(&self, times: CallTimes<'_>, notes: &mut Notes) -> Breaker {
         let request = times.request;
         let faults = notes.errors();
         let retry_after = self
@@ -174,7 +191,7 @@ impl DraftBreaker {
         let before = notes.errors();
         self.check_settings(&settings, notes);
         for trip in self.trip.iter().flatten() {
-            trip.check_reach(request, notes);
+            trip.check_reach(times, notes);
         }
         if before == notes.errors() {
             let keeps_history =
@@ -189,7 +206,7 @@ impl DraftBreaker {
         }
         self.check_body(notes);
         self.check_keys(notes);
-        self.check_abandoned(request, notes);
+        self.check_abandoned(times, notes);
         if faults == notes.errors() {
             let sees_hangs = settings
                 .trip
@@ -297,18 +314,18 @@ impl DraftBreaker {
     }
 
     /// Reports an `abandoned` that no call could reach.
-    fn check_abandoned(&self, request: Duration, notes: &mut Notes) {
+    fn check_abandoned(&self, times: CallTimes<'_>, notes: &mut Notes) {
         if let Some(after) = &self.abandoned
-            && after.value >= request
+            && after.value >= times.request
         {
             notes.error(
                 after.at,
                 format!(
-                    "`abandoned` is {}, and every call ends after `timeout.request`, {}, so no call could be given up so late",
+                    "`abandoned` is {}, and every call ends after {}, so no call could be given up so late",
                     show_duration(after.value),
-                    show_duration(request),
+                    times.limit(),
                 ),
-                "lower it, or raise `timeout.request`",
+                times.mend(),
             );
         }
     }

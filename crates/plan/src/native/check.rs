@@ -49,7 +49,9 @@ fn addresses(draft: &Draft, notes: &mut Notes) {
     for upstream in &draft.upstreams {
         let name = quote(&upstream.name.value);
         match &upstream.applies_to {
-            Some(target) => notes.error(
+            // It has been reported already.
+            Some(None) => {}
+            Some(Some(target)) => notes.error(
                 target.at,
                 format!(
                     "the upstream {name} applies to an application's requests, and there is no application"
@@ -242,7 +244,7 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
 }
 
 /// The breaker before an upstream whose calls take so long; a disabled one where there is none.
-pub(super) fn breaker(draft: &DraftUpstream, times: CallTimes, notes: &mut Notes) -> Breaker {
+pub(super) fn breaker(draft: &DraftUpstream, times: CallTimes<'_>, notes: &mut Notes) -> Breaker {
     match &draft.breaker {
         Some(Some(breaker)) => breaker.check(times, notes),
         Some(None) => Breaker::disabled(times.request),

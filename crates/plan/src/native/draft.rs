@@ -78,7 +78,8 @@ pub(crate) struct DraftUpstream {
     /// The place of its address, also of one that could not be read.
     pub address: Option<Place>,
     pub endpoint: Option<Endpoint>,
-    pub applies_to: Option<At<Name>>,
+    /// The name of what it stands before; `Some(None)` if the key exists and its value could not be read.
+    pub applies_to: Option<Option<At<Name>>>,
     pub connect: Option<At<Duration>>,
     pub request: Option<At<Duration>>,
     pub idle: Option<At<Duration>>,
@@ -96,7 +97,7 @@ impl DraftUpstream {
             address: Some(name.at),
             name,
             endpoint: None,
-            applies_to: None,
+            applies_to: Some(None),
             connect: None,
             request: None,
             idle: None,

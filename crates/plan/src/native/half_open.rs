@@ -207,11 +207,11 @@ impl DraftHalfOpen {
 /// Half-open as the gateway has it, before an upstream whose calls take so long.
 pub(super) fn check(
     draft: Option<&DraftHalfOpen>,
-    CallTimes { request, probe }: CallTimes,
+    times: CallTimes<'_>,
     notes: &mut Notes,
 ) -> HalfOpen {
     let defaults = HalfOpen {
-        probe_timeout: probe,
+        probe_timeout: times.probe,
         on_probe_timeout: OnProbeTimeout::Fail,
         ..HalfOpen::default()
     };
@@ -219,16 +219,16 @@ pub(super) fn check(
         return defaults;
     };
     if let Some(timeout) = &draft.probe_timeout
-        && timeout.value > request
+        && timeout.value > times.request
     {
         notes.error(
             timeout.at,
             format!(
-                "`probe_timeout` is {}, and the call ends after `timeout.request`, {}",
+                "`probe_timeout` is {}, and the call ends after {}",
                 show_duration(timeout.value),
-                show_duration(request),
+                times.limit(),
             ),
-            "lower it, or raise `timeout.request`",
+            times.mend(),
         );
     }
     if let Some(At {
@@ -252,7 +252,7 @@ pub(super) fn check(
         probe_timeout: draft
             .probe_timeout
             .as_ref()
-            .map_or(probe, |timeout| timeout.value),
+            .map_or(times.probe, |timeout| timeout.value),
         on_probe_timeout: draft.on_probe_timeout,
         failures: match draft.failures {
             // Together with a rate it has been reported already.

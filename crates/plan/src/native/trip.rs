@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fusebox_breaker::{Over, Ratio, Rule};
 
+use super::breaker::CallTimes;
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
 use crate::keys;
@@ -162,8 +163,9 @@ impl DraftTrip {
         rules
     }
 
-    /// Reports rules that no call can ever meet. `request` is the upstream's `timeout.request`.
-    pub(super) fn check_reach(&self, request: Duration, notes: &mut Notes) {
+    /// Reports rules that no call can ever meet.
+    pub(super) fn check_reach(&self, times: CallTimes<'_>, notes: &mut Notes) {
+        let request = times.request;
         let limits = [
             // A call that ends at its timeout has lasted that long.
             (&self.slower_than, "slower_than", request),
@@ -180,11 +182,11 @@ impl DraftTrip {
                 notes.error(
                     limit.at,
                     format!(
-                        "`{key}` is {}, and every call ends after `timeout.request`, {}, so the rule could never trip",
+                        "`{key}` is {}, and every call ends after {}, so the rule could never trip",
                         show_duration(limit.value),
-                        show_duration(request),
+                        times.limit(),
                     ),
-                    "lower it, or raise `timeout.request`",
+                    times.mend(),
                 );
             }
         }

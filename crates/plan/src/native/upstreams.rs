@@ -48,7 +48,10 @@ impl Reader<'_> {
                 .place("url")
                 .or_else(|| upstream.place("endpoints"));
             let endpoint = self.endpoint(&upstream);
-            let applies_to = upstream.scalar("applies_to", self.notes);
+            let applies_to = upstream.get("applies_to").map(|_| {
+                let scalar = upstream.scalar("applies_to", self.notes)?;
+                Some(scalar.map(Name::of))
+            });
             let timeout = upstream.section("timeout", self.notes);
             let mut time = |key| timeout.as_ref()?.duration(key, self.notes);
             let (connect, request, idle) = (time("connect"), time("request"), time("idle"));
@@ -57,7 +60,7 @@ impl Reader<'_> {
                 name,
                 address,
                 endpoint,
-                applies_to: applies_to.map(|scalar| scalar.map(Name::of)),
+                applies_to,
                 connect,
                 request,
                 idle,
