@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::coerce::{self, Coerced, shown};
+use super::functions::{entry_given, item_given, kept};
 use super::run::{Callee, Env, Frame, Run};
 use super::tree::{
     Case, CasePattern, Content, Item, Key, Lambda, Link, Node, Operator, Piece, Sign, Stage, Step,
 };
 use super::types::{Setting, Target};
 use super::{EvalFault, operators, parse, select};
-use crate::value::{Form, Function, Object, Value};
+use crate::value::{Function, Value};
 
 impl Run<'_> {
     /// Evaluates a node.
@@ -403,26 +404,12 @@ impl Run<'_> {
         match value {
             Value::Null => Ok(None),
             Value::Array(array) => {
-                let mut kept = Vec::new();
-                for (at, item) in array.items().iter().enumerate() {
-                    let holds = self.call(&test, vec![item.clone(), (at as i64).into()])?;
-                    if coerce::boolean(&holds)? {
-                        kept.push(item.clone());
-                    }
-                }
-                Ok(Some(kept).filter(|kept| !kept.is_empty()).map(Value::array))
+                let kept = kept(self, array.items(), &test, item_given)?;
+                Ok((!kept.is_empty()).then(|| Value::array(kept)))
             }
             Value::Object(object) => {
-                let mut kept = Vec::new();
-                for (key, value) in object.entries() {
-                    let args = vec![value.clone(), Value::String(key.clone())];
-                    if coerce::boolean(&self.call(&test, args)?)? {
-                        kept.push((key.clone(), value.clone()));
-                    }
-                }
-                Ok(Some(kept)
-                    .filter(|kept| !kept.is_empty())
-                    .map(|kept| Value::Object(Arc::new(Object::new(kept, Form::Plain)))))
+                let kept = kept(self, object.entries(), &test, entry_given)?;
+                Ok((!kept.is_empty()).then(|| Value::object(kept)))
             }
             _ => Err(EvalFault::new(format!(
                 "`[?(…)]` expects an array or object, found {}",
@@ -459,7 +446,7 @@ impl Run<'_> {
                         args.len()
                     )));
                 }
-                self.nested(|run| (builtin.run)(run, &args))
+                self.nested(|run| builtin.run(run, &args))
             }
             Callee::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
         }
