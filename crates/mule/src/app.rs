@@ -25,7 +25,7 @@ pub use given::Given;
 pub use http::{
     HttpSource, ListenerConfig, Request, Requester, Respond, SendBody, StatusRange, Validator,
 };
-pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration};
+pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use scope::{
     Async, Cache, Choice, FirstSuccessful, Foreach, LogLevel, Logger, ParallelForeach, Publish,
     RaiseError, ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation,

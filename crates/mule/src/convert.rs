@@ -17,7 +17,7 @@ use fusebox_plan::Diagnostic;
 use fusebox_plan::dialect::{Notes, Place, quote, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-use super::app::{App, Does, Flow, FlowName, Processor, Site, Source};
+use super::app::{App, Does, Flow, Processor, Site, Source, is_same_store};
 use super::circuit::{Act, Circuit, Failures, Outcome, Path, SentRequest, Walk, place};
 
 mod target;
@@ -186,18 +186,18 @@ impl<'a> Draft<'a> {
         for path in paths {
             for act in &path.acts {
                 let Act::Called {
-                    call: called,
+                    call: at,
                     sent: this,
                     ..
                 } = act
                 else {
                     continue;
                 };
-                if *called == call && sent.is_none_or(|sent| sent == &**this) {
+                if *at == call && sent.is_none_or(|sent| sent == &**this) {
                     sent = Some(this);
                 } else {
                     let what = format!("the flow {name}: its call depends on the request");
-                    self.lose(made_site(&self.walk, call), what);
+                    self.lose(called.site, what);
                     return;
                 }
             }
@@ -435,13 +435,10 @@ impl<'a> Draft<'a> {
         while let Some(flow) = next.pop() {
             let mut inner = Vec::new();
             let mut look = |processor: &'a Processor| {
-                if let Does::FlowRef {
-                    flow: FlowName::Known(id),
-                    ..
-                } = &processor.does
-                    && seen.insert(*id)
+                if let Some(id) = processor.does.flow()
+                    && seen.insert(id)
                 {
-                    inner.push(&**app.flow(*id));
+                    inner.push(&**app.flow(id));
                 }
                 if let Some(what) = left_out(&processor.does, circuit) {
                     found.push((processor.site.clone(), what));
@@ -507,10 +504,6 @@ fn plain(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-fn made_site<'a>(walk: &Walk<'a>, call: usize) -> &'a Site {
-    walk.calls[call].site
-}
-
 /// The outcome of a call on a path.
 fn ended(path: &Path<'_>, call: usize) -> Option<Outcome> {
     path.acts.iter().find_map(|act| match act {
@@ -528,18 +521,12 @@ fn left_out(does: &Does, circuit: Option<&Circuit>) -> Option<&'static str> {
     Some(match does {
         Does::Logger(_) => "the log line: the gateway logs and counts by itself",
         Does::UntilSuccessful(_) => "the retries: the native form has none yet",
-        Does::Object(call) => {
-            let of_circuit = circuit.is_some_and(|circuit| {
-                let name = |store: &Option<Arc<super::app::StoreDeclaration>>| {
-                    store.as_ref().map(|store| store.name.clone())
-                };
-                name(&circuit.state.store) == name(&call.store)
-            });
-            if of_circuit {
-                return None;
-            }
-            "the data in an object store"
+        Does::Object(call)
+            if circuit.is_some_and(|it| is_same_store(&it.state.store, &call.store)) =>
+        {
+            return None;
         }
+        Does::Object(_) => "the data in an object store",
         Does::Async(_) => "the steps beside the flow",
         Does::Publish(_) => "the message to a queue",
         Does::Cache(_) => "the cache",

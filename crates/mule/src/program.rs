@@ -27,13 +27,7 @@ impl App {
                 longest = longest.zip(own).map(|(one, other)| one.max(other));
             }
         };
-        for flow in &self.flows {
-            flow.walk(&mut see);
-        }
-        let handlers = self.default_handlers.iter();
-        for handler in handlers.flat_map(|handlers| &handlers.0) {
-            handler.chain.walk(&mut see);
-        }
+        self.walk(&mut see);
         longest
     }
 }

@@ -249,6 +249,7 @@ impl<'a> Partial<'a, '_> {
     fn call(&mut self, name: &str, args: &[&'a Node]) -> Symbol {
         if let Some(Binding::Function(lambda)) = self.named(name) {
             let lambda = *lambda;
+            let args = args.iter().map(|node| self.node(node)).collect();
             return self.apply(lambda, args);
         }
         let known = name.strip_prefix("Mule::").unwrap_or(name);
@@ -290,18 +291,20 @@ impl<'a> Partial<'a, '_> {
         }
     }
 
-    fn apply(&mut self, lambda: &'a Lambda, args: &[&'a Node]) -> Symbol {
-        if self.calls >= CALLS_MAX {
-            return Symbol::Unknown;
-        }
+    /// Calls a function of the script with values for its first parameters.
+    fn apply(&mut self, lambda: &'a Lambda, args: Vec<Symbol>) -> Symbol {
+        let mut args = args.into_iter();
         let mut names = Vec::new();
-        for (at, param) in lambda.params.iter().enumerate() {
-            let value = match (args.get(at), &param.default) {
-                (Some(node), _) => self.node(node),
+        for param in &lambda.params {
+            let value = match (args.next(), &param.default) {
+                (Some(value), _) => value,
                 (None, Some(default)) => self.node(default),
                 (None, None) => Symbol::Unknown,
             };
             names.push((param.name.clone(), value));
+        }
+        if self.calls >= CALLS_MAX {
+            return Symbol::Unknown;
         }
         self.calls += 1;
         let value = self.within(names, &lambda.body);
@@ -330,22 +333,7 @@ impl<'a> Partial<'a, '_> {
                 Stage::Call(name, node) => match self.named(&name.text) {
                     Some(Binding::Function(lambda)) => {
                         let (lambda, right) = (*lambda, self.node(node));
-                        let mut values = [left, right].into_iter();
-                        let names: Vec<_> = lambda
-                            .params
-                            .iter()
-                            .map(|param| {
-                                let value = values.next().unwrap_or(Symbol::Unknown);
-                                (param.name.clone(), value)
-                            })
-                            .collect();
-                        if self.calls >= CALLS_MAX {
-                            return Symbol::Unknown;
-                        }
-                        self.calls += 1;
-                        let value = self.within(names, &lambda.body);
-                        self.calls -= 1;
-                        value
+                        self.apply(lambda, vec![left, right])
                     }
                     _ if &*name.text == "contains" => {
                         let wanted = self.node(node);

@@ -22,6 +22,14 @@ pub struct StoreDeclaration {
     pub sweep_every: Option<Duration>,
 }
 
+/// True if two operations use the same store; `None` is the default store.
+pub fn is_same_store(
+    one: &Option<Arc<StoreDeclaration>>,
+    other: &Option<Arc<StoreDeclaration>>,
+) -> bool {
+    one.as_ref().map(|store| &store.name) == other.as_ref().map(|store| &store.name)
+}
+
 /// An operation on an object store (`os:*`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectCall {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fusebox_dataweave::Script;
 
 use super::{
-    Chain, Does, Flow, Given, Handler, Handlers, ObjectOperation, Processor, Respond, Target,
-    ValidationRule,
+    App, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation, Processor,
+    Respond, Target, ValidationRule,
 };
 
 impl Chain {
@@ -21,13 +21,30 @@ impl Chain {
     }
 }
 
+impl App {
+    /// Visits all processors, flow by flow, those of the default handlers last.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
+        self.flows.iter().for_each(|flow| flow.walk(visit));
+        self.default_handlers
+            .iter()
+            .for_each(|handlers| handlers.walk(visit));
+    }
+}
+
 impl Flow {
     /// Visits its processors, those of its handlers last, and all nested ones.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
         self.chain.walk(visit);
-        for handler in self.handlers.iter().flat_map(|handlers| &handlers.0) {
-            handler.chain.walk(visit);
-        }
+        self.handlers
+            .iter()
+            .for_each(|handlers| handlers.walk(visit));
+    }
+}
+
+impl Handlers {
+    /// Visits the processors of all handlers, and all nested ones.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
+        self.0.iter().for_each(|handler| handler.chain.walk(visit));
     }
 }
 
@@ -69,7 +86,7 @@ impl Does {
         let mut scripts: Vec<&Script> = Vec::new();
         match self {
             Does::FlowRef { flow, .. } => {
-                if let super::FlowName::Computed(name) = flow {
+                if let FlowName::Computed(name) = flow {
                     given.push(name);
                 }
             }
@@ -167,6 +184,17 @@ impl Does {
                 .map(|target| &target.variable)
                 .into_iter()
                 .collect(),
+        }
+    }
+
+    /// The flow that it refers to, if it names one.
+    pub fn flow(&self) -> Option<FlowId> {
+        match self {
+            Does::FlowRef {
+                flow: FlowName::Known(id),
+                ..
+            } => Some(*id),
+            _ => None,
         }
     }
 

@@ -10,7 +10,9 @@ use super::paths::{Act, Call, Path, Walk};
 use super::time::{stored_times, time};
 use super::trace::{self, StoreState};
 use super::trip::{Counting, Trip, increments_in, written_at};
-use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, OpenWhen, Refusal, flaws};
+use super::{
+    Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, OpenWhen, Refusal, flaws, push,
+};
 use crate::app::Site;
 
 /// One call of a flow on all paths through the flow.
@@ -26,12 +28,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         let empty: StoreState = (0..self.walk.entries.len())
             .map(|entry| (entry, None))
             .collect();
-        let passes = |held: &StoreState, later| {
-            prefixes
-                .iter()
-                .any(|prefix| trace::blockers(prefix, held, later).entries.is_empty())
-        };
-        if !passes(&empty, false) {
+        if !trace::any_passes(&prefixes, &empty, false) {
             return None;
         }
         let trips = self.trips(&prefixes);
@@ -80,7 +77,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         let state = self.entry(trip.entry, trip.slot.as_ref());
         let after_wait: Vec<&[Act<'a>]> = prefixes
             .iter()
-            .filter(|prefix| trace::blockers(prefix, &trip.held, true).entries.is_empty())
+            .filter(|prefix| trace::passes(prefix, &trip.held, true))
             .copied()
             .collect();
         let half_open = after_wait.iter().find_map(|prefix| {
@@ -145,10 +142,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     fn prefixes(&self) -> Vec<&'w [Act<'a>]> {
         let mut prefixes: Vec<&[Act<'a>]> = Vec::new();
         for path in self.paths {
-            if let Some(at) = self.at(path)
-                && !prefixes.contains(&&path.acts[..at])
-            {
-                prefixes.push(&path.acts[..at]);
+            if let Some(at) = self.at(path) {
+                push(&mut prefixes, &path.acts[..at]);
             }
         }
         prefixes
@@ -201,11 +196,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             if !counts {
                 continue;
             }
-            for failure in self.walk.failures.alike(outcome) {
-                if !found.contains(failure) {
-                    found.push(failure.clone());
-                }
-            }
+            let failures = self.walk.failures.alike(outcome).iter();
+            failures.for_each(|failure| push(&mut found, failure.clone()));
         }
         found
     }
@@ -278,10 +270,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
                     Act::Wrote { entry, value, site } if *entry == trip.entry => {
                         let value = trace::without_entries(value);
                         let held: StoreState = [(*entry, Some(value.clone()))].into();
-                        let passes = prefixes
-                            .iter()
-                            .any(|prefix| trace::blockers(prefix, &held, false).entries.is_empty());
-                        if !passes {
+                        if !trace::any_passes(prefixes, &held, false) {
                             continue;
                         }
                         let said = trip
@@ -305,9 +294,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     fn refusal(&self, trip: &Trip<'w, 'a>) -> Refusal {
         let refused = self.paths.iter().find(|path| {
             super::find::called(path).next().is_none()
-                && trace::blockers(&path.acts, &trip.held, false)
-                    .entries
-                    .is_empty()
+                && trace::passes(&path.acts, &trip.held, false)
                 && path.acts.iter().any(|act| match act {
                     Act::Assumed { condition, .. } => {
                         trace::substituted(condition, &trip.held).truth() == Some(true)

@@ -12,8 +12,8 @@ use fusebox_dataweave::{Number, Value};
 use super::call_paths::CallPaths;
 use super::failures::Failures;
 use super::paths::{Act, Path, Walk};
-use super::{Circuit, trace};
-use crate::app::{App, Does, Flow, FlowName, Processor};
+use super::{Circuit, push, trace};
+use crate::app::{App, Flow, FlowId};
 
 /// An application's circuits, in the order of its flows.
 pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
@@ -51,24 +51,10 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
 /// The flows that have a source, and those that no other flow refers to.
 fn roots(app: &App) -> Vec<&Flow> {
     let mut referred = BTreeSet::new();
-    let mut look = |processor: &Processor| {
-        if let Does::FlowRef {
-            flow: FlowName::Known(id),
-            ..
-        } = &processor.does
-        {
-            referred.insert(id.0);
-        }
-    };
-    for flow in &app.flows {
-        flow.walk(&mut look);
-    }
-    for handler in app.default_handlers.iter().flat_map(|handlers| &handlers.0) {
-        handler.chain.walk(&mut look);
-    }
+    app.walk(&mut |processor| referred.extend(processor.does.flow()));
     let flows = app.flows.iter().enumerate();
     flows
-        .filter(|(at, flow)| flow.source.is_some() || !referred.contains(at))
+        .filter(|(at, flow)| flow.source.is_some() || !referred.contains(&FlowId(*at)))
         .map(|(_, flow)| &**flow)
         .collect()
 }
@@ -150,24 +136,23 @@ fn tested_keys<'w, 'a: 'w>(
 
 /// Merges two descriptions of one circuit.
 fn join(known: &mut Circuit, other: Circuit) {
-    for upstream in other.upstreams {
-        if !known.upstreams.contains(&upstream) {
-            known.upstreams.push(upstream);
-        }
-    }
-    for failure in other.failures {
-        if !known.failures.contains(&failure) {
-            known.failures.push(failure);
-        }
-    }
-    for site in other.calls {
-        if !known.calls.contains(&site) {
-            known.calls.push(site);
-        }
-    }
-    for flaw in other.flaws {
-        if !known.flaws.contains(&flaw) {
-            known.flaws.push(flaw);
-        }
-    }
+    let Circuit {
+        upstreams,
+        failures,
+        calls,
+        flaws,
+        ..
+    } = other;
+    upstreams
+        .into_iter()
+        .for_each(|new| push(&mut known.upstreams, new));
+    failures
+        .into_iter()
+        .for_each(|new| push(&mut known.failures, new));
+    calls
+        .into_iter()
+        .for_each(|new| push(&mut known.calls, new));
+    flaws
+        .into_iter()
+        .for_each(|new| push(&mut known.flaws, new));
 }

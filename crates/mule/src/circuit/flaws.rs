@@ -146,12 +146,7 @@ impl Flaws<'_, '_, '_> {
     }
 
     fn half_open(&mut self) {
-        let Evidence {
-            after_wait,
-            prefixes,
-            state,
-            ..
-        } = *self.evidence;
+        let (after_wait, state) = (self.evidence.after_wait, self.evidence.state);
         let site = self.circuit.site.clone();
         if after_wait.is_empty() {
             if let Cooldown::Expiry { .. } = self.circuit.cooldown {
@@ -164,12 +159,6 @@ impl Flaws<'_, '_, '_> {
             }
             return;
         }
-        // True if the next request passes as well.
-        let passes = |held: &StoreState| {
-            prefixes
-                .iter()
-                .any(|prefix| trace::blockers(prefix, held, true).entries.is_empty())
-        };
         let written = after_wait.iter().find_map(|prefix| {
             let value = trace::store_after(prefix).remove(&state)??;
             let site = prefix.iter().rev().find_map(|act| match act {
@@ -181,7 +170,8 @@ impl Flaws<'_, '_, '_> {
         match written {
             Some((value, site)) => {
                 let held: StoreState = [(state, Some(value))].into();
-                if passes(&held) {
+                // The next request passes as well.
+                if trace::any_passes(self.evidence.prefixes, &held, true) {
                     let what =
                         "lets all requests through while it is half-open, not a single probe"
                             .to_owned();
@@ -299,12 +289,7 @@ impl Flaws<'_, '_, '_> {
     }
 
     fn times(&mut self) {
-        let Evidence {
-            after_wait,
-            held,
-            trip,
-            ..
-        } = *self.evidence;
+        let (after_wait, trip) = (self.evidence.after_wait, self.evidence.trip);
         let mut mixed = None;
         for act in after_wait.iter().copied().flatten() {
             let Act::Assumed { condition, site } = act else {
@@ -317,7 +302,7 @@ impl Flaws<'_, '_, '_> {
             let stored: BTreeSet<_> = trace::slots(condition)
                 .iter()
                 .filter_map(|slot| {
-                    let value = held.get(&slot.of_entry()?)?.as_ref()?;
+                    let value = self.evidence.held.get(&slot.of_entry()?)?.as_ref()?;
                     let value = trace::slot_value(value, slot);
                     value.has(&is_now).then(|| units(&value))
                 })
@@ -424,8 +409,8 @@ pub(crate) fn range(ttl: Duration, sweep: Duration) -> String {
 
 /// The units of the numeric moments in a symbol.
 fn units(symbol: &Symbol) -> BTreeSet<Arc<str>> {
-    let found = std::cell::RefCell::new(BTreeSet::new());
-    symbol.has(&|part| {
+    let mut found = BTreeSet::new();
+    symbol.walk(&mut |part| {
         if let Symbol::As(of, Cast::Number(unit) | Cast::Moment(unit)) = part
             && of.has(&is_now)
         {
@@ -433,11 +418,10 @@ fn units(symbol: &Symbol) -> BTreeSet<Arc<str>> {
                 Unit::Seconds => "seconds",
                 Unit::Milliseconds => "milliseconds",
             };
-            found.borrow_mut().insert(name.into());
+            found.insert(name.into());
         }
-        false
     });
-    found.into_inner()
+    found
 }
 
 fn is_entry(symbol: &Symbol) -> bool {

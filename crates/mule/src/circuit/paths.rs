@@ -13,6 +13,7 @@ mod objects;
 mod processors;
 
 use super::failures::{Failures, Outcome};
+use super::push;
 use crate::app::{
     App, Chain, ErrorType, Flow, Given, Handlers, Processor, Request, Site, StoreDeclaration,
     Target,
@@ -117,6 +118,17 @@ pub(crate) struct Raised {
     pub cause: Option<ErrorType>,
 }
 
+impl Raised {
+    /// An error that nothing is known of but its type.
+    pub fn of(kind: ErrorType) -> Raised {
+        Raised {
+            kind,
+            description: Symbol::Unknown,
+            cause: None,
+        }
+    }
+}
+
 /// The walk over an application's flows, with all entries and calls found so far.
 pub(crate) struct Walk<'a> {
     app: &'a App,
@@ -202,8 +214,7 @@ impl<'a> Walk<'a> {
                 for (path, raised) in self.processor(processor, path, depth) {
                     match raised {
                         Some(raised) => ends.push((path, Some(raised))),
-                        None if next.contains(&path) => {}
-                        None => next.push(path),
+                        None => push(&mut next, path),
                     }
                 }
             }
@@ -243,11 +254,8 @@ impl<'a> Walk<'a> {
             for handler in &handlers.0 {
                 let takes = handler.types.is_empty()
                     || handler.types.iter().any(|types| {
-                        types.matches(&raised.kind)
-                            || raised
-                                .cause
-                                .as_ref()
-                                .is_some_and(|cause| types.matches(cause))
+                        let mut kinds = std::iter::once(&raised.kind).chain(&raised.cause);
+                        kinds.any(|kind| types.matches(kind))
                     });
                 if !takes {
                     continue;
@@ -328,10 +336,7 @@ impl<'a> Walk<'a> {
                 let view = View {
                     payload: &payload,
                     attributes: &attributes,
-                    vars: &path.vars,
-                    error: &path.error,
-                    properties: &self.app.properties,
-                    steps: &self.steps,
+                    ..self.view(path)
                 };
                 self.with_constants(script.symbol(&view))
             }
@@ -386,12 +391,6 @@ impl<'a> Path<'a> {
             held: other.held,
             ..self.clone()
         }
-    }
-}
-
-fn push<'a>(ends: &mut Ends<'a>, end: (Path<'a>, Option<Raised>)) {
-    if !ends.contains(&end) {
-        ends.push(end);
     }
 }
 

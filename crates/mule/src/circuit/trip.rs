@@ -7,6 +7,7 @@ use fusebox_dataweave::symbol::Symbol;
 use super::call_paths::CallPaths;
 use super::failures::Outcome;
 use super::paths::{Act, Path};
+use super::push;
 use super::trace::{self, Increment, StoreState};
 use crate::app::Site;
 
@@ -132,12 +133,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
                     };
                     // The call is made below the limit, so the path's condition is the negation of reaching it.
                     let refused = condition.clone().negation();
-                    // The count is tested before the next failure is added.
-                    let before = Increment {
-                        slot: increment.slot.clone(),
-                        by: increment.by,
-                    };
-                    if let Some(threshold) = trace::threshold(&refused, &before) {
+                    if let Some(threshold) = trace::threshold(&refused, &increment) {
+                        // The count is tested before the next failure is added.
                         let threshold = threshold.map(|least| least.saturating_sub(1).max(1));
                         counting.get_or_insert(Counting {
                             increment: increment.clone(),
@@ -156,11 +153,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     pub(super) fn counting(&self, trips: &[Trip<'w, 'a>]) -> Option<Counting<'a>> {
         let mut increments: Vec<Increment> = Vec::new();
         for path in self.failed_paths() {
-            for increment in increments_in(self.acts_after(path)) {
-                if !increments.contains(&increment) {
-                    increments.push(increment);
-                }
-            }
+            let new = increments_in(self.acts_after(path)).into_iter();
+            new.for_each(|increment| push(&mut increments, increment));
         }
         let mut found: Option<Counting<'a>> = None;
         for trip in trips {

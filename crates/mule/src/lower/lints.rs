@@ -7,8 +7,9 @@ use fusebox_plan::dialect::{Place, quote};
 
 use super::Lowering;
 use crate::app::{
-    App, Chain, Compat, Does, Flow, FlowId, FlowName, Processor, Site, Source, UntilSuccessful,
+    App, Chain, Compat, Does, Flow, FlowId, Processor, Site, Source, UntilSuccessful,
 };
+use crate::circuit::place;
 use crate::xml::Element;
 
 /// Checks an application. `elements` are the elements of its flows, in the same order.
@@ -106,23 +107,13 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
 fn subs_of(app: &App, flow: usize) -> Vec<usize> {
     let mut subs = BTreeSet::new();
     app.flows[flow].walk(&mut |processor| {
-        if let Some(FlowId(id)) = referred(processor)
+        if let Some(FlowId(id)) = processor.does.flow()
             && app.flows[id].is_sub
         {
             subs.insert(id);
         }
     });
     subs.into_iter().rev().collect()
-}
-
-fn referred(processor: &Processor) -> Option<FlowId> {
-    match &processor.does {
-        Does::FlowRef {
-            flow: FlowName::Known(id),
-            ..
-        } => Some(*id),
-        _ => None,
-    }
 }
 
 /// Warns of variables that become status and headers of a response although the listener does not read them.
@@ -142,7 +133,7 @@ fn warn_of_status(app: &App, flow: &Flow, budget: &mut Budget, lowering: &mut Lo
         let Some(site) = first_set(app, flow, variable, budget) else {
             continue;
         };
-        let at = lowering.place(&site);
+        let at = place(&site, lowering.names);
         let what = format!(
             "`vars.{variable}` becomes the {becomes} of the response, which Mule does only if the listener of {} says so",
             quote(&flow.name)
@@ -164,7 +155,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, budget: &mut Budget) -> Opt
             if found.is_none() && processor.does.sets().iter().any(|set| &***set == variable) {
                 found = Some(processor.site.clone());
             }
-            if let Some(id) = referred(processor)
+            if let Some(id) = processor.does.flow()
                 && processor.does.target().is_none()
                 && seen.insert(id)
                 && budget.take(id)
@@ -205,7 +196,7 @@ fn warn_of_restoring(
     };
     attempt.chain(&scope.chain);
     for (variable, site) in attempt.lost {
-        let at = lowering.place(&site);
+        let at = place(&site, lowering.names);
         let what = format!(
             "`vars.{variable}` is read and then set in an `until-successful`, where every attempt starts with the variables from before it"
         );
@@ -242,7 +233,7 @@ impl Attempt<'_> {
         let early = read.filter(|variable| !self.set.contains(*variable));
         let early: Vec<Arc<str>> = early.cloned().collect();
         self.read.extend(early);
-        if let Some(id) = referred(processor)
+        if let Some(id) = processor.does.flow()
             && processor.does.target().is_none()
             && self.path < DEPTH_MAX
             && self.seen.insert(id)
@@ -280,15 +271,4 @@ fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
     let what = "nothing starts: no flow has a source";
     let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one";
     lowering.notes.error(start, what, mend);
-}
-
-impl Lowering<'_> {
-    fn place(&self, site: &Site) -> Place {
-        let file = self.files.iter().position(|file| *file == site.file);
-        Place {
-            file: file.unwrap_or_default(),
-            line: site.line,
-            col: site.col,
-        }
-    }
 }

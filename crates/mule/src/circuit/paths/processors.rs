@@ -64,9 +64,8 @@ impl<'a> Walk<'a> {
                     None => Symbol::text("An error occurred."),
                 };
                 let raised = Raised {
-                    kind: raise.kind.clone(),
                     description,
-                    cause: None,
+                    ..Raised::of(raise.kind.clone())
                 };
                 return vec![(path, Some(raised))];
             }
@@ -74,11 +73,8 @@ impl<'a> Walk<'a> {
                 let mut ends = self.chain(&scope.chain, path, depth);
                 for raised in ends.iter_mut().filter_map(|(_, raised)| raised.as_mut()) {
                     let cause = raised.cause.take().unwrap_or_else(|| raised.kind.clone());
-                    *raised = Raised {
-                        kind: ErrorType::new("MULE", "RETRY_EXHAUSTED"),
-                        description: Symbol::Unknown,
-                        cause: Some(cause),
-                    };
+                    *raised = Raised::of(ErrorType::new("MULE", "RETRY_EXHAUSTED"));
+                    raised.cause = Some(cause);
                 }
                 return ends;
             }
@@ -192,9 +188,8 @@ impl<'a> Walk<'a> {
                 for (end, raised) in self.chain(route, start, depth) {
                     let cause = raised.map(|raised| raised.cause.unwrap_or(raised.kind));
                     let raised = before.clone().or(cause.map(|cause| Raised {
-                        kind: ErrorType::new("MULE", "COMPOSITE_ROUTING"),
-                        description: Symbol::Unknown,
                         cause: Some(cause),
+                        ..Raised::of(ErrorType::new("MULE", "COMPOSITE_ROUTING"))
                     }));
                     push(&mut next, (path.with_acts_of(end), raised));
                 }
@@ -231,8 +226,8 @@ impl<'a> Walk<'a> {
                 for (path, holds) in self.script(when, path, site) {
                     if holds {
                         ends.extend(self.chain(chain, path, depth));
-                    } else if !next.contains(&path) {
-                        next.push(path);
+                    } else {
+                        push(&mut next, path);
                     }
                 }
             }
@@ -260,11 +255,8 @@ impl<'a> Walk<'a> {
             None => path.payload.clone(),
         };
         let method = self.given(&request.method, &path);
-        let bodiless = text(&method).is_some_and(|method| {
-            ["GET", "HEAD", "OPTIONS"]
-                .iter()
-                .any(|plain| method.eq_ignore_ascii_case(plain))
-        });
+        let is = |plain: &str| text(&method).is_some_and(|it| it.eq_ignore_ascii_case(plain));
+        let bodiless = ["GET", "HEAD", "OPTIONS"].into_iter().any(is);
         let mode = request.send_body.unwrap_or_else(|| {
             let config = request.config.as_ref();
             config.map_or(SendBody::Auto, |config| config.send_body)
@@ -287,11 +279,7 @@ impl<'a> Walk<'a> {
         let mut ends = Vec::new();
         for outcome in self.failures.outcomes(request) {
             let mut path = path.clone();
-            let raised = self.failures.error(outcome).map(|kind| Raised {
-                kind: kind.clone(),
-                description: Symbol::Unknown,
-                cause: None,
-            });
+            let raised = self.failures.error(outcome).cloned().map(Raised::of);
             path.acts.push(Act::Called {
                 call,
                 outcome,
@@ -340,11 +328,7 @@ impl<'a> Walk<'a> {
         };
         let split = split(condition, path, site);
         let ends = split.into_iter().map(|(path, holds)| {
-            let raised = (!holds).then(|| Raised {
-                kind: ErrorType::new("VALIDATION", error),
-                description: Symbol::Unknown,
-                cause: None,
-            });
+            let raised = (!holds).then(|| Raised::of(ErrorType::new("VALIDATION", error)));
             (path, raised)
         });
         ends.collect()
