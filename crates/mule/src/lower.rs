@@ -41,7 +41,7 @@ use fusebox_plan::dialect::{Notes, Place};
 use fusebox_plan::plan::Plan;
 
 use self::bind::Bindings;
-use self::handlers::Counted;
+use self::handlers::ReadOnce;
 use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
@@ -107,10 +107,10 @@ struct Lowering<'a> {
     requesters: BTreeMap<Arc<str>, Arc<Requester>>,
     stores: Stores,
     queues: Queues,
-    /// The handlers with a name; `None` while they are being read, and for unknown names.
-    handlers: BTreeMap<Arc<str>, Option<Counted<Arc<Handlers>>>>,
-    /// Single handlers outside flows, by position; `None` while they are being read.
-    on_errors: BTreeMap<Place, Option<Counted<Option<Handler>>>>,
+    /// The `error-handler`s outside flows.
+    handlers: ReadOnce<Arc<Handlers>>,
+    /// Single handlers outside flows.
+    on_errors: ReadOnce<Handler>,
     /// The number of suggestions made.
     guesses: usize,
     /// The depth of nested chains, with those of named handlers.

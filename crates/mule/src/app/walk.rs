@@ -65,7 +65,7 @@ impl Does {
             Does::Foreach(scope) => vec![&scope.chain],
             Does::ParallelForeach(scope) => vec![&scope.chain],
             Does::ScatterGather(scope) => scope.routes.iter().collect(),
-            Does::FirstSuccessful(scope) | Does::RoundRobin(scope) => scope.routes.iter().collect(),
+            Does::FirstSuccessful(routes) | Does::RoundRobin(routes) => routes.iter().collect(),
             Does::Async(scope) => vec![&scope.chain],
             Does::Cache(scope) => vec![&scope.chain],
             _ => Vec::new(),
@@ -202,8 +202,8 @@ impl Does {
     pub fn target(&self) -> Option<&Target> {
         match self {
             Does::FlowRef { target, .. } => target.as_ref(),
-            Does::ParallelForeach(scope) => scope.target.as_ref(),
-            Does::ScatterGather(scope) => scope.target.as_ref(),
+            Does::ParallelForeach(scope) => scope.gather.target.as_ref(),
+            Does::ScatterGather(scope) => scope.gather.target.as_ref(),
             Does::Request(request) => request.target.as_ref(),
             Does::Object(call) => call.target.as_ref(),
             _ => None,

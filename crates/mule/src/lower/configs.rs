@@ -257,15 +257,9 @@ impl<'a> Lowering<'a> {
     /// Refuses key stores and trust stores: ignoring them would change which servers are trusted.
     fn refuse_key_stores(&mut self, connection: &Open<'a>, bind: &str) {
         let own = self.open_part(connection, "tls:context");
-        let named = self.text(connection, "tlsContext").and_then(|name| {
-            let found = self.globals.find(name.text, &["tls:context"]);
-            if found.is_none() {
-                let what = format!("unknown TLS context {}", quote(name.text));
-                let mend = self.mend(name.text, &["tls:context"], "remove it");
-                self.wrong(name, what, mend);
-            }
-            found
-        });
+        let named = self.text(connection, "tlsContext");
+        let named =
+            named.and_then(|name| self.known(name, &["tls:context"], "TLS context", "remove it"));
         for context in own.map(|open| open.element).into_iter().chain(named) {
             for child in &context.children {
                 let what = format!(

@@ -18,11 +18,9 @@ impl<'a> Lowering<'a> {
     /// Reads all flows, in the order of the files.
     pub fn flows(&mut self) -> Vec<Arc<Flow>> {
         let mut taken = TakenPaths::default();
-        self.globals
-            .each(FLOWS)
-            .into_iter()
-            .map(|element| Arc::new(self.flow(element, &mut taken)))
-            .collect()
+        let flows = self.globals.each(FLOWS).into_iter();
+        let flows = flows.map(|element| Arc::new(self.flow(element, &mut taken)));
+        flows.collect()
     }
 
     fn flow(&mut self, element: &'a Element, taken: &mut TakenPaths) -> Flow {
@@ -188,10 +186,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let variable = self.text(open, "target");
-        let value = match open.has("targetValue") {
-            true => self.script(open, "targetValue"),
-            false => None,
-        };
+        let value = self.script_if_written(open, "targetValue");
         Some(Target {
             variable: variable?.text.into(),
             value,

@@ -1,8 +1,9 @@
 //! Error handling: `error-handler` and its handlers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{nearest, quote};
+use fusebox_plan::dialect::{Place, nearest, quote};
 
 use super::Lowering;
 use super::names::name_of;
@@ -14,12 +15,19 @@ use crate::xml::Element;
 const HANDLERS: &str = "error-handler";
 const ON_ERROR: &[&str] = &["on-error-continue", "on-error-propagate"];
 
-/// An element that is read once and referred to repeatedly, with its number of processors.
+/// Elements that are read once and referred to repeatedly, by position; `None` while one is being read. An element
+/// that cannot be read has no value.
+pub(super) type ReadOnce<T> = BTreeMap<Place, Option<Counted<Option<T>>>>;
+
+/// A value with the number of its processors.
 #[derive(Clone)]
 pub(super) struct Counted<T> {
     value: T,
     processors: usize,
 }
+
+/// A reference to an element, and the kind of element in messages.
+type Reference<'a> = (Written<'a>, &'static str);
 
 /// The limit of processors in an application, counted once for each reference, as a walk through the application
 /// visits them.
@@ -28,36 +36,20 @@ const PROCESSORS_MAX: usize = 1_000_000;
 impl<'a> Lowering<'a> {
     /// Reads the handlers outside flows.
     pub fn declare_handlers(&mut self) {
-        for element in self.globals.each(&[HANDLERS]) {
-            match name_of(element) {
-                Some(name) => {
-                    self.handlers_of(name.value, element);
-                }
-                None => {
-                    self.refuse_nameless(element);
-                    if let Some(open) = self.open(element) {
-                        self.handlers(&open);
-                    }
-                }
-            }
-        }
-        for element in self.globals.each(ON_ERROR) {
+        for element in self.globals.each(&[HANDLERS, ON_ERROR[0], ON_ERROR[1]]) {
             if name_of(element).is_none() {
-                self.refuse_nameless(element);
+                let what = format!(
+                    "{} outside flows has no name, so it never runs",
+                    quote(&element.title())
+                );
+                let mend = "move it into the `error-handler` of a flow, or name it and refer to it";
+                self.deviation(element.at, what, mend);
             }
-            self.named_handler(element);
+            match element.title() == HANDLERS {
+                true => drop(self.shared_handlers(element, None)),
+                false => drop(self.shared_handler(element, None)),
+            }
         }
-    }
-
-    fn refuse_nameless(&mut self, element: &'a Element) {
-        self.deviation(
-            element.at,
-            format!(
-                "{} outside flows has no name, so it never runs",
-                quote(&element.title())
-            ),
-            "move it into the `error-handler` of a flow, or name it and refer to it",
-        );
     }
 
     /// Reads the `error-handler` of a flow or `try`, which must be the last child.
@@ -123,90 +115,73 @@ impl<'a> Lowering<'a> {
 
     /// The handlers of an `error-handler` outside flows.
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
-        let Some(element) = self.globals.find(name.text, &[HANDLERS]) else {
-            let what = format!("unknown `error-handler` {}", quote(name.text));
-            let mend = self.mend(name.text, &[HANDLERS], "add the file that defines it");
-            self.wrong(name, what, mend);
-            return None;
-        };
-        match self.handlers.get(name.text).cloned() {
-            Some(Some(read)) => {
-                self.count_processors(read.processors, element)?;
-                Some(read.value)
-            }
-            Some(None) => {
-                let what = format!("the `error-handler` {} refers to itself", quote(name.text));
-                self.wrong(
-                    name,
-                    what,
-                    "write the handlers of its inner scope explicitly",
-                );
-                None
-            }
-            None => self.handlers_of(name.text, element),
-        }
-    }
-
-    fn handlers_of(&mut self, name: &str, element: &'a Element) -> Option<Arc<Handlers>> {
-        if let Some(read) = self.handlers.get(name) {
-            return read.clone().map(|read| read.value);
-        }
-        self.handlers.insert(name.into(), None);
-        let before = self.processors;
-        let open = self.open(element)?;
-        let handlers = self.handlers(&open);
-        let read = Counted {
-            // An unreadable one is kept as empty, since its error is already reported.
-            value: handlers.clone().unwrap_or_default(),
-            processors: self.processors - before,
-        };
-        self.handlers.insert(name.into(), Some(read));
-        handlers
+        let kind = "`error-handler`";
+        let found = self.known(name, &[HANDLERS], kind, "add the file that defines it")?;
+        self.shared_handlers(found, Some((name, kind)))
     }
 
     /// The handler that an `on-error` refers to.
     fn referred(&mut self, element: &'a Element) -> Option<Handler> {
         let open = self.open(element)?;
         let name = self.text(&open, "ref")?;
-        let Some(found) = self.globals.find(name.text, ON_ERROR) else {
-            let what = format!("unknown handler {}", quote(name.text));
-            let mend = self.mend(name.text, ON_ERROR, "add the file that defines it");
-            self.wrong(name, what, mend);
-            return None;
-        };
-        match self.on_errors.get(&found.at).cloned() {
-            Some(Some(read)) => {
-                self.count_processors(read.processors, found)?;
-                read.value
-            }
-            Some(None) => {
-                let what = format!("the handler {} refers to itself", quote(name.text));
-                self.wrong(
-                    name,
-                    what,
-                    "write the handlers of its inner scope explicitly",
-                );
-                None
-            }
-            None => self.named_handler(found),
-        }
+        let found = self.known(name, ON_ERROR, "handler", "add the file that defines it")?;
+        self.shared_handler(found, Some((name, "handler")))
     }
 
-    /// Reads a handler outside flows.
-    fn named_handler(&mut self, element: &'a Element) -> Option<Handler> {
-        if let Some(read) = self.on_errors.get(&element.at) {
-            return read.clone().and_then(|read| read.value);
-        }
-        self.on_errors.insert(element.at, None);
-        let before = self.processors;
-        let handler = self.handler(element);
-        let processors = self.processors - before;
-        let read = Counted {
-            value: handler.clone(),
-            processors,
+    fn shared_handlers(
+        &mut self,
+        element: &'a Element,
+        by: Option<Reference<'a>>,
+    ) -> Option<Arc<Handlers>> {
+        let read = |this: &mut Self, element| {
+            let open = this.open(element)?;
+            this.handlers(&open)
         };
-        self.on_errors.insert(element.at, Some(read));
-        handler
+        self.once(element, by, |this| &mut this.handlers, read)
+    }
+
+    fn shared_handler(
+        &mut self,
+        element: &'a Element,
+        by: Option<Reference<'a>>,
+    ) -> Option<Handler> {
+        self.once(element, by, |this| &mut this.on_errors, Self::handler)
+    }
+
+    /// The value of an element outside flows, read at first; its processors count again for each reference.
+    fn once<T: Clone>(
+        &mut self,
+        element: &'a Element,
+        by: Option<Reference<'a>>,
+        known: fn(&mut Self) -> &mut ReadOnce<T>,
+        read: impl FnOnce(&mut Self, &'a Element) -> Option<T>,
+    ) -> Option<T> {
+        match (known(self).get(&element.at).cloned(), by) {
+            (Some(Some(read)), by) => {
+                if by.is_some() {
+                    self.count_processors(read.processors, element)?;
+                }
+                read.value
+            }
+            (Some(None), Some((name, kind))) => {
+                let what = format!("the {kind} {} refers to itself", quote(name.text));
+                let mend = "write the handlers of its inner scope explicitly";
+                self.wrong(name, what, mend);
+                None
+            }
+            (Some(None), None) => None,
+            (None, _) => {
+                known(self).insert(element.at, None);
+                let before = self.processors;
+                let value = read(self, element);
+                let read = Counted {
+                    value: value.clone(),
+                    processors: self.processors - before,
+                };
+                known(self).insert(element.at, Some(read));
+                value
+            }
+        }
     }
 
     /// Adds the processors of a reference to the total, which is limited.
@@ -225,14 +200,10 @@ impl<'a> Lowering<'a> {
 
     fn handler(&mut self, element: &'a Element) -> Option<Handler> {
         let open = self.open(element)?;
-        let types = match open.has("type") {
-            true => self.error_matches(&open),
-            false => Vec::new(),
-        };
         Some(Handler {
             site: self.site(element.at),
             continues: &*element.name == "on-error-continue",
-            types,
+            types: self.error_matches(&open),
             when: self.script(&open, "when"),
             logs: self.flag(&open, "logException") != Some(false),
             chain: self.chain(&open),

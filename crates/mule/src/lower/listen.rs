@@ -74,9 +74,6 @@ impl<'a> Lowering<'a> {
     }
 
     fn methods(&mut self, open: &Open<'a>) -> Option<Vec<Method>> {
-        if !open.has("allowedMethods") {
-            return None;
-        }
         let written = self.text(open, "allowedMethods")?;
         let mut methods = Vec::new();
         for name in written.text.split(',').map(str::trim) {

@@ -8,6 +8,7 @@ use super::Lowering;
 use super::open::misplaced;
 use super::shapes::{self, ATTRIBUTE_ALIASES, ELEMENT_ALIASES, Role};
 use super::unsupported;
+use super::values::Written;
 use crate::app::{Compat, ErrorType, FlowId};
 use crate::xml::Element;
 
@@ -128,13 +129,30 @@ impl<'a> Globals<'a> {
     }
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
     /// The remedy for an unknown name: a similar name, or else `otherwise`.
     pub fn mend(&mut self, name: &str, kinds: &[&str], otherwise: &str) -> String {
         match self.may_guess() {
             true => self.globals.mend(name, kinds, otherwise),
             false => otherwise.to_owned(),
         }
+    }
+
+    /// The element of some kinds with a name; reports a name that none has.
+    pub fn known(
+        &mut self,
+        name: Written<'a>,
+        kinds: &[&str],
+        what: &str,
+        otherwise: &str,
+    ) -> Option<&'a Element> {
+        let found = self.globals.find(name.text, kinds);
+        if found.is_none() {
+            let what = format!("unknown {what} {}", quote(name.text));
+            let mend = self.mend(name.text, kinds, otherwise);
+            self.wrong(name, what, mend);
+        }
+        found
     }
 
     /// Counts a suggestion; false if there have been too many.
@@ -152,10 +170,7 @@ pub(super) struct Name<'a> {
 
 /// The name of an element.
 pub(super) fn name_of(element: &Element) -> Option<Name<'_>> {
-    let attribute = element
-        .attributes
-        .iter()
-        .find(|attribute| &*attribute.name == "name")?;
+    let attribute = element.attribute("name")?;
     Some(Name {
         value: &attribute.value.value,
         at: attribute.value.at,
@@ -170,13 +185,11 @@ pub(super) fn shown(at: Place, files: &[&str]) -> String {
 
 /// Collects the error types of `raise-error` and `error-mapping`.
 fn raised(element: &Element, types: &mut BTreeSet<ErrorType>) {
-    let attribute_name = match element.title().as_str() {
-        "raise-error" => "type",
-        "error-mapping" => "targetType",
-        _ => "",
+    let named = match element.title().as_str() {
+        "raise-error" => element.attribute("type"),
+        "error-mapping" => element.attribute("targetType"),
+        _ => None,
     };
-    let attributes = element.attributes.iter();
-    let named = attributes.filter(|attribute| &*attribute.name == attribute_name);
     types.extend(named.map(|attribute| ErrorType::parse(&attribute.value.value)));
     for child in &element.children {
         raised(child, types);
@@ -206,10 +219,7 @@ fn rename_within(elements: &mut [Element], say: &mut impl FnMut(Place, &str, &st
             element.name = right.rsplit(':').next().unwrap_or(right).into();
         }
         for (_, wrong, right) in ATTRIBUTE_ALIASES.iter().filter(|(of, ..)| *of == title) {
-            let both = element
-                .attributes
-                .iter()
-                .any(|attribute| &*attribute.name == *right);
+            let both = element.attribute(right).is_some();
             let mut attributes = element.attributes.iter_mut();
             if let Some(attribute) = attributes.find(|attribute| &*attribute.name == *wrong)
                 && !both

@@ -27,8 +27,7 @@ impl<'a> Open<'a> {
             "{} has no {name}",
             self.shape.name
         );
-        let mut attributes = self.element.attributes.iter();
-        attributes.find(|attribute| &*attribute.name == name)
+        self.element.attribute(name)
     }
 
     /// True if the attribute is written.
@@ -110,11 +109,7 @@ impl<'a> Lowering<'a> {
             }
         }
         for attr in shape.attributes {
-            let missing = !element
-                .attributes
-                .iter()
-                .any(|attribute| &*attribute.name == attr.name);
-            if attr.absent == Absent::Wrong && missing {
+            if attr.absent == Absent::Wrong && element.attribute(attr.name).is_none() {
                 self.notes.error(
                     element.at,
                     format!("{} has no {}", quote(shape.name), quote(attr.name)),

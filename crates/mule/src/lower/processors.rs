@@ -108,10 +108,7 @@ impl<'a> Lowering<'a> {
             _ => LogLevel::Info,
         };
         let message = self.given(open, "message");
-        let category = match open.has("category") {
-            true => self.text(open, "category"),
-            false => None,
-        };
+        let category = self.text(open, "category");
         Some(Does::Logger(Logger {
             message,
             level,

@@ -10,10 +10,7 @@ use crate::app::{Does, Given, Request, SendBody, StatusRange, Validator};
 impl<'a> Lowering<'a> {
     /// Reads an `http:request`.
     pub fn request(&mut self, open: &Open<'a>) -> Option<Does> {
-        let config = match open.has("config-ref") {
-            true => self.requester_named(open),
-            false => None,
-        };
+        let config = self.requester_named(open);
         if !open.has("config-ref") && !open.has("url") {
             self.notes.error(
                 open.at(),

@@ -3,7 +3,7 @@
 use super::Lowering;
 use super::open::Open;
 use crate::app::{
-    Async, Chain, Choice, Does, FirstSuccessful, Foreach, ParallelForeach, ScatterGather, Try,
+    Async, Chain, Choice, Does, Foreach, Gather, ParallelForeach, ScatterGather, Try,
     UntilSuccessful,
 };
 
@@ -53,10 +53,7 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn foreach(&mut self, open: &Open<'a>) -> Option<Does> {
-        let collection = match open.has("collection") {
-            true => self.script(open, "collection"),
-            false => None,
-        };
+        let collection = self.script_if_written(open, "collection");
         let counter = self.text(open, "counterVariableName");
         let root = self.text(open, "rootMessageVariableName");
         let batch = self.number(open, "batchSize");
@@ -71,35 +68,32 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn parallel_foreach(&mut self, open: &Open<'a>) -> Option<Does> {
-        let collection = match open.has("collection") {
-            true => self.script(open, "collection"),
-            false => None,
-        };
+        let collection = self.script_if_written(open, "collection");
         Some(Does::ParallelForeach(ParallelForeach {
             collection,
             chain: self.chain(open),
-            max_concurrency: self.count(open, "maxConcurrency"),
-            timeout: self
-                .millis(open, "timeout")
-                .filter(|timeout| !timeout.is_zero()),
-            target: self.target(open),
+            gather: self.gather(open),
         }))
     }
 
     pub fn scatter_gather(&mut self, open: &Open<'a>) -> Option<Does> {
-        let FirstSuccessful { routes } = self.routes(open, 2)?;
         Some(Does::ScatterGather(ScatterGather {
-            routes,
-            max_concurrency: self.count(open, "maxConcurrency"),
-            timeout: self
-                .millis(open, "timeout")
-                .filter(|timeout| !timeout.is_zero()),
-            target: self.target(open),
+            routes: self.routes(open, 2)?,
+            gather: self.gather(open),
         }))
     }
 
+    fn gather(&mut self, open: &Open<'a>) -> Gather {
+        let timeout = self.millis(open, "timeout");
+        Gather {
+            max_concurrency: self.count(open, "maxConcurrency"),
+            timeout: timeout.filter(|timeout| !timeout.is_zero()),
+            target: self.target(open),
+        }
+    }
+
     /// Reads the routes of a router, which are at least `least`.
-    pub fn routes(&mut self, open: &Open<'a>, least: usize) -> Option<FirstSuccessful> {
+    pub fn routes(&mut self, open: &Open<'a>, least: usize) -> Option<Vec<Chain>> {
         let mut routes: Vec<Chain> = Vec::new();
         for element in open.parts("route") {
             if let Some(route) = self.open(element) {
@@ -112,7 +106,7 @@ impl<'a> Lowering<'a> {
             self.notes.error(open.at(), what, mend);
             return None;
         }
-        Some(FirstSuccessful { routes })
+        Some(routes)
     }
 
     pub fn async_scope(&mut self, open: &Open<'a>) -> Option<Does> {

@@ -18,12 +18,8 @@ impl<'a> Lowering<'a> {
     pub fn transform(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut transform = Transform::default();
         if let Some(message) = self.open_part(open, "ee:message") {
-            if let Some(part) = self.part(&message, "ee:set-payload") {
-                transform.payload = self.script_text(part);
-            }
-            if let Some(part) = self.part(&message, "ee:set-attributes") {
-                transform.attributes = self.script_text(part);
-            }
+            transform.payload = self.script_part(&message, "ee:set-payload");
+            transform.attributes = self.script_part(&message, "ee:set-attributes");
         }
         if let Some(variables) = self.open_part(open, "ee:variables") {
             for element in variables.parts("ee:set-variable") {
@@ -65,10 +61,7 @@ impl<'a> Lowering<'a> {
             );
             key = self.script(open, "keyExpression");
         }
-        let strategy = match open.has("cachingStrategy-ref") {
-            true => self.text(open, "cachingStrategy-ref"),
-            false => None,
-        };
+        let strategy = self.text(open, "cachingStrategy-ref");
         let (of_strategy, store) = strategy.map_or((None, None), |name| self.strategy(open, name));
         let key = key.or(of_strategy);
         Some(Does::Cache(Cache {
@@ -88,10 +81,7 @@ impl<'a> Lowering<'a> {
             let Some(open) = self.open(element) else {
                 return (None, None);
             };
-            let key = match open.has("keyGenerationExpression") {
-                true => self.script(&open, "keyGenerationExpression"),
-                false => None,
-            };
+            let key = self.script(&open, "keyGenerationExpression");
             return (key, self.store_of(&open));
         }
         if self.globals.find(name.text, &[STORE]).is_some() {

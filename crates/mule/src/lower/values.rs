@@ -239,6 +239,11 @@ impl<'a> Lowering<'a> {
         self.script_of(written)
     }
 
+    /// An attribute that is an expression; its default does not count.
+    pub fn script_if_written(&mut self, open: &Open<'a>, name: &str) -> Option<Script> {
+        open.has(name).then(|| self.script(open, name))?
+    }
+
     /// An expression, with `#[ ]` or without.
     pub fn script_of(&mut self, written: Written<'a>) -> Option<Script> {
         match Detected::expression(written.text) {
@@ -281,25 +286,20 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Reads the text of a child element.
-    pub fn given_text(&mut self, element: &'a Element) -> Option<Given> {
-        let open = self.open(element)?;
-        Some(self.given_of(text_of(open.element), false))
-    }
-
     /// Reads the text of the child element with a name, if there is one.
     pub fn given_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
-        let part = self.part(open, name)?;
-        self.given_text(part)
+        let part = self.open_part(open, name)?;
+        Some(self.given_of(text_of(part.element), false))
     }
 
     /// Reads the child element with a name, which must be an expression.
     pub fn object_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
-        let part = self.part(open, name)?;
-        let given = self.given_text(part)?;
+        let part = self.open_part(open, name)?;
+        let written = text_of(part.element);
+        let given = self.given_of(written, false);
         if given.literal().is_some() {
             self.wrong(
-                text_of(part),
+                written,
                 format!(
                     "{} is a text; expected an expression that gives an object",
                     quote(name)
@@ -310,9 +310,9 @@ impl<'a> Lowering<'a> {
         Some(given)
     }
 
-    /// Reads the text of a child element as a script.
-    pub fn script_text(&mut self, element: &'a Element) -> Option<Script> {
-        let open = self.open(element)?;
+    /// Reads the child element with a name as a script.
+    pub fn script_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Script> {
+        let open = self.open_part(open, name)?;
         self.script_of(text_of(open.element))
     }
 

@@ -66,8 +66,8 @@ impl Run {
                 let event = self.run_async(at, scope, event);
                 Box::pin(async { Ok(event) })
             }
-            Does::FirstSuccessful(scope) => Box::pin(self.first_successful(at, scope, event)),
-            Does::RoundRobin(scope) => Box::pin(self.round_robin(at, scope, event)),
+            Does::FirstSuccessful(routes) => Box::pin(self.first_successful(at, routes, event)),
+            Does::RoundRobin(routes) => Box::pin(self.round_robin(at, routes, event)),
             Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
             Does::SetVariable(_)
             | Does::RemoveVariable(_)

@@ -43,12 +43,12 @@ impl Run {
             };
             routes.push((&it.chain, begin));
         }
-        let width = it.max_concurrency.unwrap_or(ITEMS_AT_ONCE);
-        let ended = self.all(at, routes, width, it.timeout).await;
+        let width = it.gather.max_concurrency.unwrap_or(ITEMS_AT_ONCE);
+        let ended = self.all(at, routes, width, it.gather.timeout).await;
         let done = attempt!(at, event, together(ended));
         let results = done.iter().map(|event| Message::of(event).value());
         let payload = Typed::java(Value::array(results.collect()));
-        self.gathered(at, it.target.as_ref(), event, payload, Vars::new())
+        self.gathered(at, it.gather.target.as_ref(), event, payload, Vars::new())
     }
 
     /// Runs all routes concurrently on the same event. The payload becomes an object of their messages. A variable
@@ -60,8 +60,8 @@ impl Run {
         event: Event,
     ) -> Ended {
         let routes: Vec<Route<'a>> = it.routes.iter().map(|it| (it, event.clone())).collect();
-        let width = it.max_concurrency.unwrap_or(routes.len());
-        let ended = self.all(at, routes, width, it.timeout).await;
+        let width = it.gather.max_concurrency.unwrap_or(routes.len());
+        let ended = self.all(at, routes, width, it.gather.timeout).await;
         let done = attempt!(at, event, together(ended));
         let messages = done.iter().map(|event| Message::of(event).value());
         let messages = messages
@@ -69,7 +69,7 @@ impl Run {
             .map(|(number, message)| (number.to_string().into(), message));
         let payload = Typed::java(Value::object(messages.collect()));
         let vars = merged(&event.vars, &done);
-        self.gathered(at, it.target.as_ref(), event, payload, vars)
+        self.gathered(at, it.gather.target.as_ref(), event, payload, vars)
     }
 
     /// Runs a copy of the event beside the flow and returns the event unchanged.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::engine::{At, Run};
 use super::error::{Ended, Failure, Fault, Message, MuleError};
 use crate::app::{
-    Cache, Choice, FirstSuccessful, FlowName, Foreach, LogLevel, Site, Target, UntilSuccessful,
+    Cache, Chain, Choice, FlowName, Foreach, LogLevel, Site, Target, UntilSuccessful,
 };
 use crate::{Event, Typed, Value};
 
@@ -162,10 +162,10 @@ impl Run {
     pub async fn first_successful<'a>(
         &'a self,
         at: At<'a>,
-        it: &'a FirstSuccessful,
+        routes: &'a [Chain],
         event: Event,
     ) -> Ended {
-        let Some((last, routes)) = it.routes.split_last() else {
+        let Some((last, routes)) = routes.split_last() else {
             return Ok(event);
         };
         for route in routes {
@@ -177,14 +177,9 @@ impl Run {
     }
 
     /// Runs the route whose turn it is.
-    pub async fn round_robin<'a>(
-        &'a self,
-        at: At<'a>,
-        it: &'a FirstSuccessful,
-        event: Event,
-    ) -> Ended {
-        let turn = self.engine.turn(at.site, it.routes.len());
-        match it.routes.get(turn) {
+    pub async fn round_robin<'a>(&'a self, at: At<'a>, routes: &'a [Chain], event: Event) -> Ended {
+        let turn = self.engine.turn(at.site, routes.len());
+        match routes.get(turn) {
             Some(route) => self.chain(at, route, event).await,
             None => Ok(event),
         }

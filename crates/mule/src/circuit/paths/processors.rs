@@ -90,10 +90,16 @@ impl<'a> Walk<'a> {
             }
             Does::ParallelForeach(scope) => {
                 let routes = [&scope.chain];
-                return self.routes(routes, scope.target.as_ref(), true, path, depth);
+                return self.routes(routes, scope.gather.target.as_ref(), true, path, depth);
             }
             Does::ScatterGather(scope) => {
-                return self.routes(&scope.routes, scope.target.as_ref(), false, path, depth);
+                return self.routes(
+                    &scope.routes,
+                    scope.gather.target.as_ref(),
+                    false,
+                    path,
+                    depth,
+                );
             }
             Does::Async(scope) => {
                 let before = path.clone();
@@ -103,10 +109,10 @@ impl<'a> Walk<'a> {
                     .map(|(path, _)| (before.with_acts_of(path), None));
                 return back.collect();
             }
-            Does::FirstSuccessful(scope) => {
+            Does::FirstSuccessful(routes) => {
                 let mut done: Ends<'a> = Vec::new();
                 let mut left = vec![(path.clone(), None)];
-                for route in &scope.routes {
+                for route in routes {
                     let mut failed = Vec::new();
                     for (from, _) in left {
                         for (end, raised) in self.chain(route, path.with_acts_of(from), depth) {
@@ -121,8 +127,8 @@ impl<'a> Walk<'a> {
                 done.extend(left);
                 return done;
             }
-            Does::RoundRobin(scope) => {
-                let routes = scope.routes.iter();
+            Does::RoundRobin(routes) => {
+                let routes = routes.iter();
                 let ends = routes.flat_map(|route| self.chain(route, path.clone(), depth));
                 return ends.collect();
             }
