@@ -109,11 +109,8 @@ pub(super) fn file_of(
             "the encoding {} is not supported",
             quote(&encoding.value.value)
         );
-        notes.error(
-            encoding.value.at,
-            what,
-            "save the file as UTF-8 and remove `encoding`",
-        );
+        let mend = "save the file as UTF-8 and remove `encoding`";
+        notes.error(encoding.value.at, what, mend);
     }
     // A missing attribute is reported when the element is checked against its shape.
     let file = element.attribute("file")?;

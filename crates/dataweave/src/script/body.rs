@@ -105,11 +105,9 @@ fn dynamic_key(cursor: &Cursor<'_>, key: Node, start: usize) -> Parsed<Node> {
 fn pair(cursor: &mut Cursor<'_>, key: Node, when: Option<Node>) -> Parsed<Item> {
     cursor.blank()?;
     if cursor.starts("@") {
-        return Err(cursor.fault(
-            cursor.at,
-            "attributes of XML are not supported",
-            "write them as keys of an object",
-        ));
+        let what = "attributes of XML are not supported";
+        let mend = "write them as keys of an object";
+        return Err(cursor.fault(cursor.at, what, mend));
     }
     cursor.expect(":")?;
     let value = expression(cursor)?;
@@ -358,11 +356,9 @@ fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
             cursor.blank()?;
         }
         if matches!(cursor.peek(), Some('[' | '{')) {
-            return Err(cursor.fault(
-                cursor.at,
-                "patterns of arrays and objects are not supported",
-                "write `case x if (…) ->`, or `case is Array ->`",
-            ));
+            let what = "patterns of arrays and objects are not supported";
+            let mend = "write `case x if (…) ->`, or `case is Array ->`";
+            return Err(cursor.fault(cursor.at, what, mend));
         }
         Some(CasePattern::Value(operand(cursor)?))
     };

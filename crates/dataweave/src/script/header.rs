@@ -80,11 +80,9 @@ fn version(cursor: &mut Cursor<'_>, start: usize) -> Parsed<()> {
     let rest = cursor.rest();
     let version = rest.split_whitespace().next().unwrap_or_default();
     if !(version == "2" || version.starts_with("2.")) {
-        return Err(cursor.fault(
-            start,
-            &format!("version {version} of DataWeave is not supported"),
-            "write it for `%dw 2.0`",
-        ));
+        let what = format!("version {version} of DataWeave is not supported");
+        let mend = "write it for `%dw 2.0`";
+        return Err(cursor.fault(start, &what, mend));
     }
     let blanks = rest.len() - rest.trim_start().len();
     cursor.at += blanks + version.len();
@@ -116,11 +114,9 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
     cursor.blank()?;
     let name: Arc<str> = cursor.take_word("a name")?.into();
     if into.iter().any(|other| other.name == name) {
-        return Err(cursor.fault(
-            start,
-            &format!("`{name}` is declared twice"),
-            "give one of them another name",
-        ));
+        let what = format!("`{name}` is declared twice");
+        let mend = "give one of them another name";
+        return Err(cursor.fault(start, &what, mend));
     }
     cursor.declared.insert(name.clone());
     let what = if fun {
@@ -163,11 +159,9 @@ fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
                 return module(cursor, start, name);
             }
             if functions::find(name).is_none() {
-                return Err(cursor.fault(
-                    start,
-                    &format!("unknown function `{name}`"),
-                    "use another, or define it with `fun`",
-                ));
+                let what = format!("unknown function `{name}`");
+                let mend = "use another, or define it with `fun`";
+                return Err(cursor.fault(start, &what, mend));
             }
             cursor.blank()?;
             if cursor.eat_word("as") {

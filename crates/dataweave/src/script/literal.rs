@@ -139,11 +139,9 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
                 });
         }
         _ => {
-            return Err(cursor.fault(
-                start,
-                "unknown escape",
-                r"write `\\` for a backslash, or one of \n \t \r \b \f \$ \' \u0041",
-            ));
+            let what = "unknown escape";
+            let mend = r"write `\\` for a backslash, or one of \n \t \r \b \f \$ \' \u0041";
+            return Err(cursor.fault(start, what, mend));
         }
     };
     cursor.at += char_len(cursor);
@@ -195,11 +193,9 @@ pub(super) fn regex(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     loop {
         match cursor.peek() {
             None | Some('\n') => {
-                return Err(cursor.fault(
-                    start,
-                    "the regular expression has no end",
-                    "close it with `/`",
-                ));
+                let what = "the regular expression has no end";
+                let mend = "close it with `/`";
+                return Err(cursor.fault(start, what, mend));
             }
             Some('/') => {
                 cursor.at += 1;

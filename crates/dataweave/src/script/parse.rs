@@ -42,11 +42,9 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
     let (output, declarations) = header::script(cursor)?;
     cursor.blank()?;
     if cursor.peek().is_none() {
-        return Err(cursor.fault(
-            cursor.at,
-            "the expression is empty",
-            "write one, such as null",
-        ));
+        let what = "the expression is empty";
+        let mend = "write one, such as null";
+        return Err(cursor.fault(cursor.at, what, mend));
     }
     let body = body::or_pair(cursor, expression)?;
     cursor.blank()?;
@@ -115,11 +113,9 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             cursor.blank()?;
             if cursor.starts("{") && matches!(word, "match" | "update") {
                 if word == "update" {
-                    return Err(cursor.fault(
-                        start,
-                        "`update` is not supported",
-                        "write the object anew, or use mapObject",
-                    ));
+                    let what = "`update` is not supported";
+                    let mend = "write the object anew, or use mapObject";
+                    return Err(cursor.fault(start, what, mend));
                 }
                 rest.push(Stage::Match(body::cases(cursor)?));
                 continue;
@@ -409,11 +405,9 @@ fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
         });
     }
     if let Some('@' | '#' | '^' | '&') = cursor.peek() {
-        return Err(cursor.fault(
-            cursor.at,
-            "selectors of XML attributes, namespaces, metadata and pairs are not supported",
-            "select by key: `.name`",
-        ));
+        let what = "selectors of XML attributes, namespaces, metadata and pairs are not supported";
+        let mend = "select by key: `.name`";
+        return Err(cursor.fault(cursor.at, what, mend));
     }
     Ok(Key::Fixed(cursor.take_word("a key")?.into()))
 }

@@ -248,11 +248,9 @@ fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
         "locale" => Setting::Locale,
         "class" => Setting::Class,
         _ => {
-            return Err(cursor.fault(
-                start,
-                &format!("unsupported option `{name}` of `as`"),
-                "use format, unit or locale",
-            ));
+            let what = format!("unsupported option `{name}` of `as`");
+            let mend = "use format, unit or locale";
+            return Err(cursor.fault(start, &what, mend));
         }
     };
     cursor.expect(":")?;

@@ -266,11 +266,8 @@ impl<'a> Lowering<'a> {
                     "{} is not supported: server certificates are checked against the system's roots, and no client certificate is sent",
                     quote(&child.title())
                 );
-                self.notes.error(
-                    child.at,
-                    what,
-                    format!("remove it, or replace the connection: {bind}"),
-                );
+                let mend = format!("remove it, or replace the connection: {bind}");
+                self.notes.error(child.at, what, mend);
             }
         }
     }

@@ -64,11 +64,8 @@ impl<'a> Lowering<'a> {
         if open.has("name") {
             let what =
                 "the name of an `error-handler` in a flow has no effect: nothing can refer to it";
-            self.notes.warn(
-                open.at(),
-                what,
-                "remove it, or move the handler out of the flow",
-            );
+            let mend = "remove it, or move the handler out of the flow";
+            self.notes.warn(open.at(), what, mend);
         }
         self.handlers(&open)
     }
@@ -84,11 +81,8 @@ impl<'a> Lowering<'a> {
         }
         if open.element.children.is_empty() {
             let what = "this `error-handler` handles nothing";
-            self.notes.error(
-                open.at(),
-                what,
-                "add an `on-error-continue` or `on-error-propagate`",
-            );
+            let mend = "add an `on-error-continue` or `on-error-propagate`";
+            self.notes.error(open.at(), what, mend);
         }
         let mut handlers: Vec<Handler> = Vec::new();
         for element in &open.element.children {
@@ -102,11 +96,9 @@ impl<'a> Lowering<'a> {
             };
             let all = |handler: &Handler| handler.types.is_empty() && handler.when.is_none();
             if handlers.last().is_some_and(all) {
-                self.deviation(
-                    element.at,
-                    "this handler never runs: the one before it accepts every error",
-                    "move the one without `type` and `when` to the end",
-                );
+                let what = "this handler never runs: the one before it accepts every error";
+                let mend = "move the one without `type` and `when` to the end";
+                self.deviation(element.at, what, mend);
             }
             handlers.push(handler);
         }
@@ -218,11 +210,8 @@ impl<'a> Lowering<'a> {
         for part in written.text.split(',').map(str::trim) {
             if part.is_empty() || part.split(':').count() > 2 {
                 let what = format!("{} is not an error type", quote(part));
-                self.wrong(
-                    written,
-                    what,
-                    "separate types with commas, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`",
-                );
+                let mend = "separate types with commas, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`";
+                self.wrong(written, what, mend);
                 continue;
             }
             let pattern = ErrorMatch::parse(part);

@@ -91,11 +91,8 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
                     .get(next)
                     .map_or(Place::default(), |element| element.at);
                 let what = format!("sub-flows refer to one another in a circle: {circle}");
-                lowering.notes.error(
-                    at,
-                    what,
-                    "make one of them a `flow`, or repeat with `foreach`",
-                );
+                let mend = "make one of them a `flow`, or repeat with `foreach`";
+                lowering.notes.error(at, what, mend);
             } else if !done[next] {
                 path.push((next, subs_of(app, next)));
             }
@@ -200,11 +197,8 @@ fn warn_of_restoring(
         let what = format!(
             "`vars.{variable}` is read and then set in an `until-successful`, where every attempt starts with the variables from before it"
         );
-        lowering.notes.warn(
-            at,
-            what,
-            "use an object store for values that must survive an attempt",
-        );
+        let mend = "use an object store for values that must survive an attempt";
+        lowering.notes.warn(at, what, mend);
     }
 }
 

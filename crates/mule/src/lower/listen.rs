@@ -64,11 +64,8 @@ impl<'a> Lowering<'a> {
                 quote(path),
                 shown(*first, self.names)
             );
-            self.notes.error(
-                written.at(),
-                what,
-                "change one path, or separate them by `allowedMethods`",
-            );
+            let mend = "change one path, or separate them by `allowedMethods`";
+            self.notes.error(written.at(), what, mend);
         }
         others.push((methods.clone(), written.at()));
     }

@@ -54,11 +54,8 @@ impl<'a> Lowering<'a> {
         let entries_max = self.whole(open, "maxEntries");
         if entries_max.is_some_and(|max| max < 0) {
             let what = "`maxEntries` is negative, which means no limit";
-            self.notes.warn(
-                open.at(),
-                what,
-                "remove it, or write the number of entries to keep",
-            );
+            let mend = "remove it, or write the number of entries to keep";
+            self.notes.warn(open.at(), what, mend);
         }
         let interval = self.whole(open, "expirationInterval");
         let sweep_every = match interval {

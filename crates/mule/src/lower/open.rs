@@ -110,11 +110,9 @@ impl<'a> Lowering<'a> {
         }
         for attr in shape.attributes {
             if attr.absent == Absent::Wrong && element.attribute(attr.name).is_none() {
-                self.notes.error(
-                    element.at,
-                    format!("{} has no {}", quote(shape.name), quote(attr.name)),
-                    format!("add `{}=\"…\"`", attr.name),
-                );
+                let what = format!("{} has no {}", quote(shape.name), quote(attr.name));
+                let mend = format!("add `{}=\"…\"`", attr.name);
+                self.notes.error(element.at, what, mend);
             }
         }
     }
@@ -127,11 +125,9 @@ impl<'a> Lowering<'a> {
                 if let Some(Role::Accepted(why)) = other.map(|other| other.role)
                     && !why.is_empty()
                 {
-                    self.notes.warn(
-                        child.at,
-                        format!("{} has no effect: {why}", quote(&title)),
-                        "remove it, or ignore this",
-                    );
+                    let what = format!("{} has no effect: {why}", quote(&title));
+                    let mend = "remove it, or ignore this";
+                    self.notes.warn(child.at, what, mend);
                 }
                 continue;
             }
@@ -161,11 +157,9 @@ impl<'a> Lowering<'a> {
         let mut parts = open.parts(name);
         let first = parts.next();
         for again in parts {
-            self.notes.error(
-                again.at,
-                format!("{} has {} twice", quote(open.shape.name), quote(name)),
-                "keep one",
-            );
+            let what = format!("{} has {} twice", quote(open.shape.name), quote(name));
+            let mend = "keep one";
+            self.notes.error(again.at, what, mend);
         }
         first
     }

@@ -84,10 +84,7 @@ fn refuse_shared_addresses(
             config.addr,
             quote(first)
         );
-        notes.error(
-            at,
-            what,
-            "give each its own address, or let the flows share one",
-        );
+        let mend = "give each its own address, or let the flows share one";
+        notes.error(at, what, mend);
     }
 }

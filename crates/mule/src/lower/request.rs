@@ -12,11 +12,9 @@ impl<'a> Lowering<'a> {
     pub fn request(&mut self, open: &Open<'a>) -> Option<Does> {
         let config = self.requester_named(open);
         if !open.has("config-ref") && !open.has("url") {
-            self.notes.error(
-                open.at(),
-                "the request has neither a configuration nor a URL",
-                "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`",
-            );
+            let what = "the request has neither a configuration nor a URL";
+            let mend = "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`";
+            self.notes.error(open.at(), what, mend);
         }
         let path = self.given(open, "path");
         let method = self.given(open, "method");

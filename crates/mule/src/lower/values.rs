@@ -76,19 +76,15 @@ impl<'a> Lowering<'a> {
     pub fn text(&mut self, open: &Open<'a>, name: &str) -> Option<Written<'a>> {
         let written = self.written(open, name)?;
         if written.text.trim().is_empty() {
-            self.wrong(
-                written,
-                format!("{} is empty", quote(name)),
-                "write a text, or remove it",
-            );
+            let what = format!("{} is empty", quote(name));
+            let mend = "write a text, or remove it";
+            self.wrong(written, what, mend);
             return None;
         }
         if written.text.contains("#[") {
-            self.wrong(
-                written,
-                format!("{} must not be an expression", quote(name)),
-                "write the text itself, or a placeholder `${key}`",
-            );
+            let what = format!("{} must not be an expression", quote(name));
+            let mend = "write the text itself, or a placeholder `${key}`";
+            self.wrong(written, what, mend);
             return None;
         }
         Some(written)
@@ -124,11 +120,9 @@ impl<'a> Lowering<'a> {
         if let Some(text) = given.literal()
             && truth_of(text).is_none()
         {
-            self.wrong(
-                written,
-                not_a_truth(name, text),
-                "write `true`, `false` or an expression",
-            );
+            let what = not_a_truth(name, text);
+            let mend = "write `true`, `false` or an expression";
+            self.wrong(written, what, mend);
         }
         given
     }
@@ -171,11 +165,9 @@ impl<'a> Lowering<'a> {
             (_, i64::MAX) => format!("a whole number of at least {from}"),
             _ => format!("a whole number from {from} to {to}"),
         };
-        self.wrong(
-            written,
-            format!("{} is {}", quote(name), quote(text.trim())),
-            format!("write {range}"),
-        );
+        let what = format!("{} is {}", quote(name), quote(text.trim()));
+        let mend = format!("write {range}");
+        self.wrong(written, what, mend);
         None
     }
 
@@ -184,11 +176,9 @@ impl<'a> Lowering<'a> {
         let written = self.written(open, name)?;
         let truth = truth_of(written.text);
         if truth.is_none() {
-            self.wrong(
-                written,
-                not_a_truth(name, written.text),
-                "write `true` or `false`",
-            );
+            let what = not_a_truth(name, written.text);
+            let mend = "write `true` or `false`";
+            self.wrong(written, what, mend);
         }
         truth
     }
@@ -223,11 +213,9 @@ impl<'a> Lowering<'a> {
             .split_once('/')
             .is_some_and(|(kind, sub)| token(kind) && token(sub));
         if !is_one || text.chars().any(char::is_control) {
-            self.wrong(
-                written,
-                format!("{} is not a media type", quote(text)),
-                "write one such as `application/json`",
-            );
+            let what = format!("{} is not a media type", quote(text));
+            let mend = "write one such as `application/json`";
+            self.wrong(written, what, mend);
             return None;
         }
         Some(MediaType::new(text))

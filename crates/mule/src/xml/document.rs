@@ -239,11 +239,8 @@ impl<'a> Reader<'a, '_> {
             )
         {
             let what = format!("the file declares the encoding {}", quote(encoding));
-            self.notes.error(
-                at,
-                what,
-                "save it as UTF-8 and declare that: `encoding=\"UTF-8\"`",
-            );
+            let mend = "save it as UTF-8 and declare that: `encoding=\"UTF-8\"`";
+            self.notes.error(at, what, mend);
             return Err(Stop);
         }
         Ok(())
@@ -271,11 +268,8 @@ impl<'a> Reader<'a, '_> {
             }
             return Ok(());
         };
-        self.notes.error(
-            tag.at,
-            what,
-            "split the application into more flows or files",
-        );
+        let mend = "split the application into more flows or files";
+        self.notes.error(tag.at, what, mend);
         Err(Stop)
     }
 
@@ -307,11 +301,8 @@ impl<'a> Reader<'a, '_> {
                     quote(&which),
                     quote(&foreign.address)
                 );
-                self.notes.error(
-                    tag.at,
-                    what,
-                    format!("write `{which}=\"{}\"`", foreign.expected),
-                );
+                let mend = format!("write `{which}=\"{}\"`", foreign.expected);
+                self.notes.error(tag.at, what, mend);
                 prefix.into()
             }
         };
