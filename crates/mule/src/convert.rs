@@ -59,20 +59,12 @@ pub(crate) fn convert(
     for flow in &app.flows {
         match &flow.source {
             Some(Source::Http(_)) => draft.flow(flow),
-            Some(Source::Scheduler { .. }) => draft.lose(
-                &flow.site,
-                format!(
-                    "the flow {}: the native form has no schedules",
-                    quote(&flow.name)
-                ),
-            ),
-            Some(Source::Queue { .. }) => draft.lose(
-                &flow.site,
-                format!(
-                    "the flow {}: the native form has no queues",
-                    quote(&flow.name)
-                ),
-            ),
+            Some(Source::Scheduler { .. }) => {
+                draft.lose_flow(flow, &flow.site, "the native form has no schedules");
+            }
+            Some(Source::Queue { .. }) => {
+                draft.lose_flow(flow, &flow.site, "the native form has no queues");
+            }
             None => {}
         }
     }
@@ -106,40 +98,34 @@ impl<'a> Draft<'a> {
         self.lost.warn(at, what, "port this by hand or drop it");
     }
 
+    /// Lists a flow, for a reason that is found at a position.
+    fn lose_flow(&mut self, flow: &Flow, at: &Site, why: impl std::fmt::Display) {
+        self.lose(at, format!("the flow {}: {why}", quote(&flow.name)));
+    }
+
     fn flow(&mut self, flow: &'a Flow) {
-        let name = quote(&flow.name);
         let Some(paths) = self.walk.through(flow) else {
-            self.lose(
-                &flow.site,
-                format!("the flow {name}: it has too many branches"),
-            );
+            self.lose_flow(flow, &flow.site, "it has too many branches");
             return;
         };
-        let calls: BTreeSet<usize> = paths
-            .iter()
-            .flat_map(|path| &path.acts)
-            .filter_map(|act| match act {
-                Act::Called { call, .. } => Some(*call),
-                _ => None,
-            })
-            .collect();
+        let calls: BTreeSet<usize> = paths.iter().flat_map(Path::called).collect();
         if let Some(max) = flow.max_concurrency {
+            let name = quote(&flow.name);
             let what = format!("the limit of {name} to {max} concurrent requests");
             self.lose(&flow.site, what);
         }
-        match calls.iter().copied().collect::<Vec<_>>()[..] {
+        match calls.into_iter().collect::<Vec<_>>()[..] {
             [] => self.respond(flow, &paths),
             [call] => self.forward(flow, &paths, call),
-            _ => self.lose(
-                &flow.site,
-                format!("the flow {name}: it makes several calls, and a native route makes one"),
-            ),
+            _ => {
+                let why = "it makes several calls, and a native route makes one";
+                self.lose_flow(flow, &flow.site, why);
+            }
         }
     }
 
     /// Converts a flow with a constant response.
     fn respond(&mut self, flow: &'a Flow, paths: &[Path<'a>]) {
-        let name = quote(&flow.name);
         let Some(answer) = paths.first().map(|path| self.answer(flow, path)) else {
             return;
         };
@@ -154,14 +140,11 @@ impl<'a> Draft<'a> {
             },
         ) = (same, answer)
         else {
-            self.lose(
-                &flow.site,
-                format!("the flow {name}: its response depends on the request"),
-            );
+            self.lose_flow(flow, &flow.site, "its response depends on the request");
             return;
         };
         if !(200..=599).contains(&status) {
-            self.lose(&flow.site, format!("the flow {name}: the status {status}"));
+            self.lose_flow(flow, &flow.site, format!("the status {status}"));
             return;
         }
         let mut entries = JsonMap::new();
@@ -196,8 +179,7 @@ impl<'a> Draft<'a> {
                 if *at == call && sent.is_none_or(|sent| sent == &**this) {
                     sent = Some(this);
                 } else {
-                    let what = format!("the flow {name}: its call depends on the request");
-                    self.lose(called.site, what);
+                    self.lose_flow(flow, called.site, "its call depends on the request");
                     return;
                 }
             }
@@ -209,27 +191,21 @@ impl<'a> Draft<'a> {
         let passes =
             |path: &Path<'_>| path.payload == Symbol::input("response") && path.raised.is_none();
         if !good.clone().all(passes) {
-            let what = format!("the flow {name}: its response is not that of the call");
-            self.lose(called.site, what);
+            self.lose_flow(flow, called.site, "its response is not that of the call");
             return;
         }
-        let Some(method) = sent.method.known().and_then(|method| match method {
-            Value::String(method) => Some(method.to_ascii_uppercase()),
-            _ => None,
-        }) else {
-            self.lose(
-                called.site,
-                format!("the flow {name}: its method is computed"),
-            );
+        let Some(Value::String(method)) = sent.method.known() else {
+            self.lose_flow(flow, called.site, "its method is computed");
             return;
         };
+        let method = method.to_ascii_uppercase();
         let Some(mut route) = self.route(flow, Some(&method)) else {
             return;
         };
         let target = match target::of(&called, sent) {
             Ok(target) => target,
-            Err(what) => {
-                self.lose(called.site, format!("the flow {name}: {what}"));
+            Err(why) => {
+                self.lose_flow(flow, called.site, why);
                 return;
             }
         };
@@ -280,8 +256,8 @@ impl<'a> Draft<'a> {
         let name = quote(&flow.name);
         let path = match target::listener_path(&source.path) {
             Ok(path) => path,
-            Err(what) => {
-                self.lose(&flow.site, format!("the flow {name}: {what}"));
+            Err(why) => {
+                self.lose_flow(flow, &flow.site, why);
                 return None;
             }
         };
@@ -289,29 +265,33 @@ impl<'a> Draft<'a> {
             .methods
             .as_ref()
             .map(|methods| methods.iter().map(http::Method::as_str).collect());
+        let mut only = |method, how| {
+            let what = format!("{name} {how}: here only {method} is accepted");
+            self.lose(&flow.site, what);
+        };
         let methods = match (method, taken) {
             (None, taken) => taken,
             (Some(method), None) => {
-                let what = format!(
-                    "{name} accepts all methods and calls with {method}: here only {method} is accepted"
+                only(
+                    method,
+                    format!("accepts all methods and calls with {method}"),
                 );
-                self.lose(&flow.site, what);
                 Some(vec![method])
             }
             (Some(method), Some(taken)) if taken.contains(&method) => {
                 if taken.len() > 1 {
-                    let what = format!(
-                        "{name} calls with {method} whatever the client's method: here only {method} is accepted"
+                    only(
+                        method,
+                        format!("calls with {method} whatever the client's method"),
                     );
-                    self.lose(&flow.site, what);
                 }
                 Some(vec![method])
             }
             (Some(method), Some(_)) => {
-                let what = format!(
-                    "the flow {name}: it calls with {method}, which its listener does not allow; a native route keeps the client's method"
+                let why = format!(
+                    "it calls with {method}, which its listener does not allow; a native route keeps the client's method"
                 );
-                self.lose(&flow.site, what);
+                self.lose_flow(flow, &flow.site, why);
                 return None;
             }
         };
@@ -335,18 +315,16 @@ impl<'a> Draft<'a> {
     ) {
         if let Some(circuit) = circuit {
             let refusal = &circuit.refusal;
-            if let (Some(status), body) = (refusal.status, &refusal.body) {
-                let body = body
-                    .as_ref()
-                    .map_or(String::new(), |body| format!(" {}", quote(body)));
-                let what = format!(
-                    "the answer of an open circuit, {status}{body}: here it is 503 with `Retry-After`"
-                );
-                self.lose(&circuit.site, what);
-            } else if let Some(error) = &refusal.error {
-                let what = format!(
-                    "the error {error} of an open circuit: here it is 503 with `Retry-After`"
-                );
+            let what = match (refusal.status, &refusal.error) {
+                (Some(status), _) => {
+                    let body = shown_body(refusal.body.as_deref());
+                    Some(format!("the answer of an open circuit, {status}{body}"))
+                }
+                (None, Some(error)) => Some(format!("the error {error} of an open circuit")),
+                (None, None) => None,
+            };
+            if let Some(what) = what {
+                let what = format!("{what}: here it is 503 with `Retry-After`");
                 self.lose(&circuit.site, what);
             }
         }
@@ -366,17 +344,13 @@ impl<'a> Draft<'a> {
             let says = answer.status.filter(|status| *status != 200);
             let what = match (outcome, says, handled) {
                 (Outcome::Good, Some(status), _) => {
-                    format!(
-                        "the status {status} with which {} answers",
-                        quote(&flow.name)
-                    )
+                    let name = quote(&flow.name);
+                    format!("the status {status} with which {name} answers")
                 }
                 (Outcome::Good, None, _) | (_, _, None) => continue,
                 (_, status, Some(_)) => {
                     let status = status.map_or(String::new(), |status| format!(", {status}"));
-                    let body = answer
-                        .body
-                        .map_or(String::new(), |body| format!(" {}", quote(&body)));
+                    let body = shown_body(answer.body.as_deref());
                     format!(
                         "the answer to a call that failed{status}{body}: here it is 502 or 504, or what the upstream answered"
                     )
@@ -502,6 +476,10 @@ struct Answer {
 /// A text on one line, for a comment.
 fn plain(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
+}
+
+fn shown_body(body: Option<&str>) -> String {
+    body.map_or(String::new(), |body| format!(" {}", quote(body)))
 }
 
 /// The outcome of a call on a path.

@@ -293,7 +293,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     /// The flow's result for a call that it does not make.
     fn refusal(&self, trip: &Trip<'w, 'a>) -> Refusal {
         let refused = self.paths.iter().find(|path| {
-            super::find::called(path).next().is_none()
+            path.called().next().is_none()
                 && trace::passes(&path.acts, &trip.held, false)
                 && path.acts.iter().any(|act| match act {
                     Act::Assumed { condition, .. } => {

@@ -29,7 +29,7 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     }
     let mut found: Vec<Circuit> = Vec::new();
     for paths in all.iter().flatten() {
-        let calls: BTreeSet<usize> = paths.iter().flat_map(|path| called(path)).collect();
+        let calls: BTreeSet<usize> = paths.iter().flat_map(Path::called).collect();
         for call in calls {
             let Some(circuit) = (CallPaths {
                 walk: &walk,
@@ -57,13 +57,6 @@ fn roots(app: &App) -> Vec<&Flow> {
         .filter(|(at, flow)| flow.source.is_some() || !referred.contains(&FlowId(*at)))
         .map(|(_, flow)| &**flow)
         .collect()
-}
-
-pub(super) fn called<'w>(path: &'w Path<'_>) -> impl Iterator<Item = usize> + use<'w> {
-    path.acts.iter().filter_map(|act| match act {
-        Act::Called { call, .. } => Some(*call),
-        _ => None,
-    })
 }
 
 /// The keys of stored objects that are written with one constant number, with that number.

@@ -384,6 +384,14 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Path<'a> {
+    /// The calls that it makes.
+    pub fn called(&self) -> impl Iterator<Item = usize> {
+        self.acts.iter().filter_map(|act| match act {
+            Act::Called { call, .. } => Some(*call),
+            _ => None,
+        })
+    }
+
     /// The event of this path with the acts of another one that ran beside it.
     fn with_acts_of(&self, other: Path<'a>) -> Path<'a> {
         Path {

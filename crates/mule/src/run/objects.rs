@@ -61,10 +61,8 @@ impl Run {
             }
             ObjectOperation::Retrieve { key, default } => {
                 let key = self.text(at, key, event)?;
-                let default = match default {
-                    Some(given) => Some(self.given(at, given, event)?),
-                    None => None,
-                };
+                let default = default.as_ref().map(|given| self.given(at, given, event));
+                let default = default.transpose()?;
                 let key = filled(key)?;
                 let default = default.filter(|default| !default.value.is_null());
                 match partition.get(&key, now).await?.or(default) {

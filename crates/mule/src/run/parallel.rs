@@ -28,11 +28,8 @@ impl Run {
         it: &'a ParallelForeach,
         event: Event,
     ) -> Ended {
-        let whole = attempt!(
-            at,
-            event,
-            self.collection(at, it.collection.as_ref(), &event)
-        );
+        let whole = self.collection(at, it.collection.as_ref(), &event);
+        let whole = attempt!(at, event, whole);
         let items = attempt!(at, event, items(&whole));
         let mut routes: Vec<Route<'a>> = Vec::with_capacity(items.len());
         for item in items {

@@ -75,10 +75,9 @@ impl Run {
         let method = self.method(at, &it.method, event)?;
         let mut address = self.address(at, it, event)?;
         if let Some(given) = &it.query_params {
-            let mut separator = if address.target.contains('?') {
-                '&'
-            } else {
-                '?'
+            let mut separator = match address.target.contains('?') {
+                true => '&',
+                false => '?',
             };
             for (name, value) in self.fields(at, given, event)? {
                 address.target.push(separator);
@@ -141,10 +140,9 @@ impl Run {
 
     /// The time limit of the exchange: from the request, else the configuration, else the application.
     fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Duration, Fault> {
-        let own = match &it.response_timeout {
-            Some(given) => Some(self.given(at, given, event)?.whole()?),
-            None => None,
-        };
+        let own = it.response_timeout.as_ref();
+        let own = own.map(|given| self.given(at, given, event)).transpose()?;
+        let own = own.map(|given| given.whole()).transpose()?;
         let own = own.and_then(|millis| u64::try_from(millis).ok());
         let own = own.filter(|millis| *millis > 0).map(Duration::from_millis);
         let config = it.config.as_ref();
@@ -224,16 +222,19 @@ impl Run {
         };
         let mut fields = Fields::new();
         for (name, value) in object.entries() {
-            match value {
-                Value::Array(array) => {
-                    for item in array.items() {
-                        fields.push((name.clone(), Typed::java(item.clone()).text()?));
-                    }
-                }
-                value => fields.push((name.clone(), Typed::java(value.clone()).text()?)),
+            for item in items_of(value) {
+                fields.push((name.clone(), Typed::java(item.clone()).text()?));
             }
         }
         Ok(fields)
+    }
+}
+
+/// The items of a list, or a single value as the only item.
+pub(super) fn items_of(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(array) => array.items(),
+        value => std::slice::from_ref(value),
     }
 }
 
@@ -250,20 +251,16 @@ fn header(name: &str) -> Result<HeaderName, Fault> {
 }
 
 fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Fault> {
-    HeaderValue::try_from(text).map_err(|_| {
-        expression(format!(
-            "the value of header '{name}' has a control character"
-        ))
-    })
+    let wrong = || format!("the value of header '{name}' has a control character");
+    HeaderValue::try_from(text).map_err(|_| expression(wrong()))
 }
 
 /// A request's path below its configuration's base path.
 fn joined(config: &Requester, path: &str) -> String {
     let base = config.base_path.trim_matches('/');
-    let base = if base.is_empty() {
-        String::new()
-    } else {
-        format!("/{base}")
+    let base = match base {
+        "" => String::new(),
+        base => format!("/{base}"),
     };
     match path.strip_prefix('/').unwrap_or(path) {
         "" if !base.is_empty() && !path.starts_with('/') => base,

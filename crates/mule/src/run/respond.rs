@@ -16,6 +16,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::error::{Ended, Failure, MuleError};
 use super::outside::World;
+use super::request::items_of;
 use crate::app::{App, Compat, Given, HttpSource, Respond};
 use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
 
@@ -72,11 +73,8 @@ impl Responder<'_> {
 
     fn success(&self, event: &Event) -> Result<Reply, EvalFault> {
         let Some(respond) = &self.source.response else {
-            let status = match self.custom_status(event) {
-                Some(status) => status.whole()?,
-                None => 200,
-            };
-            return self.with_payload(event, status);
+            let status = self.custom_status(event).map_or(Ok(200), Typed::whole)?;
+            return self.with_body(event, status, &event.payload);
         };
         let context = self.context(event);
         let body = match &respond.body {
@@ -105,8 +103,8 @@ impl Responder<'_> {
                 body.and_then(|body| self.build(respond, &context, 500, &body))
             }
             None => match self.custom_status(&event).map(|status| status.whole()) {
-                Some(Ok(status)) if status >= 400 => self.with_payload(&event, status),
-                _ => self.plain(&event, &description()),
+                Some(Ok(status)) if status >= 400 => self.with_body(&event, status, &event.payload),
+                _ => self.with_body(&event, 500, &description()),
             },
         };
         reply.unwrap_or_else(|fault| {
@@ -129,14 +127,8 @@ impl Responder<'_> {
         status.filter(|status| !status.value.is_null())
     }
 
-    fn with_payload(&self, event: &Event, status: i64) -> Result<Reply, EvalFault> {
-        let mut reply = reply(status, &event.payload, self.app.compat)?;
-        self.add_outbound(event, &mut reply.headers)?;
-        Ok(reply)
-    }
-
-    fn plain(&self, event: &Event, description: &Typed) -> Result<Reply, EvalFault> {
-        let mut reply = reply(500, description, self.app.compat)?;
+    fn with_body(&self, event: &Event, status: i64, body: &Typed) -> Result<Reply, EvalFault> {
+        let mut reply = reply(status, body, self.app.compat)?;
         self.add_outbound(event, &mut reply.headers)?;
         Ok(reply)
     }
@@ -156,14 +148,8 @@ impl Responder<'_> {
         default: i64,
         body: &Typed,
     ) -> Result<Reply, EvalFault> {
-        let part = |given: &Option<Given>| match given {
-            Some(given) => given.eval(context).map(Some),
-            None => Ok(None),
-        };
-        let status = match part(&respond.status)? {
-            Some(status) => status.whole()?,
-            None => default,
-        };
+        let part = |given: &Option<Given>| given.as_ref().map(|it| it.eval(context)).transpose();
+        let status = part(&respond.status)?.map_or(Ok(default), |status| status.whole())?;
         let mut reply = reply(status, body, self.app.compat)?;
         if let Some(reason) = part(&respond.reason)? {
             reply.reason = reason.text()?.map(|reason| reason.to_string());
@@ -196,7 +182,8 @@ fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> 
     let mut headers = HeaderMap::new();
     if let Some(media_type) = body.content_type {
         let value = HeaderValue::from_str(&media_type);
-        let value = value.map_err(|_| fault(format!("`{media_type}` is not a media type")))?;
+        let value =
+            value.map_err(|_| EvalFault::new(format!("`{media_type}` is not a media type")))?;
         headers.insert(CONTENT_TYPE, value);
     }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -215,7 +202,7 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
         Value::Object(fields) => fields,
         other => {
             let kind = other.kind();
-            return Err(fault(format!(
+            return Err(EvalFault::new(format!(
                 "expected an object of header fields, found {kind}"
             )));
         }
@@ -223,20 +210,17 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
     let mut added: Vec<HeaderName> = Vec::new();
     for (name, value) in fields.entries() {
         let field = HeaderName::from_bytes(name.as_bytes());
-        let field = field.map_err(|_| fault(format!("`{name}` is not a header name")))?;
+        let field = field.map_err(|_| EvalFault::new(format!("`{name}` is not a header name")))?;
         if is_framing(field.as_str()) || is_fusebox_word(field.as_str()) {
             continue;
         }
-        let values = match value {
-            Value::Array(values) => values.items(),
-            value => std::slice::from_ref(value),
-        };
-        for value in values {
+        for value in items_of(value) {
             let Some(text) = Typed::java(value.clone()).text()? else {
                 continue;
             };
             let value = HeaderValue::from_str(text.trim());
-            let value = value.map_err(|_| fault(format!("`{name}` cannot be {text:?}")))?;
+            let value =
+                value.map_err(|_| EvalFault::new(format!("`{name}` cannot be {text:?}")))?;
             // Two equal names in the object are two lines, while the flow's fields replace ours.
             if added.contains(&field) {
                 headers.append(field.clone(), value);
@@ -247,13 +231,6 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
         }
     }
     Ok(())
-}
-
-fn fault(description: String) -> EvalFault {
-    EvalFault {
-        kind: "MULE:EXPRESSION",
-        description,
-    }
 }
 
 impl Reply {

@@ -119,11 +119,8 @@ impl Run {
 
     /// Runs the chain for each item. Changes of variables stay; the message is restored at the end.
     pub async fn foreach<'a>(&'a self, at: At<'a>, it: &'a Foreach, event: Event) -> Ended {
-        let whole = attempt!(
-            at,
-            event,
-            self.collection(at, it.collection.as_ref(), &event)
-        );
+        let whole = self.collection(at, it.collection.as_ref(), &event);
+        let whole = attempt!(at, event, whole);
         let batch = self.given(at, &it.batch, &event);
         let batch = batch.and_then(|batch| Ok(batch.whole()?));
         let batch = usize::try_from(attempt!(at, event, batch))

@@ -10,7 +10,7 @@ use crate::app::{
     Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
     Validation, ValidationRule,
 };
-use crate::{Event, MediaType, Typed, Value};
+use crate::{Event, MediaType, Script, Typed, Value};
 
 impl Run {
     /// Evaluates an attribute.
@@ -72,9 +72,8 @@ impl Run {
     ) -> Result<(), Fault> {
         let name = self.name(at, &it.name, event)?;
         let value = self.given(at, &it.value, event)?;
-        event
-            .vars
-            .insert(name, called(value, it.media_type.as_ref()));
+        let value = called(value, it.media_type.as_ref());
+        event.vars.insert(name, value);
         Ok(())
     }
 
@@ -103,15 +102,10 @@ impl Run {
     /// Runs `ee:transform`; all parts see the incoming event.
     pub fn transform(&self, at: At<'_>, it: &Transform, event: &mut Event) -> Result<(), Fault> {
         let context = self.context(at, event);
-        let payload = it
-            .payload
-            .as_ref()
-            .map(|it| it.eval(&context))
-            .transpose()?;
-        let attributes = match &it.attributes {
-            Some(script) => Some(script.eval(&context)?.read()?),
-            None => None,
-        };
+        let eval =
+            |script: &Option<Script>| script.as_ref().map(|it| it.eval(&context)).transpose();
+        let payload = eval(&it.payload)?;
+        let attributes = eval(&it.attributes)?.map(|it| it.read()).transpose()?;
         let mut variables = Vec::with_capacity(it.variables.len());
         for (name, script) in &it.variables {
             variables.push((self.name(at, name, event)?, script.eval(&context)?));

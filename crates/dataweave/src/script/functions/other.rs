@@ -1,6 +1,7 @@
 //! Functions of an evaluation's context: clock, random numbers, properties, formats.
 
 use super::{Builtin, applied, misfit, plain};
+use crate::random::uuid;
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::script::{EvalFault, header, output};
@@ -10,7 +11,7 @@ use crate::value::media::{Format, MediaType, Typed};
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("now", 0, now),
-    plain("uuid", 0, |run, _| Ok(run.context.random.uuid().into())),
+    plain("uuid", 0, random_uuid),
     plain("typeOf", 1, |_, args| Ok(Value::Type(args[0].kind()))),
     plain("p", 1, property),
     plain("log", 1, log).up_to(2),
@@ -25,6 +26,12 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
 fn now(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
     let now = run.context.now.to_zoned(run.context.zone.clone());
     Ok(Value::DateTime(now.into()))
+}
+
+fn random_uuid(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
+    let random = run.context.random;
+    let bits = (u128::from(random.draw()) << 64) | u128::from(random.draw());
+    Ok(uuid(bits).into())
 }
 
 /// Evaluates `log`, which only returns the value: an expression has no log of its own.
