@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::fault::EvalFault;
 use crate::script::coerce;
+use crate::value::Value;
 use crate::value::form;
 use crate::value::json::{self, Layout};
 use crate::value::media::{Format, MediaType, Typed};
-use crate::value::{Object, Value};
 
 /// The rules by which a file is understood: Mule's, or those that its author evidently meant (`--compat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +45,7 @@ impl Typed {
             Value::Null => (Bytes::new(), None),
             Value::Binary(bytes) => (Bytes::clone(bytes), Some("application/octet-stream")),
             Value::Object(object) if self.media_type.format() == Format::Form => {
-                (pairs(object)?.into(), Some(""))
+                (form::write(object)?.into(), Some(""))
             }
             Value::Array(_) | Value::Object(_) => (
                 json::write(&self.value, Layout::default())?.into(),
@@ -77,14 +77,6 @@ impl Typed {
         };
         Typed { value, media_type }
     }
-}
-
-fn pairs(object: &Object) -> Result<String, EvalFault> {
-    let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-    for (key, value) in object.entries() {
-        pairs.push((key.clone(), coerce::text(value)?));
-    }
-    Ok(form::write(&pairs))
 }
 
 /// True if texts of a media type are UTF-8; a body in another charset is passed through as it is.

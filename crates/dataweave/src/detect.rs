@@ -127,12 +127,11 @@ impl Template {
             } else if rest.starts_with("#[") {
                 let start = at + 2;
                 let Some(length) = closing(&text[start..]) else {
-                    let before = &text[..at];
-                    let line = before.rsplit('\n').next().unwrap_or_default();
+                    let (line, col) = ParseFault::place(text, at);
                     return Err(ParseFault {
                         message: "the expression has no end".to_owned(),
-                        line: before.matches('\n').count() + 1,
-                        col: line.chars().count() + 1,
+                        line,
+                        col,
                         mend: r"close it with `]`, or write `\#[` for a text".to_owned(),
                     });
                 };

@@ -105,10 +105,8 @@ pub(super) fn file_of(
     if let Some(encoding) = element.attribute("encoding")
         && !encoding.value.value.eq_ignore_ascii_case("utf-8")
     {
-        let what = format!(
-            "the encoding {} is not supported",
-            quote(&encoding.value.value)
-        );
+        let quoted = quote(&encoding.value.value);
+        let what = format!("the encoding {quoted} is not supported");
         let mend = "save the file as UTF-8 and remove `encoding`";
         notes.error(encoding.value.at, what, mend);
     }

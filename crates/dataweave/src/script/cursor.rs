@@ -150,16 +150,11 @@ impl<'a> Cursor<'a> {
 
     /// Makes an error at an offset in bytes.
     pub fn fault(&self, at: usize, message: &str, mend: &str) -> ParseFault {
-        let before = &self.text[..at];
+        let (line, col) = ParseFault::place(self.text, at);
         ParseFault {
             message: message.to_owned(),
-            line: before.matches('\n').count() + 1,
-            col: before
-                .chars()
-                .rev()
-                .take_while(|&char| char != '\n')
-                .count()
-                + 1,
+            line,
+            col,
             mend: mend.to_owned(),
         }
     }

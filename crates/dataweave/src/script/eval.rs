@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::coerce::{self, Coerced, shown};
+use super::coerce::{self, Coerced, shown, unfit};
 use super::functions::{entry_given, item_given, kept};
 use super::run::{Callee, Env, Frame, Run};
 use super::tree::{
@@ -135,10 +135,7 @@ impl Run<'_> {
                 self.step(1)?;
                 self.spread(item, into)
             }),
-            _ => Err(EvalFault::new(format!(
-                "expected an object's pairs, found {}",
-                shown(value)
-            ))),
+            _ => Err(unfit("expected an object's pairs", value)),
         }
     }
 
@@ -360,23 +357,17 @@ impl Run<'_> {
             selected => selected,
         };
         Ok(match step {
-            Step::Key(key) => {
+            Step::Key(key) | Step::All(key) | Step::Deep(key) | Step::DeepAll(key) => {
                 let key = self.key(key, env)?;
-                (quiet(select::key(self, value, &key))?, key)
-            }
-            Step::All(key) => {
-                let key = self.key(key, env)?;
-                (quiet(select::all(self, value, &key))?, key)
+                let selected = match step {
+                    Step::Key(_) => quiet(select::key(self, value, &key)),
+                    Step::All(_) => quiet(select::all(self, value, &key)),
+                    Step::Deep(_) => select::deep(self, value, &key, false),
+                    _ => select::deep(self, value, &key, true),
+                };
+                (selected?, key)
             }
             Step::Descendants => (select::descendants(self, value)?, "..".into()),
-            Step::Deep(key) => {
-                let key = self.key(key, env)?;
-                (select::deep(self, value, &key, false)?, key)
-            }
-            Step::DeepAll(key) => {
-                let key = self.key(key, env)?;
-                (select::deep(self, value, &key, true)?, key)
-            }
             Step::Index(node) => {
                 let index = self.eval(node, env)?;
                 let name = shown(&index);
@@ -411,10 +402,7 @@ impl Run<'_> {
                 let kept = kept(self, object.entries(), &test, entry_given)?;
                 Ok((!kept.is_empty()).then(|| Value::object(kept)))
             }
-            _ => Err(EvalFault::new(format!(
-                "`[?(…)]` expects an array or object, found {}",
-                shown(value)
-            ))),
+            _ => Err(unfit("`[?(…)]` expects an array or object", value)),
         }
     }
 
@@ -429,10 +417,7 @@ impl Run<'_> {
     /// Calls a function. Surplus arguments are dropped.
     pub fn call(&mut self, function: &Value, mut args: Vec<Value>) -> Coerced<Value> {
         let Value::Function(Function(closure)) = function else {
-            return Err(EvalFault::new(format!(
-                "expected a function, found {}",
-                shown(function)
-            )));
+            return Err(unfit("expected a function", function));
         };
         self.step(1)?;
         match &closure.0 {

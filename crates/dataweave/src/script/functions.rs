@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::coerce::{self, Coerced, shown};
+use super::coerce::{self, Coerced, unfit};
 use super::cursor::{Cursor, Parsed};
 use super::run::Run;
 use super::tree::{Name, Node};
@@ -193,8 +193,5 @@ fn count(count: usize) -> Value {
 
 /// The error for an argument of the wrong kind.
 fn misfit(function: &str, expected: &str, value: &Value) -> EvalFault {
-    EvalFault::new(format!(
-        "`{function}` expects {expected}, found {}",
-        shown(value)
-    ))
+    unfit(format_args!("`{function}` expects {expected}"), value)
 }

@@ -115,28 +115,17 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
         Some(char @ ('\\' | '/' | '"' | '\'' | '`' | '$')) => char,
         Some('u') => {
             cursor.at += 1;
-            let high = unit(cursor)?;
-            if !(0xd800..0xdc00).contains(&high) {
-                return char::from_u32(high).ok_or_else(|| {
-                    cursor.fault(
-                        start,
-                        "this is not a character",
-                        "write the character itself",
-                    )
-                });
+            let mut code = unit(cursor)?;
+            if (0xd800..0xdc00).contains(&code) {
+                // The second half of a pair; without one the first half is no character.
+                let low = if cursor.eat("\\u") { unit(cursor)? } else { 0 };
+                if (0xdc00..0xe000).contains(&low) {
+                    code = 0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+                }
             }
-            let low = if cursor.eat("\\u") { unit(cursor)? } else { 0 };
-            let pair = 0x1_0000 + ((high - 0xd800) << 10) + low.wrapping_sub(0xdc00);
-            return Some(pair)
-                .filter(|_| (0xdc00..0xe000).contains(&low))
-                .and_then(char::from_u32)
-                .ok_or_else(|| {
-                    cursor.fault(
-                        start,
-                        "this is not a character",
-                        "write the character itself",
-                    )
-                });
+            let what = "this is not a character";
+            return char::from_u32(code)
+                .ok_or_else(|| cursor.fault(start, what, "write the character itself"));
         }
         _ => {
             let what = "unknown escape";
@@ -144,12 +133,9 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
             return Err(cursor.fault(start, what, mend));
         }
     };
-    cursor.at += char_len(cursor);
+    // All characters of simple escapes are ASCII.
+    cursor.at += 1;
     Ok(char)
-}
-
-fn char_len(cursor: &Cursor<'_>) -> usize {
-    cursor.peek().map_or(0, char::len_utf8)
 }
 
 fn unit(cursor: &mut Cursor<'_>) -> Parsed<u32> {

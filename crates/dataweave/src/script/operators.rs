@@ -31,10 +31,7 @@ pub(super) fn apply(run: &mut Run<'_>, operator: Operator, a: &Value, b: &Value)
         Operator::Multiply => arithmetic(a, b, "*", Number::multiply),
         Operator::Divide => arithmetic(a, b, "/", Number::divide),
         Operator::Shift => shift(run, a, b),
-        Operator::Append => match a {
-            Value::Array(_) => append(run, a, b),
-            _ => Err(misfit("<<", a, b)),
-        },
+        Operator::Append => append(run, "<<", a, b),
     }
 }
 
@@ -65,9 +62,9 @@ fn arithmetic(
         .into())
 }
 
-fn append(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+fn append(run: &mut Run<'_>, operator: &str, a: &Value, b: &Value) -> Coerced<Value> {
     let Value::Array(array) = a else {
-        return Err(misfit("+", a, b));
+        return Err(misfit(operator, a, b));
     };
     run.copy(array.items().len())?;
     let mut items = array.items().to_vec();
@@ -77,7 +74,7 @@ fn append(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
 
 fn add(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     match (a, b) {
-        (Value::Array(_), _) => append(run, a, b),
+        (Value::Array(_), _) => append(run, "+", a, b),
         (Value::Period(a), Value::Period(b)) => {
             a.plus(b).map(Value::period).ok_or_else(out_of_range)
         }

@@ -1,7 +1,5 @@
 //! The result of a script with its media type.
 
-use std::sync::Arc;
-
 use super::EvalFault;
 use super::coerce::{self, Coerced};
 use super::run::{Frame, Run};
@@ -114,11 +112,7 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
                     media_type = media_type.as_str()
                 )));
             };
-            let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-            for (key, value) in object.entries() {
-                pairs.push((key.clone(), coerce::text(value)?));
-            }
-            Value::from(form::write(&pairs))
+            Value::from(form::write(object)?)
         }
         Format::Text => Value::String(coerce::text(&value)?),
         Format::Java => value.collapsed(),

@@ -7,12 +7,11 @@ use std::sync::{Arc, OnceLock};
 use super::coerce::{self, Coerced};
 use super::functions::Builtin;
 use super::tree::{Declaration, Declared, Lambda, Name};
-use super::types::kind;
-use super::{EvalFault, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX};
+use super::{EvalFault, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX, types};
 use crate::event::Context;
 use crate::value::json;
 use crate::value::regex::Pattern;
-use crate::value::{Function, Nesting, Object, Value};
+use crate::value::{Function, Nesting, Value};
 
 /// A running evaluation.
 pub(super) struct Run<'a> {
@@ -183,13 +182,9 @@ impl<'a> Run<'a> {
 
     /// The key of a value in a set.
     pub fn set_key(&mut self, value: &Value) -> Coerced<SetKey> {
-        let layout = json::Layout {
-            indent: false,
-            ..json::Layout::default()
-        };
         let text = match value {
             Value::DateTime(at) => at.timestamp().to_string(),
-            _ => json::write(value, layout)?,
+            _ => json::write(value, json::Layout::ON_ONE_LINE)?,
         };
         self.read(text.len())?;
         Ok((value.kind(), text))
@@ -212,7 +207,7 @@ impl<'a> Run<'a> {
             let called = Callee::Builtin(builtin);
             return Ok(Value::Function(Function(Closure(called))));
         }
-        if let Some(kind) = kind(&name.text) {
+        if let Some(kind) = types::kind(&name.text) {
             return Ok(Value::Type(kind));
         }
         Err(EvalFault::new(format!(
@@ -284,7 +279,7 @@ impl<'a> Run<'a> {
                 for name in event.vars.keys() {
                     entries.push((name.clone(), self.var(name)?));
                 }
-                Value::Object(Arc::new(Object::new(entries, crate::value::Form::Plain)))
+                Value::object(entries)
             }
             "error" => event.error.clone(),
             "message" => Value::record([

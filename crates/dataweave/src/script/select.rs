@@ -1,8 +1,7 @@
 //! Selectors.
 //! ([Selectors](https://docs.mulesoft.com/dataweave/latest/dataweave-selectors))
 
-use super::EvalFault;
-use super::coerce::{self, Coerced, shown};
+use super::coerce::{self, Coerced, unfit};
 use super::run::Run;
 use crate::value::Value;
 use crate::value::iso;
@@ -26,10 +25,7 @@ pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
         }
         _ => match part(value, key) {
             Some(part) => Ok(Some(part)),
-            None => Err(EvalFault::new(format!(
-                "`.{key}` selects from objects, found {}",
-                shown(value)
-            ))),
+            None => Err(unfit(format_args!("`.{key}` selects from objects"), value)),
         },
     }
 }
@@ -53,10 +49,7 @@ pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
                 .collect()
         }
         _ => {
-            return Err(EvalFault::new(format!(
-                "`.*{key}` selects from objects, found {}",
-                shown(value)
-            )));
+            return Err(unfit(format_args!("`.*{key}` selects from objects"), value));
         }
     };
     some(run, found)
@@ -129,10 +122,7 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<
         }
         Value::Number(_) => {}
         _ => {
-            return Err(EvalFault::new(format!(
-                "expected a number or key as index, found {}",
-                shown(index)
-            )));
+            return Err(unfit("expected a number or key as index", index));
         }
     }
     let at = coerce::integer(index)?;
@@ -154,10 +144,10 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<
                 .map(|char| Value::from(char.to_string()))
         }
         _ => {
-            return Err(EvalFault::new(format!(
-                "an index selects from arrays, objects and texts, found {}",
-                shown(value)
-            )));
+            return Err(unfit(
+                "an index selects from arrays, objects and texts",
+                value,
+            ));
         }
     })
 }
@@ -207,10 +197,7 @@ pub(super) fn slice(
             };
             Ok(Some(part.into()))
         }
-        _ => Err(EvalFault::new(format!(
-            "a range selects from arrays and texts, found {}",
-            shown(value)
-        ))),
+        _ => Err(unfit("a range selects from arrays and texts", value)),
     }
 }
 
@@ -230,14 +217,7 @@ fn part(value: &Value, name: &str) -> Option<Value> {
         };
         return Some(part.into());
     }
-    let (date, time, offset) = match value {
-        Value::DateTime(at) => (Some(at.date()), Some(at.time()), Some(at.offset())),
-        Value::LocalDateTime(at) => (Some(at.date()), Some(at.time()), None),
-        Value::Date(date) => (Some(*date), None, None),
-        Value::Time(time, offset) => (None, Some(*time), Some(*offset)),
-        Value::LocalTime(time) => (None, Some(*time), None),
-        _ => return None,
-    };
+    let (date, time, offset) = iso::parts(value)?;
     let number: i64 = match name {
         "year" => date?.year().into(),
         "month" => date?.month().into(),

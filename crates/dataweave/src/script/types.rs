@@ -50,10 +50,10 @@ impl Type {
 
 /// Finds a kind by its name.
 pub(super) fn kind(name: &str) -> Option<Kind> {
-    if name == "Key" {
-        return Some(Kind::String);
+    match name {
+        "Key" => Some(Kind::String),
+        name => Kind::named(name),
     }
-    Kind::ALL.into_iter().find(|kind| kind.name() == name)
 }
 
 /// Parses a type without options.

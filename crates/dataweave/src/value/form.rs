@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::value::Value;
+use crate::fault::EvalFault;
+use crate::value::{Object, Value};
 
 /// Reads the pairs of a form, each value as a text; a key may occur several times.
 pub(crate) fn read(text: &str) -> Value {
@@ -14,18 +15,21 @@ pub(crate) fn read(text: &str) -> Value {
     Value::object(entries.collect())
 }
 
-/// Writes pairs as a form.
-pub(crate) fn write(pairs: &[(Arc<str>, Arc<str>)]) -> String {
+/// Writes the pairs of an object as a form.
+///
+/// # Errors
+/// If a value has no text.
+pub(crate) fn write(object: &Object) -> Result<String, EvalFault> {
     let mut text = String::new();
-    for (key, value) in pairs {
+    for (key, value) in object.entries() {
         if !text.is_empty() {
             text.push('&');
         }
         encode(key, &mut text);
         text.push('=');
-        encode(value, &mut text);
+        encode(&super::text::text(value)?, &mut text);
     }
-    text
+    Ok(text)
 }
 
 fn decode(text: &str) -> String {
@@ -76,16 +80,8 @@ mod tests {
         let Value::Object(object) = read(text) else {
             unreachable!("a form is an object");
         };
-        let pairs: Vec<(Arc<str>, Arc<str>)> = object
-            .entries()
-            .iter()
-            .map(|(key, value)| match value {
-                Value::String(value) => (key.clone(), value.clone()),
-                _ => unreachable!("a form's values are texts"),
-            })
-            .collect();
-        assert_eq!(pairs[1].1.as_ref(), "x y&z");
-        assert_eq!(write(&pairs), text);
+        assert_eq!(object.get("b"), Some(&"x y&z".into()));
+        assert_eq!(write(&object).as_deref(), Ok(text));
         assert_eq!(read("x%zz&"), Value::record([("x%zz", "".into())]));
     }
 }

@@ -47,6 +47,11 @@ pub(crate) fn cannot(value: &Value, kind: Kind) -> EvalFault {
     EvalFault::new(format!("{} cannot become {kind}", shown(value)))
 }
 
+/// The error for a value of a wrong kind: `what` was expected.
+pub(crate) fn unfit(what: impl std::fmt::Display, value: &Value) -> EvalFault {
+    EvalFault::new(format!("{what}, found {}", shown(value)))
+}
+
 /// A value as error messages show it: `String ("abc")`.
 pub(crate) fn shown(value: &Value) -> String {
     let text = match value {

@@ -287,10 +287,8 @@ impl<'a> Lowering<'a> {
                 requester_of(name.text, &endpoint)
             }
             None => {
-                let what = format!(
-                    "nothing defines the requests' configuration {}",
-                    quote(name.text)
-                );
+                let quoted = quote(name.text);
+                let what = format!("nothing defines the requests' configuration {quoted}");
                 let otherwise = format!("bind it: `--bind {}=http://127.0.0.1:8082`", name.text);
                 let mend = self.mend(name.text, &[REQUESTER], &otherwise);
                 self.wrong(name, what, mend);

@@ -151,10 +151,8 @@ impl<'a> Lowering<'a> {
         }
         match self.bindings.get(name) {
             Some("none") => {
-                let what = format!(
-                    "unknown flow {}, so references to it do nothing",
-                    quote(name)
-                );
+                let quoted = quote(name);
+                let what = format!("unknown flow {quoted}, so references to it do nothing");
                 self.notes
                     .warn(written.at(), what, "add the file that defines it");
             }

@@ -38,10 +38,8 @@ impl<'a> Lowering<'a> {
     pub fn declare_handlers(&mut self) {
         for element in self.globals.each(&[HANDLERS, ON_ERROR[0], ON_ERROR[1]]) {
             if name_of(element).is_none() {
-                let what = format!(
-                    "{} outside flows has no name, so it never runs",
-                    quote(&element.title())
-                );
+                let quoted = quote(&element.title());
+                let what = format!("{quoted} outside flows has no name, so it never runs");
                 let mend = "move it into the `error-handler` of a flow, or name it and refer to it";
                 self.deviation(element.at, what, mend);
             }

@@ -93,10 +93,8 @@ impl<'a> Lowering<'a> {
             match range(part) {
                 Some(range) => ranges.push(range),
                 None => {
-                    let what = format!(
-                        "{} is not a status or a range of statuses",
-                        quote(part.trim())
-                    );
+                    let quoted = quote(part.trim());
+                    let what = format!("{quoted} is not a status or a range of statuses");
                     self.wrong(values, what, "write them as `200..299, 304`");
                     return None;
                 }

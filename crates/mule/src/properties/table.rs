@@ -79,10 +79,8 @@ impl<'l> Table<'l> {
             };
             let key: Arc<str> = name.value.value.as_str().into();
             if self.globals.insert(key, Property::Written(entry)).is_some() {
-                let what = format!(
-                    "the global property {} is defined twice",
-                    quote(&name.value.value)
-                );
+                let quoted = quote(&name.value.value);
+                let what = format!("the global property {quoted} is defined twice");
                 notes.error(name.value.at, what, "keep one of the two");
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::engine::{At, Run};
-use super::error::{Ended, Failure, Fault, Message, MuleError, record};
+use super::error::{Ended, Failure, Fault, Message, MuleError};
 use super::outside::Pending;
 use super::scopes::{attempt, items};
 use crate::app::{Async, Chain, ErrorType, ParallelForeach, ScatterGather, Target};
@@ -195,7 +195,7 @@ fn together(ended: Vec<Ended>) -> Result<Vec<Event>, Fault> {
     let mut error = MuleError::of(kind, what);
     error.children = children;
     error.message = Some(Message {
-        payload: Typed::java(record([
+        payload: Typed::java(Value::record([
             ("results", Value::object(results)),
             ("failures", Value::object(failures)),
         ])),

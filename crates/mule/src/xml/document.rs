@@ -205,10 +205,8 @@ impl<'a> Reader<'a, '_> {
                 "remove `<!DOCTYPE …>` and replace its entities by their text",
             )
         } else {
-            let what = format!(
-                "{} is not valid in an application",
-                quote(&format!("<!{name}"))
-            );
+            let shown = quote(&format!("<!{name}"));
+            let what = format!("{shown} is not valid in an application");
             (what, "remove it; a comment is `<!-- … -->`")
         };
         self.notes.error(at, what, mend);
@@ -394,10 +392,8 @@ impl<'a> Reader<'a, '_> {
 
     fn close_unclosed(&mut self, when: &str) {
         if let Some(open) = self.open.last() {
-            let what = format!(
-                "{} is not closed {when}",
-                quote(&format!("<{}>", open.name))
-            );
+            let shown = quote(&format!("<{}>", open.name));
+            let what = format!("{shown} is not closed {when}");
             let mend = format!("add `</{}>`, or end the tag with `/>`", open.name);
             self.notes.error(open.element.at, what, mend);
         }

@@ -88,10 +88,8 @@ impl<'a> Reader<'a, '_> {
                 if count <= ATTRIBUTES_MAX {
                     tag.attributes.push(written);
                 } else if count == ATTRIBUTES_MAX + 1 {
-                    let what = format!(
-                        "{} has more than {ATTRIBUTES_MAX} attributes",
-                        quote(&format!("<{name}"))
-                    );
+                    let shown = quote(&format!("<{name}"));
+                    let what = format!("{shown} has more than {ATTRIBUTES_MAX} attributes");
                     self.notes.error(place, what, "remove some");
                 }
             }
@@ -198,10 +196,8 @@ impl<'a> Reader<'a, '_> {
                 .error(start, what, format!("write `{name}=\"…\"`, or remove it"));
             return None;
         }
-        let what = format!(
-            "the value of {} has no quotes, which is not XML",
-            quote(name)
-        );
+        let quoted = quote(name);
+        let what = format!("the value of {quoted} has no quotes, which is not XML");
         self.tolerate(start, &what, "put it in quotes");
         Some(At::new(raw, start))
     }

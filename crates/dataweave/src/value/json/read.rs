@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::fault::EvalFault;
+use crate::fault::{EvalFault, ParseFault};
 use crate::limits::{VALUE_DEPTH_MAX, VALUE_MEMORY_MAX};
 use crate::value::number::Number;
 use crate::value::{Array, Object, Value};
@@ -57,14 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     fn at_place(&self, at: usize, what: &str) -> EvalFault {
-        let before = &self.text[..at];
-        let line = before.matches('\n').count() + 1;
-        let col = before
-            .chars()
-            .rev()
-            .take_while(|&char| char != '\n')
-            .count()
-            + 1;
+        let (line, col) = ParseFault::place(self.text, at);
         EvalFault::new(format!("{what}, at line {line}, column {col}"))
     }
 

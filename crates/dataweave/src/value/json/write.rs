@@ -21,6 +21,14 @@ pub(crate) enum SkipNull {
     Everywhere,
 }
 
+impl Layout {
+    /// The layout without line breaks and spaces.
+    pub const ON_ONE_LINE: Layout = Layout {
+        indent: false,
+        skip_null: SkipNull::Nowhere,
+    };
+}
+
 impl Default for Layout {
     fn default() -> Layout {
         Layout {

@@ -3,7 +3,6 @@
 //! Source: [HttpRequestAttributes](https://docs.mulesoft.com/http-connector/latest/http-documentation#HttpRequestAttributes).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use http::Version;
 use http::request::Parts;
@@ -11,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::app::HttpSource;
 use crate::run::answer::headers_value;
-use crate::{Form, MediaType, Object, Typed, Value};
+use crate::{Form, MediaType, Typed, Value};
 
 /// The two ends of a request's connection.
 #[derive(Debug, Clone, Copy)]
@@ -71,8 +70,7 @@ pub fn attributes(
         ("uriParams", Value::object(params.collect())),
         ("headers", headers_value(&parts.headers)),
     ];
-    let entries = entries.into_iter();
-    Value::object(entries.map(|(name, value)| (name.into(), value)).collect())
+    Value::record(entries)
 }
 
 /// The pairs of a query, decoded; a name may occur several times.
@@ -85,7 +83,7 @@ fn pairs(query: &str) -> Value {
         Ok(Value::Object(pairs)) => pairs.entries().to_vec(),
         _ => Vec::new(),
     };
-    Value::Object(Arc::new(Object::new(pairs, Form::Parameters)))
+    Value::formed(pairs, Form::Parameters)
 }
 
 /// The part of a path that a final `*` of the listener's path matches; null without a final `*`.
