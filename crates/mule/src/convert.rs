@@ -14,11 +14,12 @@ use std::sync::Arc;
 use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::Diagnostic;
-use fusebox_plan::dialect::{Notes, Place, quote, yaml};
+use fusebox_plan::dialect::{Notes, quote, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::app::{App, Does, Flow, Processor, Site, Source, is_same_store};
 use super::circuit::{Act, Circuit, Failures, Outcome, Path, SentRequest, Walk, place};
+use super::xml::start_of;
 
 mod target;
 mod upstream;
@@ -34,12 +35,6 @@ const EVERYWHERE: &str = "\
 
 /// The prefix of a loss's description.
 const NOT_CARRIED: &str = "not carried: ";
-
-const START: Place = Place {
-    file: 0,
-    line: 1,
-    col: 1,
-};
 
 /// Converts an application. Returns the native form with diagnostics for each loss; `None`: no flow has a native form.
 pub(crate) fn convert(
@@ -70,7 +65,7 @@ pub(crate) fn convert(
     }
     let text = if draft.routes.is_empty() {
         notes.error(
-            START,
+            start_of(0),
             "nothing in this application has a native form: no flow forwards a request or responds with a constant",
             "keep running it as it is",
         );

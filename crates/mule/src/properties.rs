@@ -26,11 +26,7 @@ const FILES_MAX: usize = 64;
 
 /// True for elements whose only effect is to define properties.
 pub(super) fn gives_properties(element: &Element) -> bool {
-    element.module.is_empty()
-        && matches!(
-            &*element.name,
-            "configuration-properties" | "global-property"
-        )
+    element.is("configuration-properties") || element.is("global-property")
 }
 
 /// Reads all property files of the application's `configuration-properties` into the table.
@@ -42,9 +38,8 @@ pub(super) fn add_files(
     notes: &mut Notes,
 ) {
     let base = names.first().map_or("", |name| directory(name)).to_owned();
-    let declared = elements.iter().filter(|element| {
-        element.module.is_empty() && &*element.name == "configuration-properties"
-    });
+    let declared = elements.iter();
+    let declared = declared.filter(|element| element.is("configuration-properties"));
     for (count, element) in declared.enumerate() {
         if count == FILES_MAX {
             let what = format!("there are more than {FILES_MAX} property files");
@@ -52,9 +47,7 @@ pub(super) fn add_files(
             return;
         }
         match file(element, table, names, &base, loader, notes) {
-            Some(entries) => entries
-                .into_iter()
-                .for_each(|(key, entry)| table.add_of_file(key, entry)),
+            Some(entries) => table.add_file(entries),
             None => table.incomplete = true,
         }
     }
@@ -140,10 +133,9 @@ pub(super) fn find(
     loader: &dyn Loader,
 ) -> Result<FoundFile, (String, String)> {
     let path = &path.value;
-    let places = if path.starts_with('/') {
-        &places[..1]
-    } else {
-        places
+    let places = match path.starts_with('/') {
+        true => &places[..1],
+        false => places,
     };
     for place in places {
         let candidate = format!("{place}{path}");
@@ -154,15 +146,8 @@ pub(super) fn find(
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                let why = quote(&error.to_string());
-                return Err((
-                    format!(
-                        "the file {} cannot be read: {}",
-                        quote(&candidate),
-                        why.trim_matches('`')
-                    ),
-                    "check that it is a text in UTF-8 and that this process may read it".to_owned(),
-                ));
+                let mend = "check that it is a text in UTF-8 and that this process may read it";
+                return Err((unreadable(&candidate, &error), mend.to_owned()));
             }
         }
     }
@@ -170,23 +155,24 @@ pub(super) fn find(
         .iter()
         .map(|place| quote(&format!("{place}{path}")))
         .collect();
-    Err((
-        format!("there is no file {}", quote(path)),
-        format!(
-            "put it beside the application's first file; searched: {}",
-            tried.join(", ")
-        ),
-    ))
+    let tried = tried.join(", ");
+    let mend = format!("put it beside the application's first file; searched: {tried}");
+    Err((format!("there is no file {}", quote(path)), mend))
+}
+
+/// The problem of a file that cannot be read.
+fn unreadable(path: &str, error: &io::Error) -> String {
+    let why = quote(&error.to_string());
+    let why = why.trim_matches('`');
+    format!("the file {} cannot be read: {why}", quote(path))
 }
 
 /// The text of a file; reports a file that is too long.
 pub(super) fn bounded(found: FoundFile, at: Place, notes: &mut Notes) -> Option<String> {
-    if found.text.len() > BYTES_MAX {
-        let what = format!(
-            "the file {} has {} bytes, above the limit of {BYTES_MAX}",
-            quote(&found.path),
-            found.text.len()
-        );
+    let length = found.text.len();
+    if length > BYTES_MAX {
+        let quoted = quote(&found.path);
+        let what = format!("the file {quoted} has {length} bytes, above the limit of {BYTES_MAX}");
         notes.error(at, what, "split it into several files");
         return None;
     }

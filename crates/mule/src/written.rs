@@ -91,7 +91,7 @@ fn import(
             left.pop();
             continue;
         };
-        if !(element.module.is_empty() && &*element.name == "import") {
+        if !element.is("import") {
             all.push(element);
             continue;
         }
@@ -99,10 +99,8 @@ fn import(
             continue;
         };
         let path = path.map(|path| plain(&path));
-        if PLACES
-            .iter()
-            .any(|place| seen.contains(&format!("{place}{}", path.value)))
-        {
+        let is_read = |place: &&str| seen.contains(&format!("{place}{}", path.value));
+        if PLACES.iter().any(is_read) {
             continue;
         }
         imports += 1;

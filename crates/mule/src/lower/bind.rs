@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use fusebox_plan::dialect::{Place, quote, read_url, suggest};
+use fusebox_plan::dialect::{quote, read_url, suggest};
 use fusebox_plan::plan::Endpoint;
 
 use super::Lowering;
+use crate::xml::start_of;
 
 /// The URLs by name, each with a mark that is set once it is used.
 pub(super) struct Bindings<'a>(BTreeMap<&'a str, (&'a str, Cell<bool>)>);
@@ -79,11 +80,7 @@ pub(super) fn calling(url: &str) -> Result<Endpoint, Problem> {
 impl Lowering<'_> {
     /// Reports bindings that are not used.
     pub fn refuse_idle_bindings(&mut self) {
-        let start = Place {
-            file: 0,
-            line: 1,
-            col: 1,
-        };
+        let start = start_of(0);
         let bindings = self.bindings.0.iter();
         let (used, idle): (Vec<_>, Vec<_>) = bindings.partition(|(_, (_, used))| used.get());
         for (name, (url, _)) in idle {

@@ -34,7 +34,7 @@ impl<'a> Lowering<'a> {
             };
             if !std::mem::take(&mut first) {
                 let what = "there are two `configuration`s";
-                self.notes.error(open.at(), what, "keep one");
+                self.error(open.at(), what, "keep one");
                 continue;
             }
             if let Some(timeout) = self.millis(&open, "defaultResponseTimeout") {
@@ -105,7 +105,7 @@ impl<'a> Lowering<'a> {
         };
         let Some(open) = connection else {
             let what = "the listener's configuration has no `http:listener-connection`";
-            self.notes.error(config.at(), what, mend("add one, or "));
+            self.error(config.at(), what, mend("add one, or "));
             return None;
         };
         let host = self.text(&open, "host")?;
@@ -113,7 +113,7 @@ impl<'a> Lowering<'a> {
         if self.word(&open, "protocol") == Some("HTTPS") {
             let what = "HTTPS listeners are not supported: key stores are not read";
             let mend = mend("terminate TLS in front of it and listen without TLS: ");
-            self.notes.error(open.at(), what, mend);
+            self.error(open.at(), what, mend);
         }
         let port = u16::try_from(port?).ok()?;
         let addr = bind::address(host.text, port);
@@ -193,7 +193,7 @@ impl<'a> Lowering<'a> {
         }
         requester.persistent = self.flag(open, "usePersistentConnections") != Some(false);
         match self.whole(open, "maxConnections") {
-            Some(0) => self.notes.error(
+            Some(0) => self.error(
                 open.at(),
                 "`maxConnections` is 0, which allows no request",
                 "write -1 for no limit, or a number of at least 1",
@@ -217,8 +217,7 @@ impl<'a> Lowering<'a> {
         let bind = format!("`--bind {name}=http://127.0.0.1:8082`");
         let Some(open) = connection else {
             let what = "the request's configuration has no `http:request-connection`";
-            self.notes
-                .error(config.at(), what, format!("add one, or {bind}"));
+            self.error(config.at(), what, format!("add one, or {bind}"));
             return None;
         };
         let tls = self.word(&open, "protocol") == Some("HTTPS");
@@ -226,8 +225,7 @@ impl<'a> Lowering<'a> {
         let port = self.whole(&open, "port");
         if !open.has("host") {
             let what = "`http:request-connection` has no `host`";
-            self.notes
-                .error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
+            self.error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
             return None;
         }
         let host = self.text(&open, "host")?;
@@ -267,7 +265,7 @@ impl<'a> Lowering<'a> {
                     quote(&child.title())
                 );
                 let mend = format!("remove it, or replace the connection: {bind}");
-                self.notes.error(child.at, what, mend);
+                self.error(child.at, what, mend);
             }
         }
     }
@@ -306,8 +304,7 @@ impl<'a> Lowering<'a> {
         match read {
             Ok(bound) => Some(bound),
             Err((what, mend)) => {
-                self.notes
-                    .error(at, format!("`--bind {name}=…`: {what}"), mend);
+                self.error(at, format!("`--bind {name}=…`: {what}"), mend);
                 None
             }
         }

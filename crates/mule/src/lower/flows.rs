@@ -43,8 +43,7 @@ impl<'a> Lowering<'a> {
             flow.max_concurrency = self.count(&open, "maxConcurrency");
             if self.word(&open, "initialState") == Some("stopped") {
                 let what = "`initialState=\"stopped\"` has no effect: every flow is started";
-                self.notes
-                    .warn(open.at(), what, "remove the flow, or leave it running");
+                self.warn(open.at(), what, "remove the flow, or leave it running");
             }
             flow.source = self.source(&open, taken);
         }
@@ -68,13 +67,12 @@ impl<'a> Lowering<'a> {
             if found.is_some() {
                 let what = format!("{} is a second source of the flow", quote(&title));
                 let mend = "make a flow of its own for it, and let both refer to a third";
-                self.notes.error(child.at, what, mend);
+                self.error(child.at, what, mend);
                 continue;
             }
             if index > 0 {
                 let what = format!("{} comes after other elements of the flow", quote(&title));
-                self.notes
-                    .error(child.at, what, "make it the flow's first element");
+                self.error(child.at, what, "make it the flow's first element");
             }
             let Some(source) = self.open(child) else {
                 continue;
@@ -98,7 +96,7 @@ impl<'a> Lowering<'a> {
             if !inner {
                 let what = "the scheduler has no strategy";
                 let mend = "write `<scheduling-strategy><fixed-frequency frequency=\"60000\"/></scheduling-strategy>` into it";
-                self.notes.error(open.at(), what, mend);
+                self.error(open.at(), what, mend);
             }
             return None;
         };
@@ -153,8 +151,7 @@ impl<'a> Lowering<'a> {
             Some("none") => {
                 let quoted = quote(name);
                 let what = format!("unknown flow {quoted}, so references to it do nothing");
-                self.notes
-                    .warn(written.at(), what, "add the file that defines it");
+                self.warn(written.at(), what, "add the file that defines it");
             }
             Some(_) => self.wrong(
                 written,
@@ -178,8 +175,7 @@ impl<'a> Lowering<'a> {
         if !open.has("target") {
             if let Some(value) = open.attribute("targetValue") {
                 let what = "`targetValue` has no effect without `target`";
-                self.notes
-                    .error(value.at, what, "add `target=\"…\"`, or remove it");
+                self.error(value.at, what, "add `target=\"…\"`, or remove it");
             }
             return None;
         }

@@ -56,14 +56,14 @@ impl<'a> Lowering<'a> {
         let last = open.element.children.last();
         if last.is_some_and(|last| !std::ptr::eq(last, element) && last.title() != HANDLERS) {
             let what = "there are elements after the `error-handler`";
-            self.notes.error(element.at, what, "make it the last one");
+            self.error(element.at, what, "make it the last one");
         }
         let open = self.open(element)?;
         if open.has("name") {
             let what =
                 "the name of an `error-handler` in a flow has no effect: nothing can refer to it";
             let mend = "remove it, or move the handler out of the flow";
-            self.notes.warn(open.at(), what, mend);
+            self.warn(open.at(), what, mend);
         }
         self.handlers(&open)
     }
@@ -72,7 +72,7 @@ impl<'a> Lowering<'a> {
         if open.has("ref") {
             if let Some(child) = open.element.children.first() {
                 let what = "this `error-handler` refers to another, and has handlers of its own";
-                self.notes.error(child.at, what, "keep one of the two");
+                self.error(child.at, what, "keep one of the two");
             }
             let name = self.text(open, "ref")?;
             return self.named_handlers(name);
@@ -80,7 +80,7 @@ impl<'a> Lowering<'a> {
         if open.element.children.is_empty() {
             let what = "this `error-handler` handles nothing";
             let mend = "add an `on-error-continue` or `on-error-propagate`";
-            self.notes.error(open.at(), what, mend);
+            self.error(open.at(), what, mend);
         }
         let mut handlers: Vec<Handler> = Vec::new();
         for element in &open.element.children {
@@ -181,8 +181,7 @@ impl<'a> Lowering<'a> {
             let what = format!(
                 "handlers refer to one another so often that there are more than {PROCESSORS_MAX} processors"
             );
-            self.notes
-                .error(element.at, what, "let fewer handlers refer to it");
+            self.error(element.at, what, "let fewer handlers refer to it");
             return None;
         }
         Some(())
@@ -227,7 +226,7 @@ impl<'a> Lowering<'a> {
             let what =
                 "`MULE:UNKNOWN` is the type of errors that have none, and matches none of them";
             let mend = "write `ANY`, which matches them";
-            self.notes.warn(written.at(), what, mend);
+            self.warn(written.at(), what, mend);
             return;
         }
         if kind.is_known() || self.globals.raised.contains(kind) {
@@ -247,7 +246,7 @@ impl<'a> Lowering<'a> {
             Compat::Strict => self.wrong(written, what, mend),
             Compat::Intent => {
                 let what = format!("{what}, so it matches no error here; Mule would not start");
-                self.notes.warn(written.at(), what, mend);
+                self.warn(written.at(), what, mend);
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::app::{
     App, Chain, Compat, Does, Flow, FlowId, Processor, Site, Source, UntilSuccessful,
 };
 use crate::circuit::place;
-use crate::xml::Element;
+use crate::xml::{Element, start_of};
 
 /// Checks an application. `elements` are the elements of its flows, in the same order.
 pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
@@ -92,7 +92,7 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
                     .map_or(Place::default(), |element| element.at);
                 let what = format!("sub-flows refer to one another in a circle: {circle}");
                 let mend = "make one of them a `flow`, or repeat with `foreach`";
-                lowering.notes.error(at, what, mend);
+                lowering.error(at, what, mend);
             } else if !done[next] {
                 path.push((next, subs_of(app, next)));
             }
@@ -135,9 +135,7 @@ fn warn_of_status(app: &App, flow: &Flow, budget: &mut Budget, lowering: &mut Lo
             "`vars.{variable}` becomes the {becomes} of the response, which Mule does only if the listener of {} says so",
             quote(&flow.name)
         );
-        lowering
-            .notes
-            .warn(at, what, format!("add {missing} to its `http:listener`"));
+        lowering.warn(at, what, format!("add {missing} to its `http:listener`"));
     }
 }
 
@@ -198,7 +196,7 @@ fn warn_of_restoring(
             "`vars.{variable}` is read and then set in an `until-successful`, where every attempt starts with the variables from before it"
         );
         let mend = "use an object store for values that must survive an attempt";
-        lowering.notes.warn(at, what, mend);
+        lowering.warn(at, what, mend);
     }
 }
 
@@ -257,12 +255,7 @@ fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
     if app.flows.iter().any(|flow| flow.source.is_some()) || lowering.notes.errors() > 0 {
         return;
     }
-    let start = Place {
-        file: 0,
-        line: 1,
-        col: 1,
-    };
     let what = "nothing starts: no flow has a source";
     let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one";
-    lowering.notes.error(start, what, mend);
+    lowering.error(start_of(0), what, mend);
 }

@@ -65,7 +65,7 @@ impl<'a> Lowering<'a> {
                 shown(*first, self.names)
             );
             let mend = "change one path, or separate them by `allowedMethods`";
-            self.notes.error(written.at(), what, mend);
+            self.error(written.at(), what, mend);
         }
         others.push((methods.clone(), written.at()));
     }

@@ -55,7 +55,7 @@ impl<'a> Lowering<'a> {
         if entries_max.is_some_and(|max| max < 0) {
             let what = "`maxEntries` is negative, which means no limit";
             let mend = "remove it, or write the number of entries to keep";
-            self.notes.warn(open.at(), what, mend);
+            self.warn(open.at(), what, mend);
         }
         let interval = self.whole(open, "expirationInterval");
         let sweep_every = match interval {
@@ -123,7 +123,7 @@ impl<'a> Lowering<'a> {
             (Some(private), false) => self.private_store(private),
             (Some(private), true) => {
                 let what = "the operation names a store and has a private one";
-                self.notes.error(private.at, what, "keep one of the two");
+                self.error(private.at, what, "keep one of the two");
                 None
             }
             (None, true) => self.store_named(open, "objectStore"),

@@ -71,7 +71,7 @@ impl<'a> Lowering<'a> {
         let title = element.title();
         let Some(shape) = shapes::find(&title) else {
             let (what, mend) = unsupported::refusal(&title, self.notes.errors());
-            self.notes.error(element.at, what, mend);
+            self.error(element.at, what, mend);
             return None;
         };
         if shape.body != Body::Free {
@@ -93,14 +93,14 @@ impl<'a> Lowering<'a> {
                         false => "remove it".to_owned(),
                     };
                     let what = format!("{} has no attribute {}", quote(shape.name), quote(name));
-                    self.notes.error(attribute.at, what, mend);
+                    self.error(attribute.at, what, mend);
                 }
-                Some(Kind::Refused(why, mend)) => self.notes.error(
+                Some(Kind::Refused(why, mend)) => self.error(
                     attribute.at,
                     format!("{} is not supported: {why}", quote(name)),
                     mend,
                 ),
-                Some(Kind::Unheeded(why)) => self.notes.warn(
+                Some(Kind::Unheeded(why)) => self.warn(
                     attribute.at,
                     format!("{} has no effect: {why}", quote(name)),
                     "remove it, or ignore this",
@@ -112,7 +112,7 @@ impl<'a> Lowering<'a> {
             if attr.absent == Absent::Wrong && element.attribute(attr.name).is_none() {
                 let what = format!("{} has no {}", quote(shape.name), quote(attr.name));
                 let mend = format!("add `{}=\"…\"`", attr.name);
-                self.notes.error(element.at, what, mend);
+                self.error(element.at, what, mend);
             }
         }
     }
@@ -127,7 +127,7 @@ impl<'a> Lowering<'a> {
                 {
                     let what = format!("{} has no effect: {why}", quote(&title));
                     let mend = "remove it, or ignore this";
-                    self.notes.warn(child.at, what, mend);
+                    self.warn(child.at, what, mend);
                 }
                 continue;
             }
@@ -138,7 +138,7 @@ impl<'a> Lowering<'a> {
                 Some(other) => misplaced(other, Some(shape)),
                 None => unsupported::refusal(&title, self.notes.errors()),
             };
-            self.notes.error(child.at, what, mend);
+            self.error(child.at, what, mend);
         }
         if let Some(text) = &element.text
             && shape.body != Body::Text
@@ -148,7 +148,7 @@ impl<'a> Lowering<'a> {
                 quote(shape.name),
                 quote(&text.value)
             );
-            self.notes.error(text.at, what, "remove it");
+            self.error(text.at, what, "remove it");
         }
     }
 
@@ -159,7 +159,7 @@ impl<'a> Lowering<'a> {
         for again in parts {
             let what = format!("{} has {} twice", quote(open.shape.name), quote(name));
             let mend = "keep one";
-            self.notes.error(again.at, what, mend);
+            self.error(again.at, what, mend);
         }
         first
     }

@@ -8,7 +8,7 @@ use fusebox_plan::plan::{Limits, Listener, Manner, Plan, Route, Step};
 
 use super::names::name_of;
 use crate::app::{App, ListenerConfig, Source};
-use crate::xml::Element;
+use crate::xml::{Element, start_of};
 
 /// Makes the plan of an application.
 pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
@@ -72,12 +72,7 @@ fn refuse_shared_addresses(
         let Some(first) = taken.insert(config.addr, &config.name) else {
             continue;
         };
-        let start = Place {
-            file: 0,
-            line: 1,
-            col: 1,
-        };
-        let at = places.get(&*config.name).copied().unwrap_or(start);
+        let at = places.get(&*config.name).copied();
         let what = format!(
             "{} listens on {}, and so does {}",
             quote(&config.name),
@@ -85,6 +80,6 @@ fn refuse_shared_addresses(
             quote(first)
         );
         let mend = "give each its own address, or let the flows share one";
-        notes.error(at, what, mend);
+        notes.error(at.unwrap_or_else(|| start_of(0)), what, mend);
     }
 }

@@ -14,7 +14,7 @@ impl<'a> Lowering<'a> {
         if !open.has("config-ref") && !open.has("url") {
             let what = "the request has neither a configuration nor a URL";
             let mend = "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`";
-            self.notes.error(open.at(), what, mend);
+            self.error(open.at(), what, mend);
         }
         let path = self.given(open, "path");
         let method = self.given(open, "method");
@@ -69,7 +69,7 @@ impl<'a> Lowering<'a> {
                 let what =
                     "`http:response-validator` needs one validator, of successes or of failures";
                 let mend = "write `<http:success-status-code-validator values=\"200..299\"/>`";
-                self.notes.error(validator.at(), what, mend);
+                self.error(validator.at(), what, mend);
                 None
             }
         }

@@ -19,8 +19,7 @@ impl<'a> Lowering<'a> {
         }
         if open.parts("when").next().is_none() {
             let what = "this `choice` has no `when`";
-            self.notes
-                .error(open.at(), what, "add `<when expression=\"#[…]\">…</when>`");
+            self.error(open.at(), what, "add `<when expression=\"#[…]\">…</when>`");
         }
         let otherwise = self.open_part(open, "otherwise");
         let otherwise = otherwise.map(|otherwise| self.chain(&otherwise));
@@ -32,8 +31,7 @@ impl<'a> Lowering<'a> {
         self.word(open, "transactionType");
         if action.is_some_and(|action| action != "INDIFFERENT") {
             let what = "`transactionalAction` has no effect: transactions are not supported";
-            self.notes
-                .warn(open.at(), what, "undo changes in an error handler");
+            self.warn(open.at(), what, "undo changes in an error handler");
         }
         Some(Does::Try(Try {
             chain: self.chain(open),
@@ -103,7 +101,7 @@ impl<'a> Lowering<'a> {
         if routes.len() < least {
             let what = format!("there are {} routes here", routes.len());
             let mend = format!("write at least {least}, each as `<route>…</route>`");
-            self.notes.error(open.at(), what, mend);
+            self.error(open.at(), what, mend);
             return None;
         }
         Some(routes)

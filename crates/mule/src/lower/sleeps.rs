@@ -24,8 +24,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let Some(code) = self.part(open, "scripting:code") else {
-            self.notes
-                .error(open.at(), "the script is missing", "add `<scripting:code>`");
+            self.error(open.at(), "the script is missing", "add `<scripting:code>`");
             return None;
         };
         self.open(code)?;
@@ -37,7 +36,7 @@ impl<'a> Lowering<'a> {
         };
         if self.compat == Compat::Intent {
             let what = "this script is read as a sleep; Groovy is not run";
-            self.notes.warn(written.at(), what, "leave it as it is");
+            self.warn(written.at(), what, "leave it as it is");
         }
         Some(Does::Sleep(sleep))
     }

@@ -38,7 +38,7 @@ impl<'a> Lowering<'a> {
             let what = "this `ee:transform` is empty";
             let mend =
                 "write `<ee:message><ee:set-payload>…</ee:set-payload></ee:message>` into it";
-            self.notes.error(open.at(), what, mend);
+            self.error(open.at(), what, mend);
         }
         Some(Does::Transform(transform))
     }

@@ -257,12 +257,12 @@ impl<'a> Lowering<'a> {
                         let what = format!(
                             "{what} is read as a template; Mule reads it as one expression and fails"
                         );
-                        self.notes.warn(written.at(), what, mend);
+                        self.warn(written.at(), what, mend);
                         Given::Template(template)
                     }
                     Compat::Strict => {
                         let why = format!("{what} is read as one expression, which it is not");
-                        self.notes.warn(written.at(), why.as_str(), mend);
+                        self.warn(written.at(), why.as_str(), mend);
                         Given::Broken(Arc::from(why))
                     }
                 }
@@ -306,7 +306,17 @@ impl<'a> Lowering<'a> {
 
     fn fault(&mut self, written: Written<'a>, fault: ParseFault) {
         let at = written.place(fault.line, fault.col);
-        self.notes.error(at, fault.message, fault.mend);
+        self.error(at, fault.message, fault.mend);
+    }
+
+    /// Reports an error.
+    pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.notes.error(at, what, mend);
+    }
+
+    /// Reports a warning.
+    pub fn warn(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.notes.warn(at, what, mend);
     }
 
     /// Reports a wrong value as an error.
@@ -316,14 +326,14 @@ impl<'a> Lowering<'a> {
         what: impl Into<String>,
         mend: impl Into<String>,
     ) {
-        self.notes.error(written.at(), what, mend);
+        self.error(written.at(), what, mend);
     }
 
     /// Reports usage of published flows that Mule refuses: a warning in `intent`, an error in `strict`.
     pub fn deviation(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         match self.compat {
-            Compat::Intent => self.notes.warn(at, what, mend),
-            Compat::Strict => self.notes.error(at, what, mend),
+            Compat::Intent => self.warn(at, what, mend),
+            Compat::Strict => self.error(at, what, mend),
         }
     }
 }

@@ -8,10 +8,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{At, Notes, Place, quote};
+use fusebox_plan::dialect::{Notes, Place, quote};
 
 use super::Entry;
-use crate::xml::Places;
 
 /// Reads a file. If a key occurs twice, the last value applies.
 pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>, Entry)> {
@@ -30,21 +29,13 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
             continue;
         };
         let key: Arc<str> = key.into();
-        let entry = Entry {
-            value: At::new(value, at),
-            places: {
-                // A value may span several lines; its errors are reported at the first.
-                let mut places = Places::default();
-                places.made(0, at);
-                places
-            },
-        };
+        // A value may span several lines; its errors are reported at the first.
+        let entry = Entry::at(value, at);
         match seen.get(&key) {
             Some(first) => {
-                let what = format!(
-                    "the property {} is defined twice; the last value applies",
-                    quote(&key)
-                );
+                let quoted = quote(&key);
+                let what =
+                    format!("the property {quoted} is defined twice; the last value applies");
                 notes.warn(at, what, "keep one of the two");
                 entries[*first].1 = entry;
             }

@@ -59,34 +59,11 @@ pub(super) fn unanswered(resource: &str, fault: &SendFault) -> Fault {
 
 /// The error of a response whose status is an error. `sent` is the request's media type.
 pub(super) fn rejected(resource: &str, status: u16, sent: &str, message: Message) -> MuleError {
-    let name = match status {
-        300 => "MULTIPLE_CHOICES",
-        301 => "MOVED_PERMANENTLY",
-        302 => "MOVED_TEMPORARILY",
-        303 => "SEE_OTHER",
-        304 => "NOT_MODIFIED",
-        400 => "BAD_REQUEST",
-        401 => "UNAUTHORIZED",
-        403 => "FORBIDDEN",
-        404 => "NOT_FOUND",
-        405 => "METHOD_NOT_ALLOWED",
-        406 => "NOT_ACCEPTABLE",
-        415 => "UNSUPPORTED_MEDIA_TYPE",
-        429 => "TOO_MANY_REQUESTS",
-        500 => "INTERNAL_SERVER_ERROR",
-        502 => "BAD_GATEWAY",
-        503 => "SERVICE_UNAVAILABLE",
-        504 => "GATEWAY_TIMEOUT",
-        _ => "",
-    };
-    let kind = match name {
-        "" => ErrorType::new("MULE", "UNKNOWN"),
-        name => ErrorType::new("HTTP", name),
-    };
-    let words = name.to_ascii_lowercase().replace('_', " ");
-    let description = match (name, status) {
-        ("", _) => format!("{resource} with status code {status}."),
-        (_, 415) => format!("{resource}: media type {sent} not supported (415)."),
+    let kind = ErrorType::of_status(status).unwrap_or_else(|| ErrorType::new("MULE", "UNKNOWN"));
+    let words = kind.identifier.to_ascii_lowercase().replace('_', " ");
+    let description = match status {
+        _ if kind.is_unknown() => format!("{resource} with status code {status}."),
+        415 => format!("{resource}: media type {sent} not supported (415)."),
         _ => format!("{resource}: {words} ({status})."),
     };
     let mut error = MuleError::of(kind, description);
