@@ -32,6 +32,9 @@ mod listener;
 mod respond;
 mod router;
 
+#[cfg(test)]
+mod fixtures;
+
 mod app;
 mod build;
 mod circuits;

@@ -275,6 +275,7 @@ async fn in_time<T>(pending: impl Future<Output = Result<T, StoreError>>) -> Res
 mod tests {
     use super::*;
     use crate::Value;
+    use crate::run::fixtures;
     use fusebox_store::{Limits, MemoryStore, SystemClock};
     use futures_util::FutureExt as _;
 
@@ -283,13 +284,17 @@ mod tests {
         StoreHandle(Arc::new(store))
     }
 
-    fn queue(store: &StoreHandle, persistent: bool, max: Option<usize>) -> LiveQueue {
-        let plan = Queue {
-            name: "q".into(),
+    fn plan(name: &str, persistent: bool, max: Option<usize>) -> Queue {
+        let name = name.into();
+        Queue {
+            name,
             persistent,
             max,
-        };
-        LiveQueue::new(&plan, store)
+        }
+    }
+
+    fn queue(store: &StoreHandle, persistent: bool, max: Option<usize>) -> LiveQueue {
+        LiveQueue::new(&plan("q", persistent, max), store)
     }
 
     async fn taken(queue: &LiveQueue) -> Option<Value> {
@@ -335,32 +340,12 @@ mod tests {
     #[tokio::test]
     async fn a_queue_goes_on_over_a_reload_and_says_what_is_lost_with_it() {
         let app = |queues: &[(&str, Option<usize>)]| {
-            let queues = queues.iter().map(|(name, max)| Queue {
-                name: (*name).into(),
-                persistent: false,
-                max: *max,
-            });
-            App {
-                name: "a".into(),
-                compat: Default::default(),
-                properties: Default::default(),
-                stores: Vec::new(),
-                listeners: Vec::new(),
-                requesters: Vec::new(),
-                queues: queues.collect(),
-                flows: Vec::new(),
-                default_handlers: None,
-                response_timeout: Duration::from_secs(10),
-                circuits: Vec::new(),
-            }
+            let queues = queues.iter().map(|(name, max)| plan(name, false, *max));
+            fixtures::app(Default::default(), queues.collect())
         };
         let (store, mut lost) = (store(), Vec::new());
-        let first = Queues::new(
-            &app(&[("q", Some(1)), ("r", None)]),
-            &store,
-            None,
-            &mut lost,
-        );
+        let both = app(&[("q", Some(1)), ("r", None)]);
+        let first = Queues::new(&both, &store, None, &mut lost);
         for name in ["q", "r"] {
             let queue = first.find(name).unwrap();
             queue.publish(Typed::java(1)).await.unwrap();
@@ -378,12 +363,10 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_hears_of_each_message() {
         let queue = Arc::new(queue(&store(), false, None));
-        let waiting: Vec<_> = (0..3)
-            .map(|_| {
-                let queue = queue.clone();
-                tokio::spawn(async move { taken(&queue).await })
-            })
-            .collect();
+        let waiting = [(); 3].map(|()| {
+            let queue = queue.clone();
+            tokio::spawn(async move { taken(&queue).await })
+        });
         for number in 0..3 {
             queue.publish(Typed::java(number)).await.unwrap();
         }
