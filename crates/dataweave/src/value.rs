@@ -69,40 +69,24 @@ pub enum Value {
 
 /// The kind of a value, in DataWeave's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the kinds have their names in a script")]
 pub enum Kind {
-    /// The kind `Null`.
     Null,
-    /// The kind `Boolean`.
     Boolean,
-    /// The kind `Number`.
     Number,
-    /// The kind `String`.
     String,
-    /// The kind `Binary`.
     Binary,
-    /// The kind `DateTime`.
     DateTime,
-    /// The kind `LocalDateTime`.
     LocalDateTime,
-    /// The kind `Date`.
     Date,
-    /// The kind `Time`.
     Time,
-    /// The kind `LocalTime`.
     LocalTime,
-    /// The kind `TimeZone`.
     TimeZone,
-    /// The kind `Period`.
     Period,
-    /// The kind `Regex`.
     Regex,
-    /// The kind `Array`.
     Array,
-    /// The kind `Object`.
     Object,
-    /// The kind `Type`.
     Type,
-    /// The kind `Function`.
     Function,
 }
 

@@ -46,10 +46,8 @@ pub(crate) fn pattern(value: &Value) -> Coerced<Pattern> {
     match value {
         Value::Regex(pattern) => Ok(pattern.clone()),
         Value::String(text) => Pattern::new(text).map_err(|what| {
-            EvalFault::new(format!(
-                "{} is not a regular expression: {what}",
-                shown(value)
-            ))
+            let shown = shown(value);
+            EvalFault::new(format!("{shown} is not a regular expression: {what}"))
         }),
         _ => Err(cannot(value, Kind::Regex)),
     }
@@ -114,19 +112,14 @@ pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Valu
     if of.holds(value) {
         return Ok(value.clone());
     }
+    let fault = |what: String| EvalFault::new(format!("{} {what}", shown(value)));
     match of {
         Type::Kind(kind) => to_kind(value, *kind, zone),
-        Type::Union(types) => types
-            .iter()
-            .find_map(|of| to_type(value, of, zone).ok())
-            .ok_or_else(|| {
-                EvalFault::new(format!("{} cannot become one of these types", shown(value)))
-            }),
-        Type::Literal(literal) => Err(EvalFault::new(format!(
-            "{} is not {}",
-            shown(value),
-            shown(literal)
-        ))),
+        Type::Union(types) => {
+            let fitting = types.iter().find_map(|of| to_type(value, of, zone).ok());
+            fitting.ok_or_else(|| fault("cannot become one of these types".to_owned()))
+        }
+        Type::Literal(literal) => Err(fault(format!("is not {}", shown(literal)))),
         Type::Any => Ok(value.clone()),
     }
 }
@@ -139,17 +132,14 @@ pub(super) fn cast(
     zone: &TimeZone,
 ) -> Coerced<Value> {
     let option = |wanted: Setting| {
-        let mut options = options.iter().rev();
-        options
-            .find(|(option, _)| *option == wanted)
-            .map(|(_, value)| value)
+        let found = options.iter().rev().find(|(option, _)| *option == wanted);
+        found.map(|(_, value)| value)
     };
     if let Some(locale) = option(Setting::Locale) {
         let locale = text(locale)?;
         if !locale.to_ascii_lowercase().starts_with("en") {
-            return Err(EvalFault::new(format!(
-                "the locale {locale:?} is not supported: use \"en\""
-            )));
+            let what = format!("the locale {locale:?} is not supported: use \"en\"");
+            return Err(EvalFault::new(what));
         }
     }
     let Type::Kind(kind) = of else {
@@ -164,11 +154,8 @@ pub(super) fn cast(
             (Kind::Number, Value::Period(period)) if period.is_exact() => {
                 return Ok(unit.count(period.time));
             }
-            (Kind::DateTime, Value::Number(number)) => {
-                return moment(number, unit).ok_or_else(|| cannot(value, *kind));
-            }
-            (Kind::DateTime, Value::String(text)) => {
-                if let Some(number) = Number::parse(text.trim()) {
+            (Kind::DateTime, Value::Number(_) | Value::String(_)) => {
+                if let Ok(number) = number(value) {
                     return moment(&number, unit).ok_or_else(|| cannot(value, *kind));
                 }
             }

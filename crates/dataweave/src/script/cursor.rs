@@ -34,6 +34,12 @@ pub(super) struct Cursor<'a> {
     pub renamed: BTreeMap<Arc<str>, Arc<str>>,
 }
 
+/// The length of the letters, digits and underscores at the start of a text.
+pub(super) fn word_length(text: &str) -> usize {
+    let ends = |char: char| !(char.is_ascii_alphanumeric() || char == '_');
+    text.find(ends).unwrap_or(text.len())
+}
+
 impl<'a> Cursor<'a> {
     pub fn new(text: &'a str, start: usize, end: usize) -> Cursor<'a> {
         Cursor {
@@ -104,10 +110,7 @@ impl<'a> Cursor<'a> {
         if !rest.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_') {
             return None;
         }
-        let end = rest
-            .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
-            .unwrap_or(rest.len());
-        Some(&rest[..end])
+        Some(&rest[..word_length(rest)])
     }
 
     /// Takes a whole word if it comes next.

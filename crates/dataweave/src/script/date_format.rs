@@ -47,6 +47,7 @@ const LETTERS: &str = "GyuMLdDEeQqaHkKhmsSAnNXxZOVz";
 /// # Errors
 /// The problem of the pattern, as a sentence.
 fn parts(pattern: &str) -> Result<Vec<Part>, String> {
+    let unsupported = |what| format!("the {what} of the format `{pattern}` is not supported");
     let mut parts = Vec::new();
     let mut chars = pattern.chars().peekable();
     while let Some(char) = chars.next() {
@@ -68,15 +69,11 @@ fn parts(pattern: &str) -> Result<Vec<Part>, String> {
                 count += 1;
             }
             if !LETTERS.contains(char) || count > 9 {
-                return Err(format!(
-                    "the letter `{char}` of the format `{pattern}` is not supported"
-                ));
+                return Err(unsupported(format!("letter `{char}`")));
             }
             parts.push(Part::Field(char, count));
         } else if "[]{}#".contains(char) {
-            return Err(format!(
-                "the `{char}` of the format `{pattern}` is not supported"
-            ));
+            return Err(unsupported(format!("`{char}`")));
         } else {
             parts.push(Part::Plain(char));
         }
@@ -127,11 +124,9 @@ pub(super) fn format(value: &Value, pattern: &str) -> Result<Option<String>, Str
             Part::Field(letter, count) => match field(&fields, letter, count) {
                 Some(shown) => text.push_str(&shown),
                 None => {
-                    let kind = value.kind();
-                    return Err(format!(
-                        "a {kind} has no text for `{}` of the format `{pattern}`",
-                        letter.to_string().repeat(count)
-                    ));
+                    let (kind, field) = (value.kind(), letter.to_string().repeat(count));
+                    let what = format!("a {kind} has no text for `{field}`");
+                    return Err(format!("{what} of the format `{pattern}`"));
                 }
             },
         }
@@ -274,13 +269,9 @@ impl ParsedDate {
     pub fn date(&self) -> Option<Date> {
         let year = i16::try_from(self.year?).ok()?;
         if let Some(day) = self.day_of_year {
+            let first = Date::new(year, 1, 1).ok()?;
             let day = i16::try_from(day).ok()?;
-            return Date::new(year, 1, 1)
-                .ok()?
-                .with()
-                .day_of_year(day)
-                .build()
-                .ok();
+            return first.with().day_of_year(day).build().ok();
         }
         let month = i8::try_from(self.month?).ok()?;
         let day = i8::try_from(self.day.unwrap_or(1)).ok()?;

@@ -176,15 +176,12 @@ impl Run<'_> {
         for link in rest {
             left = match link {
                 Link::Is(of) => of.holds(&left).into(),
-                Link::Operator(Operator::Or, right) => {
-                    let holds =
-                        coerce::boolean(&left)? || coerce::boolean(&self.eval(right, env)?)?;
-                    holds.into()
-                }
-                Link::Operator(Operator::And, right) => {
-                    let holds =
-                        coerce::boolean(&left)? && coerce::boolean(&self.eval(right, env)?)?;
-                    holds.into()
+                Link::Operator(operator @ (Operator::Or | Operator::And), right) => {
+                    let decides = *operator == Operator::Or;
+                    match coerce::boolean(&left)? == decides {
+                        true => decides.into(),
+                        false => coerce::boolean(&self.eval(right, env)?)?.into(),
+                    }
                 }
                 Link::Operator(operator, right) => {
                     let right = self.eval(right, env)?;
@@ -261,10 +258,8 @@ impl Run<'_> {
             }
             return self.eval(&case.then, &env);
         }
-        Err(EvalFault::new(format!(
-            "no case fits {}: add an `else`",
-            shown(&value)
-        )))
+        let what = format!("no case fits {}: add an `else`", shown(&value));
+        Err(EvalFault::new(what))
     }
 
     pub(super) fn path(&mut self, base: &Node, steps: &[Step], env: &Env) -> Coerced<Value> {
@@ -423,13 +418,10 @@ impl Run<'_> {
         match &closure.0 {
             Callee::Builtin(builtin) => {
                 args.truncate(builtin.most);
-                if args.len() < builtin.least {
-                    return Err(EvalFault::new(format!(
-                        "`{}` needs {} arguments, found {}",
-                        builtin.name,
-                        builtin.least,
-                        args.len()
-                    )));
+                let (name, least, count) = (builtin.name, builtin.least, args.len());
+                if count < least {
+                    let what = format!("`{name}` needs {least} arguments, found {count}");
+                    return Err(EvalFault::new(what));
                 }
                 self.nested(|run| builtin.run(run, &args))
             }
@@ -450,10 +442,8 @@ impl Run<'_> {
                 // `$$` and `$$$` are optional.
                 (None, None) if param.name.starts_with('$') => break,
                 (None, None) => {
-                    return Err(EvalFault::new(format!(
-                        "the argument `{}` is missing",
-                        param.name
-                    )));
+                    let what = format!("the argument `{}` is missing", param.name);
+                    return Err(EvalFault::new(what));
                 }
             };
             if let Some(of) = &param.of {

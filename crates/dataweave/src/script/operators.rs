@@ -37,11 +37,8 @@ pub(super) fn apply(run: &mut Run<'_>, operator: Operator, a: &Value, b: &Value)
 
 /// The error for an operator that is not defined for two values.
 fn misfit(operator: &str, a: &Value, b: &Value) -> EvalFault {
-    EvalFault::new(format!(
-        "`{operator}` has no meaning between {} and {}",
-        shown(a),
-        shown(b)
-    ))
+    let (a, b) = (shown(a), shown(b));
+    EvalFault::new(format!("`{operator}` has no meaning between {a} and {b}"))
 }
 
 fn arithmetic(
@@ -51,15 +48,11 @@ fn arithmetic(
     operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
 ) -> Coerced<Value> {
     let number = |value: &Value| {
-        coerce::number(value).map_err(|fault| {
-            let EvalFault { description, .. } = fault;
+        coerce::number(value).map_err(|EvalFault { description, .. }| {
             EvalFault::new(format!("`{operator}` expects numbers: {description}"))
         })
     };
-    let number = operation(&number(a)?, &number(b)?);
-    Ok(number
-        .map_err(|fault| EvalFault::new(fault.to_string()))?
-        .into())
+    Ok(operation(&number(a)?, &number(b)?)?.into())
 }
 
 fn append(run: &mut Run<'_>, operator: &str, a: &Value, b: &Value) -> Coerced<Value> {

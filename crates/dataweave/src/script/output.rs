@@ -106,11 +106,8 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
         Format::Json => Value::from(json::write(&value, layout)?),
         Format::Form => {
             let Value::Object(object) = &value else {
-                return Err(EvalFault::new(format!(
-                    "{media_type} needs an object, found {}",
-                    coerce::shown(&value),
-                    media_type = media_type.as_str()
-                )));
+                let what = format!("{} needs an object", media_type.as_str());
+                return Err(coerce::unfit(what, &value));
             };
             Value::from(form::write(object)?)
         }

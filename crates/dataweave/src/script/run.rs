@@ -210,9 +210,9 @@ impl<'a> Run<'a> {
         if let Some(kind) = types::kind(&name.text) {
             return Ok(Value::Type(kind));
         }
+        let name = &name.text;
         Err(EvalFault::new(format!(
-            "unknown name `{}`: variables of the flow are `vars.{}`, and texts need quotes",
-            name.text, name.text
+            "unknown name `{name}`: variables of the flow are `vars.{name}`, and texts need quotes"
         )))
     }
 
@@ -229,11 +229,9 @@ impl<'a> Run<'a> {
                     }
                 }
                 Slots::Declared(declarations, cells) => {
-                    let at = declarations.iter().position(|known| known.name == *name);
-                    if let Some(at) = at {
-                        return self
-                            .declaration(here, &declarations[at], &cells[at])
-                            .map(Some);
+                    let mut known = declarations.iter().zip(cells);
+                    if let Some((found, cell)) = known.find(|(known, _)| known.name == *name) {
+                        return self.declaration(here, found, cell).map(Some);
                     }
                 }
             }
@@ -307,10 +305,8 @@ impl<'a> Run<'a> {
         if let Some(payload) = &self.payload {
             return Ok(payload.clone());
         }
-        let payload = &self.context.event.payload;
-        let value = payload
-            .read()
-            .map_err(|fault| in_part("the payload", fault))?;
+        let value = self.context.event.payload.read();
+        let value = value.map_err(|fault| in_part("the payload", fault))?;
         self.payload = Some(value.clone());
         Ok(value)
     }
@@ -323,9 +319,8 @@ impl<'a> Run<'a> {
         let Some((name, typed)) = self.context.event.vars.get_key_value(name) else {
             return Ok(Value::Null);
         };
-        let value = typed
-            .read()
-            .map_err(|fault| in_part(&format!("vars.{name}"), fault))?;
+        let value = typed.read();
+        let value = value.map_err(|fault| in_part(&format!("vars.{name}"), fault))?;
         self.vars.insert(name.clone(), value.clone());
         Ok(value)
     }

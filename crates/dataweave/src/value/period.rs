@@ -181,19 +181,10 @@ mod tests {
             assert_eq!(period.as_deref(), Some(plain), "{text}");
         }
         for text in [
-            "",
-            "P",
-            "PT",
-            "1D",
-            "P1",
-            "PD",
-            "P1D2Y",
-            "PT1.5H",
-            "P1H",
-            "PT1.S",
-            "P99999999999Y",
+            "", "P", "PT", "1D", "P1", "PD", "P1D2Y", "PT1.5H", "P1H", "PT1.S",
         ] {
             assert_eq!(Period::parse(text), None, "{text}");
         }
+        assert_eq!(Period::parse("P99999999999Y"), None);
     }
 }

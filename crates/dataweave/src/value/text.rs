@@ -35,9 +35,8 @@ pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
 /// Checks the length of a text, in bytes, against the limit.
 pub(crate) fn check_text(bytes: usize) -> Coerced<()> {
     if bytes > TEXT_MAX {
-        return Err(EvalFault::new(format!(
-            "the expression makes a text of more than {TEXT_MAX} bytes"
-        )));
+        let what = format!("the expression makes a text of more than {TEXT_MAX} bytes");
+        return Err(EvalFault::new(what));
     }
     Ok(())
 }

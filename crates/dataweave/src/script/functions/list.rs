@@ -153,8 +153,7 @@ fn mapped(run: &mut Run<'_>, item: &Value, by: Option<&Value>) -> Coerced<Value>
 fn total(run: &mut Run<'_>, items: &[Value], by: Option<&Value>) -> Coerced<Number> {
     let mut sum = Number::from(0_i64);
     for item in items {
-        let next = sum.add(&coerce::number(&mapped(run, item, by)?)?);
-        sum = next.map_err(|fault| super::EvalFault::new(fault.to_string()))?;
+        sum = sum.add(&coerce::number(&mapped(run, item, by)?)?)?;
     }
     Ok(sum)
 }

@@ -3,7 +3,6 @@
 use bigdecimal::RoundingMode;
 
 use super::{Builtin, misfit, plain};
-use crate::script::EvalFault;
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::value::Value;
@@ -39,8 +38,7 @@ fn binary(
     operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
 ) -> Coerced<Value> {
     let (a, b) = (coerce::number(&args[0])?, coerce::number(&args[1])?);
-    let number = operation(&a, &b).map_err(|fault| EvalFault::new(fault.to_string()))?;
-    Ok(number.into())
+    Ok(operation(&a, &b)?.into())
 }
 
 fn sqrt(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
@@ -50,8 +48,7 @@ fn sqrt(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
 }
 
 fn parity(args: &[Value], even: bool) -> Coerced<Value> {
-    let remainder = coerce::number(&args[0])?.remainder(&Number::from(2_i64));
-    let remainder = remainder.map_err(|fault| EvalFault::new(fault.to_string()))?;
+    let remainder = coerce::number(&args[0])?.remainder(&Number::from(2_i64))?;
     Ok((remainder.is_zero() == even && remainder.is_integer()).into())
 }
 
