@@ -414,9 +414,7 @@ impl<'a> Draft<'a> {
                 }
             };
             flow.walk(&mut look);
-            for handler in handlers.drain(..).flat_map(|all| &all.0) {
-                handler.chain.walk(&mut look);
-            }
+            handlers.drain(..).for_each(|all| all.walk(&mut look));
             next.extend(inner);
         }
         found.sort();

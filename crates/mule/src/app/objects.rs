@@ -22,6 +22,14 @@ pub struct StoreDeclaration {
     pub sweep_every: Option<Duration>,
 }
 
+impl StoreDeclaration {
+    /// The time to live and the period of sweeps, if entries expire.
+    pub fn expiry(&self) -> Option<(Duration, Duration)> {
+        let ttl = self.ttl.filter(|ttl| !ttl.is_zero())?;
+        Some((ttl, self.sweep_every?))
+    }
+}
+
 /// True if two operations use the same store; `None` is the default store.
 pub fn is_same_store(
     one: &Option<Arc<StoreDeclaration>>,

@@ -179,11 +179,7 @@ impl Does {
                 let variables = transform.variables.iter();
                 variables.filter_map(|(name, _)| name.literal()).collect()
             }
-            _ => self
-                .target()
-                .map(|target| &target.variable)
-                .into_iter()
-                .collect(),
+            _ => self.target().into_iter().map(|it| &it.variable).collect(),
         }
     }
 
@@ -226,10 +222,7 @@ impl Respond {
     /// The expressions in the response.
     pub fn scripts(&self) -> Vec<&Script> {
         let given = [&self.status, &self.reason, &self.body, &self.headers];
-        given
-            .into_iter()
-            .flatten()
-            .flat_map(Given::scripts)
-            .collect()
+        let given = given.into_iter().flatten();
+        given.flat_map(Given::scripts).collect()
     }
 }

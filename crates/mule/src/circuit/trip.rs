@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use fusebox_dataweave::symbol::Symbol;
 
 use super::call_paths::CallPaths;
-use super::failures::Outcome;
 use super::paths::{Act, Path};
 use super::push;
 use super::trace::{self, Increment, StoreState};
@@ -104,10 +103,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             let after = self.acts_after(path);
             for increment in increments_in(after) {
                 // A count that successes increase as well is not a count of failures.
-                let always = self
-                    .after(|outcome| outcome == Outcome::Good)
-                    .any(|(_, after)| increments_in(after).contains(&increment));
-                if always {
+                let mut good = self.after(true);
+                if good.any(|(_, after)| increments_in(after).contains(&increment)) {
                     continue;
                 }
                 let mut held = StoreState::new();

@@ -269,10 +269,7 @@ impl<'a> Lowering<'a> {
         }
         let module = open.element.module.to_ascii_uppercase();
         let mut mappings = Vec::new();
-        for element in open.parts("error-mapping") {
-            let Some(mapping) = self.open(element) else {
-                continue;
-            };
+        for mapping in self.open_parts(open, "error-mapping") {
             let sources = self.text(&mapping, "sourceType");
             let target = self.text(&mapping, "targetType");
             let (Some(sources), Some(target)) = (sources, target) else {

@@ -83,13 +83,10 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
                 continue;
             };
             if let Some(from) = path.iter().position(|(at, _)| *at == next) {
-                let names = path[from..]
-                    .iter()
-                    .map(|(at, _)| quote(&app.flows[*at].name));
-                let circle = names.collect::<Vec<_>>().join(", ");
-                let at = elements
-                    .get(next)
-                    .map_or(Place::default(), |element| element.at);
+                let flows = path[from..].iter().map(|(at, _)| &app.flows[*at]);
+                let names: Vec<_> = flows.map(|flow| quote(&flow.name)).collect();
+                let circle = names.join(", ");
+                let at = elements.get(next).map_or(Place::default(), |it| it.at);
                 let what = format!("sub-flows refer to one another in a circle: {circle}");
                 let mend = "make one of them a `flow`, or repeat with `foreach`";
                 lowering.error(at, what, mend);
@@ -161,9 +158,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, budget: &mut Budget) -> Opt
         flow.walk(&mut look);
         if let (None, false, Some(handlers)) = (&flow.handlers, flow.is_sub, &app.default_handlers)
         {
-            for handler in &handlers.0 {
-                handler.chain.walk(&mut look);
-            }
+            handlers.walk(&mut look);
         }
         if found.is_some() {
             return found;

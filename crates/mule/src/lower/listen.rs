@@ -27,13 +27,7 @@ impl<'a> Lowering<'a> {
         let response = self.respond(open, "http:response");
         let error_response = self.respond(open, "http:error-response");
         let (config, written) = (config?, path?);
-        let path = match path_of(&config.base_path, written.text) {
-            Ok(path) => path,
-            Err((what, mend)) => {
-                self.wrong(written, what, mend);
-                return None;
-            }
-        };
+        let path = self.checked(written, path_of(&config.base_path, written.text))?;
         self.take(taken, &config.name, &path, &methods, written);
         Some(HttpSource {
             config,
@@ -59,11 +53,8 @@ impl<'a> Lowering<'a> {
             _ => true,
         };
         if let Some((_, first)) = others.iter().find(|(other, _)| meets(other)) {
-            let what = format!(
-                "{} has the path and a method of the listener at {}",
-                quote(path),
-                shown(*first, self.names)
-            );
+            let (path, there) = (quote(path), shown(*first, self.names));
+            let what = format!("{path} has the path and a method of the listener at {there}");
             let mend = "change one path, or separate them by `allowedMethods`";
             self.error(written.at(), what, mend);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fusebox_plan::dialect::{Notes, Place, nearest, quote};
+use fusebox_plan::dialect::{At, Notes, Place, nearest, quote};
 
 use super::Lowering;
 use super::open::misplaced;
@@ -74,29 +74,23 @@ impl<'a> Globals<'a> {
         let Some(name) = name_of(element).filter(|_| !UNNAMED.contains(&kind)) else {
             return;
         };
-        if let Some((other, first)) = self.named.get(name.value) {
-            let what = format!(
-                "the name {} is taken: a {} has it at {}",
-                quote(name.value),
-                quote(other),
-                shown(first.at, files)
-            );
+        if let Some((other, first)) = self.named.get(name.value.as_str()) {
+            let (quoted, other, there) = (quote(&name.value), quote(other), shown(first.at, files));
+            let what = format!("the name {quoted} is taken: a {other} has it at {there}");
             notes.error(name.at, what, "give each its own name");
             return;
         }
-        self.named.insert(name.value, (kind, element));
+        self.named.insert(&name.value, (kind, element));
         if FLOWS.contains(&kind) {
-            self.flows.insert(name.value, FlowId(index));
+            self.flows.insert(&name.value, FlowId(index));
         }
     }
 
     /// All elements of some kinds, in order.
     pub fn each(&self, kinds: &[&str]) -> Vec<&'a Element> {
         let elements = self.elements.iter();
-        elements
-            .filter(|(kind, _)| kinds.contains(kind))
-            .map(|(_, element)| *element)
-            .collect()
+        let found = elements.filter(|(kind, _)| kinds.contains(kind));
+        found.map(|(_, element)| *element).collect()
     }
 
     /// The element with a name, if it is of one of these kinds.
@@ -115,14 +109,9 @@ impl<'a> Globals<'a> {
         if let Some((other, _)) = self.named.get(name) {
             return format!("{} is a {}", quote(name), quote(other));
         }
-        let known: Vec<&str> = self
-            .named
-            .iter()
-            .take(NAMES_MAX)
-            .filter(|(_, (kind, _))| kinds.contains(kind))
-            .map(|(name, _)| *name)
-            .collect();
-        match nearest(name, known) {
+        let known = self.named.iter().take(NAMES_MAX);
+        let known = known.filter(|(_, (kind, _))| kinds.contains(kind));
+        match nearest(name, known.map(|(name, _)| *name)) {
             Some(near) => format!("did you mean {}? Or {otherwise}", quote(near)),
             None => otherwise.to_owned(),
         }
@@ -162,19 +151,9 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// A name with its position.
-pub(super) struct Name<'a> {
-    pub value: &'a str,
-    pub at: Place,
-}
-
-/// The name of an element.
-pub(super) fn name_of(element: &Element) -> Option<Name<'_>> {
-    let attribute = element.attribute("name")?;
-    Some(Name {
-        value: &attribute.value.value,
-        at: attribute.value.at,
-    })
+/// The name of an element, with its position.
+pub(super) fn name_of(element: &Element) -> Option<&At<String>> {
+    element.attribute("name").map(|attribute| &attribute.value)
 }
 
 /// `FILE:LINE`, for a message about another place.

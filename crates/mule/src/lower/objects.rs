@@ -32,10 +32,7 @@ impl Stores {
 impl<'a> Lowering<'a> {
     /// Reads the declared stores.
     pub fn declare_stores(&mut self) {
-        for element in self.globals.each(&[STORE]) {
-            let Some(open) = self.open(element) else {
-                continue;
-            };
+        for open in self.open_globals(&[STORE]) {
             if let Some(name) = self.text(&open, "name") {
                 let name: Arc<str> = name.text.into();
                 let store = Arc::new(self.declaration(&open, name.clone()));
@@ -96,9 +93,7 @@ impl<'a> Lowering<'a> {
         let mend = self.mend(name.text, &[STORE], &declare);
         let what = format!("nothing declares the object store {}", quote(name.text));
         let what = match self.compat {
-            Compat::Intent => {
-                format!("{what}, so one is added: persistent, without expiry")
-            }
+            Compat::Intent => format!("{what}, so one is added: persistent, without expiry"),
             Compat::Strict => what,
         };
         self.deviation(name.at(), what, mend);

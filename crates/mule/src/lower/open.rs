@@ -164,6 +164,18 @@ impl<'a> Lowering<'a> {
         first
     }
 
+    /// The children with a name, checked.
+    pub fn open_parts(&mut self, open: &Open<'a>, name: &'static str) -> Vec<Open<'a>> {
+        let parts = open.parts(name);
+        parts.filter_map(|part| self.open(part)).collect()
+    }
+
+    /// The elements of some kinds outside flows, checked.
+    pub fn open_globals(&mut self, kinds: &[&str]) -> Vec<Open<'a>> {
+        let elements = self.globals.each(kinds).into_iter();
+        elements.filter_map(|element| self.open(element)).collect()
+    }
+
     /// The single child with a name, checked.
     pub fn open_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Open<'a>> {
         let part = self.part(open, name)?;

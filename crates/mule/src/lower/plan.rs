@@ -65,7 +65,7 @@ fn refuse_shared_addresses(
 ) {
     let named = elements
         .iter()
-        .filter_map(|element| Some((name_of(element)?.value, element.at)));
+        .filter_map(|element| Some((name_of(element)?.value.as_str(), element.at)));
     let places: BTreeMap<&str, Place> = named.collect();
     let mut taken: BTreeMap<std::net::SocketAddr, &str> = BTreeMap::new();
     for config in listeners.values().filter(|config| config.addr.port() != 0) {
@@ -73,12 +73,8 @@ fn refuse_shared_addresses(
             continue;
         };
         let at = places.get(&*config.name).copied();
-        let what = format!(
-            "{} listens on {}, and so does {}",
-            quote(&config.name),
-            config.addr,
-            quote(first)
-        );
+        let (name, first) = (quote(&config.name), quote(first));
+        let what = format!("{name} listens on {}, and so does {first}", config.addr);
         let mend = "give each its own address, or let the flows share one";
         notes.error(at.unwrap_or_else(|| start_of(0)), what, mend);
     }

@@ -10,12 +10,10 @@ use crate::app::{
 impl<'a> Lowering<'a> {
     pub fn choice(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut whens = Vec::new();
-        for element in open.parts("when") {
-            if let Some(when) = self.open(element) {
-                let script = self.script(&when, "expression");
-                let chain = self.chain(&when);
-                whens.extend(script.map(|script| (script, chain)));
-            }
+        for when in self.open_parts(open, "when") {
+            let script = self.script(&when, "expression");
+            let chain = self.chain(&when);
+            whens.extend(script.map(|script| (script, chain)));
         }
         if open.parts("when").next().is_none() {
             let what = "this `choice` has no `when`";
@@ -92,12 +90,8 @@ impl<'a> Lowering<'a> {
 
     /// Reads the routes of a router, which are at least `least`.
     pub fn routes(&mut self, open: &Open<'a>, least: usize) -> Option<Vec<Chain>> {
-        let mut routes: Vec<Chain> = Vec::new();
-        for element in open.parts("route") {
-            if let Some(route) = self.open(element) {
-                routes.push(self.chain(&route));
-            }
-        }
+        let routes = self.open_parts(open, "route").into_iter();
+        let routes: Vec<Chain> = routes.map(|route| self.chain(&route)).collect();
         if routes.len() < least {
             let what = format!("there are {} routes here", routes.len());
             let mend = format!("write at least {least}, each as `<route>…</route>`");

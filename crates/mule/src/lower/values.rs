@@ -329,6 +329,16 @@ impl<'a> Lowering<'a> {
         self.error(written.at(), what, mend);
     }
 
+    /// The result of reading a value; reports its problem.
+    pub fn checked<T>(
+        &mut self,
+        written: Written<'a>,
+        read: Result<T, (String, String)>,
+    ) -> Option<T> {
+        let report = |(what, mend)| self.wrong(written, what, mend);
+        read.map_err(report).ok()
+    }
+
     /// Reports usage of published flows that Mule refuses: a warning in `intent`, an error in `strict`.
     pub fn deviation(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         match self.compat {

@@ -7,7 +7,7 @@ use super::engine::{At, Run};
 use super::error::{Fault, Message, MuleError};
 use super::outside::{Line, PublishFault};
 use crate::app::{
-    Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
+    ErrorType, Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
     Validation, ValidationRule,
 };
 use crate::{Event, MediaType, Script, Typed, Value};
@@ -185,31 +185,27 @@ impl Run {
         let given = |given| self.given(at, given, event);
         let text = |given| self.text(at, given, event);
         let (holds, kind, what) = match &it.rule {
-            ValidationRule::NotNull(value) => (
-                !given(value)?.read()?.is_null(),
-                "VALIDATION:NULL",
-                "Value is null".to_owned(),
-            ),
-            ValidationRule::Null(value) => (
-                given(value)?.read()?.is_null(),
-                "VALIDATION:NOT_NULL",
-                "Value is not null".to_owned(),
-            ),
-            ValidationRule::True(value) => (
-                given(value)?.truth()?,
-                "VALIDATION:INVALID_BOOLEAN",
-                "Value was expected to be true but it was false instead".to_owned(),
-            ),
-            ValidationRule::False(value) => (
-                !given(value)?.truth()?,
-                "VALIDATION:INVALID_BOOLEAN",
-                "Value was expected to be false but it was true instead".to_owned(),
-            ),
-            ValidationRule::NotBlank(value) => (
-                text(value)?.is_some_and(|text| !text.trim().is_empty()),
-                "VALIDATION:BLANK_STRING",
-                "String is blank".to_owned(),
-            ),
+            rule @ (ValidationRule::NotNull(value) | ValidationRule::Null(value)) => {
+                let is_null = given(value)?.read()?.is_null();
+                let (kind, what) = match is_null {
+                    true => ("NULL", "Value is null"),
+                    false => ("NOT_NULL", "Value is not null"),
+                };
+                let holds = is_null == matches!(rule, ValidationRule::Null(_));
+                (holds, kind, what.to_owned())
+            }
+            rule @ (ValidationRule::True(value) | ValidationRule::False(value)) => {
+                let (is, wanted) = (
+                    given(value)?.truth()?,
+                    matches!(rule, ValidationRule::True(_)),
+                );
+                let what = format!("Value was expected to be {wanted} but it was {is} instead");
+                (is == wanted, "INVALID_BOOLEAN", what)
+            }
+            ValidationRule::NotBlank(value) => {
+                let holds = text(value)?.is_some_and(|text| !text.trim().is_empty());
+                (holds, "BLANK_STRING", "String is blank".to_owned())
+            }
             ValidationRule::Matches {
                 value,
                 regex,
@@ -217,25 +213,19 @@ impl Run {
             } => {
                 let value = text(value)?.unwrap_or_default();
                 let regex = text(regex)?.unwrap_or_default();
-                (
-                    Value::matches(&value, &regex, *case_sensitive)?,
-                    "VALIDATION:MISMATCH",
-                    format!("Value {value} doesn't match regex {regex}"),
-                )
+                let holds = Value::matches(&value, &regex, *case_sensitive)?;
+                let what = format!("Value {value} doesn't match regex {regex}");
+                (holds, "MISMATCH", what)
             }
             ValidationRule::Size { value, min, max } => {
                 let size = size(&given(value)?.read()?)?;
                 let min = given(min)?.whole()?;
-                let max = max
-                    .as_ref()
-                    .map(|max| given(max)?.whole().map_err(Fault::from));
-                let max = max.transpose()?;
+                let max = max.as_ref().map(given).transpose()?;
+                let max = max.map(|max| max.whole()).transpose()?;
                 let high = max.map_or("any".to_owned(), |max| max.to_string());
-                (
-                    size >= min && max.is_none_or(|max| size <= max),
-                    "VALIDATION:INVALID_SIZE",
-                    format!("Expected size between {min} and {high} but it was {size}"),
-                )
+                let holds = size >= min && max.is_none_or(|max| size <= max);
+                let what = format!("Expected size between {min} and {high} but it was {size}");
+                (holds, "INVALID_SIZE", what)
             }
         };
         if holds {
@@ -245,7 +235,7 @@ impl Run {
             Some(message) => text(message)?.unwrap_or_else(|| what.into()),
             None => what.into(),
         };
-        Err(MuleError::new(kind, what).into())
+        Err(MuleError::of(ErrorType::new("VALIDATION", kind), what).into())
     }
 
     /// Logs a warning of the gateway itself.
