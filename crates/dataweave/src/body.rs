@@ -102,10 +102,8 @@ mod tests {
 
     #[test]
     fn a_literal_text_has_no_content_type() {
-        assert_eq!(
-            body(&Typed::literal("p"), Compat::Intent),
-            ("p".into(), None)
-        );
+        let literal = Typed::literal("p");
+        assert_eq!(body(&literal, Compat::Intent), ("p".into(), None));
     }
 
     #[test]
@@ -120,10 +118,8 @@ mod tests {
         assert_eq!(body(&Typed::java(7), Compat::Intent), plain);
         let strict = ("7".to_owned(), Some("application/java".to_owned()));
         assert_eq!(body(&Typed::java(7), Compat::Strict), strict);
-        assert_eq!(
-            body(&Typed::java(Value::Null), Compat::Intent),
-            (String::new(), None)
-        );
+        let null = Typed::java(Value::Null);
+        assert_eq!(body(&null, Compat::Intent), (String::new(), None));
     }
 
     #[test]

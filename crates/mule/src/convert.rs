@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
-use fusebox_plan::Diagnostic;
+use fusebox_plan::Conversion;
 use fusebox_plan::dialect::{Notes, quote, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -37,11 +37,7 @@ const EVERYWHERE: &str = "\
 const NOT_CARRIED: &str = "not carried: ";
 
 /// Converts an application. Returns the native form with diagnostics for each loss; `None`: no flow has a native form.
-pub(crate) fn convert(
-    app: &App,
-    files: &[&str],
-    mut notes: Notes,
-) -> (Option<String>, Vec<Diagnostic>) {
+pub(crate) fn convert(app: &App, files: &[&str], mut notes: Notes) -> Conversion {
     let failures = Failures::of(app);
     let mut draft = Draft {
         app,
@@ -63,7 +59,7 @@ pub(crate) fn convert(
             None => {}
         }
     }
-    let text = if draft.routes.is_empty() {
+    let yaml = if draft.routes.is_empty() {
         notes.error(
             start_of(0),
             "nothing in this application has a native form: no flow forwards a request or responds with a constant",
@@ -74,7 +70,10 @@ pub(crate) fn convert(
         Some(draft.text())
     };
     notes.append(draft.lost);
-    (text, notes.finish(files))
+    Conversion {
+        yaml,
+        diagnostics: notes.finish(files),
+    }
 }
 
 struct Draft<'a> {

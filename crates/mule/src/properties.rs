@@ -19,7 +19,7 @@ pub(super) use table::{Entry, Table};
 
 use super::xml::Element;
 use fusebox_plan::dialect::Loader;
-use fusebox_plan::dialect::{At, BYTES_MAX, Notes, Place, quote};
+use fusebox_plan::dialect::{At, BYTES_MAX, Notes, quote};
 
 /// The limit of property files in an application.
 const FILES_MAX: usize = 64;
@@ -72,16 +72,8 @@ fn file(
     }
     // Beside the application's file, as when it runs alone; and the resource folder of a Mule project.
     let places = ["", "../resources/", "src/main/resources/"];
-    let found = match find(&path, &places, loader) {
-        Ok(found) => found,
-        Err((what, mend)) => {
-            notes.error(path.at, what, mend);
-            return None;
-        }
-    };
-    let file = names.len();
-    names.push(format!("{base}{}", found.path));
-    let text = bounded(found, path.at, notes)?;
+    let (file, text) = open(&path, &places, base, names, loader, notes)?;
+    let text = text?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     match is_yaml {
         true => yaml::read(text, file, notes),
@@ -115,24 +107,39 @@ pub(super) fn file_of(
     (notes.errors() == errors).then_some(path)
 }
 
-/// A file with its text.
-pub(super) struct FoundFile {
-    /// The path, relative to the first file's directory.
-    pub path: String,
-    /// The file's text.
-    pub text: String,
+/// Finds a file and adds its name, below the directory `base`, to `names`. Returns the name's index, and the text
+/// unless it is too long. Reports problems.
+pub(super) fn open(
+    path: &At<String>,
+    places: &[&str],
+    base: &str,
+    names: &mut Vec<String>,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<(usize, Option<String>)> {
+    let found = find(&path.value, places, loader);
+    let report = |(what, mend)| notes.error(path.at, what, mend);
+    let (name, text) = found.map_err(report).ok()?;
+    names.push(format!("{base}{name}"));
+    let length = text.len();
+    if length > BYTES_MAX {
+        let quoted = quote(&name);
+        let what = format!("the file {quoted} has {length} bytes, above the limit of {BYTES_MAX}");
+        notes.error(path.at, what, "split it into several files");
+    }
+    Some((names.len() - 1, (length <= BYTES_MAX).then_some(text)))
 }
 
-/// Searches several places relative to the first file; an absolute path has only one place.
+/// Searches several places relative to the first file, an absolute path in one place only. Returns the path where the
+/// file is, with its text.
 ///
 /// # Errors
 /// The problem and the remedy.
-pub(super) fn find(
-    path: &At<String>,
+fn find(
+    path: &str,
     places: &[&str],
     loader: &dyn Loader,
-) -> Result<FoundFile, (String, String)> {
-    let path = &path.value;
+) -> Result<(String, String), (String, String)> {
     let places = match path.starts_with('/') {
         true => &places[..1],
         false => places,
@@ -140,10 +147,7 @@ pub(super) fn find(
     for place in places {
         let candidate = format!("{place}{path}");
         match loader.file(&candidate) {
-            Ok(text) => {
-                let path = candidate;
-                return Ok(FoundFile { path, text });
-            }
+            Ok(text) => return Ok((candidate, text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let mend = "check that it is a text in UTF-8 and that this process may read it";
@@ -165,18 +169,6 @@ fn unreadable(path: &str, error: &io::Error) -> String {
     let why = quote(&error.to_string());
     let why = why.trim_matches('`');
     format!("the file {} cannot be read: {why}", quote(path))
-}
-
-/// The text of a file; reports a file that is too long.
-pub(super) fn bounded(found: FoundFile, at: Place, notes: &mut Notes) -> Option<String> {
-    let length = found.text.len();
-    if length > BYTES_MAX {
-        let quoted = quote(&found.path);
-        let what = format!("the file {quoted} has {length} bytes, above the limit of {BYTES_MAX}");
-        notes.error(at, what, "split it into several files");
-        return None;
-    }
-    Some(found.text)
 }
 
 /// The directory of a path, with the trailing slash; empty if there is none.

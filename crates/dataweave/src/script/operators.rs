@@ -11,7 +11,7 @@ use super::run::Run;
 use super::tree::Operator;
 use super::{EvalFault, compare};
 use crate::value::iso;
-use crate::value::number::{Number, NumberFault};
+use crate::value::number::{Number, Operation};
 use crate::value::period::Period;
 use crate::value::{Kind, Value};
 
@@ -41,12 +41,7 @@ fn misfit(operator: &str, a: &Value, b: &Value) -> EvalFault {
     EvalFault::new(format!("`{operator}` has no meaning between {a} and {b}"))
 }
 
-fn arithmetic(
-    a: &Value,
-    b: &Value,
-    operator: &str,
-    operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
-) -> Coerced<Value> {
+fn arithmetic(a: &Value, b: &Value, operator: &str, operation: Operation) -> Coerced<Value> {
     let number = |value: &Value| {
         coerce::number(value).map_err(|EvalFault { description, .. }| {
             EvalFault::new(format!("`{operator}` expects numbers: {description}"))

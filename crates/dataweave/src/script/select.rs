@@ -7,8 +7,11 @@ use crate::value::Value;
 use crate::value::iso;
 use crate::value::number::Number;
 
+/// The result of a selector; `None`: it selects nothing.
+type Selected = Coerced<Option<Value>>;
+
 /// Evaluates `.key`; `None`: there is no such key.
-pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option<Value>> {
+pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Selected {
     match value {
         Value::Null => Ok(None),
         Value::Object(object) => {
@@ -31,7 +34,7 @@ pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
 }
 
 /// Evaluates `.*key`; `None`: there is no such key.
-pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option<Value>> {
+pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Selected {
     let found: Vec<Value> = match value {
         Value::Null => return Ok(None),
         Value::Object(object) => {
@@ -55,7 +58,7 @@ pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
     some(run, found)
 }
 
-fn some(run: &mut Run<'_>, found: Vec<Value>) -> Coerced<Option<Value>> {
+fn some(run: &mut Run<'_>, found: Vec<Value>) -> Selected {
     if found.is_empty() {
         return Ok(None);
     }
@@ -63,7 +66,7 @@ fn some(run: &mut Run<'_>, found: Vec<Value>) -> Coerced<Option<Value>> {
 }
 
 /// Evaluates `..`: all descendants, each before its own descendants.
-pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Coerced<Option<Value>> {
+pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Selected {
     fn walk(run: &mut Run<'_>, value: &Value, into: &mut Vec<Value>) -> Coerced<()> {
         let mut child = |run: &mut Run<'_>, child: &Value| {
             run.step(1)?;
@@ -88,12 +91,7 @@ pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Coerced<Option<Va
 }
 
 /// Evaluates `..key` or `..*key`: the key's values in all objects, outermost first; `None`: there are none.
-pub(super) fn deep(
-    run: &mut Run<'_>,
-    value: &Value,
-    key: &str,
-    every: bool,
-) -> Coerced<Option<Value>> {
+pub(super) fn deep(run: &mut Run<'_>, value: &Value, key: &str, every: bool) -> Selected {
     let mut found = Vec::new();
     let Some(Value::Array(inner)) = descendants(run, value)? else {
         return Ok(None);
@@ -109,7 +107,7 @@ pub(super) fn deep(
 }
 
 /// Evaluates `[index]`, in which a text is a key; `None`: there is nothing at the index.
-pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<Option<Value>> {
+pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Selected {
     match index {
         Value::String(name) => return key(run, value, name),
         Value::Null if value.is_null() => return Ok(None),
@@ -163,12 +161,7 @@ fn place(at: i64, length: usize) -> Option<usize> {
 }
 
 /// Evaluates `[a to b]`, both ends included; a falling range reverses the order.
-pub(super) fn slice(
-    run: &mut Run<'_>,
-    value: &Value,
-    from: &Value,
-    to: &Value,
-) -> Coerced<Option<Value>> {
+pub(super) fn slice(run: &mut Run<'_>, value: &Value, from: &Value, to: &Value) -> Selected {
     let (from, to) = (coerce::integer(from)?, coerce::integer(to)?);
     let places = |length: usize| Some((place(from, length)?, place(to, length)?));
     match value {

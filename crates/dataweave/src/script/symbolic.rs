@@ -54,15 +54,10 @@ impl<'a> Partial<'a, '_> {
     }
 
     /// Evaluates a node with additional names.
-    fn within(
-        &mut self,
-        names: impl IntoIterator<Item = (Arc<str>, Symbol)>,
-        node: &'a Node,
-    ) -> Symbol {
+    fn within(&mut self, names: Vec<(Arc<str>, Symbol)>, node: &'a Node) -> Symbol {
         let before = self.names.len();
-        let names = names
-            .into_iter()
-            .map(|(name, symbol)| (name, Binding::Value(symbol)));
+        let names = names.into_iter();
+        let names = names.map(|(name, symbol)| (name, Binding::Value(symbol)));
         self.names.extend(names);
         let value = self.node(node);
         self.names.truncate(before);
@@ -342,10 +337,8 @@ impl<'a> Partial<'a, '_> {
                     _ if &*name.text == "then" => match node {
                         Node::Lambda(lambda) => {
                             let names = lambda.params.iter().take(1);
-                            let names: Vec<_> = names
-                                .map(|param| (param.name.clone(), left.clone()))
-                                .collect();
-                            self.within(names, &lambda.body)
+                            let names = names.map(|param| (param.name.clone(), left.clone()));
+                            self.within(names.collect(), &lambda.body)
                         }
                         _ => Symbol::Unknown,
                     },
@@ -369,7 +362,7 @@ impl<'a> Partial<'a, '_> {
                 Some(CasePattern::Is(of_type)) => is_of(of, of_type),
                 Some(CasePattern::Matches(_)) => Symbol::Unknown,
             };
-            let names = [(case.name.clone(), of.clone())];
+            let names = vec![(case.name.clone(), of.clone())];
             let when = match &case.when {
                 Some(when) => self.within(names.clone(), when),
                 None => Symbol::flag(true),
@@ -459,17 +452,11 @@ fn scaled(left: &Symbol, operator: Operator, right: &Symbol) -> Symbol {
 
 fn contains(within: &Symbol, wanted: &Symbol) -> Symbol {
     match within {
-        Symbol::Known(Value::Array(array)) => Symbol::any(
-            array
-                .items()
-                .iter()
-                .map(|item| {
-                    wanted
-                        .clone()
-                        .compare(Relation::Equal, Symbol::Known(item.clone()))
-                })
-                .collect(),
-        ),
+        Symbol::Known(Value::Array(array)) => {
+            let items = array.items().iter().cloned().map(Symbol::Known);
+            let equal = items.map(|item| wanted.clone().compare(Relation::Equal, item));
+            Symbol::any(equal.collect())
+        }
         Symbol::Known(Value::String(text)) => match wanted.known() {
             Some(Value::String(part)) => Symbol::flag(text.contains(&**part)),
             _ => Symbol::Unknown,

@@ -59,6 +59,9 @@ impl From<NumberFault> for EvalFault {
     }
 }
 
+/// An operation with two numbers.
+pub(crate) type Operation = fn(&Number, &Number) -> Result<Number, NumberFault>;
+
 type Made = Result<Number, NumberFault>;
 
 impl Number {

@@ -136,9 +136,7 @@ impl Does {
                     given.push(key);
                     given.extend(default);
                 }
-                ObjectOperation::Contains { key } | ObjectOperation::Remove { key } => {
-                    given.push(key);
-                }
+                ObjectOperation::Contains(key) | ObjectOperation::Remove(key) => given.push(key),
                 ObjectOperation::Clear
                 | ObjectOperation::RetrieveAllKeys
                 | ObjectOperation::RetrieveAll => {}

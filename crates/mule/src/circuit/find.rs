@@ -4,14 +4,13 @@
 //! traces in an object store. Names of entries and variables, and the division into flows, do not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_dataweave::{Number, Value};
 
 use super::call_paths::CallPaths;
 use super::failures::Failures;
-use super::paths::{Act, Path, Walk};
+use super::paths::{Act, Path, StoredKey, Walk};
 use super::{Circuit, push, trace};
 use crate::app::{App, Flow, FlowId};
 
@@ -20,11 +19,10 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     let failures = Failures::of(app);
     let mut walk = Walk::new(app, &failures);
     let roots = roots(app);
-    let first: Vec<_> = roots.iter().map(|flow| walk.through(flow)).collect();
-    let mut all = first;
-    walk.constants = constants(all.iter().flatten().flatten());
+    let mut all: Vec<_> = roots.iter().map(|flow| walk.through(flow)).collect();
+    walk.constants = constants(&all);
     if !walk.constants.is_empty() {
-        walk.tested = tested_keys(all.iter().flatten().flatten());
+        walk.tested = tested_keys(&all);
         all = roots.iter().map(|flow| walk.through(flow)).collect();
     }
     let mut found: Vec<Circuit> = Vec::new();
@@ -59,33 +57,31 @@ fn roots(app: &App) -> Vec<&Flow> {
         .collect()
 }
 
+fn acts<'w, 'a>(all: &'w [Option<Vec<Path<'a>>>]) -> impl Iterator<Item = &'w Act<'a>> {
+    all.iter().flatten().flatten().flat_map(|path| &path.acts)
+}
+
 /// The keys of stored objects that are written with one constant number, with that number.
-fn constants<'w, 'a: 'w>(
-    paths: impl Iterator<Item = &'w Path<'a>>,
-) -> BTreeMap<(usize, Arc<str>), Symbol> {
+fn constants(all: &[Option<Vec<Path<'_>>>]) -> BTreeMap<StoredKey, Symbol> {
     // The constant of each key; `None`: it is written with several values.
-    let mut keys: BTreeMap<(usize, Arc<str>), Option<Number>> = BTreeMap::new();
+    let mut keys: BTreeMap<StoredKey, Option<Number>> = BTreeMap::new();
     let mut opaque = BTreeSet::new();
-    for act in paths.flat_map(|path| &path.acts) {
+    for act in acts(all) {
         let Act::Wrote { entry, value, .. } = act else {
             continue;
         };
         let value = value.bare().parsed();
-        let Symbol::Object { base, fields } = &value else {
-            if value != Symbol::Entry(*entry) {
-                opaque.insert(*entry);
-            }
-            continue;
+        let itself = Symbol::Entry(*entry);
+        let nothing = BTreeMap::new();
+        let (base, fields) = match &value {
+            Symbol::Object { base, fields } => (base.as_deref(), fields),
+            other => (Some(other), &nothing),
         };
-        if base
-            .as_ref()
-            .is_some_and(|base| **base != Symbol::Entry(*entry))
-        {
+        if base.is_some_and(|base| *base != itself) {
             opaque.insert(*entry);
         }
         for (key, value) in fields {
-            let same = Symbol::Entry(*entry).field(key);
-            if *value == same {
+            if *value == itself.field(key) {
                 continue;
             }
             let number = match value.known() {
@@ -108,11 +104,9 @@ fn constants<'w, 'a: 'w>(
 }
 
 /// The keys of stored objects that conditions test.
-fn tested_keys<'w, 'a: 'w>(
-    paths: impl Iterator<Item = &'w Path<'a>>,
-) -> BTreeSet<(usize, Arc<str>)> {
+fn tested_keys(all: &[Option<Vec<Path<'_>>>]) -> BTreeSet<StoredKey> {
     let mut keys = BTreeSet::new();
-    for act in paths.flat_map(|path| &path.acts) {
+    for act in acts(all) {
         let Act::Assumed { condition, .. } = act else {
             continue;
         };

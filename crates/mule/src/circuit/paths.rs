@@ -129,6 +129,9 @@ impl Raised {
     }
 }
 
+/// A key of the object that an entry holds, with the entry's index.
+pub(crate) type StoredKey = (usize, Arc<str>);
+
 /// The walk over an application's flows, with all entries and calls found so far.
 pub(crate) struct Walk<'a> {
     app: &'a App,
@@ -136,9 +139,9 @@ pub(crate) struct Walk<'a> {
     pub entries: Vec<Entry>,
     pub calls: Vec<Call<'a>>,
     /// The keys of stored objects that always have the same value.
-    pub constants: BTreeMap<(usize, Arc<str>), Symbol>,
+    pub constants: BTreeMap<StoredKey, Symbol>,
     /// The keys of stored objects that conditions test.
-    pub tested: BTreeSet<(usize, Arc<str>)>,
+    pub tested: BTreeSet<StoredKey>,
     /// The remaining processors: for this flow, and for all flows.
     work: u32,
     total: u32,
@@ -148,6 +151,9 @@ pub(crate) struct Walk<'a> {
 }
 
 type Ends<'a> = Vec<(Path<'a>, Option<Raised>)>;
+
+/// Paths on which something holds, or does not.
+type Split<'a> = Vec<(Path<'a>, bool)>;
 
 impl<'a> Walk<'a> {
     pub fn new(app: &'a App, failures: &'a Failures) -> Walk<'a> {
@@ -344,7 +350,7 @@ impl<'a> Walk<'a> {
         path.vars.insert(target.variable.clone(), value);
     }
 
-    fn script(&self, script: &Script, path: Path<'a>, site: &'a Site) -> Vec<(Path<'a>, bool)> {
+    fn script(&self, script: &Script, path: Path<'a>, site: &'a Site) -> Split<'a> {
         let condition = self.value(script, &path);
         split(condition, path, site)
     }

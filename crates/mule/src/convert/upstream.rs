@@ -12,6 +12,9 @@ use crate::circuit::{Call, Circuit, Cooldown, Failure, Flaw, FlawKind, range};
 /// The period in which failures count if the flow never forgets them.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
+/// What is lost, with its positions.
+pub(super) type Losses = Vec<(Site, String)>;
+
 /// The upstreams of a conversion.
 #[derive(Default)]
 pub(super) struct Upstreams(Vec<Upstream>);
@@ -30,7 +33,7 @@ impl Upstreams {
         call: &Call<'_>,
         base: &str,
         circuit: Option<&Circuit>,
-        losses: &mut Vec<(Site, String)>,
+        losses: &mut Losses,
     ) -> String {
         let request = call.request;
         let config = request.config.as_ref();
@@ -114,11 +117,7 @@ impl Upstreams {
 }
 
 /// The native breaker for a circuit.
-fn breaker(
-    circuit: &Circuit,
-    comments: &mut Vec<String>,
-    losses: &mut Vec<(Site, String)>,
-) -> Json {
+fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -> Json {
     let name = quote(&circuit.name);
     let count = circuit.count.as_ref();
     let threshold = match count.map(|count| count.threshold) {

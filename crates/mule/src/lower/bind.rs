@@ -18,12 +18,9 @@ pub(super) type Problem = (String, String);
 
 impl<'a> Bindings<'a> {
     pub fn of(bindings: &'a [(String, String)]) -> Bindings<'a> {
-        let bindings = bindings.iter();
-        Bindings(
-            bindings
-                .map(|(name, url)| (name.as_str(), (url.as_str(), Cell::new(false))))
-                .collect(),
-        )
+        let unused =
+            |(name, url): &'a (String, String)| (name.as_str(), (url.as_str(), Cell::new(false)));
+        Bindings(bindings.iter().map(unused).collect())
     }
 
     /// Returns the URL of a name and marks it as used.
@@ -38,10 +35,8 @@ impl<'a> Bindings<'a> {
 pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Problem> {
     let example = "write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`";
     let Some(rest) = url.strip_prefix("http://") else {
-        return Err((
-            format!("{} is not an address to listen on", quote(url)),
-            example.to_owned(),
-        ));
+        let what = format!("{} is not an address to listen on", quote(url));
+        return Err((what, example.to_owned()));
     };
     let (authority, path) = match rest.find('/') {
         Some(slash) => rest.split_at(slash),
@@ -50,13 +45,9 @@ pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Problem> {
     let addr = authority
         .rsplit_once(':')
         .and_then(|(host, port)| address(host, port.parse().ok()?));
-    match addr {
-        Some(addr) => Ok((addr, path.trim_end_matches('/').to_owned())),
-        None => Err((
-            format!("{} is not an IP address with a port", quote(authority)),
-            example.to_owned(),
-        )),
-    }
+    let what = || format!("{} is not an IP address with a port", quote(authority));
+    let addr = addr.ok_or_else(|| (what(), example.to_owned()))?;
+    Ok((addr, path.trim_end_matches('/').to_owned()))
 }
 
 /// The address of a host and a port. The host is an IP address or `localhost`.

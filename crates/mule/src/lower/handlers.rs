@@ -26,8 +26,8 @@ pub(super) struct Counted<T> {
     processors: usize,
 }
 
-/// A reference to an element, and the kind of element in messages.
-type Reference<'a> = (Written<'a>, &'static str);
+/// The reference that asks for an element, if one does, and the kind of element in messages.
+type Reference<'a> = Option<(Written<'a>, &'static str)>;
 
 /// The limit of processors in an application, counted once for each reference, as a walk through the application
 /// visits them.
@@ -44,8 +44,8 @@ impl<'a> Lowering<'a> {
                 self.deviation(element.at, what, mend);
             }
             match element.title() == HANDLERS {
-                true => drop(self.shared_handlers(element, None)),
-                false => drop(self.shared_handler(element, None)),
+                true => drop(self.handlers_at(element, None)),
+                false => drop(self.handler_at(element, None)),
             }
         }
     }
@@ -107,7 +107,7 @@ impl<'a> Lowering<'a> {
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
         let kind = "`error-handler`";
         let found = self.known(name, &[HANDLERS], kind, "add the file that defines it")?;
-        self.shared_handlers(found, Some((name, kind)))
+        self.handlers_at(found, Some((name, kind)))
     }
 
     /// The handler that an `on-error` refers to.
@@ -115,14 +115,10 @@ impl<'a> Lowering<'a> {
         let open = self.open(element)?;
         let name = self.text(&open, "ref")?;
         let found = self.known(name, ON_ERROR, "handler", "add the file that defines it")?;
-        self.shared_handler(found, Some((name, "handler")))
+        self.handler_at(found, Some((name, "handler")))
     }
 
-    fn shared_handlers(
-        &mut self,
-        element: &'a Element,
-        by: Option<Reference<'a>>,
-    ) -> Option<Arc<Handlers>> {
+    fn handlers_at(&mut self, element: &'a Element, by: Reference<'a>) -> Option<Arc<Handlers>> {
         let read = |this: &mut Self, element| {
             let open = this.open(element)?;
             this.handlers(&open)
@@ -130,11 +126,7 @@ impl<'a> Lowering<'a> {
         self.once(element, by, |this| &mut this.handlers, read)
     }
 
-    fn shared_handler(
-        &mut self,
-        element: &'a Element,
-        by: Option<Reference<'a>>,
-    ) -> Option<Handler> {
+    fn handler_at(&mut self, element: &'a Element, by: Reference<'a>) -> Option<Handler> {
         self.once(element, by, |this| &mut this.on_errors, Self::handler)
     }
 
@@ -142,7 +134,7 @@ impl<'a> Lowering<'a> {
     fn once<T: Clone>(
         &mut self,
         element: &'a Element,
-        by: Option<Reference<'a>>,
+        by: Reference<'a>,
         known: fn(&mut Self) -> &mut ReadOnce<T>,
         read: impl FnOnce(&mut Self, &'a Element) -> Option<T>,
     ) -> Option<T> {

@@ -77,12 +77,8 @@ impl<'a> Lowering<'a> {
     }
 
     /// The store that an attribute names; an undeclared one is added.
-    pub fn store_named(
-        &mut self,
-        open: &Open<'a>,
-        attribute: &str,
-    ) -> Option<Arc<StoreDeclaration>> {
-        let name = self.text(open, attribute)?;
+    pub fn store_named(&mut self, open: &Open<'a>, attr: &str) -> Option<Arc<StoreDeclaration>> {
+        let name = self.text(open, attr)?;
         if let Some(store) = self.stores.by_name.get(name.text) {
             return Some(store.clone());
         }
@@ -152,36 +148,26 @@ impl<'a> Lowering<'a> {
     /// Reads an operation on a store.
     pub fn object_call(&mut self, open: &Open<'a>) -> Option<Does> {
         let store = self.store_of(open);
-        let (operation, target) = match open.shape.name {
-            "os:store" => {
-                let operation = ObjectOperation::Store {
-                    key: self.given(open, "key")?,
-                    value: self.given_part(open, "os:value"),
-                    fail_if_present: self.truth(open, "failIfPresent"),
-                    fail_on_null: self.truth(open, "failOnNullValue"),
-                };
-                (operation, None)
-            }
-            "os:retrieve" => {
-                let operation = ObjectOperation::Retrieve {
-                    key: self.given(open, "key")?,
-                    default: self.given_part(open, "os:default-value"),
-                };
-                (operation, self.target(open))
-            }
-            "os:contains" => {
-                let key = self.given(open, "key")?;
-                (ObjectOperation::Contains { key }, self.target(open))
-            }
-            "os:remove" => {
-                let key = self.given(open, "key")?;
-                (ObjectOperation::Remove { key }, None)
-            }
-            "os:clear" => (ObjectOperation::Clear, None),
-            "os:retrieve-all-keys" => (ObjectOperation::RetrieveAllKeys, self.target(open)),
-            "os:retrieve-all" => (ObjectOperation::RetrieveAll, self.target(open)),
+        let operation = match open.shape.name {
+            "os:store" => ObjectOperation::Store {
+                key: self.given(open, "key")?,
+                value: self.given_part(open, "os:value"),
+                fail_if_present: self.truth(open, "failIfPresent"),
+                fail_on_null: self.truth(open, "failOnNullValue"),
+            },
+            "os:retrieve" => ObjectOperation::Retrieve {
+                key: self.given(open, "key")?,
+                default: self.given_part(open, "os:default-value"),
+            },
+            "os:contains" => ObjectOperation::Contains(self.given(open, "key")?),
+            "os:remove" => ObjectOperation::Remove(self.given(open, "key")?),
+            "os:clear" => ObjectOperation::Clear,
+            "os:retrieve-all-keys" => ObjectOperation::RetrieveAllKeys,
+            "os:retrieve-all" => ObjectOperation::RetrieveAll,
             name => unreachable!("{name} is a processor without a meaning"),
         };
+        let has_result = open.shape.attribute("target").is_some();
+        let target = has_result.then(|| self.target(open)).flatten();
         Some(Does::Object(Box::new(ObjectCall {
             store,
             operation,

@@ -7,6 +7,7 @@ use fusebox_dataweave::{Detected, MediaType, ParseFault, Script};
 use fusebox_plan::dialect::{Place, quote, suggest};
 
 use super::Lowering;
+use super::bind::Problem;
 use super::open::Open;
 use super::shapes::{Absent, Kind};
 use crate::app::{Compat, Given};
@@ -320,21 +321,12 @@ impl<'a> Lowering<'a> {
     }
 
     /// Reports a wrong value as an error.
-    pub fn wrong(
-        &mut self,
-        written: Written<'a>,
-        what: impl Into<String>,
-        mend: impl Into<String>,
-    ) {
-        self.error(written.at(), what, mend);
+    pub fn wrong(&mut self, value: Written<'a>, what: impl Into<String>, mend: impl Into<String>) {
+        self.error(value.at(), what, mend);
     }
 
     /// The result of reading a value; reports its problem.
-    pub fn checked<T>(
-        &mut self,
-        written: Written<'a>,
-        read: Result<T, (String, String)>,
-    ) -> Option<T> {
+    pub fn checked<T>(&mut self, written: Written<'a>, read: Result<T, Problem>) -> Option<T> {
         let report = |(what, mend)| self.wrong(written, what, mend);
         read.map_err(report).ok()
     }

@@ -63,6 +63,9 @@ enum Property {
 /// An unusable placeholder: the problem and the remedy.
 type Problem = (String, String);
 
+/// The value of a placeholder. An error of `None` has been reported.
+type Filling<T> = Result<T, Option<Problem>>;
+
 impl<'l> Table<'l> {
     pub fn new(loader: &'l dyn Loader) -> Table<'l> {
         Table {
@@ -202,7 +205,7 @@ impl<'l> Table<'l> {
     }
 
     /// The value of a placeholder, from the text between its braces. An error of `None` has been reported.
-    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Problem>> {
+    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Filling<Arc<str>> {
         if self.depth >= DEPTH_MAX {
             let what = format!("more than {DEPTH_MAX} nested placeholders");
             return Err(Some((what, "write the value itself".to_owned())));
@@ -213,11 +216,7 @@ impl<'l> Table<'l> {
         value
     }
 
-    fn value_within(
-        &mut self,
-        inside: &str,
-        notes: &mut Notes,
-    ) -> Result<Arc<str>, Option<Problem>> {
+    fn value_within(&mut self, inside: &str, notes: &mut Notes) -> Filling<Arc<str>> {
         // `${${env}.host}`: the key itself contains a placeholder.
         let mut key = inside.to_owned();
         if key.contains("${") {
@@ -254,11 +253,7 @@ impl<'l> Table<'l> {
     }
 
     /// The value in a file or a global property, with its own placeholders filled in.
-    fn written(
-        &mut self,
-        key: &str,
-        notes: &mut Notes,
-    ) -> Result<Option<Arc<str>>, Option<Problem>> {
+    fn written(&mut self, key: &str, notes: &mut Notes) -> Filling<Option<Arc<str>>> {
         let of_file = self.files.contains_key(key);
         let Some(property) = self.property(of_file, key) else {
             return Ok(None);

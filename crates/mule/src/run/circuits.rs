@@ -27,6 +27,9 @@ impl From<EntryFault> for CircuitFault {
     }
 }
 
+/// The status of a circuit; `None`: there is no circuit of the name.
+type Steered = Result<Option<Status>, CircuitFault>;
+
 /// All circuits of an application with their current state.
 ///
 /// # Errors
@@ -45,7 +48,7 @@ pub async fn all(app: &LiveApp) -> Result<Vec<Status>, CircuitFault> {
 ///
 /// # Errors
 /// If its object store fails.
-pub async fn one(app: &LiveApp, name: &str) -> Result<Option<Status>, CircuitFault> {
+pub async fn one(app: &LiveApp, name: &str) -> Steered {
     let found = app.find_circuit(name).await?;
     Ok(found.map(|(_, status)| status))
 }
@@ -54,11 +57,7 @@ pub async fn one(app: &LiveApp, name: &str) -> Result<Option<Status>, CircuitFau
 ///
 /// # Errors
 /// If its object store fails, or if its entry cannot be written from outside the flow.
-pub async fn steer(
-    app: &LiveApp,
-    name: &str,
-    steer: Steer,
-) -> Result<Option<Status>, CircuitFault> {
+pub async fn steer(app: &LiveApp, name: &str, steer: Steer) -> Steered {
     let Some((found, _)) = app.find_circuit(name).await? else {
         return Ok(None);
     };

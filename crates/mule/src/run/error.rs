@@ -12,6 +12,9 @@ pub type Ended = Result<Event, Box<Failure>>;
 /// An error before it meets a handler; boxed since most results are not errors.
 pub(super) type Fault = Box<MuleError>;
 
+/// The result of a step.
+pub(super) type Done<T = ()> = Result<T, Fault>;
+
 /// An error that no handler has ended.
 #[derive(Debug, Clone)]
 pub struct Failure {

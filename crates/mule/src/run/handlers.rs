@@ -9,17 +9,17 @@
 use std::mem;
 
 use super::engine::{At, Run};
-use super::error::{Ended, Failure, Fault};
+use super::error::{Done, Ended, Failure};
 use crate::app::{Chain, Handler, Handlers, LogLevel};
 use crate::{Event, Value};
 
 impl Run {
     /// Runs a chain, and the handler of its error.
-    pub async fn with_handlers<'a>(
-        &'a self,
-        at: At<'a>,
-        chain: &'a Chain,
-        handlers: Option<&'a Handlers>,
+    pub async fn with_handlers(
+        &self,
+        at: At<'_>,
+        chain: &Chain,
+        handlers: Option<&Handlers>,
         event: Event,
     ) -> Ended {
         match (self.chain(at, chain, event).await, handlers) {
@@ -74,7 +74,7 @@ impl Run {
         handlers: &'a Handlers,
         error: &super::MuleError,
         event: &Event,
-    ) -> Result<Option<&'a Handler>, Fault> {
+    ) -> Done<Option<&'a Handler>> {
         for handler in &handlers.0 {
             let types = &handler.types;
             if !types.is_empty() && !types.iter().any(|pattern| error.is_matched_by(pattern)) {

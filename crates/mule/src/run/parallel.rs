@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::engine::{At, Run};
-use super::error::{Ended, Failure, Fault, Message, MuleError};
+use super::error::{Done, Ended, Failure, Message, MuleError};
 use super::outside::Pending;
 use super::scopes::{attempt, items};
 use crate::app::{Async, Chain, ErrorType, ParallelForeach, ScatterGather, Target};
@@ -22,16 +22,11 @@ type Route<'a> = (&'a Chain, Event);
 impl Run {
     /// Runs the chain on every item concurrently, each from the same event. The payload becomes the list of the
     /// resulting messages, in the order of the items.
-    pub async fn parallel_foreach<'a>(
-        &'a self,
-        at: At<'a>,
-        it: &'a ParallelForeach,
-        event: Event,
-    ) -> Ended {
+    pub async fn parallel_foreach(&self, at: At<'_>, it: &ParallelForeach, event: Event) -> Ended {
         let whole = self.collection(at, it.collection.as_ref(), &event);
         let whole = attempt!(at, event, whole);
         let items = attempt!(at, event, items(&whole));
-        let mut routes: Vec<Route<'a>> = Vec::with_capacity(items.len());
+        let mut routes: Vec<Route<'_>> = Vec::with_capacity(items.len());
         for item in items {
             let payload = attempt!(at, event, whole.part(item));
             let begin = Event {
@@ -50,13 +45,8 @@ impl Run {
 
     /// Runs all routes concurrently on the same event. The payload becomes an object of their messages. A variable
     /// changed by one route keeps that value; one changed by several becomes the list of the values.
-    pub async fn scatter_gather<'a>(
-        &'a self,
-        at: At<'a>,
-        it: &'a ScatterGather,
-        event: Event,
-    ) -> Ended {
-        let routes: Vec<Route<'a>> = it.routes.iter().map(|it| (it, event.clone())).collect();
+    pub async fn scatter_gather(&self, at: At<'_>, it: &ScatterGather, event: Event) -> Ended {
+        let routes: Vec<Route<'_>> = it.routes.iter().map(|it| (it, event.clone())).collect();
         let width = it.gather.max_concurrency.unwrap_or(routes.len());
         let ended = self.all(at, routes, width, it.gather.timeout).await;
         let done = attempt!(at, event, together(ended));
@@ -167,7 +157,7 @@ impl Run {
 }
 
 /// The events of all routes, or one error that combines those of the failed routes.
-fn together(ended: Vec<Ended>) -> Result<Vec<Event>, Fault> {
+fn together(ended: Vec<Ended>) -> Done<Vec<Event>> {
     let mut done = Vec::with_capacity(ended.len());
     let mut results: Vec<(Arc<str>, Value)> = Vec::new();
     let mut failures: Vec<(Arc<str>, Value)> = Vec::new();

@@ -14,7 +14,7 @@ use fusebox_gateway::parts::StoreHandle;
 use fusebox_store::{NewObject, StoreError, When};
 use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::outside::PublishFault;
+use super::outside::{PublishFault, Published};
 use crate::app::{App, Queue};
 use crate::{STORED, Typed};
 
@@ -150,7 +150,7 @@ impl LiveQueue {
     ///
     /// # Errors
     /// If there is no room for 5 s, or if the store fails.
-    pub async fn publish(&self, message: Typed) -> Result<(), PublishFault> {
+    pub async fn publish(&self, message: Typed) -> Published {
         let room = tokio::time::timeout(ROOM_WAIT, self.room.clone().acquire_owned()).await;
         let Ok(Ok(room)) = room else {
             return Err(PublishFault::Full(self.name.clone()));

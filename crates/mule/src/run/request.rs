@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use super::answer;
 use super::engine::{At, Run};
-use super::error::{Fault, MuleError};
+use super::error::{Done, Fault, MuleError};
 use super::outside::Call;
 use crate::app::{Given, Request, Requester, SendBody};
 use crate::{Event, Typed, Value};
@@ -48,7 +48,7 @@ struct Address {
 
 impl Run {
     /// Sends a request and delivers its response. A response that is an error leaves the event unchanged.
-    pub async fn request(&self, at: At<'_>, it: &Request, event: &mut Event) -> Result<(), Fault> {
+    pub async fn request(&self, at: At<'_>, it: &Request, event: &mut Event) -> Done {
         let call = self.call(at, it, event)?;
         let resource = resource(&call);
         let sent = call.headers.get(CONTENT_TYPE);
@@ -70,7 +70,7 @@ impl Run {
         self.deliver(at, it.target.as_ref(), event, message)
     }
 
-    fn call(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Call, Fault> {
+    fn call(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Call> {
         let config = it.config.as_deref();
         let method = self.method(at, &it.method, event)?;
         let mut address = self.address(at, it, event)?;
@@ -132,14 +132,14 @@ impl Run {
         })
     }
 
-    fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Method, Fault> {
+    fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Method> {
         let text = self.text(at, given, event)?.unwrap_or_default();
         Method::from_bytes(text.trim().to_ascii_uppercase().as_bytes())
             .map_err(|_| expression(format!("'{text}' is not a method, such as GET or POST")))
     }
 
     /// The time limit of the exchange: from the request, else the configuration, else the application.
-    fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Duration, Fault> {
+    fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Duration> {
         let own = it.response_timeout.as_ref();
         let own = own.map(|given| self.given(at, given, event)).transpose()?;
         let own = own.map(|given| given.whole()).transpose()?;
@@ -150,7 +150,7 @@ impl Run {
         Ok(own.or(config).unwrap_or(self.engine.app.response_timeout))
     }
 
-    fn address(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Address, Fault> {
+    fn address(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Address> {
         if let Some(given) = &it.url {
             let url = self.text(at, given, event)?.unwrap_or_default();
             return parse(&self.filled(at, it, &url, event)?);
@@ -169,7 +169,7 @@ impl Run {
     }
 
     /// A path whose `{name}`s are replaced by the values of `http:uri-params`.
-    fn filled(&self, at: At<'_>, it: &Request, path: &str, event: &Event) -> Result<String, Fault> {
+    fn filled(&self, at: At<'_>, it: &Request, path: &str, event: &Event) -> Done<String> {
         let Some(given) = &it.uri_params else {
             return Ok(path.to_owned());
         };
@@ -182,7 +182,7 @@ impl Run {
         Ok(path)
     }
 
-    fn headers(&self, at: At<'_>, it: &Request, event: &Event) -> Result<HeaderMap, Fault> {
+    fn headers(&self, at: At<'_>, it: &Request, event: &Event) -> Done<HeaderMap> {
         let mut headers = HeaderMap::new();
         for (name, given) in it.config.iter().flat_map(|config| &config.default_headers) {
             let name = header(&self.text(at, name, event)?.unwrap_or_default())?;
@@ -210,7 +210,7 @@ impl Run {
     }
 
     /// The names and texts of an object. A list gives one field for each item, null a field without text.
-    fn fields(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Fields, Fault> {
+    fn fields(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Fields> {
         let typed = self.given(at, given, event)?;
         let object = match typed.read()? {
             Value::Null => return Ok(Vec::new()),
@@ -245,12 +245,12 @@ fn expression(what: impl Into<Arc<str>>) -> Fault {
     MuleError::new("MULE:EXPRESSION", what).into()
 }
 
-fn header(name: &str) -> Result<HeaderName, Fault> {
+fn header(name: &str) -> Done<HeaderName> {
     HeaderName::try_from(name.trim())
         .map_err(|_| expression(format!("'{name}' is not a header name")))
 }
 
-fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Fault> {
+fn value(name: &HeaderName, text: &str) -> Done<HeaderValue> {
     let wrong = || format!("the value of header '{name}' has a control character");
     HeaderValue::try_from(text).map_err(|_| expression(wrong()))
 }
@@ -269,7 +269,7 @@ fn joined(config: &Requester, path: &str) -> String {
 }
 
 /// Reads a whole URL.
-fn parse(url: &str) -> Result<Address, Fault> {
+fn parse(url: &str) -> Done<Address> {
     let encoded = utf8_percent_encode(url.trim(), ILLEGAL).to_string();
     let wrong = || expression(format!("'{url}' is not a URL; write http://host:port/path"));
     let uri: Uri = encoded.parse().map_err(|_| wrong())?;
@@ -297,13 +297,10 @@ fn parse(url: &str) -> Result<Address, Fault> {
 fn resource(call: &Call) -> String {
     let scheme = if call.tls { "https" } else { "http" };
     let path = call.target.split('?').next().unwrap_or_default();
-    let host = if call.host.contains(':') {
-        format!("[{}]", call.host)
-    } else {
-        call.host.to_string()
+    let host = match call.host.contains(':') {
+        true => format!("[{}]", call.host),
+        false => call.host.to_string(),
     };
-    format!(
-        "HTTP {} on resource '{scheme}://{host}:{}{path}' failed",
-        call.method, call.port
-    )
+    let (method, port) = (&call.method, call.port);
+    format!("HTTP {method} on resource '{scheme}://{host}:{port}{path}' failed")
 }

@@ -254,7 +254,7 @@ mod tests {
     use super::*;
     use crate::jiff::{Timestamp, tz::TimeZone};
     use crate::run::fixtures::{app, source};
-    use crate::run::outside::{Answer, Call, Pending, PublishFault, SendFault};
+    use crate::run::outside::{Answer, Call, Pending, PublishFault, Published, SendFault};
     use crate::{Random, Script};
 
     /// A world in which nothing can be reached.
@@ -278,11 +278,7 @@ mod tests {
             Box::pin(async { Err(SendFault::Timeout) })
         }
 
-        fn publish<'a>(
-            &'a self,
-            queue: &'a Arc<str>,
-            _: Typed,
-        ) -> Pending<'a, Result<(), PublishFault>> {
+        fn publish<'a>(&'a self, queue: &'a Arc<str>, _: Typed) -> Pending<'a, Published> {
             Box::pin(async { Err(PublishFault::Full(queue.clone())) })
         }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::{At, Run};
-use super::error::{Fault, Message, MuleError};
+use super::error::{Done, Fault, Message, MuleError};
 use super::outside::{Line, PublishFault};
 use crate::app::{
     ErrorType, Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
@@ -14,17 +14,12 @@ use crate::{Event, MediaType, Script, Typed, Value};
 
 impl Run {
     /// Evaluates an attribute.
-    pub fn given(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Typed, Fault> {
+    pub fn given(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Typed> {
         Ok(given.eval(&self.context(at, event))?)
     }
 
     /// Evaluates an attribute to a text; `None` stands for null.
-    pub fn text(
-        &self,
-        at: At<'_>,
-        given: &Given,
-        event: &Event,
-    ) -> Result<Option<Arc<str>>, Fault> {
+    pub fn text(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Option<Arc<str>>> {
         Ok(self.given(at, given, event)?.text()?)
     }
 
@@ -35,7 +30,7 @@ impl Run {
         target: Option<&Target>,
         event: &mut Event,
         result: Message,
-    ) -> Result<(), Fault> {
+    ) -> Done {
         let Some(target) = target else {
             event.payload = result.payload;
             event.attributes = result.attributes;
@@ -56,7 +51,7 @@ impl Run {
         Ok(())
     }
 
-    fn name(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Arc<str>, Fault> {
+    fn name(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Arc<str>> {
         let name = self.text(at, given, event)?;
         name.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
             let what = "the name of a variable is null or blank; give it one";
@@ -64,12 +59,7 @@ impl Run {
         })
     }
 
-    pub fn set_variable(
-        &self,
-        at: At<'_>,
-        it: &SetVariable,
-        event: &mut Event,
-    ) -> Result<(), Fault> {
+    pub fn set_variable(&self, at: At<'_>, it: &SetVariable, event: &mut Event) -> Done {
         let name = self.name(at, &it.name, event)?;
         let value = self.given(at, &it.value, event)?;
         let value = called(value, it.media_type.as_ref());
@@ -77,12 +67,7 @@ impl Run {
         Ok(())
     }
 
-    pub fn remove_variable(
-        &self,
-        at: At<'_>,
-        name: &Given,
-        event: &mut Event,
-    ) -> Result<(), Fault> {
+    pub fn remove_variable(&self, at: At<'_>, name: &Given, event: &mut Event) -> Done {
         let name = self.name(at, name, event)?;
         event.vars.remove(&name);
         Ok(())
@@ -94,13 +79,13 @@ impl Run {
         value: &Given,
         media_type: Option<&MediaType>,
         event: &mut Event,
-    ) -> Result<(), Fault> {
+    ) -> Done {
         event.payload = called(self.given(at, value, event)?, media_type);
         Ok(())
     }
 
     /// Runs `ee:transform`; all parts see the incoming event.
-    pub fn transform(&self, at: At<'_>, it: &Transform, event: &mut Event) -> Result<(), Fault> {
+    pub fn transform(&self, at: At<'_>, it: &Transform, event: &mut Event) -> Done {
         let context = self.context(at, event);
         let eval =
             |script: &Option<Script>| script.as_ref().map(|it| it.eval(&context)).transpose();
@@ -120,7 +105,7 @@ impl Run {
         Ok(())
     }
 
-    pub fn logger(&self, at: At<'_>, it: &Logger, event: &Event) -> Result<(), Fault> {
+    pub fn logger(&self, at: At<'_>, it: &Logger, event: &Event) -> Done {
         let message = match &it.message {
             Some(given) => self.given(at, given, event)?.shown()?,
             None => whole(event),
@@ -137,7 +122,7 @@ impl Run {
     }
 
     /// The error that a `raise-error` raises.
-    pub fn raised(&self, at: At<'_>, it: &RaiseError, event: &Event) -> Result<Fault, Fault> {
+    pub fn raised(&self, at: At<'_>, it: &RaiseError, event: &Event) -> Done<Fault> {
         let description = match &it.description {
             Some(given) => self.text(at, given, event)?,
             None => Some("An error occurred.".into()),
@@ -146,7 +131,7 @@ impl Run {
         Ok(MuleError::of(it.kind.clone(), description).into())
     }
 
-    pub async fn sleep(&self, it: &Sleep, event: &mut Event) -> Result<(), Fault> {
+    pub async fn sleep(&self, it: &Sleep, event: &mut Event) -> Done {
         let wait = match it {
             Sleep::Fixed(wait) => *wait,
             Sleep::Variable { name, times } => {
@@ -166,7 +151,7 @@ impl Run {
         Ok(())
     }
 
-    pub async fn publish(&self, at: At<'_>, it: &Publish, event: &mut Event) -> Result<(), Fault> {
+    pub async fn publish(&self, at: At<'_>, it: &Publish, event: &mut Event) -> Done {
         let content = match &it.content {
             Some(given) => self.given(at, given, event)?,
             None => event.payload.clone(),
@@ -181,7 +166,7 @@ impl Run {
         })
     }
 
-    pub fn validate(&self, at: At<'_>, it: &Validation, event: &Event) -> Result<(), Fault> {
+    pub fn validate(&self, at: At<'_>, it: &Validation, event: &Event) -> Done {
         let given = |given| self.given(at, given, event);
         let text = |given| self.text(at, given, event);
         let (holds, kind, what) = match &it.rule {
@@ -278,7 +263,7 @@ fn millis(value: &Value, times: u64) -> Option<u64> {
     u64::try_from(whole).ok()?.checked_mul(times)
 }
 
-fn size(value: &Value) -> Result<i64, Fault> {
+fn size(value: &Value) -> Done<i64> {
     let size = match value {
         Value::Null => 0,
         Value::String(text) => text.chars().count(),

@@ -113,23 +113,18 @@ fn unzip(run: &mut Run<'_>, rows: &[Value], _: &[Value]) -> Coerced<Value> {
 }
 
 fn greatest(run: &mut Run<'_>, items: &[Value], by: &[Value]) -> Coerced<Value> {
-    extreme(run, items, by.first(), Ordering::Greater)
+    extreme(run, items, by, Ordering::Greater)
 }
 
 fn least(run: &mut Run<'_>, items: &[Value], by: &[Value]) -> Coerced<Value> {
-    extreme(run, items, by.first(), Ordering::Less)
+    extreme(run, items, by, Ordering::Less)
 }
 
 /// The greatest or least item, compared directly or by the result of a function; the first of equal ones.
-fn extreme(
-    run: &mut Run<'_>,
-    items: &[Value],
-    by: Option<&Value>,
-    wanted: Ordering,
-) -> Coerced<Value> {
+fn extreme(run: &mut Run<'_>, items: &[Value], by: &[Value], wanted: Ordering) -> Coerced<Value> {
     let mut best: Option<(Value, &Value)> = None;
     for item in items {
-        let rank = mapped(run, item, by)?;
+        let rank = mapped(run, item, by.first())?;
         let better = match &best {
             None => true,
             Some((best, _)) => compare::rank(&rank, best)? == wanted,

@@ -6,7 +6,7 @@ use super::{Builtin, misfit, plain};
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::value::Value;
-use crate::value::number::{Number, NumberFault};
+use crate::value::number::{Number, Operation};
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("abs", 1, |_, args| of(args, Number::magnitude)),
@@ -33,10 +33,7 @@ fn rounded(args: &[Value], mode: RoundingMode) -> Coerced<Value> {
     Ok(coerce::number(&args[0])?.rounded(0, mode).into())
 }
 
-fn binary(
-    args: &[Value],
-    operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
-) -> Coerced<Value> {
+fn binary(args: &[Value], operation: Operation) -> Coerced<Value> {
     let (a, b) = (coerce::number(&args[0])?, coerce::number(&args[1])?);
     Ok(operation(&a, &b)?.into())
 }

@@ -2,18 +2,14 @@
 
 use fusebox_dataweave::symbol::{Relation, Symbol};
 
-use super::{Act, Path, push};
+use super::{Act, Path, Split, push};
 use crate::app::Site;
 
 /// The limit of cases in which one condition holds.
 const CASES_MAX: usize = 24;
 
 /// Splits a path at a condition: each possible result, with the assumptions that it needs.
-pub(super) fn split<'a>(
-    condition: Symbol,
-    path: Path<'a>,
-    site: &'a Site,
-) -> Vec<(Path<'a>, bool)> {
+pub(super) fn split<'a>(condition: Symbol, path: Path<'a>, site: &'a Site) -> Split<'a> {
     if let Some(holds) = condition.truth() {
         return vec![(path, holds)];
     }
@@ -21,7 +17,7 @@ pub(super) fn split<'a>(
     if !of_entry {
         return vec![(path.clone(), true), (path, false)];
     }
-    let mut ends: Vec<(Path<'a>, bool)> = Vec::new();
+    let mut ends: Split<'a> = Vec::new();
     for holds in [true, false] {
         for case in cases(&condition, holds) {
             if let Some(path) = assumed(case, path.clone(), site) {

@@ -2,16 +2,11 @@
 
 use fusebox_dataweave::symbol::Symbol;
 
-use super::{Act, Ends, Entry, Path, Raised, Walk};
+use super::{Act, Ends, Entry, Path, Raised, Split, Walk};
 use crate::app::{ErrorType, Given, ObjectCall, ObjectOperation, Site, is_same_store};
 
 impl<'a> Walk<'a> {
-    pub(super) fn object(
-        &mut self,
-        call: &'a ObjectCall,
-        site: &'a Site,
-        mut path: Path<'a>,
-    ) -> Ends<'a> {
+    pub fn object(&mut self, call: &'a ObjectCall, site: &'a Site, mut path: Path<'a>) -> Ends<'a> {
         let failed = |name: &str| Some(Raised::of(ErrorType::new("OS", name)));
         match &call.operation {
             ObjectOperation::Store {
@@ -60,7 +55,7 @@ impl<'a> Walk<'a> {
                 };
                 self.found(entry, path).into_iter().map(read).collect()
             }
-            ObjectOperation::Contains { key } => {
+            ObjectOperation::Contains(key) => {
                 let entry = self.entry(call, key, &path);
                 path.acts.push(Act::Read {
                     entry,
@@ -73,7 +68,7 @@ impl<'a> Walk<'a> {
                 };
                 self.found(entry, path).into_iter().map(tested).collect()
             }
-            ObjectOperation::Remove { key } => {
+            ObjectOperation::Remove(key) => {
                 let entry = self.entry(call, key, &path);
                 let removed = |(mut path, there): (Path<'a>, bool)| {
                     if !there {
@@ -115,7 +110,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Splits a path by an entry's existence, unless that is known.
-    fn found(&self, entry: usize, path: Path<'a>) -> Vec<(Path<'a>, bool)> {
+    fn found(&self, entry: usize, path: Path<'a>) -> Split<'a> {
         if let Some(held) = path.held.get(&entry) {
             let there = held.is_some();
             return vec![(path, there)];
