@@ -75,12 +75,9 @@ pub fn read_scope(scope: &serde_json::Value) -> Result<Scope, ScopeFault> {
             "correlationId" => read.event.correlation_id = text(name, json)?,
             "now" => {
                 let text = text(name, json)?;
-                let now = iso::date_time(&text).ok_or_else(|| {
-                    fault(format!(
-                        "now must be a moment, 2026-01-01T00:00:00Z, and is {text:?}"
-                    ))
-                })?;
-                read.now = Some(now);
+                let expected = "now must be a moment, 2026-01-01T00:00:00Z";
+                let now = iso::date_time(&text);
+                read.now = Some(now.ok_or_else(|| fault(format!("{expected}, and is {text:?}")))?);
             }
             _ => {
                 return Err(fault(format!(

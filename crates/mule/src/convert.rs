@@ -60,11 +60,8 @@ pub(crate) fn convert(app: &App, files: &[&str], mut notes: Notes) -> Conversion
         }
     }
     let yaml = if draft.routes.is_empty() {
-        notes.error(
-            start_of(0),
-            "nothing in this application has a native form: no flow forwards a request or responds with a constant",
-            "keep running it as it is",
-        );
+        let what = "nothing in this application has a native form: no flow forwards a request or responds with a constant";
+        notes.error(start_of(0), what, "keep running it as it is");
         None
     } else {
         Some(draft.text())
@@ -179,12 +176,11 @@ impl<'a> Draft<'a> {
             }
         }
         let Some(sent) = sent else { return };
-        let good = paths
-            .iter()
-            .filter(|path| ended(path, call) == Some(Outcome::Good));
+        let good = paths.iter();
+        let mut good = good.filter(|path| ended(path, call) == Some(Outcome::Good));
         let passes =
             |path: &Path<'_>| path.payload == Symbol::input("response") && path.raised.is_none();
-        if !good.clone().all(passes) {
+        if !good.all(passes) {
             self.lose_flow(flow, called.site, "its response is not that of the call");
             return;
         }
@@ -203,11 +199,8 @@ impl<'a> Draft<'a> {
                 return;
             }
         };
-        let circuit = self
-            .app
-            .circuits
-            .iter()
-            .find(|circuit| circuit.calls.contains(called.site));
+        let mut circuits = self.app.circuits.iter();
+        let circuit = circuits.find(|circuit| circuit.calls.contains(called.site));
         let mut losses = Vec::new();
         let upstream = self
             .upstreams
@@ -255,10 +248,9 @@ impl<'a> Draft<'a> {
                 return None;
             }
         };
-        let taken: Option<Vec<&str>> = source
-            .methods
-            .as_ref()
-            .map(|methods| methods.iter().map(http::Method::as_str).collect());
+        let taken = source.methods.as_ref();
+        let taken: Option<Vec<&str>> =
+            taken.map(|methods| methods.iter().map(http::Method::as_str).collect());
         let mut only = |method, how| {
             let what = format!("{name} {how}: here only {method} is accepted");
             self.lose(&flow.site, what);
@@ -363,13 +355,10 @@ impl<'a> Draft<'a> {
             Some(Source::Http(source)) => source.response.as_ref(),
             _ => None,
         };
+        let usual = || Symbol::Known(200.into());
         let status = match own.and_then(|own| own.status.as_ref()) {
             Some(given) => given.literal().map(|text| Symbol::text(text.clone())),
-            None => path
-                .vars
-                .get("httpStatus")
-                .cloned()
-                .or(Some(Symbol::Known(200.into()))),
+            None => Some(path.vars.get("httpStatus").cloned().unwrap_or_else(usual)),
         };
         let status = status.and_then(|status| status.number()?.to_i64());
         let body = match own.and_then(|own| own.body.as_ref()) {
@@ -379,13 +368,11 @@ impl<'a> Draft<'a> {
                 _ => None,
             },
         };
+        let media_type = path.media_type.as_ref();
         Answer {
             status: status.and_then(|status| u16::try_from(status).ok()),
             body,
-            media_type: path
-                .media_type
-                .as_ref()
-                .map(|media| media.as_str().to_owned()),
+            media_type: media_type.map(|media_type| media_type.as_str().to_owned()),
             raised: path.raised.as_ref().map(|raised| raised.kind.to_string()),
         }
     }
@@ -434,9 +421,8 @@ impl<'a> Draft<'a> {
             }
         }
         out.push_str("version: 1\nlisteners:\n");
-        let used: BTreeSet<&str> = self
-            .routes
-            .iter()
+        let used = self.routes.iter();
+        let used: BTreeSet<&str> = used
             .filter_map(|route| route["listeners"][0].as_str())
             .collect();
         for listener in &self.app.listeners {

@@ -226,11 +226,9 @@ pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
         cursor.blank()?;
         let of = typed(cursor)?;
         cursor.blank()?;
-        let default = if cursor.starts("=") {
-            cursor.at += 1;
-            Some(cursor.inner(expression)?)
-        } else {
-            None
+        let default = match cursor.eat("=") {
+            true => Some(cursor.inner(expression)?),
+            false => None,
         };
         Ok(Param { name, of, default })
     })?;

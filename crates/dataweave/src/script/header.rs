@@ -193,11 +193,9 @@ fn module(cursor: &mut Cursor<'_>, start: usize, first: &str) -> Parsed<()> {
     if first == "dw" && MODULES.contains(&last) {
         return Ok(());
     }
-    Err(cursor.fault(
-        start,
-        &format!("the module `{last}` is not supported"),
-        "use the functions of dw::Core and those of dw::core::Arrays and dw::core::Strings",
-    ))
+    let what = format!("the module `{last}` is not supported");
+    let mend = "use the functions of dw::Core and those of dw::core::Arrays and dw::core::Strings";
+    Err(cursor.fault(start, &what, mend))
 }
 
 /// Parses the format and the options after `output`.
@@ -231,17 +229,15 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
         let name = cursor.take_word("an option")?;
         cursor.expect("=")?;
         cursor.blank()?;
+        let expected = "true, false, a number or a text";
         let value = match cursor.peek() {
             Some('"' | '\'') => literal::string(cursor)?,
             Some('0'..='9') => literal::number(cursor)?,
-            _ => {
-                let word = cursor.take_word("true, false, a number or a text")?;
-                Node::Literal(match word {
-                    "true" => true.into(),
-                    "false" => false.into(),
-                    _ => return Err(cursor.unexpected("true, false, a number or a text")),
-                })
-            }
+            _ => Node::Literal(match cursor.take_word(expected)? {
+                "true" => true.into(),
+                "false" => false.into(),
+                _ => return Err(cursor.unexpected(expected)),
+            }),
         };
         let Node::Literal(value) = value else {
             return Err(cursor.unexpected("a plain text"));

@@ -139,12 +139,10 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
 }
 
 fn unit(cursor: &mut Cursor<'_>) -> Parsed<u32> {
-    let unit = cursor
-        .rest()
-        .get(..4)
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .ok_or_else(|| cursor.unexpected("four hexadecimal digits"))?;
+    let digits = cursor.rest().get(..4);
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let unit = unit.ok_or_else(|| cursor.unexpected("four hexadecimal digits"))?;
     cursor.at += 4;
     Ok(unit)
 }
@@ -153,11 +151,8 @@ fn unit(cursor: &mut Cursor<'_>) -> Parsed<u32> {
 pub(super) fn date(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let text = &cursor.rest()[1..];
-    let value = text
-        .split_once('|')
-        .map(|(text, _)| text)
-        .filter(|text| !text.contains('\n'));
-    let Some(text) = value else {
+    let closed = text.split_once('|').map(|(text, _)| text);
+    let Some(text) = closed.filter(|text| !text.contains('\n')) else {
         return Err(cursor.fault(start, "the date has no end", "close it with `|`"));
     };
     let Some(value) = iso::any(text.trim()) else {

@@ -152,11 +152,12 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Selected
 
 /// An index counted from the start; a negative one counts from the end.
 fn place(at: i64, length: usize) -> Option<usize> {
-    let at = if at < 0 {
-        at.checked_add(i64::try_from(length).ok()?)?
+    let from = if at < 0 {
+        i64::try_from(length).ok()?
     } else {
-        at
+        0
     };
+    let at = at.checked_add(from)?;
     usize::try_from(at).ok().filter(|at| *at < length)
 }
 

@@ -122,10 +122,9 @@ fn single(cursor: &mut Cursor<'_>) -> Parsed<Target> {
             return Ok(simple(Type::Kind(Kind::Function)));
         }
         Some('"' | '\'' | '0'..='9') => {
-            let node = if cursor.peek().is_some_and(|char| char.is_ascii_digit()) {
-                literal::number(cursor)?
-            } else {
-                literal::string(cursor)?
+            let node = match cursor.peek() {
+                Some('0'..='9') => literal::number(cursor)?,
+                _ => literal::string(cursor)?,
             };
             return match node {
                 Node::Literal(value) => Ok(simple(Type::Literal(value))),

@@ -59,19 +59,15 @@ impl Failures {
         let matches = matches(app);
         let mut kinds: Vec<(Vec<bool>, Option<u16>, Vec<Failure>)> = Vec::new();
         for failure in all() {
-            let taken: Vec<bool> = matches
-                .iter()
-                .map(|types| types.matches(&failure.kind))
-                .collect();
+            let taken = matches.iter().map(|types| types.matches(&failure.kind));
+            let taken: Vec<bool> = taken.collect();
             // Expressions may test the status.
             let class = failure.status.map(|status| match status {
                 429 => 429,
                 other => other / 100,
             });
-            match kinds
-                .iter_mut()
-                .find(|(known, of, _)| *known == taken && *of == class)
-            {
+            let mut known = kinds.iter_mut();
+            match known.find(|(known, of, _)| *known == taken && *of == class) {
                 Some((.., alike)) => alike.push(failure),
                 None => kinds.push((taken, class, vec![failure])),
             }

@@ -153,11 +153,11 @@ impl<'a> Lowering<'a> {
                 let what = format!("unknown flow {quoted}, so references to it do nothing");
                 self.warn(written.at(), what, "add the file that defines it");
             }
-            Some(_) => self.wrong(
-                written,
-                format!("{} is a flow, but is bound to an address", quote(name)),
-                format!("write `--bind {name}=none` if calls to it may do nothing"),
-            ),
+            Some(_) => {
+                let what = format!("{} is a flow, but is bound to an address", quote(name));
+                let mend = format!("write `--bind {name}=none` if calls to it may do nothing");
+                self.wrong(written, what, mend);
+            }
             None => {
                 let what = format!("unknown flow {}", quote(name));
                 let otherwise = format!(

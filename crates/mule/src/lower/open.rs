@@ -95,16 +95,11 @@ impl<'a> Lowering<'a> {
                     let what = format!("{} has no attribute {}", quote(shape.name), quote(name));
                     self.error(attribute.at, what, mend);
                 }
-                Some(Kind::Refused(why, mend)) => self.error(
-                    attribute.at,
-                    format!("{} is not supported: {why}", quote(name)),
-                    mend,
-                ),
-                Some(Kind::Unheeded(why)) => self.warn(
-                    attribute.at,
-                    format!("{} has no effect: {why}", quote(name)),
-                    "remove it, or ignore this",
-                ),
+                Some(Kind::Refused(why, mend)) => {
+                    let what = format!("{} is not supported: {why}", quote(name));
+                    self.error(attribute.at, what, mend);
+                }
+                Some(Kind::Unheeded(why)) => self.no_effect(attribute.at, name, why),
                 Some(_) => {}
             }
         }
@@ -125,9 +120,7 @@ impl<'a> Lowering<'a> {
                 if let Some(Role::Accepted(why)) = other.map(|other| other.role)
                     && !why.is_empty()
                 {
-                    let what = format!("{} has no effect: {why}", quote(&title));
-                    let mend = "remove it, or ignore this";
-                    self.warn(child.at, what, mend);
+                    self.no_effect(child.at, &title, why);
                 }
                 continue;
             }
@@ -150,6 +143,11 @@ impl<'a> Lowering<'a> {
             );
             self.error(text.at, what, "remove it");
         }
+    }
+
+    fn no_effect(&mut self, at: Place, name: &str, why: &str) {
+        let what = format!("{} has no effect: {why}", quote(name));
+        self.warn(at, what, "remove it, or ignore this");
     }
 
     /// The single child with a name; further ones are reported.
@@ -190,16 +188,12 @@ pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, Strin
         Some(within) => format!("{name} is not allowed in {}", quote(within.name)),
         None => format!("{name} is not allowed outside flows"),
     };
-    let homes: Vec<String> = SHAPES
-        .iter()
-        .filter(|home| home.allows(shape.name))
-        .map(|home| quote(home.name))
-        .collect();
+    let homes = SHAPES.iter().filter(|home| home.allows(shape.name));
+    let homes: Vec<String> = homes.map(|home| quote(home.name)).collect();
+    let has_chain =
+        |part: &&&str| shapes::find(part).is_some_and(|part| part.body == Body::Processors);
     let inner = within.into_iter().flat_map(|within| within.parts);
-    let inner: Vec<String> = inner
-        .filter(|part| shapes::find(part).is_some_and(|part| part.body == Body::Processors))
-        .map(|part| quote(part))
-        .collect();
+    let inner: Vec<String> = inner.filter(has_chain).map(|part| quote(part)).collect();
     let mend = match shape.role {
         Role::Global => "move it out of the flow".to_owned(),
         Role::Processor if !inner.is_empty() => format!("put it into {}", inner.join(" or ")),

@@ -27,11 +27,9 @@ impl<'a> Lowering<'a> {
             }
         }
         for element in open.parts("ee:set-variable") {
-            self.deviation(
-                element.at,
-                "`ee:set-variable` is directly in `ee:transform`, where Mule does not allow it",
-                "put it into `<ee:variables>`",
-            );
+            let what =
+                "`ee:set-variable` is directly in `ee:transform`, where Mule does not allow it";
+            self.deviation(element.at, what, "put it into `<ee:variables>`");
             transform.variables.extend(self.transformed(element));
         }
         if open.element.children.is_empty() {
@@ -54,11 +52,8 @@ impl<'a> Lowering<'a> {
     pub fn cache(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut key = None;
         if let Some(attribute) = open.attribute("keyExpression") {
-            self.deviation(
-                attribute.at,
-                "`ee:cache` has no attribute `keyExpression` in Mule; it is read as the strategy's `keyGenerationExpression`",
-                "move it there",
-            );
+            let what = "`ee:cache` has no attribute `keyExpression` in Mule; it is read as the strategy's `keyGenerationExpression`";
+            self.deviation(attribute.at, what, "move it there");
             key = self.script(open, "keyExpression");
         }
         let strategy = self.text(open, "cachingStrategy-ref");
@@ -85,17 +80,11 @@ impl<'a> Lowering<'a> {
             return (key, self.store_of(&open));
         }
         if self.globals.find(name.text, &[STORE]).is_some() {
-            self.deviation(
-                name.at(),
-                format!(
-                    "{} is an object store, but Mule expects a caching strategy",
-                    quote(name.text)
-                ),
-                format!(
-                    "write `<{STRATEGY} name=\"…\" objectStore=\"{}\"/>` and refer to it",
-                    name.text
-                ),
-            );
+            let (quoted, store) = (quote(name.text), name.text);
+            let what = format!("{quoted} is an object store, but Mule expects a caching strategy");
+            let mend =
+                format!("write `<{STRATEGY} name=\"…\" objectStore=\"{store}\"/>` and refer to it");
+            self.deviation(name.at(), what, mend);
             return (None, self.store_named(cache, "cachingStrategy-ref"));
         }
         let what = format!("nothing defines the caching strategy {}", quote(name.text));

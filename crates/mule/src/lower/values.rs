@@ -287,14 +287,10 @@ impl<'a> Lowering<'a> {
         let written = text_of(part.element);
         let given = self.given_of(written, false);
         if given.literal().is_some() {
-            self.wrong(
-                written,
-                format!(
-                    "{} is a text; expected an expression that gives an object",
-                    quote(name)
-                ),
-                "write an expression such as `#[{'name': 'value'}]`",
-            );
+            let expected = "expected an expression that gives an object";
+            let what = format!("{} is a text; {expected}", quote(name));
+            let mend = "write an expression such as `#[{'name': 'value'}]`";
+            self.wrong(written, what, mend);
         }
         Some(given)
     }

@@ -174,11 +174,8 @@ impl<'l> Table<'l> {
                 Ok(found)
                     if found.len() > self.left || filled.text.len() + found.len() > BYTES_MAX =>
                 {
-                    notes.error(
-                        place,
-                        "this exceeds the limits of filled-in text: 1 MiB for a value, 16 MiB in total",
-                        "keep large content out of the properties",
-                    );
+                    let what = "this exceeds the limits of filled-in text: 1 MiB for a value, 16 MiB in total";
+                    notes.error(place, what, "keep large content out of the properties");
                     return None;
                 }
                 Ok(found) => {
