@@ -45,10 +45,8 @@ impl Detected {
         {
             return inside(text).map(Detected::Expression);
         }
-        let template = text
-            .find("#[")
-            .is_some_and(|at| text[at + 2..].contains(']'));
-        if template {
+        let begun = text.find("#[").map(|at| &text[at + 2..]);
+        if begun.is_some_and(|rest| rest.contains(']')) {
             return Template::parse(text).map(Detected::Template);
         }
         Ok(Detected::Literal(text.to_owned()))
@@ -60,12 +58,9 @@ impl Detected {
     /// If the expression has a syntax error.
     pub fn expression(text: &str) -> Result<Script, ParseFault> {
         let trimmed = text.trim();
-        match trimmed
-            .strip_prefix("#[")
-            .and_then(|inner| inner.strip_suffix(']'))
-        {
-            Some(_) => inside(text),
-            None => Script::parse(text),
+        match trimmed.starts_with("#[") && trimmed.ends_with(']') {
+            true => inside(text),
+            false => Script::parse(text),
         }
     }
 }

@@ -122,11 +122,8 @@ fn untagged(value: &Value) -> Option<Value> {
         Value::Object(object) => object,
         plain => return Some(plain.clone()),
     };
-    let name = object
-        .entries()
-        .first()
-        .and_then(|(key, _)| key.strip_prefix('$'));
-    let Some(name) = name else {
+    let first = object.entries().first();
+    let Some(name) = first.and_then(|(key, _)| key.strip_prefix('$')) else {
         return entries(object, Form::Plain);
     };
     let inner = match &object.entries()[0].1 {
@@ -178,9 +175,8 @@ mod tests {
 
     fn again(value: Value) -> Value {
         let typed = Typed::java(value);
-        Typed::from_stored(&typed.to_stored().unwrap())
-            .unwrap()
-            .value
+        let stored = typed.to_stored().unwrap();
+        Typed::from_stored(&stored).unwrap().value
     }
 
     #[test]

@@ -250,9 +250,8 @@ impl Object {
     /// The values of all keys that match.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Value> {
         let entries = self.entries.iter();
-        entries
-            .filter(move |(name, _)| self.matches(name, key))
-            .map(|(_, value)| value)
+        let found = entries.filter(move |(name, _)| self.matches(name, key));
+        found.map(|(_, value)| value)
     }
 
     /// The payload, if the object is a message.

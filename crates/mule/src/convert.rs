@@ -461,13 +461,9 @@ fn shown_body(body: Option<&str>) -> String {
 }
 
 /// The outcome of a call on a path.
-fn ended(path: &Path<'_>, call: usize) -> Option<Outcome> {
+fn ended(path: &Path<'_>, of: usize) -> Option<Outcome> {
     path.acts.iter().find_map(|act| match act {
-        Act::Called {
-            call: called,
-            outcome,
-            ..
-        } if *called == call => Some(*outcome),
+        Act::Called { call, outcome, .. } if *call == of => Some(*outcome),
         _ => None,
     })
 }

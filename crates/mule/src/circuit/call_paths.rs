@@ -197,12 +197,10 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     }
 
     /// The position where the flow reads the circuit's state.
-    fn site_of_gate(&self, entry: usize) -> &'a Site {
+    fn site_of_gate(&self, of: usize) -> &'a Site {
         let acts = self.paths.iter().flat_map(|path| &path.acts);
         let mut reads = acts.filter_map(|act| match act {
-            Act::Read {
-                entry: read, site, ..
-            } if *read == entry => Some(*site),
+            Act::Read { entry, site, .. } if *entry == of => Some(*site),
             _ => None,
         });
         reads.next().unwrap_or(self.walk.calls[self.call].site)

@@ -314,8 +314,8 @@ impl Flaws<'_, '_, '_> {
     }
 
     fn message_lost(&mut self) {
-        let CallPaths { paths, call, .. } = *self.evidence.call_paths;
-        let found = paths.iter().find_map(|path| {
+        let of = self.evidence.call_paths.call;
+        let found = self.evidence.call_paths.paths.iter().find_map(|path| {
             let mut read = None;
             for act in &path.acts {
                 match act {
@@ -324,9 +324,7 @@ impl Flaws<'_, '_, '_> {
                         over_message: true,
                         ..
                     } => read = Some(*site),
-                    Act::Called {
-                        call: called, sent, ..
-                    } if *called == call => {
+                    Act::Called { call, sent, .. } if *call == of => {
                         let sent = sent.body.as_ref();
                         return read.filter(|_| sent.is_some_and(|body| body.has(&is_entry)));
                     }

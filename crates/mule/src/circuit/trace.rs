@@ -25,13 +25,8 @@ pub(super) fn blockers(acts: &[Act<'_>], held: &StoreState, later: bool) -> Bloc
     let mut found = Blockers::default();
     for act in acts {
         match act {
-            Act::Found {
-                entry,
-                found: there,
-            } => {
-                if let Some(value) = held.get(entry)
-                    && value.is_some() != *there
-                {
+            Act::Found { entry, found: is } => {
+                if held.get(entry).is_some_and(|value| value.is_some() != *is) {
                     found.entries.insert(*entry);
                 }
             }

@@ -66,24 +66,18 @@ impl<'w, 'a> CallPaths<'w, 'a> {
                 }
             }
         }
-        let counts = |entry: usize| {
+        let counts = |of: usize| {
             let mut acts = self.acts_after(path).iter();
             acts.any(|act| match act {
-                Act::Wrote {
-                    entry: written,
-                    value,
-                    ..
-                } => *written == entry && is_counter(entry, value),
+                Act::Wrote { entry, value, .. } => *entry == of && is_counter(of, value),
                 _ => false,
             })
         };
-        let entry = votes
-            .into_iter()
-            .max_by_key(|(entry, votes)| (*votes, !counts(*entry), std::cmp::Reverse(*entry)))
-            .map(|(entry, _)| entry)?;
-        let slot = slots
-            .into_iter()
-            .find(|slot| slot.of_entry() == Some(entry));
+        let weight =
+            |(entry, votes): &(usize, usize)| (*votes, !counts(*entry), std::cmp::Reverse(*entry));
+        let (entry, _) = votes.into_iter().max_by_key(weight)?;
+        let mut slots = slots.into_iter();
+        let slot = slots.find(|slot| slot.of_entry() == Some(entry));
         Some(Trip {
             path,
             held,
@@ -215,13 +209,9 @@ pub(super) fn is_counter(entry: usize, value: &Symbol) -> bool {
 }
 
 /// The position of the last write to an entry.
-pub(super) fn written_at<'a>(acts: &[Act<'a>], entry: usize) -> Option<&'a Site> {
+pub(super) fn written_at<'a>(acts: &[Act<'a>], of: usize) -> Option<&'a Site> {
     acts.iter().rev().find_map(|act| match act {
-        Act::Wrote {
-            entry: written,
-            site,
-            ..
-        } if *written == entry => Some(*site),
+        Act::Wrote { entry, site, .. } if *entry == of => Some(*site),
         _ => None,
     })
 }

@@ -159,17 +159,13 @@ impl LiveQueue {
             None => Content::Memory(message),
             Some(messages) => {
                 let failed = |error: String| PublishFault::NotAvailable(error);
-                let next = self
-                    .recovered(messages)
-                    .await
-                    .map_err(|it| failed(it.to_string()))?;
+                let next = self.recovered(messages).await;
+                let next = next.map_err(|it| failed(it.to_string()))?;
                 let key = format!("{:020}", next.fetch_add(1, Ordering::Relaxed));
                 let bytes = message.to_stored().map_err(|it| failed(it.description))?;
                 let object = NewObject::new(bytes, STORED);
-                let put = messages
-                    .store
-                    .0
-                    .put(&messages.partition, &key, object, When::Always);
+                let store = &messages.store.0;
+                let put = store.put(&messages.partition, &key, object, When::Always);
                 in_time(put).await.map_err(|it| failed(it.to_string()))?;
                 Content::Stored(key)
             }
@@ -216,10 +212,8 @@ impl LiveQueue {
             (Content::Memory(message), _) => return Ok(Some(message.clone())),
             (Content::Stored(_), None) => return Ok(None),
         };
-        let removed = messages
-            .store
-            .0
-            .remove(&messages.partition, key, When::Always);
+        let store = &messages.store.0;
+        let removed = store.remove(&messages.partition, key, When::Always);
         match in_time(removed).await {
             Ok(None) => Ok(None),
             Ok(Some(object)) => match Typed::from_stored(&object.value) {

@@ -239,9 +239,8 @@ impl Reply {
         let mut response = Response::new(Body::fixed(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
-        let reason = self
-            .reason
-            .map(|reason| ReasonPhrase::try_from(reason.into_bytes()));
+        let reason = self.reason.map(String::into_bytes);
+        let reason = reason.map(ReasonPhrase::try_from);
         if let Some(Ok(reason)) = reason {
             response.extensions_mut().insert(reason);
         }

@@ -168,9 +168,8 @@ impl<'a> Reader<'a, '_> {
             self.error(at, "this comment has no end", "close it with `-->`");
             return Err(Stop);
         };
-        let doubled = content
-            .find("--")
-            .or_else(|| content.ends_with('-').then(|| content.len() - 1));
+        let last = || content.ends_with('-').then(|| content.len() - 1);
+        let doubled = content.find("--").or_else(last);
         if let Some(doubled) = doubled {
             let at = within(content, start, doubled);
             self.tolerate(at, "`--` within a comment is not XML", "write a single `-`");
@@ -435,9 +434,7 @@ fn encoding(declaration: &str) -> Option<&str> {
     let (_, rest) = declaration.split_once("encoding")?;
     let rest = rest.trim_start_matches(is_space).strip_prefix('=')?;
     let rest = rest.trim_start_matches(is_space);
-    let mark = rest
-        .chars()
-        .next()
-        .filter(|mark| matches!(mark, '"' | '\''))?;
+    let mark = rest.chars().next();
+    let mark = mark.filter(|mark| matches!(mark, '"' | '\''))?;
     rest[1..].split(mark).next()
 }

@@ -92,9 +92,8 @@ fn begins_attribute(rest: &str) -> bool {
     if next.len() == rest.len() || !next.starts_with(is_name_start) {
         return false;
     }
-    let behind = next
-        .trim_start_matches(is_name)
-        .trim_start_matches(is_space);
+    let behind = next.trim_start_matches(is_name);
+    let behind = behind.trim_start_matches(is_space);
     behind.starts_with('=') && !behind.starts_with("==")
 }
 
@@ -109,10 +108,8 @@ fn floor(text: &str, bytes: usize) -> usize {
     if bytes >= text.len() {
         return text.len();
     }
-    (0..=bytes)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
+    let mut offsets = (0..=bytes).rev();
+    offsets.find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// The open brackets and quotes of an expression.
