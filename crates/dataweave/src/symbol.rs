@@ -690,9 +690,9 @@ mod tests {
     fn what_two_branches_have_in_common_is_known() {
         let open = Symbol::Entry(0).compare(Relation::Equal, Symbol::text("OPEN"));
         let flag = Symbol::either(open.clone(), Symbol::text("no"), Symbol::text("yes"));
-        let is = |text| flag.clone().compare(Relation::Equal, Symbol::text(text));
-        assert_eq!(is("no"), open);
-        assert_eq!(is("yes"), open.negation());
+        let equals = |text| flag.clone().compare(Relation::Equal, Symbol::text(text));
+        assert_eq!(equals("no"), open);
+        assert_eq!(equals("yes"), open.negation());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::circuit::{Call, Circuit, Cooldown, Failure, Flaw, FlawKind, range};
 /// The period in which failures count if the flow never forgets them.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
-/// What is lost, with its positions.
+/// Descriptions of losses, each with its position.
 pub(super) type Losses = Vec<(Site, String)>;
 
 /// The upstreams of a conversion.

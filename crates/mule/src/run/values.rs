@@ -180,12 +180,12 @@ impl Run {
                 (holds, kind, what.to_owned())
             }
             rule @ (ValidationRule::True(value) | ValidationRule::False(value)) => {
-                let (is, wanted) = (
+                let (truth, wanted) = (
                     given(value)?.truth()?,
                     matches!(rule, ValidationRule::True(_)),
                 );
-                let what = format!("Value was expected to be {wanted} but it was {is} instead");
-                (is == wanted, "INVALID_BOOLEAN", what)
+                let what = format!("Value was expected to be {wanted} but it was {truth} instead");
+                (truth == wanted, "INVALID_BOOLEAN", what)
             }
             ValidationRule::NotBlank(value) => {
                 let holds = text(value)?.is_some_and(|text| !text.trim().is_empty());
