@@ -39,13 +39,7 @@ impl App {
                 longest = both.map(|(one, other)| if one.0 < other.0 { other } else { one });
             }
         };
-        for flow in &self.flows {
-            flow.walk(&mut see);
-        }
-        let handlers = self.default_handlers.iter();
-        for handler in handlers.flat_map(|handlers| &handlers.0) {
-            handler.chain.walk(&mut see);
-        }
+        self.walk(&mut see);
         longest.map(|(time, setting)| OwnTimeout { time, setting })
     }
 }
