@@ -151,22 +151,17 @@ fn fill_text(text: &str, loader: &dyn Loader, left: &mut usize) -> Result<String
         }
         out.push_str(&text[from..start]);
         let Some(length) = text[start..].find('}') else {
-            faults.push(Fault(
-                start,
-                "`${` has no closing `}`".to_owned(),
-                "close it, as in `${NAME}`, or write `$${` for the two characters themselves"
-                    .to_owned(),
-            ));
+            let what = "`${` has no closing `}`";
+            let mend =
+                "close it, as in `${NAME}`, or write `$${` for the two characters themselves";
+            faults.push(Fault(start, what.to_owned(), mend.to_owned()));
             return Err(faults);
         };
         match replacement(&text[start + 2..start + length], loader) {
             Ok(value) if value.len() > *left || out.len() + value.len() > BYTES_MAX => {
-                faults.push(Fault(
-                    start,
-                    "this brings in more text than a configuration may hold (1 MiB a value)"
-                        .to_owned(),
-                    "keep large content out of the configuration".to_owned(),
-                ));
+                let what = "this brings in more text than a configuration may hold (1 MiB a value)";
+                let mend = "keep large content out of the configuration";
+                faults.push(Fault(start, what.to_owned(), mend.to_owned()));
                 return Err(faults);
             }
             Ok(value) => {
