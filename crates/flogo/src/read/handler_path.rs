@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use crate::language::urlencoded;
+
 /// The path of a REST handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HandlerPath {
@@ -122,7 +124,8 @@ impl HandlerPath {
         let mut out = String::new();
         for segment in &self.segments {
             let _ = match segment {
-                Segment::Literal(text) => write!(out, "/{}", encode(text)),
+                // The router compares decoded paths, so a percent sign in the file is a literal one.
+                Segment::Literal(text) => write!(out, "/{}", urlencoded::segment(text)),
                 Segment::Param(name) => write!(out, "/{{{}}}", name_of(name)),
                 Segment::Rest(name) => write!(out, "/{{*{}}}", name_of(name)),
             };
@@ -214,21 +217,6 @@ fn names(segments: &[Segment]) -> impl Iterator<Item = &str> {
         Segment::Literal(_) => None,
         Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
     })
-}
-
-/// Percent-encodes characters that a URL's path does not allow (RFC 3986, `pchar`). The router compares decoded paths,
-/// so a percent sign in the file is a literal one.
-fn encode(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

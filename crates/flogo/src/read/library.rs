@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use fusebox_plan::dialect::{BYTES_MAX, Kind, Node, Place, quote, suggest};
 
-use crate::language::patterns;
+use crate::language::patterns::PATTERNS;
 use crate::read::located;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Reader, SourceText};
@@ -297,16 +297,10 @@ fn stem(path: &str) -> String {
 }
 
 fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
-    let Some(definition) = patterns::find(name) else {
-        reader.notes.error(
-            text.at,
-            format!(
-                "unexpected end of JSON input: unknown pattern {}",
-                quote(name)
-            ),
-            suggest(name, patterns::NAMES),
-        );
-        return None;
+    let Some((_, definition)) = PATTERNS.iter().find(|(known, _)| *known == name) else {
+        let what = "unexpected end of JSON input: unknown pattern";
+        let mend = suggest(name, PATTERNS.map(|(name, _)| name));
+        return reader.refuse(text.at, format!("{what} {}", quote(name)), mend);
     };
     let mut root = located::parse(definition, 0).expect("the built-in patterns are JSON");
     // Faults in a pattern's values are reported at the action that uses it.

@@ -80,7 +80,7 @@ fn typed(value: &Value, kind: &str) -> Option<Result<Value, EvalError>> {
         "float" | "float32" | "float64" | "double" | "number" => value.to_float().map(Value::from),
         "bool" | "boolean" => value.to_bool().map(Value::from),
         "object" | "map" => value.to_object().map(Value::Object),
-        "array" => value.to_array().map(Value::Array),
+        "array" => Ok(Value::Array(value.to_array())),
         "params" => value.to_params().map(Value::Params),
         _ => return None,
     })

@@ -68,6 +68,16 @@ pub(crate) enum Owner {
 }
 
 impl Reader<'_> {
+    /// Notes an error, and gives `None` in place of the value that it prevents.
+    pub fn refuse<T>(
+        &mut self,
+        at: Place,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Option<T> {
+        self.notes.refuse(at, what, mend)
+    }
+
     /// Compiles a whole text as a condition. Flogo's message for a fault begins with `what` and the text.
     pub fn condition(&mut self, text: Text<'_>, what: &str, owner: Owner) -> Option<Expression> {
         let what = format!("{what}: {}: ", text.shown().trim_matches('`'));

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 
-use super::urlencoded;
+use crate::language::urlencoded;
 use crate::{JsonFaultKind, Map, Numbers, Value};
 
 /// Decodes a body by its media type.

@@ -171,21 +171,18 @@ pub fn of_results(results: &Map) -> Response<Body> {
     if let Some(media_type) = media_type {
         response.headers_mut().insert(CONTENT_TYPE, media_type);
     }
-    match part("cookies").to_array() {
-        Ok(cookies) if !cookies.is_empty() => {
-            response.headers_mut().remove(SET_COOKIE);
-            for cookie in cookies.iter() {
-                match cookie::set_cookie_value(cookie) {
-                    Ok(Some(cookie)) => {
-                        response.headers_mut().append(SET_COOKIE, cookie);
-                    }
-                    Ok(None) => {}
-                    Err(message) => return error(StatusCode::INTERNAL_SERVER_ERROR, &message),
-                }
+    let cookies = part("cookies").to_array();
+    if !cookies.is_empty() {
+        response.headers_mut().remove(SET_COOKIE);
+    }
+    for cookie in cookies.iter() {
+        match cookie::set_cookie_value(cookie) {
+            Ok(Some(cookie)) => {
+                response.headers_mut().append(SET_COOKIE, cookie);
             }
+            Ok(None) => {}
+            Err(message) => return error(StatusCode::INTERNAL_SERVER_ERROR, &message),
         }
-        Ok(_) => {}
-        Err(error) => return bad(&error.message),
     }
     response
 }

@@ -16,7 +16,7 @@ use http::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, SET_COOKIE, USER_AGE
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::canonical::canonical;
-use super::urlencoded;
+use crate::language::urlencoded;
 use crate::{
     EvalError, Fault, FaultKind, Map, Numbers, Params, RestActivity, RestTls, TargetPart, Value,
 };

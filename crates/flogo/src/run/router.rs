@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use http::Method;
 use matchit::Router as Tree;
 
-use super::urlencoded;
+use crate::language::urlencoded;
 
 /// The handlers of a listener, by method and path.
 #[derive(Debug)]

@@ -2,14 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Function, Run, Takes, Type, text};
+use super::{Function, Type, of, text};
 use crate::language::expression::{Context, EvalError};
 use crate::language::value::{Params, Value};
-
-const fn of(name: &'static str, types: &'static [Type], run: Run) -> Function {
-    let takes = Takes::Each(types);
-    Function { name, takes, run }
-}
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     of("reqCookieToParams", &[Type::Text], |args, _| {
@@ -69,7 +64,7 @@ fn from_params(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> 
 /// `rewriteCookies(cookies, name, domain, path)`: the `Set-Cookie` texts, with the domain and path of the first one of
 /// that name replaced, if it has them.
 fn rewrite(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
-    let mut cookies = args[0].to_array()?.to_vec();
+    let mut cookies = args[0].to_array().to_vec();
     let (name, domain, path) = (text(&args[1]), text(&args[2]), text(&args[3]));
     let prefix = format!("{name}=");
     for cookie in &mut cookies {
