@@ -89,34 +89,25 @@ fn application(
     match located::parse(document.text, document.file) {
         Ok(root) => Some(app::read(root, files, document.text, loader, notes)),
         // A claimed document is JSON.
-        Err(fault) => {
-            refuse(&fault, notes);
-            None
-        }
+        Err(fault) => refuse(&fault, notes),
     }
 }
 
 /// Decides about a text in braces that is not JSON: native YAML, unless it looks like an application with a fault.
 fn broken(text: &str, file: usize, fault: &NotJson, notes: &mut Notes) -> Claim {
     let root = parse_tree(text, file, &mut Notes::default());
-    let looks_so = ["\"flogo:", "\"triggers\"", "\"resources\""]
-        .iter()
-        .any(|mark| text.contains(mark));
+    let mut marks = ["\"flogo:", "\"triggers\"", "\"resources\""].iter();
     let native = match &root {
         Some(root) => !is_application(root),
-        None => !looks_so,
+        None => !marks.any(|mark| text.contains(mark)),
     };
-    if native {
-        return Claim::None;
+    match native {
+        true => Claim::None,
+        false => refuse(fault, notes).unwrap_or(Claim::Refused),
     }
-    refuse(fault, notes);
-    Claim::Refused
 }
 
-fn refuse(fault: &NotJson, notes: &mut Notes) {
-    notes.error(
-        fault.at,
-        format!("the application is not valid JSON: {}", fault.what),
-        "correct it here or just before",
-    );
+fn refuse<T>(fault: &NotJson, notes: &mut Notes) -> Option<T> {
+    let what = format!("the application is not valid JSON: {}", fault.what);
+    notes.refuse(fault.at, what, "correct it here or just before")
 }
