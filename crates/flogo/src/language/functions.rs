@@ -7,7 +7,7 @@ mod array;
 mod builtin;
 mod coerce;
 mod error;
-mod http;
+pub(crate) mod http;
 mod json;
 mod math;
 mod number;
