@@ -1,7 +1,7 @@
 //! Flogo as a dialect: applications in one JSON document.
 
 use fusebox_plan::dialect::{self, Claim, Document, Loader, Node, Notes, parse_tree};
-use fusebox_plan::{Conversion, Plan, Reading, Source};
+use fusebox_plan::{Conversion, Plan};
 
 use crate::read::app::{self, Application, is_application};
 use crate::read::located::{self, NotJson};
@@ -9,16 +9,6 @@ use crate::read::located::{self, NotJson};
 /// The dialect of Project Flogo's applications.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dialect;
-
-/// Reads sources in the native form or as an application of Project Flogo, depending on their content.
-pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
-    fusebox_plan::read_as(&[&Dialect], sources, loader)
-}
-
-/// Converts an application of Project Flogo to the native form.
-pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
-    fusebox_plan::convert(&[&Dialect], sources, loader)
-}
 
 impl dialect::Dialect for Dialect {
     fn name(&self) -> &'static str {

@@ -101,29 +101,21 @@ fn fill_within(
     notes: &mut Notes,
     left: &mut usize,
 ) {
-    match &mut node.kind {
-        Kind::Scalar(scalar) if scalar.text.contains("${") => {
-            let written = std::mem::take(&mut scalar.text);
-            let filled = fill_text(&written, loader, left);
-            scalar.written = Some(written);
-            match filled {
-                Ok(text) => scalar.text = text,
-                Err(faults) => {
-                    report(faults, node.at, scalar, lines, notes);
-                    scalar.broken = true;
-                }
+    if let Kind::Scalar(scalar) = &mut node.kind
+        && scalar.text.contains("${")
+    {
+        let written = std::mem::take(&mut scalar.text);
+        let filled = fill_text(&written, loader, left);
+        scalar.written = Some(written);
+        match filled {
+            Ok(text) => scalar.text = text,
+            Err(faults) => {
+                report(faults, node.at, scalar, lines, notes);
+                scalar.broken = true;
             }
         }
-        Kind::Scalar(_) => {}
-        Kind::List(items) => {
-            items
-                .iter_mut()
-                .for_each(|item| fill_within(item, lines, loader, notes, left));
-        }
-        Kind::Map(entries) => entries
-            .iter_mut()
-            .for_each(|entry| fill_within(&mut entry.value, lines, loader, notes, left)),
     }
+    node.each_child(|child| fill_within(child, lines, loader, notes, left));
 }
 
 /// A `${…}` that cannot be replaced: its byte offset, the fault, and the mend.

@@ -113,6 +113,15 @@ impl Node {
         }
     }
 
+    /// Calls a function for each node one level below this one.
+    pub fn each_child(&mut self, mut visit: impl FnMut(&mut Node)) {
+        match &mut self.kind {
+            Kind::Scalar(_) => {}
+            Kind::List(items) => items.iter_mut().for_each(visit),
+            Kind::Map(entries) => entries.iter_mut().for_each(|it| visit(&mut it.value)),
+        }
+    }
+
     /// The entry of a key; `None` if the node has no such key, or is not a map.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
@@ -303,35 +312,22 @@ fn refuse_extras(anchor: usize, tagged: bool, at: Place) -> Result<(), Refusal> 
 
 /// Reports keys that occur twice in a map, and keeps the first of each.
 fn refuse_duplicates(node: &mut Node, notes: &mut Notes) {
-    match &mut node.kind {
-        Kind::Scalar(_) => {}
-        Kind::List(items) => items
-            .iter_mut()
-            .for_each(|item| refuse_duplicates(item, notes)),
-        Kind::Map(entries) => {
-            let mut seen = std::collections::HashMap::new();
-            entries.retain(|entry| match seen.get(&entry.key) {
-                Some(line) => {
-                    notes.error(
-                        entry.at,
-                        format!(
-                            "the key {} is already given in line {line}",
-                            quote(&entry.key)
-                        ),
-                        "remove one of the two",
-                    );
-                    false
-                }
-                None => {
-                    seen.insert(entry.key.clone(), entry.at.line);
-                    true
-                }
-            });
-            entries
-                .iter_mut()
-                .for_each(|entry| refuse_duplicates(&mut entry.value, notes));
-        }
+    if let Kind::Map(entries) = &mut node.kind {
+        let mut seen = std::collections::HashMap::new();
+        entries.retain(|entry| match seen.get(&entry.key) {
+            Some(line) => {
+                let key = quote(&entry.key);
+                let what = format!("the key {key} is already given in line {line}");
+                notes.error(entry.at, what, "remove one of the two");
+                false
+            }
+            None => {
+                seen.insert(entry.key.clone(), entry.at.line);
+                true
+            }
+        });
     }
+    node.each_child(|child| refuse_duplicates(child, notes));
 }
 
 /// The place in the file of the character at `offset` of a scalar's text; the scalar's own place if that is unknown

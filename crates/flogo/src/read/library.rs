@@ -260,14 +260,10 @@ fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Def
 
 fn place_all(node: &mut Node, at: Place) {
     node.at = at;
-    match &mut node.kind {
-        Kind::Scalar(_) => {}
-        Kind::List(items) => items.iter_mut().for_each(|item| place_all(item, at)),
-        Kind::Map(entries) => entries.iter_mut().for_each(|entry| {
-            entry.at = at;
-            place_all(&mut entry.value, at);
-        }),
+    if let Kind::Map(entries) = &mut node.kind {
+        entries.iter_mut().for_each(|entry| entry.at = at);
     }
+    node.each_child(|child| place_all(child, at));
 }
 
 /// True if a reference names the microgateway.
