@@ -182,7 +182,7 @@ pub fn show_over(over: Over) -> String {
     }
 }
 
-/// A number with its unit, `1.5s`, in the smallest of the units. `bare` says what is expected instead of a number alone.
+/// A number with its unit, `1.5s`, in the smallest of the units. `bare` makes the error for a number alone.
 fn amount(
     text: &str,
     units: &[(&str, u128)],
