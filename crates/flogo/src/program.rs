@@ -81,7 +81,7 @@ impl App {
     }
 
     /// The services of its actions, each with its action.
-    fn services(&self) -> impl Iterator<Item = (&Arc<Action>, &Service)> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = (&Arc<Action>, &Service)> {
         let actions = self.actions().into_iter();
         actions.flat_map(|action| action.services.iter().map(move |service| (action, service)))
     }
@@ -108,10 +108,8 @@ impl Program for App {
 
     fn changed_parts(&self, before: Option<&dyn Program>) -> Vec<&'static str> {
         let before = before.and_then(|before| before.of::<App>());
-        let (channels, subscriptions) = match before {
-            Some(before) => (&before.channels[..], &before.subscriptions[..]),
-            None => (&[][..], &[][..]),
-        };
+        let channels = before.map_or(&[][..], |before| &before.channels);
+        let subscriptions = before.map_or(&[][..], |before| &before.subscriptions);
         let mut changed = Vec::new();
         if self.channels != channels {
             changed.push("channels");

@@ -65,6 +65,14 @@ pub struct Place {
     pub col: u32,
 }
 
+impl Place {
+    /// The beginning of a source.
+    pub const fn start(file: usize) -> Place {
+        let (line, col) = (1, 1);
+        Place { file, line, col }
+    }
+}
+
 /// A value and its place in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct At<T> {
@@ -89,6 +97,16 @@ impl<T> At<T> {
     }
 }
 
+/// The value of a key, if the file has a valid one.
+pub(crate) fn value_of<T: Clone>(key: &Option<At<T>>) -> Option<T> {
+    key.as_ref().map(|key| key.value.clone())
+}
+
+/// The place of a key's value, if the file has a valid one.
+pub(crate) fn place_of<T>(key: &Option<At<T>>) -> Option<Place> {
+    key.as_ref().map(|key| key.at)
+}
+
 /// Collects diagnostics while a plan is read and checked, so that all faults are reported at once.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
@@ -102,6 +120,17 @@ impl Notes {
         self.errors += 1;
         self.list
             .push((at, Severity::Error, what.into(), mend.into()));
+    }
+
+    /// Adds an error, and gives `None` in place of the value that it prevents.
+    pub fn refuse<T>(
+        &mut self,
+        at: Place,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Option<T> {
+        self.error(at, what, mend);
+        None
     }
 
     /// Adds a warning at a place: the doubt, and its mend.

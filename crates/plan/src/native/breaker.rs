@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, RetryAfter, Rule, Settings,
-    settings::{Compare, History, JudgeOn, SettingsError, WindowKind},
+    settings::{Compare, History, JudgeOn, WindowKind},
 };
 
 use super::cooldown::{DraftCooldown, read_cooldown};
@@ -15,7 +15,7 @@ use super::ramp::{DraftRamp, read_ramp};
 use super::sample_calls::{self, Findings};
 use super::share::{DraftShare, read_share};
 use super::trip::{DraftTrip, read_trips};
-use crate::diagnostic::{At, Notes, Place};
+use crate::diagnostic::{At, Notes, Place, place_of, value_of};
 use crate::expression::Fault;
 use crate::failure::{Failure, Ignore};
 use crate::fields::{self, Fields};
@@ -103,8 +103,7 @@ impl DraftBreaker {
             match names::read_key(&scalar.value.text) {
                 Ok(key) => Some(At::new(key, scalar.at)),
                 Err((what, mend)) => {
-                    fields::refuse(scalar.at, scalar.value, what, mend, reader.notes);
-                    None
+                    fields::refuse(scalar.at, scalar.value, what, mend, reader.notes)
                 }
             }
         });
@@ -157,10 +156,7 @@ impl DraftBreaker {
     pub fn check(&self, times: CallTimes<'_>, notes: &mut Notes) -> Breaker {
         let request = times.request;
         let faults = notes.errors();
-        let retry_after = self
-            .retry_after
-            .as_ref()
-            .map_or(RetryAfter::Ignore, |word| word.value);
+        let retry_after = value_of(&self.retry_after).unwrap_or(RetryAfter::Ignore);
         let mut settings = Settings {
             trip: self.rules(notes),
             judge_on: self.judge_on,
@@ -179,12 +175,8 @@ impl DraftBreaker {
             ramp: self.ramp.as_ref().and_then(DraftRamp::check),
             // A panic in the gateway is the gateway's own fault, not the upstream's.
             on_panic: OnPanic::Ignored,
-            on_abandoned: self
-                .abandoned
-                .as_ref()
-                .map_or(OnAbandoned::Ignore, |after| {
-                    OnAbandoned::FailureAfter(after.value)
-                }),
+            on_abandoned: value_of(&self.abandoned)
+                .map_or(OnAbandoned::Ignore, OnAbandoned::FailureAfter),
             mode: self.mode,
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), times, notes);
@@ -225,27 +217,16 @@ impl DraftBreaker {
         Breaker {
             share: share.map_or(Share::None, |share| share.check(&settings.trip, notes)),
             settings,
-            key: self
-                .key
-                .clone()
-                .map_or_else(|| Key(vec![KeyPart::Upstream]), |key| key.value),
-            keys_max: self.keys_max.as_ref().map_or(KEYS_MAX, |keys| {
-                usize::try_from(keys.value).unwrap_or(usize::MAX)
-            }),
-            idle_after: self.idle_after.as_ref().map(|after| after.value),
-            on_overflow: self
-                .on_overflow
-                .as_ref()
-                .map_or_else(OnOverflow::default, |word| word.value),
-            ignore: self.ignore.clone().map(|ignore| ignore.value),
-            failure: self
-                .failure
-                .clone()
-                .map_or(Failure::Default, |failure| failure.value),
-            failure_body_max: self.failure_body.as_ref().map(|size| {
-                usize::try_from(size.value.min(FAILURE_BODY_MAX)).unwrap_or(usize::MAX)
-            }),
-            settle: self.settle.as_ref().map_or(SETTLE, |settle| settle.value),
+            key: value_of(&self.key).unwrap_or_else(|| Key(vec![KeyPart::Upstream])),
+            keys_max: value_of(&self.keys_max)
+                .map_or(KEYS_MAX, |keys| usize::try_from(keys).unwrap_or(usize::MAX)),
+            idle_after: value_of(&self.idle_after),
+            on_overflow: value_of(&self.on_overflow).unwrap_or_default(),
+            ignore: value_of(&self.ignore),
+            failure: value_of(&self.failure).unwrap_or(Failure::Default),
+            failure_body_max: value_of(&self.failure_body)
+                .map(|size| usize::try_from(size.min(FAILURE_BODY_MAX)).unwrap_or(usize::MAX)),
+            settle: value_of(&self.settle).unwrap_or(SETTLE),
         }
     }
 
@@ -274,7 +255,7 @@ impl DraftBreaker {
             }
             for fault in alone(rules).validate().err().into_iter().flatten() {
                 let key = fault.setting().strip_prefix("trip.").unwrap_or_default();
-                refuse_setting(trip.place(key), &fault, notes);
+                notes.error(trip.place(key), fault.what(), fault.mend());
             }
         }
         let rest = Settings {
@@ -293,7 +274,7 @@ impl DraftBreaker {
                 Some(("ramp", key)) => self.ramp.as_ref().map(|ramp| ramp.place(key)),
                 _ => None,
             };
-            refuse_setting(at.unwrap_or(self.at), &fault, notes);
+            notes.error(at.unwrap_or(self.at), fault.what(), fault.mend());
         }
     }
 
@@ -358,17 +339,11 @@ impl DraftBreaker {
     }
 
     fn check_body(&self, notes: &mut Notes) {
-        let failure = self
-            .failure
-            .as_ref()
-            .filter(|failure| failure.value.uses("body"));
-        let ignore = self
-            .ignore
-            .as_ref()
-            .filter(|ignore| ignore.value.expression().uses("body"));
-        let user = failure
-            .map(|failure| ("failure", failure.at))
-            .or_else(|| ignore.map(|ignore| ("ignore", ignore.at)));
+        let user = match (&self.failure, &self.ignore) {
+            (Some(failure), _) if failure.value.uses("body") => Some(("failure", failure.at)),
+            (_, Some(ignore)) if ignore.value.uses("body") => Some(("ignore", ignore.at)),
+            _ => None,
+        };
         let uses_body = user.is_some();
         match (user, &self.failure_body) {
             (Some((key, at)), None) => notes.error(
@@ -415,8 +390,8 @@ impl DraftBreaker {
             _ => {}
         }
         let others = [
-            ("idle_after", self.idle_after.as_ref().map(|after| after.at)),
-            ("on_overflow", self.on_overflow.as_ref().map(|word| word.at)),
+            ("idle_after", place_of(&self.idle_after)),
+            ("on_overflow", place_of(&self.on_overflow)),
         ];
         for (key, at) in others {
             if let Some(at) = at
@@ -430,10 +405,6 @@ impl DraftBreaker {
             }
         }
     }
-}
-
-fn refuse_setting(at: Place, fault: &SettingsError, notes: &mut Notes) {
-    notes.error(at, fault.what(), fault.mend());
 }
 
 /// Reads an expression about a call, and reports each fault at its place in the expression.
@@ -457,7 +428,7 @@ fn read_condition<T>(
                     _ => node.at,
                 };
                 let what = format!("in the {key} expression: {}", fault.what);
-                fields::refuse(place, scalar, what, fault.mend, reader.notes);
+                fields::refuse::<T>(place, scalar, what, fault.mend, reader.notes);
             }
             None
         }

@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::breaker::CallTimes;
 use super::draft::{Draft, DraftListener, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
 use super::wiring;
-use crate::diagnostic::{At, Notes, Place, quote};
+use crate::diagnostic::{At, Notes, Place, place_of, quote, value_of};
 use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
 
 /// The admin API's default address.
@@ -36,7 +37,7 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         admin: admin.map(|admin| admin.value),
         store: check_store(&draft, notes),
         fleet: check_fleet(&draft, notes),
-        limits: draft.limits.map(|limits| limits.value).unwrap_or_default(),
+        limits: value_of(&draft.limits).unwrap_or_default(),
         upstreams,
         guards: Vec::new(),
         routes,
@@ -98,14 +99,9 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
         drafted += 1;
         listeners.extend(check_listener(listener, &listeners, notes));
     }
-    let said = draft
-        .listen
-        .as_ref()
-        .map(|listen| (listen.at, listen.value.is_empty()));
-    let said = said.or(draft
-        .listeners
-        .as_ref()
-        .map(|listeners| (listeners.at, drafted == 0)));
+    let listen = draft.listen.as_ref();
+    let said = listen.map(|listen| (listen.at, listen.value.is_empty()));
+    let said = said.or(place_of(&draft.listeners).map(|at| (at, drafted == 0)));
     // An unreadable listener has been reported already.
     if listeners.is_empty() && said.is_none_or(|(_, empty)| empty) && notes.errors() == 0 {
         let at = said.map_or(start, |(at, _)| at);
@@ -162,11 +158,9 @@ fn check_listener(
 
 pub(super) fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
     let admin = draft.admin.as_ref()?;
-    let (addr, at) = admin
-        .addr
-        .as_ref()
-        .map_or((ADMIN_ADDR, admin.at), |addr| (addr.value, addr.at));
-    let token = admin.token.as_ref().map(|token| token.value.clone());
+    let addr = value_of(&admin.addr).unwrap_or(ADMIN_ADDR);
+    let at = place_of(&admin.addr).unwrap_or(admin.at);
+    let token = value_of(&admin.token);
     if !addr.ip().to_canonical().is_loopback() && token.is_none() {
         notes.error(
             at,
@@ -212,33 +206,19 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> {
     let defaults = Timeout::default();
     let timeout = Timeout {
-        connect: draft
-            .connect
-            .as_ref()
-            .map_or(defaults.connect, |time| time.value),
-        request: draft
-            .request
-            .as_ref()
-            .map_or(defaults.request, |time| time.value),
-        idle: draft.idle.as_ref().map_or(defaults.idle, |time| time.value),
+        connect: value_of(&draft.connect).unwrap_or(defaults.connect),
+        request: value_of(&draft.request).unwrap_or(defaults.request),
+        idle: value_of(&draft.idle).unwrap_or(defaults.idle),
     };
     let breaker = breaker(draft, CallTimes::of(timeout.request), notes);
     Some(Upstream {
         name: draft.name.value.as_str().into(),
         endpoint: draft.endpoint.clone()?,
         timeout,
-        pool_idle_max: draft
-            .pool_idle
-            .as_ref()
-            .map_or(64, |idle| usize::try_from(idle.value).unwrap_or(usize::MAX)),
-        pool_idle_timeout: draft
-            .pool_idle_timeout
-            .as_ref()
-            .map_or(std::time::Duration::from_secs(30), |timeout| timeout.value),
-        pool_max_age: draft
-            .pool_max_age
-            .as_ref()
-            .map_or(std::time::Duration::from_secs(300), |age| age.value),
+        pool_idle_max: value_of(&draft.pool_idle)
+            .map_or(64, |idle| usize::try_from(idle).unwrap_or(usize::MAX)),
+        pool_idle_timeout: value_of(&draft.pool_idle_timeout).unwrap_or(Duration::from_secs(30)),
+        pool_max_age: value_of(&draft.pool_max_age).unwrap_or(Duration::from_secs(300)),
         breaker,
     })
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use fusebox_breaker::{Cooldown, RetryAfter};
 
-use crate::diagnostic::{At, Notes, Place};
+use crate::diagnostic::{At, Notes, Place, place_of, value_of};
 use crate::fields::Fields;
 use crate::keys;
 use crate::tree::Kind;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct DraftCooldown {
     at: Place,
     grows: bool,
@@ -25,11 +25,8 @@ pub(super) fn read_cooldown(breaker: &Fields<'_>, notes: &mut Notes) -> Option<D
         let base = breaker.duration("cooldown", notes)?;
         return Some(DraftCooldown {
             at: node.at,
-            grows: false,
             base: Some(base),
-            factor: None,
-            max: None,
-            jitter: None,
+            ..DraftCooldown::default()
         });
     }
     let cooldown = Fields::open(node, &keys::COOLDOWN, notes)?;
@@ -46,10 +43,10 @@ pub(super) fn read_cooldown(breaker: &Fields<'_>, notes: &mut Notes) -> Option<D
 impl DraftCooldown {
     pub(super) fn place(&self, key: &str) -> Place {
         let at = match key {
-            "base" => self.base.as_ref().map(|base| base.at),
-            "factor" => self.factor.as_ref().map(|factor| factor.at),
-            "max" => self.max.as_ref().map(|max| max.at),
-            "jitter" => self.jitter.as_ref().map(|jitter| jitter.at),
+            "base" => place_of(&self.base),
+            "factor" => place_of(&self.factor),
+            "max" => place_of(&self.max),
+            "jitter" => place_of(&self.jitter),
             _ => None,
         };
         at.unwrap_or(self.at)
@@ -57,10 +54,7 @@ impl DraftCooldown {
 
     /// Checks and resolves the cooldown. `retry_after` matters because `max` bounds an upstream's `Retry-After` too.
     pub(super) fn check(&self, retry_after: RetryAfter, notes: &mut Notes) -> Cooldown {
-        let base = self
-            .base
-            .as_ref()
-            .map_or(Cooldown::default().base, |base| base.value);
+        let base = value_of(&self.base).unwrap_or(Cooldown::default().base);
         if !self.grows {
             return Cooldown::fixed(base);
         }
@@ -77,15 +71,9 @@ impl DraftCooldown {
         }
         Cooldown {
             base,
-            factor: self
-                .factor
-                .as_ref()
-                .map_or(defaults.factor, |factor| factor.value),
-            max: self.max.as_ref().map_or(defaults.max, |max| max.value),
-            jitter: self
-                .jitter
-                .as_ref()
-                .map_or(defaults.jitter, |jitter| jitter.value),
+            factor: value_of(&self.factor).unwrap_or(defaults.factor),
+            max: value_of(&self.max).unwrap_or(defaults.max),
+            jitter: value_of(&self.jitter).unwrap_or(defaults.jitter),
         }
     }
 }

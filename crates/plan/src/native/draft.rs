@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::Method;
 use ipnet::IpNet;
 
 use super::breaker::DraftBreaker;
@@ -13,7 +12,7 @@ use crate::fields::Fields;
 use crate::interpolate::Loader;
 use crate::keys;
 use crate::path::Template;
-use crate::plan::{Endpoint, Limits, ListenerTls, Rewrite, Secret};
+use crate::plan::{Endpoint, Limits, ListenerTls, Respond, Rewrite, Secret};
 use crate::tree::{Node, Scalar};
 
 /// The contents of all files, merged.
@@ -119,15 +118,8 @@ pub(crate) struct DraftRoute {
     pub methods: Option<Vec<Method>>,
     pub listeners: Option<Vec<At<Name>>>,
     pub upstream: Option<At<Name>>,
-    pub respond: Option<At<Option<DraftRespond>>>,
+    pub respond: Option<At<Option<Respond>>>,
     pub rewrite: Option<At<DraftRewrite>>,
-}
-
-#[derive(Debug)]
-pub(crate) struct DraftRespond {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
 }
 
 /// A name in the file, and its form in messages.

@@ -8,7 +8,7 @@ use super::breaker::{CallTimes, TIMEOUT};
 use super::check;
 use super::draft::{Draft, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
-use crate::diagnostic::{At, Notes, Place, quote, suggest};
+use crate::diagnostic::{At, Notes, Place, place_of, quote, suggest, value_of};
 use crate::plan::{Guard, KeyPart, Listener, Plan, Timeout, TimeoutBounds};
 use crate::program::{OwnTimeout, Target};
 
@@ -56,19 +56,16 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
     plan.admin = admin.map(|admin| admin.value);
     plan.store = store;
     plan.fleet = fleet;
-    plan.limits = draft.limits.map(|limits| limits.value).unwrap_or_default();
+    plan.limits = value_of(&draft.limits).unwrap_or_default();
     plan.guards = guards.into_iter().map(|(_, guard)| guard).collect();
 }
 
 /// Clients come in as the application says.
 fn refuse_ways_in(draft: &Draft, notes: &mut Notes) {
-    let listen = draft.listen.as_ref().map(|listen| listen.at);
-    let listeners = draft.listeners.as_ref().map(|listeners| listeners.at);
-    let routes = draft.routes.first().map(|route| route.at);
     for (key, at) in [
-        ("listen", listen),
-        ("listeners", listeners),
-        ("routes", routes),
+        ("listen", place_of(&draft.listen)),
+        ("listeners", place_of(&draft.listeners)),
+        ("routes", draft.routes.first().map(|route| route.at)),
     ] {
         if let Some(at) = at {
             notes.error(
@@ -84,9 +81,9 @@ fn refuse_ways_in(draft: &Draft, notes: &mut Notes) {
 
 /// Addresses and pools are the application's to say.
 fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
-    let pool = upstream.pool_idle.as_ref().map(|it| it.at);
-    let pool = pool.or(upstream.pool_idle_timeout.as_ref().map(|it| it.at));
-    let pool = pool.or(upstream.pool_max_age.as_ref().map(|it| it.at));
+    let pool = place_of(&upstream.pool_idle);
+    let pool = pool.or(place_of(&upstream.pool_idle_timeout));
+    let pool = pool.or(place_of(&upstream.pool_max_age));
     // One that could not be read has no address of its own.
     let address = upstream.address.filter(|at| *at != upstream.name.at);
     for (what, at) in [
@@ -190,11 +187,10 @@ fn warn_of_others(guards: &[(Place, Arc<Guard>)], targets: &[Target], notes: &mu
 }
 
 fn guard<'a>(upstream: &DraftUpstream, targets: &[&'a Target], notes: &mut Notes) -> Guard {
-    let bound = |time: &Option<At<Duration>>| time.as_ref().map(|time| time.value);
     let timeout = TimeoutBounds {
-        connect: bound(&upstream.connect),
-        request: bound(&upstream.request),
-        idle: bound(&upstream.idle),
+        connect: value_of(&upstream.connect),
+        request: value_of(&upstream.request),
+        idle: value_of(&upstream.idle),
     };
     let own = targets.iter().map(|target| target.request_timeout.as_ref());
     let longer = |one: &'a OwnTimeout, other: &'a OwnTimeout| {

@@ -4,20 +4,18 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use super::draft::{DraftRespond, Reader};
-use crate::diagnostic::quote;
+use super::draft::Reader;
+use crate::diagnostic::{quote, value_of};
 use crate::fields::{self, Fields};
 use crate::keys;
+use crate::plan::Respond;
 use crate::tree::{Kind, Node, Style};
 
 impl Reader<'_> {
-    pub(super) fn respond(&mut self, node: &Node) -> Option<DraftRespond> {
+    pub(super) fn respond(&mut self, node: &Node) -> Option<Respond> {
         let respond = Fields::open(node, &keys::RESPOND, self.notes)?;
-        let status = respond.whole("status", self.notes);
-        let code = status
-            .as_ref()
-            .map_or(200, |status| u16::try_from(status.value).unwrap_or(200));
-        let status_code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
+        let code = value_of(&respond.whole("status", self.notes));
+        let code = u16::try_from(code.unwrap_or(200)).unwrap_or(200);
         let mut headers = self.headers(&respond);
         let bodies: Vec<_> = ["text", "json", "body"]
             .into_iter()
@@ -55,8 +53,8 @@ impl Reader<'_> {
                 .entry(http::header::CONTENT_TYPE)
                 .or_insert(HeaderValue::from_static(media));
         }
-        Some(DraftRespond {
-            status: status_code,
+        Some(Respond {
+            status: StatusCode::from_u16(code).unwrap_or(StatusCode::OK),
             headers,
             body,
         })
@@ -103,8 +101,7 @@ impl Reader<'_> {
                 continue;
             };
             match HeaderValue::from_str(scalar.text.trim()) {
-                Ok(value) if headers.contains_key(&name) => {
-                    let _ = value;
+                Ok(_) if headers.contains_key(&name) => {
                     self.notes.error(
                         entry.at,
                         format!("the field `{name}` is given twice"),

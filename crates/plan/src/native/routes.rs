@@ -72,8 +72,7 @@ impl Reader<'_> {
             Ok(value) => Some((scalar.value, At::new(value, scalar.at))),
             Err(PathFault { offset, what, mend }) => {
                 let at = self.within(route, key, scalar.value, offset);
-                fields::refuse(at, scalar.value, what, mend, self.notes);
-                None
+                fields::refuse(at, scalar.value, what, mend, self.notes)
             }
         }
     }
@@ -130,13 +129,8 @@ impl Reader<'_> {
                         "the method {} is not in capitals, and methods are compared letter by letter",
                         scalar.shown()
                     );
-                    fields::refuse(
-                        item.at,
-                        scalar,
-                        what,
-                        format!("write {}", quote(&upper)),
-                        self.notes,
-                    );
+                    let mend = format!("write {}", quote(&upper));
+                    fields::refuse::<Method>(item.at, scalar, what, mend, self.notes);
                 }
                 Ok(method) => methods.push(method),
                 Err(_) => self.notes.error(

@@ -132,10 +132,7 @@ impl Reader<'_> {
         )?;
         match url::read(scalar.text.trim()) {
             Ok(endpoint) => Some(endpoint),
-            Err((what, mend)) => {
-                fields::refuse(node.at, scalar, what, mend, self.notes);
-                None
-            }
+            Err((what, mend)) => fields::refuse(node.at, scalar, what, mend, self.notes),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::draft::{Draft, DraftPath, DraftRoute, Name};
 use super::shared_paths::{SharedPaths, default_name};
 use crate::diagnostic::{At, Notes, Place, quote, suggest};
-use crate::plan::{Forward, KeyPart, Listener, Respond, RewritePart, Route, Step, Upstream};
+use crate::plan::{Forward, KeyPart, Listener, RewritePart, Route, Step, Upstream};
 
 pub(super) fn routes(
     draft: &Draft,
@@ -108,22 +108,15 @@ fn step(
 ) -> Option<Step> {
     match (&route.upstream, &route.respond) {
         (Some(_), Some(respond)) => {
-            notes.error(
-                respond.at,
-                "a route has both `upstream` and `respond`",
-                "keep one of them",
-            );
-            None
+            let what = "a route has both `upstream` and `respond`";
+            notes.refuse(respond.at, what, "keep one of them")
         }
         (None, None) if route.doubtful => None,
-        (None, None) => {
-            notes.error(
-                route.at,
-                "a route has neither `upstream` nor `respond`",
-                "add `upstream: NAME` or `respond: { status: 200 }`",
-            );
-            None
-        }
+        (None, None) => notes.refuse(
+            route.at,
+            "a route has neither `upstream` nor `respond`",
+            "add `upstream: NAME` or `respond: { status: 200 }`",
+        ),
         (None, Some(respond)) => {
             if let Some(rewrite) = &route.rewrite {
                 notes.error(
@@ -132,12 +125,7 @@ fn step(
                     "remove it",
                 );
             }
-            let respond = respond.value.as_ref()?;
-            Some(Step::Respond(Respond {
-                status: respond.status,
-                headers: respond.headers.clone(),
-                body: respond.body.clone(),
-            }))
+            respond.value.clone().map(Step::Respond)
         }
         (Some(upstream), None) => {
             check_rewrite(route, notes);
