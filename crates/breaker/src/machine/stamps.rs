@@ -145,11 +145,9 @@ impl Machine {
     /// The same without a permit.
     pub(super) fn check_at_a_far_stamp(&self) -> Checked {
         let refusal = self.refusal_at_a_far_stamp();
+        let enforced = refusal.filter(|_| self.settings.mode == Mode::Enforce);
         Checked {
-            result: match refusal.filter(|_| self.settings.mode == Mode::Enforce) {
-                Some(rejection) => Err(rejection),
-                None => Ok(()),
-            },
+            result: enforced.map_or(Ok(()), Err),
             transitions: Transitions::default(),
         }
     }
@@ -167,12 +165,7 @@ impl Machine {
                 (RejectReason::BreakerProbing, Some(soon))
             }
         };
-        Some(Rejection {
-            reason,
-            phase: self.state.phase(),
-            retry_at,
-            retry_by: None,
-        })
+        Some(Rejection::at(reason, self.state.phase(), retry_at))
     }
 
     /// Takes back a grant whose outcome came with a stamp that was refused: its place is free, and nothing is counted.

@@ -247,10 +247,10 @@ proptest! {
 #[test]
 fn a_full_bucket_counter_neither_overflows_nor_underflows() {
     let mut window = super::Buckets::new(Duration::from_nanos(SPAN));
-    window.record(true, at(0));
+    window.record(Run::one(true), at(0));
     window.fill_newest(u32::MAX - 1);
-    window.record(true, at(1));
-    window.record(true, at(2));
+    window.record(Run::one(true), at(1));
+    window.record(Run::one(true), at(2));
     let most = u64::from(u32::MAX);
     let full = Tally {
         calls: most,
