@@ -33,7 +33,6 @@ use crate::upstream::upstream_errors::UpstreamErrors;
 /// A plan as it runs.
 #[derive(Debug)]
 pub struct Live {
-    /// The plan itself.
     pub plan: Arc<Plan>,
     /// The routes, in the plan's order.
     pub routes: Vec<Arc<LiveRoute>>,
@@ -50,7 +49,6 @@ pub struct Live {
 
 /// A listener, with the routes that it serves.
 pub struct LiveListener {
-    /// The rules for its requests.
     pub rules: Arc<ListenerRules>,
     /// The routes by path, as indices into [`Live::routes`]; `None`: the plan's application finds them.
     pub router: Option<Router>,
@@ -70,9 +68,7 @@ impl std::fmt::Debug for LiveListener {
 /// A route, with its upstreams found.
 #[derive(Debug)]
 pub struct LiveRoute {
-    /// The plan's route.
     pub plan: Arc<Route>,
-    /// The steps, in order.
     pub steps: Vec<LiveStep>,
     /// The name, and counts of each worker; they are kept over reloads by the name.
     pub facts: Arc<RouteFacts>,
@@ -80,7 +76,6 @@ pub struct LiveRoute {
     pub reads_params: bool,
 }
 
-/// A step of a route.
 #[derive(Debug)]
 pub enum LiveStep {
     /// Answers with the fixed response in the file.
@@ -114,7 +109,6 @@ impl LiveRoute {
         })
     }
 
-    /// True if it lists the method.
     pub fn names(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_some_and(|methods| methods.contains(method))
@@ -171,7 +165,6 @@ impl Live {
             .map_or_else(Vec::new, |app| app.breakers())
     }
 
-    /// The listener of a key.
     pub fn listener(&self, key: &ListenerKey) -> Option<&LiveListener> {
         self.listeners.get(key)
     }
@@ -200,7 +193,6 @@ enum Kind {
 
 /// The resources of a [`LiveBuilder`].
 pub struct BuildContext {
-    /// The number of workers.
     pub workers: usize,
     /// The gateway's clock.
     pub clock: Arc<Clock>,

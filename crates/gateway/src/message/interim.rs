@@ -16,8 +16,7 @@ use parking_lot::Mutex;
 
 use crate::message::fields;
 use crate::message::offer::Offer;
-use crate::message::outgoing::Outgoing;
-use crate::message::request_body::Intake;
+use crate::message::request_body::{Intake, Outgoing};
 
 /// Limit on the interim answers to one request; with one more the upstream has failed.
 pub const MOST: u32 = 16;

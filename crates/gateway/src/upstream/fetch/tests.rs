@@ -148,7 +148,6 @@ struct Caller {
 }
 
 impl Caller {
-    /// A target with a breaker.
     fn with_breaker(endpoint: &Endpoint, more: &str) -> Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
