@@ -13,7 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::call_error::{BoxError, Boxed, CallError};
-use crate::calling::Asked;
+use crate::calling::Calling;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::Guard;
@@ -136,5 +136,67 @@ where
         };
         Guarded::end_kept(guarded, |classifier| classifier.classify(&result));
         Poll::Ready(result.map_err(|error| CallError::Failed(error).boxed()))
+    }
+}
+
+pin_project! {
+    /// The answer to a request that the breaker admitted or refused.
+    pub(crate) struct Asked<S, R, K, C>
+    where
+        S: Service<R>,
+        C: Clock,
+    {
+        #[pin]
+        state: State<S, R, S::Future>,
+        guarded: Option<OwnedGuarded<K, C>>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, R, F> {
+        Refused { refused: Option<Refused> },
+        Passing { #[pin] calling: Calling<S, R, F> },
+    }
+}
+
+/// A service's answer with the call that it ends, or the refusal.
+type Answered<'a, T, E, K, C> = Result<(Result<T, E>, &'a mut Option<OwnedGuarded<K, C>>), Refused>;
+
+impl<S, R, K, C> Asked<S, R, K, C>
+where
+    S: Service<R>,
+    C: Clock,
+{
+    pub fn new(asked: Result<OwnedGuarded<K, C>, Refused>, inner: &S, request: R) -> Self
+    where
+        S: Clone,
+    {
+        let (state, guarded) = match asked {
+            Ok(guarded) => {
+                let calling = Calling::new(inner.clone(), request);
+                (State::Passing { calling }, Some(guarded))
+            }
+            Err(refused) => {
+                let refused = Some(refused);
+                (State::Refused { refused }, None)
+            }
+        };
+        Asked { state, guarded }
+    }
+
+    pub fn poll<'a>(
+        self: Pin<&'a mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Answered<'a, S::Response, S::Error, K, C>> {
+        let this = self.project();
+        let calling = match this.state.project() {
+            StateProjection::Refused { refused } => {
+                return Poll::Ready(Err(refused.take().expect("it is polled once")));
+            }
+            StateProjection::Passing { calling } => calling,
+        };
+        let result = ready!(Guarded::within_kept(this.guarded, || calling.poll(context)));
+        Poll::Ready(Ok((result, this.guarded)))
     }
 }

@@ -16,11 +16,11 @@ use super::classify::{ByHead, ByStatus, ClassifyHttp};
 use super::grpc;
 use crate::call::Call;
 use crate::call_error::{BoxError, Boxed, CallError};
-use crate::calling::Asked;
 use crate::classify::ErrorsFail;
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::Guard;
 use crate::guard::guarded::{Guarded, OwnedGuarded};
+use crate::layer::Asked;
 use crate::refused::Refused;
 
 /// Guards a service whose responses are [`http::Response`]s by a breaker.
