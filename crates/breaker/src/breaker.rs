@@ -183,12 +183,10 @@ impl Breaker {
         settled
     }
 
-    /// The loss if the breaker were evicted at `now`.
     pub(crate) fn loss(&self, now: Timestamp) -> Loss {
         self.0.core.loss(now)
     }
 
-    /// The last use of its key.
     #[inline]
     pub(crate) fn last_use(&self) -> &LastUse {
         &self.0.last_use

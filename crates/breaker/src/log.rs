@@ -175,7 +175,6 @@ fn every_second(bits: u64) -> u64 {
 }
 
 impl Run {
-    /// A run of one outcome.
     pub fn one(hit: bool) -> Self {
         Run {
             hits: hit.into(),

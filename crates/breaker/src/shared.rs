@@ -268,7 +268,6 @@ impl<M: Memory> Core<M> {
         })
     }
 
-    /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.machine.with(|foldable| foldable.settings().clone())
     }

@@ -41,10 +41,8 @@ pub struct FleetOpening {
 /// The authority that decides when a machine probes.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Lead {
-    /// The machine itself.
     #[default]
     Own,
-    /// A fleet of processes.
     Fleet(FleetLed),
 }
 

@@ -27,7 +27,6 @@ pub(crate) fn is_far(now: Timestamp, last: Timestamp) -> bool {
     ahead > AHEAD_MAX && Duration::from_nanos(ahead) > clock::uptime()
 }
 
-/// The time one year later.
 fn year_after(time: Timestamp) -> Timestamp {
     Timestamp::from_nanos(time.as_nanos().saturating_add(AHEAD_MAX))
 }
@@ -65,7 +64,6 @@ impl Machine {
         self.latest = latest;
     }
 
-    /// The time that the machine goes by.
     pub(super) fn time(&self) -> Timestamp {
         self.latest.0.unwrap_or(self.since)
     }

@@ -62,7 +62,6 @@ struct Adaptive {
 }
 
 impl Default for Adaptive {
-    /// The defaults of the configuration.
     fn default() -> Self {
         Adaptive { memory: 5 }
     }

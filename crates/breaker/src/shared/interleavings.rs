@@ -100,7 +100,6 @@ trait Stage {
     fn admit(&mut self, now: Timestamp) -> Option<Self::Grant>;
     fn observed(grant: &Self::Grant) -> Observed;
     fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Observed;
-    /// Runs a command.
     fn change<R>(&mut self, command: impl FnOnce(&mut Machine) -> R) -> Observed;
 }
 

@@ -10,7 +10,6 @@ use super::{Tally, span_nanos};
 use crate::log::Run;
 use crate::time::Timestamp;
 
-/// Buckets of a window.
 const BUCKETS: u64 = 64;
 
 #[derive(Clone, Copy, Debug, Default)]

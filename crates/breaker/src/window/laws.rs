@@ -44,7 +44,6 @@ fn count<'a>(calls: impl IntoIterator<Item = &'a (u64, bool)>) -> Tally {
     tally
 }
 
-/// Calls younger than `age` at `now`.
 fn younger(seen: &[(u64, bool)], now: u64, age: u64) -> Tally {
     count(seen.iter().filter(|(at, _)| now - at < age))
 }

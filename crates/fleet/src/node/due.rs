@@ -22,7 +22,6 @@ pub(super) fn span(time: Duration) -> u64 {
     ms.unwrap_or(SPAN_MAX).clamp(1, SPAN_MAX)
 }
 
-/// Truncates a text for a command.
 pub(super) fn truncated(text: &str) -> String {
     text.chars().take(WHY_MAX).collect()
 }
