@@ -8,7 +8,6 @@ pub mod interim;
 pub mod location;
 pub mod marks;
 pub mod offer;
-pub mod outgoing;
 pub mod phase;
 pub mod proxy_words;
 pub mod request_body;

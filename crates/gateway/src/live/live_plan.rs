@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_breaker::Listener as BreakerListener;
 use fusebox_fleet::Fleet;
 use fusebox_plan::plan::{KeyPart, Listener, Manner, Plan, Respond, Route, Share, Step, Upstream};
 use http::{HeaderValue, Method};
+use parking_lot::Mutex;
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::{App, AppBuilder, Host};
@@ -32,7 +33,6 @@ use crate::upstream::upstream_errors::UpstreamErrors;
 /// A plan as it runs.
 #[derive(Debug)]
 pub struct Live {
-    /// The plan itself.
     pub plan: Arc<Plan>,
     /// The routes, in the plan's order.
     pub routes: Vec<Arc<LiveRoute>>,
@@ -49,7 +49,6 @@ pub struct Live {
 
 /// A listener, with the routes that it serves.
 pub struct LiveListener {
-    /// The rules for its requests.
     pub rules: Arc<ListenerRules>,
     /// The routes by path, as indices into [`Live::routes`]; `None`: the plan's application finds them.
     pub router: Option<Router>,
@@ -69,9 +68,7 @@ impl std::fmt::Debug for LiveListener {
 /// A route, with its upstreams found.
 #[derive(Debug)]
 pub struct LiveRoute {
-    /// The plan's route.
     pub plan: Arc<Route>,
-    /// The steps, in order.
     pub steps: Vec<LiveStep>,
     /// The name, and counts of each worker; they are kept over reloads by the name.
     pub facts: Arc<RouteFacts>,
@@ -79,7 +76,6 @@ pub struct LiveRoute {
     pub reads_params: bool,
 }
 
-/// A step of a route.
 #[derive(Debug)]
 pub enum LiveStep {
     /// Answers with the fixed response in the file.
@@ -113,7 +109,6 @@ impl LiveRoute {
         })
     }
 
-    /// True if it lists the method.
     pub fn names(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_some_and(|methods| methods.contains(method))
@@ -170,7 +165,6 @@ impl Live {
             .map_or_else(Vec::new, |app| app.breakers())
     }
 
-    /// The listener of a key.
     pub fn listener(&self, key: &ListenerKey) -> Option<&LiveListener> {
         self.listeners.get(key)
     }
@@ -180,27 +174,16 @@ impl Live {
 type Breakers = (Arc<UpstreamBreakers>, Arc<EventSwitch>);
 
 /// Makes plans live, and keeps the state that outlives one plan.
-#[derive(Debug)]
 pub struct LiveBuilder {
-    workers: usize,
-    clock: Arc<Clock>,
-    announcer: Announcer,
-    fleet: Option<Fleet>,
-    apps: Vec<Arc<dyn AppBuilder>>,
-    durable: StoreHandle,
-    volatile: StoreHandle,
+    context: BuildContext,
     trust: Trust,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
     errors: Mutex<HashMap<Arc<str>, Arc<UpstreamErrors>>>,
 }
 
-/// The listener of the breakers' transitions.
-#[derive(Clone)]
-struct Announcer(Arc<dyn BreakerListener>);
-
-impl std::fmt::Debug for Announcer {
+impl std::fmt::Debug for LiveBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Announcer")
+        f.debug_struct("LiveBuilder").finish_non_exhaustive()
     }
 }
 
@@ -213,7 +196,6 @@ enum Kind {
 
 /// The resources of a [`LiveBuilder`].
 pub struct BuildContext {
-    /// The number of workers.
     pub workers: usize,
     /// The gateway's clock.
     pub clock: Arc<Clock>,
@@ -233,13 +215,7 @@ impl LiveBuilder {
     /// A builder without a previous plan.
     pub fn new(context: BuildContext) -> LiveBuilder {
         LiveBuilder {
-            workers: context.workers,
-            clock: context.clock,
-            announcer: Announcer(context.listener),
-            fleet: context.fleet,
-            apps: context.apps,
-            durable: context.durable,
-            volatile: context.volatile,
+            context,
             trust: Trust::default(),
             meters: Mutex::default(),
             errors: Mutex::default(),
@@ -327,18 +303,18 @@ impl LiveBuilder {
         let of_targets = RefCell::new((Reloaded::default(), HashMap::new()));
         let host = Host {
             plan,
-            workers: self.workers,
-            clock: &self.clock,
-            listener: &self.announcer.0,
-            durable: &self.durable,
-            volatile: &self.volatile,
+            workers: self.context.workers,
+            clock: &self.context.clock,
+            listener: &self.context.listener,
+            durable: &self.context.durable,
+            volatile: &self.context.volatile,
             trust: &self.trust,
             target: &|upstream, pools| {
                 let (reloaded, made) = &mut *of_targets.borrow_mut();
                 self.target(plan, upstream, pools, previous, reloaded, made)
             },
         };
-        let mut builders = self.apps.iter();
+        let mut builders = self.context.apps.iter();
         let built = builders.find_map(|it| it.build(&host, before, &mut reloaded.lost));
         let (of_targets, _) = of_targets.into_inner();
         reloaded.lost.extend(of_targets.lost);
@@ -369,8 +345,14 @@ impl LiveBuilder {
             old.pools.iter().for_each(|pool| pool.clear());
             return Ok(old.pools.clone());
         }
-        Pool::for_workers(self.workers, upstream, None, &plan.limits, &self.trust)
-            .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
+        Pool::for_workers(
+            self.context.workers,
+            upstream,
+            None,
+            &plan.limits,
+            &self.trust,
+        )
+        .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
     }
 
     fn upstream(
@@ -435,7 +417,7 @@ impl LiveBuilder {
                     (plan.keys_max, plan.idle_after, plan.on_overflow)
                 };
                 if was.settings != is.settings || keys(was) != keys(is) {
-                    let lost = old.breakers.reconfigure(is, self.clock.exact());
+                    let lost = old.breakers.reconfigure(is, self.context.clock.exact());
                     reloaded.lost.extend(lost);
                     settings_changed = true;
                 }
@@ -448,7 +430,7 @@ impl LiveBuilder {
                     } else {
                         "the upstream's url"
                     };
-                    let now = self.clock.exact();
+                    let now = self.context.clock.exact();
                     let held = |live_breaker: &LiveBreaker| {
                         live_breaker.breaker.snapshot(now).hold.is_some()
                     };
@@ -461,9 +443,15 @@ impl LiveBuilder {
                         "breakers of {name}: {what} changed, so they begin anew{holds}"
                     ));
                 }
-                let events = EventSwitch::new(self.announcer.0.clone(), self.fleet.clone());
-                let breakers =
-                    UpstreamBreakers::new(name, plan, self.workers, &self.clock, events.clone());
+                let events =
+                    EventSwitch::new(self.context.listener.clone(), self.context.fleet.clone());
+                let breakers = UpstreamBreakers::new(
+                    name,
+                    plan,
+                    self.context.workers,
+                    &self.context.clock,
+                    events.clone(),
+                );
                 (Arc::new(breakers), events)
             }
         };
@@ -478,7 +466,7 @@ impl LiveBuilder {
             let said = format!("breakers of {name}: shared as `{is}`, were `{was}`");
             reloaded.shared.push(said);
         }
-        if is != Share::None && self.fleet.is_none() {
+        if is != Share::None && self.context.fleet.is_none() {
             tracing::warn!(
                 upstream = %name,
                 "its breakers are to be shared, but the store is not a Valkey server: each decides alone"
@@ -517,16 +505,16 @@ impl LiveBuilder {
     }
 
     fn meter(&self, kind: Kind, name: &Arc<str>) -> RequestMeters {
-        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = self.meters.lock();
         let meter = meters.entry((kind, name.clone()));
         meter
-            .or_insert_with(|| Arc::new(PerWorker::new(self.workers)))
+            .or_insert_with(|| Arc::new(PerWorker::new(self.context.workers)))
             .clone()
     }
 
     /// The errors of an upstream or a target: one object for a name, so that no label comes twice.
     fn errors(&self, name: &Arc<str>) -> Arc<UpstreamErrors> {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errors = self.errors.lock();
         let errors = errors.entry(name.clone());
         errors
             .or_insert_with(|| UpstreamErrors::new(name.clone()))

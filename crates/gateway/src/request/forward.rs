@@ -13,8 +13,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::message::body::Body;
 use crate::message::fields::{self, Origin};
-use crate::message::outgoing::Outgoing;
-use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
+use crate::message::request_body::{ClientFault, Intake, IntakeLimits, Outgoing, RequestBody};
 use crate::message::validate;
 use crate::request::answer;
 use crate::request::exchange::{Exchange, Finish, done, unread};
@@ -116,7 +115,7 @@ pub async fn forward(
     let permit = match (permit, prober, &mut body) {
         (Some(permit), ..) => permit,
         // Only a request with a body is not admitted at once.
-        (None, Some(prober), Outgoing::Client(body)) => {
+        (None, Some(prober), Outgoing::Streamed(body)) => {
             let phase = &exchange.downstream.phase;
             match admission::ask_with(&live_breaker, worker, phase, prober, body).await {
                 Ok(permit) => permit,
@@ -186,7 +185,6 @@ fn refuse(
     refused(live_breaker, rejection, worker.clock.exact())
 }
 
-/// The answer to a rejection by the breaker.
 fn refused(live_breaker: &LiveBreaker, rejection: &Rejection, now: Timestamp) -> Response<Body> {
     let name = live_breaker.breaker.name();
     answer::breaker_refused(name, rejection, now, live_breaker.fallback())
@@ -321,7 +319,7 @@ fn outgoing_body(
     is_offered: bool,
 ) -> (Outgoing, Option<Arc<Intake>>) {
     if body.is_end_stream() {
-        return (Outgoing::Empty, None);
+        return (Outgoing::empty(), None);
     }
     let limits = &exchange.listener.limits;
     let limits = IntakeLimits {
@@ -331,7 +329,7 @@ fn outgoing_body(
     let phase = exchange.downstream.phase.clone();
     let clock = exchange.worker.clock.clone();
     let (body, intake) = RequestBody::new(body, is_offered, phase, clock, limits);
-    (Outgoing::Client(body), Some(intake))
+    (Outgoing::Streamed(body), Some(intake))
 }
 
 /// Joins both connections after the upstream has switched protocols, which is its success.

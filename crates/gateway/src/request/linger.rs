@@ -5,9 +5,10 @@
 //! time, in memory and in the number of connections, not in bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
@@ -28,7 +29,6 @@ const LINGERING_MAX: usize = 256;
 /// Size in bytes of the buffer for bytes to discard.
 const SCRAP: usize = 8 * 1024;
 
-/// Lingering connections of a worker.
 #[derive(Debug, Default)]
 pub struct LingeringConnections(Arc<Mutex<Lingering>>);
 
@@ -49,7 +49,7 @@ struct LingerSlot {
 impl LingeringConnections {
     fn enter(&self) -> LingerSlot {
         let (sender, evicted) = oneshot::channel();
-        let mut lingering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lingering = self.0.lock();
         let number = lingering.next;
         lingering.next += 1;
         if lingering.all.len() >= LINGERING_MAX {
@@ -80,10 +80,7 @@ impl LingeringConnections {
 
 impl Drop for LingerSlot {
     fn drop(&mut self) {
-        let mut lingering = self
-            .lingering
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut lingering = self.lingering.lock();
         lingering.all.retain(|(number, _)| *number != self.number);
     }
 }

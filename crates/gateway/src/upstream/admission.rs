@@ -55,9 +55,6 @@ pub enum Admission {
 
 /// Asks for a permit for a request without a body, or for one whose body has not been read; `None`: the body must
 /// be read before the request may probe ([`ask_with`]).
-///
-/// # Errors
-/// The breaker's rejection.
 pub fn ask(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
@@ -91,9 +88,6 @@ pub fn check(live_breaker: &LiveBreaker, worker: &WorkerRef) -> Result<(), Rejec
 }
 
 /// Asks for a permit for a request that has arrived completely.
-///
-/// # Errors
-/// The breaker's rejection.
 pub fn ask_complete(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,

@@ -39,7 +39,7 @@ pub use fault::{Fault, Refusal};
 
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
-use crate::message::outgoing::Outgoing;
+use crate::message::request_body::Outgoing;
 use crate::upstream::admission::{self, Admission};
 use crate::upstream::breakers::{KeyFacts, LiveBreaker};
 use crate::upstream::call::{Holder, UpstreamCall};
@@ -128,7 +128,6 @@ pub async fn fetch(
     answer.map_err(|fault| Box::new(NoAnswer { request, fault }))
 }
 
-/// A fetch on its way.
 struct Fetching<'a> {
     target: &'a Arc<LiveUpstream>,
     policy: &'a Policy<'a>,
@@ -340,10 +339,11 @@ impl Fetching<'_> {
             false => asked.target.clone(),
         };
         let request = Request::builder().method(asked.method.clone()).uri(uri);
-        let request = request.body(match &asked.body {
-            Some(bytes) => Outgoing::Fixed((!bytes.is_empty()).then(|| bytes.clone())),
-            None => Outgoing::Empty,
-        });
+        let body = asked
+            .body
+            .clone()
+            .map_or_else(Outgoing::empty, Outgoing::fixed);
+        let request = request.body(body);
         let mut request = request.map_err(|error| unsendable(&error))?;
         let headers = request.headers_mut();
         headers.clone_from(&asked.headers);

@@ -16,7 +16,7 @@ use hyper::client::conn::{TrySendError, http1};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 
-use crate::message::outgoing::Outgoing;
+use crate::message::request_body::Outgoing;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError};
 
 /// A connection's upper end: sends one request at a time, and explains its failure.
@@ -164,7 +164,6 @@ pub struct CountingStream<S> {
 }
 
 impl<S> CountingStream<S> {
-    /// Counts the reads of `stream` in `state`.
     pub fn new(stream: S, state: Arc<ConnectionState>) -> CountingStream<S> {
         CountingStream { stream, state }
     }
@@ -188,26 +187,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {
     }
 }
 
-impl<S> CountingStream<S> {
-    fn count_written(&self, result: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = result {
-            let written = self.state.written.load(Ordering::Relaxed);
-            let written = written.wrapping_add(*bytes as u64);
-            self.state.written.store(written, Ordering::Relaxed);
-        }
-    }
-}
-
 impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.count_written(&result);
-        result
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -217,7 +203,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.count_written(&result);
+        if let Poll::Ready(Ok(bytes)) = result {
+            let written = this.state.written.load(Ordering::Relaxed);
+            let written = written.wrapping_add(bytes as u64);
+            this.state.written.store(written, Ordering::Relaxed);
+        }
         result
     }
 

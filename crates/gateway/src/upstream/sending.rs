@@ -24,9 +24,8 @@ pub use no_answer::{Cut, Failed, Unanswered};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
-use crate::message::outgoing::Outgoing;
 use crate::message::phase::Phase;
-use crate::message::request_body::{ClientFault, Intake};
+use crate::message::request_body::{ClientFault, Intake, Outgoing};
 use crate::message::validate;
 use crate::upstream::breakers::BreakerExtras;
 use crate::upstream::call::{FLOWN, UpstreamCall};
@@ -88,7 +87,7 @@ impl Sending<'_> {
         body: Outgoing,
         has_length: bool,
     ) -> Result<(Response<Incoming>, Connection), Failed> {
-        let empty = matches!(body, Outgoing::Empty);
+        let empty = matches!(body, Outgoing::Fixed(None));
         let is_careful = !empty && expects_no_body(&parts.method);
         if empty && has_length {
             parts
@@ -455,9 +454,8 @@ pub fn expects_no_body(method: &Method) -> bool {
 /// A copy of the request; `None`: its body is a client's, which comes once.
 fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
     let mut again = Request::new(match request.body() {
-        Outgoing::Empty => Outgoing::Empty,
         Outgoing::Fixed(bytes) => Outgoing::Fixed(bytes.clone()),
-        Outgoing::Client(_) => return None,
+        Outgoing::Streamed(_) => return None,
     });
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();

@@ -22,7 +22,6 @@ const OPEN_TOLERANCE: Duration = Duration::from_secs(1);
 /// The most wake-ups of a node in a second that have no effect.
 const IDLE: u32 = 60;
 
-/// The state of the checks.
 pub(super) struct Checks {
     /// The local breakers, by node, then by breaker.
     views: Vec<Vec<BreakerView>>,
@@ -65,7 +64,6 @@ pub(super) struct BreakerView {
     waits_until: u64,
 }
 
-/// One breaker over the whole fleet.
 struct FleetBreaker {
     share: Share,
     limit: usize,
@@ -125,11 +123,11 @@ impl StoreView<'_> {
     }
 }
 
-impl Checks {
-    pub fn new(plan: &RunPlan) -> Self {
-        let view = BreakerView {
-            phase: Phase::Closed,
-            until: Timestamp::ZERO,
+impl BreakerView {
+    fn new(phase: Phase, until: Timestamp) -> Self {
+        BreakerView {
+            phase,
+            until,
             tripped: None,
             last_trip: None,
             recovered: None,
@@ -138,7 +136,13 @@ impl Checks {
             alone: false,
             disagrees_since: None,
             waits_until: 0,
-        };
+        }
+    }
+}
+
+impl Checks {
+    pub fn new(plan: &RunPlan) -> Self {
+        let view = BreakerView::new(Phase::Closed, Timestamp::ZERO);
         let breakers = plan.breakers.iter().map(|shared| FleetBreaker {
             share: shared.share,
             limit: shared.probes,
@@ -198,18 +202,7 @@ impl Checks {
 
     /// Records the start of a process, with the state of one of its breakers.
     pub fn begun(&mut self, node: usize, key: usize, phase: Phase, until: Timestamp) {
-        self.views[node][key] = BreakerView {
-            phase,
-            until,
-            tripped: None,
-            last_trip: None,
-            recovered: None,
-            floor: 0,
-            latest_floor: 0,
-            alone: false,
-            disagrees_since: None,
-            waits_until: 0,
-        };
+        self.views[node][key] = BreakerView::new(phase, until);
     }
 
     /// Records the end of a process, and with it of all its calls.
@@ -239,7 +232,6 @@ impl Checks {
         }
     }
 
-    /// Checks a new probe.
     #[allow(clippy::too_many_arguments, reason = "all the properties of a probe")]
     pub fn probes(
         &mut self,
