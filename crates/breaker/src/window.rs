@@ -43,6 +43,7 @@ impl Tally {
     }
 }
 
+/// The window of one rule.
 #[derive(Clone, Debug)]
 pub(crate) enum Window {
     /// Failures since the last success.
@@ -51,11 +52,13 @@ pub(crate) enum Window {
     Times { times: Times, sees: Sees },
     /// The last n calls.
     Calls(Calls),
+    /// The calls of a time.
     Time(Buckets),
     /// Up to n calls, then from zero.
     TumblingCalls(TumblingCalls),
     /// The calls of a time, then from zero.
     TumblingTime { time: TumblingTime, sees: Sees },
+    /// The calls in flight.
     Flights(Flights),
     /// The last outcomes, weighed by age.
     Memory(Memory),
@@ -160,6 +163,7 @@ impl Window {
         }
     }
 
+    /// The counts at `now`.
     pub fn tally(&self, now: Timestamp) -> Tally {
         match self {
             Window::Row { failures } => Tally {
