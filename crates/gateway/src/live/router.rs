@@ -28,7 +28,7 @@ impl Router {
         }
         for (path, routes) in by_path {
             if let Some(at) = path.rfind("{*") {
-                // // `/a/{*rest}` also takes `/a/` and `/a`, with an empty rest; an error means that the file has a
+                // `/a/{*rest}` also takes `/a/` and `/a`, with an empty rest; an error means that the file has a
                 // route of its own for it, which then is the more specific one.
                 let under = &path[..at];
                 let itself = under.trim_end_matches('/');
