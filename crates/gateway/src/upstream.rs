@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod breakers;
+pub mod bulkhead;
 pub mod call;
 pub mod connect;
 pub mod event_switch;

@@ -1,4 +1,4 @@
-//! The body of a request to an upstream: none, bytes of our own, or the client's.
+//! The body of a request to an upstream: none, bytes of our own, or the client's, kept or not.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::message::body::BodyError;
+use crate::message::kept_body::KeptReader;
 use crate::message::marks;
 use crate::message::request_body::RequestBody;
 
@@ -19,6 +20,18 @@ pub enum Outgoing {
     Fixed(Option<Bytes>),
     /// The client's body, as it comes.
     Client(RequestBody),
+    /// The client's body, kept while it is sent.
+    Kept(KeptReader),
+}
+
+impl Outgoing {
+    /// True if the body can be sent from its beginning.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Outgoing::Kept(reader) => reader.kept().is_whole(),
+            Outgoing::Empty | Outgoing::Fixed(_) | Outgoing::Client(_) => true,
+        }
+    }
 }
 
 impl http_body::Body for Outgoing {
@@ -33,6 +46,7 @@ impl http_body::Body for Outgoing {
             Outgoing::Empty => Poll::Ready(None),
             Outgoing::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Outgoing::Client(body) => Pin::new(body).poll_frame(cx).map_ok(marks::carried),
+            Outgoing::Kept(body) => Pin::new(body).poll_frame(cx).map_ok(marks::carried),
         }
     }
 
@@ -41,6 +55,7 @@ impl http_body::Body for Outgoing {
             Outgoing::Empty => true,
             Outgoing::Fixed(bytes) => bytes.is_none(),
             Outgoing::Client(body) => body.is_end_stream(),
+            Outgoing::Kept(body) => body.is_end_stream(),
         }
     }
 
@@ -51,6 +66,7 @@ impl http_body::Body for Outgoing {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Outgoing::Client(body) => body.size_hint(),
+            Outgoing::Kept(body) => body.size_hint(),
         }
     }
 }

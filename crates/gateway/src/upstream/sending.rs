@@ -162,7 +162,7 @@ impl Sending<'_> {
                 Err(Attempt::NotSent(_, why, error) | Attempt::Cut(why, error)) => (why, error),
                 Err(Attempt::Failed(failed)) => return Err(Unanswered::Failed(failed)),
             };
-            let Some(again) = again else {
+            let Some(again) = again.filter(|it| it.body().is_whole()) else {
                 self.call.note(&why);
                 let is_stale = reused;
                 let is_unfinished = body_bytes > 0 && !connection.sender.has_written(body_bytes);
@@ -454,6 +454,7 @@ fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
         Outgoing::Empty => Outgoing::Empty,
         Outgoing::Fixed(bytes) => Outgoing::Fixed(bytes.clone()),
         Outgoing::Client(_) => return None,
+        Outgoing::Kept(reader) => Outgoing::Kept(reader.kept().reader()),
     });
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
