@@ -265,8 +265,8 @@ async fn carry(carried: AdmittedCall) -> Response<Body> {
     }
     let body = ResponseBody::new(
         body,
-        Holder::new(call),
-        connection,
+        Some(Holder::new(call)),
+        Some(connection),
         intake,
         exchange.worker.clock.clone(),
         finish,

@@ -3,6 +3,7 @@
 //! The body is passed on frame by frame, at the client's pace. Only the time in which we wait for the upstream counts
 //! as the upstream's, and only a cut that comes while we read.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct ResponseBody {
 /// The body itself, which a probe may have to read to its end without its client.
 #[derive(Debug)]
 struct Flow {
+    /// Frames that were read before the body was passed on, and that the call has seen.
+    ahead: VecDeque<Frame<Bytes>>,
     inner: Incoming,
     call: Option<Holder>,
     connection: Option<Connection>,
@@ -74,16 +77,17 @@ impl ResponseBody {
     /// Wraps an upstream's body; a body that has already ended judges its call at once.
     pub fn new(
         inner: Incoming,
-        call: Holder,
-        connection: Connection,
+        call: Option<Holder>,
+        connection: Option<Connection>,
         intake: Option<Arc<Intake>>,
         clock: Arc<Clock>,
         finish: Finish,
     ) -> ResponseBody {
         let mut flow = Flow {
+            ahead: VecDeque::new(),
             inner,
-            call: Some(call),
-            connection: Some(connection),
+            call,
+            connection,
             intake,
             clock,
             alarm: None,
@@ -97,6 +101,14 @@ impl ResponseBody {
             flow: Some(flow),
             finish,
         }
+    }
+
+    /// Puts frames that were read before in front of the body; the call has seen them.
+    pub fn behind(mut self, frames: VecDeque<Frame<Bytes>>) -> ResponseBody {
+        if let Some(flow) = &mut self.flow {
+            flow.ahead = frames;
+        }
+        self
     }
 }
 
@@ -267,6 +279,9 @@ impl Flow {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(frame) = self.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))));
+        }
         self.asked();
         let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Pending => return self.wait(cx),
@@ -313,12 +328,18 @@ impl http_body::Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         self.flow
             .as_ref()
-            .is_none_or(|flow| flow.inner.is_end_stream())
+            .is_none_or(|flow| flow.ahead.is_empty() && flow.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.flow {
-            Some(flow) => flow.inner.size_hint(),
+            Some(flow) => match flow.inner.size_hint().exact() {
+                Some(rest) if !flow.ahead.is_empty() => {
+                    let ahead = flow.ahead.iter().filter_map(Frame::data_ref);
+                    SizeHint::with_exact(rest + ahead.map(|it| it.len() as u64).sum::<u64>())
+                }
+                _ => flow.inner.size_hint(),
+            },
             None => SizeHint::with_exact(0),
         }
     }

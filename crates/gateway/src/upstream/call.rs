@@ -1,4 +1,7 @@
-//! One attempt at an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
+//! One use of an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
+//!
+//! A call may take several attempts; the upstream's breaker hears of the last one alone, and the breaker of an endpoint
+//! of each attempt at it (docs/calls.md).
 //!
 //! A call is judged once: at the end of the response's body, at a 101, or when a good body has flowed for `settle`. A
 //! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
@@ -23,6 +26,8 @@ use crate::ground::meter::BreakerMeter;
 use crate::message::phase::Phase;
 use crate::message::retry_after;
 use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
+use crate::upstream::bulkhead::Place;
+use crate::upstream::endpoints::EndpointAttempt;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
 use crate::upstream::probe_queue::Prober;
@@ -66,6 +71,23 @@ pub struct UpstreamCall {
     is_own: bool,
     /// The client and target that probe, if the call is a probe.
     prober: Option<Prober>,
+    /// The attempt that is on its way, if the upstream has several endpoints.
+    attempt: Option<EndpointAttempt>,
+    /// The end of the last attempt while another one may follow: a client that leaves then leaves its outcome behind.
+    between: Option<Option<CallError>>,
+    /// The limits of the present attempt; `None`: the upstream's own.
+    limits: Option<AttemptLimits>,
+    /// The call's place in the upstream's bulkhead.
+    place: Option<Place>,
+}
+
+/// The time limits of one attempt among several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptLimits {
+    /// The time to connect, TLS included.
+    pub connect: Duration,
+    /// The time from the request fully sent to the response's head.
+    pub request: Duration,
 }
 
 /// The progress of the response's body.
@@ -123,7 +145,49 @@ impl UpstreamCall {
             phase: None,
             is_own: false,
             prober: None,
+            attempt: None,
+            between: None,
+            limits: None,
+            place: None,
         }
+    }
+
+    /// Gives the call its place in the upstream's bulkhead, which it keeps to the end of the answer's body.
+    pub fn takes_place(&mut self, place: Option<Place>) {
+        self.place = place;
+    }
+
+    /// The call's place in the upstream's bulkhead.
+    pub fn place_mut(&mut self) -> &mut Option<Place> {
+        &mut self.place
+    }
+
+    /// Begins an attempt at an endpoint, within limits of its own; what an earlier attempt left is forgotten.
+    pub fn attempts(&mut self, attempt: Option<EndpointAttempt>, limits: AttemptLimits) {
+        self.between = None;
+        self.attempt = attempt;
+        self.limits = Some(limits);
+        self.duration = Duration::ZERO;
+        (self.head, self.back_at, self.cause) = (None, None, None);
+        self.body.clear();
+        (self.flow, self.passed_at) = (Flow::Unknown, None);
+    }
+
+    /// Ends an attempt that another one may follow: its endpoint hears the outcome, the upstream's breaker not yet.
+    pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
+        let outcome = self.judge(error);
+        if let Some(attempt) = self.attempt.take() {
+            attempt.end(outcome, self.duration, self.worker.clock.exact());
+        }
+        self.between = Some(error);
+        self.waits_since(Timestamp::MAX);
+        outcome
+    }
+
+    /// Ends the call with the outcome of an attempt that [ended](UpstreamCall::attempt_ended) before.
+    pub fn end_as_attempted(mut self) {
+        let error = self.between.take().flatten();
+        self.end(error);
     }
 
     /// Sets the request's method and the state of the client's connection; without `phase` an application makes the
@@ -175,12 +239,19 @@ impl UpstreamCall {
 
     /// The time limit for the response's head: the call's timeout, or the probe's for a probe.
     pub fn timeout(&self) -> Duration {
-        let request = self.upstream.plan.timeout.request;
+        let limits = self.limits.map(|limits| limits.request);
+        let request = limits.unwrap_or(self.upstream.plan.timeout.request);
         if self.is_probe() {
             request.min(self.upstream.plan.breaker.settings.half_open.probe_timeout)
         } else {
             request
         }
+    }
+
+    /// The time limit for a connection.
+    pub fn connect_timeout(&self) -> Duration {
+        let limits = self.limits.map(|limits| limits.connect);
+        limits.unwrap_or(self.upstream.plan.timeout.connect)
     }
 
     /// Moves a probe's deadline to `timeout` from `base`: the time before was not the upstream's.
@@ -229,7 +300,7 @@ impl UpstreamCall {
     }
 
     /// Ends the wait for the head, so that the call does not count as stalled from here on.
-    fn land(&mut self) {
+    pub fn land(&mut self) {
         self.stall = None;
         if let Some(permit) = &self.permit {
             permit.answered();
@@ -241,10 +312,15 @@ impl UpstreamCall {
         self.duration = duration;
     }
 
-    /// Notes the response's head.
+    /// Notes the response's head, of which the call's outcome is made.
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.land();
-        if self.live_breaker.is_none() {
+        self.note_head(status, headers);
+    }
+
+    /// Notes the head of a response that another attempt may follow.
+    pub fn note_head(&mut self, status: StatusCode, headers: &HeaderMap) {
+        if self.live_breaker.is_none() && self.attempt.is_none() {
             return;
         }
         let at = self.worker.clock.tick();
@@ -330,6 +406,9 @@ impl UpstreamCall {
             return;
         }
         if self.permit.is_none() {
+            if self.attempt.is_some() {
+                self.attempt_ended(error);
+            }
             return;
         }
         // A probe without an answer in time says nothing if the settings say so; a dropped permit is ignored.
@@ -379,6 +458,9 @@ impl UpstreamCall {
         self.recorded = true;
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
         let now = self.worker.clock.exact();
+        if let Some(attempt) = self.attempt.take() {
+            attempt.end(outcome, self.duration, now);
+        }
         let ended = Ended {
             outcome,
             duration: Some(self.duration),
@@ -432,6 +514,10 @@ impl Drop for UpstreamCall {
     fn drop(&mut self) {
         if self.permit.is_none() {
             return;
+        }
+        if let Some(error) = self.between.take() {
+            let outcome = self.judge(error);
+            return self.record(outcome);
         }
         let now = self.worker.clock.tick();
         let overdue = self.settles_at().is_some_and(|at| now >= at);

@@ -194,7 +194,7 @@ impl Sending<'_> {
     /// stalls while it connects: that has a timeout of its own, and ends in an outcome.
     async fn connect(&mut self) -> Result<Connection, NoConnection> {
         self.call.waits_since(Timestamp::MAX);
-        let bound = self.upstream.plan.timeout.connect;
+        let bound = self.call.connect_timeout();
         let connected = if self.call.is_probe() {
             let timeout = self.call.timeout();
             let now = self.worker.clock.exact();
