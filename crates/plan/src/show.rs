@@ -135,7 +135,7 @@ fn show_limits(limits: &Limits) -> Value {
 
 fn show_upstream(upstream: &Upstream) -> Value {
     json!({
-        "url": upstream.endpoint.url(),
+        "url": upstream.endpoint().url(),
         "timeout": {
             "connect": show_duration(upstream.timeout.connect),
             "request": show_duration(upstream.timeout.request),
@@ -376,7 +376,9 @@ fn show_route(route: &Route, app: Option<&dyn Program>) -> Value {
                     shown[key] = value;
                 }
             }
-            Step::Forward(Forward { upstream, rewrite }) => {
+            Step::Forward(Forward {
+                upstream, rewrite, ..
+            }) => {
                 shown["upstream"] = json!(&*upstream.name);
                 if let Some(rewrite) = rewrite {
                     shown["rewrite"] = json!(show_rewrite(rewrite));

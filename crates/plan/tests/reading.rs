@@ -31,7 +31,7 @@ fn the_shortest_useful_file_gives_one_of_everything() {
     assert_eq!(plan.limits, Limits::default());
     let orders = &plan.upstreams[0];
     assert_eq!(
-        (orders.endpoint.host.as_str(), orders.endpoint.port),
+        (orders.endpoint().host.as_str(), orders.endpoint().port),
         ("127.0.0.1", 8081)
     );
     assert_eq!(orders.breaker.settings.trip, Settings::standard().trip);
@@ -114,7 +114,7 @@ fn the_full_example_says_every_supported_key_and_each_arrives() {
     );
     assert!(plan.listeners[0].encoded_slash_allowed || plan.listeners[1].encoded_slash_allowed);
     let orders = &plan.upstreams[0];
-    assert_eq!(orders.endpoint.base_path, "/base");
+    assert_eq!(orders.endpoint().base_path, "/base");
     let breaker = &orders.breaker;
     assert_eq!(
         breaker.key.0,

@@ -355,7 +355,7 @@ impl LiveBuilder {
     ) -> Result<Pools, String> {
         if let Some(previous) = previous
             && let Some(old) = find(previous, &upstream.name)
-            && old.plan.endpoint == upstream.endpoint
+            && old.plan.endpoint() == upstream.endpoint()
             && old.plan.timeout.connect == upstream.timeout.connect
             && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
             && previous.plan.limits == plan.limits
@@ -418,7 +418,7 @@ impl LiveBuilder {
         let mut settings_changed = false;
         let (breakers, events) = match old {
             // What was learnt at one place says nothing of another.
-            Some(old) if old.plan.endpoint == plan.endpoint && old.breakers.fit(plan) => {
+            Some(old) if old.plan.endpoint() == plan.endpoint() && old.breakers.fit(plan) => {
                 let (was, is) = (&old.plan.breaker, &plan.breaker);
                 let keys = |plan: &fusebox_plan::plan::Breaker| {
                     (plan.keys_max, plan.idle_after, plan.on_overflow)
@@ -432,7 +432,7 @@ impl LiveBuilder {
             }
             _ => {
                 if let Some(old) = old {
-                    let what = if old.plan.endpoint == plan.endpoint {
+                    let what = if old.plan.endpoint() == plan.endpoint() {
                         "their key"
                     } else {
                         "the upstream's url"

@@ -84,7 +84,7 @@ pub fn restore_raw<B>(request: &mut Request<B>) {
 /// If the resulting path could be read otherwise than it was routed, such as the `/..` that `/{rest}..` makes of an
 /// empty rest.
 pub fn outgoing(exchange: &Exchange, step: &Forward, parts: &Parts) -> Result<Uri, Refused> {
-    let base = &step.upstream.plan.endpoint.base_path;
+    let base = &step.upstream.plan.endpoint().base_path;
     let rules = || exchange.listener.paths;
     let raw = parts.extensions.get::<RawQuery>();
     let raw = raw.map(|RawQuery(query)| query.as_str());

@@ -415,7 +415,7 @@ impl Scrape {
             let mut before = targets[..at].iter();
             if !before.any(|it| Arc::ptr_eq(&it.pools, &target.pools)) {
                 let count = target.idle_connections() as u64;
-                *idle.entry(target.plan.endpoint.url()).or_default() += count;
+                *idle.entry(target.plan.endpoint().url()).or_default() += count;
             }
         }
         for (url, count) in idle {

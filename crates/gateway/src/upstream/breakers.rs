@@ -128,7 +128,7 @@ impl UpstreamBreakers {
         let registry = registry.build().expect(checked);
         UpstreamBreakers::Keyed(Box::new(Keyed {
             upstream: name.clone(),
-            endpoint: upstream.endpoint.authority.clone(),
+            endpoint: upstream.endpoint().authority.clone(),
             key: plan.key.clone(),
             registry,
             extras: papaya::HashMap::new(),
@@ -155,7 +155,7 @@ impl UpstreamBreakers {
             UpstreamBreakers::Keyed(keyed) => {
                 let by_endpoint = plan.key.0.contains(&KeyPart::Endpoint);
                 keyed.key == plan.key
-                    && (!by_endpoint || keyed.endpoint == upstream.endpoint.authority)
+                    && (!by_endpoint || keyed.endpoint == upstream.endpoint().authority)
             }
         }
     }

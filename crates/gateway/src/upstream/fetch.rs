@@ -239,7 +239,7 @@ impl Fetching<'_> {
         let mut left = policy.redirects.map_or(0, |redirects| redirects.most);
         loop {
             let elsewhere;
-            let pool = if request.endpoint == target.plan.endpoint {
+            let pool = if request.endpoint == *target.plan.endpoint() {
                 home
             } else {
                 let other = home.elsewhere(&request.endpoint);

@@ -43,7 +43,7 @@ impl LiveUpstream {
         meter: RequestMeters,
         errors: Arc<UpstreamErrors>,
     ) -> LiveUpstream {
-        let host = HeaderValue::from_str(&plan.endpoint.authority);
+        let host = HeaderValue::from_str(&plan.endpoint().authority);
         let (breakers, events) =
             breakers.unwrap_or_else(|| (Arc::new(UpstreamBreakers::None), EventSwitch::off()));
         LiveUpstream {

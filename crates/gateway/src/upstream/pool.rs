@@ -121,7 +121,7 @@ impl Pool {
         limits: &Limits,
         trust: &Trust,
     ) -> Result<Pools, String> {
-        let (endpoint, connect) = (&upstream.endpoint, upstream.timeout.connect);
+        let (endpoint, connect) = (upstream.endpoint(), upstream.timeout.connect);
         let mut connector = Connector::new(endpoint, connect, limits, trust)?;
         if let Some(proxy) = proxy {
             connector = connector.through(proxy)?;

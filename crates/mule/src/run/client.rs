@@ -206,17 +206,17 @@ pub fn upstream(plan: &Requester) -> Upstream {
 
 fn unconfigured(name: Arc<str>, endpoint: Endpoint, connect: Duration) -> Upstream {
     Upstream {
-        name,
-        endpoint,
         timeout: Timeout {
             connect,
             request: NO_LIMIT,
+            total: None,
             idle: NO_LIMIT,
         },
         pool_idle_max: IDLE_MAX,
         pool_idle_timeout: Duration::ZERO,
         pool_max_age: MAX_AGE,
         breaker: Breaker::disabled(NO_LIMIT),
+        ..Upstream::new(name, endpoint)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::expression::Fault;
 use crate::failure::{Failure, Ignore};
 use crate::fields::{self, Fields};
 use crate::keys;
-use crate::plan::{Breaker, Key, KeyPart, Share};
+use crate::plan::{Breaker, Key, KeyPart, Probe, Share};
 use crate::tree::{Node, place_within};
 use crate::words::show_duration;
 
@@ -229,6 +229,7 @@ impl DraftBreaker {
                 usize::try_from(size.value.min(FAILURE_BODY_MAX)).unwrap_or(usize::MAX)
             }),
             settle: self.settle.as_ref().map_or(SETTLE, |settle| settle.value),
+            probe: Probe::Request,
         }
     }
 

@@ -218,12 +218,12 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
             .request
             .as_ref()
             .map_or(defaults.request, |time| time.value),
+        total: None,
         idle: draft.idle.as_ref().map_or(defaults.idle, |time| time.value),
     };
     let breaker = breaker(draft, CallTimes::of(timeout.request), notes);
+    let name = draft.name.value.as_str().into();
     Some(Upstream {
-        name: draft.name.value.as_str().into(),
-        endpoint: draft.endpoint.clone()?,
         timeout,
         pool_idle_max: draft
             .pool_idle
@@ -238,6 +238,7 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
             .as_ref()
             .map_or(std::time::Duration::from_secs(300), |age| age.value),
         breaker,
+        ..Upstream::new(name, draft.endpoint.clone()?)
     })
 }
 

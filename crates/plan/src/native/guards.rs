@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_call::Budget;
+
 use super::breaker::CallTimes;
 use super::check;
 use super::draft::{Draft, DraftUpstream};
@@ -160,6 +162,7 @@ fn guard(upstream: &DraftUpstream, target: Option<&Target>, notes: &mut Notes) -
     let timeout = TimeoutBounds {
         connect: bound(&upstream.connect),
         request: bound(&upstream.request),
+        total: None,
         idle: bound(&upstream.idle),
     };
     let own = target.and_then(|target| target.request_timeout);
@@ -191,6 +194,10 @@ fn guard(upstream: &DraftUpstream, target: Option<&Target>, notes: &mut Notes) -
         name: upstream.name.value.as_str().into(),
         target: target?.name.clone(),
         timeout,
+        retry: None,
+        budget: Budget::default(),
+        ejection: None,
+        bulkhead: None,
         breaker,
     })
 }

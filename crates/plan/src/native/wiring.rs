@@ -76,6 +76,7 @@ pub(super) fn routes(
                         .collect()
                 }),
                 steps: vec![step],
+                ..Route::default()
             }));
         }
     }
@@ -162,11 +163,11 @@ fn step(
                 .iter()
                 .find(|other| *other.name == *upstream.value.text)?;
             Some(Step::Forward(Forward {
-                upstream: Arc::clone(upstream),
                 rewrite: route
                     .rewrite
                     .as_ref()
                     .map(|rewrite| rewrite.value.rewrite.clone()),
+                ..Forward::to(Arc::clone(upstream))
             }))
         }
     }

@@ -181,7 +181,7 @@ impl Caller {
     fn request(&self, path: &str) -> Outbound {
         Outbound {
             method: Method::GET,
-            endpoint: self.target.plan.endpoint.clone(),
+            endpoint: self.target.plan.endpoint().clone(),
             target: path.into(),
             headers: HeaderMap::new(),
             body: None,
