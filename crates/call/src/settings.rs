@@ -161,6 +161,18 @@ pub struct Bulkhead {
     pub streams_max: usize,
 }
 
+impl Bulkhead {
+    /// The bound of `max_concurrency`: a number of requests, without a queue.
+    pub const fn of_route(concurrent: usize) -> Bulkhead {
+        Bulkhead {
+            concurrent: Concurrent::Fixed(concurrent),
+            queued_max: 0,
+            queue_for: Duration::ZERO,
+            streams_max: 1000,
+        }
+    }
+}
+
 /// The most calls in flight (`bulkhead.concurrent`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Concurrent {

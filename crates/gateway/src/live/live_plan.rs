@@ -6,7 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::Listener as BreakerListener;
 use fusebox_fleet::Fleet;
-use fusebox_plan::plan::{KeyPart, Listener, Manner, Plan, Respond, Route, Share, Step, Upstream};
+use fusebox_call::Bulkhead;
+use fusebox_plan::plan::{
+    Forward as PlannedForward, KeyPart, Listener, Manner, Plan, Respond, Route, Rung, Share, Step,
+    Upstream,
+};
 use http::{HeaderValue, Method};
 use tokio_rustls::TlsAcceptor;
 
@@ -22,7 +26,9 @@ use crate::live::tls;
 use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
+use crate::request::ladder::{Ladder, LiveRung};
 use crate::upstream::breakers::{LiveBreaker, UpstreamBreakers};
+use crate::upstream::call_state::{CallState, LiveBulkhead};
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Pool, PoolLimits, Pools};
@@ -85,7 +91,7 @@ pub enum LiveStep {
     /// Answers with the fixed response in the file.
     Respond(Respond),
     /// Passes the request to an upstream, past its breaker.
-    Forward(Forward),
+    Forward(Arc<Forward>),
     /// Lets the plan's application answer, by the step's number there.
     App(usize),
 }
@@ -277,7 +283,7 @@ impl LiveBuilder {
         let routes = plan
             .routes
             .iter()
-            .map(|route| Arc::new(self.route(route, &upstreams)))
+            .map(|route| Arc::new(self.route(route, &upstreams, previous)))
             .collect();
         let live = Live {
             plan,
@@ -347,38 +353,55 @@ impl LiveBuilder {
         built.map(Some)
     }
 
+    /// The connections to each endpoint of an upstream; those of the previous plan to an endpoint that stays.
     fn pools(
         &self,
         plan: &Plan,
         upstream: &Arc<Upstream>,
         previous: Option<&Live>,
-    ) -> Result<Pools, String> {
-        if let Some(previous) = previous
-            && let Some(old) = find(previous, &upstream.name)
-            && old.plan.endpoint() == upstream.endpoint()
-            && old.plan.timeout.connect == upstream.timeout.connect
-            && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
-            && previous.plan.limits == plan.limits
-        {
-            // With a reload an operator may also announce that the name has a new address.
-            old.pools.iter().for_each(|pool| pool.clear());
-            return Ok(old.pools.clone());
-        }
-        Pool::for_workers(self.workers, upstream, None, &plan.limits, &self.trust)
-            .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
+    ) -> Result<Vec<Pools>, String> {
+        let kept = previous.and_then(|previous| {
+            let old = find(previous, &upstream.name)?;
+            let fits = old.plan.timeout.connect == upstream.timeout.connect
+                && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
+                && previous.plan.limits == plan.limits;
+            fits.then_some(old)
+        });
+        let endpoints = upstream.endpoints.iter().map(|it| &it.endpoint);
+        let pools = endpoints.map(|endpoint| {
+            let mut old = kept.iter().flat_map(|old| &old.endpoints);
+            if let Some(old) = old.find(|old| old.plan == *endpoint) {
+                // With a reload an operator may also announce that the name has a new address.
+                old.pools.iter().for_each(|pool| pool.clear());
+                return Ok(old.pools.clone());
+            }
+            let (limits, trust) = (&plan.limits, &self.trust);
+            Pool::for_workers(self.workers, upstream, endpoint, None, limits, trust)
+                .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
+        });
+        pools.collect()
     }
 
     fn upstream(
         &self,
         plan: &Arc<Upstream>,
-        pools: Pools,
+        pools: Vec<Pools>,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
         let breakers = self.breakers(&plan.name, plan, previous, reloaded);
         let meter = self.meter(Kind::Upstream, &plan.name);
         let errors = self.errors(&plan.name);
-        LiveUpstream::new(plan.clone(), Some(breakers), pools, meter, errors)
+        let calls = self.calls(plan, previous);
+        LiveUpstream::new(plan.clone(), Some(breakers), pools, meter, errors, calls)
+    }
+
+    /// The state that an upstream's calls share, with what fits of the previous plan's.
+    fn calls(&self, plan: &Upstream, previous: Option<&Live>) -> CallState {
+        let before = previous.and_then(|previous| find(previous, &plan.name));
+        let before = before.map(|before| &before.calls);
+        let now = self.clock.exact();
+        CallState::new(plan.budget, plan.bulkhead.as_ref(), before, now)
     }
 
     /// A target of an application's own requests, with the breakers of the plan's guard before it, if there is one.
@@ -401,7 +424,9 @@ impl LiveBuilder {
         };
         let meter = self.meter(Kind::Target, &target.name);
         let errors = self.errors(&target.name);
-        let live = LiveUpstream::new(Arc::new(target), breakers, pools, meter, errors);
+        let calls = self.calls(&target, previous);
+        let pools = vec![pools];
+        let live = LiveUpstream::new(Arc::new(target), breakers, pools, meter, errors, calls);
         Arc::new(live)
     }
 
@@ -476,21 +501,68 @@ impl LiveBuilder {
         (breakers, events)
     }
 
-    fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {
+    /// A route's step to an upstream. A bulkhead of the route's own keeps its places over a reload.
+    fn forward(
+        &self,
+        route: &Route,
+        plan: &PlannedForward,
+        upstreams: &[Arc<LiveUpstream>],
+        previous: Option<&Live>,
+    ) -> Forward {
+        let named = |name: &str| {
+            let found = upstreams.iter().find(|live| *live.plan.name == *name);
+            let found = found.expect("a checked route names an upstream of its plan");
+            found.clone()
+        };
+        let old = previous.into_iter().flat_map(|previous| &previous.routes);
+        let mut old = old.filter(|old| old.plan.name == route.name);
+        let old = old.find_map(|old| match old.steps.first() {
+            Some(LiveStep::Forward(forward)) => Some(forward),
+            _ => None,
+        });
+        let upstream = named(&plan.upstream.name);
+        let bulkhead = match &plan.bulkhead {
+            Some(own) => {
+                let before = old.filter(|old| old.has_own_bulkhead);
+                let before = before.and_then(|old| old.bulkhead.as_ref());
+                Some(LiveBulkhead::new(own, before))
+            }
+            None => upstream.calls.bulkhead.clone(),
+        };
+        let concurrency = route.concurrency_max.map(|max| {
+            let before = old.and_then(|old| old.concurrency.as_ref());
+            LiveBulkhead::new(&Bulkhead::of_route(max), before)
+        });
+        let rungs = plan.fallback().iter().filter_map(|rung| match rung {
+            Rung::LastGood(_) => None,
+            Rung::Upstream(name) => Some(LiveRung::Upstream(named(name))),
+            Rung::Respond(respond) => Some(LiveRung::Respond(respond.clone())),
+        });
+        Forward {
+            rewrite: plan.rewrite.clone(),
+            changes: route.request.clone(),
+            retry: plan.retry().cloned(),
+            has_own_bulkhead: plan.bulkhead.is_some(),
+            bulkhead,
+            concurrency,
+            ladder: Ladder {
+                rungs: rungs.collect(),
+            },
+            upstream,
+        }
+    }
+
+    fn route(
+        &self,
+        plan: &Arc<Route>,
+        upstreams: &[Arc<LiveUpstream>],
+        previous: Option<&Live>,
+    ) -> LiveRoute {
         let steps = plan.steps.iter().map(|step| match step {
             Step::App(step) => LiveStep::App(*step),
             Step::Respond(respond) => LiveStep::Respond(respond.clone()),
             Step::Forward(forward) => {
-                let upstream = upstreams
-                    .iter()
-                    .find(|live| live.plan.name == forward.upstream.name);
-                let upstream = upstream
-                    .expect("a checked route names an upstream of its plan")
-                    .clone();
-                LiveStep::Forward(Forward {
-                    upstream,
-                    rewrite: forward.rewrite.clone(),
-                })
+                LiveStep::Forward(Arc::new(self.forward(plan, forward, upstreams, previous)))
             }
         });
         let steps: Vec<_> = steps.collect();

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 
 use crate::message::body::BodyError;
 use crate::message::request_body::RequestBody;
@@ -50,6 +51,21 @@ impl KeptBody {
     /// True while all that was read is kept, so that the body can be sent from its beginning.
     pub fn is_whole(&self) -> bool {
         !self.lock().is_over
+    }
+
+    /// Reads the body to its end, as far as it is kept; true if all of it is kept.
+    ///
+    /// # Errors
+    /// If it breaks off.
+    pub async fn read_all(&self) -> Result<bool, BodyError> {
+        let mut reader = self.reader();
+        while self.is_whole() {
+            match reader.frame().await {
+                Some(frame) => drop(frame?),
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     /// A reader from the beginning. Once it is polled, it takes the body from the reader before it.

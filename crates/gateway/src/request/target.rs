@@ -4,7 +4,7 @@
 //! anything reads it, and the outgoing target is checked once more as it will stand in the request line.
 
 use fusebox_plan::normal_path;
-use fusebox_plan::plan::{Rewrite, RewritePart};
+use fusebox_plan::plan::{Endpoint, Rewrite, RewritePart};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode, Uri};
@@ -12,7 +12,6 @@ use http::{Request, StatusCode, Uri};
 use crate::message::marks;
 use crate::message::validate::{self, PathRules, Refused};
 use crate::request::exchange::Exchange;
-use crate::request::forward::Forward;
 
 const NOT_A_TARGET: Refused = Refused {
     status: StatusCode::BAD_REQUEST,
@@ -83,14 +82,19 @@ pub fn restore_raw<B>(request: &mut Request<B>) {
 /// # Errors
 /// If the resulting path could be read otherwise than it was routed, such as the `/..` that `/{rest}..` makes of an
 /// empty rest.
-pub fn outgoing(exchange: &Exchange, step: &Forward, parts: &Parts) -> Result<Uri, Refused> {
-    let base = &step.upstream.plan.endpoint().base_path;
+pub fn outgoing(
+    exchange: &Exchange,
+    endpoint: &Endpoint,
+    rewrite: Option<&Rewrite>,
+    parts: &Parts,
+) -> Result<Uri, Refused> {
+    let base = &endpoint.base_path;
     let rules = || exchange.listener.paths;
     let raw = parts.extensions.get::<RawQuery>();
     let raw = raw.map(|RawQuery(query)| query.as_str());
     written(
         base,
-        step.rewrite.as_ref(),
+        rewrite,
         &exchange.params,
         &parts.uri,
         raw,

@@ -413,7 +413,7 @@ impl Scrape {
         let mut idle: BTreeMap<String, u64> = BTreeMap::new();
         for (at, target) in targets.iter().enumerate() {
             let mut before = targets[..at].iter();
-            if !before.any(|it| Arc::ptr_eq(&it.pools, &target.pools)) {
+            if !before.any(|it| Arc::ptr_eq(it.pools(), target.pools())) {
                 let count = target.idle_connections() as u64;
                 *idle.entry(target.plan.endpoint().url()).or_default() += count;
             }

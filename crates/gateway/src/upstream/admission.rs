@@ -30,9 +30,9 @@ const COME_AGAIN: Duration = Duration::from_secs(1);
 
 /// The reason why there is no permit.
 #[derive(Debug)]
-pub enum Unadmitted {
+pub enum Unadmitted<R = Rejection> {
     /// The breaker rejected the call.
-    Refused(Rejection),
+    Refused(R),
     /// The client's body was at fault.
     Client(ClientFault),
 }

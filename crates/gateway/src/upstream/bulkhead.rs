@@ -22,18 +22,18 @@ pub struct Bulkhead {
     in_flight: AtomicUsize,
     queued: AtomicUsize,
     streams: AtomicUsize,
+    /// The most tunnels and event streams.
+    streams_max: AtomicUsize,
     rejected: [AtomicU64; Full::ALL.len()],
 }
 
-/// The bounds of a bulkhead's queue and streams.
+/// The bounds of a bulkhead's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BulkheadBounds {
     /// The most calls that wait for a place.
     pub queued_max: usize,
     /// The longest wait for a place.
     pub queue_for: Duration,
-    /// The most tunnels and event streams.
-    pub streams_max: usize,
 }
 
 /// The reason why a call got no place.
@@ -59,8 +59,8 @@ impl Full {
 }
 
 impl Bulkhead {
-    /// A bulkhead with that many free places.
-    pub fn new(limit: usize) -> Arc<Bulkhead> {
+    /// A bulkhead with that many free places for calls and for streams.
+    pub fn new(limit: usize, streams_max: usize) -> Arc<Bulkhead> {
         let limit = limit.min(Semaphore::MAX_PERMITS);
         Arc::new(Bulkhead {
             places: Semaphore::new(limit),
@@ -69,6 +69,7 @@ impl Bulkhead {
             in_flight: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
+            streams_max: AtomicUsize::new(streams_max),
             rejected: Default::default(),
         })
     }
@@ -120,14 +121,16 @@ impl Bulkhead {
         }
     }
 
-    fn reject(&self, why: Full) -> Full {
+    /// Counts a refusal.
+    pub fn reject(&self, why: Full) -> Full {
         self.rejected[why as usize].fetch_add(1, Ordering::Relaxed);
         why
     }
 
     /// Changes the number of places. Calls in flight keep theirs: above the new limit a place vanishes when its call
     /// ends.
-    pub fn resize(&self, limit: usize) {
+    pub fn resize(&self, limit: usize, streams_max: usize) {
+        self.streams_max.store(streams_max, Ordering::Relaxed);
         let limit = limit.min(Semaphore::MAX_PERMITS);
         let was = self.limit.swap(limit, Ordering::AcqRel);
         if limit > was {
@@ -195,13 +198,14 @@ enum PlaceKind {
 
 impl Place {
     /// Moves a call that has become a tunnel or an event stream to the places for those, if there is room.
-    pub fn become_stream(&mut self, bounds: BulkheadBounds) {
+    pub fn become_stream(&mut self) {
         if self.kind == PlaceKind::Stream {
             return;
         }
         let streams = &self.bulkhead.streams;
+        let streams_max = self.bulkhead.streams_max.load(Ordering::Relaxed);
         let room = streams.fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| {
-            (it < bounds.streams_max).then_some(it + 1)
+            (it < streams_max).then_some(it + 1)
         });
         if room.is_ok() {
             self.free_call();
@@ -238,13 +242,12 @@ mod tests {
         BulkheadBounds {
             queued_max,
             queue_for: Duration::from_millis(200),
-            streams_max: 1,
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn beyond_places_and_queue_a_call_is_refused_at_once_and_in_the_queue_after_its_time() {
-        let bulkhead = Bulkhead::new(2);
+        let bulkhead = Bulkhead::new(2, 1);
         let first = bulkhead.enter(bounds(1), pending()).await.unwrap();
         let second = bulkhead.enter(bounds(1), pending()).await.unwrap();
         let third = tokio::spawn({
@@ -265,7 +268,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_gets_the_place_before_who_comes_later() {
-        let bulkhead = Bulkhead::new(1);
+        let bulkhead = Bulkhead::new(1, 1);
         let first = bulkhead.try_enter().unwrap();
         let waiting = tokio::spawn({
             let bulkhead = bulkhead.clone();
@@ -279,7 +282,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_leaves_the_queue_frees_its_turn() {
-        let bulkhead = Bulkhead::new(1);
+        let bulkhead = Bulkhead::new(1, 1);
         let first = bulkhead.try_enter().unwrap();
         assert!(bulkhead.enter(bounds(1), ready(())).await.is_err());
         assert_eq!(bulkhead.queued(), 0);
@@ -289,12 +292,12 @@ mod tests {
 
     #[test]
     fn a_stream_frees_its_calls_place_while_there_is_room_for_streams() {
-        let bulkhead = Bulkhead::new(1);
+        let bulkhead = Bulkhead::new(1, 1);
         let mut stream = bulkhead.try_enter().unwrap();
-        stream.become_stream(bounds(0));
-        stream.become_stream(bounds(0));
+        stream.become_stream();
+        stream.become_stream();
         let mut other = bulkhead.try_enter().unwrap();
-        other.become_stream(bounds(0));
+        other.become_stream();
         assert!(bulkhead.try_enter().is_none(), "the streams are full");
         drop(stream);
         assert!(bulkhead.try_enter().is_none());
@@ -305,10 +308,10 @@ mod tests {
 
     #[test]
     fn a_lower_limit_takes_places_away_as_calls_end_and_a_higher_one_gives_them_back() {
-        let bulkhead = Bulkhead::new(3);
+        let bulkhead = Bulkhead::new(3, 1);
         let calls: Vec<_> = (0..3).map(|_| bulkhead.try_enter().unwrap()).collect();
-        bulkhead.resize(1);
-        bulkhead.resize(2);
+        bulkhead.resize(1, 1);
+        bulkhead.resize(2, 1);
         let mut calls = calls.into_iter();
         drop(calls.next());
         assert!(bulkhead.try_enter().is_none(), "two are still in flight");
@@ -316,7 +319,7 @@ mod tests {
         let call = bulkhead.try_enter().unwrap();
         assert!(bulkhead.try_enter().is_none());
         drop((call, calls));
-        bulkhead.resize(4);
+        bulkhead.resize(4, 1);
         let calls: Vec<_> = (0..4).map(|_| bulkhead.try_enter().unwrap()).collect();
         assert!(bulkhead.try_enter().is_none());
         drop(calls);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
+    Call as Ended, Cause, Mode, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
     machine::SettledAs,
 };
 use fusebox_plan::{Call as Facts, CallError, Failure};
@@ -84,10 +84,10 @@ pub struct UpstreamCall {
 /// The time limits of one attempt among several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptLimits {
-    /// The time to connect, TLS included.
-    pub connect: Duration,
     /// The time from the request fully sent to the response's head.
     pub request: Duration,
+    /// The time for all of the attempt up to the head, without that spent waiting for the client.
+    pub whole: Duration,
 }
 
 /// The progress of the response's body.
@@ -152,21 +152,29 @@ impl UpstreamCall {
         }
     }
 
-    /// Gives the call its place in the upstream's bulkhead, which it keeps to the end of the answer's body.
-    pub fn takes_place(&mut self, place: Option<Place>) {
-        self.place = place;
+    /// Gives the call its place in the upstream's bulkhead, which it keeps to the end of the answer's body; returns the
+    /// one before.
+    pub fn takes_place(&mut self, place: Option<Place>) -> Option<Place> {
+        std::mem::replace(&mut self.place, place)
     }
 
-    /// The call's place in the upstream's bulkhead.
-    pub fn place_mut(&mut self) -> &mut Option<Place> {
-        &mut self.place
+    /// True if the call has a place in the upstream's bulkhead.
+    pub fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Moves the call to the bulkhead's places for tunnels and event streams, if there is room.
+    pub fn becomes_stream(&mut self) {
+        if let Some(place) = &mut self.place {
+            place.become_stream();
+        }
     }
 
     /// Begins an attempt at an endpoint, within limits of its own; what an earlier attempt left is forgotten.
-    pub fn attempts(&mut self, attempt: Option<EndpointAttempt>, limits: AttemptLimits) {
+    pub fn attempts(&mut self, attempt: Option<EndpointAttempt>, limits: Option<AttemptLimits>) {
         self.between = None;
         self.attempt = attempt;
-        self.limits = Some(limits);
+        self.limits = limits;
         self.duration = Duration::ZERO;
         (self.head, self.back_at, self.cause) = (None, None, None);
         self.body.clear();
@@ -239,7 +247,7 @@ impl UpstreamCall {
 
     /// The time limit for the response's head: the call's timeout, or the probe's for a probe.
     pub fn timeout(&self) -> Duration {
-        let limits = self.limits.map(|limits| limits.request);
+        let limits = self.limits.map(|limits| limits.request.min(limits.whole));
         let request = limits.unwrap_or(self.upstream.plan.timeout.request);
         if self.is_probe() {
             request.min(self.upstream.plan.breaker.settings.half_open.probe_timeout)
@@ -250,8 +258,28 @@ impl UpstreamCall {
 
     /// The time limit for a connection.
     pub fn connect_timeout(&self) -> Duration {
-        let limits = self.limits.map(|limits| limits.connect);
-        limits.unwrap_or(self.upstream.plan.timeout.connect)
+        let connect = self.upstream.plan.timeout.connect;
+        self.limits.map_or(connect, |limits| connect.min(limits.whole))
+    }
+
+    /// Takes the time that connecting took from what the attempt has.
+    pub fn connected(&mut self, took: Duration) {
+        if let Some(limits) = &mut self.limits {
+            limits.whole = limits.whole.saturating_sub(took);
+        }
+    }
+
+    /// The outcome as far as the head alone decides it.
+    pub fn judged_so_far(&self) -> Outcome {
+        self.judge(None)
+    }
+
+    /// True if the upstream's breaker lets calls pass as while closed, or refuses none.
+    pub fn is_closed(&self, now: Timestamp) -> bool {
+        self.live_breaker.as_ref().is_none_or(|live_breaker| {
+            let breaker = &live_breaker.breaker;
+            breaker.settings().mode != Mode::Enforce || !breaker.may_probe(now)
+        })
     }
 
     /// Moves a probe's deadline to `timeout` from `base`: the time before was not the upstream's.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
-use http::{Method, Response};
+use http::{HeaderMap, Method, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use crate::ground::clock::WorkerRef;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::pool::Connection;
-use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
+use crate::upstream::upstream_errors::UpstreamError;
 
 /// The most bytes of a failed answer's body that are kept.
 pub const HELD_BYTES_MAX: usize = 64 * 1024;
@@ -58,8 +58,8 @@ impl HeldAnswer {
     }
 
     /// True if the head says that the body is longer than what is kept.
-    pub fn is_known_long(&self, method: &Method) -> bool {
-        let length = self.parts.headers.get(CONTENT_LENGTH);
+    pub fn is_known_long(method: &Method, headers: &HeaderMap) -> bool {
+        let length = headers.get(CONTENT_LENGTH);
         let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
         *method != Method::HEAD && length.is_some_and(|it| it > HELD_BYTES_MAX as u64)
     }
@@ -87,12 +87,5 @@ impl HeldAnswer {
             connection.give_back(worker.clock.tick());
         }
         Holding::Whole(self)
-    }
-}
-
-impl Holding {
-    /// True if a broken answer is no fault of the upstream.
-    pub fn is_ours(why: &UpstreamError) -> bool {
-        why.kind == ErrorKind::Limit
     }
 }

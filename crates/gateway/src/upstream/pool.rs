@@ -109,7 +109,7 @@ impl Pool {
         })
     }
 
-    /// Empty pools to an upstream, one for each of `workers` workers; its endpoint is reached through `proxy`, if
+    /// Empty pools to an endpoint of an upstream, one for each of `workers` workers; it is reached through `proxy`, if
     /// given.
     ///
     /// # Errors
@@ -117,11 +117,12 @@ impl Pool {
     pub fn for_workers(
         workers: usize,
         upstream: &Upstream,
+        endpoint: &Endpoint,
         proxy: Option<&Endpoint>,
         limits: &Limits,
         trust: &Trust,
     ) -> Result<Pools, String> {
-        let (endpoint, connect) = (upstream.endpoint(), upstream.timeout.connect);
+        let connect = upstream.timeout.connect;
         let mut connector = Connector::new(endpoint, connect, limits, trust)?;
         if let Some(proxy) = proxy {
             connector = connector.through(proxy)?;

@@ -78,7 +78,7 @@ pub struct Sending<'a> {
 impl Sending<'_> {
     /// Sends the request. An idle connection that the upstream had closed already says nothing about the upstream: the
     /// request goes out once more on a new one, if none of it was sent or if sending it twice does no harm (RFC 9110,
-    /// section 9.2.2).
+    /// section 9.2.2). The call does not see the head yet.
     ///
     /// # Errors
     /// The reason why there is no answer.
@@ -87,7 +87,7 @@ impl Sending<'_> {
         mut parts: Parts,
         body: Outgoing,
         has_length: bool,
-    ) -> Result<(Response<Incoming>, Connection), Failed> {
+    ) -> Result<(Response<Incoming>, Connection), Unanswered> {
         let empty = matches!(body, Outgoing::Empty);
         let is_careful = !empty && expects_no_body(&parts.method);
         if empty && has_length {
@@ -114,9 +114,7 @@ impl Sending<'_> {
             from_new: false,
         };
         let request = Request::from_parts(parts, body);
-        let sent = self.exchange(request, repeat).await;
-        let (response, mut connection) = sent.map_err(|why| why.failed())?;
-        self.call.answered(response.status(), response.headers());
+        let (response, mut connection) = self.exchange(request, repeat).await?;
         if is_careful {
             connection.make_last();
         }
@@ -195,6 +193,7 @@ impl Sending<'_> {
     async fn connect(&mut self) -> Result<Connection, NoConnection> {
         self.call.waits_since(Timestamp::MAX);
         let bound = self.call.connect_timeout();
+        let began = self.worker.clock.tick();
         let connected = if self.call.is_probe() {
             let timeout = self.call.timeout();
             let now = self.worker.clock.exact();
@@ -207,6 +206,8 @@ impl Sending<'_> {
         } else {
             self.pool.open(bound).await
         };
+        let took = self.worker.clock.tick().saturating_since(began);
+        self.call.connected(took);
         connected.inspect_err(|failed| self.call.note(&failed.cause))
     }
 

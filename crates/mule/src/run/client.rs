@@ -95,7 +95,7 @@ impl Clients {
         let previous = previous.filter(|previous| previous.limits == *limits);
         let pools = |upstream: &Upstream| {
             let workers = host.workers.max(1) + 1;
-            Pool::for_workers(workers, upstream, None, limits, host.trust)
+            Pool::for_workers(workers, upstream, upstream.endpoint(), None, limits, host.trust)
         };
         let mut all = Vec::new();
         for plan in &app.requesters {
@@ -103,7 +103,7 @@ impl Clients {
             let kept = kept.filter(|client| client.plan == *plan);
             let upstream = upstream(plan);
             let pools = match kept {
-                Some(kept) => kept.target.pools.clone(),
+                Some(kept) => kept.target.pools().clone(),
                 None => pools(&upstream)
                     .map_err(|error| format!("http:request-config `{}`: {error}", plan.name))?,
             };

@@ -169,9 +169,13 @@ impl Caller {
         clock: Arc<Clock>,
     ) -> Caller {
         let limits = Limits::default();
-        let pools = Pool::for_workers(1, &plan, None, &limits, &Trust::default()).unwrap();
+        let endpoint = plan.endpoint();
+        let pools =
+            Pool::for_workers(1, &plan, endpoint, None, &limits, &Trust::default()).unwrap();
         let (meter, errors) = (PerWorker::new(1), UpstreamErrors::new("t".into()));
-        let target = LiveUpstream::new(Arc::new(plan), breakers, pools, Arc::new(meter), errors);
+        let calls = CallState::new(plan.budget, None, None, clock.exact());
+        let (plan, pools, meter) = (Arc::new(plan), vec![pools], Arc::new(meter));
+        let target = LiveUpstream::new(plan, breakers, pools, meter, errors, calls);
         Caller {
             target: Arc::new(target),
             worker: WorkerRef { clock, index: 0 },
