@@ -49,7 +49,7 @@ impl<'n> Fields<'n> {
             }
         }
         for (name, example) in table.required {
-            if !entries.iter().any(|entry| entry.key == *name) {
+            if named(entries, table, name).is_none() {
                 notes.error(
                     node.at,
                     format!("{} needs the key `{name}`", noun(table)),
@@ -83,10 +83,15 @@ impl<'n> Fields<'n> {
             .map(|entry| entry.at)
     }
 
+    /// The place of a key, or of an unknown one that is taken for it and has been reported.
+    pub fn named(&self, name: &'static str) -> Option<Place> {
+        named(self.entries, self.table, name)
+    }
+
     /// The places of all keys of this table that the file has.
     pub fn places(&self) -> Vec<(&'static str, Place)> {
         let place = |key: &'static Key| Some((key.name, self.place(key.name)?));
-        self.table.supported().filter_map(place).collect()
+        self.table.all().filter_map(place).collect()
     }
 
     pub fn section(&self, name: &'static str, notes: &mut Notes) -> Option<Fields<'n>> {
@@ -150,8 +155,12 @@ impl<'n> Fields<'n> {
         let (key, node) = self.get(name)?;
         match key.shape {
             Shape::Whole { min, max } => whole(node, name, min, max, None, notes),
-            Shape::Either([Shape::Whole { min, max }, Shape::Word([word])]) => {
-                whole(node, name, *min, *max, Some(word), notes)
+            Shape::Either([Shape::Whole { min, max }, other]) => {
+                let word = match other {
+                    Shape::Word([word]) => Some(*word),
+                    _ => None,
+                };
+                whole(node, name, *min, *max, word, notes)
             }
             _ => None,
         }
@@ -200,21 +209,54 @@ impl<'n> Fields<'n> {
     /// The index of the value among the words in the table.
     pub fn word(&self, name: &'static str, notes: &mut Notes) -> Option<At<usize>> {
         let (key, node) = self.get(name)?;
-        let Shape::Word(choices) = key.shape else {
+        match key.shape {
+            Shape::Word(choices) => one_of(node, name, choices, false, notes),
+            Shape::Either([Shape::Word(choices), ..]) => one_of(node, name, choices, true, notes),
+            _ => None,
+        }
+    }
+
+    /// The indices of a list of words of the table; at least one, each once.
+    pub fn words(&self, name: &'static str, notes: &mut Notes) -> Option<At<Vec<usize>>> {
+        let (key, node) = self.get(name)?;
+        let Shape::List(Shape::Word(choices)) = key.shape else {
             return None;
         };
-        let list = alternatives(choices);
-        let scalar = scalar(node, name, &list, notes)?;
-        match choices.iter().position(|word| *word == scalar.text) {
-            Some(index) => Some(At::new(index, node.at)),
-            None => {
-                let mend = match nearest(&scalar.text, choices.iter().copied()) {
-                    Some(near) => format!("did you mean {}?", quote(near)),
-                    None => format!("write {list}"),
-                };
-                wrong(node.at, name, &list, &scalar.shown(), mend, notes);
-                None
+        let items = items(node, name, notes)?;
+        if items.is_empty() {
+            let mend = format!("name {}, or remove the key", alternatives(choices, false));
+            notes.error(node.at, format!("`{name}` is empty"), mend);
+        }
+        let words = items.iter();
+        let words = words.filter_map(|item| one_of(item, name, choices, false, notes));
+        Some(At::new(words.map(|word| word.value).collect(), node.at))
+    }
+
+    /// True without any key.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// False if a key's value is another than the map that it must be; true also without the key.
+    pub fn is_map(&self, name: &'static str) -> bool {
+        self.get(name)
+            .is_none_or(|(_, node)| matches!(node.kind, Kind::Map(_)))
+    }
+
+    /// True for a key that may have values of several forms.
+    pub fn is_either(&self, name: &'static str) -> bool {
+        let key = self.table.key(name);
+        key.is_some_and(|key| matches!(key.shape, Shape::Either(_)))
+    }
+
+    /// The map in a key that may also have a simpler value; `None` for the simpler value.
+    pub fn map_in(&self, name: &'static str, notes: &mut Notes) -> Option<Option<Fields<'n>>> {
+        let (key, node) = self.get(name)?;
+        match (&key.shape, &node.kind) {
+            (Shape::Either([_, Shape::Table(table)]), Kind::Map(_)) => {
+                Some(Fields::open(node, table, notes))
             }
+            _ => None,
         }
     }
 
@@ -237,6 +279,16 @@ impl<'n> Fields<'n> {
             }
         }
     }
+}
+
+fn named(entries: &[Entry], table: &'static Table, name: &str) -> Option<Place> {
+    let known = || table.supported().map(|key| key.name);
+    let exact = entries.iter().find(|entry| entry.key == name);
+    let unknown = || {
+        let mut unknown = entries.iter().filter(|it| table.key(&it.key).is_none());
+        unknown.find(|entry| nearest(&entry.key, known()) == Some(name))
+    };
+    exact.or_else(unknown).map(|entry| entry.at)
 }
 
 /// The items of a list; reports any other value.
@@ -387,9 +439,34 @@ pub(crate) fn refuse(at: Place, scalar: &Scalar, what: String, mend: String, not
     }
 }
 
-/// Joins words as `a`, `b` or `c`.
-fn alternatives(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+/// The index of a scalar among words; with `or_map` the message offers a map beside them.
+fn one_of(
+    node: &Node,
+    name: &str,
+    choices: &[&str],
+    or_map: bool,
+    notes: &mut Notes,
+) -> Option<At<usize>> {
+    let list = alternatives(choices, or_map);
+    let scalar = scalar(node, name, &list, notes)?;
+    match choices.iter().position(|word| *word == scalar.text) {
+        Some(index) => Some(At::new(index, node.at)),
+        None => {
+            let mend = match nearest(&scalar.text, choices.iter().copied()) {
+                Some(near) => format!("did you mean {}?", quote(near)),
+                None => format!("write {list}"),
+            };
+            wrong(node.at, name, &list, &scalar.shown(), mend, notes);
+            None
+        }
+    }
+}
+
+/// Joins words as `a`, `b` or `c`; with `or_map` as `a`, `b` or a map.
+fn alternatives(words: &[&str], or_map: bool) -> String {
+    let map = or_map.then(|| "a map".to_owned());
+    let quoted = words.iter().map(|word| format!("`{word}`")).chain(map);
+    let quoted: Vec<String> = quoted.collect();
     match quoted.as_slice() {
         [] => String::new(),
         [only] => only.clone(),
@@ -424,7 +501,10 @@ fn noun(table: &Table) -> String {
     match table.name {
         "file" => "the configuration".to_owned(),
         "upstream" | "endpoint" => format!("an {}", table.name),
-        "listener" | "route" | "breaker" => format!("a {}", table.name),
+        "listener" | "route" | "breaker" | "rung" => format!("a {}", table.name),
+        "fields" => "changes of fields".to_owned(),
+        "rung_answer" => "`respond`".to_owned(),
+        "adaptive_limit" => "`adaptive`".to_owned(),
         name => format!("`{name}`"),
     }
 }

@@ -77,8 +77,8 @@ fn shape(shape_of: &'static Shape, definitions: &mut Map<String, Value>) -> Valu
             json!({ "type": "object", "additionalProperties": reference(of, definitions) })
         }
         Shape::Table(of) => reference(of, definitions),
-        // Unreachable: `Table::supported` excludes these keys.
-        Shape::Later(_) | Shape::Foreign { .. } => json!(false),
+        // Unreachable: `Table::supported` excludes or resolves these keys.
+        Shape::Later(_) | Shape::Foreign { .. } | Shape::Also(_) => json!(false),
     }
 }
 

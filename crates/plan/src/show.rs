@@ -7,10 +7,14 @@ use fusebox_breaker::{
 };
 use serde_json::{Map, Value, json};
 
+mod call;
+
+use call::{show_bulkhead, show_changes, show_cors, show_ejection, show_ladder, show_retry};
+
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Guard, Limits, Listener, ListenerTls, Plan, Respond, Rewrite,
-    RewritePart, Route, Share, Step, Store, Upstream, Valkey,
+    Admin, Breaker, Fleet, Forward, Guard, Limits, Listener, ListenerTls, Plan, Probe, Respond,
+    Rewrite, RewritePart, Route, Share, Step, Store, Upstream, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -134,12 +138,12 @@ fn show_limits(limits: &Limits) -> Value {
 }
 
 fn show_upstream(upstream: &Upstream) -> Value {
-    json!({
-        "url": upstream.endpoint().url(),
+    let timeout = &upstream.timeout;
+    let mut shown = json!({
         "timeout": {
-            "connect": show_duration(upstream.timeout.connect),
-            "request": show_duration(upstream.timeout.request),
-            "idle": show_duration(upstream.timeout.idle),
+            "connect": show_duration(timeout.connect),
+            "request": show_duration(timeout.request),
+            "idle": show_duration(timeout.idle),
         },
         "pool": {
             "idle": upstream.pool_idle_max,
@@ -147,30 +151,49 @@ fn show_upstream(upstream: &Upstream) -> Value {
             "max_age": show_duration(upstream.pool_max_age),
         },
         "breaker": show_breaker(&upstream.breaker),
-    })
+    });
+    if let Some(total) = timeout.total {
+        shown["timeout"]["total"] = json!(show_duration(total));
+    }
+    call::show_course(upstream, &mut shown);
+    shown
 }
 
 fn show_guard(guard: &Guard) -> Value {
     let bounds = [
         ("connect", guard.timeout.connect),
         ("request", guard.timeout.request),
+        ("total", guard.timeout.total),
         ("idle", guard.timeout.idle),
     ];
     let bounds = bounds.into_iter().filter_map(|(key, bound)| {
         let bound = show_duration(bound?);
         Some((key.to_owned(), json!(bound)))
     });
-    json!({
+    let mut shown = json!({
         "applies_to": &*guard.target,
         "timeout": bounds.collect::<Map<_, _>>(),
         "breaker": show_breaker(&guard.breaker),
-    })
+    });
+    if let Some(retry) = &guard.retry {
+        shown["retry"] = show_retry(retry, Some(guard.budget));
+    }
+    if let Some(ejection) = &guard.ejection {
+        shown["ejection"] = show_ejection(ejection);
+    }
+    if let Some(bulkhead) = &guard.bulkhead {
+        shown["bulkhead"] = show_bulkhead(bulkhead);
+    }
+    shown
 }
 
 fn show_breaker(breaker: &Breaker) -> Value {
     let mut shown = show_settings(&breaker.settings);
     shown["key"] = json!(show_key(&breaker.key));
     shown["failure"] = json!(breaker.failure.source());
+    if breaker.probe == Probe::Health {
+        shown["half_open"]["probe"] = json!("health");
+    }
     shown["settle"] = json!(show_duration(breaker.settle));
     shown["share"] = match breaker.share {
         Share::None => json!("none"),
@@ -358,11 +381,26 @@ fn show_half_open(half_open: &HalfOpen) -> Value {
 
 fn show_route(route: &Route, app: Option<&dyn Program>) -> Value {
     let mut shown = json!({ "name": &*route.name, "path": route.path });
+    if let Some(host) = &route.host {
+        shown["host"] = json!(host.to_string());
+    }
     if let Some(methods) = &route.methods {
-        shown["methods"] = methods
-            .iter()
-            .map(|method| json!(method.as_str()))
-            .collect();
+        shown["methods"] = show_methods(methods);
+    }
+    if !route.headers.is_empty() {
+        shown["headers"] =
+            call::show_fields(route.headers.iter().map(|(name, value)| (name, value)));
+    }
+    if let Some(requests) = route.concurrency_max {
+        shown["max_concurrency"] = json!(requests);
+    }
+    for (key, changes) in [("request", &route.request), ("response", &route.response)] {
+        if !changes.is_empty() {
+            shown[key] = show_changes(changes);
+        }
+    }
+    if let Some(cors) = &route.cors {
+        shown["cors"] = show_cors(cors);
     }
     if let Some(listeners) = &route.listeners {
         shown["listeners"] = listeners.iter().map(|name| json!(&**name)).collect();
@@ -377,8 +415,21 @@ fn show_route(route: &Route, app: Option<&dyn Program>) -> Value {
                 }
             }
             Step::Forward(Forward {
-                upstream, rewrite, ..
+                upstream,
+                rewrite,
+                retry,
+                fallback,
+                bulkhead,
             }) => {
+                if let Some(retry) = retry {
+                    shown["retry"] = show_retry(retry, None);
+                }
+                if let Some(ladder) = fallback {
+                    shown["fallback"] = show_ladder(ladder);
+                }
+                if let Some(bulkhead) = bulkhead {
+                    shown["bulkhead"] = show_bulkhead(bulkhead);
+                }
                 shown["upstream"] = json!(&*upstream.name);
                 if let Some(rewrite) = rewrite {
                     shown["rewrite"] = json!(show_rewrite(rewrite));
@@ -389,6 +440,13 @@ fn show_route(route: &Route, app: Option<&dyn Program>) -> Value {
     shown
 }
 
+fn show_methods(methods: &[http::Method]) -> Value {
+    methods
+        .iter()
+        .map(|method| json!(method.as_str()))
+        .collect()
+}
+
 fn show_rewrite(Rewrite(parts): &Rewrite) -> String {
     parts.iter().fold(String::new(), |text, part| match part {
         RewritePart::Literal(literal) => text + literal,
@@ -397,17 +455,10 @@ fn show_rewrite(Rewrite(parts): &Rewrite) -> String {
 }
 
 fn show_respond(respond: &Respond) -> Value {
-    let headers: Map<String, Value> = respond
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.to_string(),
-                json!(String::from_utf8_lossy(value.as_bytes())),
-            )
-        })
-        .collect();
-    let mut shown = json!({ "status": respond.status.as_u16(), "headers": headers });
+    let mut shown = json!({
+        "status": respond.status.as_u16(),
+        "headers": call::show_fields(&respond.headers),
+    });
     if !respond.body.is_empty() {
         shown["body"] = json!(String::from_utf8_lossy(&respond.body));
     }

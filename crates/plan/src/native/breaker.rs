@@ -116,7 +116,7 @@ impl DraftBreaker {
             abandoned: breaker.duration("abandoned", reader.notes),
             failure_body: breaker.size("failure_body", reader.notes),
             settle: breaker.duration("settle", reader.notes),
-            cooldown: read_cooldown(&breaker, reader.notes),
+            cooldown: read_cooldown(&breaker, "cooldown", reader.notes),
             half_open: read_half_open(&breaker, reader.notes),
             retry_after: breaker.word("retry_after", reader.notes).map(|word| {
                 word.map(|word| [RetryAfter::Ignore, RetryAfter::Honour, RetryAfter::Trip][word])
@@ -134,6 +134,11 @@ impl DraftBreaker {
     /// The breaker's sharing over a fleet, if the file has any.
     pub fn share(&self) -> Option<&DraftShare> {
         self.share.as_ref()
+    }
+
+    /// The calls that probe, if the file says.
+    pub fn probe(&self) -> Option<&At<Probe>> {
+        self.half_open.as_ref()?.probe.as_ref()
     }
 
     /// Compares the parts with one another, and with the times of the upstream's calls.
@@ -155,7 +160,8 @@ impl DraftBreaker {
                 .cooldown
                 .as_ref()
                 .map_or_else(Cooldown::default, |cooldown| {
-                    cooldown.check(retry_after, notes)
+                    let base = Cooldown::default().base;
+                    cooldown.check(retry_after, Cooldown::exponential, base, notes)
                 }),
             retry_after,
             half_open: HalfOpen::default(),
@@ -172,7 +178,14 @@ impl DraftBreaker {
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), times, notes);
         let before = notes.errors();
-        self.check_settings(&settings, notes);
+        let place = |section: &str, key: &str| match section {
+            "cooldown" => self.cooldown.as_ref().map(|it| it.place(key)),
+            "half_open" => self.half_open.as_ref().map(|it| it.place(key)),
+            "ramp" => self.ramp.as_ref().map(|it| it.place(key)),
+            _ => None,
+        };
+        let trips = self.trip.as_deref().unwrap_or_default();
+        validate(&settings, trips, self.at, place, notes);
         for trip in self.trip.iter().flatten() {
             trip.check_reach(request, notes);
         }
@@ -229,7 +242,7 @@ impl DraftBreaker {
                 usize::try_from(size.value.min(FAILURE_BODY_MAX)).unwrap_or(usize::MAX)
             }),
             settle: self.settle.as_ref().map_or(SETTLE, |settle| settle.value),
-            probe: Probe::Request,
+            probe: self.probe().map_or(Probe::Request, |probe| probe.value),
         }
     }
 
@@ -240,44 +253,6 @@ impl DraftBreaker {
             None if counted() => Settings::standard().trip.drain(..1).collect(),
             None => Settings::standard().trip,
             Some(trips) => trips.iter().flat_map(|trip| trip.rules(notes)).collect(),
-        }
-    }
-
-    /// Validates the settings by the breaker's own rules, and reports each fault at the place of its key.
-    fn check_settings(&self, settings: &Settings, notes: &mut Notes) {
-        // Each rule is validated alone, so that a fault is reported at the rule's own map.
-        let alone = |rules: Vec<Rule>| Settings {
-            trip: rules,
-            compare: self.compare,
-            ..Settings::default()
-        };
-        for trip in self.trip.iter().flatten() {
-            let rules = trip.rules(&mut Notes::default());
-            if rules.is_empty() {
-                continue;
-            }
-            for fault in alone(rules).validate().err().into_iter().flatten() {
-                let key = fault.setting().strip_prefix("trip.").unwrap_or_default();
-                refuse_setting(trip.place(key), &fault, notes);
-            }
-        }
-        let rest = Settings {
-            trip: Settings::default().trip,
-            ..settings.clone()
-        };
-        for fault in rest.validate().err().into_iter().flatten() {
-            let at = match fault.setting().split_once('.') {
-                Some(("cooldown", key)) => {
-                    self.cooldown.as_ref().map(|cooldown| cooldown.place(key))
-                }
-                Some(("half_open", key)) => self
-                    .half_open
-                    .as_ref()
-                    .map(|half_open| half_open.place(key)),
-                Some(("ramp", key)) => self.ramp.as_ref().map(|ramp| ramp.place(key)),
-                _ => None,
-            };
-            refuse_setting(at.unwrap_or(self.at), &fault, notes);
         }
     }
 
@@ -416,12 +391,48 @@ impl DraftBreaker {
     }
 }
 
+/// Validates settings by the breaker's own rules, and reports each fault at the place of its key: in one of the maps of
+/// rules, or where `place` says for the name of a section and a key; `at` is the place of all of it.
+pub(super) fn validate(
+    settings: &Settings,
+    trips: &[DraftTrip],
+    at: Place,
+    place: impl Fn(&str, &str) -> Option<Place>,
+    notes: &mut Notes,
+) {
+    // Each rule is validated alone, so that a fault is reported at the rule's own map.
+    let alone = |rules: Vec<Rule>| Settings {
+        trip: rules,
+        compare: settings.compare,
+        ..Settings::default()
+    };
+    for trip in trips {
+        let rules = trip.rules(&mut Notes::default());
+        if rules.is_empty() {
+            continue;
+        }
+        for fault in alone(rules).validate().err().into_iter().flatten() {
+            let key = fault.setting().strip_prefix("trip.").unwrap_or_default();
+            refuse_setting(trip.place(key), &fault, notes);
+        }
+    }
+    let rest = Settings {
+        trip: Settings::default().trip,
+        ..settings.clone()
+    };
+    for fault in rest.validate().err().into_iter().flatten() {
+        let at_key = fault.setting().split_once('.');
+        let at_key = at_key.and_then(|(section, key)| place(section, key));
+        refuse_setting(at_key.unwrap_or(at), &fault, notes);
+    }
+}
+
 fn refuse_setting(at: Place, fault: &SettingsError, notes: &mut Notes) {
     notes.error(at, fault.what(), fault.mend());
 }
 
 /// Reads an expression about a call, and reports each fault at its place in the expression.
-fn read_condition<T>(
+pub(super) fn read_condition<T>(
     breaker: &Fields<'_>,
     key: &'static str,
     read: impl Fn(&str) -> Result<T, Vec<Fault>>,

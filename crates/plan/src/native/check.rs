@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::breaker::CallTimes;
+use super::course;
 use super::draft::{Draft, DraftListener, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
-use super::wiring;
+use super::{ladders, wiring};
 use crate::diagnostic::{At, Notes, Place, quote};
 use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
 
@@ -26,6 +28,7 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         .map(Arc::new)
         .collect();
     let routes = wiring::routes(&draft, &upstreams, &listeners, start, notes);
+    ladders::check(&draft, notes);
     wiring::usage(&draft, notes);
     check_shares(&draft, notes);
     Plan {
@@ -165,7 +168,7 @@ pub(super) fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
         .as_ref()
         .map_or((ADMIN_ADDR, admin.at), |addr| (addr.value, addr.at));
     let token = admin.token.as_ref().map(|token| token.value.clone());
-    if !addr.ip().to_canonical().is_loopback() && token.is_none() {
+    if !addr.ip().to_canonical().is_loopback() && !admin.has_token {
         notes.error(
             at,
             format!("the admin API would listen on {addr}, away from loopback, without a token"),
@@ -208,23 +211,16 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> {
-    let defaults = Timeout::default();
+    let (times, defaults) = (&draft.times, Timeout::default());
+    let time = |time: &Option<At<Duration>>, default| time.as_ref().map_or(default, |it| it.value);
     let timeout = Timeout {
-        connect: draft
-            .connect
-            .as_ref()
-            .map_or(defaults.connect, |time| time.value),
-        request: draft
-            .request
-            .as_ref()
-            .map_or(defaults.request, |time| time.value),
-        total: None,
-        idle: draft.idle.as_ref().map_or(defaults.idle, |time| time.value),
+        connect: time(&times.connect, defaults.connect),
+        request: time(&times.request, defaults.request),
+        total: times.total.as_ref().map(|it| it.value),
+        idle: time(&times.idle, defaults.idle),
     };
     let breaker = breaker(draft, CallTimes::of(timeout.request), notes);
-    let name = draft.name.value.as_str().into();
-    Some(Upstream {
-        timeout,
+    let upstream = Upstream {
         pool_idle_max: draft
             .pool_idle
             .as_ref()
@@ -232,14 +228,15 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
         pool_idle_timeout: draft
             .pool_idle_timeout
             .as_ref()
-            .map_or(std::time::Duration::from_secs(30), |timeout| timeout.value),
+            .map_or(Duration::from_secs(30), |timeout| timeout.value),
         pool_max_age: draft
             .pool_max_age
             .as_ref()
-            .map_or(std::time::Duration::from_secs(300), |age| age.value),
+            .map_or(Duration::from_secs(300), |age| age.value),
         breaker,
-        ..Upstream::new(name, draft.endpoint.clone()?)
-    })
+        ..course::upstream(draft, timeout, notes)
+    };
+    (!draft.endpoints.is_empty()).then_some(upstream)
 }
 
 /// The breaker before an upstream whose calls take so long; a disabled one where there is none.

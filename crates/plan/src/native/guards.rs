@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_call::Budget;
-
 use super::breaker::CallTimes;
 use super::check;
+use super::course;
 use super::draft::{Draft, DraftUpstream};
+use super::ejection::DraftEjection;
+use super::retry::Bounds;
 use super::store::{check_fleet, check_shares, check_store};
 use crate::diagnostic::{At, Notes, Place, quote, suggest};
-use crate::plan::{Guard, KeyPart, Listener, Plan, Timeout, TimeoutBounds};
+use crate::plan::{Guard, KeyPart, Listener, Plan, Probe, Timeout, TimeoutBounds};
 use crate::program::Target;
 
 /// The time of calls whose end nothing tells: the longest duration that can be written.
@@ -105,6 +106,17 @@ fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
             );
         }
     }
+    for (key, at) in &upstream.keys {
+        let why = match *key {
+            "balance" | "health" | "resolve" | "hedge" | "request" => {
+                "whose requests go where its file says"
+            }
+            "fallback" | "fallback_on" | "last_good" => "whose own error handling answers",
+            _ => continue,
+        };
+        let what = format!("`{key}` has no place beside an application, {why}");
+        notes.error(*at, what, "remove it");
+    }
 }
 
 /// The target that an upstream stands before.
@@ -160,10 +172,10 @@ fn target_of<'a>(
 fn guard(upstream: &DraftUpstream, target: Option<&Target>, notes: &mut Notes) -> Option<Guard> {
     let bound = |time: &Option<At<Duration>>| time.as_ref().map(|time| time.value);
     let timeout = TimeoutBounds {
-        connect: bound(&upstream.connect),
-        request: bound(&upstream.request),
-        total: None,
-        idle: bound(&upstream.idle),
+        connect: bound(&upstream.times.connect),
+        request: bound(&upstream.times.request),
+        total: bound(&upstream.times.total),
+        idle: bound(&upstream.times.idle),
     };
     let own = target.and_then(|target| target.request_timeout);
     let known = own.into_iter().chain(timeout.request).min();
@@ -190,14 +202,32 @@ fn guard(upstream: &DraftUpstream, target: Option<&Target>, notes: &mut Notes) -
             );
         }
     }
+    if let Some(At { at, .. }) = course::probe(upstream).filter(|it| it.value == Probe::Health) {
+        notes.error(
+            *at,
+            "`probe: health` has no place beside an application, whose services are not checked",
+            "remove it",
+        );
+    }
+    let call = &upstream.call;
+    let bounds = Bounds {
+        request: known,
+        total: timeout.total,
+    };
+    let retry = call.retry.as_ref().map(|retry| retry.check(bounds, notes));
+    let budget = call.retry.as_ref().and_then(|retry| retry.budget.as_ref());
+    let ejection = match &call.ejection {
+        Some(DraftEjection::On(rules)) => Some(rules.check(times, None, notes)),
+        Some(DraftEjection::Off) | None => None,
+    };
     Some(Guard {
         name: upstream.name.value.as_str().into(),
         target: target?.name.clone(),
         timeout,
-        retry: None,
-        budget: Budget::default(),
-        ejection: None,
-        bulkhead: None,
+        retry,
+        budget: budget.map(|it| it.value).unwrap_or_default(),
+        ejection,
+        bulkhead: call.bulkhead.as_ref().map(|it| it.value.clone()),
         breaker,
     })
 }

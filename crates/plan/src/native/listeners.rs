@@ -150,6 +150,7 @@ impl Reader<'_> {
             at: admin.at,
             addr,
             token: token.map(|token| token.map(Secret::new)),
+            has_token: admin.named("token").is_some(),
         })
     }
 

@@ -134,6 +134,21 @@ pub struct Health {
     pub jitter: f64,
 }
 
+impl Health {
+    /// Checks that ask for a path, with all defaults.
+    pub fn at(path: String) -> Health {
+        Health {
+            path,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(1),
+            rise: 2,
+            fall: 3,
+            expect: Expect::default(),
+            jitter: 0.2,
+        }
+    }
+}
+
 /// One address of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
