@@ -29,6 +29,7 @@ use crate::request::forward::Forward;
 use crate::request::ladder::{Ladder, LiveRung};
 use crate::upstream::breakers::{LiveBreaker, UpstreamBreakers};
 use crate::upstream::call_state::{CallState, LiveBulkhead};
+use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Pool, PoolLimits, Pools};
@@ -257,9 +258,9 @@ impl LiveBuilder {
     pub fn build(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
         let listeners = listeners(&plan, previous)?;
-        let mut pools = Vec::new();
+        let mut endpoints = Vec::new();
         for upstream in &plan.upstreams {
-            pools.push(self.pools(&plan, upstream, previous)?);
+            endpoints.push(self.endpoints(&plan, upstream, previous)?);
         }
         let mut reloaded = Reloaded {
             changes: previous.map_or_else(Changes::default, |previous| {
@@ -272,9 +273,9 @@ impl LiveBuilder {
         let mut upstreams: Vec<_> = plan
             .upstreams
             .iter()
-            .zip(pools)
-            .map(|(upstream, pools)| {
-                Arc::new(self.upstream(upstream, pools, previous, &mut reloaded))
+            .zip(endpoints)
+            .map(|(upstream, endpoints)| {
+                Arc::new(self.upstream(upstream, endpoints, previous, &mut reloaded))
             })
             .collect();
         upstreams.extend(app.iter().flat_map(|app| app.targets()));
@@ -353,13 +354,13 @@ impl LiveBuilder {
         built.map(Some)
     }
 
-    /// The connections to each endpoint of an upstream; those of the previous plan to an endpoint that stays.
-    fn pools(
+    /// The endpoints of an upstream, with the connections of the previous plan to those that stay.
+    fn endpoints(
         &self,
         plan: &Plan,
         upstream: &Arc<Upstream>,
         previous: Option<&Live>,
-    ) -> Result<Vec<Pools>, String> {
+    ) -> Result<Vec<Arc<LiveEndpoint>>, String> {
         let kept = previous.and_then(|previous| {
             let old = find(previous, &upstream.name)?;
             let fits = old.plan.timeout.connect == upstream.timeout.connect
@@ -367,25 +368,26 @@ impl LiveBuilder {
                 && previous.plan.limits == plan.limits;
             fits.then_some(old)
         });
-        let endpoints = upstream.endpoints.iter().map(|it| &it.endpoint);
-        let pools = endpoints.map(|endpoint| {
+        let endpoints = upstream.endpoints.iter().map(|it| {
+            let endpoint = &it.endpoint;
             let mut old = kept.iter().flat_map(|old| &old.endpoints);
             if let Some(old) = old.find(|old| old.plan == *endpoint) {
                 // With a reload an operator may also announce that the name has a new address.
                 old.pools.iter().for_each(|pool| pool.clear());
-                return Ok(old.pools.clone());
+                return Ok(old.clone());
             }
             let (limits, trust) = (&plan.limits, &self.trust);
-            Pool::for_workers(self.workers, upstream, endpoint, None, limits, trust)
-                .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
+            let pools = Pool::for_workers(self.workers, upstream, endpoint, None, limits, trust)
+                .map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
+            Ok(Arc::new(LiveEndpoint::new(endpoint.clone(), pools, None)))
         });
-        pools.collect()
+        endpoints.collect()
     }
 
     fn upstream(
         &self,
         plan: &Arc<Upstream>,
-        pools: Vec<Pools>,
+        endpoints: Vec<Arc<LiveEndpoint>>,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
@@ -393,7 +395,31 @@ impl LiveBuilder {
         let meter = self.meter(Kind::Upstream, &plan.name);
         let errors = self.errors(&plan.name);
         let calls = self.calls(plan, previous);
-        LiveUpstream::new(plan.clone(), Some(breakers), pools, meter, errors, calls)
+        let several = self.several(plan, &endpoints, previous);
+        let (plan, breakers) = (plan.clone(), Some(breakers));
+        LiveUpstream::new(plan, breakers, endpoints, several, meter, errors, calls)
+    }
+
+    /// The choice among the endpoints of an upstream, if it has several; the previous plan's with its state.
+    fn several(
+        &self,
+        plan: &Upstream,
+        endpoints: &[Arc<LiveEndpoint>],
+        previous: Option<&Live>,
+    ) -> Option<Arc<SeveralEndpoints>> {
+        if endpoints.len() < 2 {
+            return None;
+        }
+        let now = self.clock.exact();
+        let old = previous.and_then(|previous| find(previous, &plan.name));
+        let checked = "a plan's settings have been checked";
+        if let Some(several) = old.and_then(|old| old.several.clone()) {
+            several.update(plan, endpoints, now).expect(checked);
+            return Some(several);
+        }
+        let listener = self.announcer.0.clone();
+        let several = SeveralEndpoints::new(plan, endpoints, listener, now);
+        Some(Arc::new(several.expect(checked)))
     }
 
     /// The state that an upstream's calls share, with what fits of the previous plan's.
@@ -425,8 +451,9 @@ impl LiveBuilder {
         let meter = self.meter(Kind::Target, &target.name);
         let errors = self.errors(&target.name);
         let calls = self.calls(&target, previous);
-        let pools = vec![pools];
-        let live = LiveUpstream::new(Arc::new(target), breakers, pools, meter, errors, calls);
+        let endpoint = LiveEndpoint::new(target.endpoint().clone(), pools, None);
+        let (target, endpoints) = (Arc::new(target), vec![Arc::new(endpoint)]);
+        let live = LiveUpstream::new(target, breakers, endpoints, None, meter, errors, calls);
         Arc::new(live)
     }
 

@@ -25,7 +25,7 @@ use crate::request::outlive::Outliving;
 use crate::request::response_body::ResponseBody;
 use crate::request::tunnel;
 use crate::upstream::admission::{self, Admission, Unadmitted};
-use crate::upstream::breakers::{KeyFacts, LiveBreaker};
+use crate::upstream::breakers::{KeyFacts, LiveBreaker, key_text};
 use crate::upstream::bulkhead::{Full, Place};
 use crate::upstream::call::{Holder, UpstreamCall};
 use crate::upstream::call_state::LiveBulkhead;
@@ -374,7 +374,19 @@ pub async fn call(
 ) -> Carried {
     let method = request.head().map(|head| head.method.clone());
     let method = method.unwrap_or_default();
+    let hash = used.upstream.plan.hash_key.as_ref().and_then(|key| {
+        let head = request.head()?;
+        let facts = KeyFacts {
+            route: &exchange.route.name,
+            method: &head.method,
+            headers: &head.headers,
+            params: &exchange.params,
+        };
+        let text = key_text(key, &used.upstream.plan.name, "", &facts);
+        Some(fusebox_call::balance::hash_of(&text))
+    });
     let rules = CallRules {
+        hash,
         method: &method,
         is_upgrade: request.upgrade.is_some(),
         is_attempt: request.is_attempt,

@@ -333,23 +333,7 @@ impl Keyed {
     /// The key's parts joined as [`KeyParts`] does. A key that is too long becomes its SHA-256; one that looks like a
     /// digest is written differently, so that the two never clash.
     fn render(&self, facts: &KeyFacts<'_>) -> String {
-        let mut key = KeyParts::default();
-        for part in &self.key.0 {
-            match part {
-                KeyPart::Upstream => key.push(Some(self.upstream.as_bytes())),
-                KeyPart::Endpoint => key.push(Some(self.endpoint.as_bytes())),
-                KeyPart::Route => key.push(Some(facts.route.as_bytes())),
-                KeyPart::Method => key.push(Some(facts.method.as_str().as_bytes())),
-                KeyPart::Header(name) => {
-                    key.push(facts.headers.get(name).map(HeaderValue::as_bytes))
-                }
-                KeyPart::Path(name) => {
-                    let value = facts.params.iter().find(|(param, _)| param == name);
-                    key.push(value.map(|(_, value)| value.as_bytes()));
-                }
-            }
-        }
-        let mut key = key.into_key();
+        let mut key = key_text(&self.key, &self.upstream, &self.endpoint, facts);
         if key.len() > KEY_BYTES_MAX {
             return hashed(&key);
         }
@@ -359,6 +343,25 @@ impl Keyed {
         }
         key
     }
+}
+
+/// A template's parts for a request, joined as [`KeyParts`] does.
+pub fn key_text(key: &Key, upstream: &str, endpoint: &str, facts: &KeyFacts<'_>) -> String {
+    let mut text = KeyParts::default();
+    for part in &key.0 {
+        match part {
+            KeyPart::Upstream => text.push(Some(upstream.as_bytes())),
+            KeyPart::Endpoint => text.push(Some(endpoint.as_bytes())),
+            KeyPart::Route => text.push(Some(facts.route.as_bytes())),
+            KeyPart::Method => text.push(Some(facts.method.as_str().as_bytes())),
+            KeyPart::Header(name) => text.push(facts.headers.get(name).map(HeaderValue::as_bytes)),
+            KeyPart::Path(name) => {
+                let value = facts.params.iter().find(|(param, _)| param == name);
+                text.push(value.map(|(_, value)| value.as_bytes()));
+            }
+        }
+    }
+    text.into_key()
 }
 
 /// The length of a digest in hexadecimal digits.

@@ -185,7 +185,8 @@ impl UpstreamCall {
     pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
         let outcome = self.judge(error);
         if let Some(attempt) = self.attempt.take() {
-            attempt.end(outcome, self.duration, self.worker.clock.exact());
+            let now = self.worker.clock.exact();
+            attempt.end(outcome, self.duration, self.cause_of(outcome), now);
         }
         self.between = Some(error);
         self.waits_since(Timestamp::MAX);
@@ -213,6 +214,12 @@ impl UpstreamCall {
             live_breaker.extras.probes.begins(prober, now);
         }
         self.prober = Some(prober);
+    }
+
+    /// The generation of the upstream's breaker, if the call is its probe.
+    pub fn probe_generation(&self) -> Option<u64> {
+        let permit = self.permit.as_ref().filter(|permit| permit.is_probe());
+        permit.map(OwnedPermit::generation)
     }
 
     /// The breaker's data and the prober, if the call is a probe.
@@ -487,7 +494,7 @@ impl UpstreamCall {
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
         let now = self.worker.clock.exact();
         if let Some(attempt) = self.attempt.take() {
-            attempt.end(outcome, self.duration, now);
+            attempt.end(outcome, self.duration, self.cause_of(outcome), now);
         }
         let ended = Ended {
             outcome,

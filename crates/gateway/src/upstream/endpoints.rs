@@ -1,10 +1,15 @@
-//! The endpoints of a running upstream: the connections to each, and the attempt that is made at one.
+//! The endpoints of a running upstream: the connections to each, and the choice of one for each attempt.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_breaker::{Outcome, Timestamp};
-use fusebox_plan::plan::Endpoint;
+use arc_swap::ArcSwap;
+use fusebox_breaker::{Breaker, Builder, Call, Cause, Listener, Outcome, Timestamp};
+use fusebox_call::endpoints::{
+    Ask, ChoiceRules, Chosen, EndpointSet, EndpointSpec, EndpointView, Endpoints, EndpointsError,
+    Watch,
+};
+use fusebox_plan::plan::{Endpoint, Upstream};
 use http::HeaderValue;
 
 use crate::ground::meter::Counter;
@@ -19,8 +24,8 @@ pub struct LiveEndpoint {
     pub host: HeaderValue,
     /// The connections of each worker.
     pub pools: Pools,
-    /// Counts of attempts by their outcome.
-    pub attempts: AttemptCounts,
+    /// Counts of attempts by their outcome; kept over reloads.
+    pub attempts: Arc<AttemptCounts>,
 }
 
 /// Counts of an endpoint's attempts.
@@ -35,13 +40,13 @@ pub struct AttemptCounts {
 }
 
 impl LiveEndpoint {
-    /// An endpoint with its connections.
-    pub fn new(plan: Endpoint, pools: Pools) -> LiveEndpoint {
+    /// An endpoint with its connections, and the counts that it had before.
+    pub fn new(plan: Endpoint, pools: Pools, attempts: Option<Arc<AttemptCounts>>) -> LiveEndpoint {
         let host = HeaderValue::from_str(&plan.authority);
         LiveEndpoint {
             host: host.expect("a checked authority is a field value"),
             pools,
-            attempts: AttemptCounts::default(),
+            attempts: attempts.unwrap_or_default(),
             plan,
         }
     }
@@ -52,30 +57,174 @@ impl LiveEndpoint {
     }
 }
 
-/// An attempt at an endpoint that is counted; dropped without an end, it says nothing about the endpoint.
+/// The endpoints of an upstream that has several, with the choice among them; kept over reloads.
 #[derive(Debug)]
-pub struct EndpointAttempt {
-    endpoint: Arc<LiveEndpoint>,
-    is_ended: bool,
+pub struct SeveralEndpoints {
+    choice: Endpoints,
+    current: ArcSwap<Current>,
 }
 
-impl EndpointAttempt {
-    /// Begins an attempt.
-    pub fn new(endpoint: Arc<LiveEndpoint>) -> EndpointAttempt {
+/// The endpoints at one moment.
+#[derive(Debug)]
+struct Current {
+    set: Arc<EndpointSet>,
+    /// The connections, in the order of the set.
+    live: Box<[Arc<LiveEndpoint>]>,
+}
+
+/// Equips the breakers of endpoints with the gateway's listener.
+struct Equip(Arc<dyn Listener>);
+
+impl Watch for Equip {
+    fn equip(&self, _endpoint: &str, builder: Builder) -> Builder {
+        builder.listener(self.0.clone())
+    }
+}
+
+fn specs(plan: &Upstream) -> Vec<EndpointSpec> {
+    let specs = plan.endpoints.iter().map(|it| {
+        let endpoint = &it.endpoint;
+        let scheme = if endpoint.tls { "https" } else { "http" };
+        let (authority, path) = (&endpoint.authority, &endpoint.base_path);
+        EndpointSpec {
+            authority: authority.as_str().into(),
+            path: path.as_str().into(),
+            url: format!("{scheme}://{authority}{path}").into(),
+            weight: it.weight,
+        }
+    });
+    specs.collect()
+}
+
+fn rules(plan: &Upstream) -> ChoiceRules {
+    ChoiceRules {
+        balance: plan.balance.clone(),
+        ejection: plan.ejection.clone(),
+    }
+}
+
+impl SeveralEndpoints {
+    /// The endpoints of a plan; their breakers' transitions go to `listener`.
+    ///
+    /// # Errors
+    /// Faults of the ejection's settings, which a checked plan has not.
+    pub fn new(
+        plan: &Upstream,
+        live: &[Arc<LiveEndpoint>],
+        listener: Arc<dyn Listener>,
+        now: Timestamp,
+    ) -> Result<SeveralEndpoints, EndpointsError> {
+        let watch = Arc::new(Equip(listener));
+        let choice = Endpoints::new(plan.name.clone(), &specs(plan), &rules(plan), watch, now)?;
+        let current = Current {
+            set: choice.set(),
+            live: live.into(),
+        };
+        Ok(SeveralEndpoints {
+            choice,
+            current: ArcSwap::from_pointee(current),
+        })
+    }
+
+    /// Takes the endpoints of another plan; those that stay keep their state.
+    ///
+    /// # Errors
+    /// As for [`SeveralEndpoints::new`]; nothing is changed then.
+    pub fn update(
+        &self,
+        plan: &Upstream,
+        live: &[Arc<LiveEndpoint>],
+        now: Timestamp,
+    ) -> Result<(), EndpointsError> {
+        self.choice.update(&specs(plan), &rules(plan), now)?;
+        self.current.store(Arc::new(Current {
+            set: self.choice.set(),
+            live: live.into(),
+        }));
+        Ok(())
+    }
+
+    /// The endpoint for an attempt.
+    pub fn choose(&self, ask: &Ask<'_>) -> EndpointAttempt {
+        let current = self.current.load();
+        let chosen = current.set.choose(ask, &mut fastrand::Rng::new());
         EndpointAttempt {
-            endpoint,
+            endpoint: current.live[chosen.index()].clone(),
+            chosen: Some(chosen),
             is_ended: false,
         }
     }
 
+    /// The endpoints as they are shown.
+    pub fn views(&self, now: Timestamp) -> Vec<EndpointView> {
+        self.choice.set().views(now)
+    }
+
+    /// The breakers of the endpoints; none if none is ever ejected.
+    pub fn breakers(&self) -> Vec<Breaker> {
+        let set = self.choice.set();
+        let members = set.members().iter().filter(|_| set.ejects());
+        members.map(|it| it.endpoint().breaker().clone()).collect()
+    }
+
+    /// Takes account of breakers that were restored, commanded or held for a time.
+    pub fn settle(&self, now: Timestamp) {
+        self.choice.settle(now);
+    }
+}
+
+/// An attempt at an endpoint that is counted; dropped without an end, it says nothing about the endpoint.
+#[derive(Debug)]
+pub struct EndpointAttempt {
+    endpoint: Arc<LiveEndpoint>,
+    /// The hold on one of several endpoints.
+    chosen: Option<Chosen>,
+    is_ended: bool,
+}
+
+impl EndpointAttempt {
+    /// Begins an attempt at an upstream's only endpoint.
+    pub fn at_only(endpoint: Arc<LiveEndpoint>) -> EndpointAttempt {
+        EndpointAttempt {
+            endpoint,
+            chosen: None,
+            is_ended: false,
+        }
+    }
+
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Arc<LiveEndpoint> {
+        &self.endpoint
+    }
+
+    /// The hold on one of several endpoints.
+    pub fn chosen(&self) -> Option<&Chosen> {
+        self.chosen.as_ref()
+    }
+
     /// Ends the attempt with its outcome.
-    pub fn end(mut self, outcome: Outcome, _duration: Duration, _now: Timestamp) {
+    pub fn end(
+        mut self,
+        outcome: Outcome,
+        duration: Duration,
+        cause: Option<Cause>,
+        now: Timestamp,
+    ) {
         self.is_ended = true;
         let counts = &self.endpoint.attempts;
         match outcome {
             Outcome::Success => counts.success.add(),
             Outcome::Failure => counts.failure.add(),
             Outcome::Ignored => counts.ignored.add(),
+        }
+        if let Some(chosen) = self.chosen.take() {
+            let call = Call {
+                outcome,
+                duration: Some(duration),
+                retry_after: None,
+                cause,
+            };
+            chosen.end(call, now);
         }
     }
 }

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use crate::ground::meter::RequestMeters;
 use crate::upstream::breakers::UpstreamBreakers;
 use crate::upstream::call_state::CallState;
-use crate::upstream::endpoints::LiveEndpoint;
+use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::pool::{Pool, Pools};
 use crate::upstream::stall_watch;
@@ -28,6 +28,8 @@ pub struct LiveUpstream {
     pub stall_limits: Arc<[Duration]>,
     /// The endpoints, in the plan's order; at least one.
     pub endpoints: Vec<Arc<LiveEndpoint>>,
+    /// The choice among several endpoints; `None`: there is one.
+    pub several: Option<Arc<SeveralEndpoints>>,
     /// The state that all its calls share.
     pub calls: CallState,
     /// Counts of each worker; kept over reloads by the upstream's name.
@@ -41,20 +43,20 @@ impl LiveUpstream {
     pub fn new(
         plan: Arc<Upstream>,
         breakers: Option<(Arc<UpstreamBreakers>, Arc<EventSwitch>)>,
-        pools: Vec<Pools>,
+        endpoints: Vec<Arc<LiveEndpoint>>,
+        several: Option<Arc<SeveralEndpoints>>,
         meter: RequestMeters,
         errors: Arc<UpstreamErrors>,
         calls: CallState,
     ) -> LiveUpstream {
-        let endpoints = plan.endpoints.iter().zip(pools);
-        let endpoints = endpoints.map(|(it, pools)| LiveEndpoint::new(it.endpoint.clone(), pools));
         let (breakers, events) =
             breakers.unwrap_or_else(|| (Arc::new(UpstreamBreakers::None), EventSwitch::off()));
         LiveUpstream {
             breakers,
             events,
             stall_limits: stall_watch::limits(&plan.breaker.settings),
-            endpoints: endpoints.map(Arc::new).collect(),
+            endpoints,
+            several,
             calls,
             meter,
             errors,

@@ -10,6 +10,7 @@ use fusebox_call::attempts::{
     Answer, Attempts, Body as SentBody, Call as Facts, End, Moment, Next, Repeats, Resume,
     RetryResult,
 };
+use fusebox_call::endpoints::{Ask, Chosen, Tried};
 use fusebox_call::{Hedge, Retry};
 use fusebox_plan::CallError;
 use http::{Method, Response};
@@ -20,10 +21,10 @@ use crate::message::fields::FUSEBOX_REASON;
 use crate::message::retry_after;
 use crate::upstream::call::{AttemptLimits, UpstreamCall};
 use crate::upstream::call_state::LiveBulkhead;
-use crate::upstream::endpoints::LiveEndpoint;
+use crate::upstream::endpoints::{EndpointAttempt, LiveEndpoint};
 use crate::upstream::held_answer::{HeldAnswer, Holding};
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::Connection;
+use crate::upstream::pool::{Connection, is_idempotent};
 use crate::upstream::upstream_errors::UpstreamError;
 
 /// The facts of a call's request, and the settings for its repeats.
@@ -39,6 +40,8 @@ pub struct CallRules<'a> {
     pub retry: Option<&'a Retry>,
     /// One more attempt for a request that waits; `None`: none.
     pub hedge: Option<Hedge>,
+    /// The hash of the text by which an endpoint is chosen; `None`: none.
+    pub hash: Option<u64>,
     /// The bulkhead that the call's place belongs to.
     pub bulkhead: Option<&'a LiveBulkhead>,
 }
@@ -137,15 +140,26 @@ impl Running<'_> {
         call: &mut UpstreamCall,
         request: &mut A,
     ) -> CallEnd<A::Failure> {
+        let mut tried = Tried::NONE;
         loop {
-            let endpoint = self.upstream.endpoint();
-            call.attempts(None, self.limits(request));
+            let attempt = self.choose(call, request, &tried);
+            let chosen = attempt.as_ref().and_then(EndpointAttempt::chosen);
+            let is_endpoint_probe = chosen.is_some_and(Chosen::is_probe);
+            if let Some(chosen) = chosen {
+                tried.add(chosen);
+            }
+            let endpoint = attempt.as_ref().map(|it| it.endpoint().clone());
+            let endpoint = endpoint.as_ref().unwrap_or(self.upstream.endpoint());
+            call.attempts(attempt, self.limits(request));
             let sent = request.attempt(call, endpoint, self.attempts.number()).await;
             let (end, error) = match &sent {
                 Ok((response, _)) => (End::Answered(self.answer(call, response)), None),
                 Err(failure) => A::end(failure),
             };
-            let moment = self.moment(call, request);
+            let moment = Moment {
+                is_endpoint_probe,
+                ..self.moment(call, request)
+            };
             let pause = match self.attempts.ended(&self.facts, &end, &moment) {
                 Next::Return(result) => {
                     self.count(result);
@@ -189,6 +203,31 @@ impl Running<'_> {
                 };
             }
         }
+    }
+
+    /// The endpoint of the next attempt; `None`: the only one, of a call whose attempts are not counted.
+    fn choose<A: Attempt>(
+        &self,
+        call: &UpstreamCall,
+        request: &A,
+        tried: &Tried,
+    ) -> Option<EndpointAttempt> {
+        let Some(several) = &self.upstream.several else {
+            let only = || EndpointAttempt::at_only(self.upstream.endpoint().clone());
+            return self.facts.repeats.map(|_| only());
+        };
+        let named = self.rules.retry.map(|retry| &retry.methods);
+        let may_repeat = match named {
+            Some(methods) => methods.contains(self.rules.method),
+            None => is_idempotent(self.rules.method),
+        };
+        Some(several.choose(&Ask {
+            now: self.worker.clock.exact(),
+            replayable: may_repeat && !self.rules.is_upgrade && request.body() != SentBody::Lost,
+            hash: self.rules.hash,
+            tried,
+            upstream_probe: call.probe_generation(),
+        }))
     }
 
     /// The limits of the next attempt; `None`: the upstream's own, as for a call without repeats.

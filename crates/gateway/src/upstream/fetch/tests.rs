@@ -16,6 +16,8 @@ use super::*;
 use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, Counter, PerWorker};
 use crate::upstream::breakers::UpstreamBreakers;
+use crate::upstream::call_state::CallState;
+use crate::upstream::endpoints::LiveEndpoint;
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
@@ -174,8 +176,9 @@ impl Caller {
             Pool::for_workers(1, &plan, endpoint, None, &limits, &Trust::default()).unwrap();
         let (meter, errors) = (PerWorker::new(1), UpstreamErrors::new("t".into()));
         let calls = CallState::new(plan.budget, None, None, clock.exact());
-        let (plan, pools, meter) = (Arc::new(plan), vec![pools], Arc::new(meter));
-        let target = LiveUpstream::new(plan, breakers, pools, meter, errors, calls);
+        let endpoint = LiveEndpoint::new(plan.endpoint().clone(), pools, None);
+        let (plan, ends, meter) = (Arc::new(plan), vec![Arc::new(endpoint)], Arc::new(meter));
+        let target = LiveUpstream::new(plan, breakers, ends, None, meter, errors, calls);
         Caller {
             target: Arc::new(target),
             worker: WorkerRef { clock, index: 0 },
