@@ -103,11 +103,22 @@ impl LiveStep {
         match self {
             LiveStep::Respond(_) | LiveStep::App(_) => false,
             LiveStep::Forward(forward) => {
-                let key = &forward.upstream.plan.breaker.key.0;
-                forward.rewrite.is_some() || key.iter().any(|part| matches!(part, KeyPart::Path(_)))
+                let rungs = forward.ladder.rungs.iter().filter_map(|rung| match rung {
+                    LiveRung::Upstream(upstream) => Some(upstream),
+                    LiveRung::Respond(_) => None,
+                });
+                let mut used = rungs.chain([&forward.upstream]);
+                forward.rewrite.is_some() || used.any(|upstream| reads_params(&upstream.plan))
             }
         }
     }
+}
+
+/// True if a template of an upstream has a parameter of the path.
+fn reads_params(upstream: &Upstream) -> bool {
+    let keys = upstream.hash_key.iter().chain([&upstream.breaker.key]);
+    let mut parts = keys.flat_map(|key| &key.0);
+    parts.any(|part| matches!(part, KeyPart::Path(_)))
 }
 
 impl LiveRoute {

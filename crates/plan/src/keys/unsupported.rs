@@ -5,33 +5,21 @@
 
 /// Table, key, and the mend until the key has its effect.
 const UNSUPPORTED: &[(&str, &str, &str)] = &[
-    ("upstream", "balance", "remove the key; there is one endpoint for now"),
-    ("upstream", "ejection", "remove the key; the breaker stands before the upstream's one endpoint"),
     ("upstream", "health", "remove the key; the breaker's probes find out whether the upstream is back"),
     ("upstream", "resolve", "remove the key; names are looked up at each connection"),
-    ("upstream", "bulkhead", "remove the key, and bound concurrency in the upstream for now"),
-    ("upstream", "request", "remove the key; fields go to the upstream as the client sent them"),
-    ("upstream", "retry", "remove the key, and let clients retry for now"),
     ("upstream", "hedge", "remove the key; each call is one attempt for now"),
-    ("upstream", "fallback", "remove the key; a refused call is answered 503 with `Retry-After`"),
-    ("upstream", "fallback_on", "remove the key; a refused call is answered 503 with `Retry-After`"),
     ("upstream", "last_good", "remove the key; a refused call is answered 503 with `Retry-After`"),
-    ("endpoint", "weight", "remove the key; there is one endpoint for now"),
-    ("timeout", "total", "remove the key; each call is one attempt, which `request` bounds"),
+    ("rung", "last_good", "remove the rung; `respond` and `upstream` are there"),
+    ("concurrent", "adaptive", "give a number, such as `concurrent: 256`"),
     ("half_open", "probe", "remove the key; calls of clients are the probes for now"),
     ("route", "host", "remove the key; a route takes the requests of all hosts for now"),
     ("route", "headers", "remove the key; a route takes requests whatever their fields for now"),
-    ("route", "max_concurrency", "remove the key, and bound concurrency in the upstream for now"),
-    ("route", "request", "remove the key; fields go to the upstream as the client sent them"),
     ("route", "response", "remove the key; fields go to the client as the upstream sent them"),
     ("route", "cors", "remove the key, and let the upstream answer for other origins"),
-    ("route", "retry", "remove the key, and let clients retry for now"),
-    ("route", "fallback", "remove the key; a refused call is answered 503 with `Retry-After`"),
-    ("route", "bulkhead", "remove the key, and bound concurrency in the upstream for now"),
 ];
 
 /// False until an upstream may have several endpoints.
-pub(crate) const SEVERAL_ENDPOINTS: bool = false;
+pub(crate) const SEVERAL_ENDPOINTS: bool = true;
 
 /// The mend of a key that has no effect yet; `None` if it has.
 pub(crate) fn mend_of(table: &str, key: &str) -> Option<&'static str> {
