@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse as _;
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,7 +29,7 @@ use tokio::time::{sleep, timeout};
 use crate::problem::Problem;
 use crate::reserve::Reserve;
 use crate::slots::{Activity, Slot, Slots};
-use crate::stream::{Answering, Incoming, Outgoing, Stream};
+use crate::stream::{Answering, Incoming, Stream};
 
 /// The most connections at once, if the process has enough descriptors.
 const CONNECTIONS_MAX: usize = 256;
@@ -150,7 +152,7 @@ fn answer(
     request: Request<hyper::body::Incoming>,
     peer: SocketAddr,
     activity: &Arc<Activity>,
-) -> impl Future<Output = Result<Response<Outgoing>, Infallible>> + use<> {
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
     let answering = Answering::begin(activity);
     let mut request = request.map(|body| Incoming::new(body, activity.clone()));
     request.extensions_mut().insert(ConnectInfo(peer));
@@ -161,6 +163,12 @@ fn answer(
             Ok(Err(never)) => match never {},
             Err(_) => Problem::too_slow().into_response(),
         };
-        Ok(answer.map(|body| Outgoing::new(body, answering)))
+        // The answer is complete when its body, which holds `answering`, is dropped.
+        Ok(answer.map(|body| {
+            Body::new(body.map_err(move |error| {
+                let _held = &answering;
+                error
+            }))
+        }))
     }
 }

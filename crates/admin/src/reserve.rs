@@ -6,8 +6,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use tokio::net::TcpListener;
 
@@ -44,7 +45,7 @@ impl Reserve {
 
     /// Refills the reserve, as far as the process has descriptors.
     pub fn fill(&self) {
-        let mut held = self.held();
+        let mut held = self.0.held.lock();
         while held.len() < HELD {
             match self.0.socket.as_fd().try_clone_to_owned() {
                 Ok(spare) => held.push(spare),
@@ -55,19 +56,15 @@ impl Reserve {
 
     /// Releases one descriptor, for a connection. False if there was none.
     pub fn release(&self) -> bool {
-        self.held().pop().is_some()
+        self.0.held.lock().pop().is_some()
     }
 
     /// Keeps the descriptor of an ended connection, if the reserve is not full.
     pub fn keep(&self, make: impl FnOnce() -> Option<OwnedFd>) {
-        let mut held = self.held();
+        let mut held = self.0.held.lock();
         if held.len() < HELD {
             held.extend(make());
         }
-    }
-
-    fn held(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,6 +84,6 @@ mod tests {
         reserve.keep(|| socket.as_fd().try_clone_to_owned().ok());
         assert!(reserve.release() && !reserve.release());
         reserve.fill();
-        assert_eq!(reserve.held().len(), HELD);
+        assert_eq!(reserve.0.held.lock().len(), HELD);
     }
 }

@@ -11,9 +11,10 @@
 //! is answered once each.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -70,8 +71,8 @@ pub struct Slot {
 impl Slot {
     /// True if an evicted connection closes at once; false if a request has arrived meanwhile, which is answered first.
     pub fn closes_at_once(&self) -> bool {
-        let mut taken = self.slots.taken();
-        let waits = self.activity.state().rank().is_some();
+        let mut taken = self.slots.0.taken.lock();
+        let waits = self.activity.state.lock().rank().is_some();
         if let Some(entry) = taken.slots.get_mut(&self.number)
             && !waits
         {
@@ -83,7 +84,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken();
+        let mut taken = self.slots.0.taken.lock();
         if let Some(entry) = taken.slots.remove(&self.number)
             && entry.eviction != Eviction::None
         {
@@ -192,7 +193,7 @@ impl Slots {
 
     fn try_acquire(&self) -> Option<Slot> {
         let max = self.0.max;
-        let mut taken = self.taken();
+        let mut taken = self.0.taken.lock();
         let is_full = |taken: &Taken| taken.slots.len() - taken.evicting >= max;
         if is_full(&taken) || taken.slots.len() >= 2 * max {
             taken.evict();
@@ -219,18 +220,14 @@ impl Slots {
 
     /// Evicts the connection that is first in the order of eviction.
     pub fn evict_one(&self) {
-        self.taken().evict();
-    }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.taken.lock().evict();
     }
 }
 
 impl Taken {
     fn evict(&mut self) {
         let candidates = self.slots.iter_mut().filter_map(|(number, entry)| {
-            let waits = entry.activity.state().rank();
+            let waits = entry.activity.state.lock().rank();
             let rank = match (entry.eviction, waits) {
                 (Eviction::None, None) => Rank::Served(*number),
                 (Eviction::None | Eviction::Finishing, Some(rank)) => rank,
@@ -262,42 +259,45 @@ impl Activity {
 
     /// Records that the connection had nothing to read.
     pub fn input_awaited(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.phase = state.phase.input_awaited();
     }
 
     /// Records that a complete head has arrived.
     pub fn request_begun(&self) {
         let since = clock::now();
-        self.state().phase = Phase::Serving { since };
+        self.state.lock().phase = Phase::Serving { since };
     }
 
     /// Records that a body had nothing to read.
     pub fn body_awaited(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.phase = state.phase.body_awaited();
     }
 
     /// Records that a part of a body, or its end, has arrived.
     pub fn body_came(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.phase = state.phase.body_came();
     }
 
     /// Records that the answer is complete; unwritten bytes of it wait for the client.
     pub fn answered(&self) {
         let since = clock::now();
-        self.state().phase = Phase::Fresh { since };
+        self.state.lock().phase = Phase::Fresh { since };
     }
 
     /// Records that the client has read some of its answer.
     pub fn output_taken(&self) {
-        self.state().unread_since = None;
+        self.state.lock().unread_since = None;
     }
 
     /// Records that the client reads no more of its answer for now.
     pub fn output_awaited(&self) {
-        self.state().unread_since.get_or_insert_with(clock::now);
+        self.state
+            .lock()
+            .unread_since
+            .get_or_insert_with(clock::now);
     }
 
     /// Waits until the connection is evicted.
@@ -307,12 +307,8 @@ impl Activity {
 
     /// True if the client has read nothing for at least `limit`.
     pub fn is_unread_for(&self, limit: Duration) -> bool {
-        let since = self.state().unread_since;
+        let since = self.state.lock().unread_since;
         since.is_some_and(|since| clock::now().duration_since(since) >= limit)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -322,7 +318,7 @@ mod tests {
     use tokio::time::advance;
 
     fn eviction(slot: &Slot) -> Eviction {
-        slot.slots.taken().slots[&slot.number].eviction
+        slot.slots.0.taken.lock().slots[&slot.number].eviction
     }
 
     #[tokio::test(start_paused = true)]
@@ -371,7 +367,7 @@ mod tests {
         drop(first);
         assert!(slots.try_acquire().is_some());
         drop(second);
-        assert_eq!(slots.taken().evicting, 0);
+        assert_eq!(slots.0.taken.lock().evicting, 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -80,12 +80,11 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = self.socket().poll_write(context, bytes);
-        self.note_written(written)
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -167,42 +166,5 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answered();
-    }
-}
-
-/// An answer's body; the answer is complete when the body is dropped.
-#[derive(Debug)]
-pub struct Outgoing {
-    body: axum::body::Body,
-    _answering: Answering,
-}
-
-impl Outgoing {
-    /// The body of the answer to a request.
-    pub fn new(body: axum::body::Body, answering: Answering) -> Outgoing {
-        Outgoing {
-            body,
-            _answering: answering,
-        }
-    }
-}
-
-impl HttpBody for Outgoing {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

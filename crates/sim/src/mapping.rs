@@ -138,6 +138,11 @@ fn ratio(share: f64, path: &str) -> Result<Ratio, String> {
     Ratio::new(share).map_err(|error| format!("config.{path}: {error}"))
 }
 
+fn failure_rate(trip: &scenario::Trip) -> Result<Ratio, String> {
+    let path = "trip.failure_rate";
+    ratio(needs(trip.failure_rate, path)?, path)
+}
+
 fn compare(compare: scenario::Compare) -> Compare {
     match compare {
         scenario::Compare::AtLeast => Compare::AtLeast,
@@ -170,10 +175,7 @@ fn rule(trip: &scenario::Trip) -> Result<Rule, String> {
         Policy::CountWindowRate | Policy::TimeWindowRate | Policy::TumblingWindowRate => {
             let (over, min_calls) = rate_window(trip)?;
             Rule::FailureRate {
-                rate: ratio(
-                    needs(trip.failure_rate, "trip.failure_rate")?,
-                    "trip.failure_rate",
-                )?,
+                rate: failure_rate(trip)?,
                 over,
                 min_calls,
             }
@@ -384,10 +386,7 @@ fn close(config: &scenario::HalfOpen, trip: &scenario::Trip) -> Result<CloseRule
                 "half_open.decide_after",
             )?;
             CloseRule::FailureRate {
-                rate: ratio(
-                    needs(trip.failure_rate, "trip.failure_rate")?,
-                    "trip.failure_rate",
-                )?,
+                rate: failure_rate(trip)?,
                 // A period cannot have more answers than permits.
                 over: config.max_calls.map_or(after, |calls| after.min(calls)),
             }

@@ -176,13 +176,7 @@ impl<'a, S: Subject> Replay<'a, S> {
     ) -> Result<Result<(), Rejection>, String> {
         let permit = self.subject.admit(self.now);
         self.check_answer(&permit, expect, retry_after_ms)?;
-        match permit {
-            Ok(permit) => {
-                self.end(permit, ending, duration_ms);
-                Ok(Ok(()))
-            }
-            Err(rejection) => Ok(Err(rejection)),
-        }
+        Ok(permit.map(|permit| self.end(permit, ending, duration_ms)))
     }
 
     fn end(&mut self, permit: S::Permit, ending: Ending, duration_ms: Option<u64>) {

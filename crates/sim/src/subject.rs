@@ -67,8 +67,9 @@ impl PureMachine {
         })
     }
 
-    fn log(&mut self, transitions: &Transitions) {
-        self.seen.extend(transitions.iter().cloned());
+    /// Has the machine do something, and notes the transitions.
+    fn log(&mut self, step: impl FnOnce(&mut Machine) -> Transitions) {
+        self.seen.extend(step(&mut self.machine).iter().cloned());
     }
 }
 
@@ -77,48 +78,43 @@ impl Subject for PureMachine {
 
     fn admit(&mut self, now: Timestamp) -> Result<Grant, Rejection> {
         let admission = self.machine.admit(now);
-        self.log(&admission.transitions);
+        self.log(|_| admission.transitions);
         admission.result
     }
 
     fn record(&mut self, permit: Grant, call: Call, now: Timestamp) {
-        let settled = self.machine.record(permit, call, now);
-        self.log(&settled.transitions);
+        self.log(|machine| machine.record(permit, call, now).transitions);
     }
 
     fn give_back(&mut self, permit: Grant) {
-        let settled = self.machine.drop_grant(permit);
-        self.log(&settled.transitions);
+        self.log(|machine| machine.drop_grant(permit).transitions);
     }
 
     fn hold(&mut self, hold: Hold, now: Timestamp) {
-        let transitions = self.machine.hold(hold, now);
-        self.log(&transitions);
+        self.log(|machine| machine.hold(hold, now));
     }
 
     fn release(&mut self, now: Timestamp) {
-        let transitions = self.machine.release(now);
-        self.log(&transitions);
+        self.log(|machine| machine.release(now));
     }
 
     fn trip(&mut self, trip: ForcedTrip, now: Timestamp) {
-        let transitions = self.machine.trip(trip, now);
-        self.log(&transitions);
+        self.log(|machine| machine.trip(trip, now));
     }
 
     fn reset(&mut self, now: Timestamp) {
-        let transitions = self.machine.reset(now);
-        self.log(&transitions);
+        self.log(|machine| machine.reset(now));
     }
 
     fn tick(&mut self, now: Timestamp) {
-        let transitions = self.machine.tick(now);
-        self.log(&transitions);
+        self.log(|machine| machine.tick(now));
     }
 
     fn reconfigure(&mut self, settings: Settings, now: Timestamp) {
-        let reconfigured = self.machine.reconfigure(settings, now).expect(VALID);
-        self.log(&reconfigured.transitions);
+        self.log(|machine| {
+            let reconfigured = machine.reconfigure(settings, now);
+            reconfigured.expect(VALID).transitions
+        });
     }
 
     fn generation(permit: &Grant) -> u64 {

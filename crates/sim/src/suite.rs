@@ -11,17 +11,20 @@ use crate::scenario::{Kind, Scenario};
 use crate::subject::{PureMachine, SharedBreaker};
 
 /// The cases of a file, in order.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct Suite {
+    #[serde(rename = "scenarios")]
     cases: Vec<Case>,
 }
 
 /// One case. An error in its body is reported when it runs, and affects no other case.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct Case {
     id: String,
     kind: Kind,
+    #[serde(default)]
     title: String,
+    #[serde(flatten)]
     body: Value,
 }
 
@@ -57,37 +60,13 @@ impl std::error::Error for ReadError {
     }
 }
 
-#[derive(Deserialize)]
-struct File {
-    scenarios: Vec<Head>,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    id: String,
-    kind: Kind,
-    #[serde(default)]
-    title: String,
-    #[serde(flatten)]
-    body: Value,
-}
-
 impl Suite {
     /// Parses the text of a file.
     ///
     /// # Errors
     /// [`ReadError`] if the text is not valid JSON, or has no list of cases with an id and a kind each.
     pub fn read(text: &str) -> Result<Suite, ReadError> {
-        let file: File = serde_json::from_str(text).map_err(ReadError)?;
-        let cases = file.scenarios.into_iter().map(|head| Case {
-            id: head.id,
-            kind: head.kind,
-            title: head.title,
-            body: head.body,
-        });
-        Ok(Suite {
-            cases: cases.collect(),
-        })
+        serde_json::from_str(text).map_err(ReadError)
     }
 
     /// The cases, in the order of the file.

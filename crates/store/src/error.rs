@@ -168,8 +168,21 @@ pub enum StoreError {
     },
 }
 
-#[cfg(any(feature = "embedded", feature = "valkey"))]
 impl StoreError {
+    #[cfg(any(feature = "embedded", feature = "hostile"))]
+    pub(crate) fn not_available(why: impl Into<String>) -> Self {
+        StoreError::NotAvailable { why: why.into() }
+    }
+
+    #[cfg(feature = "embedded")]
+    pub(crate) fn damaged(place: impl Into<String>, why: impl Into<String>) -> Self {
+        StoreError::Damaged {
+            place: place.into(),
+            why: why.into(),
+        }
+    }
+
+    #[cfg(any(feature = "embedded", feature = "valkey"))]
     pub(crate) fn io(doing: &'static str, place: impl ToString, source: io::Error) -> Self {
         StoreError::Io {
             doing,

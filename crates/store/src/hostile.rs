@@ -31,22 +31,26 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct HostileStore<S> {
     inner: S,
+    faults: Faults,
+}
+
+/// The faults of hostile objects or records, and the release of hanging operations.
+#[derive(Debug)]
+pub(crate) struct Faults {
     plan: Mutex<Plan>,
-    released: watch::Sender<u64>,
+    pub(crate) released: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-struct Plan {
-    next: VecDeque<Fault>,
-    standing: Fault,
-    calls: u64,
+pub(crate) struct Plan {
+    pub(crate) next: VecDeque<Fault>,
+    pub(crate) standing: Fault,
+    pub(crate) calls: u64,
 }
 
-impl<S: ObjectStore> HostileStore<S> {
-    /// Wraps a store, with no faults planned.
-    pub fn new(inner: S) -> Self {
-        HostileStore {
-            inner,
+impl Faults {
+    pub(crate) fn none() -> Self {
+        Faults {
             plan: Mutex::new(Plan {
                 next: VecDeque::new(),
                 standing: Fault::None,
@@ -56,24 +60,50 @@ impl<S: ObjectStore> HostileStore<S> {
         }
     }
 
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault of the operation that begins now.
+    pub(crate) fn next(&self) -> Fault {
+        let mut plan = self.lock();
+        plan.calls += 1;
+        plan.next.pop_front().unwrap_or(plan.standing)
+    }
+
+    /// Waits for a release. The sender lives in self, so nothing else ends the wait.
+    pub(crate) async fn hang(&self) {
+        let _ = self.released.subscribe().changed().await;
+    }
+}
+
+impl<S: ObjectStore> HostileStore<S> {
+    /// Wraps a store, with no faults planned.
+    pub fn new(inner: S) -> Self {
+        HostileStore {
+            inner,
+            faults: Faults::none(),
+        }
+    }
+
     /// Appends faults to the plan, one for each of the next operations.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.lock().next.extend(faults);
+        self.faults.lock().next.extend(faults);
     }
 
     /// Sets the standing fault, for every operation beyond the plan.
     pub fn stand(&self, fault: Fault) {
-        self.lock().standing = fault;
+        self.faults.lock().standing = fault;
     }
 
     /// Releases all hanging operations. Later ones hang again if planned to.
     pub fn release(&self) {
-        self.released.send_modify(|turn| *turn += 1);
+        self.faults.released.send_modify(|turn| *turn += 1);
     }
 
     /// Number of operations called so far.
     pub fn calls(&self) -> u64 {
-        self.lock().calls
+        self.faults.lock().calls
     }
 
     /// The wrapped store, without faults.
@@ -81,19 +111,9 @@ impl<S: ObjectStore> HostileStore<S> {
         &self.inner
     }
 
-    fn lock(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Fault {
-        let mut plan = self.lock();
-        plan.calls += 1;
-        plan.next.pop_front().unwrap_or(plan.standing)
-    }
-
     /// Runs an operation with the next fault. `lie` is its false answer.
     async fn harm<T>(&self, operation: Pending<'_, T>, lie: T) -> Result<T, StoreError> {
-        self.apply(self.next(), operation, lie).await
+        self.apply(self.faults.next(), operation, lie).await
     }
 
     async fn apply<T>(
@@ -108,9 +128,7 @@ impl<S: ObjectStore> HostileStore<S> {
             Fault::LoseAnswer => operation.await.and_then(|_| Err(failed())),
             Fault::Lie => Ok(lie),
             Fault::Hang => {
-                let mut released = self.released.subscribe();
-                // The sender lives in self, so this wait ends with a release and nothing else.
-                let _ = released.changed().await;
+                self.faults.hang().await;
                 operation.await
             }
         }
@@ -118,9 +136,7 @@ impl<S: ObjectStore> HostileStore<S> {
 }
 
 fn failed() -> StoreError {
-    StoreError::NotAvailable {
-        why: "the hostile store fails as planned; plan fewer faults".to_owned(),
-    }
+    StoreError::not_available("the hostile store fails as planned; plan fewer faults")
 }
 
 impl<S: ObjectStore> ObjectStore for HostileStore<S> {
@@ -140,7 +156,7 @@ impl<S: ObjectStore> ObjectStore for HostileStore<S> {
         when: When,
     ) -> Pending<'a, Put> {
         Box::pin(async move {
-            let mut fault = self.next();
+            let mut fault = self.faults.next();
             if fault == Fault::Tear {
                 object.value.truncate(object.value.len() / 2);
                 fault = Fault::LoseAnswer;

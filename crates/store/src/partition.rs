@@ -53,8 +53,10 @@ struct Configured {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rules {
     expiry: Expiry,
-    anchor: WallTime,
-    ttl: Option<Duration>,
+    /// The moment when the partition was configured.
+    pub(crate) anchor: WallTime,
+    /// The time to live of an object stored without one.
+    pub(crate) ttl: Option<Duration>,
     max_entries: Option<u64>,
 }
 
@@ -172,18 +174,6 @@ impl Rules {
             Expiry::OnRead => None,
             Expiry::AtSweep { every } => Some(every.as_millis().max(1)),
         }
-    }
-
-    /// The moment when the partition was configured.
-    #[cfg(feature = "valkey")]
-    pub(crate) fn anchor(&self) -> WallTime {
-        self.anchor
-    }
-
-    /// The time to live of an object stored without one.
-    #[cfg(feature = "valkey")]
-    pub(crate) fn ttl(&self) -> Option<Duration> {
-        self.ttl
     }
 
     /// The count at which a new key is rejected, or `None` if none is ever rejected.

@@ -83,10 +83,7 @@ pub async fn serve(
         local,
         peer_text,
         phase: phase.clone(),
-        scheme: match &stream {
-            Transport::Plain(_) => "http",
-            Transport::Tls(_) => "https",
-        },
+        scheme: stream.scheme(),
         interim: interim.clone(),
         slot,
     });

@@ -33,7 +33,7 @@ pub async fn secured(
     let live = shared.plan_for(key);
     let tls = live.listener(key).and_then(|it| it.tls.clone());
     let Some(acceptor) = tls else {
-        return Some(Transport::Plain(stream));
+        return Some(Box::new(stream));
     };
     let limits = &live.plan.limits;
     let (first_byte, rest) = (limits.first_byte_timeout, limits.head_timeout);
@@ -77,7 +77,7 @@ async fn shake(
     limit: Duration,
 ) -> Option<Transport> {
     match timeout(limit, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Some(Transport::Tls(Box::new(stream))),
+        Ok(Ok(stream)) => Some(Box::new(stream)),
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a client's TLS handshake failed");
             None

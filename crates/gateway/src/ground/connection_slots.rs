@@ -1,8 +1,10 @@
 //! Limits on open connections, for each listener and for all, over all workers and reloads.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::ground::listen::ListenerKey;
 
@@ -45,10 +47,7 @@ impl ConnectionSlots {
     /// A slot, if fewer than `limit` are taken at this listener and the process can carry one more.
     pub fn take(&self, listener: &ListenerKey, limit: usize) -> Option<ConnectionSlot> {
         // Taken once for each connection, not for each request.
-        let mut listeners = self
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.listeners.lock();
         let taken = match listeners.get(listener) {
             Some(taken) => taken.clone(),
             None => listeners.entry(listener.clone()).or_default().clone(),

@@ -4,10 +4,10 @@
 //! died, does not answer; the question stays open, so that the next check fails at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// The longest time that a worker may take to answer.
@@ -28,7 +28,7 @@ impl Pulse {
     pub async fn beat(&self) {
         loop {
             self.question.notified().await;
-            *self.asked() = None;
+            *self.asked.lock() = None;
             self.answer.notify_waiters();
         }
     }
@@ -41,12 +41,12 @@ impl Pulse {
 
     /// Asks the worker for an answer; returns false if a question asked at least [`PATIENCE`] ago is still open.
     pub async fn ask(&self, now: Timestamp) -> bool {
-        let since = *self.asked().get_or_insert(now);
+        let since = *self.asked.lock().get_or_insert(now);
         self.question.notify_one();
         let answered = async {
             loop {
                 let answer = self.answer.notified();
-                if self.asked().is_none() || self.ended.load(Ordering::Acquire) {
+                if self.asked.lock().is_none() || self.ended.load(Ordering::Acquire) {
                     return;
                 }
                 answer.await;
@@ -54,10 +54,6 @@ impl Pulse {
         };
         let left = PATIENCE.saturating_sub(now.saturating_since(since));
         tokio::time::timeout(left, answered).await.is_ok()
-    }
-
-    fn asked(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,7 +123,7 @@ mod tests {
         });
         is_stuck.recv().unwrap();
         // An earlier question, as old as an answer may be.
-        *pulse.asked() = Some(seconds(1));
+        *pulse.asked.lock() = Some(seconds(1));
         assert!(!pulse.ask(seconds(1) + PATIENCE).await);
         drop(release);
         while !pulse.ask(seconds(20)).await {

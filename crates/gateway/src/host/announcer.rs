@@ -1,9 +1,10 @@
 //! The listener of all breakers: logs each transition, counts it, and has its record written.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_breaker::{Breaker, Listener, Phase, Transition};
+use parking_lot::Mutex;
 
 use crate::host::records::Changed;
 
@@ -34,7 +35,7 @@ pub struct Announcer {
 impl Announcer {
     /// The number of occurrences of each transition, in order.
     pub fn counts(&self) -> Vec<(TransitionKey, u64)> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.counts.lock();
         let mut all: Vec<_> = counts
             .iter()
             .map(|(key, count)| (key.clone(), *count))
@@ -50,7 +51,7 @@ impl Announcer {
             to: transition.to.as_str(),
             reason: transition.reason.token(),
         };
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         let full = counts.len() >= COUNTED_MAX && !counts.contains_key(&key);
         let key = if full {
             TransitionKey {

@@ -4,13 +4,14 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fusebox_plan::plan::{Listener, Plan};
 use fusebox_store::{Limits as StoreLimits, MemoryStore, ObjectStore, SystemClock};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::accepting;
@@ -189,7 +190,7 @@ impl Gateway {
 
     /// The addresses for clients, by listener.
     pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        let bound = self.0.bound();
+        let bound = self.0.bound.lock();
         let mut all: Vec<_> = bound
             .values()
             .map(|bound| (bound.name.clone(), bound.addr))
@@ -246,20 +247,13 @@ impl Gateway {
         if let Some(membership) = &inner.membership {
             membership.end().await;
         }
-        for thread in
-            std::mem::take(&mut *inner.threads.lock().unwrap_or_else(PoisonError::into_inner))
-        {
+        for thread in std::mem::take(&mut *inner.threads.lock()) {
             // A worker that has reported ends now; another one ends with the process.
             if thread.is_finished() {
                 thread.join().ok();
             }
         }
-        for task in inner
-            .tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
+        for task in inner.tasks.lock().drain(..) {
             task.abort();
         }
         let changed = &inner.announcer.changed;
@@ -281,10 +275,7 @@ impl Gateway {
 
 impl Inner {
     fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
-        let _one_at_a_time = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.reloading.lock();
         if self.draining.load(Ordering::Acquire) {
             return Err(GatewayError::Draining);
         }
@@ -304,7 +295,7 @@ impl Inner {
         self.shared.replace(live);
         self.start_flows();
         let mut gone = Vec::new();
-        self.bound().retain(|key, bound| match kept.get(key) {
+        self.bound.lock().retain(|key, bound| match kept.get(key) {
             Some(name) => {
                 bound.name = name.clone();
                 true
@@ -328,20 +319,16 @@ impl Inner {
     fn start_flows(&self) {
         let app = self.shared.live.load().app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
-        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        *self.started.lock() = tasks;
     }
 
     fn stop_flows(&self) {
-        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn bound(&self) -> MutexGuard<'_, HashMap<ListenerKey, BoundListener>> {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.started.lock() = None;
     }
 
     /// The listeners of a plan that are not open yet, and the addresses of all open ones.
     fn missing(&self, listeners: &[Arc<Listener>]) -> (Vec<Arc<Listener>>, Vec<SocketAddr>) {
-        let bound = self.bound();
+        let bound = self.bound.lock();
         let missing = listeners
             .iter()
             .filter(|listener| !bound.contains_key(&ListenerKey::of(listener)))
@@ -358,7 +345,7 @@ impl Inner {
                 commands.send(Command::Listen(key.clone(), socket)).ok();
             }
             let name = listener.name.clone();
-            self.bound().insert(key, BoundListener { name, addr });
+            self.bound.lock().insert(key, BoundListener { name, addr });
         }
     }
 
@@ -455,7 +442,7 @@ impl Inner {
 
     /// Lets a task end with the gateway.
     fn keep_task(&self, task: tokio::task::AbortHandle) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks.lock();
         tasks.push(task);
     }
 }

@@ -6,12 +6,13 @@
 //! restart").
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Timestamp};
 use fusebox_store::{ObjectStore, Pending, StoreError, When};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::ground::clock::Clock;
@@ -65,7 +66,7 @@ pub struct Changed {
 impl Changed {
     /// Notes that a breaker has changed; its latest state is what will be written.
     pub fn mark(&self, breaker: &Breaker) {
-        let mut marks = self.marks();
+        let mut marks = self.marks.lock();
         marks.count += 1;
         let mark = (breaker.clone(), marks.count);
         marks.breakers.insert(breaker.name().clone(), mark);
@@ -75,10 +76,7 @@ impl Changed {
 
     /// Marks a breaker that has a record in the store to be written again, so that the record lasts.
     pub fn renew(&self, breaker: &Breaker) {
-        let persisted = self
-            .persisted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let persisted = self.persisted.lock();
         let known = persisted.contains_key(breaker.name());
         drop(persisted);
         if known {
@@ -88,11 +86,11 @@ impl Changed {
 
     /// Notes that a breaker was removed.
     pub fn forget(&self, name: &Arc<str>) {
-        let mut marks = self.marks();
+        let mut marks = self.marks.lock();
         marks.breakers.remove(name);
         marks.gone.push(name.clone());
         drop(marks);
-        self.ramps().remove(name);
+        self.ramps.lock().remove(name);
         self.wake.notify_one();
     }
 
@@ -102,13 +100,12 @@ impl Changed {
             let name = upstream.breakers.name()?.clone();
             Some((name, upstream.plan.endpoint().url()))
         };
-        *self.homes.lock().unwrap_or_else(PoisonError::into_inner) =
-            live.guarded.iter().filter_map(home).collect();
+        *self.homes.lock() = live.guarded.iter().filter_map(home).collect();
     }
 
     /// The URL of the upstream of a breaker's name, which may have a key behind a slash, and slashes of its own.
     fn home(&self, name: &str) -> Option<String> {
-        let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let homes = self.homes.lock();
         let mut upstreams = name.match_indices('/').map(|(at, _)| &name[..at]);
         let home = homes.get(name);
         home.or_else(|| upstreams.find_map(|it| homes.get(it)))
@@ -117,10 +114,7 @@ impl Changed {
 
     /// True if the store has a breaker's present generation.
     pub fn is_persisted(&self, name: &str, generation: u64) -> bool {
-        let persisted = self
-            .persisted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let persisted = self.persisted.lock();
         persisted.get(name).is_some_and(|have| *have == generation)
     }
 
@@ -134,18 +128,19 @@ impl Changed {
 
     /// True if every change is written.
     pub fn is_clean(&self) -> bool {
-        self.marks().breakers.is_empty()
+        self.marks.lock().breakers.is_empty()
     }
 
     /// The end of the next ramp of which the store has a record.
     fn next_ramp_end(&self) -> Option<Timestamp> {
-        self.ramps().values().map(|(_, ends)| *ends).min()
+        self.ramps.lock().values().map(|(_, ends)| *ends).min()
     }
 
     /// Marks the breakers whose ramp has ended: the end of a ramp is not a transition, so there is no event.
     fn mark_ended_ramps(&self, now: Timestamp) {
         let ended: Vec<_> = self
-            .ramps()
+            .ramps
+            .lock()
             .values()
             .filter(|(_, ends)| *ends <= now)
             .map(|(breaker, _)| breaker.clone())
@@ -155,31 +150,24 @@ impl Changed {
         }
     }
 
-    fn ramps(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Breaker, Timestamp)>> {
-        self.ramps.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Notes that the store has a generation, unless the breaker was marked again meanwhile.
     fn settle(&self, breaker: &Breaker, mark: u64, written: &Written) {
         self.written.fetch_add(1, Ordering::Relaxed);
         match written.ramp_ends {
             Some(ends) => {
                 let ramp = (breaker.clone(), ends);
-                self.ramps().insert(breaker.name().clone(), ramp);
+                self.ramps.lock().insert(breaker.name().clone(), ramp);
             }
             None => {
-                self.ramps().remove(breaker.name());
+                self.ramps.lock().remove(breaker.name());
             }
         }
-        let mut persisted = self
-            .persisted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut persisted = self.persisted.lock();
         if persisted.len() >= REMEMBERED_MAX {
             persisted.clear();
         }
         persisted.insert(breaker.name().clone(), written.generation);
-        let mut marks = self.marks();
+        let mut marks = self.marks.lock();
         if marks
             .breakers
             .get(breaker.name())
@@ -187,10 +175,6 @@ impl Changed {
         {
             marks.breakers.remove(breaker.name());
         }
-    }
-
-    fn marks(&self) -> MutexGuard<'_, Marks> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -233,14 +217,14 @@ pub async fn write_all(
     clock: &Clock,
 ) -> Result<(), StoreError> {
     changed.mark_ended_ramps(clock.exact());
-    let gone = std::mem::take(&mut changed.marks().gone);
+    let gone = std::mem::take(&mut changed.marks.lock().gone);
     for name in gone {
         if let Err(error) = within(store.remove(PARTITION, &name, When::Always)).await {
-            changed.marks().gone.push(name);
+            changed.marks.lock().gone.push(name);
             return Err(error);
         }
     }
-    let batch: Vec<_> = changed.marks().breakers.values().cloned().collect();
+    let batch: Vec<_> = changed.marks.lock().breakers.values().cloned().collect();
     let writes = batch.iter().map(|(breaker, _)| async {
         let now = clock.exact();
         let (saved, ramp) = (breaker.saved(now), breaker.snapshot(now).ramp);

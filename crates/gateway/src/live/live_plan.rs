@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_breaker::Listener as BreakerListener;
 use fusebox_fleet::Fleet;
@@ -12,6 +12,7 @@ use fusebox_plan::plan::{
     Upstream,
 };
 use http::{HeaderValue, Method};
+use parking_lot::Mutex;
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::{App, AppBuilder, Host};
@@ -195,27 +196,16 @@ impl Live {
 }
 
 /// Makes plans live, and keeps the state that outlives one plan.
-#[derive(Debug)]
 pub struct LiveBuilder {
-    workers: usize,
-    clock: Arc<Clock>,
-    announcer: Announcer,
-    fleet: Option<Fleet>,
-    apps: Vec<Arc<dyn AppBuilder>>,
-    durable: StoreHandle,
-    volatile: StoreHandle,
+    context: BuildContext,
     trust: Trust,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
     errors: Mutex<HashMap<Arc<str>, Arc<UpstreamErrors>>>,
 }
 
-/// The listener of the breakers' transitions.
-#[derive(Clone)]
-struct Announcer(Arc<dyn BreakerListener>);
-
-impl std::fmt::Debug for Announcer {
+impl std::fmt::Debug for LiveBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Announcer")
+        f.debug_struct("LiveBuilder").finish_non_exhaustive()
     }
 }
 
@@ -248,13 +238,7 @@ impl LiveBuilder {
     /// A builder without a previous plan.
     pub fn new(context: BuildContext) -> LiveBuilder {
         LiveBuilder {
-            workers: context.workers,
-            clock: context.clock,
-            announcer: Announcer(context.listener),
-            fleet: context.fleet,
-            apps: context.apps,
-            durable: context.durable,
-            volatile: context.volatile,
+            context,
             trust: Trust::default(),
             meters: Mutex::default(),
             errors: Mutex::default(),
@@ -340,18 +324,18 @@ impl LiveBuilder {
         let of_targets = RefCell::new(Reloaded::default());
         let host = Host {
             plan,
-            workers: self.workers,
-            clock: &self.clock,
-            listener: &self.announcer.0,
-            durable: &self.durable,
-            volatile: &self.volatile,
+            workers: self.context.workers,
+            clock: &self.context.clock,
+            listener: &self.context.listener,
+            durable: &self.context.durable,
+            volatile: &self.context.volatile,
             trust: &self.trust,
             target: &|upstream, pools| {
                 let reloaded = &mut of_targets.borrow_mut();
                 self.target(plan, upstream, pools, previous, reloaded)
             },
         };
-        let mut builders = self.apps.iter();
+        let mut builders = self.context.apps.iter();
         let built = builders.find_map(|it| it.build(&host, before, &mut reloaded.lost));
         let of_targets = of_targets.into_inner();
         reloaded.lost.extend(of_targets.lost);
@@ -487,7 +471,7 @@ impl LiveBuilder {
                     (plan.keys_max, plan.idle_after, plan.on_overflow)
                 };
                 if was.settings != is.settings || keys(was) != keys(is) {
-                    let lost = old.breakers.reconfigure(is, self.clock.exact());
+                    let lost = old.breakers.reconfigure(is, self.context.clock.exact());
                     reloaded.lost.extend(lost);
                     settings_changed = true;
                 }
@@ -500,7 +484,7 @@ impl LiveBuilder {
                     } else {
                         "the upstream's url"
                     };
-                    let now = self.clock.exact();
+                    let now = self.context.clock.exact();
                     let held = |live_breaker: &LiveBreaker| {
                         live_breaker.breaker.snapshot(now).hold.is_some()
                     };
@@ -513,9 +497,15 @@ impl LiveBuilder {
                         "breakers of {name}: {what} changed, so they begin anew{holds}"
                     ));
                 }
-                let events = EventSwitch::new(self.announcer.0.clone(), self.fleet.clone());
-                let breakers =
-                    UpstreamBreakers::new(name, plan, self.workers, &self.clock, events.clone());
+                let events =
+                    EventSwitch::new(self.context.listener.clone(), self.context.fleet.clone());
+                let breakers = UpstreamBreakers::new(
+                    name,
+                    plan,
+                    self.context.workers,
+                    &self.context.clock,
+                    events.clone(),
+                );
                 (Arc::new(breakers), events)
             }
         };
@@ -530,7 +520,7 @@ impl LiveBuilder {
             let said = format!("breakers of {name}: shared as `{is}`, were `{was}`");
             reloaded.shared.push(said);
         }
-        if is != Share::None && self.fleet.is_none() {
+        if is != Share::None && self.context.fleet.is_none() {
             tracing::warn!(
                 upstream = %name,
                 "its breakers are to be shared, but the store is not a Valkey server: each decides alone"
@@ -616,16 +606,16 @@ impl LiveBuilder {
     }
 
     fn meter(&self, kind: Kind, name: &Arc<str>) -> RequestMeters {
-        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = self.meters.lock();
         let meter = meters.entry((kind, name.clone()));
         meter
-            .or_insert_with(|| Arc::new(PerWorker::new(self.workers)))
+            .or_insert_with(|| Arc::new(PerWorker::new(self.context.workers)))
             .clone()
     }
 
     /// The errors of an upstream or a target: one object for a name, so that no label comes twice.
     fn errors(&self, name: &Arc<str>) -> Arc<UpstreamErrors> {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errors = self.errors.lock();
         let errors = errors.entry(name.clone());
         errors
             .or_insert_with(|| UpstreamErrors::new(name.clone()))

@@ -52,15 +52,7 @@ mod tests {
     use super::*;
 
     fn routes(paths: &[&'static str]) -> Router {
-        Router::new(
-            paths
-                .iter()
-                .copied()
-                .zip(0..)
-                .collect::<Vec<_>>()
-                .into_iter(),
-        )
-        .unwrap()
+        Router::new(paths.iter().copied().zip(0..)).unwrap()
     }
 
     fn found(router: &Router, path: &str) -> Option<usize> {

@@ -407,6 +407,19 @@ mod tests {
         map
     }
 
+    /// Carries a request of 10.0.0.9 on.
+    fn forward(map: &mut HeaderMap, trusted: bool, host: Option<&'static str>) {
+        let origin = Origin {
+            peer: "10.0.0.9".parse().unwrap(),
+            peer_text: &HeaderValue::from_static("10.0.0.9"),
+            trusted,
+            scheme: "http",
+        };
+        let brought = strip_request(map);
+        let host = host.map(HeaderValue::from_static);
+        set_forwarded(map, brought, &origin, host.as_ref());
+    }
+
     #[test]
     fn fields_of_the_connection_and_those_it_names_are_taken_off() {
         let mut map = headers(&[
@@ -439,16 +452,7 @@ mod tests {
             ("cf-connecting-ip", "6.6.6.6"),
             ("x-http-method-override", "PUT"),
         ]);
-        let text = HeaderValue::from_static("10.0.0.9");
-        let origin = Origin {
-            peer: "10.0.0.9".parse().unwrap(),
-            peer_text: &text,
-            trusted: false,
-            scheme: "http",
-        };
-        let brought = strip_request(&mut map);
-        let host = HeaderValue::from_static("a:8080");
-        set_forwarded(&mut map, brought, &origin, Some(&host));
+        forward(&mut map, false, Some("a:8080"));
         assert_eq!(map["x-forwarded-for"], "10.0.0.9");
         assert_eq!(map["forwarded"], "for=10.0.0.9;proto=http;host=\"a:8080\"");
         assert_eq!(map["x-forwarded-host"], "a:8080");
@@ -471,15 +475,7 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-original-url", "/before"),
         ]);
-        let text = HeaderValue::from_static("10.0.0.9");
-        let origin = Origin {
-            peer: "10.0.0.9".parse().unwrap(),
-            peer_text: &text,
-            trusted: true,
-            scheme: "http",
-        };
-        let brought = strip_request(&mut map);
-        set_forwarded(&mut map, brought, &origin, None);
+        forward(&mut map, true, None);
         assert_eq!(map["x-forwarded-for"], "6.6.6.6, 10.0.0.9");
         assert_eq!(map["x-forwarded-proto"], "https");
         assert_eq!(map["x-original-url"], "/before");

@@ -73,9 +73,10 @@ impl BodyNote {
 }
 
 /// Expected next part of the client's bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Next {
     /// A request's head.
+    #[default]
     Head,
     /// The rest of a head whose request line hyper has, with the state of its last line.
     Fields(LineEnd),
@@ -109,20 +110,11 @@ pub enum Verdict {
 }
 
 /// The position in a client's stream of requests.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Heads {
     next: Next,
     /// Number of bytes of a request line that have been searched for its end.
     searched: usize,
-}
-
-impl Default for Heads {
-    fn default() -> Heads {
-        Heads {
-            next: Next::Head,
-            searched: 0,
-        }
-    }
 }
 
 impl Heads {

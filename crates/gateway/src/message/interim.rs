@@ -5,13 +5,14 @@
 //! belong to, which waits until they are out.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 use futures_util::task::AtomicWaker;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, StatusCode};
+use parking_lot::Mutex;
 
 use crate::message::fields;
 use crate::message::offer::Offer;
@@ -119,7 +120,7 @@ impl Interim {
             return;
         }
         let head = written(status, headers);
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue.lock();
         if queue.len() + head.len() <= WAITING_BYTES {
             queue.extend_from_slice(&head);
             self.waiting.store(true, Ordering::Release);
@@ -134,7 +135,7 @@ impl Interim {
 
     /// Takes the queued bytes, to be written now.
     pub fn write(&self) -> Vec<u8> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue.lock();
         let bytes = std::mem::take(&mut *queue);
         self.waiting.store(false, Ordering::Release);
         self.connection.wake_by_ref();

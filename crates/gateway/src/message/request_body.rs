@@ -39,7 +39,7 @@ const RATE_GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFault {
     /// The framing was wrong, or the connection ended within the body: 400.
-    Malformed,
+    Malformed = 1,
     /// The body came more slowly than `limits.body_rate`: 408.
     TooSlow,
     /// The body was larger than `limits.request_body`: 413.
@@ -122,21 +122,17 @@ impl Intake {
 
     /// The client's fault, if any.
     pub fn fault(&self) -> Option<ClientFault> {
-        match self.fault.load(Ordering::Acquire) {
-            0 => None,
-            1 => Some(ClientFault::Malformed),
-            2 => Some(ClientFault::TooSlow),
-            _ => Some(ClientFault::TooLarge),
-        }
+        let faults = [
+            ClientFault::Malformed,
+            ClientFault::TooSlow,
+            ClientFault::TooLarge,
+        ];
+        let number = self.fault.load(Ordering::Acquire);
+        faults.into_iter().find(|fault| *fault as u8 == number)
     }
 
     fn blame(&self, fault: ClientFault) {
-        let code = match fault {
-            ClientFault::Malformed => 1,
-            ClientFault::TooSlow => 2,
-            ClientFault::TooLarge => 3,
-        };
-        self.fault.store(code, Ordering::Release);
+        self.fault.store(fault as u8, Ordering::Release);
     }
 
     fn wait_for_client(&self, now: Timestamp) {

@@ -5,9 +5,10 @@
 //! time, in memory and in the number of connections, not in bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
@@ -49,7 +50,7 @@ struct LingerSlot {
 impl LingeringConnections {
     fn enter(&self) -> LingerSlot {
         let (sender, evicted) = oneshot::channel();
-        let mut lingering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lingering = self.0.lock();
         let number = lingering.next;
         lingering.next += 1;
         if lingering.all.len() >= LINGERING_MAX {
@@ -80,10 +81,7 @@ impl LingeringConnections {
 
 impl Drop for LingerSlot {
     fn drop(&mut self) {
-        let mut lingering = self
-            .lingering
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut lingering = self.lingering.lock();
         lingering.all.retain(|(number, _)| *number != self.number);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::request::downstream::Downstream;
 use crate::upstream::bulkhead::Place;
@@ -34,14 +34,12 @@ pub fn open(
 
 async fn join(client: Upgraded, upstream: Upgraded, idle: Duration) {
     let active = Arc::new(AtomicBool::new(false));
-    let mut client = Watched {
-        inner: TokioIo::new(client),
-        active: active.clone(),
+    let watched = |connection| {
+        let (reader, writer) = tokio::io::split(TokioIo::new(connection));
+        let active = active.clone();
+        tokio::io::join(Watched { reader, active }, writer)
     };
-    let mut upstream = Watched {
-        inner: TokioIo::new(upstream),
-        active: active.clone(),
-    };
+    let (mut client, mut upstream) = (watched(client), watched(upstream));
     let silence = async {
         loop {
             tokio::time::sleep(idle).await;
@@ -57,9 +55,9 @@ async fn join(client: Upgraded, upstream: Upgraded, idle: Duration) {
     }
 }
 
-/// A connection that notes when bytes come.
+/// The reading half of a connection, which notes when bytes come.
 struct Watched<T> {
-    inner: T,
+    reader: T,
     active: Arc<AtomicBool>,
 }
 
@@ -70,28 +68,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.inner).poll_read(cx, buf);
+        let result = Pin::new(&mut this.reader).poll_read(cx, buf);
         if result.is_ready() {
             this.active.store(true, Ordering::Relaxed);
         }
         result
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
     }
 }

@@ -36,14 +36,33 @@ pub fn histogram<'a>(
     encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)
 }
 
-pub fn set(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
-    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-    gauge.encode(metric.encode_family(&labels)?)
+/// Writes a gauge, with a value for each of some labels.
+pub fn gauges<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels<'a>, u64)>,
+) -> fmt::Result {
+    let mut metric = gauge(encoder, name, help)?;
+    for (labels, value) in values {
+        let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        value.encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
-pub fn add(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
-    let counter = ConstCounter::new(value);
-    counter.encode(metric.encode_family(&labels)?)
+/// Writes a counter, with a value for each of some labels.
+pub fn counters<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels<'a>, u64)>,
+) -> fmt::Result {
+    let mut metric = counter(encoder, name, help)?;
+    for (labels, value) in values {
+        ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 pub fn observe(

@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::host::gateway::Gateway;
-use crate::show::families::{add, counter, gauge};
+use crate::show::families::{self, counter, gauge};
 
 /// Writes the metrics of the fleet; none without a fleet.
 pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -38,21 +38,20 @@ pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
         "fusebox_store_staleness_seconds",
         "How long ago the fleet's store last answered",
     )?)?;
-    let mut metric = counter(
-        encoder,
-        "fusebox_fleet_commands",
-        "Commands sent to the fleet's store, by kind; a trip is also a vote",
-    )?;
-    for (kind, count) in [
+    let kinds = [
         ("trip", counters.trips),
         ("batch", counters.batches),
         ("lease", counters.leases),
         ("result", counters.results),
         ("word", counters.words),
         ("assert", counters.asserts),
-    ] {
-        add(&mut metric, vec![("kind", kind)], count)?;
-    }
+    ];
+    families::counters(
+        encoder,
+        "fusebox_fleet_commands",
+        "Commands sent to the fleet's store, by kind; a trip is also a vote",
+        kinds.map(|(kind, count)| (vec![("kind", kind)], count)),
+    )?;
     for (name, help, value) in [
         (
             "fusebox_fleet_reads",

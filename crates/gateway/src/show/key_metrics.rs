@@ -5,7 +5,7 @@ use std::fmt;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use crate::live::live_plan::Live;
-use crate::show::families::{add, counter, gauge, set};
+use crate::show::families::{counters, gauges};
 
 /// Writes the metrics of all upstreams whose breaker has a key.
 pub fn encode(live: &Live, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -15,41 +15,36 @@ pub fn encode(live: &Live, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         .map(|upstream| &upstream.breakers)
         .filter_map(|breakers| Some((&**breakers.name()?, breakers.keys()?)))
         .collect();
-    let mut metric = gauge(
+    gauges(
         encoder,
         "fusebox_breaker_keys",
         "Keys that have a breaker of their own",
+        keyed
+            .iter()
+            .map(|(name, (keys, _))| (vec![("upstream", *name)], *keys as u64)),
     )?;
-    for (upstream, (keys, _)) in &keyed {
-        set(&mut metric, vec![("upstream", upstream)], *keys as u64)?;
-    }
-    let mut metric = counter(
+    counters(
         encoder,
         "fusebox_breaker_keys_evicted",
         "Keys that gave way to new ones, by the reason: closed without a failure, or idle",
+        keyed.iter().flat_map(|(name, (_, counts))| {
+            let by = |reason| vec![("upstream", *name), ("reason", reason)];
+            [
+                (by("closed"), counts.evicted_spare),
+                (by("idle"), counts.evicted_idle),
+            ]
+        }),
     )?;
-    for (upstream, (_, counts)) in &keyed {
-        for (reason, count) in [
-            ("closed", counts.evicted_spare),
-            ("idle", counts.evicted_idle),
-        ] {
-            let labels = vec![("upstream", *upstream), ("reason", reason)];
-            add(&mut metric, labels, count)?;
-        }
-    }
-    let mut metric = counter(
+    counters(
         encoder,
         "fusebox_breaker_overflow_calls",
         "Calls whose key found no room, by what was done: shared a breaker, or passed unjudged",
-    )?;
-    for (upstream, (_, counts)) in &keyed {
-        for (action, count) in [
-            ("shared", counts.overflow_shared),
-            ("passed", counts.overflow_passed),
-        ] {
-            let labels = vec![("upstream", *upstream), ("action", action)];
-            add(&mut metric, labels, count)?;
-        }
-    }
-    Ok(())
+        keyed.iter().flat_map(|(name, (_, counts))| {
+            let by = |action| vec![("upstream", *name), ("action", action)];
+            [
+                (by("shared"), counts.overflow_shared),
+                (by("passed"), counts.overflow_passed),
+            ]
+        }),
+    )
 }

@@ -20,8 +20,9 @@ use crate::ground::measures::MEASURES;
 use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
 use crate::host::announcer::TransitionKey;
 use crate::host::gateway::Gateway;
-use crate::show::families::{Labels, add, counter, gauge, histogram, observe, set};
+use crate::show::families::{Labels, counters, gauge, gauges, histogram, observe};
 use crate::show::{fleet_metrics, key_metrics, process_metrics};
+use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::upstream_errors::ErrorKind;
 
 /// The most breakers of one upstream with labels of their own.
@@ -198,90 +199,66 @@ impl Scrape {
         all: &BTreeMap<String, BreakerTotals>,
         encoder: &mut DescriptorEncoder<'_>,
     ) -> fmt::Result {
-        let mut metric = gauge(
+        let each = |value: fn(&BreakerTotals) -> Option<u64>| {
+            all.iter().filter_map(move |(name, shown)| {
+                Some((vec![("breaker", name.as_str())], value(shown)?))
+            })
+        };
+        let by = |label, values: fn(&BreakerTotals) -> Vec<(&'static str, u64)>| {
+            all.iter().flat_map(move |(name, shown)| {
+                let of =
+                    move |(value, count)| (vec![("breaker", name.as_str()), (label, value)], count);
+                values(shown).into_iter().map(of)
+            })
+        };
+        let circuits = self.1.iter().take(CIRCUITS_MAX).flat_map(|circuit| {
+            PHASES.map(|phase| {
+                let labels = vec![("breaker", &*circuit.name), ("state", phase.as_str())];
+                (labels, u64::from(phase == circuit.state))
+            })
+        });
+        gauges(
             encoder,
             "fusebox_breaker_state",
             "1 for the state the breaker is in, 0 for the others",
+            by("state", |shown| by_phase(shown.phases)).chain(circuits),
         )?;
-        for (name, shown) in all {
-            for (at, phase) in PHASES.iter().enumerate() {
-                set(
-                    &mut metric,
-                    vec![("breaker", name), ("state", phase.as_str())],
-                    shown.phases[at],
-                )?;
-            }
-        }
-        for circuit in self.1.iter().take(CIRCUITS_MAX) {
-            for phase in PHASES {
-                let is = phase.as_str() == circuit.state.as_str();
-                set(
-                    &mut metric,
-                    vec![("breaker", &circuit.name), ("state", phase.as_str())],
-                    u64::from(is),
-                )?;
-            }
-        }
-        let mut metric = gauge(
+        gauges(
             encoder,
             "fusebox_breaker_held",
             "1 while an operator holds the breaker",
+            each(|shown| Some(shown.held)),
         )?;
-        for (name, shown) in all {
-            set(&mut metric, vec![("breaker", name)], shown.held)?;
-        }
-        let mut metric = gauge(
+        gauges(
             encoder,
             "fusebox_breaker_next_probe_timestamp_seconds",
             "When the breaker may next let a call through, where it refuses now",
+            each(|shown| shown.retry_at),
         )?;
-        for (name, shown) in all {
-            if let Some(at) = shown.retry_at {
-                set(&mut metric, vec![("breaker", name)], at)?;
-            }
-        }
-        let mut metric = counter(
+        counters(
             encoder,
             "fusebox_breaker_calls",
             "Calls that ended, by outcome",
+            by("outcome", |shown| {
+                let outcomes = ["success", "failure", "ignored", "late"];
+                outcomes.into_iter().zip(shown.outcomes).collect()
+            }),
         )?;
-        for (name, shown) in all {
-            for (outcome, count) in ["success", "failure", "ignored", "late"]
-                .iter()
-                .zip(shown.outcomes)
-            {
-                add(
-                    &mut metric,
-                    vec![("breaker", name), ("outcome", outcome)],
-                    count,
-                )?;
-            }
-        }
-        let mut metric = counter(
+        counters(
             encoder,
             "fusebox_breaker_rejected",
             "Calls refused, by the breaker's state",
+            by("state", |shown| by_phase(shown.rejected)),
         )?;
-        for (name, shown) in all {
-            for (at, phase) in PHASES.iter().enumerate() {
-                add(
-                    &mut metric,
-                    vec![("breaker", name), ("state", phase.as_str())],
-                    shown.rejected[at],
-                )?;
-            }
-        }
-        let mut metric = counter(
+        counters(
             encoder,
             "fusebox_breaker_rejected_reason",
             "Calls refused, by the reason",
+            by("reason", |shown| {
+                let reasons = REASONS.map(|reason| reason.as_str());
+                reasons.into_iter().zip(shown.rejected_for).collect()
+            }),
         )?;
-        for (name, shown) in all {
-            for (reason, count) in REASONS.iter().zip(shown.rejected_for) {
-                let labels = vec![("breaker", &**name), ("reason", reason.as_str())];
-                add(&mut metric, labels, count)?;
-            }
-        }
         for (at, measure) in MEASURES.iter().enumerate() {
             let mut metric = gauge(encoder, measure.name, measure.help)?;
             for (name, shown) in all {
@@ -291,29 +268,24 @@ impl Scrape {
                 }
             }
         }
-        for (metric, help, value) in [
-            (
-                "fusebox_breaker_would_reject",
-                "Calls that monitor mode let pass",
-                (|shown| shown.would_reject) as fn(&BreakerTotals) -> u64,
-            ),
-            (
-                "fusebox_breaker_expression_errors",
-                "Failure expressions that could not be evaluated; the default rule decided",
-                |shown| shown.expression_errors,
-            ),
-            (
-                "fusebox_breaker_late_truncations",
-                "Bodies that broke after their call had settled as a success",
-                |shown| shown.late_truncations,
-            ),
-        ] {
-            let mut metric = counter(encoder, metric, help)?;
-            for (name, shown) in all {
-                add(&mut metric, vec![("breaker", name)], value(shown))?;
-            }
-        }
-        Ok(())
+        counters(
+            encoder,
+            "fusebox_breaker_would_reject",
+            "Calls that monitor mode let pass",
+            each(|shown| Some(shown.would_reject)),
+        )?;
+        counters(
+            encoder,
+            "fusebox_breaker_expression_errors",
+            "Failure expressions that could not be evaluated; the default rule decided",
+            each(|shown| Some(shown.expression_errors)),
+        )?;
+        counters(
+            encoder,
+            "fusebox_breaker_late_truncations",
+            "Bodies that broke after their call had settled as a success",
+            each(|shown| Some(shown.late_truncations)),
+        )
     }
 
     /// Transitions under the labels of their breakers; those of breakers without one, or that are gone, under the label
@@ -337,21 +309,20 @@ impl Scrape {
             }
             *sums.entry(key).or_default() += count;
         }
-        let mut metric = counter(
+        counters(
             encoder,
             "fusebox_breaker_transitions",
             "Transitions, holds and resets, by the states before and after and the reason",
-        )?;
-        for (key, count) in sums {
-            let labels = vec![
-                ("breaker", &*key.breaker),
-                ("from", key.from),
-                ("to", key.to),
-                ("reason", key.reason),
-            ];
-            add(&mut metric, labels, count)?;
-        }
-        Ok(())
+            sums.iter().map(|(key, count)| {
+                let labels = vec![
+                    ("breaker", &*key.breaker),
+                    ("from", key.from),
+                    ("to", key.to),
+                    ("reason", key.reason),
+                ];
+                (labels, *count)
+            }),
+        )
     }
 
     fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -385,31 +356,19 @@ impl Scrape {
                 observe(&mut metric, labels, &sum)?;
             }
         }
-        let mut metric = counter(
+        counters(
             encoder,
             "fusebox_upstream_errors",
             "Errors between the gateway and an upstream, by kind",
-        )?;
-        for upstream in &live.upstreams {
-            let errors = &upstream.errors;
-            for kind in ErrorKind::ALL {
-                let labels = vec![("upstream", &**errors.upstream()), ("kind", kind.as_str())];
-                add(&mut metric, labels, errors.count(kind))?;
-            }
-        }
-        let mut metric = gauge(
-            encoder,
-            "fusebox_upstream_idle_connections",
-            "Connections to the upstream that wait for a request",
+            live.upstreams.iter().flat_map(|upstream| {
+                let errors = &upstream.errors;
+                let of = |kind: ErrorKind| {
+                    vec![("upstream", &**errors.upstream()), ("kind", kind.as_str())]
+                };
+                ErrorKind::ALL.map(|kind| (of(kind), errors.count(kind)))
+            }),
         )?;
         let (own, targets) = live.upstreams.split_at(live.plan.upstreams.len());
-        for upstream in own {
-            set(
-                &mut metric,
-                vec![("upstream", &*upstream.plan.name)],
-                upstream.idle_connections() as u64,
-            )?;
-        }
         let mut idle: BTreeMap<String, u64> = BTreeMap::new();
         for (at, target) in targets.iter().enumerate() {
             let mut before = targets[..at].iter();
@@ -418,20 +377,34 @@ impl Scrape {
                 *idle.entry(target.plan.endpoint().url()).or_default() += count;
             }
         }
-        for (url, count) in idle {
-            set(&mut metric, vec![("upstream", &*url)], count)?;
-        }
-        let mut metric = counter(
+        let idle = idle
+            .iter()
+            .map(|(url, count)| (vec![("upstream", url.as_str())], *count));
+        let own_idle = own
+            .iter()
+            .map(|it| (named(it), it.idle_connections() as u64));
+        gauges(
+            encoder,
+            "fusebox_upstream_idle_connections",
+            "Connections to the upstream that wait for a request",
+            own_idle.chain(idle),
+        )?;
+        counters(
             encoder,
             "fusebox_upstream_unasked",
             "Connections closed for bytes that the upstream sent unasked",
-        )?;
-        for upstream in own {
-            let name = &*upstream.plan.name;
-            add(&mut metric, vec![("upstream", name)], upstream.unasked())?;
-        }
-        Ok(())
+            own.iter().map(|it| (named(it), it.unasked())),
+        )
     }
+}
+
+fn named(upstream: &LiveUpstream) -> Labels<'_> {
+    vec![("upstream", &*upstream.plan.name)]
+}
+
+fn by_phase(counts: [u64; 3]) -> Vec<(&'static str, u64)> {
+    let phases = PHASES.map(|phase| phase.as_str());
+    phases.into_iter().zip(counts).collect()
 }
 
 fn summed(meters: &PerWorker<RequestMeter>) -> BTreeMap<(&'static str, String), HistogramSum> {

@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::host::gateway::Gateway;
-use crate::show::families::{add, counter, gauge, set};
+use crate::show::families::{counter, counters, gauge, gauges};
 
 /// Writes the metrics that belong to no route, upstream or breaker.
 pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -84,21 +84,20 @@ pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
     ] {
         ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
     }
-    let mut metric = counter(encoder, "fusebox_config_reload", "Reloads, by result")?;
-    add(
-        &mut metric,
-        vec![("result", "success")],
-        inner.reloads.load(Ordering::Relaxed),
+    let by = |result| vec![("result", result)];
+    counters(
+        encoder,
+        "fusebox_config_reload",
+        "Reloads, by result",
+        [
+            (by("success"), inner.reloads.load(Ordering::Relaxed)),
+            (by("failure"), inner.reload_failures.load(Ordering::Relaxed)),
+        ],
     )?;
-    add(
-        &mut metric,
-        vec![("result", "failure")],
-        inner.reload_failures.load(Ordering::Relaxed),
-    )?;
-    let mut metric = gauge(
+    gauges(
         encoder,
         "fusebox_build_info",
         "1, with the program's version",
-    )?;
-    set(&mut metric, vec![("version", env!("CARGO_PKG_VERSION"))], 1)
+        [(vec![("version", env!("CARGO_PKG_VERSION"))], 1)],
+    )
 }

@@ -2,10 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fusebox_plan::CallError;
@@ -13,14 +11,12 @@ use fusebox_plan::plan::{Endpoint, Limits};
 use http::Request;
 use http::header::HOST;
 use hyper::client::conn::http1;
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
+use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
 use crate::message::marks::MarkWriter;
 use crate::message::outgoing::Outgoing;
@@ -131,6 +127,9 @@ struct Step {
     address: Option<SocketAddr>,
 }
 
+/// A connection with or without TLS, straight or through a proxy's tunnel.
+type Stream = Box<dyn ByteStream>;
+
 const DIALLING: &str = "connect timed out";
 
 /// The way to an upstream: its address, TLS, and the proxy on the way.
@@ -236,7 +235,7 @@ impl Connector {
         let (tcp, address) = tcp(next, step).await?;
         let broken = |error| NoConnection::dial(Some(address), error);
         tcp.set_nodelay(true).map_err(broken)?;
-        let mut stream = Stream::Plain(UpstreamSocket::new(tcp));
+        let mut stream: Stream = Box::new(UpstreamSocket::new(tcp));
         if let Some(tls) = next_tls {
             stream = secured(stream, tls, address, step).await?;
         }
@@ -305,7 +304,7 @@ impl Connector {
         let upgraded = hyper::upgrade::on(response)
             .await
             .map_err(io::Error::other)?;
-        Ok(Stream::Tunnel(Box::new(TokioIo::new(upgraded))))
+        Ok(Box::new(TokioIo::new(upgraded)))
     }
 }
 
@@ -337,7 +336,7 @@ async fn secured(
         let cause = UpstreamError::handshake(&error, address, tls.wish.is_open());
         NoConnection::new(address, error, cause)
     })?;
-    Ok(Stream::Tls(Box::new(stream)))
+    Ok(Box::new(stream))
 }
 
 /// Tries every address of the name, in the resolver's order; of several failures the first is reported. Names are
@@ -375,75 +374,4 @@ async fn tcp(
         }
     }
     Err(first.unwrap_or_else(|| unknown(io::Error::other("the name stands for no address"))))
-}
-
-/// A connection with or without TLS, straight or through a proxy's tunnel.
-enum Stream {
-    Plain(UpstreamSocket),
-    Tls(Box<TlsStream<Stream>>),
-    Tunnel(Box<TokioIo<Upgraded>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tunnel(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tunnel(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Stream::Tunnel(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
-            Stream::Tunnel(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tunnel(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

@@ -4,11 +4,11 @@
 //! all of `.co.example` goes only to servers that a flow calls.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cookie::Cookie;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
+use parking_lot::Mutex;
 
 /// The most cookies in a jar, and the most bytes of one: more than RFC 6265, section 6.1, asks of a client, and no more
 /// than a hostile upstream should be able to store.
@@ -52,7 +52,7 @@ struct StoredCookie {
 impl Jar {
     /// The value of a request's `Cookie` field; `None` without a matching cookie.
     pub fn cookies(&self, asked: CookieRequest<'_>) -> Option<HeaderValue> {
-        let kept = self.kept();
+        let kept = self.0.lock();
         let mut found: Vec<&StoredCookie> = kept.iter().filter(|it| it.belongs_to(asked)).collect();
         // The longer paths first; the sort is stable, so the older of two is.
         found.sort_by_key(|it| std::cmp::Reverse(it.path.len()));
@@ -73,7 +73,7 @@ impl Jar {
             let Some(new) = text.and_then(|text| StoredCookie::read(text, asked)) else {
                 continue;
             };
-            let mut kept = self.kept();
+            let mut kept = self.0.lock();
             kept.retain(|old| old.lives(asked.now));
             let known = kept.iter().position(|old| old.is_replaced_by(&new));
             match (known, new.lives(asked.now)) {
@@ -83,10 +83,6 @@ impl Jar {
                 (None, _) => {}
             }
         }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Vec<StoredCookie>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,12 +7,13 @@
 //! such connections few: it closes them before the upstream does (`Keep-Alive: timeout=N`), not long after they were
 //! opened (`pool.max_age`), and gives a request that must not be repeated only one that was in use a moment ago.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::{Endpoint, Limits, Upstream};
 use http::{HeaderMap, HeaderName, Method};
+use parking_lot::Mutex;
 
 use crate::ground::clock::Clock;
 use crate::upstream::connect::{Connector, NoConnection};
@@ -148,7 +149,7 @@ impl Pool {
     /// An idle connection that is still open, if there is one. For a request that must not be repeated it was in use
     /// until a moment ago.
     pub fn reuse(self: &Arc<Pool>, now: Timestamp, repeatable: bool) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
@@ -158,14 +159,7 @@ impl Pool {
                 && idle[at].sender.is_ready()
             {
                 let taken = idle.swap_remove(at);
-                return Some(Connection {
-                    cut: taken.sender.cut_on_drop(),
-                    sender: taken.sender,
-                    pool: self.clone(),
-                    old_at: taken.old_at,
-                    kept_for: None,
-                    is_last: false,
-                });
+                return Some(Connection::new(taken.sender, self, taken.old_at));
             }
         }
         None
@@ -181,19 +175,12 @@ impl Pool {
         if let Err(error) = sender.ready().await {
             return Err(NoConnection::closed(&sender, error));
         }
-        Ok(Connection {
-            cut: sender.cut_on_drop(),
-            sender,
-            pool: self.clone(),
-            old_at: None,
-            kept_for: None,
-            is_last: false,
-        })
+        Ok(Connection::new(sender, self, None))
     }
 
     /// Number of connections that wait for a request, without those that the upstream has closed.
     pub fn idle_count(&self) -> usize {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = self.idle.lock();
         idle.iter().filter(|idle| !idle.sender.is_closed()).count()
     }
 
@@ -204,16 +191,13 @@ impl Pool {
 
     /// Closes connections that have been idle too long, are too old or were closed by the upstream.
     pub fn sweep(&self, now: Timestamp) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         idle.retain(|idle| !idle.is_over(now));
     }
 
     /// Closes all idle connections, as a reload does, so that the next ones go to the name's present address.
     pub fn clear(&self) {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.idle.lock().clear();
     }
 }
 
@@ -226,6 +210,17 @@ impl Idle {
 }
 
 impl Connection {
+    fn new(sender: Sender, pool: &Arc<Pool>, old_at: Option<Timestamp>) -> Connection {
+        Connection {
+            cut: sender.cut_on_drop(),
+            sender,
+            pool: pool.clone(),
+            old_at,
+            kept_for: None,
+            is_last: false,
+        }
+    }
+
     /// Reads the time for which the upstream keeps the connection (`Keep-Alive: timeout=N`, RFC 2068 19.7.1) from the
     /// answer's head; ours is a little shorter.
     pub fn hear(&mut self, headers: &HeaderMap) {
@@ -271,11 +266,7 @@ impl Connection {
         let kept = self
             .kept_for
             .map_or(limits.idle_timeout, |kept| kept.min(limits.idle_timeout));
-        let mut idle = self
-            .pool
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.pool.idle.lock();
         if idle.len() < limits.idle_max && !kept.is_zero() {
             idle.push(Idle {
                 sender: self.sender,

@@ -11,12 +11,13 @@ use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{OwnedPermit, RejectReason, Rejection, Timestamp};
 use http::{Method, Uri};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -74,7 +75,7 @@ impl ProbeTurns {
 
     /// Notes the beginning of a prober's probe.
     pub fn begins(&self, prober: Prober, now: Timestamp) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.get_or_insert_default().hold(prober);
         self.note_holders(&queue, now);
     }
@@ -88,7 +89,7 @@ impl ProbeTurns {
 
     /// Notes the end of a prober's probe; `is_ignored`: it said nothing about the upstream.
     pub fn ended(&self, prober: Option<Prober>, is_ignored: bool, now: Timestamp) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         if let (Some(prober), Some(queue)) = (prober, queue.as_deref_mut()) {
             queue.let_go(prober);
         }
@@ -108,7 +109,7 @@ impl ProbeTurns {
 
     /// Notes that a place is free again without a result.
     pub fn freed(&self, now: Timestamp) {
-        if let Some(queue) = self.lock().as_deref_mut() {
+        if let Some(queue) = self.queue.lock().as_deref_mut() {
             queue.call(now);
         }
     }
@@ -126,12 +127,8 @@ impl ProbeTurns {
 
     /// True if a waiting request is better than the prober that has the place.
     pub fn has_better(&self, prober: Prober, now: Timestamp) -> bool {
-        let queue = self.has_queue().then(|| self.lock());
-        queue.is_some_and(|queue| {
-            queue
-                .as_ref()
-                .is_some_and(|queue| queue.has_better(prober, now))
-        })
+        let better = |queue: &mut ProbeQueue| queue.has_better(prober, now);
+        self.has_queue() && self.queue.lock().as_deref_mut().is_some_and(better)
     }
 
     /// Waits in the queue until `ask` gets a permit or a rejection for another reason than a probe in flight, but ends
@@ -183,7 +180,7 @@ impl ProbeTurns {
     }
 
     fn join<'a>(&'a self, prober: Prober, clock: &'a Clock) -> Option<Ticket<'a>> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let queue = queue.get_or_insert_default();
         let (number, wake) = queue.join(prober, clock.tick())?;
         self.waiting.store(queue.len(), Ordering::Relaxed);
@@ -193,10 +190,6 @@ impl ProbeTurns {
             number,
             wake,
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Box<ProbeQueue>>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -210,7 +203,7 @@ struct Ticket<'a> {
 
 impl Ticket<'_> {
     fn standing(&self) -> Standing {
-        let queue = self.turns.lock();
+        let queue = self.turns.queue.lock();
         queue
             .as_ref()
             .map_or(Standing::Out, |queue| queue.standing(self.number))
@@ -219,7 +212,7 @@ impl Ticket<'_> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        if let Some(queue) = self.turns.lock().as_deref_mut() {
+        if let Some(queue) = self.turns.queue.lock().as_deref_mut() {
             queue.leave(self.number, self.clock.tick());
             self.turns.waiting.store(queue.len(), Ordering::Relaxed);
         }

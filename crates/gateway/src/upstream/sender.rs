@@ -188,26 +188,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {
     }
 }
 
-impl<S> CountingStream<S> {
-    fn count_written(&self, result: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = result {
-            let written = self.state.written.load(Ordering::Relaxed);
-            let written = written.wrapping_add(*bytes as u64);
-            self.state.written.store(written, Ordering::Relaxed);
-        }
-    }
-}
-
 impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.count_written(&result);
-        result
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -217,7 +204,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.count_written(&result);
+        if let Poll::Ready(Ok(bytes)) = result {
+            let written = this.state.written.load(Ordering::Relaxed);
+            let written = written.wrapping_add(bytes as u64);
+            this.state.written.store(written, Ordering::Relaxed);
+        }
         result
     }
 

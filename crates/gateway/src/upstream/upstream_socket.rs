@@ -58,20 +58,6 @@ impl UpstreamSocket {
             }
         }
     }
-
-    fn wrote<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        match result {
-            Poll::Ready(Err(error)) if !self.read_ended => {
-                self.writing = Writing::Failed(error.kind(), Some(cx.waker().clone()));
-                Poll::Pending
-            }
-            other => other,
-        }
-    }
 }
 
 impl AsyncRead for UpstreamSocket {
@@ -98,12 +84,7 @@ impl AsyncWrite for UpstreamSocket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if let Some(failed) = this.after_failure(cx) {
-            return Poll::Ready(Err(ready!(failed)));
-        }
-        let result = Pin::new(&mut this.tcp).poll_write(cx, buf);
-        this.wrote(cx, result)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -115,8 +96,13 @@ impl AsyncWrite for UpstreamSocket {
         if let Some(failed) = this.after_failure(cx) {
             return Poll::Ready(Err(ready!(failed)));
         }
-        let result = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
-        this.wrote(cx, result)
+        match Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs) {
+            Poll::Ready(Err(error)) if !this.read_ended => {
+                this.writing = Writing::Failed(error.kind(), Some(cx.waker().clone()));
+                Poll::Pending
+            }
+            other => other,
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -4,7 +4,7 @@ use fusebox_breaker::{Outcome, machine::SettledAs};
 use fusebox_fleet::Health;
 
 use super::MS;
-use super::events::{Expected, ScheduledEvent};
+use super::events::ScheduledEvent;
 use super::plan::UpstreamState;
 use super::process::CallInFlight;
 use super::trace::{CallResult, TraceEntry};
@@ -116,8 +116,7 @@ impl World<'_> {
             && let Some(since) = self.checks.booked(key, failed, self.now)
         {
             let at = self.now + self.checks.late_by();
-            let expected = Expected::Tripped { key, since };
-            self.schedule.add(at, ScheduledEvent::Verify(expected));
+            self.schedule.add(at, ScheduledEvent::Verify { key, since });
         }
         self.drive(node);
     }

@@ -125,11 +125,11 @@ impl StoreView<'_> {
     }
 }
 
-impl Checks {
-    pub fn new(plan: &RunPlan) -> Self {
-        let view = BreakerView {
-            phase: Phase::Closed,
-            until: Timestamp::ZERO,
+impl BreakerView {
+    fn new(phase: Phase, until: Timestamp) -> Self {
+        BreakerView {
+            phase,
+            until,
             tripped: None,
             last_trip: None,
             recovered: None,
@@ -138,7 +138,13 @@ impl Checks {
             alone: false,
             disagrees_since: None,
             waits_until: 0,
-        };
+        }
+    }
+}
+
+impl Checks {
+    pub fn new(plan: &RunPlan) -> Self {
+        let view = BreakerView::new(Phase::Closed, Timestamp::ZERO);
         let breakers = plan.breakers.iter().map(|shared| FleetBreaker {
             share: shared.share,
             limit: shared.probes,
@@ -198,18 +204,7 @@ impl Checks {
 
     /// Records the start of a process, with the state of one of its breakers.
     pub fn begun(&mut self, node: usize, key: usize, phase: Phase, until: Timestamp) {
-        self.views[node][key] = BreakerView {
-            phase,
-            until,
-            tripped: None,
-            last_trip: None,
-            recovered: None,
-            floor: 0,
-            latest_floor: 0,
-            alone: false,
-            disagrees_since: None,
-            waits_until: 0,
-        };
+        self.views[node][key] = BreakerView::new(phase, until);
     }
 
     /// Records the end of a process, and with it of all its calls.

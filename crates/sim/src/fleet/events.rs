@@ -1,7 +1,6 @@
 //! The scheduled events of a run.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use fusebox_fleet::protocol::{Command, Input, Key};
 
@@ -42,8 +41,12 @@ pub(super) enum ScheduledEvent {
     FaultBegins(usize),
     /// A planned fault ends.
     FaultEnds(usize),
-    /// The checks verify an expectation.
-    Verify(Expected),
+    /// The fleet has counted enough failures, so the checks verify that it has opened.
+    Verify {
+        key: usize,
+        /// The start of the consecutive failures.
+        since: u64,
+    },
 }
 
 /// A request from a node to the store.
@@ -69,63 +72,21 @@ impl Message {
     }
 }
 
-/// An expectation to be verified at a given time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Expected {
-    /// The fleet has counted enough failures, so it must have opened.
-    Tripped {
-        key: usize,
-        /// The start of the consecutive failures.
-        since: u64,
-    },
-}
-
 /// All scheduled events by time, and in the order of scheduling within a moment.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    heap: BinaryHeap<Entry>,
+    events: BTreeMap<(u64, u64), ScheduledEvent>,
     count: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    at: u64,
-    number: u64,
-    event: ScheduledEvent,
 }
 
 impl Schedule {
     pub fn add(&mut self, at: u64, event: ScheduledEvent) {
         self.count += 1;
-        self.heap.push(Entry {
-            at,
-            number: self.count,
-            event,
-        });
+        self.events.insert((at, self.count), event);
     }
 
     pub fn next(&mut self) -> Option<(u64, ScheduledEvent)> {
-        self.heap.pop().map(|entry| (entry.at, entry.event))
+        let ((at, _), event) = self.events.pop_first()?;
+        Some((at, event))
     }
 }
-
-impl Ord for Entry {
-    /// Reversed, because the heap returns the greatest entry first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Entry {}

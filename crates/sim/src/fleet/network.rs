@@ -59,16 +59,16 @@ impl World<'_> {
     }
 
     fn fail(&mut self, node: usize, incarnation: u32, id: u64, at: u64) {
-        let input = Input::Failed { id };
-        let at = at.max(self.now);
-        self.schedule.add(
-            at,
-            ScheduledEvent::Input {
-                node,
-                incarnation,
-                input,
-            },
-        );
+        self.deliver(node, incarnation, Input::Failed { id }, at.max(self.now));
+    }
+
+    fn deliver(&mut self, node: usize, incarnation: u32, input: Input, at: u64) {
+        let event = ScheduledEvent::Input {
+            node,
+            incarnation,
+            input,
+        };
+        self.schedule.add(at, event);
     }
 
     pub fn arrive(
@@ -136,10 +136,9 @@ impl World<'_> {
                 if push {
                     self.push(server, key);
                 }
-                let record = stored.bytes;
                 Input::Applied {
                     id,
-                    record,
+                    record: stored.bytes,
                     now: time,
                 }
             }
@@ -181,14 +180,7 @@ impl World<'_> {
             return self.fail(node, incarnation, id, waits_until);
         }
         link.down_free = at;
-        self.schedule.add(
-            at,
-            ScheduledEvent::Input {
-                node,
-                incarnation,
-                input,
-            },
-        );
+        self.deliver(node, incarnation, input, at);
     }
 
     /// Pushes a record to all subscribers, with random delays and losses, and compares the nodes with it.
@@ -266,14 +258,6 @@ impl World<'_> {
             *since = at;
         }
         let incarnation = process.incarnation;
-        let input = Input::Gap;
-        self.schedule.add(
-            at,
-            ScheduledEvent::Input {
-                node,
-                incarnation,
-                input,
-            },
-        );
+        self.deliver(node, incarnation, Input::Gap, at);
     }
 }

@@ -147,9 +147,7 @@ impl RunPlan {
         plan.ends_at = nanos(span);
         plan
     }
-}
 
-impl RunPlan {
     /// True if the store splits at some time.
     pub fn splits(&self) -> bool {
         let splits = |planned: &PlannedFault| matches!(planned.fault, Fault::Split { .. });

@@ -9,7 +9,7 @@ use fusebox_fleet::{
 
 use super::checks::{Checks, StoreView};
 use super::clock::Clock;
-use super::events::{Expected, Message, Schedule, ScheduledEvent};
+use super::events::{Message, Schedule, ScheduledEvent};
 use super::plan::{RunPlan, nanos};
 use super::process::{BreakerEvent, Process, RunState};
 use super::rules::Rules;
@@ -208,7 +208,7 @@ impl<'a> World<'a> {
             } => self.arrive(node, incarnation, server, message, waits_until),
             ScheduledEvent::FaultBegins(number) => self.begin_fault(number),
             ScheduledEvent::FaultEnds(number) => self.end_fault(number),
-            ScheduledEvent::Verify(Expected::Tripped { key, since }) => {
+            ScheduledEvent::Verify { key, since } => {
                 let sound = |process: &Process| process.link.sound_since;
                 let all = self.nodes.iter().all(|process| {
                     sound(process).is_some_and(|sound| sound + nanos(ROUND) < since)

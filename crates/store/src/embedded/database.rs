@@ -75,20 +75,13 @@ impl Opening {
             .and_then(lay)
             .map_err(|e| unharmed(opening(place, e)))?;
         if below.len().map_err(|e| unharmed(opening(place, e)))? == 0 {
-            return Err(unharmed(StoreError::Damaged {
-                place: place.to_owned(),
-                why: "the file is empty".to_owned(),
-            }));
+            return Err(unharmed(StoreError::damaged(place, "the file is empty")));
         }
         let disk = self.watched(below);
         let database = guarded(|| {
             let database = self
                 .builder()
                 .create_with_backend(SharedDisk(disk.clone()))?;
-            let damaged = |why: &str| StoreError::Damaged {
-                place: place.to_owned(),
-                why: why.to_owned(),
-            };
             match schema::format(&database)? {
                 Some(FORMAT) => Ok(database),
                 Some(found) if found > FORMAT => Err(StoreError::NewerFormat {
@@ -97,8 +90,8 @@ impl Opening {
                     known: FORMAT,
                 }
                 .into()),
-                Some(_) => Err(damaged("its format was never released").into()),
-                None => Err(damaged("it is not an object store").into()),
+                Some(_) => Err(StoreError::damaged(place, "its format was never released").into()),
+                None => Err(StoreError::damaged(place, "it is not an object store").into()),
             }
         })
         .map_err(|stop| Refusal {
@@ -136,10 +129,7 @@ pub(super) fn explain(stop: Stop, doing: &'static str, place: &str, watch: &Watc
         Stop::Broken(failure) => failure,
     };
     let place = place.to_owned();
-    let damaged = |why: String| StoreError::Damaged {
-        place: place.clone(),
-        why,
-    };
+    let damaged = |why: String| StoreError::damaged(&place, why);
     match failure {
         EngineFailure::Panic(message) => damaged(format!("the engine panicked on it ({message})")),
         EngineFailure::Error(error) => match *error {
@@ -158,11 +148,9 @@ pub(super) fn explain(stop: Stop, doing: &'static str, place: &str, watch: &Watc
                     place,
                     source,
                 },
-                None => StoreError::NotAvailable {
-                    why: format!(
-                        "{doing} {place} failed ({other}); check the disk, then try again"
-                    ),
-                },
+                None => StoreError::not_available(format!(
+                    "{doing} {place} failed ({other}); check the disk, then try again"
+                )),
             },
         },
     }

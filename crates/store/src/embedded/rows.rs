@@ -25,11 +25,8 @@ impl Scope<'_> {
     }
 
     pub(super) fn damaged(&self, key: &str, why: &str) -> Stop {
-        StoreError::Damaged {
-            place: format!("the object \"{key}\" in partition \"{}\"", self.partition),
-            why: why.to_owned(),
-        }
-        .into()
+        let place = format!("the object \"{key}\" in partition \"{}\"", self.partition);
+        StoreError::damaged(place, why).into()
     }
 
     pub(super) fn decode<'b>(&self, key: &str, bytes: &'b [u8]) -> Result<Record<'b>, Stop> {

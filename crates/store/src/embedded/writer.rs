@@ -173,9 +173,7 @@ impl Drop for Queue {
 }
 
 fn stopped() -> StoreError {
-    StoreError::NotAvailable {
-        why: "its writer thread has stopped; restart the process".to_owned(),
-    }
+    StoreError::not_available("its writer thread has stopped; restart the process")
 }
 
 struct Writer {
@@ -259,20 +257,16 @@ impl Writer {
             // Measured as a distance, so that a clock jump in either direction can end the pause early but never
             // prolong it.
             if u128::from(now.0.abs_diff(since.0)) < self.retry_after.as_millis() {
-                return Err(StoreError::NotAvailable {
-                    why: format!(
-                        "writes pause for {:?} after a fault: {fault}",
-                        self.retry_after
-                    ),
-                });
+                return Err(StoreError::not_available(format!(
+                    "writes pause for {:?} after a fault: {fault}",
+                    self.retry_after
+                )));
             }
         }
         if let Health::Broken = health {
             let fault = match self.pause.take() {
                 Some(pause) => pause.fault,
-                None => StoreError::NotAvailable {
-                    why: "a read failed; check the disk".to_owned(),
-                },
+                None => StoreError::not_available("a read failed; check the disk"),
             };
             self.recover(&fault);
             if let Health::Broken = self.access.health() {

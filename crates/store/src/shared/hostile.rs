@@ -1,12 +1,10 @@
 //! Shared records that fail, hang, lie and lose pushes as planned, to test the users of records.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{Applied, Change, NextPush, Pushes, ReadOut, SharedRecords};
+use crate::hostile::Faults;
 use crate::{Fault, Pending, StoreError, WallTime};
 
 /// A wrapper that injects planned faults into the operations on shared records.
@@ -18,16 +16,8 @@ use crate::{Fault, Pending, StoreError, WallTime};
 #[derive(Debug)]
 pub struct HostileRecords<R> {
     inner: R,
-    plan: Mutex<Plan>,
-    released: watch::Sender<u64>,
+    faults: Faults,
     pushes: watch::Sender<bool>,
-}
-
-#[derive(Debug)]
-struct Plan {
-    next: VecDeque<Fault>,
-    standing: Fault,
-    calls: u64,
 }
 
 impl<R: SharedRecords> HostileRecords<R> {
@@ -35,29 +25,24 @@ impl<R: SharedRecords> HostileRecords<R> {
     pub fn new(inner: R) -> Self {
         HostileRecords {
             inner,
-            plan: Mutex::new(Plan {
-                next: VecDeque::new(),
-                standing: Fault::None,
-                calls: 0,
-            }),
-            released: watch::Sender::new(0),
+            faults: Faults::none(),
             pushes: watch::Sender::new(true),
         }
     }
 
     /// Appends faults to the plan, one for each of the next operations.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.lock().next.extend(faults);
+        self.faults.lock().next.extend(faults);
     }
 
     /// Sets the standing fault, for every operation beyond the plan.
     pub fn stand(&self, fault: Fault) {
-        self.lock().standing = fault;
+        self.faults.lock().standing = fault;
     }
 
     /// Releases all hanging operations.
     pub fn release(&self) {
-        self.released.send_modify(|turn| *turn += 1);
+        self.faults.released.send_modify(|turn| *turn += 1);
     }
 
     /// Starts or stops losing pushes silently. A push is lost if its subscriber reaches it while this is true.
@@ -67,31 +52,12 @@ impl<R: SharedRecords> HostileRecords<R> {
 
     /// Number of operations called so far.
     pub fn calls(&self) -> u64 {
-        self.lock().calls
+        self.faults.lock().calls
     }
 
     /// The wrapped records, without faults.
     pub fn inner(&self) -> &R {
         &self.inner
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the next fault, and waits for a release first if it is a hang.
-    async fn next(&self) -> Fault {
-        let fault = {
-            let mut plan = self.lock();
-            plan.calls += 1;
-            plan.next.pop_front().unwrap_or(plan.standing)
-        };
-        if fault == Fault::Hang {
-            let mut released = self.released.subscribe();
-            // The sender lives in self, so this wait ends with a release and nothing else.
-            let _ = released.changed().await;
-        }
-        fault
     }
 
     /// Runs an operation with the next fault. `lie` makes its false answer, `tear` its torn one.
@@ -101,8 +67,12 @@ impl<R: SharedRecords> HostileRecords<R> {
         lie: impl FnOnce(WallTime) -> T,
         tear: impl FnOnce(T) -> T,
     ) -> Result<T, StoreError> {
-        match self.next().await {
-            Fault::None | Fault::Hang => operation.await,
+        match self.faults.next() {
+            Fault::None => operation.await,
+            Fault::Hang => {
+                self.faults.hang().await;
+                operation.await
+            }
             Fault::Fail => Err(failed()),
             Fault::LoseAnswer => operation.await.and_then(|_| Err(failed())),
             Fault::Lie => Ok(lie(self.inner.now().await?)),
@@ -112,9 +82,7 @@ impl<R: SharedRecords> HostileRecords<R> {
 }
 
 fn failed() -> StoreError {
-    StoreError::NotAvailable {
-        why: "the hostile records fail as planned; plan fewer faults".to_owned(),
-    }
+    StoreError::not_available("the hostile records fail as planned; plan fewer faults")
 }
 
 fn half(record: Bytes) -> Bytes {

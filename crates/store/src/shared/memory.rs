@@ -94,24 +94,19 @@ impl MemoryRecords {
         let mut records = self.lock();
         let now = self.clock.now();
         let before = live_record(&records, key, now);
-        let changed = (change.rust)(before.as_deref(), args, now);
-        let Changed::Written {
-            record,
-            live_for,
-            push,
-        } = changed
-        else {
-            return Ok(Applied {
-                record: before,
-                now,
-            });
+        let (record, live_for, push) = match (change.rust)(before.as_deref(), args, now) {
+            Changed::Written {
+                record,
+                live_for,
+                push,
+            } if record.len() <= RECORD_BYTES_MAX => (record, live_for, push),
+            _ => {
+                return Ok(Applied {
+                    record: before,
+                    now,
+                });
+            }
         };
-        if record.len() > RECORD_BYTES_MAX {
-            return Ok(Applied {
-                record: before,
-                now,
-            });
-        }
         let entry = Entry {
             record: record.clone(),
             expires_at: now.after(live_for),

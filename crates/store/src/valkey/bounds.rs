@@ -141,15 +141,11 @@ impl Scanner {
     /// Handles the announced length or count of a value.
     fn begin(&mut self, kind: u8, number: i64) -> Result<(), Excess> {
         let count = match (kind, u64::try_from(number)) {
-            (b'$' | b'*' | b'~', Err(_)) | (b'*' | b'~' | b'>', Ok(0)) => {
+            (b'$' | b'*' | b'~', Err(_)) | (b'*' | b'~' | b'>' | b'%', Ok(0)) => {
                 self.end_value();
                 return Ok(());
             }
             (_, Err(_)) => return Err(Excess::Head),
-            (b'%', Ok(0)) => {
-                self.end_value();
-                return Ok(());
-            }
             (_, Ok(count)) => count,
         };
         let left = self.max.saturating_sub(self.used);

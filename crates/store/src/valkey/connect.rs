@@ -38,9 +38,7 @@ impl Connection {
         };
         answer.and_then(Value::extract_error)
     }
-}
 
-impl Connection {
     pub(super) async fn listen(&mut self, channel: &Channel) -> Result<(), RedisError> {
         match (self, channel) {
             (Connection::Single(connection), Channel::Subscribe(name)) => {

@@ -294,7 +294,7 @@ impl Inner {
                 self.answered();
             }
             match reaction {
-                Reaction::Keep | Reaction::SendText => return Err(failure),
+                Reaction::Keep => return Err(failure),
                 // A single server has no other node that could answer next time.
                 Reaction::Retry if self.single => return Err(failure),
                 Reaction::Reconnect => {

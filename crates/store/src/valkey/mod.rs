@@ -111,7 +111,7 @@ impl ValkeyStore {
                 Time::Given(_) => text(local.0),
             },
             rules.sweeps_every().map_or_else(Vec::new, text),
-            text(i128::from(local.0) - i128::from(rules.anchor().0)),
+            text(i128::from(local.0) - i128::from(rules.anchor.0)),
             text(self.highest.load(Ordering::Relaxed)),
         ];
         args.extend(own);
@@ -124,6 +124,20 @@ impl ValkeyStore {
         answer
             .and_then(Reply::read)
             .map_err(|error| self.about(error, partition))
+    }
+
+    /// Runs a script that replies with an object, if there is one.
+    async fn object(
+        &self,
+        script: &Arc<link::Script>,
+        partition: &str,
+        own: Vec<Vec<u8>>,
+    ) -> Result<Option<Object>, StoreError> {
+        match self.run(script, partition, own).await? {
+            Reply::Object(object) => Ok(Some(object)),
+            Reply::None => Ok(None),
+            other => Err(self.about(other.unexpected(), partition)),
+        }
     }
 
     fn about(&self, error: RequestError, partition: &str) -> StoreError {
@@ -267,11 +281,7 @@ impl ObjectStore for ValkeyStore {
         Box::pin(async move {
             self.limits.check_place(partition, key)?;
             let own = vec![key.into()];
-            match self.run(&self.scripts.get, partition, own).await? {
-                Reply::Object(object) => Ok(Some(object)),
-                Reply::None => Ok(None),
-                other => Err(self.about(other.unexpected(), partition)),
-            }
+            self.object(&self.scripts.get, partition, own).await
         })
     }
 
@@ -291,7 +301,7 @@ impl ObjectStore for ValkeyStore {
                 key.into(),
                 object.value.into(),
                 object.media_type.into(),
-                life(object.ttl.or(rules.ttl())),
+                life(object.ttl.or(rules.ttl)),
                 condition(when),
                 rules.refuses_above().map_or_else(Vec::new, text),
             ];
@@ -323,10 +333,9 @@ impl ObjectStore for ValkeyStore {
                 key.into(),
                 text(by),
                 life(ttl),
-                life(rules.ttl()),
+                life(rules.ttl),
                 rules.refuses_above().map_or_else(Vec::new, text),
             ];
-            let (partition_name, key_name) = (|| partition.to_owned(), || key.to_owned());
             match self.run(&self.scripts.increment, partition, own).await? {
                 Reply::Sum {
                     sum,
@@ -337,12 +346,12 @@ impl ObjectStore for ValkeyStore {
                     Ok(sum)
                 }
                 Reply::NotANumber => Err(StoreError::NotANumber {
-                    partition: partition_name(),
-                    key: key_name(),
+                    partition: partition.to_owned(),
+                    key: key.to_owned(),
                 }),
                 Reply::Overflow { number } => Err(StoreError::Overflow {
-                    partition: partition_name(),
-                    key: key_name(),
+                    partition: partition.to_owned(),
+                    key: key.to_owned(),
                     number,
                     by,
                 }),
@@ -361,11 +370,7 @@ impl ObjectStore for ValkeyStore {
         Box::pin(async move {
             self.limits.check_place(partition, key)?;
             let own = vec![key.into(), condition(when)];
-            match self.run(&self.scripts.remove, partition, own).await? {
-                Reply::Object(object) => Ok(Some(object)),
-                Reply::None => Ok(None),
-                other => Err(self.about(other.unexpected(), partition)),
-            }
+            self.object(&self.scripts.remove, partition, own).await
         })
     }
 

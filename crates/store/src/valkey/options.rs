@@ -182,37 +182,23 @@ impl ValkeyOptions {
     /// Sets the servers from the URL, and returns the database named in its path.
     fn place_servers(&mut self, parts: &Parts, cluster: bool) -> Result<Option<String>, String> {
         let mut path = parts.path.iter().filter(|part| !part.is_empty()).cloned();
-        let database;
         self.servers = match parts.kind {
+            address::Kind::Unix if path.next().is_none() => {
+                return Err("it has no socket path; write redis+unix:///path/to.sock".to_owned());
+            }
             address::Kind::Unix => {
-                database = None;
                 let path = format!("/{}", parts.path.join("/"));
-                return match path.as_str() {
-                    "/" => {
-                        Err("it has no socket path; write redis+unix:///path/to.sock".to_owned())
-                    }
-                    _ => {
-                        self.servers = Servers::Single(Endpoint::Unix(path.into()));
-                        Ok(database)
-                    }
-                };
+                self.servers = Servers::Single(Endpoint::Unix(path.into()));
+                return Ok(None);
             }
-            address::Kind::Sentinel => {
-                let master = path.next().ok_or(
+            address::Kind::Sentinel => Servers::Sentinel {
+                master: path.next().ok_or(
                     "it has no name of a master; write redis+sentinel://host:26379/name-of-the-master",
-                )?;
-                database = path.next();
-                Servers::Sentinel {
-                    sentinels: parts.hosts(26379)?,
-                    master,
-                }
-            }
-            _ if cluster => {
-                database = path.next();
-                Servers::Cluster(parts.hosts(6379)?)
-            }
+                )?,
+                sentinels: parts.hosts(26379)?,
+            },
+            _ if cluster => Servers::Cluster(parts.hosts(6379)?),
             _ => {
-                database = path.next();
                 let mut hosts = parts.hosts(6379)?;
                 let (host, port) = hosts.remove(0);
                 if !hosts.is_empty() {
@@ -225,6 +211,7 @@ impl ValkeyOptions {
                 Servers::Single(Endpoint::Tcp(host, port))
             }
         };
+        let database = path.next();
         match path.next() {
             Some(more) => Err(format!(
                 "unexpected \"/{more}\" at the end of the path; remove it"

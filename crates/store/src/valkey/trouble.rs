@@ -20,8 +20,6 @@ pub(crate) enum RequestError {
 pub(super) enum Reaction {
     /// Keep the connection, which is intact; another request may succeed.
     Keep,
-    /// Send the script's text, once.
-    SendText,
     /// Retry within the time that is left, since nothing was done.
     Retry,
     /// Open a new connection, resolving names and asking Sentinels anew.
@@ -45,7 +43,7 @@ pub(super) fn classify(error: &RedisError, place: &str) -> (Reaction, RequestErr
     let text = error.to_string();
     let (reaction, remedy) = match code(error).as_deref() {
         Some("NOSCRIPT") => (
-            Reaction::SendText,
+            Reaction::Keep,
             "it forgot the script it had just been sent; find out why its script cache is flushed",
         ),
         Some("READONLY") => (

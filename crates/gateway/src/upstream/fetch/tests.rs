@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
-use fusebox_breaker::{Breaker, Hold, Listener, Phase as State, RejectReason, Transition};
+use fusebox_breaker::{Breaker, Hold, Phase as State, RejectReason};
 use fusebox_plan::plan::{Limits, Upstream};
 use fusebox_plan::{Loader, Source};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -143,12 +143,6 @@ fn upstream(endpoint: &Endpoint, more: &str) -> Upstream {
     (*plan.upstreams[0]).clone()
 }
 
-struct NoListener;
-
-impl Listener for NoListener {
-    fn transition(&self, _: &Breaker, _: &Transition) {}
-}
-
 /// A target, and the worker that calls it.
 struct Caller {
     target: Arc<LiveUpstream>,
@@ -160,7 +154,7 @@ impl Caller {
     fn with_breaker(endpoint: &Endpoint, more: &str) -> Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
-        let events = EventSwitch::new(Arc::new(NoListener), None);
+        let events = EventSwitch::off();
         let breakers = UpstreamBreakers::new(&plan.name, &plan, 1, &clock, events.clone());
         Caller::new(plan, Some((Arc::new(breakers), events)), clock)
     }
