@@ -56,6 +56,7 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
     json!({
         "name": &*status.name,
         "upstream": &*status.upstream,
+        "kind": status.kind.as_str(),
         "state": snapshot.phase.as_str(),
         "mode": snapshot.mode.as_str(),
         "hold": hold,

@@ -245,7 +245,7 @@ impl Builder<'_> {
                             .listener(self.host.listener.clone())
                             .build()
                             .expect(checked),
-                        extras: Arc::new(BreakerExtras::new(self.host.workers)),
+                        extras: Arc::new(BreakerExtras::new(self.host.workers, BreakerKind::Flow)),
                     },
                 };
                 LiveActivity::Breaker(BreakerService(live_breaker))

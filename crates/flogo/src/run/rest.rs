@@ -99,7 +99,14 @@ impl Client {
             proxy: plan.proxy.clone(),
             tls: plan.tls.clone(),
             limits: limits.clone(),
-            pools: Pool::for_workers(workers, &upstream, upstream.endpoint(), proxy, limits, &trust)?,
+            pools: Pool::for_workers(
+                workers,
+                &upstream,
+                upstream.endpoint(),
+                proxy,
+                limits,
+                &trust,
+            )?,
         })
     }
 

@@ -430,9 +430,11 @@ impl Inner {
                 interval.tick().await;
                 shared.sweep(background);
                 let now = shared.clock.tick();
-                for upstream in &shared.live.load().guarded {
+                let live = shared.live.load();
+                for upstream in &live.guarded {
                     upstream.breakers.rest(now);
                 }
+                live.settle_endpoints(now);
             }
         });
         for task in [&keeper, &sweeper, &renewer, &rester] {

@@ -312,6 +312,7 @@ pub async fn restore(
             take_up(&live_breaker.breaker, &record, clock);
         }
     }
+    live.settle_endpoints(clock.exact());
     Ok(restored)
 }
 

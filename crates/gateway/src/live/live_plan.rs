@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use fusebox_breaker::Listener as BreakerListener;
-use fusebox_fleet::Fleet;
+use fusebox_breaker::{Listener as BreakerListener, Timestamp};
 use fusebox_call::Bulkhead;
+use fusebox_fleet::Fleet;
 use fusebox_plan::plan::{
     Forward as PlannedForward, KeyPart, Listener, Manner, Plan, Respond, Route, Rung, Share, Step,
     Upstream,
@@ -182,11 +182,24 @@ impl Live {
         guarded.find(|it| it.breakers.name().is_some_and(|it| **it == *name))
     }
 
-    /// The breakers of the plan's application that are before no upstream.
+    /// The breakers that are before no whole upstream: those of the plan's application, and those of endpoints.
     pub fn own_breakers(&self) -> Vec<(Arc<str>, LiveBreaker)> {
-        self.app
+        let mut all = self
+            .app
             .as_ref()
-            .map_or_else(Vec::new, |app| app.breakers())
+            .map_or_else(Vec::new, |app| app.breakers());
+        for upstream in &self.upstreams {
+            let endpoints = upstream.several.iter().flat_map(|it| it.breakers());
+            all.extend(endpoints.map(|it| (upstream.plan.name.clone(), it)));
+        }
+        all
+    }
+
+    /// Has the choice among endpoints take account of breakers that were restored, commanded or held for a time.
+    pub fn settle_endpoints(&self, now: Timestamp) {
+        for several in self.upstreams.iter().filter_map(|it| it.several.as_ref()) {
+            several.settle(now);
+        }
     }
 
     /// The listener of a key.
@@ -270,7 +283,8 @@ impl LiveBuilder {
             .iter()
             .zip(endpoints)
             .map(|(upstream, endpoints)| {
-                Arc::new(self.upstream(upstream, endpoints, previous, &mut reloaded))
+                let (routes, reloaded) = (&plan.routes, &mut reloaded);
+                Arc::new(self.upstream(upstream, endpoints, routes, previous, reloaded))
             })
             .collect();
         upstreams.extend(app.iter().flat_map(|app| app.targets()));
@@ -372,9 +386,16 @@ impl LiveBuilder {
                 return Ok(old.clone());
             }
             let (limits, trust) = (&plan.limits, &self.trust);
-            let pools = Pool::for_workers(self.workers, upstream, endpoint, None, limits, trust)
-                .map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
-            Ok(Arc::new(LiveEndpoint::new(endpoint.clone(), pools, None)))
+            let pools = Pool::for_workers(
+                self.context.workers,
+                upstream,
+                endpoint,
+                None,
+                limits,
+                trust,
+            )
+            .map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
+            Ok(Arc::new(LiveEndpoint::new(endpoint.clone(), pools)))
         });
         endpoints.collect()
     }
@@ -383,13 +404,19 @@ impl LiveBuilder {
         &self,
         plan: &Arc<Upstream>,
         endpoints: Vec<Arc<LiveEndpoint>>,
+        routes: &[Arc<Route>],
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
         let breakers = self.breakers(&plan.name, plan, previous, reloaded);
         let meter = self.meter(Kind::Upstream, &plan.name);
         let errors = self.errors(&plan.name);
-        let calls = self.calls(plan, previous);
+        let mut forwards = routes.iter().flat_map(|route| &route.steps);
+        let repeats = forwards.any(|step| match step {
+            Step::Forward(step) => step.upstream.name == plan.name && step.retry.is_some(),
+            Step::Respond(_) | Step::App(_) => false,
+        });
+        let calls = self.calls(plan, repeats, previous);
         let several = self.several(plan, &endpoints, previous);
         let (plan, breakers) = (plan.clone(), Some(breakers));
         LiveUpstream::new(plan, breakers, endpoints, several, meter, errors, calls)
@@ -405,24 +432,25 @@ impl LiveBuilder {
         if endpoints.len() < 2 {
             return None;
         }
-        let now = self.clock.exact();
+        let now = self.context.clock.exact();
         let old = previous.and_then(|previous| find(previous, &plan.name));
         let checked = "a plan's settings have been checked";
         if let Some(several) = old.and_then(|old| old.several.clone()) {
             several.update(plan, endpoints, now).expect(checked);
             return Some(several);
         }
-        let listener = self.announcer.0.clone();
+        let listener = self.context.listener.clone();
         let several = SeveralEndpoints::new(plan, endpoints, listener, now);
         Some(Arc::new(several.expect(checked)))
     }
 
     /// The state that an upstream's calls share, with what fits of the previous plan's.
-    fn calls(&self, plan: &Upstream, previous: Option<&Live>) -> CallState {
+    fn calls(&self, plan: &Upstream, repeats: bool, previous: Option<&Live>) -> CallState {
+        let repeats = repeats || plan.retry.is_some() || plan.hedge.is_some();
         let before = previous.and_then(|previous| find(previous, &plan.name));
         let before = before.map(|before| &before.calls);
-        let now = self.clock.exact();
-        CallState::new(plan.budget, plan.bulkhead.as_ref(), before, now)
+        let now = self.context.clock.exact();
+        CallState::new(plan.budget, plan.bulkhead.as_ref(), repeats, before, now)
     }
 
     /// A target of an application's own requests, with the breakers of the plan's guard before it, if there is one.
@@ -445,8 +473,8 @@ impl LiveBuilder {
         };
         let meter = self.meter(Kind::Target, &target.name);
         let errors = self.errors(&target.name);
-        let calls = self.calls(&target, previous);
-        let endpoint = LiveEndpoint::new(target.endpoint().clone(), pools, None);
+        let calls = self.calls(&target, false, previous);
+        let endpoint = LiveEndpoint::new(target.endpoint().clone(), pools);
         let (target, endpoints) = (Arc::new(target), vec![Arc::new(endpoint)]);
         let live = LiveUpstream::new(target, breakers, endpoints, None, meter, errors, calls);
         Arc::new(live)

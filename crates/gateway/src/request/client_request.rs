@@ -231,7 +231,11 @@ impl ToUpstream<'_> {
         number: u32,
     ) -> Result<Parts, validate::Refused> {
         let head = &mut self.request.parts;
-        let parts = if self.is_once { head.take() } else { head.clone() };
+        let parts = if self.is_once {
+            head.take()
+        } else {
+            head.clone()
+        };
         let mut parts = parts.expect("a request that is sent once is sent once");
         parts.uri = target::outgoing(self.exchange, &endpoint.plan, self.rewrite, &parts)?;
         let headers = &mut parts.headers;
@@ -257,9 +261,7 @@ impl Attempt for ToUpstream<'_> {
         endpoint: &LiveEndpoint,
         number: u32,
     ) -> Result<(Response<Incoming>, Connection), NotSent> {
-        let parts = self
-            .head_for(endpoint, number)
-            .map_err(NotSent::Refused)?;
+        let parts = self.head_for(endpoint, number).map_err(NotSent::Refused)?;
         let body = self.request.next_body();
         let exchange = self.exchange;
         let upstream = call.upstream().clone();

@@ -418,7 +418,10 @@ pub async fn call(
                     call.end(Some(error));
                     let failed = Failed::Upstream(error);
                     let answer = answer::not_sent(&used.upstream.plan.name, failed);
-                    Carried::Failed(Failing::failed(&used.upstream.plan.name, failed.word(), answer), None)
+                    Carried::Failed(
+                        Failing::failed(&used.upstream.plan.name, failed.word(), answer),
+                        None,
+                    )
                 }
                 Holding::Whole(answer) | Holding::Long(answer)
                     if call.judged_so_far() != Outcome::Failure =>
@@ -456,12 +459,7 @@ fn judged(used: &Use<'_>, answer: Option<HeldAnswer>) -> Carried {
     Carried::Failed(Failing::failed(name, &word, none), answer)
 }
 
-fn failed(
-    exchange: &Exchange,
-    used: &Use<'_>,
-    call: UpstreamCall,
-    not_sent: &NotSent,
-) -> Carried {
+fn failed(exchange: &Exchange, used: &Use<'_>, call: UpstreamCall, not_sent: &NotSent) -> Carried {
     let failed = match (not_sent, not_sent.failed()) {
         (NotSent::Refused(refused), _) => {
             return Carried::Ended(answer::refused(refused.status, refused.why));

@@ -92,14 +92,7 @@ pub fn outgoing(
     let rules = || exchange.listener.paths;
     let raw = parts.extensions.get::<RawQuery>();
     let raw = raw.map(|RawQuery(query)| query.as_str());
-    written(
-        base,
-        rewrite,
-        &exchange.params,
-        &parts.uri,
-        raw,
-        rules,
-    )
+    written(base, rewrite, &exchange.params, &parts.uri, raw, rules)
 }
 
 fn written(

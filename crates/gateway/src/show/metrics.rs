@@ -21,7 +21,7 @@ use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, Reque
 use crate::host::announcer::TransitionKey;
 use crate::host::gateway::Gateway;
 use crate::show::families::{Labels, counters, gauge, gauges, histogram, observe};
-use crate::show::{fleet_metrics, key_metrics, process_metrics};
+use crate::show::{call_metrics, fleet_metrics, key_metrics, process_metrics};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::upstream_errors::ErrorKind;
 
@@ -121,7 +121,9 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let all = self.shown();
         self.breakers(&all, &mut encoder)?;
-        key_metrics::encode(&self.0.0.shared.live.load(), &mut encoder)?;
+        let live = self.0.0.shared.live.load();
+        key_metrics::encode(&live, &mut encoder)?;
+        call_metrics::encode(&live, self.0.clock().exact(), &mut encoder)?;
         self.transitions(&all, &mut encoder)?;
         self.requests(&mut encoder)?;
         fleet_metrics::encode(&self.0, &mut encoder)?;

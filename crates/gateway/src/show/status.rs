@@ -12,7 +12,7 @@ use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, REASONS};
 use crate::host::gateway::Gateway;
 use crate::host::membership::{FleetError, FleetShown};
-use crate::upstream::breakers::LiveBreaker;
+use crate::upstream::breakers::{BreakerKind, LiveBreaker};
 
 /// A breaker as it stands now.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct BreakerStatus {
     pub name: Arc<str>,
     /// The upstream that it is before, by the name in the file; of a Flogo service, its action.
     pub upstream: Arc<str>,
+    /// The thing that it stands before.
+    pub kind: BreakerKind,
     /// The machine's snapshot.
     pub snapshot: Snapshot,
     /// The breaker's settings.
@@ -185,6 +187,7 @@ impl Gateway {
                 breaker.reset(now);
             }
         }
+        self.0.shared.live.load().settle_endpoints(now);
         Some(self.status(upstream, &live_breaker))
     }
 
@@ -257,6 +260,7 @@ impl Gateway {
                 }),
                 would_reject: sum(|meter| meter.would_reject.get()),
             },
+            kind: live_breaker.extras.kind,
             name,
             upstream,
             snapshot,

@@ -30,9 +30,33 @@ pub struct LiveBreaker {
     pub extras: Arc<BreakerExtras>,
 }
 
+/// The thing that a breaker stands before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerKind {
+    /// An upstream, or one key of it.
+    Upstream,
+    /// One endpoint of an upstream.
+    Endpoint,
+    /// A part of an application.
+    Flow,
+}
+
+impl BreakerKind {
+    /// The word `upstream`, `endpoint` or `flow`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BreakerKind::Upstream => "upstream",
+            BreakerKind::Endpoint => "endpoint",
+            BreakerKind::Flow => "flow",
+        }
+    }
+}
+
 /// The gateway's data for one breaker.
 #[derive(Debug)]
 pub struct BreakerExtras {
+    /// The thing that the breaker stands before.
+    pub kind: BreakerKind,
     /// Counts of each worker.
     pub meters: PerWorker<BreakerMeter>,
     /// The requests that want to probe.
@@ -41,8 +65,9 @@ pub struct BreakerExtras {
 
 impl BreakerExtras {
     /// Counters at zero for `workers` workers.
-    pub fn new(workers: usize) -> BreakerExtras {
+    pub fn new(workers: usize, kind: BreakerKind) -> BreakerExtras {
         BreakerExtras {
+            kind,
             meters: PerWorker::new(workers),
             probes: ProbeTurns::default(),
         }
@@ -115,7 +140,7 @@ impl UpstreamBreakers {
                 .expect(checked);
             return UpstreamBreakers::One(LiveBreaker {
                 breaker,
-                extras: Arc::new(BreakerExtras::new(workers)),
+                extras: Arc::new(BreakerExtras::new(workers, BreakerKind::Upstream)),
             });
         }
         let mut registry = Registry::builder(name.clone(), plan.settings.clone())
@@ -248,7 +273,7 @@ impl UpstreamBreakers {
         match self {
             UpstreamBreakers::None => LiveBreaker {
                 breaker,
-                extras: Arc::new(BreakerExtras::new(1)),
+                extras: Arc::new(BreakerExtras::new(1, BreakerKind::Upstream)),
             },
             UpstreamBreakers::One(live_breaker) => live_breaker.clone(),
             UpstreamBreakers::Keyed(keyed) => keyed.live(breaker),
@@ -322,7 +347,7 @@ impl Keyed {
             });
         }
         let made = extras.get_or_insert_with(breaker.name().clone(), || {
-            Arc::new(BreakerExtras::new(self.workers))
+            Arc::new(BreakerExtras::new(self.workers, BreakerKind::Upstream))
         });
         LiveBreaker {
             extras: made.clone(),

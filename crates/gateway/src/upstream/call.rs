@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call as Ended, Cause, Mode, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
-    machine::SettledAs,
+    Call as Ended, Cause, Mode, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter,
+    Timestamp, machine::SettledAs,
 };
 use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, Method, StatusCode};
@@ -185,8 +185,7 @@ impl UpstreamCall {
     pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
         let outcome = self.judge(error);
         if let Some(attempt) = self.attempt.take() {
-            let now = self.worker.clock.exact();
-            attempt.end(outcome, self.duration, self.cause_of(outcome), now);
+            attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
         }
         self.between = Some(error);
         self.waits_since(Timestamp::MAX);
@@ -266,7 +265,8 @@ impl UpstreamCall {
     /// The time limit for a connection.
     pub fn connect_timeout(&self) -> Duration {
         let connect = self.upstream.plan.timeout.connect;
-        self.limits.map_or(connect, |limits| connect.min(limits.whole))
+        self.limits
+            .map_or(connect, |limits| connect.min(limits.whole))
     }
 
     /// Takes the time that connecting took from what the attempt has.
@@ -494,7 +494,7 @@ impl UpstreamCall {
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
         let now = self.worker.clock.exact();
         if let Some(attempt) = self.attempt.take() {
-            attempt.end(outcome, self.duration, self.cause_of(outcome), now);
+            attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
         }
         let ended = Ended {
             outcome,

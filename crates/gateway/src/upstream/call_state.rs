@@ -18,6 +18,8 @@ pub struct CallState {
     budget_settings: Budget,
     /// The places for calls in flight; `None`: no bound.
     pub bulkhead: Option<LiveBulkhead>,
+    /// True if a call may take several attempts, so that they are counted.
+    pub repeats: bool,
     /// Counts of what came of retries and of the ladder.
     pub counts: Arc<CallCounts>,
 }
@@ -151,6 +153,7 @@ impl CallState {
     pub fn new(
         budget: Budget,
         bulkhead: Option<&Settings>,
+        repeats: bool,
         before: Option<&CallState>,
         now: Timestamp,
     ) -> CallState {
@@ -162,6 +165,7 @@ impl CallState {
                 |it| it.budget.clone(),
             ),
             budget_settings: budget,
+            repeats,
             bulkhead: bulkhead.map(|settings| LiveBulkhead::new(settings, places)),
             counts: before.map_or_else(Default::default, |it| it.counts.clone()),
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fusebox_breaker::{Breaker, Builder, Call, Cause, Listener, Outcome, Timestamp};
+use fusebox_breaker::machine::SettledAs;
+use fusebox_breaker::{Builder, Call, Cause, Listener, Outcome, Timestamp};
 use fusebox_call::endpoints::{
     Ask, ChoiceRules, Chosen, EndpointSet, EndpointSpec, EndpointView, Endpoints, EndpointsError,
     Watch,
@@ -12,7 +13,8 @@ use fusebox_call::endpoints::{
 use fusebox_plan::plan::{Endpoint, Upstream};
 use http::HeaderValue;
 
-use crate::ground::meter::Counter;
+use crate::ground::clock::WorkerRef;
+use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker};
 use crate::upstream::pool::{Pool, Pools};
 
 /// One endpoint of an upstream.
@@ -24,29 +26,18 @@ pub struct LiveEndpoint {
     pub host: HeaderValue,
     /// The connections of each worker.
     pub pools: Pools,
-    /// Counts of attempts by their outcome; kept over reloads.
-    pub attempts: Arc<AttemptCounts>,
-}
-
-/// Counts of an endpoint's attempts.
-#[derive(Debug, Default)]
-pub struct AttemptCounts {
-    /// Attempts that ended well.
-    pub success: Counter,
-    /// Attempts that failed.
-    pub failure: Counter,
-    /// Attempts that say nothing about the endpoint.
-    pub ignored: Counter,
+    /// Counts of attempts by their outcome.
+    pub extras: Arc<BreakerExtras>,
 }
 
 impl LiveEndpoint {
-    /// An endpoint with its connections, and the counts that it had before.
-    pub fn new(plan: Endpoint, pools: Pools, attempts: Option<Arc<AttemptCounts>>) -> LiveEndpoint {
+    /// An endpoint with its connections.
+    pub fn new(plan: Endpoint, pools: Pools) -> LiveEndpoint {
         let host = HeaderValue::from_str(&plan.authority);
         LiveEndpoint {
             host: host.expect("a checked authority is a field value"),
+            extras: Arc::new(BreakerExtras::new(pools.len(), BreakerKind::Endpoint)),
             pools,
-            attempts: attempts.unwrap_or_default(),
             plan,
         }
     }
@@ -151,7 +142,6 @@ impl SeveralEndpoints {
         EndpointAttempt {
             endpoint: current.live[chosen.index()].clone(),
             chosen: Some(chosen),
-            is_ended: false,
         }
     }
 
@@ -161,10 +151,15 @@ impl SeveralEndpoints {
     }
 
     /// The breakers of the endpoints; none if none is ever ejected.
-    pub fn breakers(&self) -> Vec<Breaker> {
-        let set = self.choice.set();
-        let members = set.members().iter().filter(|_| set.ejects());
-        members.map(|it| it.endpoint().breaker().clone()).collect()
+    pub fn breakers(&self) -> Vec<LiveBreaker> {
+        let current = self.current.load();
+        let members = current.set.members().iter().zip(&current.live);
+        let members = members.filter(|_| current.set.ejects());
+        let breakers = members.map(|(member, live)| LiveBreaker {
+            breaker: member.endpoint().breaker().clone(),
+            extras: live.extras.clone(),
+        });
+        breakers.collect()
     }
 
     /// Takes account of breakers that were restored, commanded or held for a time.
@@ -173,13 +168,12 @@ impl SeveralEndpoints {
     }
 }
 
-/// An attempt at an endpoint that is counted; dropped without an end, it says nothing about the endpoint.
+/// An attempt at an endpoint; dropped without an end, it says nothing about the endpoint.
 #[derive(Debug)]
 pub struct EndpointAttempt {
     endpoint: Arc<LiveEndpoint>,
     /// The hold on one of several endpoints.
     chosen: Option<Chosen>,
-    is_ended: bool,
 }
 
 impl EndpointAttempt {
@@ -188,7 +182,6 @@ impl EndpointAttempt {
         EndpointAttempt {
             endpoint,
             chosen: None,
-            is_ended: false,
         }
     }
 
@@ -208,15 +201,15 @@ impl EndpointAttempt {
         outcome: Outcome,
         duration: Duration,
         cause: Option<Cause>,
-        now: Timestamp,
+        worker: &WorkerRef,
     ) {
-        self.is_ended = true;
-        let counts = &self.endpoint.attempts;
-        match outcome {
-            Outcome::Success => counts.success.add(),
-            Outcome::Failure => counts.failure.add(),
-            Outcome::Ignored => counts.ignored.add(),
-        }
+        let now = worker.clock.exact();
+        let counted = match outcome {
+            Outcome::Success => SettledAs::Success,
+            Outcome::Failure => SettledAs::Failure,
+            Outcome::Ignored => SettledAs::Ignored,
+        };
+        self.endpoint.extras.meters.of(worker.index).count(counted);
         if let Some(chosen) = self.chosen.take() {
             let call = Call {
                 outcome,
@@ -225,14 +218,6 @@ impl EndpointAttempt {
                 cause,
             };
             chosen.end(call, now);
-        }
-    }
-}
-
-impl Drop for EndpointAttempt {
-    fn drop(&mut self) {
-        if !self.is_ended {
-            self.endpoint.attempts.ignored.add();
         }
     }
 }

@@ -76,7 +76,10 @@ impl HeldAnswer {
                 Ok(Some(Ok(frame))) => frame,
             };
             let data = frame.data_ref().map_or(0, Bytes::len);
-            call.see(frame.data_ref().map_or(&[][..], |data| data), worker.clock.tick());
+            call.see(
+                frame.data_ref().map_or(&[][..], |data| data),
+                worker.clock.tick(),
+            );
             bytes += data;
             self.ahead.push_back(frame);
             if bytes > HELD_BYTES_MAX {

@@ -69,6 +69,11 @@ impl LiveUpstream {
         !matches!(*self.breakers, UpstreamBreakers::None)
     }
 
+    /// True if its attempts are counted, since a call may take several.
+    pub fn repeats(&self) -> bool {
+        self.calls.repeats
+    }
+
     /// The first endpoint, which is the only one of most upstreams.
     pub fn endpoint(&self) -> &Arc<LiveEndpoint> {
         &self.endpoints[0]

@@ -151,7 +151,9 @@ impl Running<'_> {
             let endpoint = attempt.as_ref().map(|it| it.endpoint().clone());
             let endpoint = endpoint.as_ref().unwrap_or(self.upstream.endpoint());
             call.attempts(attempt, self.limits(request));
-            let sent = request.attempt(call, endpoint, self.attempts.number()).await;
+            let sent = request
+                .attempt(call, endpoint, self.attempts.number())
+                .await;
             let (end, error) = match &sent {
                 Ok((response, _)) => (End::Answered(self.answer(call, response)), None),
                 Err(failure) => A::end(failure),
@@ -214,7 +216,7 @@ impl Running<'_> {
     ) -> Option<EndpointAttempt> {
         let Some(several) = &self.upstream.several else {
             let only = || EndpointAttempt::at_only(self.upstream.endpoint().clone());
-            return self.facts.repeats.map(|_| only());
+            return self.upstream.repeats().then(only);
         };
         let named = self.rules.retry.map(|retry| &retry.methods);
         let may_repeat = match named {

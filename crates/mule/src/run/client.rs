@@ -95,7 +95,14 @@ impl Clients {
         let previous = previous.filter(|previous| previous.limits == *limits);
         let pools = |upstream: &Upstream| {
             let workers = host.workers.max(1) + 1;
-            Pool::for_workers(workers, upstream, upstream.endpoint(), None, limits, host.trust)
+            Pool::for_workers(
+                workers,
+                upstream,
+                upstream.endpoint(),
+                None,
+                limits,
+                host.trust,
+            )
         };
         let mut all = Vec::new();
         for plan in &app.requesters {
