@@ -1,6 +1,6 @@
 //! The choice among endpoints: round robin, two random choices by load or by time, consistent hash.
 //!
-//! What may be chosen at all is decided elsewhere, and comes as [`Candidates`]. Nothing here takes a lock or allocates.
+//! The endpoints that may be chosen at all are given as candidates. Nothing here takes a lock or allocates.
 
 mod ewma;
 mod schedule;
@@ -132,7 +132,7 @@ fn sum(all: &impl Candidates, without: Option<usize>) -> u64 {
 /// The candidate at a place of the line of weights, the place given as a part of 2^64. A weight that shrinks meanwhile
 /// makes it the last candidate.
 fn drawn(all: &impl Candidates, weights: u64, place: u64, without: Option<usize>) -> Option<usize> {
-    let mut left = (u128::from(place) * u128::from(weights) >> 64) as u64;
+    let mut left = ((u128::from(place) * u128::from(weights)) >> 64) as u64;
     let mut last = None;
     for index in (0..all.len()).filter(|index| Some(*index) != without) {
         let weight = all.weight(index);

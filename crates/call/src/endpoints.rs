@@ -1,7 +1,7 @@
 //! An upstream's endpoints: those in use, ejected or unhealthy, and the one that the next attempt goes to.
 //!
 //! # Two facts
-//! An endpoint is *ejected* by its own breaker, which hears every attempt, and *unhealthy* by its health checks. Neither
+//! An endpoint is *ejected* by its own breaker, which records every attempt, and *unhealthy* by its health checks. Neither
 //! writes the other; one that has either gets no calls.
 //!
 //! # Never empty
@@ -32,6 +32,7 @@ use crate::settings::{Balance, Ejection};
 mod ask;
 mod chosen;
 mod endpoint;
+mod field;
 mod ledger;
 mod names;
 mod set;
@@ -49,6 +50,9 @@ use ledger::{Ledger, OnTransition};
 
 /// The most endpoints of one upstream; further ones are left out.
 pub const MAX_ENDPOINTS: usize = 1024;
+
+/// The largest weight; a larger one is taken for it.
+pub const MAX_WEIGHT: u32 = 1_000_000;
 
 /// The endpoints of one upstream, over all workers and reloads.
 pub struct Endpoints {
@@ -72,9 +76,9 @@ pub struct ChoiceRules {
 /// The endpoints that came and left with an update.
 #[derive(Debug, Default)]
 pub struct Updated {
-    /// New ones.
+    /// Endpoints that are new.
     pub came: Vec<Arc<Endpoint>>,
-    /// Those no longer chosen; their attempts in flight go on to their end.
+    /// Those no longer chosen; their attempts in flight are not cut off.
     pub left: Vec<Arc<Endpoint>>,
 }
 
@@ -188,7 +192,7 @@ impl Endpoints {
     }
 
     /// Takes account of breakers that were restored or commanded, and of holds that have ended by themselves. Only their
-    /// own transitions are heard without it.
+    /// own transitions are noticed without it.
     pub fn settle(&self, now: Timestamp) {
         self.ledger.settle(now);
     }
@@ -259,7 +263,7 @@ impl Maker<'_> {
             members.push(Member {
                 key: hash_of(endpoint.name()),
                 endpoint,
-                weight: spec.weight.max(1),
+                weight: spec.weight.clamp(1, MAX_WEIGHT),
                 url: spec.url.clone(),
             });
         }
@@ -270,6 +274,7 @@ impl Maker<'_> {
             balance: rules.balance.clone(),
             ejects: rules.ejection.is_some() && members.len() > 1,
             ejected_most: ejection.most(members.len()),
+            weight_mean: weights.iter().copied().map(f64::from).sum::<f64>() / weights.len() as f64,
             healthy_min: ejection.healthy_min as usize,
             patience: u64::try_from(base).unwrap_or(u64::MAX),
             ledger: self.ledger.clone(),

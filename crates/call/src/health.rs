@@ -109,7 +109,7 @@ impl HealthChecks {
     }
 
     /// Takes the result of the check in flight, and returns the finding if it is another one now. A result without a
-    /// check in flight is nobody's and changes nothing.
+    /// check in flight changes nothing.
     pub fn end(
         &mut self,
         good: bool,
@@ -164,7 +164,7 @@ pub struct HealthReturn {
 impl HealthReturn {
     /// Takes the result of a check that began at `begun`, and says whether the breaker is to be closed: after
     /// `successes` good ones in a row that all began when its cooldown had ended. A bad one begins the row anew.
-    pub fn hear(
+    pub fn take(
         &mut self,
         good: bool,
         begun: Timestamp,
@@ -271,18 +271,18 @@ mod tests {
     #[test]
     fn health_closes_after_its_successes_in_a_row_after_the_cooldown() {
         let mut back = HealthReturn::default();
-        let mut hear = |good, begun| back.hear(good, at(begun), at(10), 2);
-        assert!(!hear(true, 8) && !hear(true, 9) && !hear(true, 10));
-        assert!(!hear(false, 11) && !hear(true, 12));
-        assert!(hear(true, 13));
+        let mut take = |good, begun| back.take(good, at(begun), at(10), 2);
+        assert!(!take(true, 8) && !take(true, 9) && !take(true, 10));
+        assert!(!take(false, 11) && !take(true, 12));
+        assert!(take(true, 13));
     }
 
     #[test]
     fn a_row_does_not_outlive_its_open_period() {
         let mut back = HealthReturn::default();
-        assert!(!back.hear(true, at(10), at(10), 2));
-        assert!(!back.hear(true, at(50), at(40), 2));
-        assert!(back.hear(true, at(55), at(40), 2));
+        assert!(!back.take(true, at(10), at(10), 2));
+        assert!(!back.take(true, at(50), at(40), 2));
+        assert!(back.take(true, at(55), at(40), 2));
     }
 
     proptest! {

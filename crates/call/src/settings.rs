@@ -141,7 +141,7 @@ pub enum Balance {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ejection {
     /// The settings of the endpoint's breaker: trip, cooldown (`for`) and ramp; it always probes with one call at a time
-    /// and hears no `Retry-After`. Default: five failures in a row, 10 s that double up to 5 min, 20 % jitter, no ramp.
+    /// and ignores `Retry-After`. Default: five failures in a row, 10 s that double up to 5 min, 20 % jitter, no ramp.
     pub breaker: Settings,
     /// `max_ejected`: the largest part of the endpoints that may be ejected at once, 0 to 1. Default 0.5.
     pub ejected_max: f64,
@@ -150,8 +150,8 @@ pub struct Ejection {
 }
 
 impl Ejection {
-    /// The most endpoints of `all` that may be ejected at once: `max_ejected` of them, rounded down, and never so many
-    /// that fewer than `min_healthy` stay. 0 means that nothing is ever ejected.
+    /// The most endpoints of `all` that may be ejected at once: `max_ejected` of them, rounded down, and at
+    /// least `min_healthy` stay. 0 means that nothing is ever ejected.
     pub fn most(&self, all: usize) -> usize {
         // A share of 0.29 is a little less in binary, and 29 of 100 are meant.
         let share = (self.ejected_max * all as f64 + 1e-9).floor() as usize;

@@ -14,7 +14,7 @@ const APART: u64 = 1 << 20;
 
 /// An average of response times in which older ones weigh exponentially less by their age, and not by their number.
 ///
-/// Written by whoever wins the right to the next sample, so it takes no lock; a sample less than a millisecond after the
+/// Each sample is written by the one thread that wins the right to it, so no lock is taken; a sample less than a millisecond after the
 /// last one is left out.
 #[derive(Debug, Default)]
 pub struct Ewma {
@@ -36,12 +36,18 @@ impl Ewma {
 
     /// Takes a response time. That of a failure can only raise the average: an endpoint that fails quickly is no fast
     /// one.
-    pub fn hear(&self, lasted: Duration, failed: bool, now: Timestamp) {
+    #[inline]
+    pub fn take(&self, lasted: Duration, failed: bool, now: Timestamp) {
         let (known, at) = (self.nanos(), self.at.load(Ordering::Relaxed));
         let age = now.as_nanos().saturating_sub(at);
-        if known > 0.0 && age < APART {
-            return;
+        if known <= 0.0 || age >= APART {
+            self.take_anyway(lasted, failed, now, known, at);
         }
+    }
+
+    #[inline(never)]
+    fn take_anyway(&self, lasted: Duration, failed: bool, now: Timestamp, known: f64, at: u64) {
+        let age = now.as_nanos().saturating_sub(at);
         let sample = (lasted.as_nanos() as f64).max(1.0);
         let won = self
             .at
@@ -129,25 +135,25 @@ mod tests {
         Timestamp::from_secs(secs)
     }
 
-    fn heard(samples: &[(u64, u64)]) -> Ewma {
+    fn with(samples: &[(u64, u64)]) -> Ewma {
         let ewma = Ewma::default();
         for (secs, lasted) in samples {
-            ewma.hear(millis(*lasted), false, at(*secs));
+            ewma.take(millis(*lasted), false, at(*secs));
         }
         ewma
     }
 
     #[test]
     fn the_first_sample_is_the_average() {
-        assert_eq!(heard(&[]).average(), None);
-        assert_eq!(heard(&[(3, 40)]).average(), Some(millis(40)));
+        assert_eq!(with(&[]).average(), None);
+        assert_eq!(with(&[(3, 40)]).average(), Some(millis(40)));
     }
 
     #[test]
     fn an_old_average_weighs_by_its_age() {
         // After ten seconds 1/e of it is left, after a minute a four-hundredth.
         let after = |secs| {
-            heard(&[(0, 100), (secs, 200)])
+            with(&[(0, 100), (secs, 200)])
                 .average()
                 .unwrap()
                 .as_millis()
@@ -157,24 +163,24 @@ mod tests {
 
     #[test]
     fn a_thousand_samples_at_once_weigh_as_one() {
-        let ewma = heard(&[(0, 100), (10, 200)]);
+        let ewma = with(&[(0, 100), (10, 200)]);
         let before = ewma.average();
-        (0..1000).for_each(|_| ewma.hear(millis(9000), false, at(10)));
+        (0..1000).for_each(|_| ewma.take(millis(9000), false, at(10)));
         assert_eq!(ewma.average(), before);
     }
 
     #[test]
     fn a_quick_failure_makes_no_endpoint_fast_and_a_slow_one_makes_it_slow() {
-        let ewma = heard(&[(0, 100)]);
-        ewma.hear(millis(1), true, at(5));
+        let ewma = with(&[(0, 100)]);
+        ewma.take(millis(1), true, at(5));
         assert_eq!(ewma.average(), Some(millis(100)));
-        ewma.hear(millis(900), true, at(15));
+        ewma.take(millis(900), true, at(15));
         assert!(ewma.average().unwrap() > millis(500));
     }
 
     #[test]
     fn without_samples_the_expectation_moves_to_that_of_the_pool() {
-        let ewma = heard(&[(0, 1000)]);
+        let ewma = with(&[(0, 1000)]);
         let expected = |secs| (ewma.expected(100e6, at(secs)) / 1e6).round() as u64;
         assert_eq!([expected(0), expected(10), expected(100)], [1000, 431, 100]);
     }
@@ -182,10 +188,10 @@ mod tests {
     #[test]
     fn the_median_leaves_out_the_unknown() {
         let all = [
-            heard(&[]),
-            heard(&[(0, 30)]),
-            heard(&[(0, 5000)]),
-            heard(&[(0, 10)]),
+            with(&[]),
+            with(&[(0, 30)]),
+            with(&[(0, 5000)]),
+            with(&[(0, 10)]),
         ];
         assert_eq!(median(all.iter()), Some(millis(30)));
         assert_eq!(median([].iter()), None);
@@ -198,7 +204,7 @@ mod tests {
             let mut now = 0;
             for (lasted, pause) in &samples {
                 now += pause;
-                ewma.hear(millis(*lasted), false, at(now));
+                ewma.take(millis(*lasted), false, at(now));
             }
             let average = ewma.average().unwrap();
             let least = samples.iter().map(|sample| sample.0).min().unwrap();

@@ -1,4 +1,4 @@
-//! One attempt's hold on its endpoint: counted in flight until it is dropped, and heard by the endpoint's breaker.
+//! One attempt's hold on its endpoint: counted in flight until it is dropped, and recorded by the endpoint's breaker.
 
 use std::mem;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ pub struct Chosen {
     pub(super) way: Way,
 }
 
-/// The way in which the endpoint's breaker hears the attempt.
+/// The way in which the endpoint's breaker records the attempt.
 #[derive(Debug)]
 pub(super) enum Way {
     /// Not at all: ejection is off, or the breaker is open and the attempt goes there all the same.
-    Unheard,
+    Unrecorded,
     /// By the permit that it gave.
     Permit(OwnedPermit),
-    /// As a report: it would have refused the call by chance, but there was nobody else.
+    /// As a report: it would have refused the call by chance, but there was no other.
     Report,
 }
 
@@ -60,12 +60,13 @@ impl Chosen {
     pub fn permit_mut(&mut self) -> Option<&mut OwnedPermit> {
         match &mut self.way {
             Way::Permit(permit) => Some(permit),
-            Way::Unheard | Way::Report => None,
+            Way::Unrecorded | Way::Report => None,
         }
     }
 
-    /// Ends the attempt: the endpoint's breaker hears its outcome, the average its duration, if the call has one. A wish
-    /// to be called later (`Retry-After`) is not heard here.
+    /// Ends the attempt: the endpoint's breaker takes its outcome, the average its duration, if the call has one. A wish
+    /// to be called later (`Retry-After`) has no effect here.
+    #[inline]
     pub fn end(mut self, call: impl Into<Call>, now: Timestamp) {
         let call = Call {
             retry_after: None,
@@ -75,9 +76,9 @@ impl Chosen {
             && call.outcome != Outcome::Ignored
         {
             let failed = call.outcome == Outcome::Failure;
-            self.vitals.ewma.hear(lasted, failed, now);
+            self.vitals.ewma.take(lasted, failed, now);
         }
-        match mem::replace(&mut self.way, Way::Unheard) {
+        match mem::replace(&mut self.way, Way::Unrecorded) {
             Way::Permit(permit) => {
                 let is_probe = permit.is_probe();
                 permit.conclude(call, now);
@@ -89,14 +90,18 @@ impl Chosen {
             Way::Report => {
                 self.vitals.breaker.report(call, now);
             }
-            Way::Unheard => {}
+            Way::Unrecorded => {}
         }
     }
 }
 
 impl Drop for Chosen {
+    #[inline]
     fn drop(&mut self) {
-        if let Way::Permit(permit) = mem::replace(&mut self.way, Way::Unheard) {
+        // Looked at before it is taken, as most are ended and so have nothing to drop.
+        if matches!(self.way, Way::Permit(_))
+            && let Way::Permit(permit) = mem::replace(&mut self.way, Way::Unrecorded)
+        {
             let is_probe = permit.is_probe();
             drop(permit);
             if is_probe {

@@ -86,7 +86,7 @@ impl Endpoint {
         &self.vitals.name
     }
 
-    /// The breaker, which hears each attempt while ejection is on: for the API, for saving and restoring.
+    /// The breaker, which records each attempt while ejection is on: for the API, for saving and restoring.
     pub fn breaker(&self) -> &Breaker {
         &self.vitals.breaker
     }

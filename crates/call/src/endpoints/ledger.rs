@@ -2,7 +2,7 @@
 //! next of them wants a probe.
 //!
 //! A breaker's transition, by whatever cause, comes here through its listener. The account is then settled anew from the
-//! breakers' own states, under a lock that a choice never waits for: it goes on with the marks of before.
+//! breakers' own states, under a lock that a choice never waits for: meanwhile it uses the old marks.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use fusebox_breaker::{Breaker, Builder, HoldKind, Listener, Mode, Phase, Timesta
 use super::endpoint::{EJECTED, Endpoint, HELD, NEVER, UNHEALTHY, WOULD_EJECT};
 use super::set::EndpointSet;
 
-/// The surroundings of an upstream's endpoints: equips their breakers and hears of ejections.
+/// The surroundings of an upstream's endpoints: equips their breakers and receives their ejections.
 pub trait Watch: Send + Sync {
     /// The builder of an endpoint's breaker with the caller's own listeners, seed or chance.
     fn equip(&self, endpoint: &str, builder: Builder) -> Builder {
@@ -22,7 +22,8 @@ pub trait Watch: Send + Sync {
         builder
     }
 
-    /// Called after an ejection began, was prolonged or ended. It may choose, but must not update the endpoints.
+    /// Called after an ejection began, was prolonged or ended, in the thread that found it. Changes of different threads
+    /// may arrive out of order; the [views](super::EndpointSet::views) are always right.
     fn ejection(&self, change: &EjectionChange) {
         let _ = change;
     }
@@ -52,6 +53,8 @@ pub(super) struct Ledger {
     stirred: AtomicBool,
     /// The time from which on a choice must look closer: a probe is due, or the account is not settled (0).
     look_at: CachePadded<AtomicU64>,
+    /// True if an endpoint is in use with half its weight.
+    pub has_halves: AtomicBool,
     /// The turns of round robin.
     pub turns: CachePadded<AtomicU64>,
     /// The turns of those that could not have theirs.
@@ -64,7 +67,7 @@ pub(super) struct Ledger {
 
 /// The state of an endpoint's breaker, as far as the account needs it.
 enum Finding {
-    /// Calls pass.
+    /// The breaker lets calls pass.
     In,
     /// Calls are refused, and from `due` on one may probe.
     Out {
@@ -81,6 +84,7 @@ impl Ledger {
             set: Mutex::default(),
             stirred: AtomicBool::new(true),
             look_at: CachePadded::new(AtomicU64::new(0)),
+            has_halves: AtomicBool::new(false),
             turns: CachePadded::default(),
             spare_turns: CachePadded::default(),
             median: AtomicU64::new(0),
@@ -101,9 +105,11 @@ impl Ledger {
         now.as_nanos() >= self.look_at.load(Ordering::Acquire)
     }
 
-    /// Settles the account if something has changed.
+    /// Settles the account if something has changed. The flag alone would not do: another thread may take it down before
+    /// the one that put it up has set the time to 0.
     pub fn settle_if_stirred(&self, now: Timestamp) {
-        if self.stirred.load(Ordering::Acquire) {
+        let has_changed = self.stirred.load(Ordering::Acquire);
+        if has_changed || self.look_at.load(Ordering::Acquire) == 0 {
             self.settle(now);
         }
     }
@@ -128,8 +134,11 @@ impl Ledger {
                 self.stirred.store(false, Ordering::SeqCst);
                 if let Some(set) = set.upgrade() {
                     let due = account(&set, now, &mut changes);
+                    let mut facts = set.members.iter().map(|member| member.endpoint.facts());
+                    let has_halves = facts.any(|facts| facts & WOULD_EJECT != 0);
+                    self.has_halves.store(has_halves, Ordering::Release);
                     self.look_at.store(due, Ordering::SeqCst);
-                    // Whoever stirred meanwhile has had its 0 overwritten; the loop sees its flag.
+                    // A thread that stirred meanwhile has had its 0 overwritten; the loop sees its flag.
                 }
             }
             changes
@@ -148,7 +157,7 @@ fn account(set: &EndpointSet, now: Timestamp, changes: &mut Vec<EjectionChange>)
             false => Finding::In,
         })
         .collect();
-    let before: Vec<(u32, u64)> = all().map(told).collect();
+    let before: Vec<(u32, u64)> = all().map(announced).collect();
 
     // Who may come back comes back, and who is held is out, whatever the limits.
     let mut fresh = Vec::new();
@@ -213,15 +222,15 @@ fn account(set: &EndpointSet, now: Timestamp, changes: &mut Vec<EjectionChange>)
         }
         endpoint.vitals.due.store(due, Ordering::Release);
         first = first.min(due);
-        if told(endpoint) != before {
+        if announced(endpoint) != before {
             changes.push(change(endpoint, finding));
         }
     }
     first
 }
 
-/// The part of an endpoint's state whose changes are told.
-fn told(endpoint: &Endpoint) -> (u32, u64) {
+/// The part of an endpoint's state whose changes are announced.
+fn announced(endpoint: &Endpoint) -> (u32, u64) {
     let marks = endpoint.facts() & (EJECTED | WOULD_EJECT);
     let until = endpoint.vitals.until.load(Ordering::Acquire);
     (marks, if marks == 0 { 0 } else { until })

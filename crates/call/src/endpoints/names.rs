@@ -12,7 +12,8 @@ pub struct EndpointSpec {
     pub path: Arc<str>,
     /// The whole URL, for people and for the caller's own use.
     pub url: Arc<str>,
-    /// `weight`: the share of the calls, relative to those of the others; 1 or more. Default 1.
+    /// `weight`: the share of the calls, relative to those of the others; 1 to
+    /// [`MAX_WEIGHT`](super::MAX_WEIGHT). Default 1.
     pub weight: u32,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! # Who may be chosen
 //! One that is neither ejected nor unhealthy, and that the call has not tried; else one that it has tried; else, if all
-//! that are not ejected are unhealthy, any of those; else the one ejected longest ago. A choice is refused to nobody.
+//! that are not ejected are unhealthy, any of those; else the one ejected longest ago. There is always a choice.
 //!
 //! # Cost
 //! The ordinary choice looks at one or two endpoints and at one shared word that says when to look closer. Only while
@@ -17,9 +17,10 @@ use fusebox_breaker::{RejectReason, Timestamp};
 use super::ask::{Ask, Tried};
 use super::chosen::{Chosen, Way};
 use super::endpoint::{EJECTED, Endpoint, HELD, IRREGULAR, NEVER, UNHEALTHY, WOULD_EJECT};
+use super::field::{Field, Tier};
 use super::ledger::Ledger;
 use crate::balance::{
-    Candidates, hashed, is_less_costly, is_less_loaded, least_costly, least_loaded, median, spread,
+    hashed, is_less_costly, is_less_loaded, least_costly, least_loaded, median, spread,
 };
 use crate::settings::Balance;
 
@@ -34,7 +35,8 @@ pub struct EndpointSet {
     /// The most that may be ejected at once.
     pub(super) ejected_most: usize,
     pub(super) healthy_min: usize,
-    /// The first cooldown, in nanoseconds: so much longer an ended one waits for a request that may be repeated.
+    pub(super) weight_mean: f64,
+    /// The first cooldown, in nanoseconds: an ended one waits that much longer for a request that may be repeated.
     pub(super) patience: u64,
     pub(super) ledger: Arc<Ledger>,
 }
@@ -50,7 +52,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// The endpoint.
+    /// The endpoint with its state.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
@@ -66,28 +68,13 @@ impl Member {
     }
 }
 
-/// The endpoints that are asked, from the best ones on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tier {
-    /// In use, healthy, not tried, and not probed in this round of the upstream's breaker.
-    Distinct,
-    /// In use, healthy, not tried.
-    Fresh,
-    /// In use and healthy.
-    Usable,
-    /// In use and not tried.
-    FreshKept,
-    /// In use.
-    Kept,
-}
-
 impl EndpointSet {
     /// The endpoints, in the order of the configuration.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// True if endpoints can be ejected: then their breakers hear each attempt.
+    /// True if endpoints can be ejected: then their breakers record each attempt.
     pub fn ejects(&self) -> bool {
         self.ejects
     }
@@ -96,7 +83,7 @@ impl EndpointSet {
     #[inline]
     pub fn choose(&self, ask: &Ask<'_>, chance: &mut fastrand::Rng) -> Chosen {
         if let [only] = &*self.members {
-            return self.chosen_at(0, only, Way::Unheard);
+            return self.chosen_at(0, only, Way::Unrecorded);
         }
         self.choose_one(ask, chance)
     }
@@ -133,6 +120,12 @@ impl EndpointSet {
                     WOULD_EJECT if (turn / round).is_multiple_of(2) => Some(index),
                     _ => None,
                 }
+            }
+            // Chances that are right for halves too are drawn with care.
+            Balance::LeastRequest | Balance::P2cEwma
+                if self.ledger.has_halves.load(Ordering::Acquire) =>
+            {
+                None
             }
             Balance::LeastRequest | Balance::P2cEwma => {
                 let (first, second) = self.two_regular(chance)?;
@@ -252,7 +245,7 @@ impl EndpointSet {
         };
         let index = (0..self.members.len()).min_by_key(worth).unwrap_or(0);
         let permit = self.members[index].endpoint.breaker().admit_owned(ask.now);
-        self.chosen(index, permit.map_or(Way::Unheard, Way::Permit))
+        self.chosen(index, permit.map_or(Way::Unrecorded, Way::Permit))
     }
 
     /// The way to an endpoint; as an error, the way if it has to be used although its breaker refuses.
@@ -260,14 +253,14 @@ impl EndpointSet {
     fn way_to(&self, index: usize, now: Timestamp) -> Result<Way, Way> {
         let endpoint = &self.members[index].endpoint;
         if !self.ejects || endpoint.facts() & (EJECTED | WOULD_EJECT) != 0 {
-            return Ok(Way::Unheard);
+            return Ok(Way::Unrecorded);
         }
         match endpoint.breaker().admit_owned(now) {
             Ok(permit) => Ok(Way::Permit(permit)),
             Err(rejection) => Err(match rejection.reason {
                 RejectReason::BreakerRamp | RejectReason::BreakerAdaptive => Way::Report,
                 // It has tripped just now, and the account does not say so yet.
-                _ => Way::Unheard,
+                _ => Way::Unrecorded,
             }),
         }
     }
@@ -320,78 +313,6 @@ impl EndpointSet {
     pub(super) fn has_usable(&self) -> bool {
         let mut all = self.members.iter().map(|member| member.endpoint.facts());
         all.any(|facts| facts & (EJECTED | UNHEALTHY) == 0)
-    }
-}
-
-/// The endpoints of a tier, as the balancers see them.
-struct Field<'a> {
-    set: &'a EndpointSet,
-    tier: Tier,
-    ask: &'a Ask<'a>,
-    refused: &'a Tried,
-    /// The median of the average times, in nanoseconds.
-    pool: f64,
-}
-
-impl Candidates for Field<'_> {
-    #[inline]
-    fn len(&self) -> usize {
-        self.set.members.len()
-    }
-
-    /// Twice the weight, so that there is a half.
-    #[inline]
-    fn weight(&self, index: usize) -> u64 {
-        let member = &self.set.members[index];
-        let facts = member.endpoint.facts();
-        let (id, vitals) = (member.endpoint.id(), &member.endpoint.vitals);
-        let is_usable = facts & (EJECTED | UNHEALTHY) == 0;
-        let is_fresh = || !self.ask.tried.has(id);
-        let is_in = match self.tier {
-            Tier::Distinct => {
-                let round = self
-                    .ask
-                    .upstream_probe
-                    .map_or(0, |round| round.wrapping_add(1));
-                is_usable && is_fresh() && vitals.round.load(Ordering::Acquire) != round
-            }
-            Tier::Fresh => is_usable && is_fresh(),
-            Tier::Usable => is_usable,
-            Tier::FreshKept => facts & EJECTED == 0 && is_fresh(),
-            Tier::Kept => facts & EJECTED == 0,
-        };
-        if !is_in || self.refused.has(id) {
-            return 0;
-        }
-        let weight = u64::from(member.weight).max(1);
-        if facts & WOULD_EJECT == 0 {
-            2 * weight
-        } else {
-            weight
-        }
-    }
-
-    #[inline]
-    fn load(&self, index: usize) -> u64 {
-        self.set.members[index].endpoint.in_flight() as u64
-    }
-
-    #[inline]
-    fn cost(&self, index: usize) -> f64 {
-        let endpoint = &self.set.members[index].endpoint;
-        let expected = endpoint.ewma().expected(self.pool, self.ask.now).max(1.0);
-        let weight = f64::from(self.set.members[index].weight).max(1.0);
-        let half = if endpoint.facts() & WOULD_EJECT == 0 {
-            1.0
-        } else {
-            2.0
-        };
-        expected * (self.load(index) + 1) as f64 * half / weight
-    }
-
-    #[inline]
-    fn key(&self, index: usize) -> u64 {
-        self.set.members[index].key
     }
 }
 

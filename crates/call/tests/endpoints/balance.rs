@@ -49,17 +49,19 @@ fn turns_follow_the_weights_of_those_in_use() {
 
 #[test]
 fn requests_go_where_fewer_are_in_flight_for_the_weight() {
-    let mut world = World::with(&[1, 1, 2], &rules(Balance::LeastRequest));
-    let kept: Vec<_> = (0..400).map(|_| world.first()).collect();
-    let in_flight: Vec<u32> = world
-        .views()
-        .iter()
-        .map(|view| view.in_flight as u32)
-        .collect();
-    assert_shares(&in_flight, &[1, 1, 2]);
-    drop(kept);
-    let idle = world.hits_of(20_000);
-    assert_shares(&idle, &[1, 1, 2]);
+    for balance in [Balance::LeastRequest, Balance::P2cEwma] {
+        let mut world = World::with(&[10, 10, 20], &rules(balance));
+        let kept: Vec<_> = (0..400).map(|_| world.first()).collect();
+        let in_flight: Vec<u32> = world
+            .views()
+            .iter()
+            .map(|view| view.in_flight as u32)
+            .collect();
+        assert_shares(&in_flight, &[1, 1, 2]);
+        drop(kept);
+        let idle = world.hits_of(20_000);
+        assert_shares(&idle, &[1, 1, 2]);
+    }
 }
 
 #[test]

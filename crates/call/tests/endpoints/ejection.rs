@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use fusebox_breaker::{Hold, Outcome, Phase, Ramp, Saved, SavedState, Timestamp};
-use fusebox_call::Ejection;
 use fusebox_call::endpoints::{Ask, Tried};
+use fusebox_call::{Balance, Ejection};
 
-use crate::kit::{World, assert_shares};
+use crate::kit::{World, assert_shares, rules};
 
 #[test]
 fn of_three_endpoints_a_failing_one_gets_exactly_five_attempts_and_one_at_its_return_and_no_client_an_error()
@@ -64,6 +64,24 @@ fn past_the_limit_an_endpoint_keeps_half_its_weight_until_its_breaker_closes() {
     world.wait(20);
     world.attempts(1);
     assert_eq!(world.would_eject(), [false; 4]);
+}
+
+#[test]
+fn half_its_weight_is_half_with_every_balancer() {
+    for balance in [Balance::LeastRequest, Balance::P2cEwma] {
+        let mut rules = rules(balance);
+        rules.ejection.as_mut().unwrap().ejected_max = 0.0;
+        let mut world = World::with(&[1, 1, 1], &rules);
+        world.failing = vec![1];
+        world.attempts(60);
+        assert_eq!(world.would_eject(), [false, true, false]);
+        world.hits.fill(0);
+        for _ in 0..20_000 {
+            let chosen = world.first();
+            chosen.end(Outcome::Ignored, world.now);
+        }
+        assert_shares(&world.hits, &[2, 1, 2]);
+    }
 }
 
 #[test]
@@ -205,19 +223,23 @@ fn a_repeat_is_no_probe() {
 
 #[test]
 fn probes_of_one_round_of_the_upstream_go_to_different_endpoints_and_to_no_ejected_one() {
-    let mut world = due();
-    let mut round = |generation| {
-        let ask = Ask {
-            upstream_probe: Some(generation),
-            ..Ask::first(world.now)
-        };
-        let probes = [world.choose(ask), world.choose(ask), world.choose(ask)];
-        let mut indexes = probes.map(|probe| probe.index());
-        indexes[..2].sort_unstable();
-        assert_ne!(indexes[2], 1, "a third one has to share");
-        [indexes[0], indexes[1]]
-    };
-    assert_eq!([round(4), round(6)], [[0, 2], [0, 2]]);
+    for balance in [Balance::RoundRobin, Balance::LeastRequest, Balance::P2cEwma] {
+        let mut world = World::with(&[1, 1, 1, 1], &rules(balance));
+        world.failing = vec![1];
+        world.attempts(100);
+        world.wait(10);
+        for generation in 0..50 {
+            let ask = Ask {
+                upstream_probe: Some(generation),
+                ..Ask::first(world.now)
+            };
+            let probes = [(); 4].map(|()| world.choose(ask).index());
+            let mut first = [probes[0], probes[1], probes[2]];
+            first.sort_unstable();
+            assert_eq!(first, [0, 2, 3]);
+            assert_ne!(probes[3], 1, "a fourth one has to share");
+        }
+    }
 }
 
 #[test]

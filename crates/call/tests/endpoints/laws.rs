@@ -121,7 +121,7 @@ fn lawful(chosen: &Chosen, ask: &Ask<'_>, before: &[EndpointView]) -> Result<(),
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn no_order_of_events_breaks_the_laws(

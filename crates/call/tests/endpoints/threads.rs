@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::thread;
+use std::time::Duration;
 
 use fusebox_breaker::{Outcome, Phase, Timestamp};
-use fusebox_call::endpoints::Ask;
+use fusebox_call::endpoints::{Ask, Chosen, Endpoints};
 use fusebox_call::{Balance, Ejection};
 
 use crate::kit::World;
@@ -13,10 +14,13 @@ use crate::kit::World;
 fn of_many_workers_one_probes_and_the_account_is_right_in_the_end() {
     for seed in 0..4u64 {
         let mut rules = crate::kit::rules(Balance::RoundRobin);
-        rules.ejection = Some(Ejection {
+        let mut ejection = Ejection {
             ejected_max: 0.7,
             ..rules.ejection.unwrap()
-        });
+        };
+        // A worker that the system stops in a probe keeps it, however far the others move the clock meanwhile.
+        ejection.breaker.half_open.probe_timeout = Duration::from_secs(1_000_000);
+        rules.ejection = Some(ejection);
         let world = World::with(&[1, 2, 1, 1], &rules);
         let endpoints = &world.endpoints;
         // Each attempt takes 10 ms, so a cooldown lasts about a thousand of them.
@@ -61,4 +65,11 @@ fn of_many_workers_one_probes_and_the_account_is_right_in_the_end() {
             assert_eq!(view.in_flight, 0);
         }
     }
+}
+
+#[test]
+fn a_choice_can_be_kept_by_a_body_that_moves_between_threads() {
+    fn is_movable<T: Send + Sync + 'static>() {}
+    is_movable::<Chosen>();
+    is_movable::<Endpoints>();
 }
