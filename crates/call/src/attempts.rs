@@ -111,8 +111,8 @@ impl Attempts {
         matches!(self.state, State::Hedging)
     }
 
-    /// The time limit of an attempt that begins after `used` of `timeout.total`: `per_try`, `timeout.request` and what is
-    /// left of the total, whichever is shortest. At its end the attempt is [`End::TimedOut`].
+    /// The time limit of an attempt that begins after `used` of `timeout.total`: `per_try`, `timeout.request` and the rest
+    /// of the total, whichever is shortest. At its end the attempt is [`End::TimedOut`].
     pub fn limit(call: &Call<'_>, used: Duration) -> Duration {
         let per_try = call.retry().and_then(|retry| retry.per_try);
         let own = per_try.map_or(call.request_timeout, |it| it.min(call.request_timeout));
