@@ -1,5 +1,7 @@
 //! Reads values by the shapes of their keys, and reports the expected shape where a value has another.
 
+mod choices;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -206,32 +208,6 @@ impl<'n> Fields<'n> {
         )
     }
 
-    /// The index of the value among the words in the table.
-    pub fn word(&self, name: &'static str, notes: &mut Notes) -> Option<At<usize>> {
-        let (key, node) = self.get(name)?;
-        match key.shape {
-            Shape::Word(choices) => one_of(node, name, choices, false, notes),
-            Shape::Either([Shape::Word(choices), ..]) => one_of(node, name, choices, true, notes),
-            _ => None,
-        }
-    }
-
-    /// The indices of a list of words of the table; at least one, each once.
-    pub fn words(&self, name: &'static str, notes: &mut Notes) -> Option<At<Vec<usize>>> {
-        let (key, node) = self.get(name)?;
-        let Shape::List(Shape::Word(choices)) = key.shape else {
-            return None;
-        };
-        let items = items(node, name, notes)?;
-        if items.is_empty() {
-            let mend = format!("name {}, or remove the key", alternatives(choices, false));
-            notes.error(node.at, format!("`{name}` is empty"), mend);
-        }
-        let words = items.iter();
-        let words = words.filter_map(|item| one_of(item, name, choices, false, notes));
-        Some(At::new(words.map(|word| word.value).collect(), node.at))
-    }
-
     /// True without any key.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -241,23 +217,6 @@ impl<'n> Fields<'n> {
     pub fn is_map(&self, name: &'static str) -> bool {
         self.get(name)
             .is_none_or(|(_, node)| matches!(node.kind, Kind::Map(_)))
-    }
-
-    /// True for a key that may have values of several forms.
-    pub fn is_either(&self, name: &'static str) -> bool {
-        let key = self.table.key(name);
-        key.is_some_and(|key| matches!(key.shape, Shape::Either(_)))
-    }
-
-    /// The map in a key that may also have a simpler value; `None` for the simpler value.
-    pub fn map_in(&self, name: &'static str, notes: &mut Notes) -> Option<Option<Fields<'n>>> {
-        let (key, node) = self.get(name)?;
-        match (&key.shape, &node.kind) {
-            (Shape::Either([_, Shape::Table(table)]), Kind::Map(_)) => {
-                Some(Fields::open(node, table, notes))
-            }
-            _ => None,
-        }
     }
 
     fn parsed<T>(
@@ -282,7 +241,7 @@ impl<'n> Fields<'n> {
 }
 
 fn named(entries: &[Entry], table: &'static Table, name: &str) -> Option<Place> {
-    let known = || table.supported().map(|key| key.name);
+    let known = || table.all().map(|key| key.name);
     let exact = entries.iter().find(|entry| entry.key == name);
     let unknown = || {
         let mut unknown = entries.iter().filter(|it| table.key(&it.key).is_none());
@@ -436,41 +395,6 @@ pub(crate) fn refuse(at: Place, scalar: &Scalar, what: String, mend: String, not
             CORRECT_FILLING,
         ),
         None => notes.error(at, what, mend),
-    }
-}
-
-/// The index of a scalar among words; with `or_map` the message offers a map beside them.
-fn one_of(
-    node: &Node,
-    name: &str,
-    choices: &[&str],
-    or_map: bool,
-    notes: &mut Notes,
-) -> Option<At<usize>> {
-    let list = alternatives(choices, or_map);
-    let scalar = scalar(node, name, &list, notes)?;
-    match choices.iter().position(|word| *word == scalar.text) {
-        Some(index) => Some(At::new(index, node.at)),
-        None => {
-            let mend = match nearest(&scalar.text, choices.iter().copied()) {
-                Some(near) => format!("did you mean {}?", quote(near)),
-                None => format!("write {list}"),
-            };
-            wrong(node.at, name, &list, &scalar.shown(), mend, notes);
-            None
-        }
-    }
-}
-
-/// Joins words as `a`, `b` or `c`; with `or_map` as `a`, `b` or a map.
-fn alternatives(words: &[&str], or_map: bool) -> String {
-    let map = or_map.then(|| "a map".to_owned());
-    let quoted = words.iter().map(|word| format!("`{word}`")).chain(map);
-    let quoted: Vec<String> = quoted.collect();
-    match quoted.as_slice() {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }
 

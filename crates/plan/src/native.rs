@@ -21,6 +21,7 @@ mod ramp;
 mod sample_calls;
 mod share;
 mod trip;
+mod validate;
 
 mod hosts;
 mod respond;

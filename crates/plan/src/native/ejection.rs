@@ -5,10 +5,11 @@ use std::time::Duration;
 use fusebox_breaker::{Cooldown, HalfOpen, OnPanic, OnProbeTimeout, Rule, Settings};
 use fusebox_call::Ejection;
 
-use super::breaker::{CallTimes, validate};
+use super::breaker::CallTimes;
 use super::cooldown::{DraftCooldown, read_cooldown};
 use super::ramp::{DraftRamp, read_ramp};
 use super::trip::{DraftTrip, read_trip_keys};
+use super::validate::validate;
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
 use crate::keys;

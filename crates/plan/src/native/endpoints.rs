@@ -63,7 +63,7 @@ impl Reader<'_> {
                 self.notes.error(
                     node.at,
                     format!("the endpoint {} is given twice", quote(&address.url())),
-                    "remove one of the two, or give one a `weight`",
+                    "remove one of the two; `weight` gives the other more calls",
                 );
                 continue;
             }

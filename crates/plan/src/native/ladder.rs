@@ -160,19 +160,20 @@ impl Reader<'_> {
             ("memory", last_good.memory_max as u64, &memory),
             ("disk", last_good.disk_max, &disk),
         ];
-        for (name, most, given) in stores {
-            if last_good.body_max as u64 > most {
-                let at = given.as_ref().or(body.as_ref()).map_or(kept.at, |it| it.at);
-                self.notes.error(
-                    at,
-                    format!(
-                        "`max_body` is {}, and `{name}` holds {} in all",
-                        show_size(last_good.body_max as u64),
-                        show_size(most)
-                    ),
-                    format!("lower `max_body`, or raise `{name}`"),
-                );
-            }
+        let least = stores.into_iter().min_by_key(|(_, most, _)| *most);
+        if let Some((name, most, given)) = least
+            && last_good.body_max as u64 > most
+        {
+            let at = given.as_ref().or(body.as_ref()).map_or(kept.at, |it| it.at);
+            self.notes.error(
+                at,
+                format!(
+                    "`max_body` is {}, and `{name}` holds {} in all",
+                    show_size(last_good.body_max as u64),
+                    show_size(most)
+                ),
+                format!("lower `max_body`, or raise `{name}`"),
+            );
         }
         if !last_good.obey {
             self.notes.warn(
