@@ -202,7 +202,7 @@ fn due(at: Timestamp, wall: Wall) -> String {
 #[cfg(test)]
 mod tests {
     use fusebox_breaker::{Breaker, Hold, RejectReason, Settings, machine::ForcedTrip};
-    use fusebox_gateway::{Calls, Clock};
+    use fusebox_gateway::{BreakerKind, Calls, Clock};
     use fusebox_plan::plan::Share;
 
     use super::*;
@@ -212,6 +212,7 @@ mod tests {
         let status = BreakerStatus {
             name: of.name().clone(),
             upstream: "orders".into(),
+            kind: BreakerKind::Upstream,
             snapshot: of.snapshot(now),
             settings: of.settings(),
             share: Share::default(),

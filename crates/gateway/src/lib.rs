@@ -41,6 +41,7 @@ pub use live::tls::check_pair;
 pub use show::metrics::Exposition;
 pub use show::pages::{Listed, Page, PageQuery};
 pub use show::status::{BreakerStatus, Calls, Part};
+pub use upstream::breakers::BreakerKind;
 
 /// The parts of the host that an application of another dialect is built of.
 pub mod parts {
@@ -52,7 +53,7 @@ pub mod parts {
     pub use crate::request::outlive::Outliving;
     pub use crate::request::worker::Worker;
     pub use crate::request::{answer, whole_body};
-    pub use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
+    pub use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker};
     pub use crate::upstream::connect::{NoConnection, Unconnected};
     pub use crate::upstream::fetch::{Fault, NO_LIMIT, NoAnswer, Outbound, Policy, Refusal, fetch};
     pub use crate::upstream::jar::Jar;
