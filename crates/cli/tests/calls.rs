@@ -432,3 +432,96 @@ fn an_upstream_never_sees_one_call_more_than_its_bulkhead_admits() {
         gateway.metric(in_flight) == Some(0.0)
     });
 }
+
+#[test]
+fn an_unhealthy_endpoint_gets_no_calls_and_the_last_one_is_kept() {
+    let (well, ill) = (Dial::at(200), Dial::at(200));
+    let by_path = |dial: &Dial| {
+        let dial = dial.clone();
+        Upstream::start(move |call| {
+            let status = match call.seen.target.as_str() {
+                "/healthz" => u16::try_from(dial.get()).unwrap(),
+                _ => 200,
+            };
+            call.respond(status, "");
+        })
+    };
+    let (one, two) = (by_path(&well), by_path(&ill));
+    let more = "health: { path: /healthz, interval: 50ms, timeout: 1s, rise: 2, fall: 3 }";
+    let gateway = Gateway::run(file(&[one.url(), two.url()], FIVE, more));
+    let up = |of: &Upstream| {
+        let series = format!(
+            "fusebox_endpoint_up{{upstream=\"orders\",endpoint=\"{}\"}}",
+            of.addr()
+        );
+        gateway.metric(&series)
+    };
+    let calls = |of: &Upstream| of.seen().iter().filter(|it| it.target == "/a").count();
+    ill.set(503);
+    eventually("the endpoint is found ill", || up(&two) == Some(0.0));
+    let before = calls(&two);
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/a").status, 200);
+    }
+    assert_eq!(calls(&two), before);
+    well.set(503);
+    eventually("the other one too", || up(&one) == Some(0.0));
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/a").status, 200, "somebody is always asked");
+    }
+    ill.set(200);
+    eventually("the endpoint is back", || up(&two) == Some(1.0));
+    assert_eq!(
+        gateway.outcomes("orders"),
+        (40, 0, 0),
+        "checks are no calls"
+    );
+    let checked = one.seen().into_iter().find(|it| it.target == "/healthz");
+    let agent = checked.unwrap().fields.get("user-agent").map(str::to_owned);
+    assert_eq!(agent.as_deref(), Some("fusebox-health"));
+}
+
+#[test]
+fn with_health_probes_no_client_probes_and_the_checks_close_the_breaker() {
+    let (calls, checks) = (Dial::at(500), Dial::at(503));
+    let upstream = Upstream::start({
+        let (calls, checks) = (calls.clone(), checks.clone());
+        move |call| {
+            let dial = if call.seen.target == "/healthz" {
+                &checks
+            } else {
+                &calls
+            };
+            call.respond(u16::try_from(dial.get()).unwrap(), "");
+        }
+    });
+    let breaker = "{ trip: { consecutive_failures: 2 }, cooldown: 200ms, half_open: { probe: health, successes: 2 } }";
+    let more = "health: { path: /healthz, interval: 30ms, timeout: 1s }";
+    let gateway = Gateway::run(file(&[upstream.url()], breaker, more));
+    for _ in 0..2 {
+        assert_eq!(gateway.get("/a").status, 500);
+    }
+    let asked = || {
+        upstream
+            .seen()
+            .iter()
+            .filter(|it| it.target == "/a")
+            .count()
+    };
+    assert_eq!(asked(), 2);
+    // The cooldown over, calls are refused for another reason, and none gets through.
+    eventually("the breaker waits for its checks", || {
+        let response = gateway.get("/a");
+        assert_eq!(response.status, 503);
+        let reason = response.fields.get("fusebox-reason").unwrap_or_default();
+        reason.starts_with("breaker_probing")
+    });
+    calls.set(200);
+    assert_eq!(asked(), 2);
+    checks.set(200);
+    eventually("the checks have closed it", || {
+        gateway.state("orders") == "closed"
+    });
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(asked(), 3);
+}

@@ -10,6 +10,7 @@ pub mod endpoints;
 pub mod event_switch;
 pub mod fetch;
 mod gzip;
+pub mod health_checks;
 pub mod held_answer;
 pub mod jar;
 pub mod live_upstream;

@@ -27,6 +27,7 @@ use crate::live::changes::Reloaded;
 use crate::live::live_plan::{BuildContext, Live, LiveBuilder};
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
+use crate::upstream::health_checks::{self, RunningChecks};
 
 /// The time between two sweeps of expired objects from the store, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     background: Arc<Worker>,
     /// The own work of the present plan's application; dropping it stops new work.
     started: Mutex<Option<Box<dyn Any + Send>>>,
+    /// The health checks of the present plan's endpoints.
+    checks: Mutex<RunningChecks>,
     builder: LiveBuilder,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
@@ -138,6 +141,7 @@ impl Gateway {
             volatile,
             background: shared.worker(workers),
             started: Mutex::default(),
+            checks: Mutex::default(),
             builder,
             workers,
             commands,
@@ -315,15 +319,19 @@ impl Inner {
         Ok(reloaded)
     }
 
-    /// Starts the own work of the present plan's application; that of the previous one has stopped.
+    /// Starts the own work of the present plan's application and the health checks; those of the previous plan have
+    /// stopped.
     fn start_flows(&self) {
-        let app = self.shared.live.load().app.clone();
+        let live = self.shared.live.load();
+        *self.checks.lock() = health_checks::begin(&live.upstreams, &self.shared.clock);
+        let app = live.app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
         *self.started.lock() = tasks;
     }
 
     fn stop_flows(&self) {
         *self.started.lock() = None;
+        *self.checks.lock() = RunningChecks::default();
     }
 
     /// The listeners of a plan that are not open yet, and the addresses of all open ones.

@@ -429,7 +429,7 @@ impl LiveBuilder {
         endpoints: &[Arc<LiveEndpoint>],
         previous: Option<&Live>,
     ) -> Option<Arc<SeveralEndpoints>> {
-        if endpoints.len() < 2 {
+        if endpoints.len() < 2 && plan.health.is_none() {
             return None;
         }
         let now = self.context.clock.exact();

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use fusebox_breaker::{Outcome, OwnedPermit, Rejection, Timestamp};
 use fusebox_call::Retry;
-use fusebox_plan::plan::{FallbackOn, FieldChanges, Rewrite};
+use fusebox_plan::plan::{FallbackOn, FieldChanges, Probe, Rewrite};
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -245,6 +245,19 @@ pub async fn ask(
             None => Box::pin(bulkhead.places.enter(bulkhead.bounds, left(phase))).await,
         };
         place = Some(entered.map_err(Refused::Bulkhead)?);
+    }
+    if used.upstream.plan.breaker.probe == Probe::Health
+        && live_breaker.breaker.may_probe(worker.clock.tick())
+    {
+        // The health checks probe; no client does.
+        let now = worker.clock.exact();
+        let rejection = live_breaker.breaker.check(now).err();
+        let interval = used.upstream.plan.health.as_ref().map(|it| it.interval);
+        let again = || admission::probing_until(now + interval.unwrap_or_default());
+        return Err(Refused::Breaker(
+            live_breaker,
+            rejection.unwrap_or_else(again),
+        ));
     }
     let permit = match admission::ask(&live_breaker, worker, is_complete) {
         Ok(Some(Admission::Admitted(permit))) => Ok(Some(permit)),

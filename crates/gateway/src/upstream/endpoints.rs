@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 use fusebox_breaker::machine::SettledAs;
 use fusebox_breaker::{Builder, Call, Cause, Listener, Outcome, Timestamp};
 use fusebox_call::endpoints::{
-    Ask, ChoiceRules, Chosen, EndpointSet, EndpointSpec, EndpointView, Endpoints, EndpointsError,
-    Watch,
+    Ask, ChoiceRules, Chosen, Endpoint as Member, EndpointSet, EndpointSpec, EndpointView,
+    Endpoints, EndpointsError, Watch,
 };
 use fusebox_plan::plan::{Endpoint, Upstream};
 use http::HeaderValue;
@@ -160,6 +160,14 @@ impl SeveralEndpoints {
             extras: live.extras.clone(),
         });
         breakers.collect()
+    }
+
+    /// The endpoints in use, each with its connections.
+    pub fn members(&self) -> Vec<(Arc<Member>, Arc<LiveEndpoint>)> {
+        let current = self.current.load();
+        let members = current.set.members().iter().zip(&current.live);
+        let members = members.map(|(member, live)| (member.endpoint().clone(), live.clone()));
+        members.collect()
     }
 
     /// Takes account of breakers that were restored, commanded or held for a time.

@@ -5,13 +5,11 @@
 
 /// Table, key, and the mend until the key has its effect.
 const UNSUPPORTED: &[(&str, &str, &str)] = &[
-    ("upstream", "health", "remove the key; the breaker's probes find out whether the upstream is back"),
     ("upstream", "resolve", "remove the key; names are looked up at each connection"),
     ("upstream", "hedge", "remove the key; each call is one attempt for now"),
     ("upstream", "last_good", "remove the key; a refused call is answered 503 with `Retry-After`"),
     ("rung", "last_good", "remove the rung; `respond` and `upstream` are there"),
     ("concurrent", "adaptive", "give a number, such as `concurrent: 256`"),
-    ("half_open", "probe", "remove the key; calls of clients are the probes for now"),
     ("route", "host", "remove the key; a route takes the requests of all hosts for now"),
     ("route", "headers", "remove the key; a route takes requests whatever their fields for now"),
     ("route", "response", "remove the key; fields go to the client as the upstream sent them"),
