@@ -18,6 +18,7 @@ pub mod pool;
 pub mod probe_queue;
 pub mod probe_turns;
 pub mod redirect;
+pub mod resolving;
 pub mod run_call;
 pub mod sender;
 pub mod sending;

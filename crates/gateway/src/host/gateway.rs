@@ -28,6 +28,7 @@ use crate::live::live_plan::{BuildContext, Live, LiveBuilder};
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 use crate::upstream::health_checks::{self, RunningChecks};
+use crate::upstream::resolving::{self, RunningLookups};
 
 /// The time between two sweeps of expired objects from the store, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -59,8 +60,8 @@ pub(crate) struct Inner {
     background: Arc<Worker>,
     /// The own work of the present plan's application; dropping it stops new work.
     started: Mutex<Option<Box<dyn Any + Send>>>,
-    /// The health checks of the present plan's endpoints.
-    checks: Mutex<RunningChecks>,
+    /// The health checks of the present plan's endpoints, and the lookups of their names.
+    checks: Mutex<(RunningChecks, RunningLookups)>,
     builder: LiveBuilder,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
@@ -323,7 +324,9 @@ impl Inner {
     /// stopped.
     fn start_flows(&self) {
         let live = self.shared.live.load();
-        *self.checks.lock() = health_checks::begin(&live.upstreams, &self.shared.clock);
+        let clock = &self.shared.clock;
+        let lookups = resolving::begin(&live.upstreams, clock);
+        *self.checks.lock() = (health_checks::begin(&live.upstreams, clock), lookups);
         let app = live.app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
         *self.started.lock() = tasks;
@@ -331,7 +334,7 @@ impl Inner {
 
     fn stop_flows(&self) {
         *self.started.lock() = None;
-        *self.checks.lock() = RunningChecks::default();
+        *self.checks.lock() = Default::default();
     }
 
     /// The listeners of a plan that are not open yet, and the addresses of all open ones.

@@ -429,14 +429,24 @@ impl LiveBuilder {
         endpoints: &[Arc<LiveEndpoint>],
         previous: Option<&Live>,
     ) -> Option<Arc<SeveralEndpoints>> {
-        if endpoints.len() < 2 && plan.health.is_none() {
+        if endpoints.len() < 2 && plan.health.is_none() && plan.resolve.is_none() {
             return None;
         }
         let now = self.context.clock.exact();
         let old = previous.and_then(|previous| find(previous, &plan.name));
         let checked = "a plan's settings have been checked";
         if let Some(several) = old.and_then(|old| old.several.clone()) {
-            several.update(plan, endpoints, now).expect(checked);
+            let old = old.map(|old| (&old.endpoints, old.plan.resolve));
+            let stay = old.is_some_and(|(old, resolve)| {
+                let same = old.iter().zip(endpoints).all(|(a, b)| Arc::ptr_eq(a, b));
+                same && old.len() == endpoints.len() && resolve.is_some() && plan.resolve.is_some()
+            });
+            // The addresses that were looked up stay too.
+            let updated = match stay {
+                true => several.update_rules(plan, now),
+                false => several.update(plan, endpoints, now),
+            };
+            updated.expect(checked);
             return Some(several);
         }
         let listener = self.context.listener.clone();

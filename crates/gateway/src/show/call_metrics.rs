@@ -21,24 +21,28 @@ pub fn encode(live: &Live, now: Timestamp, encoder: &mut DescriptorEncoder<'_>) 
     let upstreams = || live.upstreams.iter();
     let repeating = || upstreams().filter(|it| it.repeats());
     let several = || upstreams().filter(|it| it.repeats() || it.several.is_some());
+    let endpoints: Vec<_> = several()
+        .flat_map(|upstream| {
+            let endpoints = upstream.named_endpoints().into_iter();
+            endpoints.map(move |(name, endpoint)| (upstream, name, endpoint))
+        })
+        .collect();
     counters(
         encoder,
         "fusebox_attempts",
         "Attempts at endpoints, by outcome",
-        several().flat_map(|upstream| {
-            upstream.endpoints.iter().flat_map(move |endpoint| {
-                let sum = |value: fn(&BreakerMeter) -> u64| endpoint.extras.meters.sum(value);
-                let outcomes = [
-                    ("success", sum(|meter| meter.success.get())),
-                    ("failure", sum(|meter| meter.failure.get())),
-                    ("ignored", sum(|meter| meter.ignored.get())),
-                ];
-                outcomes.map(|(outcome, count)| {
-                    let mut labels = named(upstream);
-                    labels.push(("endpoint", &*endpoint.plan.authority));
-                    labels.push(("outcome", outcome));
-                    (labels, count)
-                })
+        endpoints.iter().flat_map(|(upstream, name, endpoint)| {
+            let sum = |value: fn(&BreakerMeter) -> u64| endpoint.extras.meters.sum(value);
+            let outcomes = [
+                ("success", sum(|meter| meter.success.get())),
+                ("failure", sum(|meter| meter.failure.get())),
+                ("ignored", sum(|meter| meter.ignored.get())),
+            ];
+            outcomes.map(|(outcome, count)| {
+                let mut labels = named(upstream);
+                labels.push(("endpoint", name));
+                labels.push(("outcome", outcome));
+                (labels, count)
             })
         }),
     )?;

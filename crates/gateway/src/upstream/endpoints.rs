@@ -1,5 +1,6 @@
 //! The endpoints of a running upstream: the connections to each, and the choice of one for each attempt.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use fusebox_call::endpoints::{
 };
 use fusebox_plan::plan::{Endpoint, Upstream};
 use http::HeaderValue;
+use tokio::sync::Notify;
 
 use crate::ground::clock::WorkerRef;
 use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker};
@@ -24,6 +26,8 @@ pub struct LiveEndpoint {
     pub plan: Endpoint,
     /// The value of the `Host` field.
     pub host: HeaderValue,
+    /// The address of the host that it stands for; `None`: the host's, whatever it is at each connection.
+    pub address: Option<IpAddr>,
     /// The connections of each worker.
     pub pools: Pools,
     /// Counts of attempts by their outcome.
@@ -38,6 +42,7 @@ impl LiveEndpoint {
             host: host.expect("a checked authority is a field value"),
             extras: Arc::new(BreakerExtras::new(pools.len(), BreakerKind::Endpoint)),
             pools,
+            address: None,
             plan,
         }
     }
@@ -53,6 +58,8 @@ impl LiveEndpoint {
 pub struct SeveralEndpoints {
     choice: Endpoints,
     current: ArcSwap<Current>,
+    /// Asks for the names to be looked up now.
+    lookup: Notify,
 }
 
 /// The endpoints at one moment.
@@ -72,16 +79,31 @@ impl Watch for Equip {
     }
 }
 
-fn specs(plan: &Upstream) -> Vec<EndpointSpec> {
-    let specs = plan.endpoints.iter().map(|it| {
-        let endpoint = &it.endpoint;
-        let scheme = if endpoint.tls { "https" } else { "http" };
-        let (authority, path) = (&endpoint.authority, &endpoint.base_path);
+fn specs(plan: &Upstream, live: &[Arc<LiveEndpoint>]) -> Vec<EndpointSpec> {
+    let weight = |live: &LiveEndpoint| {
+        let mut planned = plan.endpoints.iter();
+        planned
+            .find(|it| it.endpoint == live.plan)
+            .map_or(1, |it| it.weight)
+    };
+    let specs = live.iter().map(|live| {
+        let Endpoint {
+            tls,
+            port,
+            authority,
+            base_path,
+            ..
+        } = &live.plan;
+        let scheme = if *tls { "https" } else { "http" };
+        let authority = match live.address {
+            Some(address) => SocketAddr::new(address, *port).to_string(),
+            None => authority.clone(),
+        };
         EndpointSpec {
-            authority: authority.as_str().into(),
-            path: path.as_str().into(),
-            url: format!("{scheme}://{authority}{path}").into(),
-            weight: it.weight,
+            url: format!("{scheme}://{authority}{base_path}").into(),
+            authority: authority.into(),
+            path: base_path.as_str().into(),
+            weight: weight(live),
         }
     });
     specs.collect()
@@ -106,7 +128,13 @@ impl SeveralEndpoints {
         now: Timestamp,
     ) -> Result<SeveralEndpoints, EndpointsError> {
         let watch = Arc::new(Equip(listener));
-        let choice = Endpoints::new(plan.name.clone(), &specs(plan), &rules(plan), watch, now)?;
+        let choice = Endpoints::new(
+            plan.name.clone(),
+            &specs(plan, live),
+            &rules(plan),
+            watch,
+            now,
+        )?;
         let current = Current {
             set: choice.set(),
             live: live.into(),
@@ -114,6 +142,7 @@ impl SeveralEndpoints {
         Ok(SeveralEndpoints {
             choice,
             current: ArcSwap::from_pointee(current),
+            lookup: Notify::new(),
         })
     }
 
@@ -127,7 +156,7 @@ impl SeveralEndpoints {
         live: &[Arc<LiveEndpoint>],
         now: Timestamp,
     ) -> Result<(), EndpointsError> {
-        self.choice.update(&specs(plan), &rules(plan), now)?;
+        self.choice.update(&specs(plan, live), &rules(plan), now)?;
         self.current.store(Arc::new(Current {
             set: self.choice.set(),
             live: live.into(),
@@ -168,6 +197,28 @@ impl SeveralEndpoints {
         let members = current.set.members().iter().zip(&current.live);
         let members = members.map(|(member, live)| (member.endpoint().clone(), live.clone()));
         members.collect()
+    }
+
+    /// Asks for the names of the endpoints to be looked up soon.
+    pub fn want_lookup(&self) {
+        self.lookup.notify_one();
+    }
+
+    /// Resolves when the names are to be looked up.
+    pub async fn wants_lookup(&self) {
+        self.lookup.notified().await;
+    }
+
+    /// Takes other rules of the choice; the endpoints stay.
+    ///
+    /// # Errors
+    /// As for [`SeveralEndpoints::new`]; nothing is changed then.
+    pub fn update_rules(&self, plan: &Upstream, now: Timestamp) -> Result<(), EndpointsError> {
+        self.choice.update(&[], &rules(plan), now)?;
+        let live = self.current.load().live.clone();
+        let set = self.choice.set();
+        self.current.store(Arc::new(Current { set, live }));
+        Ok(())
     }
 
     /// Takes account of breakers that were restored, commanded or held for a time.

@@ -79,6 +79,22 @@ impl LiveUpstream {
         &self.endpoints[0]
     }
 
+    /// The endpoints in use now, with their names.
+    pub fn named_endpoints(&self) -> Vec<(Arc<str>, Arc<LiveEndpoint>)> {
+        match &self.several {
+            None => vec![(
+                self.endpoint().plan.authority.as_str().into(),
+                self.endpoint().clone(),
+            )],
+            Some(several) => {
+                let members = several.members().into_iter();
+                members
+                    .map(|(member, live)| (member.name().clone(), live))
+                    .collect()
+            }
+        }
+    }
+
     /// The connections of one worker to the first endpoint.
     pub fn pool(&self, worker: usize) -> &Arc<Pool> {
         self.endpoint().pool(worker)
@@ -89,13 +105,11 @@ impl LiveUpstream {
         &self.endpoint().pools
     }
 
-    fn all_pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
-        self.endpoints.iter().flat_map(|it| it.pools.iter())
-    }
-
     /// Number of idle connections of all workers.
     pub fn idle_connections(&self) -> usize {
-        self.all_pools().map(|pool| pool.idle_count()).sum()
+        let endpoints = self.named_endpoints().into_iter();
+        let idle = |live: &LiveEndpoint| live.pools.iter().map(|pool| pool.idle_count()).sum();
+        endpoints.map(|(_, live)| -> usize { idle(&live) }).sum()
     }
 
     /// Number of connections that ended because unrequested bytes came.

@@ -158,6 +158,9 @@ impl Running<'_> {
                 Ok((response, _)) => (End::Answered(self.answer(call, response)), None),
                 Err(failure) => A::end(failure),
             };
+            if let (End::ConnectError, Some(several)) = (&end, &self.upstream.several) {
+                several.want_lookup();
+            }
             let moment = Moment {
                 is_endpoint_probe,
                 ..self.moment(call, request)
