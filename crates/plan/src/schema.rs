@@ -104,6 +104,7 @@ fn or_variable(schema: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys;
 
     #[test]
     fn the_schema_refers_only_to_its_own_definitions() {
@@ -118,6 +119,30 @@ mod tests {
             schema["$defs"]["breaker"]["additionalProperties"],
             json!(false)
         );
+    }
+
+    #[test]
+    fn every_table_of_a_call_has_a_schema() {
+        let tables = [
+            &keys::HASH,
+            &keys::EJECTION,
+            &keys::HEALTH,
+            &keys::BULKHEAD,
+            &keys::RETRY,
+            &keys::HEDGE,
+            &keys::RUNG,
+            &keys::LAST_GOOD,
+            &keys::FIELDS,
+            &keys::CORS,
+        ];
+        let mut definitions = Map::new();
+        for table in tables {
+            reference(table, &mut definitions);
+        }
+        let ejection = &definitions["ejection"]["properties"];
+        assert!(ejection["consecutive_failures"].is_object() && ejection["for"].is_object());
+        let text = Value::Object(definitions).to_string();
+        assert!(!text.contains("null") && !text.contains(":false,\"description"));
     }
 
     #[test]

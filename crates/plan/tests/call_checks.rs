@@ -191,9 +191,9 @@ fn a_retry_names_ends_and_methods() {
     );
     single(
         "retry: { on: [conect_error, '200', x], methods: [get, GET, GET] }",
-        r#"5:19: error: `conect_error` is no end of an attempt; did you mean `connect_error`?
-5:33: error: `200` is no end of an attempt; write `connect_error`, `reset`, `timeout` or a status from 400 to 599 such as `"503"`
-5:40: error: `x` is no end of an attempt; write `connect_error`, `reset`, `timeout` or a status from 400 to 599 such as `"503"`
+        r#"5:19: error: `on` must be `connect_error`, `reset`, `timeout` or a status from 400 to 599, found `conect_error`; did you mean `connect_error`?
+5:33: error: `on` must be `connect_error`, `reset`, `timeout` or a status from 400 to 599, found `200`; name ends such as `connect_error` or `"503"`
+5:40: error: `on` must be `connect_error`, `reset`, `timeout` or a status from 400 to 599, found `x`; name ends such as `connect_error` or `"503"`
 5:54: error: the method `get` is not in capitals, and methods are compared letter by letter; write `GET`
 5:64: error: the method `GET` is listed twice; remove one of them"#,
     );
@@ -305,6 +305,28 @@ routes: [{ path: /a, upstream: a }]
 }
 
 #[test]
+fn long_chains_of_upstreams_are_followed_to_their_end() {
+    let names = 0..2_000;
+    let upstreams: String = names
+        .map(|it| {
+            let next = (it + 1) % 2_000;
+            format!(
+                "  a{it}: {{ url: http://a, breaker: {{}}, fallback: [{{ upstream: a{next} }}] }}\n"
+            )
+        })
+        .collect();
+    check_ahead(
+        &format!(
+            "listen: 127.0.0.1:8080
+upstreams:
+{upstreams}routes: [{{ path: /a, upstream: a0 }}]
+"
+        ),
+        "2002:63: error: these upstreams fall back in a circle: `a0` -> `a1` -> `a2` -> `a3` -> `a4` -> … -> `a0`; remove one of the rungs",
+    );
+}
+
+#[test]
 fn a_rung_is_a_use_of_an_upstream() {
     check_ahead(
         "listen: 127.0.0.1:8080
@@ -345,9 +367,9 @@ fn kept_answers_fit_and_are_kept_by_fields() {
     single(
         "fallback: [{ last_good: 1h }], last_good: { max_body: 1GiB, key: [authorization, header.a, header.A, path.x] }",
         r#"5:59: error: `max_body` is 1GiB, and `memory` holds 64MiB in all; lower `max_body`, or raise `memory`
-5:71: error: `authorization` is no part of this key; write `header.authorization`
+5:71: error: `key` must be a list of a request's fields, found `authorization`; write `header.authorization`
 5:96: error: the field `a` is listed twice; remove one of them
-5:106: error: `path.x` is no part of this key; write a request's field such as `header.authorization`"#,
+5:106: error: `key` must be a list of a request's fields, found `path.x`; write fields such as `header.authorization`"#,
     );
     single(
         "fallback: [{ last_good: 1h }], last_good: { obey: false }",

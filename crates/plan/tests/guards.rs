@@ -179,7 +179,7 @@ fn a_guards_tries_end_before_the_applications_own_time() {
     check("Stock: { breaker: {}, retry: { per_try: 5s } }", "");
     check(
         "Stock: { breaker: {}, bulkhead: { concurrent: 1, queued: 1 } }",
-        "",
+        "2:60: error: `queued` has no `queue_for`, so a call would wait for a place without end; add `queue_for: 200ms`",
     );
 }
 

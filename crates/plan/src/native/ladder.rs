@@ -199,14 +199,15 @@ impl Reader<'_> {
             let name = scalar.text.strip_prefix("header.");
             match name.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
                 None => {
-                    let what = format!("{} is no part of this key", scalar.shown());
                     let mend = match HeaderName::from_bytes(scalar.text.as_bytes()) {
-                        Ok(name) if !scalar.text.contains('.') => {
+                        Ok(name) if scalar.written.is_none() && !scalar.text.contains('.') => {
                             format!("write {}", quote(&format!("header.{name}")))
                         }
-                        _ => format!("write {expected}"),
+                        _ => "write fields such as `header.authorization`".to_owned(),
                     };
-                    fields::refuse(item.at, scalar, what, mend, self.notes);
+                    let (at, found) = (item.at, scalar.shown());
+                    let expected = "a list of a request's fields";
+                    fields::wrong(at, "key", expected, &found, mend, self.notes);
                 }
                 Some(name) if names.contains(&name) => self.notes.error(
                     item.at,

@@ -122,36 +122,50 @@ fn check_circles(draft: &Draft, names: &HashMap<&str, usize>, notes: &mut Notes)
         })
         .collect();
     let mut done = vec![false; rungs.len()];
+    let mut is_on_way = vec![false; rungs.len()];
     for start in 0..rungs.len() {
         // The upstreams on the way, each with the number of its rungs that have been followed.
         let mut way = vec![(start, 0)];
+        is_on_way[start] = true;
         while let Some((upstream, followed)) = way.last_mut() {
-            let (upstream, rung) = (*upstream, rungs[*upstream].get(*followed));
+            let upstream = *upstream;
+            let rung = rungs[upstream].get(*followed).filter(|_| !done[upstream]);
             *followed += 1;
             match rung {
-                _ if done[upstream] => {
-                    way.pop();
-                }
                 None => {
                     done[upstream] = true;
+                    is_on_way[upstream] = false;
                     way.pop();
                 }
-                Some((next, at)) => match way.iter().position(|(it, _)| it == next) {
-                    None => way.push((*next, 0)),
-                    Some(first) => {
-                        let circle = way[first..].iter().chain([&way[first]]);
-                        let name =
-                            |(it, _): &(usize, usize)| quote(&draft.upstreams[*it].name.value);
-                        let circle: Vec<_> = circle.map(name).collect();
-                        let circle = circle.join(" -> ");
-                        notes.error(
-                            *at,
-                            format!("these upstreams fall back in a circle: {circle}"),
-                            "remove one of the rungs",
-                        );
-                    }
-                },
+                Some((next, at)) if is_on_way[*next] => {
+                    let circle = way.iter().map(|(it, _)| *it);
+                    let circle: Vec<usize> = circle.skip_while(|it| it != next).collect();
+                    notes.error(
+                        *at,
+                        format!(
+                            "these upstreams fall back in a circle: {}",
+                            show_circle(&circle, draft)
+                        ),
+                        "remove one of the rungs",
+                    );
+                }
+                Some((next, _)) => {
+                    is_on_way[*next] = true;
+                    way.push((*next, 0));
+                }
             }
         }
     }
+}
+
+/// Writes a circle of upstreams, the first one at both ends; of a long one only the beginning.
+fn show_circle(circle: &[usize], draft: &Draft) -> String {
+    const SHOWN_MAX: usize = 5;
+    let name = |it: &usize| quote(&draft.upstreams[*it].name.value);
+    let mut names: Vec<String> = circle.iter().take(SHOWN_MAX).map(name).collect();
+    if circle.len() > SHOWN_MAX {
+        names.push("…".to_owned());
+    }
+    names.extend(circle.first().map(name));
+    names.join(" -> ")
 }

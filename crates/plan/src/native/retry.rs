@@ -136,8 +136,7 @@ enum End {
 }
 
 fn read_end(item: &Node, notes: &mut Notes) -> Option<End> {
-    let expected =
-        "`connect_error`, `reset`, `timeout` or a status from 400 to 599 such as `\"503\"`";
+    let expected = "`connect_error`, `reset`, `timeout` or a status from 400 to 599";
     let scalar = fields::scalar(item, "on", expected, notes)?;
     if let Some(word) = ON.iter().position(|word| *word == scalar.text) {
         return Some(End::Word(word));
@@ -148,10 +147,9 @@ fn read_end(item: &Node, notes: &mut Notes) -> Option<End> {
     }
     let mend = match nearest(&scalar.text, ON) {
         Some(near) => format!("did you mean {}?", quote(near)),
-        None => format!("write {expected}"),
+        None => "name ends such as `connect_error` or `\"503\"`".to_owned(),
     };
-    let what = format!("{} is no end of an attempt", scalar.shown());
-    notes.error(item.at, what, mend);
+    fields::wrong(item.at, "on", expected, &scalar.shown(), mend, notes);
     None
 }
 

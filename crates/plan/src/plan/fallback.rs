@@ -71,7 +71,7 @@ pub struct RungAnswer {
     pub headers: Vec<(HeaderName, Words)>,
     /// The body; empty by default.
     pub body: Words,
-    /// True if the body is JSON, so that what is filled in is escaped.
+    /// True if the body is JSON, so that facts are escaped as they are filled in.
     pub json: bool,
 }
 

@@ -100,7 +100,7 @@ impl Upstream {
 /// An endpoint and its share of the calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightedEndpoint {
-    /// The address.
+    /// The address of this endpoint.
     pub endpoint: Endpoint,
     /// `weight`: its share of the calls, in relation to the weights of the others; 1..=1000. Default 1.
     pub weight: u32,
