@@ -122,32 +122,6 @@ enum Phase {
     Body { since: Instant },
 }
 
-impl Phase {
-    /// The socket had nothing to read.
-    fn input_awaited(self) -> Phase {
-        match self {
-            Phase::Fresh { since } => Phase::Head { since },
-            other => other,
-        }
-    }
-
-    /// The body had nothing to read.
-    fn body_awaited(self) -> Phase {
-        match self {
-            Phase::Serving { since } => Phase::Body { since },
-            other => other,
-        }
-    }
-
-    /// A part of the body, or its end, has arrived.
-    fn body_came(self) -> Phase {
-        match self {
-            Phase::Body { since } => Phase::Serving { since },
-            other => other,
-        }
-    }
-}
-
 /// The order of eviction: the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
@@ -260,7 +234,9 @@ impl Activity {
     /// Records that the connection had nothing to read.
     pub fn input_awaited(&self) {
         let mut state = self.state.lock();
-        state.phase = state.phase.input_awaited();
+        if let Phase::Fresh { since } = state.phase {
+            state.phase = Phase::Head { since };
+        }
     }
 
     /// Records that a complete head has arrived.
@@ -272,13 +248,17 @@ impl Activity {
     /// Records that a body had nothing to read.
     pub fn body_awaited(&self) {
         let mut state = self.state.lock();
-        state.phase = state.phase.body_awaited();
+        if let Phase::Serving { since } = state.phase {
+            state.phase = Phase::Body { since };
+        }
     }
 
     /// Records that a part of a body, or its end, has arrived.
     pub fn body_came(&self) {
         let mut state = self.state.lock();
-        state.phase = state.phase.body_came();
+        if let Phase::Body { since } = state.phase {
+            state.phase = Phase::Serving { since };
+        }
     }
 
     /// Records that the answer is complete; unwritten bytes of it wait for the client.

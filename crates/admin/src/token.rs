@@ -37,7 +37,6 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The wrong tokens of one address.
 #[derive(Debug, Clone, Copy)]
 struct Wrong {
     since: Instant,

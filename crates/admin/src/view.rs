@@ -207,7 +207,6 @@ mod tests {
 
     use super::*;
 
-    /// The `retry_after` of a breaker at a time.
     fn retry_after(of: &Breaker, now: Timestamp) -> Value {
         let status = BreakerStatus {
             name: of.name().clone(),

@@ -183,12 +183,10 @@ impl Breaker {
         settled
     }
 
-    /// The loss if the breaker were evicted at `now`.
     pub(crate) fn loss(&self, now: Timestamp) -> Loss {
         self.0.core.loss(now)
     }
 
-    /// The last use of its key.
     #[inline]
     pub(crate) fn last_use(&self) -> &LastUse {
         &self.0.last_use
@@ -384,10 +382,21 @@ impl Breaker {
         let Some(grant) = token.into_grant() else {
             return Settled::of(Outcome::Ignored);
         };
-        let probe = grant.is_probe();
-        let settled = self.with_machine(|machine| machine.record(grant, call, now));
+        self.take_back(grant, |machine, grant| machine.record(grant, call, now))
+    }
+
+    /// Ends the call of a grant, and wakes waiting callers if that may have freed a probe's place.
+    fn take_back(
+        &self,
+        grant: Grant,
+        event: impl FnOnce(&mut Machine, Grant) -> Settled,
+    ) -> Settled {
+        let was_probe = grant.is_probe();
+        let settled = self.with_machine(|machine| event(machine, grant));
         self.announce(&settled.transitions);
-        self.freed(probe);
+        if was_probe {
+            self.0.rare.wake();
+        }
         settled
     }
 
@@ -396,19 +405,13 @@ impl Breaker {
     }
 
     pub(crate) fn panicked(&self, grant: Grant, now: Timestamp) -> Settled {
-        let probe = grant.is_probe();
-        let settled = self.with_machine(|machine| machine.panicked(grant, now));
-        self.announce(&settled.transitions);
-        self.freed(probe);
-        settled
+        self.take_back(grant, |machine, grant| machine.panicked(grant, now))
     }
 
     pub(crate) fn abandoned(&self, grant: Grant, lasted: Duration, now: Timestamp) -> Settled {
-        let probe = grant.is_probe();
-        let settled = self.with_machine(|machine| machine.abandoned(grant, lasted, now));
-        self.announce(&settled.transitions);
-        self.freed(probe);
-        settled
+        self.take_back(grant, |machine, grant| {
+            machine.abandoned(grant, lasted, now)
+        })
     }
 
     pub(crate) fn waits_since(&self, grant: &mut Grant, start: Timestamp) {
@@ -421,13 +424,9 @@ impl Breaker {
 
     #[inline(never)]
     pub(crate) fn drop_token(&self, token: Token) {
-        let Some(grant) = token.into_grant() else {
-            return;
-        };
-        let probe = grant.is_probe();
-        let settled = self.with_machine(|machine| machine.drop_grant(grant));
-        self.announce(&settled.transitions);
-        self.freed(probe);
+        if let Some(grant) = token.into_grant() {
+            self.take_back(grant, Machine::drop_grant);
+        }
     }
 
     pub(crate) fn with_machine<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
@@ -483,13 +482,6 @@ impl Breaker {
 
     pub(crate) fn count_listener_faults(&self, faults: usize) {
         (0..faults).for_each(|_| self.0.rare.get_or_make().count_listener_fault());
-    }
-
-    /// Wakes waiting calls, since a probe's place may be free.
-    fn freed(&self, was_probe: bool) {
-        if was_probe {
-            self.0.rare.wake();
-        }
     }
 }
 

@@ -12,7 +12,6 @@ const REMEMBERED: usize = 32;
 /// The most causes in a reason, if the rule looks at more than a row of failures.
 pub(crate) const TOLD: usize = 10;
 
-/// The cause of a call that panicked.
 pub(crate) const PANICKED: Cause = Cause::Word("panicked");
 
 /// The cause of a call that its caller gave up, if that is a failure.

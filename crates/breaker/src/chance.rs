@@ -21,7 +21,6 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// A number from 0 to 1.
     pub fn draw(&mut self) -> f64 {
         let drawn = match self {
             Source::Seeded(random) => random.f64(),

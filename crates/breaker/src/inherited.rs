@@ -47,12 +47,10 @@ impl Inherited {
         Inherited::new(family, self.changes.clone())
     }
 
-    /// The settings of the family.
     pub fn family(&self) -> &Settings {
         &self.family
     }
 
-    /// The settings of a key.
     pub fn of(&self, key: &str) -> &Arc<Settings> {
         self.own.get(key).unwrap_or(&self.family)
     }

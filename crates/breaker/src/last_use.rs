@@ -150,7 +150,6 @@ impl<W: AtomicWord> LastUse<W> {
         self.0.load() & !(GONE | UNTIMED)
     }
 
-    /// Sets the last use to `now`.
     pub fn touch(&self, now: Moment) {
         self.0.raise(now);
     }

@@ -175,6 +175,13 @@ fn every_second(bits: u64) -> u64 {
 }
 
 impl Run {
+    pub fn one(hit: bool) -> Self {
+        Run {
+            hits: hit.into(),
+            length: 1,
+        }
+    }
+
     /// Number of hits in the run.
     pub fn count(self) -> u32 {
         self.hits.count_ones()

@@ -284,9 +284,7 @@ impl Machine {
         if grant.generation == self.generation
             && let GrantKind::Flight(flight) = grant.kind
         {
-            self.windows
-                .iter_mut()
-                .for_each(|window| window.land(flight));
+            self.flights().for_each(|flights| flights.land(flight));
         }
     }
 
@@ -304,8 +302,8 @@ impl Machine {
             (GrantKind::Timed(began), _) => *began = start,
             (GrantKind::Flight(flight), _) => {
                 if current {
-                    let windows = self.windows.iter_mut();
-                    windows.for_each(|window| window.restart(*flight, start));
+                    let flights = self.windows.iter_mut().filter_map(Window::flights);
+                    flights.for_each(|flights| flights.restart(*flight, start));
                 }
                 flight.start = start;
             }

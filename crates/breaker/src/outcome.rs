@@ -85,22 +85,27 @@ impl Rejection {
     /// The refusal of a breaker that is open until a time.
     #[inline]
     pub(crate) const fn until(until: Timestamp) -> Self {
+        Rejection::at(RejectReason::BreakerOpen, Phase::Open, Some(until))
+    }
+
+    /// A refusal for that reason in that phase, with the time to return.
+    #[inline]
+    pub(crate) const fn at(
+        reason: RejectReason,
+        phase: Phase,
+        retry_at: Option<Timestamp>,
+    ) -> Self {
         Rejection {
-            reason: RejectReason::BreakerOpen,
-            phase: Phase::Open,
-            retry_at: Some(until),
+            reason,
+            phase,
+            retry_at,
             retry_by: None,
         }
     }
 
     /// A refusal for that reason in that phase, without a time to return.
     pub fn new(reason: RejectReason, phase: Phase) -> Self {
-        Rejection {
-            reason,
-            phase,
-            retry_at: None,
-            retry_by: None,
-        }
+        Rejection::at(reason, phase, None)
     }
 
     /// The time from `now` until it is worth asking again; zero if that has come. `None` if it is unknown, as under a
@@ -330,12 +335,7 @@ mod tests {
     use super::*;
 
     fn rejection(retry_at: Option<Timestamp>) -> Rejection {
-        Rejection {
-            reason: RejectReason::BreakerOpen,
-            phase: Phase::Open,
-            retry_at,
-            retry_by: None,
-        }
+        Rejection::at(RejectReason::BreakerOpen, Phase::Open, retry_at)
     }
 
     #[test]

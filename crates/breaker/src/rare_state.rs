@@ -36,7 +36,6 @@ pub(crate) struct RareState {
 #[repr(align(128))]
 struct Stripe(Mutex<Refusals>);
 
-/// The refusals of one thread.
 #[derive(Default)]
 pub(crate) struct Refusals {
     pub count: u64,
@@ -80,7 +79,6 @@ impl Table {
 }
 
 impl RareStateHandle {
-    /// The state, if there is one.
     pub fn get(&self) -> Option<&RareState> {
         let number = self.0.load(Ordering::Acquire).checked_sub(1)?;
         Some(TABLE.state(number))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::outcome::{RejectReason, Rejection};
-use crate::time::Timestamp;
+use crate::time::{Rounded, Timestamp};
 use crate::transition::Reason;
 
 /// A refusal with the breaker's name and the reason for which it opened.
@@ -142,16 +142,10 @@ impl fmt::Display for Refused {
             }
         }
         match self.retry_in() {
-            Some(wait) => write!(f, "; retry in {:?}", in_millis(wait)),
+            Some(wait) => write!(f, "; retry in {}", Rounded(wait)),
             None => Ok(()),
         }
     }
 }
 
 impl Error for Refused {}
-
-/// Rounds up, so that a reader does not come too early.
-fn in_millis(wait: Duration) -> Duration {
-    let millis = wait.as_nanos().div_ceil(1_000_000);
-    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::outcome::Outcome;
 use crate::ramp::Ramp;
 use crate::ratio::Ratio;
+use crate::time::Rounded;
 
 mod check;
 mod presets;
@@ -215,7 +216,7 @@ pub enum Over {
 impl fmt::Display for Over {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Over::Time(time) => write!(f, "within {time:?}"),
+            Over::Time(time) => write!(f, "within {}", Rounded(*time)),
             Over::Calls(calls) => write!(f, "in the last {calls} calls"),
         }
     }

@@ -268,7 +268,6 @@ impl<M: Memory> Core<M> {
         })
     }
 
-    /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.machine.with(|foldable| foldable.settings().clone())
     }
@@ -309,14 +308,7 @@ impl<M: Memory> Core<M> {
             let generation = word.generation();
             Some(Ok(Token::of(Grant { generation, kind })))
         };
-        let refused = |reason, phase, retry_at| {
-            Some(Err(Rejection {
-                reason,
-                phase,
-                retry_at,
-                retry_by: None,
-            }))
-        };
+        let refused = |reason, phase, retry_at| Some(Err(Rejection::at(reason, phase, retry_at)));
         match word.signal() {
             Signal::Closed | Signal::Timed => Some(Ok(Token::by(word, now))),
             Signal::Disabled => grant(GrantKind::Untracked),

@@ -1,5 +1,6 @@
 //! Time as a number that the caller supplies.
 
+use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
@@ -77,9 +78,57 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A duration for readers: in four digits, and from a minute on in whole seconds, minutes, hours and days. Rounded up: a
+/// caller that obeys it is not too early.
+pub(crate) struct Rounded(pub Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECOND: u64 = 1_000_000_000;
+        const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+        let exact = nanos(self.0);
+        let digits = exact.max(1).ilog10() + 1;
+        let step = 10_u64.pow(digits.saturating_sub(4)).min(SECOND);
+        let rounded = exact.div_ceil(step).saturating_mul(step);
+        if rounded == 0 {
+            return f.write_str("0s");
+        }
+        if rounded < 60 * SECOND {
+            return write!(f, "{:?}", Duration::from_nanos(rounded));
+        }
+        let mut rest = exact.div_ceil(SECOND);
+        let mut space = "";
+        for (unit, name) in UNITS {
+            if rest >= unit {
+                write!(f, "{space}{}{name}", rest / unit)?;
+                (space, rest) = (" ", rest % unit);
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reader_sees_few_digits_and_the_units_of_a_clock() {
+        for (nanos, shown) in [
+            (0, "0s"),
+            (412_345, "412.4µs"),
+            (70_000_000, "70ms"),
+            (999_999_999, "1s"),
+            (1_234_567_890, "1.235s"),
+            (29_998_123_456, "30s"),
+            (59_999_000_001, "1m"),
+            (61_000_000_001, "1m 2s"),
+            (90_000_000_000_000, "1d 1h"),
+            (u64::MAX, "213503d 23h 34m 34s"),
+        ] {
+            assert_eq!(Rounded(Duration::from_nanos(nanos)).to_string(), shown);
+        }
+    }
 
     #[test]
     fn arithmetic_stops_at_the_ends_of_time() {

@@ -159,12 +159,7 @@ mod tests {
     #[test]
     fn a_token_round_trips_to_its_grant() {
         let time = Timestamp::from_nanos(u64::MAX - 1);
-        let rejection = Rejection {
-            reason: RejectReason::HeldOpen,
-            phase: Phase::HalfOpen,
-            retry_at: Some(time),
-            retry_by: None,
-        };
+        let rejection = Rejection::at(RejectReason::HeldOpen, Phase::HalfOpen, Some(time));
         let kinds = [
             GrantKind::Call,
             GrantKind::Timed(time),

@@ -10,7 +10,7 @@ use crate::ratio::rounded;
 use crate::recorder::Recorder;
 use crate::rule_kind::RuleKind;
 use crate::settings::Over;
-use crate::time::Timestamp;
+use crate::time::{Rounded, Timestamp};
 
 /// One change of a breaker. A hold, a release, a reset and a restore are transitions too, even if the state stays the
 /// same.
@@ -290,7 +290,8 @@ impl fmt::Display for Reason {
             Reason::ProbeTimeout => f.write_str("a probe missed its deadline"),
             Reason::PeriodTimeout => f.write_str("the half-open period lasted too long"),
             Reason::RetryAfter { after } => {
-                write!(f, "the other side asked to be called again after {after:?}")
+                let after = Rounded(*after);
+                write!(f, "the other side asked to be called again after {after}")
             }
             Reason::Forced { by, reason } => write!(f, "tripped by {by}: {reason}"),
             Reason::Fleet { by, reason } => write!(f, "told by {by}: {reason}"),
@@ -379,7 +380,7 @@ mod tests {
         );
         assert_eq!(
             rule(RuleKind::Failures, 20.0, 20.0, minute).to_string(),
-            "20 failures within 60s, the limit is 20"
+            "20 failures within 1m, the limit is 20"
         );
         assert_eq!(
             rule(RuleKind::Failures, 1.0, 1.0, Some(Over::Calls(10))).to_string(),

@@ -22,8 +22,7 @@ mod laws;
 
 use buckets::Buckets;
 use calls::Calls;
-pub(crate) use flights::Flight;
-use flights::Flights;
+pub(crate) use flights::{Flight, Flights};
 use memory::{Memory, Weight};
 use times::Times;
 use tumbling::{TumblingCalls, TumblingTime};
@@ -44,7 +43,6 @@ impl Tally {
     }
 }
 
-/// The window of one rule.
 #[derive(Clone, Debug)]
 pub(crate) enum Window {
     /// Failures since the last success.
@@ -53,13 +51,11 @@ pub(crate) enum Window {
     Times { times: Times, sees: Sees },
     /// The last n calls.
     Calls(Calls),
-    /// The calls of a time.
     Time(Buckets),
     /// Up to n calls, then from zero.
     TumblingCalls(TumblingCalls),
     /// The calls of a time, then from zero.
     TumblingTime { time: TumblingTime, sees: Sees },
-    /// The calls in flight.
     Flights(Flights),
     /// The last outcomes, weighed by age.
     Memory(Memory),
@@ -127,11 +123,11 @@ impl Window {
             }
             Window::Row { failures } => *failures = if failed { *failures + 1 } else { 0 },
             Window::Times { times, .. } if failed => times.record(now),
-            Window::Calls(calls) => calls.record(failed),
-            Window::Time(buckets) => buckets.record(failed, now),
-            Window::TumblingCalls(calls) => calls.record(failed),
+            Window::Calls(calls) => calls.record(Run::one(failed)),
+            Window::Time(buckets) => buckets.record(Run::one(failed), now),
+            Window::TumblingCalls(calls) => calls.record(Run::one(failed)),
             Window::TumblingTime { time, sees } if failed || *sees == Sees::Calls => {
-                time.record(failed, now);
+                time.record(Run::one(failed), now);
             }
             Window::Times { sees, .. } | Window::TumblingTime { sees, .. } => {
                 if *sees == Sees::Row {
@@ -151,11 +147,11 @@ impl Window {
                 *failures += u64::from(run.length);
             }
             Window::Row { failures } => *failures = u64::from(run.row()),
-            Window::Calls(calls) => calls.record_run(run),
-            Window::Time(buckets) => buckets.record_run(run, now),
-            Window::TumblingCalls(calls) => calls.record_run(run),
+            Window::Calls(calls) => calls.record(run),
+            Window::Time(buckets) => buckets.record(run, now),
+            Window::TumblingCalls(calls) => calls.record(run),
             Window::TumblingTime { time, sees } if *sees == Sees::Calls => {
-                time.record_run(run, now);
+                time.record(run, now);
             }
             Window::Times { .. }
             | Window::TumblingTime { .. }
@@ -164,7 +160,6 @@ impl Window {
         }
     }
 
-    /// The counts at `now`.
     pub fn tally(&self, now: Timestamp) -> Tally {
         match self {
             Window::Row { failures } => Tally {
@@ -206,38 +201,11 @@ impl Window {
         }
     }
 
-    /// Notes that a call has begun.
-    pub fn take_off(&mut self, flight: Flight) {
-        if let Window::Flights(flights) = self {
-            flights.take_off(flight);
-        }
-    }
-
-    /// Notes that a call is not in flight any more.
-    pub fn land(&mut self, flight: Flight) {
-        if let Window::Flights(flights) = self {
-            flights.land(flight);
-        }
-    }
-
-    /// Counts a call in flight from another time on.
-    pub fn restart(&mut self, flight: Flight, start: Timestamp) {
-        if let Window::Flights(flights) = self {
-            flights.restart(flight, start);
-        }
-    }
-
-    /// Finds the calls in flight that have stalled.
-    pub fn age(&mut self, now: Timestamp) {
-        if let Window::Flights(flights) = self {
-            flights.age(now);
-        }
-    }
-
-    /// Begins a generation: outcomes of the calls in flight will not count, so they are not waited for.
-    pub fn begin_generation(&mut self) {
-        if let Window::Flights(flights) = self {
-            flights.clear();
+    /// The calls in flight, if this window watches them.
+    pub fn flights(&mut self) -> Option<&mut Flights> {
+        match self {
+            Window::Flights(flights) => Some(flights),
+            _ => None,
         }
     }
 

@@ -55,17 +55,11 @@ impl AdminClient {
     }
 
     /// Sends a GET request, and returns the answer's JSON.
-    ///
-    /// # Errors
-    /// If the gateway cannot be reached, or answers with an error.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.call(Method::GET, path, None).await
     }
 
     /// Sends a POST request, and returns the answer's JSON.
-    ///
-    /// # Errors
-    /// If the gateway cannot be reached, or answers with an error.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(Method::POST, path, Some(body)).await
     }

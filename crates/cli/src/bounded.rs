@@ -46,9 +46,6 @@ pub fn text(path: &Path, max: u64) -> io::Result<String> {
 }
 
 /// Reads the text of a file, or of standard input if the path is `-`.
-///
-/// # Errors
-/// As [`text`].
 pub fn text_or_stdin(path: &Path, max: u64) -> io::Result<String> {
     if path == Path::new("-") {
         return utf8(up_to(io::stdin(), max)?);

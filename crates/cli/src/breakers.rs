@@ -13,9 +13,6 @@ use crate::args::{BreakersAction, BreakersArgs, OrderArgs};
 use crate::printable::printable;
 
 /// Runs an action on the breakers.
-///
-/// # Errors
-/// If the gateway cannot be reached, or rejects the action.
 pub async fn breakers(args: BreakersArgs) -> anyhow::Result<ExitCode> {
     let client = AdminClient::new(&args.to)?;
     let (answer, whole) = match args.action.unwrap_or(BreakersAction::Ls) {
@@ -125,18 +122,11 @@ fn line(breaker: &Value) -> String {
         let (name, state) = (text(&breaker["name"]), text(&breaker["state"]));
         return format!("{name} is {state} (a flow's own)\n");
     }
-    let hold = match breaker["hold"]["kind"].as_str() {
-        Some(kind) => {
-            let until = breaker["hold"]["until"].as_str();
-            format!(
-                ", held {kind} {}",
-                until.map_or_else(
-                    || "until it is released".into(),
-                    |until| format!("until {until}")
-                )
-            )
-        }
-        None => String::new(),
+    let hold = &breaker["hold"];
+    let hold = match (hold["kind"].as_str(), hold["until"].as_str()) {
+        (Some(kind), Some(until)) => format!(", held {kind} until {until}"),
+        (Some(kind), None) => format!(", held {kind} until it is released"),
+        (None, _) => String::new(),
     };
     format!(
         "{} is {}{hold} (generation {})\n",

@@ -9,9 +9,6 @@ use crate::files::read_files;
 use crate::state;
 
 /// Prints all diagnostics; fails if one is an error.
-///
-/// # Errors
-/// If a file cannot be read.
 pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let reading = read_files(&args.files, &args.reading)?;
     let mut text = String::new();

@@ -6,9 +6,6 @@ use crate::args::CheckArgs;
 use crate::files::convert_files;
 
 /// Prints the native form, and the diagnostics of parts that it does not cover to standard error.
-///
-/// # Errors
-/// If a file cannot be read.
 pub fn convert(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let conversion = convert_files(&args.files, &args.reading)?;
     for diagnostic in &conversion.diagnostics {

@@ -19,7 +19,7 @@ use fusebox_store::{EmbeddedOptions, EmbeddedStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::args::DemoArgs;
 use crate::demo::service::Service;
@@ -34,9 +34,6 @@ const DOWN_FOR: Duration = Duration::from_secs(9);
 const CONTINUE_FOR: Duration = Duration::from_secs(3);
 
 /// Runs the demo.
-///
-/// # Errors
-/// If the gateway cannot start.
 pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let service = Service::start()
         .await
@@ -168,12 +165,9 @@ async fn start(text: &str, store: EmbeddedStore) -> anyhow::Result<Gateway> {
 
 /// Serves the admin API on the requested address, or on a free port if that is taken.
 async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<SocketAddr> {
-    let socket = match TcpListener::bind(asked).await {
-        Ok(socket) => socket,
-        Err(_) => TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("the demo's admin API cannot listen")?,
-    };
+    let socket = bind(asked)
+        .await
+        .context("the demo's admin API cannot listen")?;
     let addr = socket.local_addr()?;
     // The task ends with the process.
     tokio::spawn(fusebox_admin::serve(
@@ -204,7 +198,10 @@ impl Drop for DataDir {
     }
 }
 
-/// Waits for a duration of real time.
-async fn pause(duration: Duration) {
-    sleep(duration).await;
+/// Listens on an address, or on a free port if that is taken.
+async fn bind(asked: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(asked).await {
+        Ok(socket) => Ok(socket),
+        Err(_) => TcpListener::bind("127.0.0.1:0").await,
+    }
 }

@@ -13,9 +13,6 @@ use crate::bounded;
 const BYTES_MAX: u64 = 16 << 20;
 
 /// Prints the expression's value as JSON.
-///
-/// # Errors
-/// If the scope cannot be read or the expression cannot be evaluated.
 pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let scope = match &args.scope {
         Some(path) => read_scope(path)?,

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fusebox_plan::plan::Endpoint;
 use http::header::{ACCEPT, CONNECTION, HOST, LOCATION};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -40,17 +41,18 @@ pub fn fetch(url: &str) -> io::Result<String> {
 }
 
 async fn get(uri: &Uri) -> io::Result<String> {
-    let host = uri
-        .host()
+    let authority = uri
+        .authority()
         .ok_or_else(|| io::Error::other("the address has no host"))?;
-    let authority = uri.authority().map_or(host, |authority| authority.as_str());
-    let port = uri.port_u16().unwrap_or(80);
-    let socket = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+    let port = Endpoint::port_of(authority, false)
+        .ok_or_else(|| io::Error::other("the port is not from 1 to 65535"))?;
+    let host = authority.host().trim_matches(['[', ']']);
+    let socket = TcpStream::connect((host, port)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
         .await
         .map_err(io::Error::other)?;
     let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
-        .header(HOST, authority)
+        .header(HOST, authority.as_str())
         .header(ACCEPT, "application/json, */*")
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())

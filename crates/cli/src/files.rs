@@ -26,9 +26,6 @@ pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Readi
 }
 
 /// Reads an application of another dialect, and writes it in the native form.
-///
-/// # Errors
-/// As [`read_files`].
 pub fn convert_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Conversion> {
     with_sources(files, args, |sources, loader| {
         convert(DIALECTS, sources, loader)

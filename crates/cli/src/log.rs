@@ -34,9 +34,6 @@ pub struct Log {
 
 impl Log {
     /// Starts the log, and sends panics to it. `RUST_LOG` sets the filter; default: everything from `info` on.
-    ///
-    /// # Errors
-    /// If the thread cannot be started.
     pub fn start(wanted: Option<LogForm>) -> io::Result<Log> {
         let terminal = io::stderr().is_terminal();
         let form = wanted.unwrap_or(if terminal {
@@ -91,7 +88,6 @@ impl Log {
         }
     }
 
-    /// The counter of dropped lines.
     pub fn lines_dropped(&self) -> Arc<AtomicU64> {
         self.queue.dropped()
     }

@@ -24,9 +24,6 @@ use crate::state;
 const ADMIN: &str = "127.0.0.1:9900";
 
 /// Runs the gateway. Errors after the start of the log are logged.
-///
-/// # Errors
-/// If the log cannot be started.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let log = Log::start(args.log).context("the log cannot be written")?;
     let code = crate::control(serve(args, &log)).unwrap_or_else(|error| {

@@ -13,9 +13,6 @@ use crate::bounded;
 const BYTES_MAX: u64 = 16 << 20;
 
 /// Prints a line per scenario and a summary. The exit code is a failure if a scenario fails.
-///
-/// # Errors
-/// If the scenarios cannot be read, or none has the given id.
 pub fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let path = match (&args.scenarios, args.config.is_empty(), &args.trace) {
         (Some(path), true, None) => path,

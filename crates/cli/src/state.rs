@@ -69,9 +69,6 @@ pub fn server(wanted: &Valkey) -> anyhow::Result<ValkeyOptions> {
 }
 
 /// Opens the stores. A server need not be reachable.
-///
-/// # Errors
-/// If one cannot be opened.
 pub fn open(store: &Store) -> anyhow::Result<Stores> {
     match store {
         Store::Memory => Ok(Stores::alone(Arc::new(MemoryStore::new(

@@ -50,6 +50,24 @@ fn pets(url: &str) -> Value {
     }))
 }
 
+/// An application that runs `G` on each of these paths, whose `PetStorePets` calls the path's URL.
+fn instances(urls: &[(&str, &str)]) -> Value {
+    let handlers = urls.iter().map(|(path, url)| {
+        let settings = json!({ "uri": "microgateway:G", "base": url });
+        support::flogo::handler("GET", path, settings)
+    });
+    let definition = json!({
+        "name": "Pets",
+        "steps": [{ "service": "PetStorePets" }],
+        "responses": [{ "error": false, "output": { "code": 200, "data": "pets" } }],
+        "services": [{
+            "name": "PetStorePets", "ref": REST,
+            "settings": { "uri": "=$.conf.base", "method": "GET" },
+        }],
+    });
+    support::flogo::app(handlers.collect(), &[("G", definition)])
+}
+
 fn flogo(url: &str, guards: &str) -> Setup {
     Setup::new(pets(url).to_string())
         .workers(1)
@@ -144,6 +162,47 @@ fn a_flogo_service_trips_its_breaker_and_its_own_answer_is_given() {
     assert_eq!(upstream.connections(), 3);
     let series = "fusebox_upstream_errors_total{upstream=\"G/PetStorePets\",kind=\"reset\"}";
     assert_eq!(gateway.metric(series), Some(0.0));
+}
+
+#[test]
+fn one_breaker_is_before_all_uses_of_a_flogo_service_at_one_address() {
+    let upstream = Upstream::start(Call::reset);
+    let [a, b, c] = ["/a", "/b?x=1", "/c"].map(|path| upstream.url() + path);
+    let app = instances(&[("/a", &a), ("/b", &b), ("/c", &c)]).to_string();
+    let guards = "upstreams:\n  orders: { applies_to: G/PetStorePets, breaker: { trip: { consecutive_failures: 3 }, cooldown: 60s } }\n";
+    let gateway = Setup::new(app).workers(1).beside("guards.yaml", guards);
+    let gateway = gateway.start();
+    for path in ["/a", "/b", "/c", "/a", "/b", "/c"] {
+        gateway.get(path);
+    }
+    assert_eq!(upstream.connections(), 3);
+    assert_eq!(gateway.breakers(), ["orders"]);
+    assert_eq!(gateway.outcomes("orders"), (0, 3, 0));
+    assert_eq!(gateway.count("orders", "rejected"), 3);
+    let states = gateway.admin_get("/metrics").text();
+    let series = "fusebox_breaker_state{breaker=\"orders\",state=\"open\"}";
+    assert_eq!(states.matches(series).count(), 1);
+}
+
+#[test]
+fn a_use_of_a_flogo_service_at_another_address_is_told_by_check() {
+    let app = instances(&[
+        ("/a", "http://127.0.0.1:1/x"),
+        ("/b", "http://127.0.0.1:2"),
+        ("/c", "http://127.0.0.1:1"),
+        ("/d", "http://127.0.0.1:2/y"),
+    ])
+    .to_string();
+    let check = |guards: &str| checked(&app, guards);
+    let one = "upstreams:\n  PetStorePets: { breaker: {} }\n";
+    assert_eq!(
+        check(one),
+        "guards.yaml:2:3: warning: `G#2/PetStorePets` is the same service at another address, http://127.0.0.1:2, and the breaker of `PetStorePets` is not before it; add an upstream with `applies_to: G#2/PetStorePets`\nok: 1 listener, 4 routes, 1 upstream\n"
+    );
+    let both = format!("{one}  other: {{ applies_to: G#4/PetStorePets, breaker: {{}} }}\n");
+    assert_eq!(check(&both), "ok: 1 listener, 4 routes, 2 upstreams\n");
+    let twice = format!("{both}  third: {{ applies_to: G#3/PetStorePets, breaker: {{}} }}\n");
+    assert!(check(&twice).contains("line 2 stands before `G/PetStorePets` already"));
 }
 
 #[test]
@@ -372,46 +431,106 @@ fn gateways_share_a_breaker_before_an_applications_requests() {
     assert_eq!(upstream.connections(), 1);
 }
 
+const BINDS: [&str; 4] = [
+    "--bind",
+    "HTTP_Listener=http://127.0.0.1:0",
+    "--bind",
+    "Order_Service=http://127.0.0.1:1",
+];
+
+/// The output of `check` with a file named `guards.yaml` beside an application.
+fn checked(app: &str, guards: &str) -> String {
+    let is_xml = app.starts_with('<');
+    let name = if is_xml { "orders.xml" } else { "app.json" };
+    let binds = BINDS.into_iter().filter(|_| is_xml);
+    let program = Program::new().file(name, app).file("guards.yaml", guards);
+    let ended = program.run(["check", name, "guards.yaml"].into_iter().chain(binds));
+    let is_refused = ended.stdout.contains("error: ");
+    assert_eq!(ended.code, Some(i32::from(is_refused)), "{}", ended.stdout);
+    ended.stdout
+}
+
 #[test]
 fn check_counts_what_stands_before_an_application_and_tells_names_that_nothing_has() {
-    let binds = [
-        "--bind",
-        "HTTP_Listener=http://127.0.0.1:0",
-        "--bind",
-        "Order_Service=http://127.0.0.1:1",
-    ];
-    let check = |files: &[(&str, &str)]| {
-        let program = files
-            .iter()
-            .fold(Program::new(), |it, (name, text)| it.file(name, text));
-        let names = files.iter().map(|(name, _)| *name);
-        let ended = program.run(std::iter::once("check").chain(names).chain(binds));
-        (ended.code, ended.stdout)
-    };
     let app = orders("");
-    let (code, told) = check(&[
-        ("orders.xml", &app),
-        (
-            "guards.yaml",
-            "upstreams:\n  Order_Service: { breaker: {} }\n",
-        ),
-    ]);
     assert_eq!(
-        (code, &*told),
-        (Some(0), "ok: 1 listener, 1 route, 1 upstream\n")
+        checked(&app, "upstreams:\n  Order_Service: { breaker: {} }\n"),
+        "ok: 1 listener, 1 route, 1 upstream\n"
     );
-    let (code, told) = check(&[
-        ("orders.xml", &app),
-        (
-            "guards.yaml",
-            "upstreams:\n  Order_Servis: { breaker: {} }\n",
-        ),
-    ]);
-    assert_eq!(code, Some(1));
     assert_eq!(
-        told,
+        checked(&app, "upstreams:\n  Order_Servis: { breaker: {} }\n"),
         "guards.yaml:2:3: error: the application makes no requests by the name `Order_Servis`; did you mean `Order_Service`?\n"
     );
+}
+
+#[test]
+fn each_mistake_in_a_file_beside_an_application_is_told_once_and_with_its_mend() {
+    let app = orders("");
+    for applies_to in ["", "[Order_Service]", "${GUARDS_TEST_NOT_SET}"] {
+        let guards = format!("upstreams:\n  a: {{ applies_to: {applies_to}, breaker: {{}} }}\n");
+        let told = checked(&app, &guards);
+        assert_eq!(told.matches("error: ").count(), 1, "{told}");
+    }
+    assert!(checked(&app, "").ends_with("beside an application, with `upstreams:` alone\n"));
+}
+
+#[test]
+fn a_file_beside_an_application_is_not_converted_with_it() {
+    let program = Program::new().file("orders.xml", &orders(""));
+    let program = program.file("guards.yaml", ORDERS);
+    let ended = program.run(
+        ["convert", "guards.yaml", "orders.xml"]
+            .into_iter()
+            .chain(BINDS),
+    );
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));
+    assert_eq!(
+        ended.stderr,
+        "guards.yaml:1:1: error: this file stands beside the application, which is converted by itself; run `convert` without it, then add its `timeout` and `breaker` to the upstreams in the output\n"
+    );
+}
+
+#[test]
+fn a_time_that_no_call_of_the_application_reaches_is_refused() {
+    let guards = |target: &str, breaker: &str| {
+        format!("upstreams:\n  a:\n    applies_to: {target}\n    breaker: {breaker}\n")
+    };
+    let orders_with = |attribute: &str| orders("").replace("method='POST'", attribute);
+    let (usual, own) = (orders_with(""), orders_with("responseTimeout='12000'"));
+    let mut slow_pets = pets("http://127.0.0.1:1");
+    slow_pets["resources"][0]["data"]["services"][0]["settings"]["timeout"] = json!(7);
+    let slow_pets = slow_pets.to_string();
+    for (app, target, breaker, told) in [
+        (
+            &usual,
+            "Order_Service",
+            "{ trip: { stalled: 3, longer_than: 10s } }",
+            "`longer_than` is 10s, and every call ends after the application's `defaultResponseTimeout`, 10s, so the rule could never trip; lower it, or raise the application's `defaultResponseTimeout`",
+        ),
+        (
+            &own,
+            "Order_Service",
+            "{ abandoned: 12s }",
+            "`abandoned` is 12s, and every call ends after the `responseTimeout` of a request to `Order_Service`, 12s, so no call could be given up so late; lower it, or raise the `responseTimeout` of a request to `Order_Service`",
+        ),
+        (
+            &slow_pets,
+            "PetStorePets",
+            "{ trip: { slow_rate: 50%, slower_than: 8s } }",
+            "`slower_than` is 8s, and every call ends after the `timeout` of `PetStorePets`, 7s, so the rule could never trip; lower it, or raise the `timeout` of `PetStorePets`",
+        ),
+    ] {
+        let line = checked(app, &guards(target, breaker));
+        let (place, what) = line.split_once(": error: ").expect("an error");
+        assert!(place.starts_with("guards.yaml:4:"), "{place}");
+        assert_eq!(what, format!("{told}\n"));
+        let shorter = breaker
+            .replace("10s", "9s")
+            .replace("12s", "11s")
+            .replace("8s", "7s");
+        let told = checked(app, &guards(target, &shorter));
+        assert!(told.starts_with("ok: "), "{told}");
+    }
 }
 
 /// The first file on a page.

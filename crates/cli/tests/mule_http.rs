@@ -219,6 +219,12 @@ fn nobody_answers_in_the_words_that_flows_wait_for() {
             "/unknown",
             r##"<http:request url="http://nobody.invalid/x"/>"##,
         ),
+        flow(
+            "portless",
+            "/portless",
+            r##"<http:request url="http://127.0.0.1:99999/x"/>
+            <error-handler><on-error-continue type="HTTP:CONNECTIVITY"><set-payload value="#[error.description]"/></on-error-continue></error-handler>"##,
+        ),
     ];
     let gateway = setup(app.concat(), &[("S", &refusing.url())]).start();
     let told = gateway.get("/refused");
@@ -232,5 +238,9 @@ fn nobody_answers_in_the_words_that_flows_wait_for() {
     assert!(
         told.starts_with("HTTP GET on resource 'http://nobody.invalid:80/x' failed: "),
         "{told}"
+    );
+    assert_eq!(
+        gateway.get("/portless").text(),
+        "the port of 'http://127.0.0.1:99999/x' is not from 1 to 65535"
     );
 }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::fault::EvalFault;
 use crate::script::coerce;
+use crate::value::Value;
 use crate::value::form;
 use crate::value::json::{self, Layout};
 use crate::value::media::{Format, MediaType, Typed};
-use crate::value::{Object, Value};
 
 /// The rules by which a file is understood: Mule's, or those that its author evidently meant (`--compat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +45,7 @@ impl Typed {
             Value::Null => (Bytes::new(), None),
             Value::Binary(bytes) => (Bytes::clone(bytes), Some("application/octet-stream")),
             Value::Object(object) if self.media_type.format() == Format::Form => {
-                (pairs(object)?.into(), Some(""))
+                (form::write(object)?.into(), Some(""))
             }
             Value::Array(_) | Value::Object(_) => (
                 json::write(&self.value, Layout::default())?.into(),
@@ -79,14 +79,6 @@ impl Typed {
     }
 }
 
-fn pairs(object: &Object) -> Result<String, EvalFault> {
-    let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-    for (key, value) in object.entries() {
-        pairs.push((key.clone(), coerce::text(value)?));
-    }
-    Ok(form::write(&pairs))
-}
-
 /// True if texts of a media type are UTF-8; a body in another charset is passed through as it is.
 fn is_utf8(media_type: &MediaType) -> bool {
     let mut parameters = media_type.as_str().split(';').skip(1);
@@ -110,10 +102,8 @@ mod tests {
 
     #[test]
     fn a_literal_text_has_no_content_type() {
-        assert_eq!(
-            body(&Typed::literal("p"), Compat::Intent),
-            ("p".into(), None)
-        );
+        let literal = Typed::literal("p");
+        assert_eq!(body(&literal, Compat::Intent), ("p".into(), None));
     }
 
     #[test]
@@ -128,10 +118,8 @@ mod tests {
         assert_eq!(body(&Typed::java(7), Compat::Intent), plain);
         let strict = ("7".to_owned(), Some("application/java".to_owned()));
         assert_eq!(body(&Typed::java(7), Compat::Strict), strict);
-        assert_eq!(
-            body(&Typed::java(Value::Null), Compat::Intent),
-            (String::new(), None)
-        );
+        let null = Typed::java(Value::Null);
+        assert_eq!(body(&null, Compat::Intent), (String::new(), None));
     }
 
     #[test]

@@ -45,10 +45,8 @@ impl Detected {
         {
             return inside(text).map(Detected::Expression);
         }
-        let template = text
-            .find("#[")
-            .is_some_and(|at| text[at + 2..].contains(']'));
-        if template {
+        let begun = text.find("#[").map(|at| &text[at + 2..]);
+        if begun.is_some_and(|rest| rest.contains(']')) {
             return Template::parse(text).map(Detected::Template);
         }
         Ok(Detected::Literal(text.to_owned()))
@@ -60,12 +58,9 @@ impl Detected {
     /// If the expression has a syntax error.
     pub fn expression(text: &str) -> Result<Script, ParseFault> {
         let trimmed = text.trim();
-        match trimmed
-            .strip_prefix("#[")
-            .and_then(|inner| inner.strip_suffix(']'))
-        {
-            Some(_) => inside(text),
-            None => Script::parse(text),
+        match trimmed.starts_with("#[") && trimmed.ends_with(']') {
+            true => inside(text),
+            false => Script::parse(text),
         }
     }
 }
@@ -127,12 +122,11 @@ impl Template {
             } else if rest.starts_with("#[") {
                 let start = at + 2;
                 let Some(length) = closing(&text[start..]) else {
-                    let before = &text[..at];
-                    let line = before.rsplit('\n').next().unwrap_or_default();
+                    let (line, col) = ParseFault::place(text, at);
                     return Err(ParseFault {
                         message: "the expression has no end".to_owned(),
-                        line: before.matches('\n').count() + 1,
-                        col: line.chars().count() + 1,
+                        line,
+                        col,
                         mend: r"close it with `]`, or write `\#[` for a text".to_owned(),
                     });
                 };

@@ -14,6 +14,15 @@ pub struct ParseFault {
     pub mend: String,
 }
 
+impl ParseFault {
+    /// The line and the column of an offset in bytes, both from 1.
+    pub(crate) fn place(text: &str, at: usize) -> (usize, usize) {
+        let before = &text[..at];
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
+}
+
 /// A failed evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {description}")]

@@ -62,7 +62,7 @@ pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};
 pub use fault::{EvalFault, ParseFault};
 pub use jiff;
-pub use random::Random;
+pub use random::{Random, uuid};
 pub use scope::{Scope, ScopeFault, eval, read_scope};
 pub use script::Script;
 pub use stored::STORED;

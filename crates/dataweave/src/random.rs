@@ -28,6 +28,15 @@ impl Random {
     }
 }
 
+/// Makes a UUID of random bits, RFC 9562 version 4.
+pub fn uuid(bits: u128) -> String {
+    let bits = bits & !(0xf << 76) | (0x4 << 76);
+    let bits = bits & !(0b11 << 62) | (0b10 << 62);
+    let digits = format!("{bits:032x}");
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &digits[range]);
+    parts.join("-")
+}
+
 /// A source with a random seed.
 impl Default for Random {
     fn default() -> Random {

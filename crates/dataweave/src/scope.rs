@@ -13,7 +13,7 @@ use crate::value::iso;
 use crate::value::json::{self, Layout};
 use crate::value::media::{MediaType, Typed};
 use crate::value::number::Number;
-use crate::value::{Form, Object, Value};
+use crate::value::{Form, Value};
 
 /// The input of an evaluation, read from JSON.
 #[derive(Debug, Clone)]
@@ -75,12 +75,9 @@ pub fn read_scope(scope: &serde_json::Value) -> Result<Scope, ScopeFault> {
             "correlationId" => read.event.correlation_id = text(name, json)?,
             "now" => {
                 let text = text(name, json)?;
-                let now = iso::date_time(&text).ok_or_else(|| {
-                    fault(format!(
-                        "now must be a moment, 2026-01-01T00:00:00Z, and is {text:?}"
-                    ))
-                })?;
-                read.now = Some(now);
+                let expected = "now must be a moment, 2026-01-01T00:00:00Z";
+                let now = iso::date_time(&text);
+                read.now = Some(now.ok_or_else(|| fault(format!("{expected}, and is {text:?}")))?);
             }
             _ => {
                 return Err(fault(format!(
@@ -137,8 +134,7 @@ fn error(json: &serde_json::Value) -> Result<Value, ScopeFault> {
     let entries = error.entries().iter().map(|(key, value)| {
         let value = match value {
             Value::Object(of) if &**key == "errorType" => {
-                let of = Object::new(of.entries().to_vec(), Form::ErrorType);
-                Value::Object(Arc::new(of))
+                Value::formed(of.entries().to_vec(), Form::ErrorType)
             }
             value => value.clone(),
         };
@@ -152,13 +148,16 @@ fn value(json: &serde_json::Value) -> Result<Value, ScopeFault> {
     if let Some((tag, inner)) = tagged(json) {
         let wrong = || fault(format!("{tag} cannot hold {inner}"));
         return match tag {
-            "$headers" => Ok(Value::Object(Arc::new(Object::new(
-                members(inner.as_object().ok_or_else(wrong)?)?,
-                Form::Headers,
-            )))),
-            "$params" => Ok(Value::object(members(
-                inner.as_object().ok_or_else(wrong)?,
-            )?)),
+            "$headers" | "$params" => {
+                let members = members(inner.as_object().ok_or_else(wrong)?)?;
+                let is_headers = tag == "$headers";
+                let form = if is_headers {
+                    Form::Headers
+                } else {
+                    Form::Plain
+                };
+                Ok(Value::formed(members, form))
+            }
             "$int" => inner.as_i64().map(Value::from).ok_or_else(wrong),
             "$number" => {
                 let number = inner.as_str().and_then(Number::parse);
@@ -229,9 +228,5 @@ pub fn eval(
         Detected::Template(template) => template.eval(&context)?.into(),
         Detected::Literal(text) => Detected::expression(&text)?.eval(&context)?.value,
     };
-    let layout = Layout {
-        indent: false,
-        ..Layout::default()
-    };
-    Ok(json::write(&value, layout)?)
+    Ok(json::write(&value, Layout::ON_ONE_LINE)?)
 }

@@ -39,11 +39,7 @@ impl Typed {
                  nested arrays and objects"
             )));
         }
-        let layout = Layout {
-            indent: false,
-            ..Layout::default()
-        };
-        json::write(&envelope, layout).map(String::into_bytes)
+        json::write(&envelope, Layout::ON_ONE_LINE).map(String::into_bytes)
     }
 
     /// Reads a value from its stored form.
@@ -67,6 +63,15 @@ impl Typed {
         })
     }
 }
+
+/// The tags of objects by their form.
+const FORMS: [(Form, &str); 5] = [
+    (Form::Headers, "Headers"),
+    (Form::Parameters, "Parameters"),
+    (Form::ErrorType, "ErrorType"),
+    (Form::Message, "Message"),
+    (Form::Plain, "Object"),
+];
 
 fn tag(name: &str, value: Value) -> Value {
     Value::object(vec![(format!("${name}").into(), value)])
@@ -95,16 +100,12 @@ fn tagged(value: &Value) -> Value {
             let entries = entries.map(|(key, value)| (key.clone(), tagged(value)));
             let entries = Value::object(entries.collect());
             let first = object.entries().first();
-            match object.form() {
-                Form::Headers => tag("Headers", entries),
-                Form::Parameters => tag("Parameters", entries),
-                Form::ErrorType => tag("ErrorType", entries),
-                Form::Message => tag("Message", entries),
-                Form::Plain if first.is_some_and(|(key, _)| key.starts_with('$')) => {
-                    tag("Object", entries)
-                }
-                Form::Plain => entries,
+            let is_plain = object.form() == Form::Plain;
+            if is_plain && !first.is_some_and(|(key, _)| key.starts_with('$')) {
+                return entries;
             }
+            let form = FORMS.iter().find(|(form, _)| *form == object.form());
+            tag(form.map_or("", |(_, name)| name), entries)
         }
         // Functions live within one evaluation and are never stored.
         Value::Function(_) => Value::Null,
@@ -121,24 +122,14 @@ fn untagged(value: &Value) -> Option<Value> {
         Value::Object(object) => object,
         plain => return Some(plain.clone()),
     };
-    let name = object
-        .entries()
-        .first()
-        .and_then(|(key, _)| key.strip_prefix('$'));
-    let Some(name) = name else {
+    let first = object.entries().first();
+    let Some(name) = first.and_then(|(key, _)| key.strip_prefix('$')) else {
         return entries(object, Form::Plain);
     };
     let inner = match &object.entries()[0].1 {
         Value::Object(object) => {
-            let form = match name {
-                "Headers" => Form::Headers,
-                "Parameters" => Form::Parameters,
-                "ErrorType" => Form::ErrorType,
-                "Message" => Form::Message,
-                "Object" => Form::Plain,
-                _ => return None,
-            };
-            return entries(object, form);
+            let form = FORMS.iter().find(|(_, known)| *known == name);
+            return entries(object, form?.0);
         }
         Value::String(text) => text,
         _ => return None,
@@ -146,7 +137,7 @@ fn untagged(value: &Value) -> Option<Value> {
     if name == "Utf8" {
         return Some(Value::bytes(Bytes::copy_from_slice(inner.as_bytes())));
     }
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name)?;
+    let kind = Kind::named(name)?;
     of_text(kind, inner)
 }
 
@@ -154,7 +145,7 @@ fn entries(object: &Object, form: Form) -> Option<Value> {
     let entries = object.entries().iter();
     let entries = entries.map(|(key, value)| Some((key.clone(), untagged(value)?)));
     let entries = entries.collect::<Option<_>>()?;
-    Some(Value::Object(Arc::new(Object::new(entries, form))))
+    Some(Value::formed(entries, form))
 }
 
 fn of_text(kind: Kind, text: &str) -> Option<Value> {
@@ -171,7 +162,7 @@ fn of_text(kind: Kind, text: &str) -> Option<Value> {
         Kind::TimeZone => Value::Zone(iso::zone(text)?),
         Kind::Period => Value::period(Period::parse(text)?),
         Kind::Regex => Value::Regex(Pattern::new(text).ok()?),
-        Kind::Type => Value::Type(Kind::ALL.into_iter().find(|kind| kind.name() == text)?),
+        Kind::Type => Value::Type(Kind::named(text)?),
         _ => return None,
     })
 }
@@ -184,9 +175,8 @@ mod tests {
 
     fn again(value: Value) -> Value {
         let typed = Typed::java(value);
-        Typed::from_stored(&typed.to_stored().unwrap())
-            .unwrap()
-            .value
+        let stored = typed.to_stored().unwrap();
+        Typed::from_stored(&stored).unwrap().value
     }
 
     #[test]

@@ -26,9 +26,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::event::Properties;
+use crate::value::Value;
 use crate::value::json;
 use crate::value::number::Number;
-use crate::value::{Object, Value};
 
 /// The limit of a symbol's parts; above it the symbol becomes [`Symbol::Unknown`].
 const PARTS_MAX: usize = 200;
@@ -153,7 +153,7 @@ impl Relation {
     }
 
     /// The relation with its sides exchanged.
-    fn flipped(self) -> Relation {
+    pub fn flipped(self) -> Relation {
         match self {
             Relation::Equal | Relation::Unequal => self,
             Relation::Less => Relation::Greater,
@@ -197,17 +197,13 @@ impl Symbol {
     /// Makes a symbol of a value; objects become symbols of their keys.
     pub fn of(value: Value) -> Symbol {
         match value {
-            Value::Object(object) => Symbol::of_object(&object),
+            Value::Object(object) => {
+                let fields = object.entries().iter();
+                let fields = fields.map(|(key, value)| (key.clone(), Symbol::of(value.clone())));
+                Symbol::object(None, fields.collect())
+            }
             value => Symbol::Known(value),
         }
-    }
-
-    fn of_object(object: &Object) -> Symbol {
-        let mut fields = BTreeMap::new();
-        for (key, value) in object.entries() {
-            fields.insert(key.clone(), Symbol::of(value.clone()));
-        }
-        Symbol::object(None, fields)
     }
 
     /// The content of a known JSON text; any other symbol unchanged.
@@ -258,25 +254,9 @@ impl Symbol {
     }
 
     fn parts(&self) -> usize {
-        1 + match self {
-            Symbol::Known(_)
-            | Symbol::Unknown
-            | Symbol::Input(_)
-            | Symbol::Now
-            | Symbol::Entry(_) => 0,
-            Symbol::Field(of, _) | Symbol::Not(of) | Symbol::As(of, _) => of.parts(),
-            Symbol::Object { base, fields } => {
-                base.as_ref().map_or(0, |base| base.parts())
-                    + fields.values().map(Symbol::parts).sum::<usize>()
-            }
-            Symbol::Text(items) | Symbol::All(items) | Symbol::Any(items) => {
-                items.iter().map(Symbol::parts).sum()
-            }
-            Symbol::Sum(left, _, right) | Symbol::Compare(left, _, right) => {
-                left.parts() + right.parts()
-            }
-            Symbol::If(when, then, otherwise) => when.parts() + then.parts() + otherwise.parts(),
-        }
+        let mut count = 0;
+        self.walk(&mut |_| count += 1);
+        count
     }
 
     fn bounded(self) -> Symbol {
@@ -443,36 +423,30 @@ impl Symbol {
 
     /// The conjunction `a and b`.
     pub fn all(items: Vec<Symbol>) -> Symbol {
-        let mut rest = Vec::new();
-        for item in items {
-            match (item.truth(), item) {
-                (Some(true), _) => {}
-                (Some(false), _) => return Symbol::flag(false),
-                (None, Symbol::All(items)) => rest.extend(items),
-                (None, item) => rest.push(item),
-            }
-        }
-        match rest.len() {
-            0 => Symbol::flag(true),
-            1 => rest.remove(0),
-            _ => Symbol::All(rest).bounded(),
-        }
+        Symbol::junction(items, true)
     }
 
     /// The disjunction `a or b`.
     pub fn any(items: Vec<Symbol>) -> Symbol {
+        Symbol::junction(items, false)
+    }
+
+    /// A conjunction (`neutral` is true) or a disjunction (false).
+    fn junction(items: Vec<Symbol>, neutral: bool) -> Symbol {
         let mut rest = Vec::new();
         for item in items {
             match (item.truth(), item) {
-                (Some(false), _) => {}
-                (Some(true), _) => return Symbol::flag(true),
-                (None, Symbol::Any(items)) => rest.extend(items),
+                (Some(truth), _) if truth == neutral => {}
+                (Some(_), _) => return Symbol::flag(!neutral),
+                (None, Symbol::All(items)) if neutral => rest.extend(items),
+                (None, Symbol::Any(items)) if !neutral => rest.extend(items),
                 (None, item) => rest.push(item),
             }
         }
         match rest.len() {
-            0 => Symbol::flag(false),
+            0 => Symbol::flag(neutral),
             1 => rest.remove(0),
+            _ if neutral => Symbol::All(rest).bounded(),
             _ => Symbol::Any(rest).bounded(),
         }
     }
@@ -583,27 +557,40 @@ impl Symbol {
 
     /// True if the symbol or one of its parts satisfies `is`.
     pub fn has(&self, is: &dyn Fn(&Symbol) -> bool) -> bool {
-        if is(self) {
-            return true;
-        }
+        let mut found = false;
+        self.walk(&mut |part| found = found || is(part));
+        found
+    }
+
+    /// Visits the symbol and all its parts, each before its own parts.
+    pub fn walk(&self, visit: &mut dyn FnMut(&Symbol)) {
+        visit(self);
         match self {
             Symbol::Known(_)
             | Symbol::Unknown
             | Symbol::Input(_)
             | Symbol::Now
-            | Symbol::Entry(_) => false,
-            Symbol::Field(of, _) | Symbol::Not(of) | Symbol::As(of, _) => of.has(is),
+            | Symbol::Entry(_) => {}
+            Symbol::Field(of, _) | Symbol::Not(of) | Symbol::As(of, _) => of.walk(visit),
             Symbol::Object { base, fields } => {
-                base.as_ref().is_some_and(|base| base.has(is))
-                    || fields.values().any(|value| value.has(is))
+                let fields = fields.values();
+                base.as_deref()
+                    .into_iter()
+                    .chain(fields)
+                    .for_each(|part| part.walk(visit));
             }
             Symbol::Text(items) | Symbol::All(items) | Symbol::Any(items) => {
-                items.iter().any(|item| item.has(is))
+                items.iter().for_each(|item| item.walk(visit));
             }
             Symbol::Sum(left, _, right) | Symbol::Compare(left, _, right) => {
-                left.has(is) || right.has(is)
+                left.walk(visit);
+                right.walk(visit);
             }
-            Symbol::If(when, then, otherwise) => when.has(is) || then.has(is) || otherwise.has(is),
+            Symbol::If(when, then, otherwise) => {
+                for part in [when, then, otherwise] {
+                    part.walk(visit);
+                }
+            }
         }
     }
 
@@ -703,14 +690,9 @@ mod tests {
     fn what_two_branches_have_in_common_is_known() {
         let open = Symbol::Entry(0).compare(Relation::Equal, Symbol::text("OPEN"));
         let flag = Symbol::either(open.clone(), Symbol::text("no"), Symbol::text("yes"));
-        assert_eq!(
-            flag.clone().compare(Relation::Equal, Symbol::text("no")),
-            open
-        );
-        assert_eq!(
-            flag.compare(Relation::Equal, Symbol::text("yes")),
-            open.negation()
-        );
+        let equals = |text| flag.clone().compare(Relation::Equal, Symbol::text(text));
+        assert_eq!(equals("no"), open);
+        assert_eq!(equals("yes"), open.negation());
     }
 
     #[test]

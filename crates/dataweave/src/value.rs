@@ -69,86 +69,60 @@ pub enum Value {
 
 /// The kind of a value, in DataWeave's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the kinds have their names in a script")]
 pub enum Kind {
-    /// The kind `Null`.
     Null,
-    /// The kind `Boolean`.
     Boolean,
-    /// The kind `Number`.
     Number,
-    /// The kind `String`.
     String,
-    /// The kind `Binary`.
     Binary,
-    /// The kind `DateTime`.
     DateTime,
-    /// The kind `LocalDateTime`.
     LocalDateTime,
-    /// The kind `Date`.
     Date,
-    /// The kind `Time`.
     Time,
-    /// The kind `LocalTime`.
     LocalTime,
-    /// The kind `TimeZone`.
     TimeZone,
-    /// The kind `Period`.
     Period,
-    /// The kind `Regex`.
     Regex,
-    /// The kind `Array`.
     Array,
-    /// The kind `Object`.
     Object,
-    /// The kind `Type`.
     Type,
-    /// The kind `Function`.
     Function,
 }
 
-impl Kind {
-    /// All kinds, in the order of [`Kind`].
-    pub const ALL: [Kind; 17] = [
-        Kind::Null,
-        Kind::Boolean,
-        Kind::Number,
-        Kind::String,
-        Kind::Binary,
-        Kind::DateTime,
-        Kind::LocalDateTime,
-        Kind::Date,
-        Kind::Time,
-        Kind::LocalTime,
-        Kind::TimeZone,
-        Kind::Period,
-        Kind::Regex,
-        Kind::Array,
-        Kind::Object,
-        Kind::Type,
-        Kind::Function,
-    ];
+/// The kinds with their names in a script, in the order of [`Kind`].
+const KINDS: [(Kind, &str); 17] = [
+    (Kind::Null, "Null"),
+    (Kind::Boolean, "Boolean"),
+    (Kind::Number, "Number"),
+    (Kind::String, "String"),
+    (Kind::Binary, "Binary"),
+    (Kind::DateTime, "DateTime"),
+    (Kind::LocalDateTime, "LocalDateTime"),
+    (Kind::Date, "Date"),
+    (Kind::Time, "Time"),
+    (Kind::LocalTime, "LocalTime"),
+    (Kind::TimeZone, "TimeZone"),
+    (Kind::Period, "Period"),
+    (Kind::Regex, "Regex"),
+    (Kind::Array, "Array"),
+    (Kind::Object, "Object"),
+    (Kind::Type, "Type"),
+    (Kind::Function, "Function"),
+];
 
+impl Kind {
     /// The kind's name in a script.
     pub fn name(self) -> &'static str {
-        match self {
-            Kind::Null => "Null",
-            Kind::Boolean => "Boolean",
-            Kind::Number => "Number",
-            Kind::String => "String",
-            Kind::Binary => "Binary",
-            Kind::DateTime => "DateTime",
-            Kind::LocalDateTime => "LocalDateTime",
-            Kind::Date => "Date",
-            Kind::Time => "Time",
-            Kind::LocalTime => "LocalTime",
-            Kind::TimeZone => "TimeZone",
-            Kind::Period => "Period",
-            Kind::Regex => "Regex",
-            Kind::Array => "Array",
-            Kind::Object => "Object",
-            Kind::Type => "Type",
-            Kind::Function => "Function",
-        }
+        let (kind, name) = KINDS[self as usize];
+        debug_assert_eq!(kind, self, "kinds and names are in one order");
+        name
+    }
+
+    /// The kind with a name.
+    pub(crate) fn named(name: &str) -> Option<Kind> {
+        let found = KINDS.iter().find(|(_, known)| *known == name);
+        found.map(|(kind, _)| *kind)
     }
 }
 
@@ -276,9 +250,8 @@ impl Object {
     /// The values of all keys that match.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Value> {
         let entries = self.entries.iter();
-        entries
-            .filter(move |(name, _)| self.matches(name, key))
-            .map(|(_, value)| value)
+        let found = entries.filter(move |(name, _)| self.matches(name, key));
+        found.map(|(_, value)| value)
     }
 
     /// The payload, if the object is a message.
@@ -331,17 +304,18 @@ impl Value {
 
     /// Makes a plain object.
     pub fn object(entries: Vec<(Arc<str>, Value)>) -> Value {
-        Value::Object(Arc::new(Object::new(entries, Form::Plain)))
+        Value::formed(entries, Form::Plain)
+    }
+
+    /// Makes an object of a form.
+    pub fn formed(entries: Vec<(Arc<str>, Value)>, form: Form) -> Value {
+        Value::Object(Arc::new(Object::new(entries, form)))
     }
 
     /// Makes a plain object with a few keys.
-    pub(crate) fn record<const N: usize>(entries: [(&str, Value); N]) -> Value {
-        Value::object(
-            entries
-                .into_iter()
-                .map(|(key, value)| (key.into(), value))
-                .collect(),
-        )
+    pub fn record<const N: usize>(entries: [(&str, Value); N]) -> Value {
+        let entries = entries.into_iter();
+        Value::object(entries.map(|(key, value)| (key.into(), value)).collect())
     }
 
     /// Makes a moment, shown in UTC.
@@ -405,7 +379,7 @@ impl Value {
                         None => entries.push((key.clone(), value)),
                     }
                 }
-                Value::Object(Arc::new(Object::new(entries, object.form)))
+                Value::formed(entries, object.form)
             }
             _ => self.clone(),
         }

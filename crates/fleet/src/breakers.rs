@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Hold, HoldKind, Phase, Reason, Timestamp, Transition,
+    Breaker, Hold, Phase, Reason, Timestamp, Transition,
     fleet::{FleetOpening, FleetTally, ProbeLease, WeakBreaker},
 };
 
@@ -41,9 +41,8 @@ impl SharedBreakers {
 
     /// Removes a breaker, which returns to local decisions.
     pub fn remove(&mut self, key: &Key, now: Timestamp) {
-        if let Some(breaker) = self.0.remove(key).and_then(|entry| entry.breaker.upgrade()) {
-            breaker.go_alone(Duration::ZERO, now);
-            breaker.count_for_fleet(false);
+        if let Some(entry) = self.0.remove(key) {
+            leave(&entry, now);
         }
     }
 
@@ -111,12 +110,11 @@ impl SharedBreakers {
                 by,
                 why,
             } => {
-                let (by, reason) = (by.into(), why.into());
                 let opening = FleetOpening {
                     until,
                     attempts,
-                    by,
-                    reason,
+                    by: by.into(),
+                    reason: why.into(),
                 };
                 breaker.open_by_fleet(opening, now)
             }
@@ -144,17 +142,13 @@ impl SharedBreakers {
                 by,
                 why,
             } => {
-                let kind = if open {
-                    HoldKind::Open
-                } else {
-                    HoldKind::Closed
+                let kind = match open {
+                    true => Hold::open,
+                    false => Hold::closed,
                 };
-                let (by, reason) = (by.into(), why.into());
                 let hold = Hold {
-                    kind,
                     until,
-                    reason,
-                    by,
+                    ..kind(why, by)
                 };
                 Some(breaker.hold(hold, now))
             }
@@ -175,10 +169,16 @@ impl SharedBreakers {
 
 impl Drop for SharedBreakers {
     fn drop(&mut self) {
-        for breaker in self.0.values().filter_map(|entry| entry.breaker.upgrade()) {
-            breaker.go_alone(Duration::ZERO, Timestamp::ZERO);
-            breaker.count_for_fleet(false);
-        }
+        self.0
+            .values()
+            .for_each(|entry| leave(entry, Timestamp::ZERO));
+    }
+}
+
+fn leave(entry: &Entry, now: Timestamp) {
+    if let Some(breaker) = entry.breaker.upgrade() {
+        breaker.go_alone(Duration::ZERO, now);
+        breaker.count_for_fleet(false);
     }
 }
 

@@ -13,11 +13,13 @@ mod poison;
 mod reading;
 
 use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
+use crate::command::Act;
 use crate::counters::Counters;
 use crate::record::{NUMBER_END, Record, State, Version};
 use crate::server_time::ServerTime;
@@ -167,12 +169,8 @@ impl Node {
     /// Removes a breaker, which returns to local decisions; the fleet continues without it.
     pub fn leave(&mut self, key: &Key) {
         if self.members.remove(key).is_some() {
-            self.order(
-                key,
-                Order::Alone {
-                    extra: Duration::ZERO,
-                },
-            );
+            let extra = Duration::ZERO;
+            self.order(key, Order::Alone { extra });
         }
     }
 
@@ -251,15 +249,9 @@ impl Node {
             return None;
         }
         let agenda = self.agenda.peek().map(|Reverse((at, _))| *at);
-        let health = self.health.away_at();
-        [
-            agenda,
-            health,
-            Some(self.reading.next_at(self.health.fails())),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let reading = self.reading.next_at(self.health.fails());
+        let others = agenda.into_iter().chain(self.health.away_at());
+        others.chain([reading]).min()
     }
 
     /// Number of commands awaiting an answer.
@@ -286,8 +278,7 @@ impl Node {
     pub fn member(&self, key: &str) -> Option<MemberView<'_>> {
         let member = self.members.get(key)?;
         let record = member.seen.as_ref();
-        let server = self.server_time.at(self.latest);
-        let server = server.or(record.map(|record| record.at)).unwrap_or(0);
+        let server = self.server_now(record, self.latest);
         let rules = member.sharing.rules.iter().enumerate();
         Some(MemberView {
             record,
@@ -329,7 +320,7 @@ impl Node {
                 if let Some(lease) = member.lease.take().filter(|_| led) {
                     member.result = Some(ProbeResult {
                         about: lease.version,
-                        act: crate::command::Act::Reopen {
+                        act: Act::Reopen {
                             cooldown: due::span(left.min(member.sharing.longest)),
                             attempts,
                             why: due::truncated(&why),
@@ -362,7 +353,7 @@ impl Node {
                 if let Some(lease) = member.lease.take() {
                     member.result = Some(ProbeResult {
                         about: lease.version,
-                        act: crate::command::Act::Close {
+                        act: Act::Close {
                             why: due::truncated(&why),
                         },
                         at: now,
@@ -439,18 +430,12 @@ impl Node {
 
     fn run_agenda(&mut self, now: Timestamp) {
         let mut due = BTreeSet::new();
-        while let Some(Reverse((at, _))) = self.agenda.peek() {
-            if *at > now {
-                break;
-            }
-            let Some(Reverse((at, key))) = self.agenda.pop() else {
-                break;
-            };
-            if self
-                .members
-                .get(&key)
-                .is_some_and(|member| member.wake == Some(at))
-            {
+        while let Some(next) = self.agenda.peek_mut()
+            && next.0.0 <= now
+        {
+            let Reverse((at, key)) = PeekMut::pop(next);
+            let member = self.members.get(&key);
+            if member.is_some_and(|member| member.wake == Some(at)) {
                 due.insert(key);
             }
         }

@@ -114,7 +114,7 @@ pub struct Record {
     #[serde(default)]
     pub by: String,
     /// True if an operator closed the breaker.
-    #[serde(rename = "ops", default, skip_serializing_if = "is_false")]
+    #[serde(rename = "ops", default, skip_serializing_if = "std::ops::Not::not")]
     pub by_operator: bool,
     /// The nodes that have tripped, each with the end of its own cooldown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -223,10 +223,6 @@ pub struct FleetHold {
     pub why: String,
     /// The operator's name.
     pub by: String,
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 impl Record {

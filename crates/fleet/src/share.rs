@@ -97,7 +97,6 @@ impl Sharing {
         })
     }
 
-    /// The length of a lease.
     pub(crate) fn lease(&self) -> Duration {
         self.probe_timeout.saturating_add(LEASE_MARGIN)
     }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use fusebox_plan::Diagnostic;
 use fusebox_plan::dialect::{
-    Notes, Place, Template, quote, show_listener_tls, show_settings, yaml,
+    Notes, PathFault, Place, Template, put, quote, read_rewrite, show_duration, show_listener_tls,
+    show_settings, yaml,
 };
 use fusebox_plan::plan::Listener;
-use serde_json::{Map as JsonMap, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::Value;
 use crate::flow::{Action, Data, FlowResponse, Given, TargetPart};
@@ -25,11 +26,7 @@ mod recipe;
 
 use recipe::{Outcome, Recipe, answer};
 
-const START: Place = Place {
-    file: 0,
-    line: 1,
-    col: 1,
-};
+const START: Place = Place::start(0);
 
 /// The differences of every conversion.
 const EVERYWHERE: &str = "\
@@ -48,21 +45,16 @@ pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, V
     }
     for (place, subscription) in app.triggers.subscriptions_by_place() {
         let channel = quote(&subscription.channel);
-        draft.report_lost(
-            place,
-            format!("the handling of messages of channel {channel}"),
-        );
+        let what = format!("the handling of messages of channel {channel}");
+        draft.report_lost(place, what);
     }
     for listener in &app.plan.listeners {
         draft.tls(listener);
     }
     let text = if draft.routes.is_empty() {
-        notes.error(
-            START,
-            "no part of this application has a native form: no handler makes exactly one call",
-            "keep running it as it is",
-        );
-        None
+        let what =
+            "no part of this application has a native form: no handler makes exactly one call";
+        notes.refuse(START, what, "keep running it as it is")
     } else {
         Some(draft.text(app, &names))
     };
@@ -75,10 +67,10 @@ const NOT_CARRIED: &str = "not carried: ";
 
 #[derive(Default)]
 struct Draft {
-    upstreams: Vec<(String, JsonMap<String, Json>)>,
+    upstreams: Vec<(String, Json)>,
     /// The upstream of an action's service.
     known: HashMap<(Arc<str>, Arc<str>), String>,
-    routes: Vec<JsonMap<String, Json>>,
+    routes: Vec<Json>,
     /// The parameter names of each shape of path.
     names: HashMap<String, Vec<String>>,
     lost: Notes,
@@ -109,14 +101,10 @@ impl Draft {
         let mut taken = None;
         for (choice, places) in choices {
             if choice.when.is_some() {
-                self.report_lost(
-                    places.at,
-                    format!(
-                        "{} runs {} on a condition, which native routes do not have",
-                        quote(&route.handler.name),
-                        quote(&choice.action.name)
-                    ),
-                );
+                let (name, action) = (quote(&route.handler.name), quote(&choice.action.name));
+                let what =
+                    format!("{name} runs {action} on a condition, which native routes do not have");
+                self.report_lost(places.at, what);
                 continue;
             }
             if choice.input.is_some() {
@@ -136,29 +124,22 @@ impl Draft {
     fn action(&mut self, route: &RouteDraft, built: &BuiltAction) {
         let BuiltAction { action, places } = built;
         let recipe = Recipe::of(action);
+        let name = quote(&route.handler.name);
         for (step, what) in &recipe.left {
             self.report_lost(places.steps[*step], what.clone());
         }
         let Some(call) = &recipe.call else {
-            self.report_lost(
-                route.at,
-                format!(
-                    "the route {}: its action does not make exactly one call",
-                    quote(&route.handler.name)
-                ),
-            );
+            let what = format!("the route {name}: its action does not make exactly one call");
+            self.report_lost(route.at, what);
             return;
         };
         let at = places.services[call.service];
         if call.rest.method != route.method {
-            self.report_lost(
-                at,
-                format!(
-                    "the route {}: it calls with {}, but a native route forwards the client's method",
-                    quote(&route.handler.name),
-                    call.rest.method
-                ),
+            let called = format!("it calls with {}", call.rest.method);
+            let what = format!(
+                "the route {name}: {called}, but a native route forwards the client's method"
             );
+            self.report_lost(at, what);
             return;
         }
         let Some((path, renamed)) = self.path(route) else {
@@ -167,24 +148,20 @@ impl Draft {
         let target = match target(call, action, route, &renamed) {
             Ok(target) => target,
             Err(what) => {
-                let route = quote(&route.handler.name);
-                self.report_lost(at, format!("the route {route}: {what}"));
+                self.report_lost(at, format!("the route {name}: {what}"));
                 return;
             }
         };
         let upstream = self.upstream(action, &recipe, at);
-        let mut entries = JsonMap::new();
-        entries.insert(
-            "name".into(),
-            json!(format!("{} {}", route.method, route.written)),
-        );
-        entries.insert("path".into(), json!(path));
-        entries.insert("methods".into(), json!([route.method.as_str()]));
-        entries.insert("listeners".into(), json!([&*route.trigger]));
-        entries.insert("upstream".into(), json!(upstream));
-        if target.path != path {
-            entries.insert("rewrite".into(), json!(target.path));
-        }
+        let mut entries = json!({
+            "name": format!("{} {}", route.method, route.written),
+            "path": path,
+            "methods": [route.method.as_str()],
+            "listeners": [&*route.trigger],
+            "upstream": upstream,
+        });
+        let rewrite = Some(target.path).filter(|rewritten| *rewritten != path);
+        put(&mut entries, "rewrite", rewrite);
         if let Some(query) = target.query {
             self.report_lost(at, format!("the query {} of the uri", quote(&query)));
         }
@@ -196,16 +173,7 @@ impl Draft {
     fn path(&mut self, route: &RouteDraft) -> Option<(String, Vec<(String, String)>)> {
         let mut renamed: Vec<(String, String)> = Vec::new();
         let template = route.path.renamed(|name| {
-            let mut plain: String = name
-                .chars()
-                .map(|c| {
-                    if c.is_ascii_alphanumeric() || c == '_' {
-                        c
-                    } else {
-                        '_'
-                    }
-                })
-                .collect();
+            let mut plain = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
             if plain.starts_with(|c: char| c.is_ascii_digit()) {
                 plain.insert(0, '_');
             }
@@ -217,11 +185,9 @@ impl Draft {
         });
         let read = match Template::read(&template) {
             Ok(read) => read,
-            Err(fault) => {
-                self.report_lost(
-                    route.at,
-                    format!("the path {}: {}", quote(&route.written), fault.what),
-                );
+            Err(PathFault { what, .. }) => {
+                let path = quote(&route.written);
+                self.report_lost(route.at, format!("the path {path}: {what}"));
                 return None;
             }
         };
@@ -234,10 +200,8 @@ impl Draft {
             plain.clone_from(name);
         }
         let mut plain = renamed.iter().map(|(_, plain)| plain.clone());
-        let template = route
-            .path
-            .renamed(|_| plain.next().expect("a name for each parameter"));
-        Some((template, renamed))
+        let next = |_: &str| plain.next().expect("a name for each parameter");
+        Some((route.path.renamed(next), renamed))
     }
 
     fn upstream(&mut self, action: &Action, recipe: &Recipe<'_>, at: Place) -> String {
@@ -258,44 +222,31 @@ impl Draft {
             number += 1;
             name = format!("{base}-{number}");
         }
-        let rest = call.rest;
-        let mut entries = JsonMap::new();
-        entries.insert("url".into(), json!(rest.endpoint.url()));
+        let (rest, shown) = (call.rest, quote(&service.name));
+        let mut entries = json!({ "url": rest.endpoint.url() });
         match rest.timeout {
-            Some(timeout) => {
-                let written = fusebox_plan::dialect::show_duration(timeout);
-                entries.insert("timeout".into(), json!({ "request": written }));
+            Some(timeout) => entries["timeout"] = json!({ "request": show_duration(timeout) }),
+            None => {
+                let what = format!("{shown} waits for its answer without a limit; here 30 s");
+                self.report_lost(at, what);
             }
-            None => self.report_lost(
-                at,
-                format!(
-                    "{} waits for its answer without a limit; here 30 s",
-                    quote(&service.name)
-                ),
-            ),
         }
         if rest.proxy.is_some() {
-            self.report_lost(at, format!("the proxy of {}", quote(&service.name)));
+            self.report_lost(at, format!("the proxy of {shown}"));
         }
         if !rest.tls.verified || rest.tls.identity.is_some() || rest.tls.authorities.is_some() {
-            self.report_lost(
-                at,
-                format!(
-                    "the TLS settings of {}: the certificate is verified by the system's authorities",
-                    quote(&service.name)
-                ),
-            );
+            let mends = "the certificate is verified by the system's authorities";
+            self.report_lost(at, format!("the TLS settings of {shown}: {mends}"));
         }
         for (input, what) in [
             ("headers", "the headers that it sets itself"),
             ("content", "the content that it sets itself"),
         ] {
             if own_input(action, call, input) {
-                self.report_lost(at, format!("{what} ({})", quote(&service.name)));
+                self.report_lost(at, format!("{what} ({shown})"));
             }
         }
-        let breaker = self.breaker(recipe, at);
-        entries.insert("breaker".into(), breaker);
+        entries["breaker"] = self.breaker(recipe, at);
         self.upstreams.push((name.clone(), entries));
         self.known.insert(key, name.clone());
         name
@@ -308,40 +259,32 @@ impl Draft {
         };
         let settings = show_settings(&breaker.settings);
         if settings["mode"] == "disabled" {
-            self.report_lost(
-                at,
-                format!("the breaker {} never rejects", quote(&breaker.name)),
-            );
+            let name = quote(&breaker.name);
+            self.report_lost(at, format!("the breaker {name} never rejects"));
             return disabled;
         }
-        let adaptive = settings["trip"][0].get("adaptive").is_some();
-        let mut shown = JsonMap::new();
-        shown.insert("trip".into(), settings["trip"][0].clone());
+        let trip = &settings["trip"][0];
         // Every answer is a success, whatever its status.
-        shown.insert("failure".into(), json!("error != \"\""));
-        if !adaptive {
-            shown.insert("history".into(), settings["history"].clone());
-            shown.insert("cooldown".into(), settings["cooldown"].clone());
-            shown.insert(
-                "half_open".into(),
-                json!({ "probes": "unlimited", "successes": 1 }),
-            );
+        let mut shown = json!({ "trip": trip, "failure": "error != \"\"" });
+        if trip.get("adaptive").is_none() {
+            shown["history"] = settings["history"].clone();
+            shown["cooldown"] = settings["cooldown"].clone();
+            shown["half_open"] = json!({ "probes": "unlimited", "successes": 1 });
         }
-        Json::Object(shown)
+        shown
     }
 
     fn responses(&mut self, action: &Action, places: &ActionPlaces, recipe: &Recipe<'_>) {
         if action.asynchronous {
-            let what = format!(
-                "{} is asynchronous: its answer does not wait",
-                quote(&action.name)
-            );
+            let name = quote(&action.name);
             let at = places.steps.first().copied().unwrap_or_default();
-            self.report_lost(at, what);
+            self.report_lost(
+                at,
+                format!("{name} is asynchronous: its answer does not wait"),
+            );
         }
-        let refused = recipe
-            .breaker
-            .and_then(|_| answer(action, recipe, Outcome::Refused));
+        let breaker = recipe.breaker;
+        let refused = breaker.and_then(|_| answer(action, recipe, Outcome::Refused));
         let failed = answer(action, recipe, Outcome::Failed);
         for (index, response) in action.responses.iter().enumerate() {
             let what = if Some(index) == refused {
@@ -378,20 +321,26 @@ impl Draft {
         out.push_str("version: 1\nlisteners:\n");
         for listener in &app.plan.listeners {
             let mut shown = json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
-            if let Some(tls) = &listener.tls {
-                shown["tls"] = show_listener_tls(tls);
-            }
+            put(
+                &mut shown,
+                "tls",
+                listener.tls.as_ref().map(show_listener_tls),
+            );
             let _ = writeln!(out, "  - {}", yaml::inline(&shown));
         }
         out.push_str("upstreams:\n");
         for (name, entries) in &self.upstreams {
             let _ = writeln!(out, "  {}:", yaml::key(name));
-            yaml::entries(&mut out, 4, entries);
+            if let Some(entries) = entries.as_object() {
+                yaml::entries(&mut out, 4, entries);
+            }
         }
         out.push_str("routes:\n");
         for route in &self.routes {
             let mut entries = String::new();
-            yaml::entries(&mut entries, 4, route);
+            if let Some(route) = route.as_object() {
+                yaml::entries(&mut entries, 4, route);
+            }
             out.push_str(&entries.replacen("    ", "  - ", 1));
         }
         out
@@ -400,16 +349,17 @@ impl Draft {
 
 /// True if the call sets this part of the request itself, instead of forwarding the client's.
 fn own_input(action: &Action, call: &recipe::Call<'_>, input: &str) -> bool {
-    let set = match &action.services[call.service].settings {
-        Value::Object(settings) => settings.contains_key(input),
-        _ => false,
-    };
     let client = format!("$.payload.{input}");
     let mapped = call.step.input.iter().any(|assignment| {
         *assignment.path[0] == *input
             && !matches!(&assignment.value, Given::Expression(expression) if expression.source() == client)
     });
-    set || mapped
+    mapped || has_setting(action, call, input)
+}
+
+fn has_setting(action: &Action, call: &recipe::Call<'_>, key: &str) -> bool {
+    let settings = &action.services[call.service].settings;
+    matches!(settings, Value::Object(settings) if settings.contains_key(key))
 }
 
 /// True if a response forwards the upstream's answer.
@@ -422,10 +372,7 @@ fn passes_through(response: &FlowResponse, action: &Action, recipe: &Recipe<'_>)
         Some(Given::Expression(expression)) => expression.source() == format!("{outputs}.{name}"),
         _ => false,
     };
-    let data = match &response.data {
-        Some(Data::One(given)) => is(Some(given), "data"),
-        _ => false,
-    };
+    let data = matches!(&response.data, Some(Data::One(given)) if is(Some(given), "data"));
     data && is(response.code.as_ref(), "status")
 }
 
@@ -452,28 +399,24 @@ fn target(
                     found.filter(|_| !route.path.is_rest(source))
                 });
                 let Some((_, plain)) = plain else {
-                    return Err(format!(
-                        "its parameter {} is not a single segment of the client's path",
-                        quote(name)
-                    ));
+                    let where_to = "is not a single segment of the client's path";
+                    return Err(format!("its parameter {} {where_to}", quote(name)));
                 };
                 text = format!("{text}{{{plain}}}");
             }
         }
     }
-    let service = call.service;
-    let set = matches!(&action.services[service].settings, Value::Object(settings) if settings.contains_key("pathParams"));
-    if set && text.contains('{') {
+    if has_setting(action, call, "pathParams") && text.contains('{') {
         return Err("its settings give path parameters of their own".to_owned());
     }
     let (path, query) = match text.split_once('?') {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
         None => (text, None),
     };
-    if let Err(fault) = fusebox_plan::dialect::read_rewrite(&path) {
-        return Err(fault.what);
+    match read_rewrite(&path) {
+        Ok(_) => Ok(Target { path, query }),
+        Err(fault) => Err(fault.what),
     }
-    Ok(Target { path, query })
 }
 
 /// The parameter of the client's path whose value fills a parameter of the call.

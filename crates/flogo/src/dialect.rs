@@ -1,7 +1,7 @@
 //! Flogo as a dialect: applications in one JSON document.
 
 use fusebox_plan::dialect::{self, Claim, Document, Loader, Node, Notes, parse_tree};
-use fusebox_plan::{Conversion, Plan, Reading, Source};
+use fusebox_plan::{Conversion, Plan};
 
 use crate::read::app::{self, Application, is_application};
 use crate::read::located::{self, NotJson};
@@ -9,16 +9,6 @@ use crate::read::located::{self, NotJson};
 /// The dialect of Project Flogo's applications.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dialect;
-
-/// Reads sources in the native form or as an application of Project Flogo, depending on their content.
-pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
-    fusebox_plan::read_as(&[&Dialect], sources, loader)
-}
-
-/// Converts an application of Project Flogo to the native form.
-pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
-    fusebox_plan::convert(&[&Dialect], sources, loader)
-}
 
 impl dialect::Dialect for Dialect {
     fn name(&self) -> &'static str {
@@ -89,34 +79,25 @@ fn application(
     match located::parse(document.text, document.file) {
         Ok(root) => Some(app::read(root, files, document.text, loader, notes)),
         // A claimed document is JSON.
-        Err(fault) => {
-            refuse(&fault, notes);
-            None
-        }
+        Err(fault) => refuse(&fault, notes),
     }
 }
 
 /// Decides about a text in braces that is not JSON: native YAML, unless it looks like an application with a fault.
 fn broken(text: &str, file: usize, fault: &NotJson, notes: &mut Notes) -> Claim {
     let root = parse_tree(text, file, &mut Notes::default());
-    let looks_so = ["\"flogo:", "\"triggers\"", "\"resources\""]
-        .iter()
-        .any(|mark| text.contains(mark));
+    let mut marks = ["\"flogo:", "\"triggers\"", "\"resources\""].iter();
     let native = match &root {
         Some(root) => !is_application(root),
-        None => !looks_so,
+        None => !marks.any(|mark| text.contains(mark)),
     };
-    if native {
-        return Claim::None;
+    match native {
+        true => Claim::None,
+        false => refuse(fault, notes).unwrap_or(Claim::Refused),
     }
-    refuse(fault, notes);
-    Claim::Refused
 }
 
-fn refuse(fault: &NotJson, notes: &mut Notes) {
-    notes.error(
-        fault.at,
-        format!("the application is not valid JSON: {}", fault.what),
-        "correct it here or just before",
-    );
+fn refuse<T>(fault: &NotJson, notes: &mut Notes) -> Option<T> {
+    let what = format!("the application is not valid JSON: {}", fault.what);
+    notes.refuse(fault.at, what, "correct it here or just before")
 }

@@ -40,6 +40,8 @@ pub struct Action {
     /// The action's name, unique in the plan, and the same over a reload as long as the file has the same resources:
     /// the resource's name, with `#2` and so on for further instances.
     pub name: Arc<str>,
+    /// The name of the resource, which other instances have too.
+    pub resource: Arc<str>,
     /// The raw settings, including `uri` and `async`: `$.conf`.
     pub conf: Value,
     /// The environment at the time of reading: `$.env`.

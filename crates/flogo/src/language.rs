@@ -12,4 +12,5 @@ pub mod path;
 pub mod patterns;
 pub mod random;
 pub mod scope;
+pub mod urlencoded;
 pub mod value;

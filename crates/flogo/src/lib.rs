@@ -25,7 +25,7 @@ mod read;
 mod run;
 mod show;
 
-pub use dialect::{Dialect, convert, read};
+pub use dialect::Dialect;
 pub use flow::{
     Action, Activity, Assignment, Base, BreakerActivity, Choice, CounterActivity, CounterOperation,
     Data, FlowResponse, FlowStep, ForEach, Given, Halt, Handler, Identity, MapNode, Mapping,

@@ -7,7 +7,8 @@ use crate::Map;
 use crate::Scope;
 use crate::Value;
 use crate::flow::{Assignment, Base, Data, ForEach, Given, MapNode, Mapping};
-use crate::language::expression::Cost;
+use crate::language::coerce::members_of;
+use crate::language::expression::{Cost, fail};
 
 impl Given {
     /// Evaluates to the literal, or to the expression's value.
@@ -15,9 +16,13 @@ impl Given {
     /// # Errors
     /// The error of the expression.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
+        self.eval_within(scope, &Cost::default())
+    }
+
+    fn eval_within(&self, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
         match self {
             Given::Literal(value) => Ok(value.clone()),
-            Given::Expression(expression) => expression.eval(scope),
+            Given::Expression(expression) => expression.eval_within(scope, cost),
         }
     }
 }
@@ -80,21 +85,17 @@ pub fn assign(object: &mut Map, path: &[Arc<str>], value: Value) -> Result<(), E
     match next {
         Value::Object(inner) => assign(Arc::make_mut(inner), rest, value),
         Value::Params(params) => {
-            let mut inner: Map = params
-                .iter()
-                .map(|(name, text)| (name.clone(), Value::from(text.clone())))
-                .collect();
+            let mut inner = members_of(params);
             assign(&mut inner, rest, value)?;
             *next = Value::from(inner);
             Ok(())
         }
-        other => Err(EvalError {
-            message: format!(
-                "'{}' cannot be set: '{first}' is of the kind {}, not an object",
-                path.join("."),
-                other.kind()
-            ),
-        }),
+        other => {
+            let (path, kind) = (path.join("."), other.kind());
+            fail(format!(
+                "'{path}' cannot be set: '{first}' is of the kind {kind}, not an object"
+            ))
+        }
     }
 }
 
@@ -124,8 +125,7 @@ impl MapNode {
     fn eval(&self, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
         cost.step(1)?;
         match self {
-            MapNode::Given(Given::Literal(value)) => Ok(value.clone()),
-            MapNode::Given(Given::Expression(expression)) => expression.eval_within(scope, cost),
+            MapNode::Given(given) => given.eval_within(scope, cost),
             MapNode::Object(entries) => eval_entries(entries, scope, cost).map(Value::from),
             MapNode::Array(items) => items
                 .iter()
@@ -155,15 +155,12 @@ impl MapNode {
 
 impl ForEach {
     fn eval(&self, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
-        let source = self
-            .source
-            .eval_within(scope, cost)
-            .map_err(|error| EvalError {
-                message: format!("foreach eval source array error, {}", error.message),
-            })?;
-        let items = source.to_array().map_err(|_| EvalError {
-            message: format!("foreach source [{}] not an array", source.to_text()),
+        let source = self.source.eval_within(scope, cost);
+        let source = source.map_err(|error| {
+            let what = "foreach eval source array error";
+            EvalError::new(format!("{what}, {}", error.message))
         })?;
+        let items = source.to_array();
         let mut made = Vec::new();
         for item in items.iter() {
             cost.step(1)?;
@@ -186,10 +183,7 @@ impl ForEach {
         let base = match &self.base {
             None => None,
             Some(Base::Item) => Some(item.clone()),
-            Some(Base::Given(Given::Literal(value))) => Some(value.clone()),
-            Some(Base::Given(Given::Expression(expression))) => {
-                Some(expression.eval_within(scope, cost)?)
-            }
+            Some(Base::Given(given)) => Some(given.eval_within(scope, cost)?),
         };
         let fields = eval_entries(&self.fields, scope, cost)?;
         let Some(base) = base else {
@@ -199,7 +193,7 @@ impl ForEach {
             return Ok(base);
         }
         let mut object = Map::clone(&*base.to_object()?);
-        cost.step(u32::try_from(object.len()).unwrap_or(u32::MAX))?;
+        cost.step(object.len())?;
         object.extend(fields);
         Ok(Value::from(object))
     }

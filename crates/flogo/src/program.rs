@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusebox_plan::{Program, Target};
+use fusebox_plan::dialect::{OwnTimeout, Program, Target, quote};
 use serde_json::{Map, Value};
 
 use crate::flow::{Action, Activity, Handler, Service};
@@ -81,7 +81,7 @@ impl App {
     }
 
     /// The services of its actions, each with its action.
-    fn services(&self) -> impl Iterator<Item = (&Arc<Action>, &Service)> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = (&Arc<Action>, &Service)> {
         let actions = self.actions().into_iter();
         actions.flat_map(|action| action.services.iter().map(move |service| (action, service)))
     }
@@ -108,10 +108,8 @@ impl Program for App {
 
     fn changed_parts(&self, before: Option<&dyn Program>) -> Vec<&'static str> {
         let before = before.and_then(|before| before.of::<App>());
-        let (channels, subscriptions) = match before {
-            Some(before) => (&before.channels[..], &before.subscriptions[..]),
-            None => (&[][..], &[][..]),
-        };
+        let channels = before.map_or(&[][..], |before| &before.channels);
+        let subscriptions = before.map_or(&[][..], |before| &before.subscriptions);
         let mut changed = Vec::new();
         if self.channels != channels {
             changed.push("channels");
@@ -129,8 +127,13 @@ impl Program for App {
             };
             Some(Target {
                 name: target_name(action, service),
+                service: format!("{}/{}", action.resource, service.name).into(),
                 short_name: Some(service.name.clone()),
-                request_timeout: rest.timeout,
+                address: rest.endpoint.url(),
+                request_timeout: rest.timeout.map(|time| OwnTimeout {
+                    time,
+                    setting: format!("the `timeout` of {}", quote(&service.name)),
+                }),
             })
         });
         targets.collect()

@@ -22,6 +22,5 @@ mod router;
 mod scope;
 mod steps;
 mod trigger;
-mod urlencoded;
 
 pub use app::Apps;

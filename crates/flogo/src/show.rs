@@ -1,12 +1,14 @@
 //! The JSON of a handler in the plan: its calls and conditions, without values that may be secret.
 
+use fusebox_plan::dialect::{put, show_duration, show_settings};
+use fusebox_plan::plan::Endpoint;
 use serde_json::{Map, Value as Json, json};
 
 use crate::Expression;
 use crate::Value;
 use crate::flow::{
     Action, Activity, Assignment, Choice, CounterOperation, Data, FlowResponse, FlowStep, Given,
-    Handler, Service,
+    Handler, Mapping, Service,
 };
 
 /// The JSON of a handler: its actions in the order in which they are tried.
@@ -19,15 +21,17 @@ pub(crate) fn show_handler(handler: &Handler) -> Json {
 
 fn show_choice(choice: &Choice) -> Json {
     let mut shown = show_action(&choice.action);
-    if let Some(when) = &choice.when {
-        shown["if"] = json!(when.source());
-    }
-    for (key, mapping) in [("input", &choice.input), ("output", &choice.output)] {
-        if let Some(mapping) = mapping {
-            let names: Vec<&str> = mapping.0.iter().map(|(name, _)| &**name).collect();
-            shown[key] = json!(names);
-        }
-    }
+    put(
+        &mut shown,
+        "if",
+        choice.when.as_ref().map(Expression::source),
+    );
+    let names = |mapping: &Mapping| -> Vec<String> {
+        let names = mapping.0.iter().map(|(name, _)| name.to_string());
+        names.collect()
+    };
+    put(&mut shown, "input", choice.input.as_ref().map(names));
+    put(&mut shown, "output", choice.output.as_ref().map(names));
     shown
 }
 
@@ -50,7 +54,7 @@ fn show_service(service: &Service) -> Json {
         Activity::Breaker(breaker) => json!({
             "activity": "circuitbreaker",
             "breaker": &*breaker.name,
-            "settings": fusebox_plan::dialect::show_settings(&breaker.settings),
+            "settings": show_settings(&breaker.settings),
         }),
         Activity::Rest(rest) => {
             let mut shown = json!({
@@ -60,18 +64,14 @@ fn show_service(service: &Service) -> Json {
                 "uri": rest.uri.split('?').next(),
                 "verified": rest.tls.verified,
             });
-            if let Some(timeout) = rest.timeout {
-                shown["timeout"] = json!(fusebox_plan::dialect::show_duration(timeout));
-            }
-            if let Some(proxy) = &rest.proxy {
-                shown["proxy"] = json!(proxy.url());
-            }
+            put(&mut shown, "timeout", rest.timeout.map(show_duration));
+            put(&mut shown, "proxy", rest.proxy.as_ref().map(Endpoint::url));
             shown
         }
         Activity::RateLimiter(limiter) => json!({
             "activity": "ratelimiter",
             "limit": limiter.limit,
-            "over": fusebox_plan::dialect::show_duration(limiter.window),
+            "over": show_duration(limiter.window),
         }),
         Activity::Jwt => json!({ "activity": "jwt" }),
         Activity::Log => json!({ "activity": "log" }),
@@ -93,31 +93,31 @@ fn show_service(service: &Service) -> Json {
 fn show_step(step: &FlowStep, action: &Action) -> Json {
     let service = action.services.get(step.service);
     let mut shown = json!({ "service": service.map(|service| &*service.name) });
-    if let Some(when) = &step.when {
-        shown["if"] = json!(when.source());
-    }
+    put(&mut shown, "if", step.when.as_ref().map(Expression::source));
     if !step.input.is_empty() {
         shown["input"] = show_assignments(&step.input);
     }
-    if let Some(halt) = &step.halt {
-        shown["halt"] = json!(&*halt.text);
-    }
+    put(
+        &mut shown,
+        "halt",
+        step.halt.as_ref().map(|halt| &*halt.text),
+    );
     shown
 }
 
 fn show_response(response: &FlowResponse) -> Json {
     let mut shown = json!({});
-    if let Some(when) = &response.when {
-        shown["if"] = json!(when.source());
-    }
-    if let Some(code) = &response.code {
-        shown["code"] = show_given(code);
-    }
-    match &response.data {
-        None => {}
-        Some(Data::One(given)) => shown["data"] = show_given(given),
-        Some(Data::Object(entries)) => shown["data"] = show_assignments(entries),
-    }
+    let data = response.data.as_ref().map(|data| match data {
+        Data::One(given) => show_given(given),
+        Data::Object(entries) => show_assignments(entries),
+    });
+    put(
+        &mut shown,
+        "if",
+        response.when.as_ref().map(Expression::source),
+    );
+    put(&mut shown, "code", response.code.as_ref().map(show_given));
+    put(&mut shown, "data", data);
     shown
 }
 
@@ -132,7 +132,7 @@ fn show_assignments(assignments: &[Assignment]) -> Json {
 /// Shows expressions as written, and only those literals that cannot be secret.
 fn show_given(given: &Given) -> Json {
     match given {
-        Given::Expression(expression) => show_expression(expression),
+        Given::Expression(expression) => json!(format!("={}", expression.source())),
         Given::Literal(Value::Null) => Json::Null,
         Given::Literal(Value::Bool(flag)) => json!(flag),
         Given::Literal(Value::Int(number)) => json!(number),
@@ -143,8 +143,4 @@ fn show_given(given: &Given) -> Json {
         }
         Given::Literal(_) => json!("…"),
     }
-}
-
-fn show_expression(expression: &Expression) -> Json {
-    json!(format!("={}", expression.source()))
 }

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{Mode, Over, Probes, Rule};
-use fusebox_flogo::read;
 use fusebox_flogo::{Activity, App, CounterOperation, Given, Handler, RestActivity, TargetPart};
 use fusebox_plan::plan::{Manner, Step};
 use fusebox_plan::{Loader, Plan, Reading, Source};
-use support::lines;
+use support::{lines, read};
 
 /// A machine with files, addresses, an environment and settings of the command line.
 #[derive(Default)]
@@ -318,7 +317,7 @@ fn a_native_file_beside_an_application_stands_before_its_services() {
     let targets: Vec<_> = plan
         .guards
         .iter()
-        .map(|it| (&*it.name, &*it.target))
+        .map(|it| (&*it.name, &*it.targets[0]))
         .collect();
     assert_eq!(targets, [("Store", "Pets/Store"), ("dogs", "Dogs/Same")]);
     let probe = |at: usize| {

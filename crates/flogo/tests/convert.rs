@@ -5,10 +5,9 @@ mod support;
 use std::time::Duration;
 
 use fusebox_breaker::{Mode, Probes, Rule, settings::History};
-use fusebox_flogo::convert;
 use fusebox_plan::plan::{Plan, RewritePart, Step};
 use fusebox_plan::{Conversion, Severity, Source};
-use support::{Machine, lines, read_text, read_with};
+use support::{Machine, convert, lines, read_text, read_with};
 
 const EXAMPLE: &str = include_str!("../../../examples/flogo/app.json");
 

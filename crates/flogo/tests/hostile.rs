@@ -4,10 +4,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use fusebox_flogo::{convert, read};
 use fusebox_plan::{Severity, Source};
 use proptest::prelude::*;
-use support::Machine;
+use support::{Machine, convert, read};
 
 const EXAMPLE: &str = include_str!("../../../examples/flogo/app.json");
 

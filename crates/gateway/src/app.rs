@@ -69,12 +69,6 @@ pub struct Host<'a> {
     pub target: &'a dyn Fn(Upstream, Pools) -> Arc<LiveUpstream>,
 }
 
-impl fmt::Debug for Host<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").finish_non_exhaustive()
-    }
-}
-
 /// The route that takes a request, as its index in the plan with the path's parameters; or the answer if none does.
 pub type Found = Result<(usize, Params), Box<Response<Body>>>;
 

@@ -9,7 +9,6 @@ pub mod kept_body;
 pub mod location;
 pub mod marks;
 pub mod offer;
-pub mod outgoing;
 pub mod phase;
 pub mod proxy_words;
 pub mod request_body;

@@ -25,11 +25,10 @@ pub use given::Given;
 pub use http::{
     HttpSource, ListenerConfig, Request, Requester, Respond, SendBody, StatusRange, Validator,
 };
-pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration};
+pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use scope::{
-    Async, Cache, Choice, FirstSuccessful, Foreach, LogLevel, Logger, ParallelForeach, Publish,
-    RaiseError, ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation,
-    ValidationRule,
+    Async, Cache, Choice, Foreach, Gather, LogLevel, Logger, ParallelForeach, Publish, RaiseError,
+    ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation, ValidationRule,
 };
 
 use super::circuit::Circuit;
@@ -207,10 +206,10 @@ pub enum Does {
     ScatterGather(ScatterGather),
     /// The `async` scope.
     Async(Async),
-    /// The `first-successful` router.
-    FirstSuccessful(FirstSuccessful),
-    /// The `round-robin` router. The engine counts its turns by the position of the element.
-    RoundRobin(FirstSuccessful),
+    /// The `first-successful` router, with at least one route.
+    FirstSuccessful(Vec<Chain>),
+    /// The `round-robin` router, with at least one route. The engine counts its turns by the position of the element.
+    RoundRobin(Vec<Chain>),
     /// The `http:request` operation.
     Request(Box<Request>),
     /// An operation of the Object Store connector (`os:*`).

@@ -291,6 +291,13 @@ pub(crate) fn recognise(app: &mut App, files: &[&str], notes: &mut Notes) {
     }
 }
 
+/// Adds an item to a list that does not have it.
+fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
 /// The place of a position, with the file's index in `files`.
 pub(crate) fn place(site: &Site, files: &[&str]) -> Place {
     let file = files.iter().position(|name| *name == &*site.file);

@@ -13,12 +13,13 @@ use std::sync::Arc;
 
 use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
-use fusebox_plan::Diagnostic;
-use fusebox_plan::dialect::{Notes, Place, quote, yaml};
+use fusebox_plan::Conversion;
+use fusebox_plan::dialect::{Notes, quote, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-use super::app::{App, Does, Flow, FlowName, Processor, Site, Source};
+use super::app::{App, Does, Flow, Processor, Site, Source, is_same_store};
 use super::circuit::{Act, Circuit, Failures, Outcome, Path, SentRequest, Walk, place};
+use super::xml::start_of;
 
 mod target;
 mod upstream;
@@ -35,18 +36,8 @@ const EVERYWHERE: &str = "\
 /// The prefix of a loss's description.
 const NOT_CARRIED: &str = "not carried: ";
 
-const START: Place = Place {
-    file: 0,
-    line: 1,
-    col: 1,
-};
-
 /// Converts an application. Returns the native form with diagnostics for each loss; `None`: no flow has a native form.
-pub(crate) fn convert(
-    app: &App,
-    files: &[&str],
-    mut notes: Notes,
-) -> (Option<String>, Vec<Diagnostic>) {
+pub(crate) fn convert(app: &App, files: &[&str], mut notes: Notes) -> Conversion {
     let failures = Failures::of(app);
     let mut draft = Draft {
         app,
@@ -59,35 +50,27 @@ pub(crate) fn convert(
     for flow in &app.flows {
         match &flow.source {
             Some(Source::Http(_)) => draft.flow(flow),
-            Some(Source::Scheduler { .. }) => draft.lose(
-                &flow.site,
-                format!(
-                    "the flow {}: the native form has no schedules",
-                    quote(&flow.name)
-                ),
-            ),
-            Some(Source::Queue { .. }) => draft.lose(
-                &flow.site,
-                format!(
-                    "the flow {}: the native form has no queues",
-                    quote(&flow.name)
-                ),
-            ),
+            Some(Source::Scheduler { .. }) => {
+                draft.lose_flow(flow, &flow.site, "the native form has no schedules");
+            }
+            Some(Source::Queue { .. }) => {
+                draft.lose_flow(flow, &flow.site, "the native form has no queues");
+            }
             None => {}
         }
     }
-    let text = if draft.routes.is_empty() {
-        notes.error(
-            START,
-            "nothing in this application has a native form: no flow forwards a request or responds with a constant",
-            "keep running it as it is",
-        );
+    let yaml = if draft.routes.is_empty() {
+        let what = "nothing in this application has a native form: no flow forwards a request or responds with a constant";
+        notes.error(start_of(0), what, "keep running it as it is");
         None
     } else {
         Some(draft.text())
     };
     notes.append(draft.lost);
-    (text, notes.finish(files))
+    Conversion {
+        yaml,
+        diagnostics: notes.finish(files),
+    }
 }
 
 struct Draft<'a> {
@@ -106,40 +89,34 @@ impl<'a> Draft<'a> {
         self.lost.warn(at, what, "port this by hand or drop it");
     }
 
+    /// Lists a flow, for a reason that is found at a position.
+    fn lose_flow(&mut self, flow: &Flow, at: &Site, why: impl std::fmt::Display) {
+        self.lose(at, format!("the flow {}: {why}", quote(&flow.name)));
+    }
+
     fn flow(&mut self, flow: &'a Flow) {
-        let name = quote(&flow.name);
         let Some(paths) = self.walk.through(flow) else {
-            self.lose(
-                &flow.site,
-                format!("the flow {name}: it has too many branches"),
-            );
+            self.lose_flow(flow, &flow.site, "it has too many branches");
             return;
         };
-        let calls: BTreeSet<usize> = paths
-            .iter()
-            .flat_map(|path| &path.acts)
-            .filter_map(|act| match act {
-                Act::Called { call, .. } => Some(*call),
-                _ => None,
-            })
-            .collect();
+        let calls: BTreeSet<usize> = paths.iter().flat_map(Path::called).collect();
         if let Some(max) = flow.max_concurrency {
+            let name = quote(&flow.name);
             let what = format!("the limit of {name} to {max} concurrent requests");
             self.lose(&flow.site, what);
         }
-        match calls.iter().copied().collect::<Vec<_>>()[..] {
+        match calls.into_iter().collect::<Vec<_>>()[..] {
             [] => self.respond(flow, &paths),
             [call] => self.forward(flow, &paths, call),
-            _ => self.lose(
-                &flow.site,
-                format!("the flow {name}: it makes several calls, and a native route makes one"),
-            ),
+            _ => {
+                let why = "it makes several calls, and a native route makes one";
+                self.lose_flow(flow, &flow.site, why);
+            }
         }
     }
 
     /// Converts a flow with a constant response.
     fn respond(&mut self, flow: &'a Flow, paths: &[Path<'a>]) {
-        let name = quote(&flow.name);
         let Some(answer) = paths.first().map(|path| self.answer(flow, path)) else {
             return;
         };
@@ -154,14 +131,11 @@ impl<'a> Draft<'a> {
             },
         ) = (same, answer)
         else {
-            self.lose(
-                &flow.site,
-                format!("the flow {name}: its response depends on the request"),
-            );
+            self.lose_flow(flow, &flow.site, "its response depends on the request");
             return;
         };
         if !(200..=599).contains(&status) {
-            self.lose(&flow.site, format!("the flow {name}: the status {status}"));
+            self.lose_flow(flow, &flow.site, format!("the status {status}"));
             return;
         }
         let mut entries = JsonMap::new();
@@ -186,58 +160,47 @@ impl<'a> Draft<'a> {
         for path in paths {
             for act in &path.acts {
                 let Act::Called {
-                    call: called,
+                    call: at,
                     sent: this,
                     ..
                 } = act
                 else {
                     continue;
                 };
-                if *called == call && sent.is_none_or(|sent| sent == &**this) {
+                if *at == call && sent.is_none_or(|sent| sent == &**this) {
                     sent = Some(this);
                 } else {
-                    let what = format!("the flow {name}: its call depends on the request");
-                    self.lose(made_site(&self.walk, call), what);
+                    self.lose_flow(flow, called.site, "its call depends on the request");
                     return;
                 }
             }
         }
         let Some(sent) = sent else { return };
-        let good = paths
-            .iter()
-            .filter(|path| ended(path, call) == Some(Outcome::Good));
+        let good = paths.iter();
+        let mut good = good.filter(|path| ended(path, call) == Some(Outcome::Good));
         let passes =
             |path: &Path<'_>| path.payload == Symbol::input("response") && path.raised.is_none();
-        if !good.clone().all(passes) {
-            let what = format!("the flow {name}: its response is not that of the call");
-            self.lose(called.site, what);
+        if !good.all(passes) {
+            self.lose_flow(flow, called.site, "its response is not that of the call");
             return;
         }
-        let Some(method) = sent.method.known().and_then(|method| match method {
-            Value::String(method) => Some(method.to_ascii_uppercase()),
-            _ => None,
-        }) else {
-            self.lose(
-                called.site,
-                format!("the flow {name}: its method is computed"),
-            );
+        let Some(Value::String(method)) = sent.method.known() else {
+            self.lose_flow(flow, called.site, "its method is computed");
             return;
         };
+        let method = method.to_ascii_uppercase();
         let Some(mut route) = self.route(flow, Some(&method)) else {
             return;
         };
         let target = match target::of(&called, sent) {
             Ok(target) => target,
-            Err(what) => {
-                self.lose(called.site, format!("the flow {name}: {what}"));
+            Err(why) => {
+                self.lose_flow(flow, called.site, why);
                 return;
             }
         };
-        let circuit = self
-            .app
-            .circuits
-            .iter()
-            .find(|circuit| circuit.calls.contains(called.site));
+        let mut circuits = self.app.circuits.iter();
+        let circuit = circuits.find(|circuit| circuit.calls.contains(called.site));
         let mut losses = Vec::new();
         let upstream = self
             .upstreams
@@ -280,38 +243,41 @@ impl<'a> Draft<'a> {
         let name = quote(&flow.name);
         let path = match target::listener_path(&source.path) {
             Ok(path) => path,
-            Err(what) => {
-                self.lose(&flow.site, format!("the flow {name}: {what}"));
+            Err(why) => {
+                self.lose_flow(flow, &flow.site, why);
                 return None;
             }
         };
-        let taken: Option<Vec<&str>> = source
-            .methods
-            .as_ref()
-            .map(|methods| methods.iter().map(http::Method::as_str).collect());
+        let taken = source.methods.as_ref();
+        let taken: Option<Vec<&str>> =
+            taken.map(|methods| methods.iter().map(http::Method::as_str).collect());
+        let mut only = |method, how| {
+            let what = format!("{name} {how}: here only {method} is accepted");
+            self.lose(&flow.site, what);
+        };
         let methods = match (method, taken) {
             (None, taken) => taken,
             (Some(method), None) => {
-                let what = format!(
-                    "{name} accepts all methods and calls with {method}: here only {method} is accepted"
+                only(
+                    method,
+                    format!("accepts all methods and calls with {method}"),
                 );
-                self.lose(&flow.site, what);
                 Some(vec![method])
             }
             (Some(method), Some(taken)) if taken.contains(&method) => {
                 if taken.len() > 1 {
-                    let what = format!(
-                        "{name} calls with {method} whatever the client's method: here only {method} is accepted"
+                    only(
+                        method,
+                        format!("calls with {method} whatever the client's method"),
                     );
-                    self.lose(&flow.site, what);
                 }
                 Some(vec![method])
             }
             (Some(method), Some(_)) => {
-                let what = format!(
-                    "the flow {name}: it calls with {method}, which its listener does not allow; a native route keeps the client's method"
+                let why = format!(
+                    "it calls with {method}, which its listener does not allow; a native route keeps the client's method"
                 );
-                self.lose(&flow.site, what);
+                self.lose_flow(flow, &flow.site, why);
                 return None;
             }
         };
@@ -335,18 +301,16 @@ impl<'a> Draft<'a> {
     ) {
         if let Some(circuit) = circuit {
             let refusal = &circuit.refusal;
-            if let (Some(status), body) = (refusal.status, &refusal.body) {
-                let body = body
-                    .as_ref()
-                    .map_or(String::new(), |body| format!(" {}", quote(body)));
-                let what = format!(
-                    "the answer of an open circuit, {status}{body}: here it is 503 with `Retry-After`"
-                );
-                self.lose(&circuit.site, what);
-            } else if let Some(error) = &refusal.error {
-                let what = format!(
-                    "the error {error} of an open circuit: here it is 503 with `Retry-After`"
-                );
+            let what = match (refusal.status, &refusal.error) {
+                (Some(status), _) => {
+                    let body = shown_body(refusal.body.as_deref());
+                    Some(format!("the answer of an open circuit, {status}{body}"))
+                }
+                (None, Some(error)) => Some(format!("the error {error} of an open circuit")),
+                (None, None) => None,
+            };
+            if let Some(what) = what {
+                let what = format!("{what}: here it is 503 with `Retry-After`");
                 self.lose(&circuit.site, what);
             }
         }
@@ -366,17 +330,13 @@ impl<'a> Draft<'a> {
             let says = answer.status.filter(|status| *status != 200);
             let what = match (outcome, says, handled) {
                 (Outcome::Good, Some(status), _) => {
-                    format!(
-                        "the status {status} with which {} answers",
-                        quote(&flow.name)
-                    )
+                    let name = quote(&flow.name);
+                    format!("the status {status} with which {name} answers")
                 }
                 (Outcome::Good, None, _) | (_, _, None) => continue,
                 (_, status, Some(_)) => {
                     let status = status.map_or(String::new(), |status| format!(", {status}"));
-                    let body = answer
-                        .body
-                        .map_or(String::new(), |body| format!(" {}", quote(&body)));
+                    let body = shown_body(answer.body.as_deref());
                     format!(
                         "the answer to a call that failed{status}{body}: here it is 502 or 504, or what the upstream answered"
                     )
@@ -395,13 +355,10 @@ impl<'a> Draft<'a> {
             Some(Source::Http(source)) => source.response.as_ref(),
             _ => None,
         };
+        let usual = || Symbol::Known(200.into());
         let status = match own.and_then(|own| own.status.as_ref()) {
             Some(given) => given.literal().map(|text| Symbol::text(text.clone())),
-            None => path
-                .vars
-                .get("httpStatus")
-                .cloned()
-                .or(Some(Symbol::Known(200.into()))),
+            None => Some(path.vars.get("httpStatus").cloned().unwrap_or_else(usual)),
         };
         let status = status.and_then(|status| status.number()?.to_i64());
         let body = match own.and_then(|own| own.body.as_ref()) {
@@ -411,13 +368,11 @@ impl<'a> Draft<'a> {
                 _ => None,
             },
         };
+        let media_type = path.media_type.as_ref();
         Answer {
             status: status.and_then(|status| u16::try_from(status).ok()),
             body,
-            media_type: path
-                .media_type
-                .as_ref()
-                .map(|media| media.as_str().to_owned()),
+            media_type: media_type.map(|media_type| media_type.as_str().to_owned()),
             raised: path.raised.as_ref().map(|raised| raised.kind.to_string()),
         }
     }
@@ -435,22 +390,17 @@ impl<'a> Draft<'a> {
         while let Some(flow) = next.pop() {
             let mut inner = Vec::new();
             let mut look = |processor: &'a Processor| {
-                if let Does::FlowRef {
-                    flow: FlowName::Known(id),
-                    ..
-                } = &processor.does
-                    && seen.insert(*id)
+                if let Some(id) = processor.does.flow()
+                    && seen.insert(id)
                 {
-                    inner.push(&**app.flow(*id));
+                    inner.push(&**app.flow(id));
                 }
                 if let Some(what) = left_out(&processor.does, circuit) {
                     found.push((processor.site.clone(), what));
                 }
             };
             flow.walk(&mut look);
-            for handler in handlers.drain(..).flat_map(|all| &all.0) {
-                handler.chain.walk(&mut look);
-            }
+            handlers.drain(..).for_each(|all| all.walk(&mut look));
             next.extend(inner);
         }
         found.sort();
@@ -471,9 +421,8 @@ impl<'a> Draft<'a> {
             }
         }
         out.push_str("version: 1\nlisteners:\n");
-        let used: BTreeSet<&str> = self
-            .routes
-            .iter()
+        let used = self.routes.iter();
+        let used: BTreeSet<&str> = used
             .filter_map(|route| route["listeners"][0].as_str())
             .collect();
         for listener in &self.app.listeners {
@@ -507,18 +456,14 @@ fn plain(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-fn made_site<'a>(walk: &Walk<'a>, call: usize) -> &'a Site {
-    walk.calls[call].site
+fn shown_body(body: Option<&str>) -> String {
+    body.map_or(String::new(), |body| format!(" {}", quote(body)))
 }
 
 /// The outcome of a call on a path.
-fn ended(path: &Path<'_>, call: usize) -> Option<Outcome> {
+fn ended(path: &Path<'_>, of: usize) -> Option<Outcome> {
     path.acts.iter().find_map(|act| match act {
-        Act::Called {
-            call: called,
-            outcome,
-            ..
-        } if *called == call => Some(*outcome),
+        Act::Called { call, outcome, .. } if *call == of => Some(*outcome),
         _ => None,
     })
 }
@@ -528,18 +473,12 @@ fn left_out(does: &Does, circuit: Option<&Circuit>) -> Option<&'static str> {
     Some(match does {
         Does::Logger(_) => "the log line: the gateway logs and counts by itself",
         Does::UntilSuccessful(_) => "the retries: the native form has none yet",
-        Does::Object(call) => {
-            let of_circuit = circuit.is_some_and(|circuit| {
-                let name = |store: &Option<Arc<super::app::StoreDeclaration>>| {
-                    store.as_ref().map(|store| store.name.clone())
-                };
-                name(&circuit.state.store) == name(&call.store)
-            });
-            if of_circuit {
-                return None;
-            }
-            "the data in an object store"
+        Does::Object(call)
+            if circuit.is_some_and(|it| is_same_store(&it.state.store, &call.store)) =>
+        {
+            return None;
         }
+        Does::Object(_) => "the data in an object store",
         Does::Async(_) => "the steps beside the flow",
         Does::Publish(_) => "the message to a queue",
         Does::Cache(_) => "the cache",

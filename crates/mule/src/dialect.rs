@@ -74,10 +74,12 @@ impl dialect::Dialect for Dialect {
         let plan = self.read(documents, &mut files, loader, &mut notes);
         let names: Vec<&str> = files.iter().map(String::as_str).collect();
         let app = plan.and_then(|plan| plan.program::<App>());
-        let (yaml, diagnostics) = match app.filter(|_| notes.errors() == 0) {
+        match app.filter(|_| notes.errors() == 0) {
             Some(app) => crate::convert::convert(&app, &names, notes),
-            None => (None, notes.finish(&names)),
-        };
-        Conversion { yaml, diagnostics }
+            None => Conversion {
+                yaml: None,
+                diagnostics: notes.finish(&names),
+            },
+        }
     }
 }

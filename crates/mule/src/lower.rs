@@ -41,7 +41,7 @@ use fusebox_plan::dialect::{Notes, Place};
 use fusebox_plan::plan::Plan;
 
 use self::bind::Bindings;
-use self::handlers::Counted;
+use self::handlers::ReadOnce;
 use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
@@ -62,19 +62,15 @@ pub(crate) struct LowerInput<'a> {
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
-pub(crate) fn lower(
-    mut elements: Vec<Element>,
-    setting: LowerInput<'_>,
-    notes: &mut Notes,
-) -> Plan {
-    names::rename(&mut elements, setting.compat, notes);
-    let globals = Globals::collect(&elements, setting.files, notes);
+pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &mut Notes) -> Plan {
+    names::rename(&mut elements, input.compat, notes);
+    let globals = Globals::collect(&elements, input.files, notes);
     let mut lowering = Lowering {
         globals,
-        files: setting.files.iter().map(|file| Arc::from(*file)).collect(),
-        names: setting.files,
-        compat: setting.compat,
-        bindings: Bindings::of(setting.bindings),
+        files: input.files.iter().map(|file| Arc::from(*file)).collect(),
+        names: input.files,
+        compat: input.compat,
+        bindings: Bindings::of(input.bindings),
         listeners: BTreeMap::new(),
         requesters: BTreeMap::new(),
         stores: Stores::default(),
@@ -86,12 +82,12 @@ pub(crate) fn lower(
         processors: 0,
         notes,
     };
-    let mut app = lowering.app(setting.properties);
+    let mut app = lowering.app(input.properties);
     let flows = lowering.globals.each(names::FLOWS);
     lints::check(&app, &flows, &mut lowering);
     lowering.refuse_idle_bindings();
     if notes.errors() == 0 {
-        circuit::recognise(&mut app, setting.files, notes);
+        circuit::recognise(&mut app, input.files, notes);
     }
     plan::of(app, &elements, notes)
 }
@@ -107,10 +103,10 @@ struct Lowering<'a> {
     requesters: BTreeMap<Arc<str>, Arc<Requester>>,
     stores: Stores,
     queues: Queues,
-    /// The handlers with a name; `None` while they are being read, and for unknown names.
-    handlers: BTreeMap<Arc<str>, Option<Counted<Arc<Handlers>>>>,
-    /// Single handlers outside flows, by position; `None` while they are being read.
-    on_errors: BTreeMap<Place, Option<Counted<Option<Handler>>>>,
+    /// The `error-handler`s outside flows.
+    handlers: ReadOnce<Arc<Handlers>>,
+    /// Single handlers outside flows.
+    on_errors: ReadOnce<Handler>,
     /// The number of suggestions made.
     guesses: usize,
     /// The depth of nested chains, with those of named handlers.

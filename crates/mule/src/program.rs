@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_plan::{Program, Target};
+use fusebox_plan::dialect::{OwnTimeout, Program, Target, quote};
+use fusebox_plan::plan::Endpoint;
 use serde_json::{Map, Value, json};
 
 use super::app::{App, Does, FlowId, Processor, Requester};
@@ -11,8 +12,15 @@ use super::show::show_flows;
 
 impl App {
     /// The longest time that a request to a configuration is given for its answer; `None`: an expression says it.
-    fn longest_wait(&self, requester: &Requester) -> Option<Duration> {
-        let usual = requester.response_timeout.unwrap_or(self.response_timeout);
+    fn longest_wait(&self, requester: &Requester) -> Option<OwnTimeout> {
+        let name = quote(&requester.name);
+        let usual = match requester.response_timeout {
+            Some(time) => (time, format!("the `responseTimeout` of {name}")),
+            None => {
+                let setting = "the application's `defaultResponseTimeout`";
+                (self.response_timeout, setting.to_owned())
+            }
+        };
         let mut longest = Some(usual);
         let mut see = |processor: &Processor| {
             if let Does::Request(request) = &processor.does
@@ -23,18 +31,16 @@ impl App {
                 && let Some(given) = &request.response_timeout
             {
                 let millis = given.literal().and_then(|it| it.trim().parse().ok());
-                let own = millis.map(Duration::from_millis);
-                longest = longest.zip(own).map(|(one, other)| one.max(other));
+                let own = millis.map(|millis| {
+                    let setting = format!("the `responseTimeout` of a request to {name}");
+                    (Duration::from_millis(millis), setting)
+                });
+                let both = longest.take().zip(own);
+                longest = both.map(|(one, other)| if one.0 < other.0 { other } else { one });
             }
         };
-        for flow in &self.flows {
-            flow.walk(&mut see);
-        }
-        let handlers = self.default_handlers.iter();
-        for handler in handlers.flat_map(|handlers| &handlers.0) {
-            handler.chain.walk(&mut see);
-        }
-        longest
+        self.walk(&mut see);
+        longest.map(|(time, setting)| OwnTimeout { time, setting })
     }
 }
 
@@ -61,7 +67,9 @@ impl Program for App {
     fn targets(&self) -> Vec<Target> {
         let target = |requester: &Arc<Requester>| Target {
             name: requester.name.clone(),
+            service: requester.name.clone(),
             short_name: None,
+            address: Endpoint::new(requester.tls, &requester.host, requester.port).url(),
             request_timeout: self.longest_wait(requester),
         };
         self.requesters.iter().map(target).collect()

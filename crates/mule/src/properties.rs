@@ -19,18 +19,14 @@ pub(super) use table::{Entry, Table};
 
 use super::xml::Element;
 use fusebox_plan::dialect::Loader;
-use fusebox_plan::dialect::{At, BYTES_MAX, Notes, Place, quote};
+use fusebox_plan::dialect::{At, BYTES_MAX, Notes, quote};
 
 /// The limit of property files in an application.
 const FILES_MAX: usize = 64;
 
 /// True for elements whose only effect is to define properties.
 pub(super) fn gives_properties(element: &Element) -> bool {
-    element.module.is_empty()
-        && matches!(
-            &*element.name,
-            "configuration-properties" | "global-property"
-        )
+    element.is("configuration-properties") || element.is("global-property")
 }
 
 /// Reads all property files of the application's `configuration-properties` into the table.
@@ -42,9 +38,8 @@ pub(super) fn add_files(
     notes: &mut Notes,
 ) {
     let base = names.first().map_or("", |name| directory(name)).to_owned();
-    let declared = elements.iter().filter(|element| {
-        element.module.is_empty() && &*element.name == "configuration-properties"
-    });
+    let declared = elements.iter();
+    let declared = declared.filter(|element| element.is("configuration-properties"));
     for (count, element) in declared.enumerate() {
         if count == FILES_MAX {
             let what = format!("there are more than {FILES_MAX} property files");
@@ -52,9 +47,7 @@ pub(super) fn add_files(
             return;
         }
         match file(element, table, names, &base, loader, notes) {
-            Some(entries) => entries
-                .into_iter()
-                .for_each(|(key, entry)| table.add_of_file(key, entry)),
+            Some(entries) => table.add_file(entries),
             None => table.incomplete = true,
         }
     }
@@ -79,16 +72,8 @@ fn file(
     }
     // Beside the application's file, as when it runs alone; and the resource folder of a Mule project.
     let places = ["", "../resources/", "src/main/resources/"];
-    let found = match find(&path, &places, loader) {
-        Ok(found) => found,
-        Err((what, mend)) => {
-            notes.error(path.at, what, mend);
-            return None;
-        }
-    };
-    let file = names.len();
-    names.push(format!("{base}{}", found.path));
-    let text = bounded(found, path.at, notes)?;
+    let (file, text) = open(&path, &places, base, names, loader, notes)?;
+    let text = text?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     match is_yaml {
         true => yaml::read(text, file, notes),
@@ -105,15 +90,10 @@ pub(super) fn file_of(
     if let Some(encoding) = element.attribute("encoding")
         && !encoding.value.value.eq_ignore_ascii_case("utf-8")
     {
-        let what = format!(
-            "the encoding {} is not supported",
-            quote(&encoding.value.value)
-        );
-        notes.error(
-            encoding.value.at,
-            what,
-            "save the file as UTF-8 and remove `encoding`",
-        );
+        let quoted = quote(&encoding.value.value);
+        let what = format!("the encoding {quoted} is not supported");
+        let mend = "save the file as UTF-8 and remove `encoding`";
+        notes.error(encoding.value.at, what, mend);
     }
     // A missing attribute is reported when the element is checked against its shape.
     let file = element.attribute("file")?;
@@ -127,47 +107,51 @@ pub(super) fn file_of(
     (notes.errors() == errors).then_some(path)
 }
 
-/// A file with its text.
-pub(super) struct FoundFile {
-    /// The path, relative to the first file's directory.
-    pub path: String,
-    /// The file's text.
-    pub text: String,
+/// Finds a file and adds its name, below the directory `base`, to `names`. Returns the name's index, and the text
+/// unless it is too long. Reports problems.
+pub(super) fn open(
+    path: &At<String>,
+    places: &[&str],
+    base: &str,
+    names: &mut Vec<String>,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<(usize, Option<String>)> {
+    let found = find(&path.value, places, loader);
+    let report = |(what, mend)| notes.error(path.at, what, mend);
+    let (name, text) = found.map_err(report).ok()?;
+    names.push(format!("{base}{name}"));
+    let length = text.len();
+    if length > BYTES_MAX {
+        let quoted = quote(&name);
+        let what = format!("the file {quoted} has {length} bytes, above the limit of {BYTES_MAX}");
+        notes.error(path.at, what, "split it into several files");
+    }
+    Some((names.len() - 1, (length <= BYTES_MAX).then_some(text)))
 }
 
-/// Searches several places relative to the first file; an absolute path has only one place.
+/// Searches several places relative to the first file, an absolute path in one place only. Returns the path where the
+/// file is, with its text.
 ///
 /// # Errors
 /// The problem and the remedy.
-pub(super) fn find(
-    path: &At<String>,
+fn find(
+    path: &str,
     places: &[&str],
     loader: &dyn Loader,
-) -> Result<FoundFile, (String, String)> {
-    let path = &path.value;
-    let places = if path.starts_with('/') {
-        &places[..1]
-    } else {
-        places
+) -> Result<(String, String), (String, String)> {
+    let places = match path.starts_with('/') {
+        true => &places[..1],
+        false => places,
     };
     for place in places {
         let candidate = format!("{place}{path}");
         match loader.file(&candidate) {
-            Ok(text) => {
-                let path = candidate;
-                return Ok(FoundFile { path, text });
-            }
+            Ok(text) => return Ok((candidate, text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                let why = quote(&error.to_string());
-                return Err((
-                    format!(
-                        "the file {} cannot be read: {}",
-                        quote(&candidate),
-                        why.trim_matches('`')
-                    ),
-                    "check that it is a text in UTF-8 and that this process may read it".to_owned(),
-                ));
+                let mend = "check that it is a text in UTF-8 and that this process may read it";
+                return Err((unreadable(&candidate, &error), mend.to_owned()));
             }
         }
     }
@@ -175,27 +159,16 @@ pub(super) fn find(
         .iter()
         .map(|place| quote(&format!("{place}{path}")))
         .collect();
-    Err((
-        format!("there is no file {}", quote(path)),
-        format!(
-            "put it beside the application's first file; searched: {}",
-            tried.join(", ")
-        ),
-    ))
+    let tried = tried.join(", ");
+    let mend = format!("put it beside the application's first file; searched: {tried}");
+    Err((format!("there is no file {}", quote(path)), mend))
 }
 
-/// The text of a file; reports a file that is too long.
-pub(super) fn bounded(found: FoundFile, at: Place, notes: &mut Notes) -> Option<String> {
-    if found.text.len() > BYTES_MAX {
-        let what = format!(
-            "the file {} has {} bytes, above the limit of {BYTES_MAX}",
-            quote(&found.path),
-            found.text.len()
-        );
-        notes.error(at, what, "split it into several files");
-        return None;
-    }
-    Some(found.text)
+/// The problem of a file that cannot be read.
+fn unreadable(path: &str, error: &io::Error) -> String {
+    let why = quote(&error.to_string());
+    let why = why.trim_matches('`');
+    format!("the file {} cannot be read: {why}", quote(path))
 }
 
 /// The directory of a path, with the trailing slash; empty if there is none.

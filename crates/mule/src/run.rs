@@ -32,6 +32,9 @@ mod listener;
 mod respond;
 mod router;
 
+#[cfg(test)]
+mod fixtures;
+
 mod app;
 mod build;
 mod circuits;
@@ -45,7 +48,7 @@ pub use app::Apps;
 pub use engine::Engine;
 pub use error::{Ended, Failure, Message, MuleError};
 pub use listener::{ConnectionInfo, attributes};
-pub use outside::{Answer, Call, Line, Pending, PublishFault, SendFault, World};
+pub use outside::{Answer, Call, Line, Pending, PublishFault, Published, SendFault, World};
 pub use respond::{Reply, Responder};
 pub use router::{FlowRouter, RouteMatch};
 pub use stores::{EntryFault, Partition, Stores, partition_name};

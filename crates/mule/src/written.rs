@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use fusebox_dataweave::{Compat, Properties};
 use fusebox_plan::dialect::{Loader, Notes};
 
-use super::properties::{self, Table, bounded, directory};
+use super::properties::{self, Table, directory};
 use super::xml::{self, Element};
 
 /// The limit of imported files in an application.
@@ -91,7 +91,7 @@ fn import(
             left.pop();
             continue;
         };
-        if !(element.module.is_empty() && &*element.name == "import") {
+        if !element.is("import") {
             all.push(element);
             continue;
         }
@@ -99,10 +99,8 @@ fn import(
             continue;
         };
         let path = path.map(|path| plain(&path));
-        if PLACES
-            .iter()
-            .any(|place| seen.contains(&format!("{place}{}", path.value)))
-        {
+        let is_read = |place: &&str| seen.contains(&format!("{place}{}", path.value));
+        if PLACES.iter().any(is_read) {
             continue;
         }
         imports += 1;
@@ -111,17 +109,12 @@ fn import(
             notes.error(path.at, what, "put the application into fewer files");
             return all;
         }
-        let found = match properties::find(&path, &PLACES, loader) {
-            Ok(found) => found,
-            Err((what, mend)) => {
-                notes.error(path.at, what, mend);
-                continue;
-            }
+        let opened = properties::open(&path, &PLACES, &base, names, loader, notes);
+        let Some((file, text)) = opened else {
+            continue;
         };
-        seen.insert(found.path.clone());
-        let file = names.len();
-        names.push(format!("{base}{}", found.path));
-        if let Some(text) = bounded(found, path.at, notes)
+        seen.insert(names[file][base.len()..].to_owned());
+        if let Some(text) = text
             && let Some(imported) = xml::parse(&text, file, compat(loader), notes)
         {
             left.push(imported.into_iter());

@@ -29,6 +29,15 @@ pub(crate) const DEPTH_MAX: usize = 64;
 /// The limit of an element's attributes.
 pub(crate) const ATTRIBUTES_MAX: usize = 128;
 
+/// The place where a file begins.
+pub(crate) fn start_of(file: usize) -> Place {
+    Place {
+        file,
+        line: 1,
+        col: 1,
+    }
+}
+
 /// An element with its content.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Element {
@@ -67,11 +76,15 @@ impl Element {
         modules::title(&self.module, &self.name)
     }
 
+    /// True if the conventional name is this.
+    pub fn is(&self, title: &str) -> bool {
+        self.title() == title
+    }
+
     /// Finds an attribute by its name, with its prefix if it has one.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes
-            .iter()
-            .find(|attribute| &*attribute.name == name)
+        let mut attributes = self.attributes.iter();
+        attributes.find(|attribute| &*attribute.name == name)
     }
 
     /// The place where a character of the text was written, from its line and column in the text, both from 1.

@@ -155,7 +155,7 @@ fn native_files_beside_an_application_stand_before_its_requests() {
     let of = |at: usize| {
         let guard = &plan.guards[at];
         let probe = guard.breaker.settings.half_open.probe_timeout.as_secs();
-        (&*guard.name, &*guard.target, probe)
+        (&*guard.name, &*guard.targets[0], probe)
     };
     // The longest that a request waits for; where an expression says it, the default.
     assert_eq!((of(0), of(1)), (("Stock", "Stock", 25), ("s", "Slow", 30)));
@@ -187,7 +187,7 @@ fn a_name_that_no_request_goes_by_is_told_with_the_one_that_was_meant() {
             ("g.yaml", "upstreams:\n  x: { breaker: {} }\n"),
         ],
         &machine,
-        "g.yaml:2:3: error: the application makes no requests of its own, so there is nothing to stand before; remove the upstream",
+        "g.yaml:2:3: error: no request of the application has a name, so there is nothing to stand before; give its requests an `http:request-config` or a rest service, or remove the upstream",
     );
     check(
         &[(

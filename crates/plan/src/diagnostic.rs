@@ -1,5 +1,6 @@
 //! Diagnostics of a file: place, fault, and mend.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// An error or a warning about a configuration file.
@@ -64,6 +65,14 @@ pub struct Place {
     pub col: u32,
 }
 
+impl Place {
+    /// The beginning of a source.
+    pub const fn start(file: usize) -> Place {
+        let (line, col) = (1, 1);
+        Place { file, line, col }
+    }
+}
+
 /// A value and its place in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct At<T> {
@@ -88,6 +97,16 @@ impl<T> At<T> {
     }
 }
 
+/// The value of a key, if the file has a valid one.
+pub(crate) fn value_of<T: Clone>(key: &Option<At<T>>) -> Option<T> {
+    key.as_ref().map(|key| key.value.clone())
+}
+
+/// The place of a key's value, if the file has a valid one.
+pub(crate) fn place_of<T>(key: &Option<At<T>>) -> Option<Place> {
+    key.as_ref().map(|key| key.at)
+}
+
 /// Collects diagnostics while a plan is read and checked, so that all faults are reported at once.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
@@ -101,6 +120,17 @@ impl Notes {
         self.errors += 1;
         self.list
             .push((at, Severity::Error, what.into(), mend.into()));
+    }
+
+    /// Adds an error, and gives `None` in place of the value that it prevents.
+    pub fn refuse<T>(
+        &mut self,
+        at: Place,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Option<T> {
+        self.error(at, what, mend);
+        None
     }
 
     /// Adds a warning at a place: the doubt, and its mend.
@@ -184,7 +214,9 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + C
         return format!("did you mean {}?", quote(near));
     }
     const SHOWN_MAX: usize = 20;
-    let all: Vec<&str> = candidates.into_iter().take(SHOWN_MAX + 1).collect();
+    let mut seen = HashSet::new();
+    let distinct = candidates.into_iter().filter(|it| seen.insert(*it));
+    let all: Vec<&str> = distinct.take(SHOWN_MAX + 1).collect();
     match all.len() {
         0 => "remove it".to_owned(),
         1 => format!("expected {}", all[0]),
@@ -214,6 +246,10 @@ mod tests {
             Some("consecutive_failures")
         );
         assert_eq!(nearest("zebra", ["cooldown", "compare"]), None);
+        assert_eq!(
+            suggest("zebra", ["first", "last", "first"]),
+            "expected one of first, last"
+        );
         assert_eq!(nearest(&"x".repeat(1_000_000), ["x"]), None);
     }
 }

@@ -69,6 +69,24 @@ pub struct EvalError {
     pub character: Option<usize>,
 }
 
+impl EvalError {
+    /// A failure at a character, from 0.
+    fn at(at: usize, what: impl Into<String>) -> EvalError {
+        EvalError {
+            what: what.into(),
+            character: Some(at + 1),
+        }
+    }
+
+    /// A failure of no single character.
+    pub(crate) fn whole(what: impl Into<String>) -> EvalError {
+        EvalError {
+            what: what.into(),
+            character: None,
+        }
+    }
+}
+
 impl fmt::Display for EvalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.character {
@@ -130,11 +148,8 @@ impl Expression {
                 let what = format!(
                     "the expression could not be compiled: no thread could be started ({error})"
                 );
-                return Err(vec![Fault::new(
-                    None,
-                    what,
-                    "free resources on this machine, and try again",
-                )]);
+                let mend = "free resources on this machine, and try again";
+                return Err(vec![Fault::new(None, what, mend)]);
             }
         };
         Ok(Expression {
@@ -191,10 +206,7 @@ pub fn eval_native(
     scope: &serde_json::Value,
 ) -> Result<serde_json::Value, EvalError> {
     let Some(members) = scope.as_object() else {
-        return Err(EvalError {
-            what: "the scope must be a JSON object".to_owned(),
-            character: None,
-        });
+        return Err(EvalError::whole("the scope must be a JSON object"));
     };
     let variables: Vec<_> = members.keys().map(|name| (name.as_str(), None)).collect();
     let compiled = Expression::compile(expression, &variables).map_err(|faults| {

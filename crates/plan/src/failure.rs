@@ -251,13 +251,11 @@ fn condition(text: &str, variables: Variables<'_>) -> Result<Expression, Vec<Fau
 fn holds(expression: &Expression, key: &str, scope: &CallScope<'_>) -> Result<bool, EvalError> {
     match expression.eval(scope)? {
         Value::Bool(holds) => Ok(holds),
-        value => Err(EvalError {
-            what: format!(
-                "the {key} expression gave {}, expected a bool",
-                value.kind().article()
-            ),
-            character: None,
-        }),
+        value => {
+            let kind = value.kind().article();
+            let what = format!("the {key} expression gave {kind}, expected a bool");
+            Err(EvalError::whole(what))
+        }
     }
 }
 

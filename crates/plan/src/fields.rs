@@ -27,27 +27,19 @@ impl<'n> Fields<'n> {
             if matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_null()) {
                 mend.push_str(", or `{}` for an empty one");
             }
-            mismatch(node, "a map", mend, notes);
-            return None;
+            return mismatch(node, "a map", mend, notes);
         };
         for entry in entries {
             match table.key(&entry.key) {
                 None => unknown(entry, table, notes),
-                Some(Key {
-                    shape: Shape::Later(mend),
-                    ..
-                }) => {
-                    notes.error(
-                        entry.at,
-                        format!("{} is not supported yet", quote(&entry.key)),
-                        *mend,
-                    );
-                }
-                Some(Key {
-                    shape: Shape::Foreign { why, mend },
-                    ..
-                }) => notes.error(entry.at, *why, *mend),
-                Some(_) => {}
+                Some(key) => match key.shape {
+                    Shape::Later(mend) => {
+                        let what = format!("{} is not supported yet", quote(&entry.key));
+                        notes.error(entry.at, what, mend);
+                    }
+                    Shape::Foreign { why, mend } => notes.error(entry.at, why, mend),
+                    _ => {}
+                },
             }
         }
         for (name, example) in table.required {
@@ -79,10 +71,8 @@ impl<'n> Fields<'n> {
     }
 
     pub fn place(&self, name: &str) -> Option<Place> {
-        self.entries
-            .iter()
-            .find(|entry| entry.key == name)
-            .map(|entry| entry.at)
+        let mut entries = self.entries.iter();
+        Some(entries.find(|entry| entry.key == name)?.at)
     }
 
     /// The place of a key, or of an unknown one that is taken for it and has been reported.
@@ -139,12 +129,8 @@ impl<'n> Fields<'n> {
     }
 
     pub fn over(&self, name: &'static str, notes: &mut Notes) -> Option<At<Over>> {
-        self.parsed(
-            name,
-            "a window such as `10s` or `100 calls`",
-            words::over,
-            notes,
-        )
+        let expected = "a window such as `10s` or `100 calls`";
+        self.parsed(name, expected, words::over, notes)
     }
 
     pub fn address(&self, name: &'static str, notes: &mut Notes) -> Option<At<SocketAddr>> {
@@ -170,11 +156,9 @@ impl<'n> Fields<'n> {
 
     /// A whole number of calls, probes or failures, from 1.
     pub fn count(&self, name: &'static str, notes: &mut Notes) -> Option<At<u32>> {
+        let number = self.whole(name, notes)?;
         // The tables bound these numbers by u32::MAX.
-        Some(
-            self.whole(name, notes)?
-                .map(|number| u32::try_from(number).unwrap_or(u32::MAX)),
-        )
+        Some(number.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
     }
 
     pub fn real(&self, name: &'static str, notes: &mut Notes) -> Option<At<f64>> {
@@ -183,29 +167,17 @@ impl<'n> Fields<'n> {
             return None;
         };
         let expected = format!("a number from {min} to {max}");
-        self.parsed(
-            name,
-            &expected,
-            |text| match text.trim().parse::<f64>() {
-                Ok(number) if (min..=max).contains(&number) => Ok(number),
-                _ => Err(expected.clone()),
-            },
-            notes,
-        )
+        let read = |text: &str| match text.trim().parse::<f64>() {
+            Ok(number) if (min..=max).contains(&number) => Ok(number),
+            _ => Err(expected.clone()),
+        };
+        self.parsed(name, &expected, read, notes)
     }
 
     pub fn flag(&self, name: &'static str, notes: &mut Notes) -> Option<At<bool>> {
         let expected = "`true` or `false`";
-        self.parsed(
-            name,
-            expected,
-            |text| match text {
-                "true" => Ok(true),
-                "false" => Ok(false),
-                _ => Err(expected.to_owned()),
-            },
-            notes,
-        )
+        let read = |text: &str| text.parse().map_err(|_| expected.to_owned());
+        self.parsed(name, expected, read, notes)
     }
 
     /// True without any key.
@@ -233,8 +205,7 @@ impl<'n> Fields<'n> {
             Err(expected) => {
                 let (expected, mend) = mend_of(&expected);
                 let mend = hidden(scalar).unwrap_or(mend);
-                wrong(node.at, name, expected, &scalar.shown(), mend, notes);
-                None
+                wrong(node, name, expected, mend, notes)
             }
         }
     }
@@ -255,13 +226,8 @@ pub(crate) fn items<'n>(node: &'n Node, name: &str, notes: &mut Notes) -> Option
     match &node.kind {
         Kind::List(items) => Some(items),
         _ => {
-            mismatch(
-                node,
-                "a list",
-                format!("write `{name}: […]`, or one `- …` a line"),
-                notes,
-            );
-            None
+            let mend = format!("write `{name}: […]`, or one `- …` a line");
+            mismatch(node, "a list", mend, notes)
         }
     }
 }
@@ -278,15 +244,8 @@ pub(crate) fn scalar<'n>(
         Kind::Scalar(scalar) if !scalar.is_null() => Some(scalar),
         _ => {
             let (expected, mend) = mend_of(expected);
-            wrong(
-                node.at,
-                name,
-                expected,
-                &node.describe(),
-                format!("{mend}, or remove the key"),
-                notes,
-            );
-            None
+            let mend = format!("{mend}, or remove the key");
+            wrong(node, name, expected, mend, notes)
         }
     }
 }
@@ -319,28 +278,11 @@ fn whole(
     match number {
         Some(number) if !quoted => Some(At::new(number, node.at)),
         Some(number) => {
-            let found = format!("the text {}", scalar.shown());
-            wrong(
-                node.at,
-                name,
-                &expected,
-                &found,
-                format!("remove the quotes: write {number}"),
-                notes,
-            );
-            None
+            let found = scalar.shown();
+            let what = format!("`{name}` must be {expected}, found the text {found}");
+            notes.refuse(node.at, what, format!("remove the quotes: write {number}"))
         }
-        None => {
-            wrong(
-                node.at,
-                name,
-                &expected,
-                &scalar.shown(),
-                format!("write {expected}"),
-                notes,
-            );
-            None
-        }
+        None => wrong(node, name, &expected, format!("write {expected}"), notes),
     }
 }
 
@@ -368,15 +310,7 @@ pub(crate) fn address(node: &Node, name: &str, notes: &mut Notes) -> Option<At<S
             .to_owned(),
     };
     let mend = hidden(scalar).unwrap_or(mend);
-    wrong(
-        node.at,
-        name,
-        "an address with its port",
-        &scalar.shown(),
-        mend,
-        notes,
-    );
-    None
+    wrong(node, name, "an address with its port", mend, notes)
 }
 
 /// The mend for a value from a variable or a file, which shows nothing of the value.
@@ -387,15 +321,18 @@ fn hidden(scalar: &Scalar) -> Option<String> {
 const CORRECT_FILLING: &str = "correct the content of the variable or file";
 
 /// Reports a fault in a scalar's content, without quoting the content if it came from a variable or a file.
-pub(crate) fn refuse(at: Place, scalar: &Scalar, what: String, mend: String, notes: &mut Notes) {
-    match &scalar.written {
-        Some(_) => notes.error(
-            at,
-            format!("{} expands to an invalid value", scalar.shown()),
-            CORRECT_FILLING,
-        ),
-        None => notes.error(at, what, mend),
+pub(crate) fn refuse<T>(
+    at: Place,
+    scalar: &Scalar,
+    what: String,
+    mend: String,
+    notes: &mut Notes,
+) -> Option<T> {
+    if scalar.written.is_none() {
+        return notes.refuse(at, what, mend);
     }
+    let what = format!("{} expands to an invalid value", scalar.shown());
+    notes.refuse(at, what, CORRECT_FILLING)
 }
 
 /// The expectation and its mend: an example or a hint, if the expectation contains one.
@@ -414,11 +351,8 @@ fn mend_of(expected: &str) -> (&str, String) {
 
 fn unknown(entry: &Entry, table: &'static Table, notes: &mut Notes) {
     let known = table.supported().map(|key| key.name);
-    notes.error(
-        entry.at,
-        format!("unknown key {} in {}", quote(&entry.key), noun(table)),
-        suggest(&entry.key, known),
-    );
+    let what = format!("unknown key {} in {}", quote(&entry.key), noun(table));
+    notes.error(entry.at, what, suggest(&entry.key, known));
 }
 
 fn noun(table: &Table) -> String {
@@ -434,36 +368,26 @@ fn noun(table: &Table) -> String {
 }
 
 fn names(table: &'static Table) -> String {
-    table
-        .supported()
-        .map(|key| key.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let names: Vec<_> = table.supported().map(|key| key.name).collect();
+    names.join(", ")
 }
 
-fn mismatch(node: &Node, expected: &str, mend: String, notes: &mut Notes) {
+fn mismatch<T>(node: &Node, expected: &str, mend: String, notes: &mut Notes) -> Option<T> {
     if matches!(&node.kind, Kind::Scalar(scalar) if scalar.broken) {
-        return;
+        return None;
     }
-    notes.error(
-        node.at,
-        format!("expected {expected}, found {}", node.describe()),
-        mend,
-    );
+    let what = format!("expected {expected}, found {}", node.describe());
+    notes.refuse(node.at, what, mend)
 }
 
 /// Reports a value of another shape than its key has.
-pub(crate) fn wrong(
-    at: Place,
+pub(crate) fn wrong<T>(
+    node: &Node,
     name: &str,
     expected: &str,
-    found: &str,
     mend: String,
     notes: &mut Notes,
-) {
-    notes.error(
-        at,
-        format!("`{name}` must be {expected}, found {found}"),
-        mend,
-    );
+) -> Option<T> {
+    let what = format!("`{name}` must be {expected}, found {}", node.describe());
+    notes.refuse(node.at, what, mend)
 }

@@ -101,29 +101,21 @@ fn fill_within(
     notes: &mut Notes,
     left: &mut usize,
 ) {
-    match &mut node.kind {
-        Kind::Scalar(scalar) if scalar.text.contains("${") => {
-            let written = std::mem::take(&mut scalar.text);
-            let filled = fill_text(&written, loader, left);
-            scalar.written = Some(written);
-            match filled {
-                Ok(text) => scalar.text = text,
-                Err(faults) => {
-                    report(faults, node.at, scalar, lines, notes);
-                    scalar.broken = true;
-                }
+    if let Kind::Scalar(scalar) = &mut node.kind
+        && scalar.text.contains("${")
+    {
+        let written = std::mem::take(&mut scalar.text);
+        let filled = fill_text(&written, loader, left);
+        scalar.written = Some(written);
+        match filled {
+            Ok(text) => scalar.text = text,
+            Err(faults) => {
+                report(faults, node.at, scalar, lines, notes);
+                scalar.broken = true;
             }
         }
-        Kind::Scalar(_) => {}
-        Kind::List(items) => {
-            items
-                .iter_mut()
-                .for_each(|item| fill_within(item, lines, loader, notes, left));
-        }
-        Kind::Map(entries) => entries
-            .iter_mut()
-            .for_each(|entry| fill_within(&mut entry.value, lines, loader, notes, left)),
     }
+    node.each_child(|child| fill_within(child, lines, loader, notes, left));
 }
 
 /// A `${…}` that cannot be replaced: its byte offset, the fault, and the mend.
@@ -151,22 +143,17 @@ fn fill_text(text: &str, loader: &dyn Loader, left: &mut usize) -> Result<String
         }
         out.push_str(&text[from..start]);
         let Some(length) = text[start..].find('}') else {
-            faults.push(Fault(
-                start,
-                "`${` has no closing `}`".to_owned(),
-                "close it, as in `${NAME}`, or write `$${` for the two characters themselves"
-                    .to_owned(),
-            ));
+            let what = "`${` has no closing `}`";
+            let mend =
+                "close it, as in `${NAME}`, or write `$${` for the two characters themselves";
+            faults.push(Fault(start, what.to_owned(), mend.to_owned()));
             return Err(faults);
         };
         match replacement(&text[start + 2..start + length], loader) {
             Ok(value) if value.len() > *left || out.len() + value.len() > BYTES_MAX => {
-                faults.push(Fault(
-                    start,
-                    "this brings in more text than a configuration may hold (1 MiB a value)"
-                        .to_owned(),
-                    "keep large content out of the configuration".to_owned(),
-                ));
+                let what = "this brings in more text than a configuration may hold (1 MiB a value)";
+                let mend = "keep large content out of the configuration";
+                faults.push(Fault(start, what.to_owned(), mend.to_owned()));
                 return Err(faults);
             }
             Ok(value) => {

@@ -55,8 +55,7 @@ impl PemFile {
                     _ => known.unwrap_or("name a PEM file").to_owned(),
                 };
                 let what = format!("the file {shown} cannot be read: {why}");
-                notes.error(at, what, mend);
-                None
+                notes.refuse(at, what, mend)
             }
         }
     }
@@ -150,31 +149,25 @@ pub fn pair(
     if !has_certificate || !has_key {
         return None;
     }
+    let (chain_shown, key_shown) = (&certificate.shown, &key.shown);
     match loader.check_pair(&certificate.text, &key.text) {
         Ok(()) => {}
         Err(PairFault::Certificate(fault)) => {
-            let what = format!(
-                "the certificate in {} cannot be used: {fault}",
-                certificate.shown
-            );
+            let what = format!("the certificate in {chain_shown} cannot be used: {fault}");
             let mend = "`openssl x509 -noout -text -in FILE` must read it";
-            notes.error(certificate.at, what, mend);
-            return None;
+            return notes.refuse(certificate.at, what, mend);
         }
         Err(PairFault::Key(fault)) => {
-            let what = format!("the private key in {} cannot be used: {fault}", key.shown);
+            let what = format!("the private key in {key_shown} cannot be used: {fault}");
             let mend = "put the certificate's whole key there, or make a new pair";
-            notes.error(key.at, what, mend);
-            return None;
+            return notes.refuse(key.at, what, mend);
         }
         Err(PairFault::Mismatch) => {
             let what = format!(
-                "the private key in {} does not belong to the certificate in {}",
-                key.shown, certificate.shown
+                "the private key in {key_shown} does not belong to the certificate in {chain_shown}"
             );
             let mend = "name the key of the chain's first certificate, which is the server's own";
-            notes.error(key.at, what, mend);
-            return None;
+            return notes.refuse(key.at, what, mend);
         }
     }
     Some(ListenerTls {

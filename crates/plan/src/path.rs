@@ -73,11 +73,8 @@ impl Template {
     /// Parses a template.
     pub fn read(text: &str) -> Result<Template, PathFault> {
         if !text.starts_with('/') {
-            return Err(fault(
-                0,
-                "a path must start with `/`",
-                format!("write {}", quote(&format!("/{text}"))),
-            ));
+            let mend = format!("write {}", quote(&format!("/{text}")));
+            return Err(fault(0, "a path must start with `/`", mend));
         }
         let mut segments = Vec::new();
         let mut offset = 1;
@@ -91,11 +88,8 @@ impl Template {
         let names: Vec<&str> = template.params().collect();
         for (index, name) in names.iter().enumerate() {
             if names[..index].contains(name) {
-                return Err(fault(
-                    0,
-                    format!("the parameter {} appears twice", quote(name)),
-                    "give each parameter a name of its own",
-                ));
+                let what = format!("the parameter {} appears twice", quote(name));
+                return Err(fault(0, what, "give each parameter a name of its own"));
             }
         }
         Ok(template)
@@ -111,13 +105,12 @@ impl Template {
 
     /// The template without its parameters' names: routes of the same shape match the same paths.
     pub fn shape(&self) -> String {
-        self.segments
-            .iter()
-            .fold(String::new(), |shape, segment| match segment {
-                Segment::Literal(text) => shape + "/" + text,
-                Segment::Param(_) => shape + "/{}",
-                Segment::Rest(_) => shape + "/{*}",
-            })
+        let segments = self.segments.iter();
+        segments.fold(String::new(), |shape, segment| match segment {
+            Segment::Literal(text) => shape + "/" + text,
+            Segment::Param(_) => shape + "/{}",
+            Segment::Rest(_) => shape + "/{*}",
+        })
     }
 }
 
@@ -163,10 +156,8 @@ pub fn foreign(text: &str) -> Option<PathFault> {
 }
 
 fn segment(part: &str, offset: usize, last: bool) -> Result<Segment, PathFault> {
-    if let Some(inside) = part
-        .strip_prefix('{')
-        .and_then(|part| part.strip_suffix('}'))
-    {
+    let inside = part.strip_prefix('{');
+    if let Some(inside) = inside.and_then(|part| part.strip_suffix('}')) {
         let (rest, name) = match inside.strip_prefix('*') {
             Some(name) => (true, name),
             None => (false, inside),
@@ -193,18 +184,12 @@ fn segment(part: &str, offset: usize, last: bool) -> Result<Segment, PathFault> 
     }
     if let Some(brace) = part.find(['{', '}']) {
         let at = offset + part[..brace].chars().count();
-        return Err(fault(
-            at,
-            "a parameter must be a whole segment between slashes",
-            "write it alone, as in `/orders/{id}`",
-        ));
+        let what = "a parameter must be a whole segment between slashes";
+        return Err(fault(at, what, "write it alone, as in `/orders/{id}`"));
     }
     if part.is_empty() && !last {
-        return Err(fault(
-            offset,
-            "the path has an empty segment (`//`)",
-            "remove one of the slashes",
-        ));
+        let what = "the path has an empty segment (`//`)";
+        return Err(fault(offset, what, "remove one of the slashes"));
     }
     check_literal(part, offset)?;
     Ok(Segment::Literal(normal(part).into_owned()))
@@ -214,61 +199,45 @@ fn segment(part: &str, offset: usize, last: bool) -> Result<Segment, PathFault> 
 pub fn check_literal(text: &str, offset: usize) -> Result<(), PathFault> {
     let mut chars = text.chars().enumerate();
     while let Some((index, c)) = chars.next() {
-        let at = offset + index;
-        match c {
-            '?' => {
-                return Err(fault(
-                    at,
-                    "a path cannot have a query (`?`)",
-                    "remove the query; it is passed on as the client sent it",
-                ));
-            }
-            '#' => {
-                return Err(fault(
-                    at,
-                    "a path cannot have a fragment (`#`)",
-                    "remove it",
-                ));
-            }
+        let (what, mend) = match c {
+            '?' => (
+                "a path cannot have a query (`?`)".to_owned(),
+                "remove the query; it is passed on as the client sent it".to_owned(),
+            ),
+            '#' => (
+                "a path cannot have a fragment (`#`)".to_owned(),
+                "remove it".to_owned(),
+            ),
             '%' => {
                 let two = chars.next().zip(chars.next());
-                if !two
-                    .is_some_and(|((_, a), (_, b))| a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
-                {
-                    return Err(fault(
-                        at,
-                        "`%` is not followed by two hexadecimal digits",
-                        "write `%25` for a percent sign",
-                    ));
+                match two {
+                    Some(((_, a), (_, b))) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
+                        continue;
+                    }
+                    _ => (
+                        "`%` is not followed by two hexadecimal digits".to_owned(),
+                        "write `%25` for a percent sign".to_owned(),
+                    ),
                 }
             }
-            '/' => {}
-            c if c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@".contains(c) => {}
+            c if c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/".contains(c) => continue,
             c => {
-                let encoded: String = c
-                    .to_string()
-                    .bytes()
-                    .map(|byte| format!("%{byte:02X}"))
-                    .collect();
-                return Err(fault(
-                    at,
+                let bytes = c.to_string().into_bytes();
+                let encoded: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
+                (
                     format!("{} is not allowed in a path", quote(&c.to_string())),
                     format!("write `{encoded}`"),
-                ));
+                )
             }
-        }
+        };
+        return Err(fault(offset + index, what, mend));
     }
     // Dot segments, which a client may also write as `%2e`.
     let plain = text.to_ascii_lowercase().replace("%2e", ".");
-    if plain
-        .split('/')
-        .any(|segment| matches!(segment, "." | ".."))
-    {
-        return Err(fault(
-            offset,
-            "`.` and `..` may not be segments of a path",
-            "write the path without them",
-        ));
+    let mut segments = plain.split('/');
+    if segments.any(|segment| matches!(segment, "." | "..")) {
+        let what = "`.` and `..` may not be segments of a path";
+        return Err(fault(offset, what, "write the path without them"));
     }
     Ok(())
 }
@@ -282,14 +251,10 @@ fn is_name(name: &str) -> bool {
 /// in characters.
 pub fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
     if !text.starts_with('/') {
-        return Err(fault(
-            0,
-            "a rewritten path must start with `/`",
-            format!("write {}", quote(&format!("/{text}"))),
-        ));
+        let mend = format!("write {}", quote(&format!("/{text}")));
+        return Err(fault(0, "a rewritten path must start with `/`", mend));
     }
-    let mut parts = Vec::new();
-    let mut places = Vec::new();
+    let (mut parts, mut places) = (Vec::new(), Vec::new());
     let mut offset = 0;
     let mut rest = text;
     // A parameter's value is unknown here; `x` takes its place in the search for dot segments.
@@ -298,18 +263,11 @@ pub fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
         let (literal, braced) = rest.split_at(open);
         check_chars(literal, offset)?;
         let at = offset + literal.chars().count();
-        let name = braced
-            .strip_prefix('{')
-            .and_then(|braced| braced.split_once('}'));
-        let name = name
-            .map(|(name, _)| name.strip_prefix('*').unwrap_or(name))
-            .filter(|name| is_name(name));
-        let (Some(name), Some(close)) = (name, braced.find('}')) else {
-            return Err(fault(
-                at,
-                "a brace is not part of a parameter",
-                "write `{name}`, or `%7B` and `%7D` for the braces themselves",
-            ));
+        let named = braced.strip_prefix('{').and_then(|it| it.split_once('}'));
+        let named = named.map(|(name, after)| (name.strip_prefix('*').unwrap_or(name), after));
+        let Some((name, after)) = named.filter(|(name, _)| is_name(name)) else {
+            let mend = "write `{name}`, or `%7B` and `%7D` for the braces themselves";
+            return Err(fault(at, "a brace is not part of a parameter", mend));
         };
         if !literal.is_empty() {
             parts.push(RewritePart::Literal(literal.to_owned()));
@@ -319,8 +277,8 @@ pub fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
         places.push(at);
         outline.push_str(literal);
         outline.push('x');
-        offset = at + braced[..=close].chars().count();
-        rest = &braced[close + 1..];
+        offset = at + braced[..braced.len() - after.len()].chars().count();
+        rest = after;
     }
     check_chars(rest, offset)?;
     outline.push_str(rest);

@@ -240,8 +240,9 @@ impl Default for Limits {
 pub struct Guard {
     /// The upstream's key in the file: the name of its breaker, or what those of a keyed one begin with.
     pub name: Arc<str>,
-    /// The full name of the application's target ([`Target`](crate::Target)).
-    pub target: Arc<str>,
+    /// The full names of the application's targets ([`Target`](crate::Target)), one at least: all that are the same
+    /// service at the same address.
+    pub targets: Vec<Arc<str>>,
     /// Bounds on the times that the application gives its calls.
     pub timeout: TimeoutBounds,
     /// `retry`: the repeats of a failed attempt; `None`: the application's own alone.

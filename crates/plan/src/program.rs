@@ -57,10 +57,24 @@ impl dyn Program {
 /// A target of an application's own requests, which a native file beside it may put a breaker before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The full name, such as `Order_Service` or `Pets/PetStorePets`: that of its live upstream.
+    /// The full name, unique in the application: that of its live upstream.
     pub name: Arc<str>,
-    /// The name that it also goes by where no other target has it; `None`: the full one alone.
+    /// The name of the service in the file, such as `Order_Service` or `Pets/PetStorePets`. Several parts of an
+    /// application may use a service, each as a target of its own.
+    pub service: Arc<str>,
+    /// The name that the service also goes by where no other one has it; `None`: the full one alone.
     pub short_name: Option<Arc<str>>,
-    /// The longest wait for an answer's head that the application allows; `None`: it is not known, or has no end.
-    pub request_timeout: Option<Duration>,
+    /// The service's address: the URL without its path.
+    pub address: String,
+    /// The longest wait for an answer that the application allows; `None`: it is not known, or has no end.
+    pub request_timeout: Option<OwnTimeout>,
+}
+
+/// A time limit in an application's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTimeout {
+    /// The longest time allowed.
+    pub time: Duration,
+    /// The setting in messages, such as "the `responseTimeout` of `Order_Service`".
+    pub setting: String,
 }

@@ -57,10 +57,7 @@ fn read_all(
 ) -> Reading {
     let mut notes = Notes::default();
     let documents = documents(dialects, sources, &mut notes);
-    let mut names: Vec<String> = sources
-        .iter()
-        .map(|source| source.name.to_owned())
-        .collect();
+    let mut names: Vec<String> = sources.iter().map(|it| it.name.to_owned()).collect();
     let together = Together::of(&documents);
     // An application's own files have the first numbers.
     let is_app = |file| documents.iter().any(|it| it.file == file && it.is_app());
@@ -135,19 +132,21 @@ pub fn convert(
             }
             Together::Native => {
                 let at = documents.first().map_or(START, Document::at);
+                let mend = "name a Flogo or a Mule application";
+                notes.error(at, "this is the native form already", mend);
+            }
+            Together::App(dialect) if one_application(dialects[dialect], &documents) => {
+                let native = documents.iter().find(|document| !document.is_app());
                 notes.error(
-                    at,
-                    "this is the native form already",
-                    "name a Flogo or a Mule application",
+                    native.map_or(START, Document::at),
+                    "this file stands beside the application, which is converted by itself",
+                    "run `convert` without it, then add its `timeout` and `breaker` to the upstreams in the output",
                 );
             }
             Together::App(_) | Together::Mixed | Together::Broken => {
                 let at = documents.get(1).map_or(START, Document::at);
-                notes.error(
-                    at,
-                    "one application is converted at a time",
-                    "name its files alone",
-                );
+                let what = "one application is converted at a time";
+                notes.error(at, what, "name its files alone");
             }
         }
     }
@@ -158,11 +157,7 @@ pub fn convert(
 }
 
 /// The beginning of the first source.
-const START: Place = Place {
-    file: 0,
-    line: 1,
-    col: 1,
-};
+const START: Place = Place::start(0);
 
 /// A source, parsed as far as its form requires.
 struct Document<'a> {
@@ -188,10 +183,7 @@ impl Document<'_> {
     fn at(&self) -> Place {
         match &self.form {
             Form::Native(root) => root.at,
-            Form::App(_) | Form::Broken => Place {
-                file: self.file,
-                ..START
-            },
+            Form::App(_) | Form::Broken => Place::start(self.file),
         }
     }
 }
@@ -247,9 +239,8 @@ fn documents<'a>(
     sources: &[Source<'a>],
     notes: &mut Notes,
 ) -> Vec<Document<'a>> {
-    sources
-        .iter()
-        .enumerate()
+    let numbered = sources.iter().enumerate();
+    numbered
         .filter_map(|(file, source)| document(dialects, file, source, notes))
         .collect()
 }
@@ -300,14 +291,10 @@ fn refuse_bindings(dialects: &[&dyn Dialect], loader: &dyn Loader, notes: &mut N
         takers.join(" or ")
     };
     for (name, _) in loader.bindings() {
-        notes.error(
-            START,
-            format!(
-                "{} sets an address of a {takers} application, and this is another form",
-                quote(&format!("--bind {name}"))
-            ),
-            "remove it",
-        );
+        let option = quote(&format!("--bind {name}"));
+        let what =
+            format!("{option} sets an address of a {takers} application, and this is another form");
+        notes.error(START, what, "remove it");
     }
 }
 
@@ -317,12 +304,10 @@ fn refuse_company(dialects: &[&dyn Dialect], documents: &[Document<'_>], notes: 
         if let Form::App(dialect) = document.form
             && !dialects[dialect].takes_many()
         {
+            let name = dialects[dialect].name();
             notes.error(
                 document.at(),
-                format!(
-                    "this is a {} application, and there is another application beside it",
-                    dialects[dialect].name()
-                ),
+                format!("this is a {name} application, and there is another application beside it"),
                 "run each application by itself; native files may stand beside one",
             );
         }
@@ -336,19 +321,11 @@ fn document<'a>(
     source: &Source<'a>,
     notes: &mut Notes,
 ) -> Option<Document<'a>> {
-    let start = Place {
-        file,
-        line: 1,
-        col: 1,
-    };
+    let start = Place::start(file);
     if source.text.len() > tree::BYTES_MAX {
-        let what = format!(
-            "the file has {} bytes, more than {}",
-            source.text.len(),
-            tree::BYTES_MAX
-        );
-        notes.error(start, what, "split it into several files");
-        return None;
+        let (length, most) = (source.text.len(), tree::BYTES_MAX);
+        let what = format!("the file has {length} bytes, more than {most}");
+        return notes.refuse(start, what, "split it into several files");
     }
     let text = match std::str::from_utf8(source.text) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -357,47 +334,24 @@ fn document<'a>(
             let line = valid.matches('\n').count() + 1;
             let col = valid.chars().rev().take_while(|c| *c != '\n').count() + 1;
             let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-            notes.error(
-                Place {
-                    file,
-                    line: clamp(line),
-                    col: clamp(col),
-                },
-                "the file is not valid UTF-8 here",
-                "save it as UTF-8",
-            );
-            return None;
+            let (line, col) = (clamp(line), clamp(col));
+            let at = Place { file, line, col };
+            return notes.refuse(at, "the file is not valid UTF-8 here", "save it as UTF-8");
         }
     };
+    let of = |form| Some(Document { file, text, form });
     for (number, dialect) in dialects.iter().enumerate() {
         match dialect.claim(text, file, notes) {
             Claim::None => {}
-            Claim::Refused => {
-                return Some(Document {
-                    file,
-                    text,
-                    form: Form::Broken,
-                });
-            }
-            Claim::Application => {
-                return Some(Document {
-                    file,
-                    text,
-                    form: Form::App(number),
-                });
-            }
+            Claim::Refused => return of(Form::Broken),
+            Claim::Application => return of(Form::App(number)),
         }
     }
     let root = tree::parse(text, file, notes)?;
     for dialect in dialects {
         if let Some((what, mend)) = dialect.mistaken(&root) {
-            notes.error(root.at, what, mend);
-            return None;
+            return notes.refuse(root.at, what, mend);
         }
     }
-    Some(Document {
-        file,
-        text,
-        form: Form::Native(root),
-    })
+    of(Form::Native(root))
 }

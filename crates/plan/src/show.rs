@@ -11,6 +11,7 @@ mod call;
 
 use call::{show_bulkhead, show_changes, show_cors, show_ejection, show_ladder, show_retry};
 
+use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
     Admin, Breaker, Fleet, Forward, Guard, Limits, Listener, ListenerTls, Plan, Probe, Respond,
@@ -36,27 +37,14 @@ impl Plan {
                 .collect::<Map<_, _>>(),
             "routes": self.routes.iter().map(|route| show_route(route, self.app.as_deref())).collect::<Vec<_>>(),
         });
-        if let Some(admin) = &self.admin {
-            plan["admin"] = show_admin(admin);
-        }
-        if let Some(store) = &self.store {
-            plan["store"] = match store {
-                Store::Memory => json!({ "kind": "memory" }),
-                Store::Embedded { path } => {
-                    json!({ "kind": "embedded", "path": path.to_string_lossy() })
-                }
-                Store::Valkey(server) => show_server(server),
-            };
-        }
+        put(&mut plan, "admin", self.admin.as_ref().map(show_admin));
+        put(&mut plan, "store", self.store.as_ref().map(show_store));
         if let Some(Fleet { node }) = &self.fleet {
-            plan["fleet"] = node
-                .as_ref()
-                .map_or_else(|| json!({}), |node| json!({ "node": node }));
+            plan["fleet"] = json!({});
+            put(&mut plan["fleet"], "node", node.as_deref());
         }
-        if let Some(app) = &self.app {
-            for (key, value) in app.show() {
-                plan[key] = value;
-            }
+        for (key, value) in self.app.iter().flat_map(|app| app.show()) {
+            plan[key] = value;
         }
         keep_as_text(&mut plan);
         plan
@@ -73,6 +61,13 @@ fn keep_as_text(value: &mut Value) {
     }
 }
 
+/// Adds an optional value to an object.
+pub fn put(shown: &mut Value, key: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        shown[key] = value.into();
+    }
+}
+
 fn show_listener(listener: &Listener) -> Value {
     let word = |allowed| if allowed { "allow" } else { "refuse" };
     let mut shown = json!({
@@ -84,9 +79,11 @@ fn show_listener(listener: &Listener) -> Value {
             "double_slash": word(listener.double_slash_allowed),
         },
     });
-    if let Some(tls) = &listener.tls {
-        shown["tls"] = show_listener_tls(tls);
-    }
+    put(
+        &mut shown,
+        "tls",
+        listener.tls.as_ref().map(show_listener_tls),
+    );
     shown
 }
 
@@ -97,24 +94,25 @@ pub fn show_listener_tls(tls: &ListenerTls) -> Value {
 
 fn show_admin(admin: &Admin) -> Value {
     let mut shown = json!({ "addr": admin.addr.to_string() });
-    if admin.token.is_some() {
-        shown["token"] = json!("***");
-    }
+    put(&mut shown, "token", admin.token.as_ref().map(|_| "***"));
     shown
+}
+
+fn show_store(store: &Store) -> Value {
+    match store {
+        Store::Memory => json!({ "kind": "memory" }),
+        Store::Embedded { path } => json!({ "kind": "embedded", "path": path.to_string_lossy() }),
+        Store::Valkey(server) => show_server(server),
+    }
 }
 
 /// Shows a server without its URL, any part of which may contain a password.
 fn show_server(server: &Valkey) -> Value {
     let mut shown = json!({ "kind": "valkey", "url": "redis://***" });
-    if let Some(prefix) = &server.prefix {
-        shown["prefix"] = json!(prefix);
-    }
-    if let Some(timeout) = server.timeout {
-        shown["timeout"] = json!(show_duration(timeout));
-    }
-    if let Some(path) = &server.path {
-        shown["path"] = json!(path.to_string_lossy());
-    }
+    put(&mut shown, "prefix", server.prefix.as_deref());
+    put(&mut shown, "timeout", server.timeout.map(show_duration));
+    let path = server.path.as_ref().map(|path| path.to_string_lossy());
+    put(&mut shown, "path", path);
     shown
 }
 
@@ -131,9 +129,8 @@ fn show_limits(limits: &Limits) -> Value {
         "drain": show_duration(limits.drain_timeout),
         "drain_delay": show_duration(limits.drain_delay),
     });
-    if let Some(bytes) = limits.request_body_max {
-        shown["request_body"] = json!(show_size(bytes));
-    }
+    let request_body = limits.request_body_max.map(show_size);
+    put(&mut shown, "request_body", request_body);
     shown
 }
 
@@ -171,7 +168,7 @@ fn show_guard(guard: &Guard) -> Value {
         Some((key.to_owned(), json!(bound)))
     });
     let mut shown = json!({
-        "applies_to": &*guard.target,
+        "applies_to": guard.targets.first().map(|it| &**it),
         "timeout": bounds.collect::<Map<_, _>>(),
         "breaker": show_breaker(&guard.breaker),
     });
@@ -208,16 +205,15 @@ fn show_breaker(breaker: &Breaker) -> Value {
             OnOverflow::Share => json!("share"),
             OnOverflow::Pass => json!("pass"),
         };
-        if let Some(idle_after) = breaker.idle_after {
-            shown["idle_after"] = json!(show_duration(idle_after));
-        }
+        let idle_after = breaker.idle_after.map(show_duration);
+        put(&mut shown, "idle_after", idle_after);
     }
-    if let Some(ignore) = &breaker.ignore {
-        shown["ignore"] = json!(ignore.source());
-    }
-    if let Some(bytes) = breaker.failure_body_max {
-        shown["failure_body"] = json!(show_size(bytes as u64));
-    }
+    let ignore = breaker.ignore.as_ref().map(Ignore::source);
+    put(&mut shown, "ignore", ignore);
+    let failure_body = breaker
+        .failure_body_max
+        .map(|bytes| show_size(bytes as u64));
+    put(&mut shown, "failure_body", failure_body);
     shown
 }
 
@@ -249,11 +245,9 @@ pub fn show_settings(settings: &Settings) -> Value {
         "half_open": show_half_open(&settings.half_open),
     });
     if let OnAbandoned::FailureAfter(after) = settings.on_abandoned {
-        shown["abandoned"] = json!(show_duration(after));
+        shown["abandoned"] = show_duration(after).into();
     }
-    if let Some(ramp) = &settings.ramp {
-        shown["ramp"] = show_ramp(ramp);
-    }
+    put(&mut shown, "ramp", settings.ramp.as_ref().map(show_ramp));
     shown
 }
 
@@ -274,15 +268,10 @@ fn show_ramp(ramp: &Ramp) -> Value {
 
 fn show_rule(rule: &Rule) -> Value {
     match *rule {
-        Rule::ConsecutiveFailures {
-            threshold,
-            within: None,
-        } => json!({ "consecutive_failures": threshold }),
-        Rule::ConsecutiveFailures {
-            threshold,
-            within: Some(within),
-        } => {
-            json!({ "consecutive_failures": threshold, "within": show_duration(within) })
+        Rule::ConsecutiveFailures { threshold, within } => {
+            let mut shown = json!({ "consecutive_failures": threshold });
+            put(&mut shown, "within", within.map(show_duration));
+            shown
         }
         Rule::Failures {
             threshold,
@@ -431,9 +420,7 @@ fn show_route(route: &Route, app: Option<&dyn Program>) -> Value {
                     shown["bulkhead"] = show_bulkhead(bulkhead);
                 }
                 shown["upstream"] = json!(&*upstream.name);
-                if let Some(rewrite) = rewrite {
-                    shown["rewrite"] = json!(show_rewrite(rewrite));
-                }
+                put(&mut shown, "rewrite", rewrite.as_ref().map(show_rewrite));
             }
         }
     }

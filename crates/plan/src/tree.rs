@@ -4,7 +4,7 @@
 //! keys are refused, so that a small file cannot expand into a large one. A scalar is a text until its key determines
 //! its type.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
 use crate::diagnostic::{Notes, Place, quote};
 
@@ -79,6 +79,16 @@ pub enum Style {
 }
 
 impl Scalar {
+    /// A scalar as the file has it.
+    pub fn new(text: String, style: Style) -> Scalar {
+        Scalar {
+            text,
+            style,
+            written: None,
+            broken: false,
+        }
+    }
+
     /// The text for a message, without the content of any variable or file.
     pub fn shown(&self) -> String {
         quote(self.written.as_deref().unwrap_or(&self.text))
@@ -103,6 +113,15 @@ impl Node {
         }
     }
 
+    /// Calls a function for each node one level below this one.
+    pub fn each_child(&mut self, mut visit: impl FnMut(&mut Node)) {
+        match &mut self.kind {
+            Kind::Scalar(_) => {}
+            Kind::List(items) => items.iter_mut().for_each(visit),
+            Kind::Map(entries) => entries.iter_mut().for_each(|it| visit(&mut it.value)),
+        }
+    }
+
     /// The entry of a key; `None` if the node has no such key, or is not a map.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
@@ -115,7 +134,6 @@ impl Node {
 /// Parses one document. `None` after an error, which is in `notes`.
 pub fn parse(text: &str, file: usize, notes: &mut Notes) -> Option<Node> {
     let mut builder = Builder {
-        file,
         nodes: 0,
         stack: Vec::new(),
         root: None,
@@ -130,44 +148,32 @@ pub fn parse(text: &str, file: usize, notes: &mut Notes) -> Option<Node> {
                 let mark = error.marker();
                 let at = place(file, mark.line(), mark.col());
                 if error.info().contains("unknown anchor") {
-                    notes.error(at, ALIASES, WRITE_OUT);
-                } else {
-                    notes.error(
-                        at,
-                        format!("invalid YAML: {}", error.info()),
-                        "check indentation, quotes and brackets on this line and the one before it",
-                    );
+                    return notes.refuse(at, ALIASES, WRITE_OUT);
                 }
-                return None;
+                let what = format!("invalid YAML: {}", error.info());
+                let mend =
+                    "check indentation, quotes and brackets on this line and the one before it";
+                return notes.refuse(at, what, mend);
             }
         };
         let at = place(file, span.start.line(), span.start.col());
         if let Event::DocumentStart(_) = event {
             documents += 1;
             if documents > 1 {
-                notes.error(
-                    at,
-                    "a second document begins here",
-                    "keep one document a file: remove `---` and what follows, or give it a file of its own",
-                );
-                return None;
+                let mend = "keep one document a file: remove `---` and what follows, or give it a file of its own";
+                return notes.refuse(at, "a second document begins here", mend);
             }
             continue;
         }
-        if let Err((at, what, mend)) = builder.take(event, at, span) {
-            notes.error(at, what, mend);
-            return None;
+        if let Err((at, what, mend)) = builder.take(event, at) {
+            return notes.refuse(at, what, mend);
         }
     }
     if builder.root.is_none() {
         notes.error(
-            Place {
-                file,
-                line: 1,
-                col: 1,
-            },
+            Place::start(file),
             "the file is empty",
-            "begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`",
+            "begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`; beside an application, with `upstreams:` alone",
         );
     }
     let mut root = builder.root?;
@@ -188,82 +194,54 @@ fn place(file: usize, line: usize, col: usize) -> Place {
 type Refusal = (Place, String, &'static str);
 
 struct Builder {
-    file: usize,
     nodes: usize,
     stack: Vec<Open>,
     root: Option<Node>,
 }
 
-/// A list or map whose end has not been reached yet.
-enum Open {
-    List {
-        at: Place,
-        items: Vec<Node>,
-    },
-    Map {
-        at: Place,
-        entries: Vec<Entry>,
-        key: Option<(String, Place)>,
-    },
+/// A list or map whose end has not been reached yet, and the key whose value comes next.
+struct Open {
+    node: Node,
+    key: Option<(String, Place)>,
+}
+
+impl Open {
+    /// True if the next node is a key.
+    fn takes_key(&self) -> bool {
+        matches!(self.node.kind, Kind::Map(_)) && self.key.is_none()
+    }
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, at: Place, span: Span) -> Result<(), Refusal> {
+    fn take(&mut self, event: Event<'_>, at: Place) -> Result<(), Refusal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_extras(anchor, tag.is_some(), at)?;
-                self.scalar(text.into_owned(), style, at, span)
+                self.scalar(text.into_owned(), style, at)
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse_extras(anchor, tag.is_some(), at)?;
-                self.open(
-                    at,
-                    Open::List {
-                        at,
-                        items: Vec::new(),
-                    },
-                )
+                self.open(at, Kind::List(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
                 refuse_extras(anchor, tag.is_some(), at)?;
-                self.open(
-                    at,
-                    Open::Map {
-                        at,
-                        entries: Vec::new(),
-                        key: None,
-                    },
-                )
+                self.open(at, Kind::Map(Vec::new()))
             }
-            Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
-                Some(Open::List { at, items }) => self.add(Node {
-                    at,
-                    kind: Kind::List(items),
-                }),
-                Some(Open::Map { at, entries, .. }) => self.add(Node {
-                    at,
-                    kind: Kind::Map(entries),
-                }),
-                None => Ok(()),
-            },
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(Open { node, .. }) = self.stack.pop() {
+                    self.add(node);
+                }
+                Ok(())
+            }
             Event::Alias(_) => Err((at, ALIASES.to_owned(), WRITE_OUT)),
             _ => Ok(()),
         }
     }
 
-    fn scalar(
-        &mut self,
-        text: String,
-        style: ScalarStyle,
-        at: Place,
-        _span: Span,
-    ) -> Result<(), Refusal> {
+    fn scalar(&mut self, text: String, style: ScalarStyle, at: Place) -> Result<(), Refusal> {
         self.count(at)?;
-        if let Some(Open::Map {
-            key: key @ None, ..
-        }) = self.stack.last_mut()
-        {
-            *key = Some((text, at));
+        if let Some(open) = self.stack.last_mut().filter(|open| open.takes_key()) {
+            open.key = Some((text, at));
             return Ok(());
         }
         let style = match style {
@@ -273,63 +251,46 @@ impl Builder {
             ScalarStyle::Literal => Style::Literal,
             ScalarStyle::Folded => Style::Folded,
         };
-        let scalar = Scalar {
-            text,
-            style,
-            written: None,
-            broken: false,
-        };
-        self.add(Node {
-            at,
-            kind: Kind::Scalar(scalar),
-        })
+        let kind = Kind::Scalar(Scalar::new(text, style));
+        self.add(Node { at, kind });
+        Ok(())
     }
 
-    fn open(&mut self, at: Place, open: Open) -> Result<(), Refusal> {
+    fn open(&mut self, at: Place, kind: Kind) -> Result<(), Refusal> {
         self.count(at)?;
         if self.stack.len() >= DEPTH_MAX {
             let what = format!("lists and maps are nested more than {DEPTH_MAX} deep");
             return Err((at, what, "flatten it"));
         }
-        if let Some(Open::Map { key: None, .. }) = self.stack.last() {
-            return Err((
-                at,
-                "a list or map cannot be a key".to_owned(),
-                "use a plain word as the key",
-            ));
+        if self.stack.last().is_some_and(Open::takes_key) {
+            let what = "a list or map cannot be a key".to_owned();
+            return Err((at, what, "use a plain word as the key"));
         }
-        self.stack.push(open);
+        let node = Node { at, kind };
+        self.stack.push(Open { node, key: None });
         Ok(())
     }
 
-    fn add(&mut self, node: Node) -> Result<(), Refusal> {
-        match self.stack.last_mut() {
-            None => self.root = Some(node),
-            Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, key, .. }) => {
-                let (key, at) = key.take().unwrap_or((String::new(), node.at));
-                entries.push(Entry {
-                    key,
-                    at,
-                    value: node,
-                });
+    fn add(&mut self, value: Node) {
+        let Some(Open { node, key }) = self.stack.last_mut() else {
+            self.root = Some(value);
+            return;
+        };
+        match &mut node.kind {
+            Kind::List(items) => items.push(value),
+            Kind::Map(entries) => {
+                let (key, at) = key.take().unwrap_or((String::new(), value.at));
+                entries.push(Entry { key, at, value });
             }
+            Kind::Scalar(_) => {}
         }
-        Ok(())
     }
 
     fn count(&mut self, at: Place) -> Result<(), Refusal> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
             let what = format!("the file has more than {NODES_MAX} keys and values");
-            return Err((
-                Place {
-                    file: self.file,
-                    ..at
-                },
-                what,
-                "split it into several files",
-            ));
+            return Err((at, what, "split it into several files"));
         }
         Ok(())
     }
@@ -337,53 +298,36 @@ impl Builder {
 
 fn refuse_extras(anchor: usize, tagged: bool, at: Place) -> Result<(), Refusal> {
     if anchor != 0 {
-        return Err((
-            at,
-            "anchors (`&name`) are not supported".to_owned(),
-            "remove the anchor and write the value out where it is used",
-        ));
+        let what = "anchors (`&name`) are not supported".to_owned();
+        let mend = "remove the anchor and write the value out where it is used";
+        return Err((at, what, mend));
     }
     if tagged {
-        return Err((
-            at,
-            "tags (`!name`) are not supported".to_owned(),
-            "remove the tag; the key decides what its value means",
-        ));
+        let what = "tags (`!name`) are not supported".to_owned();
+        let mend = "remove the tag; the key decides what its value means";
+        return Err((at, what, mend));
     }
     Ok(())
 }
 
 /// Reports keys that occur twice in a map, and keeps the first of each.
 fn refuse_duplicates(node: &mut Node, notes: &mut Notes) {
-    match &mut node.kind {
-        Kind::Scalar(_) => {}
-        Kind::List(items) => items
-            .iter_mut()
-            .for_each(|item| refuse_duplicates(item, notes)),
-        Kind::Map(entries) => {
-            let mut seen = std::collections::HashMap::new();
-            entries.retain(|entry| match seen.get(&entry.key) {
-                Some(line) => {
-                    notes.error(
-                        entry.at,
-                        format!(
-                            "the key {} is already given in line {line}",
-                            quote(&entry.key)
-                        ),
-                        "remove one of the two",
-                    );
-                    false
-                }
-                None => {
-                    seen.insert(entry.key.clone(), entry.at.line);
-                    true
-                }
-            });
-            entries
-                .iter_mut()
-                .for_each(|entry| refuse_duplicates(&mut entry.value, notes));
-        }
+    if let Kind::Map(entries) = &mut node.kind {
+        let mut seen = std::collections::HashMap::new();
+        entries.retain(|entry| match seen.get(&entry.key) {
+            Some(line) => {
+                let key = quote(&entry.key);
+                let what = format!("the key {key} is already given in line {line}");
+                notes.error(entry.at, what, "remove one of the two");
+                false
+            }
+            None => {
+                seen.insert(entry.key.clone(), entry.at.line);
+                true
+            }
+        });
     }
+    node.each_child(|child| refuse_duplicates(child, notes));
 }
 
 /// The place in the file of the character at `offset` of a scalar's text; the scalar's own place if that is unknown

@@ -1,5 +1,7 @@
 //! The address of an upstream, `http://HOST:PORT/BASE`, without parts that a base address cannot have.
 
+use http::uri::Authority;
+
 use crate::diagnostic::quote;
 use crate::path::check_literal;
 use crate::plan::Endpoint;
@@ -7,6 +9,7 @@ use crate::plan::Endpoint;
 /// Parses an upstream's URL (RFC 3986). On failure, the fault and its mend.
 pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
     let example = "write it as `http://127.0.0.1:8081` or `https://orders.example/base`";
+    let ipv6 = "write it as `http://[::1]:8081`";
     let err = |what: &str, mend: &str| Err((what.to_owned(), mend.to_owned()));
     let Some((scheme, rest)) = text.split_once("://") else {
         return err("the URL has no scheme", example);
@@ -15,62 +18,42 @@ pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
         "http" => false,
         "https" => true,
         _ => {
-            return err(
-                &format!("the scheme {} is not supported", quote(scheme)),
-                "use `http` or `https`",
-            );
+            let what = format!("the scheme {} is not supported", quote(scheme));
+            return err(&what, "use `http` or `https`");
         }
     };
     if rest.contains('#') {
         return err("the URL has a fragment", "remove `#` and what follows it");
     }
     if rest.contains('?') {
-        return err(
-            "the URL has a query",
-            "remove `?` and what follows it; a request's own query is passed on",
-        );
+        let mend = "remove `?` and what follows it; a request's own query is passed on";
+        return err("the URL has a query", mend);
     }
     let (authority, path) = match rest.find('/') {
         Some(slash) => rest.split_at(slash),
         None => (rest, ""),
     };
     if authority.contains('@') {
-        return err(
-            "the URL has a user or password",
-            "remove everything up to `@`; credentials in a URL end up in logs",
-        );
+        let mend = "remove everything up to `@`; credentials in a URL end up in logs";
+        return err("the URL has a user or password", mend);
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(inside) => {
             let Some((host, after)) = inside.split_once(']') else {
-                return err(
-                    "the bracket of the IPv6 address is not closed",
-                    "write it as `http://[::1]:8081`",
-                );
+                return err("the bracket of the IPv6 address is not closed", ipv6);
             };
             if host.parse::<std::net::Ipv6Addr>().is_err() {
-                return err(
-                    "the text in brackets is not an IPv6 address",
-                    "write it as `http://[::1]:8081`",
-                );
+                return err("the text in brackets is not an IPv6 address", ipv6);
             }
             match after.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if after.is_empty() => (host, None),
-                None => {
-                    return err(
-                        "after the IPv6 address only a port may follow",
-                        "write it as `http://[::1]:8081`",
-                    );
-                }
+                None => return err("after the IPv6 address only a port may follow", ipv6),
             }
         }
         None => match authority.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return err(
-                    "an IPv6 address must be in brackets",
-                    "write it as `http://[::1]:8081`",
-                );
+                return err("an IPv6 address must be in brackets", ipv6);
             }
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
@@ -80,10 +63,10 @@ pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
         return err("the URL has no host", example);
     }
     if !authority.starts_with('[') && !is_host(host) {
-        return err(
-            &format!("{} is not a host's name or address", quote(host)),
-            "use letters, digits, `-`, `_` and dots; write other letters in their `xn--` form",
-        );
+        let what = format!("{} is not a host's name or address", quote(host));
+        let mend =
+            "use letters, digits, `-`, `_` and dots; write other letters in their `xn--` form";
+        return err(&what, mend);
     }
     let port = match port.map(str::parse::<u16>) {
         None => Endpoint::own_port(tls),
@@ -95,10 +78,8 @@ pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
         return Err((format!("in the URL's path: {}", fault.what), fault.mend));
     }
     if base_path.contains("//") {
-        return err(
-            "the URL's path has an empty segment (`//`)",
-            "remove one of the slashes",
-        );
+        let what = "the URL's path has an empty segment (`//`)";
+        return err(what, "remove one of the slashes");
     }
     Ok(Endpoint {
         base_path: base_path.to_owned(),
@@ -117,10 +98,7 @@ fn is_host(host: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let numeric = name
-        .split('.')
-        .all(|label| label.bytes().all(|b| b.is_ascii_digit()));
-    if numeric {
+    if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return name.parse::<std::net::Ipv4Addr>().is_ok();
     }
     name.len() <= 253 && name.split('.').all(label)
@@ -150,6 +128,17 @@ impl Endpoint {
         if tls { 443 } else { 80 }
     }
 
+    /// The port of an authority, by default the scheme's own; `None`: there is a text that is not a port.
+    pub fn port_of(authority: &Authority, tls: bool) -> Option<u16> {
+        let text = authority.as_str();
+        let text = text.rsplit_once('@').map_or(text, |(_, place)| place);
+        let port = text.strip_prefix(authority.host())?;
+        match port.strip_prefix(':') {
+            None | Some("") => Some(Endpoint::own_port(tls)),
+            Some(port) => port.parse().ok().filter(|port| *port > 0),
+        }
+    }
+
     /// The endpoint's URL, without a default port.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
@@ -174,6 +163,22 @@ mod tests {
             (endpoint.host.as_str(), endpoint.authority.as_str()),
             ("::1", "[::1]")
         );
+    }
+
+    #[test]
+    fn an_authority_has_its_port_or_the_schemes_own_and_never_another() {
+        for (authority, port) in [
+            ("a", Some(443)),
+            ("a:", Some(443)),
+            ("u:1@a:81", Some(81)),
+            ("[::1]", Some(443)),
+            ("[::1]:81", Some(81)),
+            ("a:0", None),
+            ("a:99999", None),
+        ] {
+            let parsed = authority.parse().unwrap();
+            assert_eq!(Endpoint::port_of(&parsed, true), port, "{authority}");
+        }
     }
 
     #[test]

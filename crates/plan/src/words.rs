@@ -41,20 +41,13 @@ pub fn duration(text: &str) -> Result<Duration, Expected> {
 /// A duration of zero or more, otherwise like [`duration`].
 pub fn delay(text: &str) -> Result<Duration, Expected> {
     let example = "a duration such as `250ms`, `5s` or `1m`";
-    let (number, unit) = split(text).ok_or(example)?;
-    if unit.is_empty() {
-        return Err(format!(
-            "a duration with its unit: write `{number}s` or `{number}ms`"
-        ));
-    }
-    let factor = unit_of(unit, &NANOS).ok_or(example)?;
-    let nanos = decimal(number, factor).ok_or(example)?;
-    let nanos = u64::try_from(nanos).map_err(|_| "a duration of at most 366 days, such as `5s`")?;
-    match Duration::from_nanos(nanos) {
-        duration if duration > DURATION_MAX => {
-            Err("a duration of at most 366 days, such as `5s`".to_owned())
-        }
-        duration => Ok(duration),
+    let nanos = amount(text, &NANOS, example, |number| {
+        format!("a duration with its unit: write `{number}s` or `{number}ms`")
+    })?;
+    let duration = u64::try_from(nanos).map(Duration::from_nanos);
+    match duration {
+        Ok(duration) if duration <= DURATION_MAX => Ok(duration),
+        _ => Err("a duration of at most 366 days, such as `5s`".to_owned()),
     }
 }
 
@@ -81,14 +74,9 @@ pub fn show_duration(duration: Duration) -> String {
 /// A size above zero: a number and one of `B KiB MiB GiB KB MB GB`.
 pub fn size(text: &str) -> Result<u64, Expected> {
     let example = "a size such as `512B`, `64KiB` or `10MiB`";
-    let (number, unit) = split(text).ok_or(example)?;
-    if unit.is_empty() {
-        return Err(format!(
-            "a size with its unit: write `{number}B` or `{number}KiB`"
-        ));
-    }
-    let factor = unit_of(unit, &BYTES).ok_or(example)?;
-    let bytes = decimal(number, factor).ok_or(example)?;
+    let bytes = amount(text, &BYTES, example, |number| {
+        format!("a size with its unit: write `{number}B` or `{number}KiB`")
+    })?;
     match u64::try_from(bytes) {
         Ok(0) => Err("a size above zero, such as `512B` or `64KiB`".to_owned()),
         Ok(bytes) if bytes <= 1 << 50 => Ok(bytes),
@@ -194,20 +182,22 @@ pub fn show_over(over: Over) -> String {
     }
 }
 
-/// Splits a number from its unit: `1.5s` is (`1.5`, `s`).
-fn split(text: &str) -> Option<(&str, &str)> {
+/// A number with its unit, `1.5s`, in the smallest of the units. `bare` makes the error for a number alone.
+fn amount(
+    text: &str,
+    units: &[(&str, u128)],
+    example: &str,
+    bare: impl FnOnce(&str) -> Expected,
+) -> Result<u128, Expected> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    (end > 0).then(|| (&text[..end], text[end..].trim_start()))
-}
-
-fn unit_of(unit: &str, units: &[(&str, u128)]) -> Option<u128> {
-    units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, factor)| *factor)
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    if unit.is_empty() && !number.is_empty() {
+        return Err(bare(number));
+    }
+    let factor = units.iter().find(|(name, _)| *name == unit.trim_start());
+    let amount = factor.and_then(|(_, factor)| decimal(number, *factor));
+    amount.ok_or_else(|| example.to_owned())
 }
 
 /// A decimal number times `factor`, exactly; `None` if the result is not whole or the text is not a number.

@@ -37,10 +37,15 @@ impl Program for App {
     }
 
     fn targets(&self) -> Vec<Target> {
-        let target = |name: &str, request_timeout| Target {
+        let target = |name: &str, request_timeout: Option<Duration>| Target {
             name: name.into(),
+            service: name.into(),
             short_name: None,
-            request_timeout,
+            address: format!("http://{name}"),
+            request_timeout: request_timeout.map(|time| OwnTimeout {
+                time,
+                setting: format!("the `responseTimeout` of {name}"),
+            }),
         };
         vec![
             target("Orders", Some(Duration::from_secs(5))),

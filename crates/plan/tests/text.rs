@@ -8,12 +8,12 @@ use support::check;
 fn an_empty_file_says_how_to_begin() {
     check(
         r#""#,
-        r#"1:1: error: the file is empty; begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`"#,
+        r#"1:1: error: the file is empty; begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`; beside an application, with `upstreams:` alone"#,
     );
     check(
         r#"# nothing
 "#,
-        r#"1:1: error: the file is empty; begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`"#,
+        r#"1:1: error: the file is empty; begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`; beside an application, with `upstreams:` alone"#,
     );
 }
 

@@ -53,7 +53,6 @@ pub fn forced() -> ForcedTrip {
     }
 }
 
-/// The pure state machine.
 pub struct PureMachine {
     machine: Machine,
     seen: Vec<Transition>,

@@ -61,7 +61,6 @@ impl MemoryStore {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs an operation on one partition.
     fn on<T>(&self, name: &str, operation: impl FnOnce(&mut OpenPartition<'_>) -> T) -> T {
         let now = self.clock.now();
         let rules = self.partitions.rules(name);

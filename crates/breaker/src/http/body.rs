@@ -34,7 +34,6 @@ pub(super) enum Ended<'a> {
     Well(Option<&'a HeaderMap>),
     /// The body continues, and has flowed for long enough.
     Flows,
-    /// The end in an error.
     Cut,
 }
 

@@ -8,7 +8,7 @@ use crate::outcome::{Hold, HoldKind, Phase};
 use crate::rule_kind::RuleKind;
 use crate::settings::{Mode, Rule};
 use crate::snapshot::{ProbeStatus, RampStatus};
-use crate::time::Timestamp;
+use crate::time::{Rounded, Timestamp};
 use crate::transition::Transition;
 
 /// An explanation of a breaker's state, for a person or as data. Its `Display` is the same in sentences.
@@ -148,7 +148,7 @@ impl Machine {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ago = self.at.saturating_since(self.since);
-        write!(f, "{} for {ago:?}", self.phase)?;
+        write!(f, "{} for {}", self.phase, Rounded(ago))?;
         if self.mode != Mode::Enforce {
             write!(f, ", mode {}", self.mode.as_str())?;
         }
@@ -187,21 +187,17 @@ impl fmt::Display for Explanation {
                 ramp.share * 100.0
             )?;
         }
-        let in_time = |at: Timestamp| at.saturating_since(self.asked);
+        let in_time = |at: Timestamp| Rounded(at.saturating_since(self.asked));
         match self.next {
             Next::RuleMet => f.write_str("; stays so until a rule is met")?,
-            Next::CooldownEnds(at) => write!(f, "; the cooldown ends in {:?}", in_time(at))?,
-            Next::HoldEnds(at) => write!(f, "; the hold ends in {:?}", in_time(at))?,
+            Next::CooldownEnds(at) => write!(f, "; the cooldown ends in {}", in_time(at))?,
+            Next::HoldEnds(at) => write!(f, "; the hold ends in {}", in_time(at))?,
             Next::Release => f.write_str("; stays so until an operator releases it")?,
             Next::Probe => f.write_str("; the next call is a probe")?,
             Next::ProbeEnds(at) => {
-                write!(
-                    f,
-                    "; another probe may go in {:?} at the latest",
-                    in_time(at)
-                )?;
+                write!(f, "; another probe may go in {} at the latest", in_time(at))?;
             }
-            Next::RampEnds(at) => write!(f, "; all calls pass in {:?}", in_time(at))?,
+            Next::RampEnds(at) => write!(f, "; all calls pass in {}", in_time(at))?,
         }
         self.hint_at_the_clock(f)
     }
@@ -223,7 +219,8 @@ impl Explanation {
         };
         write!(
             f,
-            "; the last stamp was {apart:?} {way} this time, as of another clock: give all stamps by one clock, and reset"
+            "; the last stamp was {} {way} this time, as of another clock: give all stamps by one clock, and reset",
+            Rounded(apart)
         )
     }
 }

@@ -75,12 +75,7 @@ impl Grant {
     pub fn deadline(&self) -> Option<Timestamp> {
         match self.kind {
             GrantKind::Probe(slot) => Some(slot.deadline),
-            GrantKind::Call
-            | GrantKind::Timed(_)
-            | GrantKind::Flight(_)
-            | GrantKind::Held
-            | GrantKind::Shadow(_)
-            | GrantKind::Untracked => None,
+            _ => None,
         }
     }
 
@@ -105,12 +100,7 @@ impl Grant {
     pub fn would_reject(&self) -> Option<&Rejection> {
         match &self.kind {
             GrantKind::Shadow(rejection) => Some(rejection),
-            GrantKind::Call
-            | GrantKind::Timed(_)
-            | GrantKind::Flight(_)
-            | GrantKind::Probe(_)
-            | GrantKind::Held
-            | GrantKind::Untracked => None,
+            _ => None,
         }
     }
 }

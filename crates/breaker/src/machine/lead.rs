@@ -3,6 +3,7 @@
 //! Under a fleet's lead, an open machine whose cooldown has ended continues to refuse until it has a lease to probe,
 //! with a begin and an end. In everything else it behaves as any other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Machine, State};
@@ -32,18 +33,16 @@ pub struct FleetOpening {
     /// Trips since the breaker was last closed.
     pub attempts: u32,
     /// The process or operator that caused it.
-    pub by: std::sync::Arc<str>,
+    pub by: Arc<str>,
     /// The reason in words.
-    pub reason: std::sync::Arc<str>,
+    pub reason: Arc<str>,
 }
 
 /// The authority that decides when a machine probes.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Lead {
-    /// The machine itself.
     #[default]
     Own,
-    /// A fleet of processes.
     Fleet(FleetLed),
 }
 
@@ -133,13 +132,7 @@ impl Machine {
                 by: "the fleet".into(),
                 reason: "its store does not answer, so this breaker goes on alone".into(),
             };
-            self.enter(
-                State::Open { until },
-                reason,
-                Some(until),
-                now,
-                &mut transitions,
-            );
+            self.enter_open(until, reason, now, &mut transitions);
         }
         transitions
     }
@@ -147,12 +140,10 @@ impl Machine {
     /// Takes over that the fleet is open, and follows it. Under an operator's hold nothing happens.
     pub fn open_by_fleet(&mut self, opening: FleetOpening, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        let Some(now) = self.catch_up(now, &mut transitions) else {
+        let caught_up = self.catch_up(now, &mut transitions);
+        let Some(now) = caught_up.filter(|_| self.hold.is_none()) else {
             return transitions;
         };
-        if self.hold.is_some() {
-            return transitions;
-        }
         self.lead = Lead::Fleet(FleetLed::default());
         let FleetOpening {
             until,
@@ -164,14 +155,7 @@ impl Machine {
         if !same || self.attempts != attempts {
             self.attempts = attempts;
             let reason = Reason::Fleet { by, reason };
-            let retry_at = Some(until);
-            self.enter(
-                State::Open { until },
-                reason,
-                retry_at,
-                now,
-                &mut transitions,
-            );
+            self.enter_open(until, reason, now, &mut transitions);
         }
         transitions
     }
@@ -180,17 +164,15 @@ impl Machine {
     /// while closed, nothing happens.
     pub fn close_by_fleet(
         &mut self,
-        by: std::sync::Arc<str>,
-        reason: std::sync::Arc<str>,
+        by: Arc<str>,
+        reason: Arc<str>,
         now: Timestamp,
     ) -> Transitions {
         let mut transitions = Transitions::default();
-        let Some(now) = self.catch_up(now, &mut transitions) else {
+        let caught_up = self.catch_up(now, &mut transitions);
+        let Some(now) = caught_up.filter(|_| self.hold.is_none()) else {
             return transitions;
         };
-        if self.hold.is_some() {
-            return transitions;
-        }
         self.follow_fleet();
         if !matches!(self.state, State::Closed { .. }) {
             self.close_well(Reason::Fleet { by, reason }, now, &mut transitions);
@@ -210,13 +192,7 @@ impl Machine {
                 by: "the fleet".into(),
                 reason: "another lease to probe begins".into(),
             };
-            self.enter(
-                State::Open { until: now },
-                reason,
-                Some(now),
-                now,
-                &mut transitions,
-            );
+            self.enter_open(now, reason, now, &mut transitions);
         }
         self.follow_fleet();
         if let Lead::Fleet(led) = &mut self.lead

@@ -16,7 +16,6 @@ pub(crate) enum Loss {
 }
 
 impl Machine {
-    /// The loss if this machine were dropped at `now`.
     pub(crate) fn loss(&self, now: Timestamp) -> Loss {
         let now = self.moment(now);
         if self.held(now).is_some() {

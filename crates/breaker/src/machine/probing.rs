@@ -12,12 +12,12 @@ use crate::time::Timestamp;
 pub(super) struct Probing {
     slots: BTreeSet<Slot>,
     given: u64,
-    successes: u32,
-    failures: u32,
+    pub successes: u32,
+    pub failures: u32,
     /// Successes since the last failure.
-    row: u32,
+    pub row: u32,
     /// Slow answers among them.
-    slow: u32,
+    pub slow: u32,
 }
 
 impl Probing {
@@ -108,23 +108,7 @@ impl Probing {
         deadlines.find(|deadline| *deadline > now)
     }
 
-    pub fn successes(&self) -> u32 {
-        self.successes
-    }
-
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
-
     pub fn answers(&self) -> u32 {
         self.successes.saturating_add(self.failures)
-    }
-
-    pub fn row(&self) -> u32 {
-        self.row
-    }
-
-    pub fn slow(&self) -> u32 {
-        self.slow
     }
 }

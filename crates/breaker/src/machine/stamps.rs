@@ -27,7 +27,6 @@ pub(crate) fn is_far(now: Timestamp, last: Timestamp) -> bool {
     ahead > AHEAD_MAX && Duration::from_nanos(ahead) > clock::uptime()
 }
 
-/// The time one year later.
 fn year_after(time: Timestamp) -> Timestamp {
     Timestamp::from_nanos(time.as_nanos().saturating_add(AHEAD_MAX))
 }
@@ -65,7 +64,6 @@ impl Machine {
         self.latest = latest;
     }
 
-    /// The time that the machine goes by.
     pub(super) fn time(&self) -> Timestamp {
         self.latest.0.unwrap_or(self.since)
     }
@@ -145,11 +143,9 @@ impl Machine {
     /// The same without a permit.
     pub(super) fn check_at_a_far_stamp(&self) -> Checked {
         let refusal = self.refusal_at_a_far_stamp();
+        let enforced = refusal.filter(|_| self.settings.mode == Mode::Enforce);
         Checked {
-            result: match refusal.filter(|_| self.settings.mode == Mode::Enforce) {
-                Some(rejection) => Err(rejection),
-                None => Ok(()),
-            },
+            result: enforced.map_or(Ok(()), Err),
             transitions: Transitions::default(),
         }
     }
@@ -167,12 +163,7 @@ impl Machine {
                 (RejectReason::BreakerProbing, Some(soon))
             }
         };
-        Some(Rejection {
-            reason,
-            phase: self.state.phase(),
-            retry_at,
-            retry_by: None,
-        })
+        Some(Rejection::at(reason, self.state.phase(), retry_at))
     }
 
     /// Takes back a grant whose outcome came with a stamp that was refused: its place is free, and nothing is counted.

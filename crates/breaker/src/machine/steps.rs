@@ -13,13 +13,13 @@ use crate::ramp::Ramping;
 use crate::ratio::Ratio;
 use crate::recorder::Flown;
 use crate::settings::{
-    CloseRule, History, JudgeOn, Mode, OnPeriodTimeout, OnProbeTimeout, RetryAfter, Rule, Settings,
+    CloseRule, History, JudgeOn, Mode, OnPeriodTimeout, OnProbeTimeout, RetryAfter, Settings,
     Watches,
 };
 use crate::snapshot::RECENT;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
-use crate::window::{Flight, Window};
+use crate::window::{Flight, Flights, Window};
 
 /// The time to return for a call refused by chance, or one that waits for a fleet's permission to probe.
 pub(super) const CHANCE_RETRY: Duration = Duration::from_secs(1);
@@ -73,10 +73,10 @@ impl Machine {
         let compare = self.settings.compare;
         let rules = self.settings.trip.iter().zip(&mut self.windows);
         let met = rules
-            .filter(|(rule, _)| matches!(rule, Rule::Stalled { .. }))
-            .find_map(|(rule, window)| {
-                window.age(now);
-                rule.judge(window.tally(now), compare)
+            .filter_map(|(rule, window)| Some((rule, window.flights()?)))
+            .find_map(|(rule, flights)| {
+                flights.age(now);
+                rule.judge(flights.tally(now), compare)
             });
         if let Some(reason) = met {
             self.open(reason, None, now, transitions);
@@ -133,12 +133,10 @@ impl Machine {
     pub(super) fn decide(&mut self, now: Timestamp) -> Result<(), Rejection> {
         self.decide_by_state(now)?;
         match self.refused_by_chance(now) {
-            Some(reason) => Err(Rejection {
-                reason,
-                phase: self.state.phase(),
-                retry_at: Some(now + CHANCE_RETRY),
-                retry_by: None,
-            }),
+            Some(reason) => {
+                let phase = self.state.phase();
+                Err(Rejection::at(reason, phase, Some(now + CHANCE_RETRY)))
+            }
             None => Ok(()),
         }
     }
@@ -146,14 +144,7 @@ impl Machine {
     /// Decides whether a call may pass in the present state, without chance.
     pub(super) fn decide_by_state(&mut self, now: Timestamp) -> Result<(), Rejection> {
         let phase = self.state.phase();
-        let reject = |reason, retry_at| {
-            Err(Rejection {
-                reason,
-                phase,
-                retry_at,
-                retry_by: None,
-            })
-        };
+        let reject = |reason, retry_at| Err(Rejection::at(reason, phase, retry_at));
         match (&self.hold, &self.state) {
             (Some(hold), _) => match hold.kind {
                 HoldKind::Open => reject(RejectReason::HeldOpen, hold.until),
@@ -165,12 +156,11 @@ impl Machine {
             }
             (None, State::Open { .. } | State::HalfOpen(_)) if !self.lead.lets_probe(now) => {
                 self.lead.demand(now);
-                Err(Rejection {
-                    reason: RejectReason::BreakerProbing,
-                    phase: Phase::HalfOpen,
-                    retry_at: Some(now + CHANCE_RETRY),
-                    retry_by: None,
-                })
+                Err(Rejection::at(
+                    RejectReason::BreakerProbing,
+                    Phase::HalfOpen,
+                    Some(now + CHANCE_RETRY),
+                ))
             }
             (None, State::Open { until }) => {
                 debug_assert!(false, "a cooldown that has ended is noticed before");
@@ -255,9 +245,7 @@ impl Machine {
                     start: now,
                     number: self.flown,
                 };
-                self.windows
-                    .iter_mut()
-                    .for_each(|window| window.take_off(flight));
+                self.flights().for_each(|flights| flights.take_off(flight));
                 GrantKind::Flight(flight)
             }
         }
@@ -482,6 +470,16 @@ impl Machine {
         self.attempts = self.attempts.saturating_add(1);
         let until = now + cooldown;
         let reason = reason.with_causes(&self.outcomes);
+        self.enter_open(until, reason, now, transitions);
+    }
+
+    pub(super) fn enter_open(
+        &mut self,
+        until: Timestamp,
+        reason: Reason,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) {
         self.enter(State::Open { until }, reason, Some(until), now, transitions);
     }
 
@@ -524,6 +522,11 @@ impl Machine {
         self.announce(from, reason, retry_at, now, transitions);
     }
 
+    /// The windows of calls in flight.
+    pub(super) fn flights(&mut self) -> impl Iterator<Item = &mut Flights> {
+        self.windows.iter_mut().filter_map(Window::flights)
+    }
+
     /// Begins a new generation and records the reason.
     pub(super) fn announce(
         &mut self,
@@ -534,7 +537,8 @@ impl Machine {
         transitions: &mut Transitions,
     ) {
         self.generation += 1;
-        self.windows.iter_mut().for_each(Window::begin_generation);
+        // Outcomes of the calls in flight will not count, so they are not waited for.
+        self.flights().for_each(Flights::clear);
         let transition = Transition {
             from,
             to: self.state.phase(),
@@ -561,8 +565,8 @@ impl Machine {
 /// `None` for now.
 fn verdict(probing: &Probing, failed: bool, settings: &Settings) -> Option<Reason> {
     let half_open = &settings.half_open;
-    let (successes, failures) = (probing.successes(), probing.failures());
-    let (answers, slow) = (probing.answers(), probing.slow());
+    let (successes, failures) = (probing.successes, probing.failures);
+    let (answers, slow) = (probing.answers(), probing.slow);
     let well = Reason::ProbesSucceeded { successes, answers };
     let ill = Reason::ProbeFailed {
         failures,
@@ -574,7 +578,7 @@ fn verdict(probing: &Probing, failed: bool, settings: &Settings) -> Option<Reaso
         CloseRule::Successes(_) if failed => (failures >= half_open.failures).then_some(ill),
         CloseRule::Successes(needed) => {
             let counted = if half_open.in_a_row {
-                probing.row()
+                probing.row
             } else {
                 successes
             };

@@ -284,8 +284,8 @@ impl Machine {
         let (in_flight, successes, failures) = match &self.state {
             State::HalfOpen(probing) if self.hold.is_none() => (
                 probing.in_flight_at(now),
-                probing.successes(),
-                probing.failures(),
+                probing.successes,
+                probing.failures,
             ),
             State::HalfOpen(_) | State::Open { .. } | State::Closed { .. } => (0, 0, 0),
         };

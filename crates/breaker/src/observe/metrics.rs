@@ -45,7 +45,6 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 /// listener, so that the state written last is the last one. Of all breakers that share a listener the first 1,000 to
 /// change have labels of their own, the transitions of the rest are counted as `other`, so keys that clients choose
 /// cannot fill the exporter.
-/// the rest are counted as `other`, so keys that clients choose cannot fill the exporter.
 ///
 /// ```
 /// use fusebox_breaker::{Breaker, MetricsListener, Settings};

@@ -6,7 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::text::{Share, Span, duration};
+use super::text::{Share, Span, duration, read};
 use super::word::unknown;
 use crate::ramp::Ramp;
 use crate::ratio::Ratio;
@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for Cooldown {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Cooldown, E> {
-                duration(text).map(Cooldown::fixed)
+                duration(text).map(Cooldown::fixed).map_err(E::custom)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cooldown, A::Error> {
@@ -131,30 +131,17 @@ impl Serialize for OnAbandoned {
 
 impl<'de> Deserialize<'de> for OnAbandoned {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordOrDuration;
-
-        impl Visitor<'_> for WordOrDuration {
-            type Value = OnAbandoned;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as \"1s\", or \"ignore\"")
+        let expected = ["a duration such as \"1s\", or \"ignore\""];
+        read(deserializer, &expected, |text| match text {
+            "ignore" | "ignored" => Ok(OnAbandoned::Ignore),
+            _ if text.starts_with(|start: char| start.is_ascii_digit()) => {
+                duration(text).map(OnAbandoned::FailureAfter)
             }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<OnAbandoned, E> {
-                match text {
-                    "ignore" | "ignored" => Ok(OnAbandoned::Ignore),
-                    _ if text.starts_with(|start: char| start.is_ascii_digit()) => {
-                        duration(text).map(OnAbandoned::FailureAfter)
-                    }
-                    _ => Err(unknown(
-                        "abandoned",
-                        text,
-                        &["a duration such as 1s", "ignore"],
-                    )),
-                }
-            }
-        }
-
-        deserializer.deserialize_str(WordOrDuration)
+            _ => Err(unknown(
+                "abandoned",
+                text,
+                &["a duration such as 1s", "ignore"],
+            )),
+        })
     }
 }

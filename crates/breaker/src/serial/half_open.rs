@@ -157,7 +157,11 @@ impl<'de> Deserialize<'de> for Probes {
             fn visit_str<E: Error>(self, word: &str) -> Result<Probes, E> {
                 match word {
                     "unlimited" => Ok(Probes::Unlimited),
-                    _ => Err(unknown("probes", word, &["a number", "unlimited"])),
+                    _ => Err(E::custom(unknown(
+                        "probes",
+                        word,
+                        &["a number", "unlimited"],
+                    ))),
                 }
             }
         }

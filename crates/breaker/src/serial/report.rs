@@ -108,7 +108,6 @@ impl Serialize for Reason {
     }
 }
 
-/// The sentence of a reason.
 struct Text<'a>(&'a Reason);
 
 impl Serialize for Text<'_> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use super::word::one_of;
 use crate::ratio::Ratio;
 use crate::settings::Over;
 use crate::time::Timestamp;
@@ -42,30 +43,40 @@ impl fmt::Display for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SpanText;
-
-        impl Visitor<'_> for SpanText {
-            type Value = Span;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with a unit, such as \"250ms\", \"30s\" or \"5m\"")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                duration(text).map(Span)
-            }
-        }
-
-        deserializer.deserialize_str(SpanText)
+        let expected = ["a duration with a unit, such as \"250ms\", \"30s\" or \"5m\""];
+        read(deserializer, &expected, |text| duration(text).map(Span))
     }
 }
 
-pub(super) fn duration<E: Error>(text: &str) -> Result<Duration, E> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| {
-        E::custom(format_args!(
+        format!(
             "invalid duration {text:?}; expected a number with a unit, such as 250ms, 30s or 5m"
-        ))
+        )
     })
+}
+
+/// Reads a text by `parse`, whose error is the whole message.
+pub(super) fn read<'de, T, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &[&str],
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    struct Text<'a, P>(&'a [&'a str], P);
+
+    impl<T, P: FnOnce(&str) -> Result<T, String>> Visitor<'_> for Text<'_, P> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(&one_of(self.0))
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            (self.1)(text).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Text(expected, parse))
 }
 
 /// A share from 0 to 1, as a number or in percent.
@@ -174,32 +185,21 @@ impl Serialize for Over {
 
 impl<'de> Deserialize<'de> for Over {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OverText;
-
-        impl Visitor<'_> for OverText {
-            type Value = Over;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration or a number of calls, such as \"10s\" or \"100 calls\"")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Over, E> {
-                let calls = text
-                    .strip_suffix("calls")
-                    .or_else(|| text.strip_suffix("call"));
-                let over = match calls {
-                    Some(calls) => calls.trim_end().parse().ok().map(Over::Calls),
-                    None => humantime::parse_duration(text).ok().map(Over::Time),
-                };
-                over.ok_or_else(|| {
-                    E::custom(format_args!(
-                        "invalid window {text:?}; expected a duration or a number of calls, such as 10s or 100 calls"
-                    ))
-                })
-            }
-        }
-
-        deserializer.deserialize_str(OverText)
+        let expected = ["a duration or a number of calls, such as \"10s\" or \"100 calls\""];
+        read(deserializer, &expected, |text| {
+            let calls = text
+                .strip_suffix("calls")
+                .or_else(|| text.strip_suffix("call"));
+            let over = match calls {
+                Some(calls) => calls.trim_end().parse().ok().map(Over::Calls),
+                None => humantime::parse_duration(text).ok().map(Over::Time),
+            };
+            over.ok_or_else(|| {
+                format!(
+                    "invalid window {text:?}; expected a duration or a number of calls, such as 10s or 100 calls"
+                )
+            })
+        })
     }
 }
 

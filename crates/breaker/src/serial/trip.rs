@@ -62,7 +62,6 @@ struct Adaptive {
 }
 
 impl Default for Adaptive {
-    /// The defaults of the configuration.
     fn default() -> Self {
         Adaptive { memory: 5 }
     }
@@ -202,20 +201,17 @@ impl Rules {
                 full,
             });
         }
-        if let Some(rate) = self.failure_rate {
-            rules.push(Rule::FailureRate {
-                rate,
-                over,
-                min_calls,
-            });
-        }
+        rules.extend(self.failure_rate.map(|rate| Rule::FailureRate {
+            rate,
+            over,
+            min_calls,
+        }));
         if let Some(rate) = self.slow_rate {
-            let slower_than = self.slower_than.ok_or_else(|| {
+            let Span(slower_than) = self.slower_than.ok_or_else(|| {
                 E::custom(
                     "slow_rate: no limit of a call's duration; add one, such as slower_than: 2s",
                 )
             })?;
-            let slower_than = slower_than.0;
             rules.push(Rule::SlowRate {
                 rate,
                 slower_than,
@@ -224,12 +220,11 @@ impl Rules {
             });
         }
         if let Some(calls) = self.stalled {
-            let longer_than = self.longer_than.ok_or_else(|| {
+            let Span(longer_than) = self.longer_than.ok_or_else(|| {
                 E::custom(
                     "stalled: no limit of a call's duration; add one, such as longer_than: 10s",
                 )
             })?;
-            let longer_than = longer_than.0;
             rules.push(Rule::Stalled { calls, longer_than });
         }
         if let Some(Adaptive { memory }) = self.adaptive {

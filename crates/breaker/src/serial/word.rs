@@ -1,10 +1,10 @@
 //! Enums of words: written as the word, read from it, with all words named where one is unknown.
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
-use std::fmt;
 
 use super::cooldown::Curve;
+use super::text::read;
 use crate::outcome::SettledAs;
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason};
 use crate::ratio::Compare;
@@ -25,24 +25,11 @@ macro_rules! words {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Words;
-
-                impl Visitor<'_> for Words {
-                    type Value = $type;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str(&one_of(&[$($word),+]))
-                    }
-
-                    fn visit_str<E: Error>(self, word: &str) -> Result<$type, E> {
-                        match word {
-                            $($word $(| $synonym)* => Ok($type::$variant),)+
-                            _ => Err(unknown($name, word, &[$($word),+])),
-                        }
-                    }
-                }
-
-                deserializer.deserialize_str(Words)
+                let known = [$($word),+];
+                read(deserializer, &known, |word| match word {
+                    $($word $(| $synonym)* => Ok($type::$variant),)+
+                    _ => Err(unknown($name, word, &known)),
+                })
             }
         }
     )+};
@@ -87,15 +74,12 @@ impl Serialize for SettledAs {
 }
 
 /// The error that names an unknown word and the known ones.
-pub(super) fn unknown<E: Error>(name: &str, word: &str, known: &[&str]) -> E {
-    E::custom(format_args!(
-        "unknown {name} {word:?}; expected {}",
-        one_of(known)
-    ))
+pub(super) fn unknown(name: &str, word: &str, known: &[&str]) -> String {
+    format!("unknown {name} {word:?}; expected {}", one_of(known))
 }
 
 /// The words as a sentence has them: `closed, open or half_open`.
-fn one_of(words: &[&str]) -> String {
+pub(super) fn one_of(words: &[&str]) -> String {
     match words {
         [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
         _ => words.concat(),

@@ -374,6 +374,14 @@ mod tests {
         faults(|settings| settings.trip = vec![rule])
     }
 
+    fn failure_rate(rate: Ratio, over: Over, min_calls: u32) -> Rule {
+        Rule::FailureRate {
+            rate,
+            over,
+            min_calls,
+        }
+    }
+
     #[test]
     fn the_defaults_are_sound() {
         assert!(faults(|_| {}).is_empty());
@@ -407,31 +415,19 @@ mod tests {
             ["trip.failures", "trip.full"]
         );
         assert_eq!(
-            rule(Rule::FailureRate {
-                rate: Ratio::percent(50),
-                over: Over::Calls(10),
-                min_calls: 11
-            }),
+            rule(failure_rate(Ratio::percent(50), Over::Calls(10), 11)),
             ["trip.min_calls"]
         );
         for calls in [0, MAX_CALLS + 1] {
             assert_eq!(
-                rule(Rule::FailureRate {
-                    rate: Ratio::percent(50),
-                    over: Over::Calls(calls),
-                    min_calls: 0
-                }),
+                rule(failure_rate(Ratio::percent(50), Over::Calls(calls), 0)),
                 ["trip.over"]
             );
         }
         assert_eq!(
             faults(|s| {
                 s.compare = Compare::Above;
-                s.trip = vec![Rule::FailureRate {
-                    rate: Ratio::ONE,
-                    over: Over::Time(second),
-                    min_calls: 1,
-                }];
+                s.trip = vec![failure_rate(Ratio::ONE, Over::Time(second), 1)];
             }),
             ["trip.failure_rate"]
         );

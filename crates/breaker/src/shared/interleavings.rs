@@ -100,10 +100,7 @@ trait Stage {
     fn admit(&mut self, now: Timestamp) -> Option<Self::Grant>;
     fn observed(grant: &Self::Grant) -> Observed;
     fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Observed;
-    fn hold(&mut self) -> Observed;
-    fn release(&mut self) -> Observed;
-    fn reset(&mut self) -> Observed;
-    fn reconfigure(&mut self, settings: &Settings) -> Observed;
+    fn change<R>(&mut self, command: impl FnOnce(&mut Machine) -> R) -> Observed;
 }
 
 fn hold() -> Hold {
@@ -138,23 +135,8 @@ impl Stage for Machine {
         counted(Machine::record(self, grant, outcome, now))
     }
 
-    fn hold(&mut self) -> Observed {
-        Machine::hold(self, hold(), Timestamp::ZERO);
-        Observed::Changed(self.generation())
-    }
-
-    fn release(&mut self) -> Observed {
-        Machine::release(self, Timestamp::ZERO);
-        Observed::Changed(self.generation())
-    }
-
-    fn reset(&mut self) -> Observed {
-        Machine::reset(self, Timestamp::ZERO);
-        Observed::Changed(self.generation())
-    }
-
-    fn reconfigure(&mut self, settings: &Settings) -> Observed {
-        Machine::reconfigure(self, settings.clone(), Timestamp::ZERO).unwrap();
+    fn change<R>(&mut self, command: impl FnOnce(&mut Machine) -> R) -> Observed {
+        command(self);
         Observed::Changed(self.generation())
     }
 }
@@ -187,55 +169,40 @@ impl Stage for Arc<Core<Model>> {
         counted(self.with(|machine| machine.record(grant, outcome, now)))
     }
 
-    fn hold(&mut self) -> Observed {
-        self.with(Stage::hold)
-    }
-
-    fn release(&mut self) -> Observed {
-        self.with(Stage::release)
-    }
-
-    fn reset(&mut self) -> Observed {
-        self.with(Stage::reset)
-    }
-
-    fn reconfigure(&mut self, settings: &Settings) -> Observed {
-        self.with(|machine| Stage::reconfigure(machine, settings))
+    fn change<R>(&mut self, command: impl FnOnce(&mut Machine) -> R) -> Observed {
+        self.with(|machine| machine.change(command))
     }
 }
 
-/// The progress of a thread between its two events.
-enum Progress<G> {
-    Begun(G),
-    Refused,
-}
-
-fn first<S: Stage>(stage: &mut S, steps: &Steps) -> (Observed, Progress<Option<S::Grant>>) {
-    match steps {
-        Steps::HoldOpen => (stage.hold(), Progress::Begun(None)),
-        Steps::Reset => (stage.reset(), Progress::Begun(None)),
-        Steps::Reconfigure(settings) => (stage.reconfigure(&settings[0]), Progress::Begun(None)),
+/// The first event's result, and the grant if it gave one.
+fn first<S: Stage>(stage: &mut S, steps: &Steps) -> (Observed, Option<S::Grant>) {
+    let observed = match steps {
+        Steps::HoldOpen => stage.change(|machine| machine.hold(hold(), Timestamp::ZERO)),
+        Steps::Reset => stage.change(|machine| machine.reset(Timestamp::ZERO)),
+        Steps::Reconfigure(settings) => reconfigure(stage, &settings[0]),
         Steps::Call { asks, .. } => match stage.admit(*asks) {
-            Some(grant) => (S::observed(&grant), Progress::Begun(Some(grant))),
-            None => (Observed::Refused, Progress::Refused),
+            Some(grant) => return (S::observed(&grant), Some(grant)),
+            None => Observed::Refused,
+        },
+    };
+    (observed, None)
+}
+
+fn second<S: Stage>(stage: &mut S, steps: &Steps, grant: Option<S::Grant>) -> Observed {
+    match steps {
+        Steps::HoldOpen => stage.change(|machine| machine.release(Timestamp::ZERO)),
+        Steps::Reset => stage.change(|machine| machine.reset(Timestamp::ZERO)),
+        Steps::Reconfigure(settings) => reconfigure(stage, &settings[1]),
+        Steps::Call { outcome, tells, .. } => match grant {
+            Some(grant) => stage.record(grant, *outcome, *tells),
+            None => Observed::Nothing,
         },
     }
 }
 
-fn second<S: Stage>(
-    stage: &mut S,
-    steps: &Steps,
-    progress: Progress<Option<S::Grant>>,
-) -> Observed {
-    match (steps, progress) {
-        (Steps::HoldOpen, _) => stage.release(),
-        (Steps::Reset, _) => stage.reset(),
-        (Steps::Reconfigure(settings), _) => stage.reconfigure(&settings[1]),
-        (Steps::Call { outcome, tells, .. }, Progress::Begun(Some(grant))) => {
-            stage.record(grant, *outcome, *tells)
-        }
-        (Steps::Call { .. }, _) => Observed::Nothing,
-    }
+fn reconfigure(stage: &mut impl Stage, settings: &Settings) -> Observed {
+    let settings = settings.clone();
+    stage.change(|machine| machine.reconfigure(settings, Timestamp::ZERO).unwrap())
 }
 
 /// Later than all that happens.

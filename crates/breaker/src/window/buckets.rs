@@ -10,7 +10,6 @@ use super::{Tally, span_nanos};
 use crate::log::Run;
 use crate::time::Timestamp;
 
-/// Buckets of a window.
 const BUCKETS: u64 = 64;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,15 +47,7 @@ impl Buckets {
         self.span
     }
 
-    pub fn record(&mut self, failed: bool, now: Timestamp) {
-        let run = Run {
-            hits: failed.into(),
-            length: 1,
-        };
-        self.record_run(run, now);
-    }
-
-    pub fn record_run(&mut self, run: Run, now: Timestamp) {
+    pub fn record(&mut self, run: Run, now: Timestamp) {
         if self.ring.is_empty() {
             self.ring = vec![Bucket::default(); BUCKETS as usize].into_boxed_slice();
         }

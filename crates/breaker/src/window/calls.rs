@@ -31,15 +31,8 @@ impl Calls {
         self.size
     }
 
-    pub fn record(&mut self, failed: bool) {
-        self.record_run(Run {
-            hits: failed.into(),
-            length: 1,
-        });
-    }
-
     /// Takes as many at a time as fit before the end of a word or of the ring.
-    pub fn record_run(&mut self, run: Run) {
+    pub fn record(&mut self, run: Run) {
         if self.bits.is_empty() {
             self.bits = vec![0; self.size.div_ceil(64) as usize].into_boxed_slice();
         }

@@ -31,10 +31,12 @@ impl Flights {
         }
     }
 
+    /// Notes that a call has begun.
     pub fn take_off(&mut self, flight: Flight) {
         self.young.insert(flight);
     }
 
+    /// Notes that a call is not in flight any more.
     pub fn land(&mut self, flight: Flight) {
         let _ = self.young.remove(&flight) || self.stalled.remove(&flight);
     }

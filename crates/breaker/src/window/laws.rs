@@ -44,7 +44,6 @@ fn count<'a>(calls: impl IntoIterator<Item = &'a (u64, bool)>) -> Tally {
     tally
 }
 
-/// Calls younger than `age` at `now`.
 fn younger(seen: &[(u64, bool)], now: u64, age: u64) -> Tally {
     count(seen.iter().filter(|(at, _)| now - at < age))
 }
@@ -247,10 +246,10 @@ proptest! {
 #[test]
 fn a_full_bucket_counter_neither_overflows_nor_underflows() {
     let mut window = super::Buckets::new(Duration::from_nanos(SPAN));
-    window.record(true, at(0));
+    window.record(Run::one(true), at(0));
     window.fill_newest(u32::MAX - 1);
-    window.record(true, at(1));
-    window.record(true, at(2));
+    window.record(Run::one(true), at(1));
+    window.record(Run::one(true), at(2));
     let most = u64::from(u32::MAX);
     let full = Tally {
         calls: most,

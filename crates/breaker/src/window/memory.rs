@@ -12,7 +12,6 @@ const NEVER: u64 = i64::MAX as u64;
 /// The steepness with which the probability follows the outcomes.
 const STEEPNESS: f64 = 8.0;
 
-/// The weight of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
     Success,

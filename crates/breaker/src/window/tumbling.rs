@@ -25,14 +25,7 @@ impl TumblingCalls {
         self.size
     }
 
-    pub fn record(&mut self, failed: bool) {
-        self.record_run(Run {
-            hits: failed.into(),
-            length: 1,
-        });
-    }
-
-    pub fn record_run(&mut self, run: Run) {
+    pub fn record(&mut self, run: Run) {
         let mut rest = run;
         while rest.length > 0 {
             if self.tally.calls >= u64::from(self.size) {
@@ -81,15 +74,7 @@ impl TumblingTime {
         self.began = now;
     }
 
-    pub fn record(&mut self, failed: bool, now: Timestamp) {
-        let run = Run {
-            hits: failed.into(),
-            length: 1,
-        };
-        self.record_run(run, now);
-    }
-
-    pub fn record_run(&mut self, run: Run, now: Timestamp) {
+    pub fn record(&mut self, run: Run, now: Timestamp) {
         if self.is_over(now) {
             self.begin(now);
         }

@@ -128,7 +128,7 @@ fn after_a_stamp_of_another_clock_it_counts_as_refusals_do_and_says_so() {
     assert_eq!(told.retry_in(), Some(Duration::from_secs(1_796_000_001)));
     let explanation = breaker.explain(at(0));
     assert_eq!((explanation.at, explanation.asked), (wall, at(0)));
-    let expected = "; the cooldown ends in 1796000001s; the last stamp was 1796000000s after this time, \
+    let expected = "; the cooldown ends in 20787d 53m 21s; the last stamp was 20787d 53m 20s after this time, \
                     as of another clock: give all stamps by one clock, and reset";
     let sentence = explanation.to_string();
     assert!(sentence.ends_with(expected), "{sentence}");
@@ -137,7 +137,7 @@ fn after_a_stamp_of_another_clock_it_counts_as_refusals_do_and_says_so() {
     let breaker = tripped(in_a_row(1), 0);
     let sentence = breaker.explain(wall).to_string();
     assert!(
-        sentence.contains("the cooldown ends in 0ns; the last stamp was 1796000000s before"),
+        sentence.contains("the cooldown ends in 0s; the last stamp was 20787d 53m 20s before"),
         "{sentence}"
     );
 

@@ -9,9 +9,6 @@ use crate::admin_client::{AdminClient, encode};
 use crate::printable::printable;
 
 /// Prints all breakers, as a table or as one JSON document.
-///
-/// # Errors
-/// If the gateway cannot be reached, or rejects the request.
 pub async fn ls(client: &AdminClient, json: bool) -> anyhow::Result<ExitCode> {
     let mut pages = Pages {
         client,
@@ -77,7 +74,6 @@ async fn print_json(pages: &mut Pages<'_>) -> anyhow::Result<ExitCode> {
     crate::print(if printed == 0 { "]\n}\n" } else { "\n  ]\n}\n" })
 }
 
-/// One row of the table.
 struct Row {
     name: String,
     state: String,

@@ -1,7 +1,7 @@
 //! The demo's order service: it answers after a delay, or closes the connection while broken.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// The time of a call, so that the saving of a rejection is visible.
 const WORK: Duration = Duration::from_millis(40);
 
 /// The address at which the examples expect the service.
-const USUAL: &str = "127.0.0.1:8081";
+const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 /// A service that can be broken and repaired.
 #[derive(Debug)]
@@ -30,14 +30,8 @@ pub struct Service {
 
 impl Service {
     /// Starts a healthy service on the address that the examples use, or on a free port if that is taken.
-    ///
-    /// # Errors
-    /// If no port is free.
     pub async fn start() -> io::Result<Service> {
-        let socket = match TcpListener::bind(USUAL).await {
-            Ok(socket) => socket,
-            Err(_) => TcpListener::bind("127.0.0.1:0").await?,
-        };
+        let socket = super::bind(USUAL).await?;
         let service = Service {
             addr: socket.local_addr()?,
             broken: Arc::default(),
@@ -66,7 +60,7 @@ async fn serve(stream: TcpStream, broken: Arc<AtomicBool>) {
     let answer = service_fn(move |_| {
         let broken = broken.load(Ordering::Relaxed);
         async move {
-            super::pause(WORK).await;
+            tokio::time::sleep(WORK).await;
             if broken {
                 // An error closes the connection without an answer.
                 return Err(io::Error::from(io::ErrorKind::ConnectionAborted));

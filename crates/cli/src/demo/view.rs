@@ -1,6 +1,5 @@
 //! The demo's output: one line per change, and one per run of similar calls.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -100,7 +99,7 @@ struct Run {
     status: StatusCode,
     why: String,
     count: u32,
-    took: VecDeque<Duration>,
+    took: Duration,
 }
 
 impl View {
@@ -153,13 +152,9 @@ impl View {
             .new_transitions()
             .into_iter()
             .partition(|transition| transition.to == Phase::HalfOpen);
-        before
-            .iter()
-            .for_each(|transition| self.transition(transition));
+        before.iter().for_each(|before| self.transition(before));
         self.add(call);
-        after
-            .iter()
-            .for_each(|transition| self.transition(transition));
+        after.iter().for_each(|after| self.transition(after));
         if call.status.is_success() && self.seen.probe && self.phase() == Some(Phase::Closed) {
             self.seen.recovery = true;
         }
@@ -188,12 +183,12 @@ impl View {
                 status: call.status,
                 why,
                 count: 0,
-                took: VecDeque::new(),
+                took: Duration::ZERO,
             });
         }
         if let Some(run) = &mut self.run {
             run.count += 1;
-            run.took.push_back(call.took);
+            run.took += call.took;
         }
     }
 
@@ -220,31 +215,25 @@ impl View {
 
     fn transition(&mut self, transition: &Transition) {
         let reason = &transition.reason;
-        match (transition.from, transition.to) {
+        let text = match (transition.from, transition.to) {
             (Phase::Closed, Phase::Open) => {
                 self.seen.trip = true;
-                self.say(&format!("TRIP: breaker orders is open: {reason}"));
+                format!("TRIP: breaker orders is open: {reason}")
             }
-            (Phase::HalfOpen, Phase::Open) => {
-                self.say(&format!("breaker orders is open again: {reason}"))
-            }
+            (Phase::HalfOpen, Phase::Open) => format!("breaker orders is open again: {reason}"),
             (_, Phase::HalfOpen) => {
                 self.seen.probe = true;
-                self.say(&format!(
-                    "PROBE: breaker orders is half-open: {reason}, one call may try"
-                ));
+                format!("PROBE: breaker orders is half-open: {reason}, one call may try")
             }
-            (_, Phase::Closed) => {
-                self.say(&format!("RECOVERY: breaker orders is closed: {reason}"))
-            }
-            (_, Phase::Open) => self.say(&format!("breaker orders is open: {reason}")),
-        }
+            (_, Phase::Closed) => format!("RECOVERY: breaker orders is closed: {reason}"),
+            (_, Phase::Open) => format!("breaker orders is open: {reason}"),
+        };
+        self.say(&text);
     }
 
     fn end_run(&mut self) {
         let Some(run) = self.run.take() else { return };
-        let total: Duration = run.took.iter().sum();
-        let mean = millis(mean(total, run.count));
+        let mean = millis(mean(run.took, run.count));
         let each = if run.count == 1 { "" } else { " each" };
         out(&format!(
             "{:6.1}s     {:>2} x {}  {mean}{each}  {}",

@@ -46,9 +46,6 @@ struct Counts {
 
 impl Queue {
     /// Starts the thread. `lost` makes the line that reports a number of dropped lines.
-    ///
-    /// # Errors
-    /// If the thread cannot be started.
     pub fn start(
         sink: impl Write + Send + 'static,
         lost: impl Fn(u64) -> Vec<u8> + Send + 'static,
@@ -101,7 +98,6 @@ impl Queue {
     }
 }
 
-/// Writes the lines of a queue.
 struct Writer<W> {
     sink: W,
     counts: Arc<Counts>,

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp, machine::Chance};
-use fusebox_flogo::Activity;
-use fusebox_flogo::read;
+use fusebox_flogo::{Activity, Dialect};
 use fusebox_plan::plan::Step;
-use fusebox_plan::{Loader, Severity, Source};
+use fusebox_plan::{Loader, Severity, Source, read_as};
 use serde_json::{Value, json};
 
 use crate::Report;
@@ -127,13 +126,11 @@ fn settings(written: &Value) -> Result<Settings, String> {
         }],
     });
     let text = app.to_string();
-    let reading = read(
-        &[Source {
-            name: "app.json",
-            text: text.as_bytes(),
-        }],
-        &Nothing,
-    );
+    let source = Source {
+        name: "app.json",
+        text: text.as_bytes(),
+    };
+    let reading = read_as(&[&Dialect], &[source], &Nothing);
     let Some(plan) = reading.plan else {
         let errors = reading
             .diagnostics

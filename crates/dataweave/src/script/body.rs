@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cursor::{Cursor, Parsed};
+use super::cursor::{Cursor, Parsed, word_length};
 use super::parse::{IMPLICIT, expression, operand};
 use super::tree::{Case, CasePattern, Content, Item, Lambda, Node, Param};
 use super::{header, literal, types};
@@ -45,12 +45,12 @@ fn list<T>(
 /// Parses an entry of an object.
 fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     if let Some(key) = plain_key(cursor)? {
-        return pair(cursor, key, None);
+        return pair(cursor, key);
     }
     let start = cursor.at;
     if matches!(cursor.peek(), Some('"' | '\'' | '`')) {
         let key = literal::string(cursor)?;
-        return pair(cursor, key, None);
+        return pair(cursor, key);
     }
     if !cursor.starts("(") {
         return Err(cursor.unexpected("a key"));
@@ -74,12 +74,15 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     match value {
         // `(key: value) if …`
         Some(value) => {
-            let what = Content::Pair(dynamic_key(cursor, inside, start)?, value);
+            let what = "this cannot be a key";
+            let mend = "write a key that is computed in parentheses: `((key): value)`";
+            let key = key_of(inside).ok_or_else(|| cursor.fault(start, what, mend))?;
+            let what = Content::Pair(key, value);
             let when = condition(cursor)?;
             Ok(Item { what, when })
         }
         // `(key): value`
-        None if cursor.starts(":") => pair(cursor, inside, None),
+        None if cursor.starts(":") => pair(cursor, inside),
         // `(object) if …`
         None => {
             let when = condition(cursor)?;
@@ -89,32 +92,25 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     }
 }
 
-/// The key of a pair in parentheses: a text, or an expression in its own parentheses.
-fn dynamic_key(cursor: &Cursor<'_>, key: Node, start: usize) -> Parsed<Node> {
-    match key {
-        Node::Literal(Value::String(_)) | Node::Text(_) => Ok(key),
-        Node::Group(key) => Ok(*key),
-        _ => Err(cursor.fault(
-            start,
-            "this cannot be a key",
-            "write a key that is computed in parentheses: `((key): value)`",
-        )),
+/// The key of a pair: a text, or an expression in its own parentheses; `None` for other nodes.
+fn key_of(node: Node) -> Option<Node> {
+    match node {
+        Node::Literal(Value::String(_)) | Node::Text(_) => Some(node),
+        Node::Group(key) => Some(*key),
+        _ => None,
     }
 }
 
-fn pair(cursor: &mut Cursor<'_>, key: Node, when: Option<Node>) -> Parsed<Item> {
+fn pair(cursor: &mut Cursor<'_>, key: Node) -> Parsed<Item> {
     cursor.blank()?;
     if cursor.starts("@") {
-        return Err(cursor.fault(
-            cursor.at,
-            "attributes of XML are not supported",
-            "write them as keys of an object",
-        ));
+        let what = "attributes of XML are not supported";
+        let mend = "write them as keys of an object";
+        return Err(cursor.fault(cursor.at, what, mend));
     }
     cursor.expect(":")?;
-    let value = expression(cursor)?;
-    let what = Content::Pair(key, value);
-    Ok(Item { what, when })
+    let what = Content::Pair(key, expression(cursor)?);
+    Ok(Item { what, when: None })
 }
 
 /// Parses a key without quotes, `id` or `Content-Type`, if a `:` follows it.
@@ -127,9 +123,7 @@ fn plain_key(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     while cursor.starts("-") {
         cursor.at += 1;
         let rest = cursor.rest();
-        let more = rest
-            .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
-            .unwrap_or(rest.len());
+        let more = word_length(rest);
         if more == 0 {
             break;
         }
@@ -160,16 +154,13 @@ fn condition(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
 /// Parses an item of an array.
 fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     if let Some(key) = plain_key(cursor)? {
-        return pair(cursor, key, None);
+        return pair(cursor, key);
     }
     let value = expression(cursor)?;
     cursor.blank()?;
     if cursor.starts(":") && !cursor.starts("::") {
-        return match value {
-            Node::Literal(Value::String(_)) | Node::Text(_) => pair(cursor, value, None),
-            Node::Group(key) => pair(cursor, *key, None),
-            _ => Err(cursor.unexpected("`,` or `]`")),
-        };
+        let key = key_of(value).ok_or_else(|| cursor.unexpected("`,` or `]`"))?;
+        return pair(cursor, key);
     }
     let what = Content::Value(value);
     let when = condition(cursor)?;
@@ -183,19 +174,15 @@ pub(super) fn or_pair(
 ) -> Parsed<Node> {
     cursor.blank()?;
     if let Some(key) = plain_key(cursor)? {
-        return Ok(Node::Object(vec![pair(cursor, key, None)?]));
+        return Ok(Node::Object(vec![pair(cursor, key)?]));
     }
     let value = parse(cursor)?;
     cursor.blank()?;
     if !cursor.starts(":") || cursor.starts("::") {
         return Ok(value);
     }
-    let key = match value {
-        Node::Literal(Value::String(_)) | Node::Text(_) => value,
-        Node::Group(key) => *key,
-        _ => return Err(cursor.unexpected("an operator or the end")),
-    };
-    Ok(Node::Object(vec![pair(cursor, key, None)?]))
+    let key = key_of(value).ok_or_else(|| cursor.unexpected("an operator or the end"))?;
+    Ok(Node::Object(vec![pair(cursor, key)?]))
 }
 
 /// Parses `(a)`, or a function's parameters with its body.
@@ -216,9 +203,7 @@ fn begins_function(cursor: &Cursor<'_>) -> bool {
     if let Some(after) = inside.strip_prefix(')') {
         return after.trim_start().starts_with("->");
     }
-    let word = inside
-        .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
-        .unwrap_or(inside.len());
+    let word = word_length(inside);
     if word == 0 || inside.starts_with(|char: char| char.is_ascii_digit()) {
         return false;
     }
@@ -241,11 +226,9 @@ pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
         cursor.blank()?;
         let of = typed(cursor)?;
         cursor.blank()?;
-        let default = if cursor.starts("=") {
-            cursor.at += 1;
-            Some(cursor.inner(expression)?)
-        } else {
-            None
+        let default = match cursor.eat("=") {
+            true => Some(cursor.inner(expression)?),
+            false => None,
         };
         Ok(Param { name, of, default })
     })?;
@@ -277,21 +260,16 @@ pub(super) fn choice(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         cursor.expect(")")?;
         cases.push((condition, expression(cursor)?));
         cursor.blank()?;
-        if !cursor.eat_word("else") {
-            return Ok(Node::If {
-                cases,
-                otherwise: None,
-            });
+        let mut otherwise = None;
+        if cursor.eat_word("else") {
+            cursor.blank()?;
+            if cursor.eat_word("if") {
+                continue;
+            }
+            otherwise = Some(Box::new(expression(cursor)?));
         }
-        cursor.blank()?;
-        if !cursor.eat_word("if") {
-            break;
-        }
+        return Ok(Node::If { cases, otherwise });
     }
-    Ok(Node::If {
-        cases,
-        otherwise: Some(Box::new(expression(cursor)?)),
-    })
 }
 
 /// Parses the rest of a `do`: `{ header --- body }`.
@@ -358,11 +336,9 @@ fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
             cursor.blank()?;
         }
         if matches!(cursor.peek(), Some('[' | '{')) {
-            return Err(cursor.fault(
-                cursor.at,
-                "patterns of arrays and objects are not supported",
-                "write `case x if (…) ->`, or `case is Array ->`",
-            ));
+            let what = "patterns of arrays and objects are not supported";
+            let mend = "write `case x if (…) ->`, or `case is Array ->`";
+            return Err(cursor.fault(cursor.at, what, mend));
         }
         Some(CasePattern::Value(operand(cursor)?))
     };
@@ -383,9 +359,8 @@ fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
 }
 
 fn name(cursor: &mut Cursor<'_>) -> Option<Arc<str>> {
-    let word = cursor.word()?;
-    cursor.at += word.len();
-    let name: Arc<str> = word.into();
+    let name: Arc<str> = cursor.word()?.into();
+    cursor.at += name.len();
     cursor.declared.insert(name.clone());
     Some(name)
 }

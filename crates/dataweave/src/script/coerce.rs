@@ -9,7 +9,7 @@ use super::{EvalFault, date_format, number_format};
 use crate::value::iso;
 use crate::value::number::Number;
 use crate::value::regex::Pattern;
-pub(crate) use crate::value::text::{Coerced, cannot, check_text, shown, text};
+pub(crate) use crate::value::text::{Coerced, cannot, check_text, shown, text, unfit};
 use crate::value::{Kind, Value};
 
 /// The value as a number, also from a decimal text.
@@ -46,10 +46,8 @@ pub(crate) fn pattern(value: &Value) -> Coerced<Pattern> {
     match value {
         Value::Regex(pattern) => Ok(pattern.clone()),
         Value::String(text) => Pattern::new(text).map_err(|what| {
-            EvalFault::new(format!(
-                "{} is not a regular expression: {what}",
-                shown(value)
-            ))
+            let shown = shown(value);
+            EvalFault::new(format!("{shown} is not a regular expression: {what}"))
         }),
         _ => Err(cannot(value, Kind::Regex)),
     }
@@ -77,7 +75,7 @@ pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Val
             Value::bytes(bytes::Bytes::copy_from_slice(text.as_bytes()))
         }
         (Kind::DateTime, Value::Number(number)) => {
-            moment(number, Unit::Seconds).ok_or_else(fail)?
+            moment(number, Unit::SECONDS).ok_or_else(fail)?
         }
         (Kind::DateTime, Value::LocalDateTime(at)) => {
             Value::DateTime(at.to_zoned(zone.clone()).map_err(|_| fail())?.into())
@@ -114,19 +112,14 @@ pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Valu
     if of.holds(value) {
         return Ok(value.clone());
     }
+    let fault = |what: String| EvalFault::new(format!("{} {what}", shown(value)));
     match of {
         Type::Kind(kind) => to_kind(value, *kind, zone),
-        Type::Union(types) => types
-            .iter()
-            .find_map(|of| to_type(value, of, zone).ok())
-            .ok_or_else(|| {
-                EvalFault::new(format!("{} cannot become one of these types", shown(value)))
-            }),
-        Type::Literal(literal) => Err(EvalFault::new(format!(
-            "{} is not {}",
-            shown(value),
-            shown(literal)
-        ))),
+        Type::Union(types) => {
+            let fitting = types.iter().find_map(|of| to_type(value, of, zone).ok());
+            fitting.ok_or_else(|| fault("cannot become one of these types".to_owned()))
+        }
+        Type::Literal(literal) => Err(fault(format!("is not {}", shown(literal)))),
         Type::Any => Ok(value.clone()),
     }
 }
@@ -139,17 +132,14 @@ pub(super) fn cast(
     zone: &TimeZone,
 ) -> Coerced<Value> {
     let option = |wanted: Setting| {
-        let mut options = options.iter().rev();
-        options
-            .find(|(option, _)| *option == wanted)
-            .map(|(_, value)| value)
+        let found = options.iter().rev().find(|(option, _)| *option == wanted);
+        found.map(|(_, value)| value)
     };
     if let Some(locale) = option(Setting::Locale) {
         let locale = text(locale)?;
         if !locale.to_ascii_lowercase().starts_with("en") {
-            return Err(EvalFault::new(format!(
-                "the locale {locale:?} is not supported: use \"en\""
-            )));
+            let what = format!("the locale {locale:?} is not supported: use \"en\"");
+            return Err(EvalFault::new(what));
         }
     }
     let Type::Kind(kind) = of else {
@@ -164,11 +154,8 @@ pub(super) fn cast(
             (Kind::Number, Value::Period(period)) if period.is_exact() => {
                 return Ok(unit.count(period.time));
             }
-            (Kind::DateTime, Value::Number(number)) => {
-                return moment(number, unit).ok_or_else(|| cannot(value, *kind));
-            }
-            (Kind::DateTime, Value::String(text)) => {
-                if let Some(number) = Number::parse(text.trim()) {
+            (Kind::DateTime, Value::Number(_) | Value::String(_)) => {
+                if let Ok(number) = number(value) {
                     return moment(&number, unit).ok_or_else(|| cannot(value, *kind));
                 }
             }
@@ -228,54 +215,44 @@ fn dated(found: &date_format::ParsedDate, kind: Kind) -> Option<Value> {
 
 /// The unit of a number that stands for a time.
 #[derive(Clone, Copy)]
-enum Unit {
-    Nanos,
-    Milliseconds,
-    Seconds,
-    Minutes,
-    Hours,
-    Days,
+struct Unit {
+    nanos: i128,
 }
 
 impl Unit {
-    fn of(name: &str) -> Coerced<Unit> {
-        match name {
-            "nanos" | "nanoseconds" => Ok(Unit::Nanos),
-            "milliseconds" | "millis" => Ok(Unit::Milliseconds),
-            "seconds" => Ok(Unit::Seconds),
-            "minutes" => Ok(Unit::Minutes),
-            "hours" => Ok(Unit::Hours),
-            "days" => Ok(Unit::Days),
-            _ => Err(EvalFault::new(format!(
-                "unknown unit {name:?}; use milliseconds or seconds"
-            ))),
-        }
-    }
+    const SECONDS: Unit = Unit {
+        nanos: 1_000_000_000,
+    };
 
-    fn nanos(self) -> i128 {
-        match self {
-            Unit::Nanos => 1,
-            Unit::Milliseconds => 1_000_000,
-            Unit::Seconds => 1_000_000_000,
-            Unit::Minutes => 60_000_000_000,
-            Unit::Hours => 3_600_000_000_000,
-            Unit::Days => 86_400_000_000_000,
-        }
+    fn of(name: &str) -> Coerced<Unit> {
+        let nanos = match name {
+            "nanos" | "nanoseconds" => 1,
+            "milliseconds" | "millis" => 1_000_000,
+            "seconds" => 1_000_000_000,
+            "minutes" => 60_000_000_000,
+            "hours" => 3_600_000_000_000,
+            "days" => 86_400_000_000_000,
+            _ => {
+                let what = format!("unknown unit {name:?}; use milliseconds or seconds");
+                return Err(EvalFault::new(what));
+            }
+        };
+        Ok(Unit { nanos })
     }
 
     /// The number of whole units in a duration, rounded down.
     fn count(self, duration: SignedDuration) -> Value {
-        Number::from(duration.as_nanos().div_euclid(self.nanos())).into()
+        Number::from(duration.as_nanos().div_euclid(self.nanos)).into()
     }
 }
 
 fn seconds(at: Timestamp) -> Value {
-    Unit::Seconds.count(at.as_duration())
+    Unit::SECONDS.count(at.as_duration())
 }
 
 /// The moment `number` units after the start of 1970, in UTC.
 fn moment(number: &Number, unit: Unit) -> Option<Value> {
-    let nanos = number.multiply(&Number::from(unit.nanos())).ok()?;
+    let nanos = number.multiply(&Number::from(unit.nanos)).ok()?;
     let at = Timestamp::from_nanosecond(nanos.truncated()?).ok()?;
     Some(Value::moment(at))
 }

@@ -34,6 +34,12 @@ pub(super) struct Cursor<'a> {
     pub renamed: BTreeMap<Arc<str>, Arc<str>>,
 }
 
+/// The length of the letters, digits and underscores at the start of a text.
+pub(super) fn word_length(text: &str) -> usize {
+    let ends = |char: char| !(char.is_ascii_alphanumeric() || char == '_');
+    text.find(ends).unwrap_or(text.len())
+}
+
 impl<'a> Cursor<'a> {
     pub fn new(text: &'a str, start: usize, end: usize) -> Cursor<'a> {
         Cursor {
@@ -104,10 +110,7 @@ impl<'a> Cursor<'a> {
         if !rest.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_') {
             return None;
         }
-        let end = rest
-            .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
-            .unwrap_or(rest.len());
-        Some(&rest[..end])
+        Some(&rest[..word_length(rest)])
     }
 
     /// Takes a whole word if it comes next.
@@ -150,16 +153,11 @@ impl<'a> Cursor<'a> {
 
     /// Makes an error at an offset in bytes.
     pub fn fault(&self, at: usize, message: &str, mend: &str) -> ParseFault {
-        let before = &self.text[..at];
+        let (line, col) = ParseFault::place(self.text, at);
         ParseFault {
             message: message.to_owned(),
-            line: before.matches('\n').count() + 1,
-            col: before
-                .chars()
-                .rev()
-                .take_while(|&char| char != '\n')
-                .count()
-                + 1,
+            line,
+            col,
             mend: mend.to_owned(),
         }
     }

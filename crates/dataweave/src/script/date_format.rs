@@ -47,6 +47,7 @@ const LETTERS: &str = "GyuMLdDEeQqaHkKhmsSAnNXxZOVz";
 /// # Errors
 /// The problem of the pattern, as a sentence.
 fn parts(pattern: &str) -> Result<Vec<Part>, String> {
+    let unsupported = |what| format!("the {what} of the format `{pattern}` is not supported");
     let mut parts = Vec::new();
     let mut chars = pattern.chars().peekable();
     while let Some(char) = chars.next() {
@@ -68,15 +69,11 @@ fn parts(pattern: &str) -> Result<Vec<Part>, String> {
                 count += 1;
             }
             if !LETTERS.contains(char) || count > 9 {
-                return Err(format!(
-                    "the letter `{char}` of the format `{pattern}` is not supported"
-                ));
+                return Err(unsupported(format!("letter `{char}`")));
             }
             parts.push(Part::Field(char, count));
         } else if "[]{}#".contains(char) {
-            return Err(format!(
-                "the `{char}` of the format `{pattern}` is not supported"
-            ));
+            return Err(unsupported(format!("`{char}`")));
         } else {
             parts.push(Part::Plain(char));
         }
@@ -94,34 +91,21 @@ struct Fields {
 
 impl Fields {
     fn of(value: &Value) -> Option<Fields> {
-        let mut fields = Fields {
-            date: None,
-            time: None,
-            offset: None,
-            zone: None,
-        };
-        match value {
+        let (date, time, offset) = iso::parts(value)?;
+        let zone = match value {
             Value::DateTime(zoned) => {
-                fields.date = Some(zoned.date());
-                fields.time = Some(zoned.time());
-                fields.offset = Some(zoned.offset());
                 let zone = zoned.time_zone();
                 let short = zone.to_offset_info(zoned.timestamp());
-                fields.zone = Some((zone.clone(), short.abbreviation().to_owned()));
+                Some((zone.clone(), short.abbreviation().to_owned()))
             }
-            Value::LocalDateTime(at) => {
-                fields.date = Some(at.date());
-                fields.time = Some(at.time());
-            }
-            Value::Date(date) => fields.date = Some(*date),
-            Value::Time(time, offset) => {
-                fields.time = Some(*time);
-                fields.offset = Some(*offset);
-            }
-            Value::LocalTime(time) => fields.time = Some(*time),
-            _ => return None,
-        }
-        Some(fields)
+            _ => None,
+        };
+        Some(Fields {
+            date,
+            time,
+            offset,
+            zone,
+        })
     }
 }
 
@@ -140,11 +124,9 @@ pub(super) fn format(value: &Value, pattern: &str) -> Result<Option<String>, Str
             Part::Field(letter, count) => match field(&fields, letter, count) {
                 Some(shown) => text.push_str(&shown),
                 None => {
-                    let kind = value.kind();
-                    return Err(format!(
-                        "a {kind} has no text for `{}` of the format `{pattern}`",
-                        letter.to_string().repeat(count)
-                    ));
+                    let (kind, field) = (value.kind(), letter.to_string().repeat(count));
+                    let what = format!("a {kind} has no text for `{field}`");
+                    return Err(format!("{what} of the format `{pattern}`"));
                 }
             },
         }
@@ -240,10 +222,7 @@ fn nanos_of_day(time: Time) -> i64 {
 
 /// An offset as `+01`, `+0130` or `+01:30`, by the number of letters.
 fn offset_text(offset: Offset, count: usize) -> String {
-    let seconds = offset.seconds();
-    let sign = if seconds < 0 { '-' } else { '+' };
-    let size = seconds.unsigned_abs();
-    let (hours, minutes, seconds) = (size / 3600, size / 60 % 60, size % 60);
+    let (sign, hours, minutes, seconds) = iso::split(offset);
     let mut text = format!("{sign}{hours:02}");
     let colon = if matches!(count, 3 | 5) { ":" } else { "" };
     if count > 1 || minutes > 0 {
@@ -257,13 +236,10 @@ fn offset_text(offset: Offset, count: usize) -> String {
 
 /// An offset as `GMT+1` or, in long form, `GMT+01:00`.
 fn gmt(offset: Offset, long: bool) -> String {
-    let seconds = offset.seconds();
-    if seconds == 0 {
+    if offset.seconds() == 0 {
         return "GMT".to_owned();
     }
-    let sign = if seconds < 0 { '-' } else { '+' };
-    let size = seconds.unsigned_abs();
-    let (hours, minutes) = (size / 3600, size / 60 % 60);
+    let (sign, hours, minutes, _) = iso::split(offset);
     match (long, minutes) {
         (true, _) => format!("GMT{sign}{hours:02}:{minutes:02}"),
         (false, 0) => format!("GMT{sign}{hours}"),
@@ -293,13 +269,9 @@ impl ParsedDate {
     pub fn date(&self) -> Option<Date> {
         let year = i16::try_from(self.year?).ok()?;
         if let Some(day) = self.day_of_year {
+            let first = Date::new(year, 1, 1).ok()?;
             let day = i16::try_from(day).ok()?;
-            return Date::new(year, 1, 1)
-                .ok()?
-                .with()
-                .day_of_year(day)
-                .build()
-                .ok();
+            return first.with().day_of_year(day).build().ok();
         }
         let month = i8::try_from(self.month?).ok()?;
         let day = i8::try_from(self.day.unwrap_or(1)).ok()?;
@@ -345,10 +317,11 @@ pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<ParsedDate>, Str
                 // Adjacent numbers are split by the number of letters.
                 let glued =
                     matches!(parts.get(at + 1), Some(Part::Field(next, _)) if is_number(*next));
-                let taken = take(&mut found, *letter, *count, glued, rest).map_err(|()| {
-                    format!("no text can be read by `{letter}` of the format `{pattern}`")
-                })?;
-                match taken {
+                if !(is_number(*letter) || "EaXxZVz".contains(*letter)) {
+                    let what = "no text can be read by";
+                    return Err(format!("{what} `{letter}` of the format `{pattern}`"));
+                }
+                match take(&mut found, *letter, *count, glued, rest) {
                     Some(after) => rest = after,
                     None => return Ok(None),
                 }
@@ -362,49 +335,41 @@ fn is_number(letter: char) -> bool {
     "yuMLdDHkKhmsSn".contains(letter)
 }
 
-/// Reads a field and returns the rest of the text; an error is a letter that cannot be read.
+/// Reads a field and returns the rest of the text; `None`: the text does not match.
 fn take<'a>(
     found: &mut ParsedDate,
     letter: char,
     count: usize,
     glued: bool,
     text: &'a str,
-) -> Result<Option<&'a str>, ()> {
-    if matches!(letter, 'M' | 'L') && count > 2 {
-        let Some((month, rest)) = name(text, &MONTHS, count) else {
-            return Ok(None);
-        };
-        found.month = Some(month as i64 + 1);
-        return Ok(Some(rest));
-    }
+) -> Option<&'a str> {
     match letter {
-        'E' => return Ok(name(text, &DAYS, count).map(|(_, rest)| rest)),
+        'M' | 'L' if count > 2 => {
+            let (month, rest) = name(text, &MONTHS, count)?;
+            found.month = Some(month as i64 + 1);
+            return Some(rest);
+        }
+        'E' => return name(text, &DAYS, count).map(|(_, rest)| rest),
         'a' => {
-            let Some(half) = text.get(..2) else {
-                return Ok(None);
-            };
-            found.afternoon = Some(match half.to_ascii_uppercase().as_str() {
+            found.afternoon = Some(match text.get(..2)?.to_ascii_uppercase().as_str() {
                 "AM" => false,
                 "PM" => true,
-                _ => return Ok(None),
+                _ => return None,
             });
-            return Ok(Some(&text[2..]));
+            return Some(&text[2..]);
         }
         'X' | 'x' | 'Z' => {
-            let Some((offset, rest)) = offset(text) else {
-                return Ok(None);
-            };
+            let (offset, rest) = offset(text)?;
             found.zone = Some(offset.to_time_zone());
-            return Ok(Some(rest));
+            return Some(rest);
         }
         'V' | 'z' => {
             let end = text
                 .find(|char: char| !(char.is_ascii_alphanumeric() || "/_+-:".contains(char)))
                 .unwrap_or(text.len());
             found.zone = iso::zone(&text[..end]);
-            return Ok(found.zone.is_some().then(|| &text[end..]));
+            return found.zone.is_some().then(|| &text[end..]);
         }
-        _ if !is_number(letter) => return Err(()),
         _ => {}
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -417,12 +382,10 @@ fn take<'a>(
     };
     let length = digits.min(most);
     if length < least {
-        return Ok(None);
+        return None;
     }
     let (digits, rest) = text.split_at(length);
-    let Ok(number) = digits.parse::<i64>() else {
-        return Ok(None);
-    };
+    let number = digits.parse::<i64>().ok()?;
     match letter {
         'y' | 'u' if count == 2 => found.year = Some(2000 + number),
         'y' | 'u' => found.year = Some(number),
@@ -437,9 +400,9 @@ fn take<'a>(
         's' => found.second = number,
         'S' => found.nanos = iso::fraction(digits).unwrap_or_default().into(),
         'n' => found.nanos = number,
-        _ => return Ok(None),
+        _ => return None,
     }
-    Ok(Some(rest))
+    Some(rest)
 }
 
 /// Reads a name, in full or by its first three letters, in any case; returns its index.
@@ -460,22 +423,13 @@ fn offset(text: &str) -> Option<(Offset, &str)> {
         return Some((Offset::UTC, rest));
     }
     let sign = if text.starts_with('-') { -1 } else { 1 };
-    let rest = text.strip_prefix(['+', '-'])?;
-    let two = |text: &str| -> Option<i32> {
-        let digits = text.get(..2)?;
-        let all = digits.bytes().all(|byte| byte.is_ascii_digit());
-        all.then(|| digits.parse().ok())?
-    };
-    let hours = two(rest)?;
-    let rest = &rest[2..];
+    let (hours, rest) = iso::digits(text.strip_prefix(['+', '-'])?, 2)?;
     let after = rest.strip_prefix(':').unwrap_or(rest);
-    let (minutes, rest) = match two(after) {
-        Some(minutes) => (minutes, &after[2..]),
-        None => (0, rest),
-    };
+    let (minutes, rest) = iso::digits(after, 2).unwrap_or((0, rest));
     if hours > 18 || minutes > 59 {
         return None;
     }
-    let offset = Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?;
+    let offset =
+        Offset::from_seconds(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)).ok()?;
     Some((offset, rest))
 }

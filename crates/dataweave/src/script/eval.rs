@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::coerce::{self, Coerced, shown};
+use super::coerce::{self, Coerced, shown, unfit};
+use super::functions::{entry_given, item_given, kept};
 use super::run::{Callee, Env, Frame, Run};
 use super::tree::{
     Case, CasePattern, Content, Item, Key, Lambda, Link, Node, Operator, Piece, Sign, Stage, Step,
 };
 use super::types::{Setting, Target};
 use super::{EvalFault, operators, parse, select};
-use crate::value::{Form, Function, Object, Value};
+use crate::value::{Function, Value};
 
 impl Run<'_> {
     /// Evaluates a node.
@@ -134,10 +135,7 @@ impl Run<'_> {
                 self.step(1)?;
                 self.spread(item, into)
             }),
-            _ => Err(EvalFault::new(format!(
-                "expected an object's pairs, found {}",
-                shown(value)
-            ))),
+            _ => Err(unfit("expected an object's pairs", value)),
         }
     }
 
@@ -178,15 +176,12 @@ impl Run<'_> {
         for link in rest {
             left = match link {
                 Link::Is(of) => of.holds(&left).into(),
-                Link::Operator(Operator::Or, right) => {
-                    let holds =
-                        coerce::boolean(&left)? || coerce::boolean(&self.eval(right, env)?)?;
-                    holds.into()
-                }
-                Link::Operator(Operator::And, right) => {
-                    let holds =
-                        coerce::boolean(&left)? && coerce::boolean(&self.eval(right, env)?)?;
-                    holds.into()
+                Link::Operator(operator @ (Operator::Or | Operator::And), right) => {
+                    let decides = *operator == Operator::Or;
+                    match coerce::boolean(&left)? == decides {
+                        true => decides.into(),
+                        false => coerce::boolean(&self.eval(right, env)?)?.into(),
+                    }
                 }
                 Link::Operator(operator, right) => {
                     let right = self.eval(right, env)?;
@@ -263,10 +258,8 @@ impl Run<'_> {
             }
             return self.eval(&case.then, &env);
         }
-        Err(EvalFault::new(format!(
-            "no case fits {}: add an `else`",
-            shown(&value)
-        )))
+        let what = format!("no case fits {}: add an `else`", shown(&value));
+        Err(EvalFault::new(what))
     }
 
     pub(super) fn path(&mut self, base: &Node, steps: &[Step], env: &Env) -> Coerced<Value> {
@@ -359,23 +352,17 @@ impl Run<'_> {
             selected => selected,
         };
         Ok(match step {
-            Step::Key(key) => {
+            Step::Key(key) | Step::All(key) | Step::Deep(key) | Step::DeepAll(key) => {
                 let key = self.key(key, env)?;
-                (quiet(select::key(self, value, &key))?, key)
-            }
-            Step::All(key) => {
-                let key = self.key(key, env)?;
-                (quiet(select::all(self, value, &key))?, key)
+                let selected = match step {
+                    Step::Key(_) => quiet(select::key(self, value, &key)),
+                    Step::All(_) => quiet(select::all(self, value, &key)),
+                    Step::Deep(_) => select::deep(self, value, &key, false),
+                    _ => select::deep(self, value, &key, true),
+                };
+                (selected?, key)
             }
             Step::Descendants => (select::descendants(self, value)?, "..".into()),
-            Step::Deep(key) => {
-                let key = self.key(key, env)?;
-                (select::deep(self, value, &key, false)?, key)
-            }
-            Step::DeepAll(key) => {
-                let key = self.key(key, env)?;
-                (select::deep(self, value, &key, true)?, key)
-            }
             Step::Index(node) => {
                 let index = self.eval(node, env)?;
                 let name = shown(&index);
@@ -403,31 +390,14 @@ impl Run<'_> {
         match value {
             Value::Null => Ok(None),
             Value::Array(array) => {
-                let mut kept = Vec::new();
-                for (at, item) in array.items().iter().enumerate() {
-                    let holds = self.call(&test, vec![item.clone(), (at as i64).into()])?;
-                    if coerce::boolean(&holds)? {
-                        kept.push(item.clone());
-                    }
-                }
-                Ok(Some(kept).filter(|kept| !kept.is_empty()).map(Value::array))
+                let kept = kept(self, array.items(), &test, item_given)?;
+                Ok((!kept.is_empty()).then(|| Value::array(kept)))
             }
             Value::Object(object) => {
-                let mut kept = Vec::new();
-                for (key, value) in object.entries() {
-                    let args = vec![value.clone(), Value::String(key.clone())];
-                    if coerce::boolean(&self.call(&test, args)?)? {
-                        kept.push((key.clone(), value.clone()));
-                    }
-                }
-                Ok(Some(kept)
-                    .filter(|kept| !kept.is_empty())
-                    .map(|kept| Value::Object(Arc::new(Object::new(kept, Form::Plain)))))
+                let kept = kept(self, object.entries(), &test, entry_given)?;
+                Ok((!kept.is_empty()).then(|| Value::object(kept)))
             }
-            _ => Err(EvalFault::new(format!(
-                "`[?(…)]` expects an array or object, found {}",
-                shown(value)
-            ))),
+            _ => Err(unfit("`[?(…)]` expects an array or object", value)),
         }
     }
 
@@ -442,24 +412,18 @@ impl Run<'_> {
     /// Calls a function. Surplus arguments are dropped.
     pub fn call(&mut self, function: &Value, mut args: Vec<Value>) -> Coerced<Value> {
         let Value::Function(Function(closure)) = function else {
-            return Err(EvalFault::new(format!(
-                "expected a function, found {}",
-                shown(function)
-            )));
+            return Err(unfit("expected a function", function));
         };
         self.step(1)?;
         match &closure.0 {
             Callee::Builtin(builtin) => {
                 args.truncate(builtin.most);
-                if args.len() < builtin.least {
-                    return Err(EvalFault::new(format!(
-                        "`{}` needs {} arguments, found {}",
-                        builtin.name,
-                        builtin.least,
-                        args.len()
-                    )));
+                let (name, least, count) = (builtin.name, builtin.least, args.len());
+                if count < least {
+                    let what = format!("`{name}` needs {least} arguments, found {count}");
+                    return Err(EvalFault::new(what));
                 }
-                self.nested(|run| (builtin.run)(run, &args))
+                self.nested(|run| builtin.run(run, &args))
             }
             Callee::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
         }
@@ -478,10 +442,8 @@ impl Run<'_> {
                 // `$$` and `$$$` are optional.
                 (None, None) if param.name.starts_with('$') => break,
                 (None, None) => {
-                    return Err(EvalFault::new(format!(
-                        "the argument `{}` is missing",
-                        param.name
-                    )));
+                    let what = format!("the argument `{}` is missing", param.name);
+                    return Err(EvalFault::new(what));
                 }
             };
             if let Some(of) = &param.of {

@@ -1,7 +1,9 @@
 //! The functions that scripts may call.
 //! ([Core](https://docs.mulesoft.com/dataweave/latest/dw-core), and some of its neighbours)
 
-use super::coerce::{Coerced, shown};
+use std::sync::Arc;
+
+use super::coerce::{self, Coerced, unfit};
 use super::cursor::{Cursor, Parsed};
 use super::run::Run;
 use super::tree::{Name, Node};
@@ -25,32 +27,89 @@ pub(super) struct Builtin {
     pub(super) most: usize,
     /// True if arguments after the first may be functions written with `$`.
     pub(super) takes_function: bool,
-    pub(super) run: Body,
+    body: Body,
 }
 
-/// The implementation of a function.
-type Body = fn(&mut Run<'_>, &[Value]) -> Coerced<Value>;
+/// The implementation of a function, by its first argument. Null in place of an array, object or text gives null.
+enum Body {
+    /// Gets all arguments, of any kind.
+    Any(AnyBody),
+    /// Gets the items of an array, then the other arguments.
+    Array(ArrayBody),
+    /// Gets the entries of an object, then the other arguments.
+    Object(ObjectBody),
+    /// Gets a text, then the other arguments.
+    Text(TextBody),
+}
 
-/// A function whose arguments are plain values.
-const fn plain(name: &'static str, least: usize, most: usize, run: Body) -> Builtin {
-    Builtin {
-        name,
-        least,
-        most,
-        takes_function: false,
-        run,
+/// A key of an object with its value.
+type Entry = (Arc<str>, Value);
+
+impl Builtin {
+    /// A function with a fixed number of arguments.
+    const fn of(name: &'static str, count: usize, body: Body) -> Builtin {
+        Builtin {
+            name,
+            least: count,
+            most: count,
+            takes_function: false,
+            body,
+        }
+    }
+
+    /// The function with further arguments that may be left out.
+    const fn up_to(self, most: usize) -> Builtin {
+        Builtin { most, ..self }
+    }
+
+    /// The function with functions written with `$` as arguments after the first.
+    const fn higher(self) -> Builtin {
+        Builtin {
+            takes_function: true,
+            ..self
+        }
+    }
+
+    /// Runs the function on at least as many arguments as it requires.
+    pub(super) fn run(&self, run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+        let expected = match (&self.body, args) {
+            (Body::Any(body), _) => return body(run, args),
+            (_, [Value::Null, ..]) => return Ok(Value::Null),
+            (Body::Array(body), [Value::Array(array), rest @ ..]) => {
+                return body(run, array.items(), rest);
+            }
+            (Body::Object(body), [Value::Object(object), rest @ ..]) => {
+                return body(run, object.entries(), rest);
+            }
+            (Body::Text(body), [value, rest @ ..]) => {
+                return body(run, &coerce::text(value)?, rest);
+            }
+            (Body::Object(_), _) => "an object",
+            _ => "an array",
+        };
+        Err(misfit(self.name, expected, &args[0]))
     }
 }
 
-/// A function with a value and a function as arguments.
-const fn higher(name: &'static str, run: Body) -> Builtin {
-    Builtin {
-        name,
-        least: 2,
-        most: 2,
-        takes_function: true,
-        run,
-    }
+type AnyBody = fn(&mut Run<'_>, &[Value]) -> Coerced<Value>;
+type ArrayBody = fn(&mut Run<'_>, &[Value], &[Value]) -> Coerced<Value>;
+type ObjectBody = fn(&mut Run<'_>, &[Entry], &[Value]) -> Coerced<Value>;
+type TextBody = fn(&mut Run<'_>, &str, &[Value]) -> Coerced<Value>;
+
+const fn plain(name: &'static str, count: usize, body: AnyBody) -> Builtin {
+    Builtin::of(name, count, Body::Any(body))
+}
+
+const fn of_array(name: &'static str, count: usize, body: ArrayBody) -> Builtin {
+    Builtin::of(name, count, Body::Array(body))
+}
+
+const fn of_object(name: &'static str, count: usize, body: ObjectBody) -> Builtin {
+    Builtin::of(name, count, Body::Object(body))
+}
+
+const fn of_text(name: &'static str, count: usize, body: TextBody) -> Builtin {
+    Builtin::of(name, count, Body::Text(body))
 }
 
 const ALL: [&[Builtin]; 5] = [
@@ -101,6 +160,32 @@ fn applied(run: &mut Run<'_>, function: &Value, args: Vec<Value>) -> Coerced<Val
     }
 }
 
+/// The parts of an array or object for which a function holds, called with the arguments that `given` makes.
+pub(super) fn kept<T: Clone>(
+    run: &mut Run<'_>,
+    parts: &[T],
+    test: &Value,
+    given: fn(usize, &T) -> Vec<Value>,
+) -> Coerced<Vec<T>> {
+    let mut kept = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        if coerce::boolean(&applied(run, test, given(at, part))?)? {
+            kept.push(part.clone());
+        }
+    }
+    Ok(kept)
+}
+
+/// The arguments of a function for an item: the item and its index.
+pub(super) fn item_given(at: usize, item: &Value) -> Vec<Value> {
+    vec![item.clone(), count(at)]
+}
+
+/// The arguments of a function for an entry: its value and its key.
+pub(super) fn entry_given(_: usize, (key, value): &Entry) -> Vec<Value> {
+    vec![value.clone(), Value::String(key.clone())]
+}
+
 /// An index as a number.
 fn count(count: usize) -> Value {
     crate::value::number::Number::from(count).into()
@@ -108,8 +193,5 @@ fn count(count: usize) -> Value {
 
 /// The error for an argument of the wrong kind.
 fn misfit(function: &str, expected: &str, value: &Value) -> EvalFault {
-    EvalFault::new(format!(
-        "`{function}` expects {expected}, found {}",
-        shown(value)
-    ))
+    unfit(format_args!("`{function}` expects {expected}"), value)
 }

@@ -80,11 +80,9 @@ fn version(cursor: &mut Cursor<'_>, start: usize) -> Parsed<()> {
     let rest = cursor.rest();
     let version = rest.split_whitespace().next().unwrap_or_default();
     if !(version == "2" || version.starts_with("2.")) {
-        return Err(cursor.fault(
-            start,
-            &format!("version {version} of DataWeave is not supported"),
-            "write it for `%dw 2.0`",
-        ));
+        let what = format!("version {version} of DataWeave is not supported");
+        let mend = "write it for `%dw 2.0`";
+        return Err(cursor.fault(start, &what, mend));
     }
     let blanks = rest.len() - rest.trim_start().len();
     cursor.at += blanks + version.len();
@@ -116,11 +114,9 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
     cursor.blank()?;
     let name: Arc<str> = cursor.take_word("a name")?.into();
     if into.iter().any(|other| other.name == name) {
-        return Err(cursor.fault(
-            start,
-            &format!("`{name}` is declared twice"),
-            "give one of them another name",
-        ));
+        let what = format!("`{name}` is declared twice");
+        let mend = "give one of them another name";
+        return Err(cursor.fault(start, &what, mend));
     }
     cursor.declared.insert(name.clone());
     let what = if fun {
@@ -163,11 +159,9 @@ fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
                 return module(cursor, start, name);
             }
             if functions::find(name).is_none() {
-                return Err(cursor.fault(
-                    start,
-                    &format!("unknown function `{name}`"),
-                    "use another, or define it with `fun`",
-                ));
+                let what = format!("unknown function `{name}`");
+                let mend = "use another, or define it with `fun`";
+                return Err(cursor.fault(start, &what, mend));
             }
             cursor.blank()?;
             if cursor.eat_word("as") {
@@ -199,11 +193,9 @@ fn module(cursor: &mut Cursor<'_>, start: usize, first: &str) -> Parsed<()> {
     if first == "dw" && MODULES.contains(&last) {
         return Ok(());
     }
-    Err(cursor.fault(
-        start,
-        &format!("the module `{last}` is not supported"),
-        "use the functions of dw::Core and those of dw::core::Arrays and dw::core::Strings",
-    ))
+    let what = format!("the module `{last}` is not supported");
+    let mend = "use the functions of dw::Core and those of dw::core::Arrays and dw::core::Strings";
+    Err(cursor.fault(start, &what, mend))
 }
 
 /// Parses the format and the options after `output`.
@@ -237,17 +229,15 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
         let name = cursor.take_word("an option")?;
         cursor.expect("=")?;
         cursor.blank()?;
+        let expected = "true, false, a number or a text";
         let value = match cursor.peek() {
             Some('"' | '\'') => literal::string(cursor)?,
             Some('0'..='9') => literal::number(cursor)?,
-            _ => {
-                let word = cursor.take_word("true, false, a number or a text")?;
-                Node::Literal(match word {
-                    "true" => true.into(),
-                    "false" => false.into(),
-                    _ => return Err(cursor.unexpected("true, false, a number or a text")),
-                })
-            }
+            _ => Node::Literal(match cursor.take_word(expected)? {
+                "true" => true.into(),
+                "false" => false.into(),
+                _ => return Err(cursor.unexpected(expected)),
+            }),
         };
         let Node::Literal(value) = value else {
             return Err(cursor.unexpected("a plain text"));

@@ -115,52 +115,34 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
         Some(char @ ('\\' | '/' | '"' | '\'' | '`' | '$')) => char,
         Some('u') => {
             cursor.at += 1;
-            let high = unit(cursor)?;
-            if !(0xd800..0xdc00).contains(&high) {
-                return char::from_u32(high).ok_or_else(|| {
-                    cursor.fault(
-                        start,
-                        "this is not a character",
-                        "write the character itself",
-                    )
-                });
+            let mut code = unit(cursor)?;
+            if (0xd800..0xdc00).contains(&code) {
+                // The second half of a pair; without one the first half is no character.
+                let low = if cursor.eat("\\u") { unit(cursor)? } else { 0 };
+                if (0xdc00..0xe000).contains(&low) {
+                    code = 0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+                }
             }
-            let low = if cursor.eat("\\u") { unit(cursor)? } else { 0 };
-            let pair = 0x1_0000 + ((high - 0xd800) << 10) + low.wrapping_sub(0xdc00);
-            return Some(pair)
-                .filter(|_| (0xdc00..0xe000).contains(&low))
-                .and_then(char::from_u32)
-                .ok_or_else(|| {
-                    cursor.fault(
-                        start,
-                        "this is not a character",
-                        "write the character itself",
-                    )
-                });
+            let what = "this is not a character";
+            return char::from_u32(code)
+                .ok_or_else(|| cursor.fault(start, what, "write the character itself"));
         }
         _ => {
-            return Err(cursor.fault(
-                start,
-                "unknown escape",
-                r"write `\\` for a backslash, or one of \n \t \r \b \f \$ \' \u0041",
-            ));
+            let what = "unknown escape";
+            let mend = r"write `\\` for a backslash, or one of \n \t \r \b \f \$ \' \u0041";
+            return Err(cursor.fault(start, what, mend));
         }
     };
-    cursor.at += char_len(cursor);
+    // All characters of simple escapes are ASCII.
+    cursor.at += 1;
     Ok(char)
 }
 
-fn char_len(cursor: &Cursor<'_>) -> usize {
-    cursor.peek().map_or(0, char::len_utf8)
-}
-
 fn unit(cursor: &mut Cursor<'_>) -> Parsed<u32> {
-    let unit = cursor
-        .rest()
-        .get(..4)
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .ok_or_else(|| cursor.unexpected("four hexadecimal digits"))?;
+    let digits = cursor.rest().get(..4);
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let unit = unit.ok_or_else(|| cursor.unexpected("four hexadecimal digits"))?;
     cursor.at += 4;
     Ok(unit)
 }
@@ -169,11 +151,8 @@ fn unit(cursor: &mut Cursor<'_>) -> Parsed<u32> {
 pub(super) fn date(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let text = &cursor.rest()[1..];
-    let value = text
-        .split_once('|')
-        .map(|(text, _)| text)
-        .filter(|text| !text.contains('\n'));
-    let Some(text) = value else {
+    let closed = text.split_once('|').map(|(text, _)| text);
+    let Some(text) = closed.filter(|text| !text.contains('\n')) else {
         return Err(cursor.fault(start, "the date has no end", "close it with `|`"));
     };
     let Some(value) = iso::any(text.trim()) else {
@@ -195,11 +174,9 @@ pub(super) fn regex(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     loop {
         match cursor.peek() {
             None | Some('\n') => {
-                return Err(cursor.fault(
-                    start,
-                    "the regular expression has no end",
-                    "close it with `/`",
-                ));
+                let what = "the regular expression has no end";
+                let mend = "close it with `/`";
+                return Err(cursor.fault(start, what, mend));
             }
             Some('/') => {
                 cursor.at += 1;

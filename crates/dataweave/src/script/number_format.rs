@@ -27,12 +27,9 @@ struct Format {
 pub(super) fn format(number: &Number, pattern: &str) -> Result<String, String> {
     let format = read(pattern)?;
     let hundred = Number::from(100_i64);
-    let number = if format.percent {
-        number
-            .multiply(&hundred)
-            .map_err(|fault| fault.to_string())?
-    } else {
-        number.clone()
+    let number = match format.percent {
+        true => number.multiply(&hundred).map_err(|it| it.to_string())?,
+        false => number.clone(),
     };
     let rounded = number.rounded(format.fraction_max, RoundingMode::HalfEven);
     let digits = rounded.padded(format.fraction_max);
@@ -85,18 +82,14 @@ pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<Number>, String>
         (None, Some(digits)) => ("", digits),
         (None, None) => return Ok(None),
     };
-    let digits = if format.group > 0 {
-        digits.replace(',', "")
-    } else {
-        digits
+    let digits = match format.group {
+        0 => digits,
+        _ => digits.replace(',', ""),
     };
     let number = Number::parse(&format!("{sign}{digits}"));
-    Ok(number.and_then(|number| {
-        if format.percent {
-            number.divide(&Number::from(100_i64)).ok()
-        } else {
-            Some(number)
-        }
+    Ok(number.and_then(|number| match format.percent {
+        true => number.divide(&Number::from(100_i64)).ok(),
+        false => Some(number),
     }))
 }
 
@@ -201,11 +194,8 @@ mod tests {
             ("0.0 'per cent'", "1", "1.0 per cent"),
         ] {
             let number = Number::parse(number).unwrap();
-            assert_eq!(
-                format(&number, pattern).unwrap(),
-                text,
-                "{pattern} {number}"
-            );
+            let formatted = format(&number, pattern).unwrap();
+            assert_eq!(formatted, text, "{pattern} {number}");
             if !matches!(pattern, "0" | "#" | "0%") {
                 assert!(parse(text, pattern).unwrap().is_some(), "{pattern} {text}");
             }

@@ -11,7 +11,7 @@ use super::run::Run;
 use super::tree::Operator;
 use super::{EvalFault, compare};
 use crate::value::iso;
-use crate::value::number::{Number, NumberFault};
+use crate::value::number::{Number, Operation};
 use crate::value::period::Period;
 use crate::value::{Kind, Value};
 
@@ -31,43 +31,28 @@ pub(super) fn apply(run: &mut Run<'_>, operator: Operator, a: &Value, b: &Value)
         Operator::Multiply => arithmetic(a, b, "*", Number::multiply),
         Operator::Divide => arithmetic(a, b, "/", Number::divide),
         Operator::Shift => shift(run, a, b),
-        Operator::Append => match a {
-            Value::Array(_) => append(run, a, b),
-            _ => Err(misfit("<<", a, b)),
-        },
+        Operator::Append => append(run, "<<", a, b),
     }
 }
 
 /// The error for an operator that is not defined for two values.
 fn misfit(operator: &str, a: &Value, b: &Value) -> EvalFault {
-    EvalFault::new(format!(
-        "`{operator}` has no meaning between {} and {}",
-        shown(a),
-        shown(b)
-    ))
+    let (a, b) = (shown(a), shown(b));
+    EvalFault::new(format!("`{operator}` has no meaning between {a} and {b}"))
 }
 
-fn arithmetic(
-    a: &Value,
-    b: &Value,
-    operator: &str,
-    operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
-) -> Coerced<Value> {
+fn arithmetic(a: &Value, b: &Value, operator: &str, operation: Operation) -> Coerced<Value> {
     let number = |value: &Value| {
-        coerce::number(value).map_err(|fault| {
-            let EvalFault { description, .. } = fault;
+        coerce::number(value).map_err(|EvalFault { description, .. }| {
             EvalFault::new(format!("`{operator}` expects numbers: {description}"))
         })
     };
-    let number = operation(&number(a)?, &number(b)?);
-    Ok(number
-        .map_err(|fault| EvalFault::new(fault.to_string()))?
-        .into())
+    Ok(operation(&number(a)?, &number(b)?)?.into())
 }
 
-fn append(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+fn append(run: &mut Run<'_>, operator: &str, a: &Value, b: &Value) -> Coerced<Value> {
     let Value::Array(array) = a else {
-        return Err(misfit("+", a, b));
+        return Err(misfit(operator, a, b));
     };
     run.copy(array.items().len())?;
     let mut items = array.items().to_vec();
@@ -77,7 +62,7 @@ fn append(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
 
 fn add(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     match (a, b) {
-        (Value::Array(_), _) => append(run, a, b),
+        (Value::Array(_), _) => append(run, "+", a, b),
         (Value::Period(a), Value::Period(b)) => {
             a.plus(b).map(Value::period).ok_or_else(out_of_range)
         }

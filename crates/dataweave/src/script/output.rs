@@ -1,7 +1,5 @@
 //! The result of a script with its media type.
 
-use std::sync::Arc;
-
 use super::EvalFault;
 use super::coerce::{self, Coerced};
 use super::run::{Frame, Run};
@@ -108,17 +106,10 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
         Format::Json => Value::from(json::write(&value, layout)?),
         Format::Form => {
             let Value::Object(object) = &value else {
-                return Err(EvalFault::new(format!(
-                    "{media_type} needs an object, found {}",
-                    coerce::shown(&value),
-                    media_type = media_type.as_str()
-                )));
+                let what = format!("{} needs an object", media_type.as_str());
+                return Err(coerce::unfit(what, &value));
             };
-            let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-            for (key, value) in object.entries() {
-                pairs.push((key.clone(), coerce::text(value)?));
-            }
-            Value::from(form::write(&pairs))
+            Value::from(form::write(object)?)
         }
         Format::Text => Value::String(coerce::text(&value)?),
         Format::Java => value.collapsed(),

@@ -28,25 +28,18 @@ pub(super) const IMPLICIT: [&str; 3] = ["$", "$$", "$$$"];
 /// Parses a script, which is a part of a text.
 pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, ParseFault> {
     let mut cursor = Cursor::new(text, start, end);
-    if end - start > BYTES_MAX {
-        return Err(cursor.fault(
-            start,
-            &format!(
-                "the script has {} bytes, and at most {BYTES_MAX} are allowed",
-                end - start
-            ),
-            "split it",
-        ));
+    let length = end - start;
+    if length > BYTES_MAX {
+        let what = format!("the script has {length} bytes, and at most {BYTES_MAX} are allowed");
+        return Err(cursor.fault(start, &what, "split it"));
     }
     let cursor = &mut cursor;
     let (output, declarations) = header::script(cursor)?;
     cursor.blank()?;
     if cursor.peek().is_none() {
-        return Err(cursor.fault(
-            cursor.at,
-            "the expression is empty",
-            "write one, such as null",
-        ));
+        let what = "the expression is empty";
+        let mend = "write one, such as null";
+        return Err(cursor.fault(cursor.at, what, mend));
     }
     let body = body::or_pair(cursor, expression)?;
     cursor.blank()?;
@@ -81,11 +74,9 @@ fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
         if cursor.declared.contains(name) || functions::find(name).is_some() {
             continue;
         }
-        let near = functions::names()
-            .chain(cursor.declared.iter().map(|name| &**name))
-            .map(|known| (strsim::osa_distance(known, name), known))
-            .min()
-            .filter(|(distance, _)| *distance <= 2);
+        let names = functions::names().chain(cursor.declared.iter().map(|name| &**name));
+        let near = names.map(|known| (strsim::osa_distance(known, name), known));
+        let near = near.min().filter(|(distance, _)| *distance <= 2);
         let mend = match near {
             Some((_, known)) => format!("did you mean `{known}`?"),
             None => "use another, or define it with `fun` in a header".to_owned(),
@@ -115,11 +106,9 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             cursor.blank()?;
             if cursor.starts("{") && matches!(word, "match" | "update") {
                 if word == "update" {
-                    return Err(cursor.fault(
-                        start,
-                        "`update` is not supported",
-                        "write the object anew, or use mapObject",
-                    ));
+                    let what = "`update` is not supported";
+                    let mend = "write the object anew, or use mapObject";
+                    return Err(cursor.fault(start, what, mend));
                 }
                 rest.push(Stage::Match(body::cases(cursor)?));
                 continue;
@@ -135,13 +124,9 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
                 false => operand(cursor),
             })?;
             if &*name.text == "with" {
-                let replaced = replaced(&mut first, &mut rest).ok_or_else(|| {
-                    cursor.fault(
-                        start,
-                        "`with` follows no `replace`",
-                        "write `a replace b with c`",
-                    )
-                })?;
+                let mend = "write `a replace b with c`";
+                let replaced = replaced(&mut first, &mut rest)
+                    .ok_or_else(|| cursor.fault(start, "`with` follows no `replace`", mend))?;
                 rest.push(Stage::Replace(replaced, argument));
             } else {
                 rest.push(Stage::Call(name, argument));
@@ -409,11 +394,9 @@ fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
         });
     }
     if let Some('@' | '#' | '^' | '&') = cursor.peek() {
-        return Err(cursor.fault(
-            cursor.at,
-            "selectors of XML attributes, namespaces, metadata and pairs are not supported",
-            "select by key: `.name`",
-        ));
+        let what = "selectors of XML attributes, namespaces, metadata and pairs are not supported";
+        let mend = "select by key: `.name`";
+        return Err(cursor.fault(cursor.at, what, mend));
     }
     Ok(Key::Fixed(cursor.take_word("a key")?.into()))
 }
@@ -496,12 +479,8 @@ fn primary(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         Some('[') => cursor.inner(body::array),
         Some('(') => cursor.inner(body::enclosed),
         Some('$') => {
-            let count = cursor
-                .rest()
-                .chars()
-                .take(4)
-                .take_while(|char| *char == '$')
-                .count();
+            let dollars = cursor.rest().chars().take(4);
+            let count = dollars.take_while(|char| *char == '$').count();
             let Ok(count @ 1..=3) = u8::try_from(count) else {
                 return Err(cursor.unexpected("`$`, `$$` or `$$$`"));
             };

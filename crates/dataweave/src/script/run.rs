@@ -7,12 +7,11 @@ use std::sync::{Arc, OnceLock};
 use super::coerce::{self, Coerced};
 use super::functions::Builtin;
 use super::tree::{Declaration, Declared, Lambda, Name};
-use super::types::kind;
-use super::{EvalFault, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX};
+use super::{EvalFault, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX, types};
 use crate::event::Context;
 use crate::value::json;
 use crate::value::regex::Pattern;
-use crate::value::{Function, Nesting, Object, Value};
+use crate::value::{Function, Nesting, Value};
 
 /// A running evaluation.
 pub(super) struct Run<'a> {
@@ -183,13 +182,9 @@ impl<'a> Run<'a> {
 
     /// The key of a value in a set.
     pub fn set_key(&mut self, value: &Value) -> Coerced<SetKey> {
-        let layout = json::Layout {
-            indent: false,
-            ..json::Layout::default()
-        };
         let text = match value {
             Value::DateTime(at) => at.timestamp().to_string(),
-            _ => json::write(value, layout)?,
+            _ => json::write(value, json::Layout::ON_ONE_LINE)?,
         };
         self.read(text.len())?;
         Ok((value.kind(), text))
@@ -212,12 +207,12 @@ impl<'a> Run<'a> {
             let called = Callee::Builtin(builtin);
             return Ok(Value::Function(Function(Closure(called))));
         }
-        if let Some(kind) = kind(&name.text) {
+        if let Some(kind) = types::kind(&name.text) {
             return Ok(Value::Type(kind));
         }
+        let name = &name.text;
         Err(EvalFault::new(format!(
-            "unknown name `{}`: variables of the flow are `vars.{}`, and texts need quotes",
-            name.text, name.text
+            "unknown name `{name}`: variables of the flow are `vars.{name}`, and texts need quotes"
         )))
     }
 
@@ -234,11 +229,9 @@ impl<'a> Run<'a> {
                     }
                 }
                 Slots::Declared(declarations, cells) => {
-                    let at = declarations.iter().position(|known| known.name == *name);
-                    if let Some(at) = at {
-                        return self
-                            .declaration(here, &declarations[at], &cells[at])
-                            .map(Some);
+                    let mut known = declarations.iter().zip(cells);
+                    if let Some((found, cell)) = known.find(|(known, _)| known.name == *name) {
+                        return self.declaration(here, found, cell).map(Some);
                     }
                 }
             }
@@ -284,7 +277,7 @@ impl<'a> Run<'a> {
                 for name in event.vars.keys() {
                     entries.push((name.clone(), self.var(name)?));
                 }
-                Value::Object(Arc::new(Object::new(entries, crate::value::Form::Plain)))
+                Value::object(entries)
             }
             "error" => event.error.clone(),
             "message" => Value::record([
@@ -312,10 +305,8 @@ impl<'a> Run<'a> {
         if let Some(payload) = &self.payload {
             return Ok(payload.clone());
         }
-        let payload = &self.context.event.payload;
-        let value = payload
-            .read()
-            .map_err(|fault| in_part("the payload", fault))?;
+        let value = self.context.event.payload.read();
+        let value = value.map_err(|fault| in_part("the payload", fault))?;
         self.payload = Some(value.clone());
         Ok(value)
     }
@@ -328,9 +319,8 @@ impl<'a> Run<'a> {
         let Some((name, typed)) = self.context.event.vars.get_key_value(name) else {
             return Ok(Value::Null);
         };
-        let value = typed
-            .read()
-            .map_err(|fault| in_part(&format!("vars.{name}"), fault))?;
+        let value = typed.read();
+        let value = value.map_err(|fault| in_part(&format!("vars.{name}"), fault))?;
         self.vars.insert(name.clone(), value.clone());
         Ok(value)
     }

@@ -1,15 +1,17 @@
 //! Selectors.
 //! ([Selectors](https://docs.mulesoft.com/dataweave/latest/dataweave-selectors))
 
-use super::EvalFault;
-use super::coerce::{self, Coerced, shown};
+use super::coerce::{self, Coerced, unfit};
 use super::run::Run;
 use crate::value::Value;
 use crate::value::iso;
 use crate::value::number::Number;
 
+/// The result of a selector; `None`: it selects nothing.
+type Selected = Coerced<Option<Value>>;
+
 /// Evaluates `.key`; `None`: there is no such key.
-pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option<Value>> {
+pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Selected {
     match value {
         Value::Null => Ok(None),
         Value::Object(object) => {
@@ -26,16 +28,13 @@ pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
         }
         _ => match part(value, key) {
             Some(part) => Ok(Some(part)),
-            None => Err(EvalFault::new(format!(
-                "`.{key}` selects from objects, found {}",
-                shown(value)
-            ))),
+            None => Err(unfit(format_args!("`.{key}` selects from objects"), value)),
         },
     }
 }
 
 /// Evaluates `.*key`; `None`: there is no such key.
-pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option<Value>> {
+pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Selected {
     let found: Vec<Value> = match value {
         Value::Null => return Ok(None),
         Value::Object(object) => {
@@ -53,16 +52,13 @@ pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
                 .collect()
         }
         _ => {
-            return Err(EvalFault::new(format!(
-                "`.*{key}` selects from objects, found {}",
-                shown(value)
-            )));
+            return Err(unfit(format_args!("`.*{key}` selects from objects"), value));
         }
     };
     some(run, found)
 }
 
-fn some(run: &mut Run<'_>, found: Vec<Value>) -> Coerced<Option<Value>> {
+fn some(run: &mut Run<'_>, found: Vec<Value>) -> Selected {
     if found.is_empty() {
         return Ok(None);
     }
@@ -70,7 +66,7 @@ fn some(run: &mut Run<'_>, found: Vec<Value>) -> Coerced<Option<Value>> {
 }
 
 /// Evaluates `..`: all descendants, each before its own descendants.
-pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Coerced<Option<Value>> {
+pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Selected {
     fn walk(run: &mut Run<'_>, value: &Value, into: &mut Vec<Value>) -> Coerced<()> {
         let mut child = |run: &mut Run<'_>, child: &Value| {
             run.step(1)?;
@@ -95,12 +91,7 @@ pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Coerced<Option<Va
 }
 
 /// Evaluates `..key` or `..*key`: the key's values in all objects, outermost first; `None`: there are none.
-pub(super) fn deep(
-    run: &mut Run<'_>,
-    value: &Value,
-    key: &str,
-    every: bool,
-) -> Coerced<Option<Value>> {
+pub(super) fn deep(run: &mut Run<'_>, value: &Value, key: &str, every: bool) -> Selected {
     let mut found = Vec::new();
     let Some(Value::Array(inner)) = descendants(run, value)? else {
         return Ok(None);
@@ -116,7 +107,7 @@ pub(super) fn deep(
 }
 
 /// Evaluates `[index]`, in which a text is a key; `None`: there is nothing at the index.
-pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<Option<Value>> {
+pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Selected {
     match index {
         Value::String(name) => return key(run, value, name),
         Value::Null if value.is_null() => return Ok(None),
@@ -129,10 +120,7 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<
         }
         Value::Number(_) => {}
         _ => {
-            return Err(EvalFault::new(format!(
-                "expected a number or key as index, found {}",
-                shown(index)
-            )));
+            return Err(unfit("expected a number or key as index", index));
         }
     }
     let at = coerce::integer(index)?;
@@ -154,31 +142,27 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<
                 .map(|char| Value::from(char.to_string()))
         }
         _ => {
-            return Err(EvalFault::new(format!(
-                "an index selects from arrays, objects and texts, found {}",
-                shown(value)
-            )));
+            return Err(unfit(
+                "an index selects from arrays, objects and texts",
+                value,
+            ));
         }
     })
 }
 
 /// An index counted from the start; a negative one counts from the end.
 fn place(at: i64, length: usize) -> Option<usize> {
-    let at = if at < 0 {
-        at.checked_add(i64::try_from(length).ok()?)?
+    let from = if at < 0 {
+        i64::try_from(length).ok()?
     } else {
-        at
+        0
     };
+    let at = at.checked_add(from)?;
     usize::try_from(at).ok().filter(|at| *at < length)
 }
 
 /// Evaluates `[a to b]`, both ends included; a falling range reverses the order.
-pub(super) fn slice(
-    run: &mut Run<'_>,
-    value: &Value,
-    from: &Value,
-    to: &Value,
-) -> Coerced<Option<Value>> {
+pub(super) fn slice(run: &mut Run<'_>, value: &Value, from: &Value, to: &Value) -> Selected {
     let (from, to) = (coerce::integer(from)?, coerce::integer(to)?);
     let places = |length: usize| Some((place(from, length)?, place(to, length)?));
     match value {
@@ -207,10 +191,7 @@ pub(super) fn slice(
             };
             Ok(Some(part.into()))
         }
-        _ => Err(EvalFault::new(format!(
-            "a range selects from arrays and texts, found {}",
-            shown(value)
-        ))),
+        _ => Err(unfit("a range selects from arrays and texts", value)),
     }
 }
 
@@ -230,14 +211,7 @@ fn part(value: &Value, name: &str) -> Option<Value> {
         };
         return Some(part.into());
     }
-    let (date, time, offset) = match value {
-        Value::DateTime(at) => (Some(at.date()), Some(at.time()), Some(at.offset())),
-        Value::LocalDateTime(at) => (Some(at.date()), Some(at.time()), None),
-        Value::Date(date) => (Some(*date), None, None),
-        Value::Time(time, offset) => (None, Some(*time), Some(*offset)),
-        Value::LocalTime(time) => (None, Some(*time), None),
-        _ => return None,
-    };
+    let (date, time, offset) = iso::parts(value)?;
     let number: i64 = match name {
         "year" => date?.year().into(),
         "month" => date?.month().into(),

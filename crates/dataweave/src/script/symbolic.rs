@@ -54,15 +54,10 @@ impl<'a> Partial<'a, '_> {
     }
 
     /// Evaluates a node with additional names.
-    fn within(
-        &mut self,
-        names: impl IntoIterator<Item = (Arc<str>, Symbol)>,
-        node: &'a Node,
-    ) -> Symbol {
+    fn within(&mut self, names: Vec<(Arc<str>, Symbol)>, node: &'a Node) -> Symbol {
         let before = self.names.len();
-        let names = names
-            .into_iter()
-            .map(|(name, symbol)| (name, Binding::Value(symbol)));
+        let names = names.into_iter();
+        let names = names.map(|(name, symbol)| (name, Binding::Value(symbol)));
         self.names.extend(names);
         let value = self.node(node);
         self.names.truncate(before);
@@ -249,6 +244,7 @@ impl<'a> Partial<'a, '_> {
     fn call(&mut self, name: &str, args: &[&'a Node]) -> Symbol {
         if let Some(Binding::Function(lambda)) = self.named(name) {
             let lambda = *lambda;
+            let args = args.iter().map(|node| self.node(node)).collect();
             return self.apply(lambda, args);
         }
         let known = name.strip_prefix("Mule::").unwrap_or(name);
@@ -290,18 +286,20 @@ impl<'a> Partial<'a, '_> {
         }
     }
 
-    fn apply(&mut self, lambda: &'a Lambda, args: &[&'a Node]) -> Symbol {
-        if self.calls >= CALLS_MAX {
-            return Symbol::Unknown;
-        }
+    /// Calls a function of the script with values for its first parameters.
+    fn apply(&mut self, lambda: &'a Lambda, args: Vec<Symbol>) -> Symbol {
+        let mut args = args.into_iter();
         let mut names = Vec::new();
-        for (at, param) in lambda.params.iter().enumerate() {
-            let value = match (args.get(at), &param.default) {
-                (Some(node), _) => self.node(node),
+        for param in &lambda.params {
+            let value = match (args.next(), &param.default) {
+                (Some(value), _) => value,
                 (None, Some(default)) => self.node(default),
                 (None, None) => Symbol::Unknown,
             };
             names.push((param.name.clone(), value));
+        }
+        if self.calls >= CALLS_MAX {
+            return Symbol::Unknown;
         }
         self.calls += 1;
         let value = self.within(names, &lambda.body);
@@ -330,22 +328,7 @@ impl<'a> Partial<'a, '_> {
                 Stage::Call(name, node) => match self.named(&name.text) {
                     Some(Binding::Function(lambda)) => {
                         let (lambda, right) = (*lambda, self.node(node));
-                        let mut values = [left, right].into_iter();
-                        let names: Vec<_> = lambda
-                            .params
-                            .iter()
-                            .map(|param| {
-                                let value = values.next().unwrap_or(Symbol::Unknown);
-                                (param.name.clone(), value)
-                            })
-                            .collect();
-                        if self.calls >= CALLS_MAX {
-                            return Symbol::Unknown;
-                        }
-                        self.calls += 1;
-                        let value = self.within(names, &lambda.body);
-                        self.calls -= 1;
-                        value
+                        self.apply(lambda, vec![left, right])
                     }
                     _ if &*name.text == "contains" => {
                         let wanted = self.node(node);
@@ -354,10 +337,8 @@ impl<'a> Partial<'a, '_> {
                     _ if &*name.text == "then" => match node {
                         Node::Lambda(lambda) => {
                             let names = lambda.params.iter().take(1);
-                            let names: Vec<_> = names
-                                .map(|param| (param.name.clone(), left.clone()))
-                                .collect();
-                            self.within(names, &lambda.body)
+                            let names = names.map(|param| (param.name.clone(), left.clone()));
+                            self.within(names.collect(), &lambda.body)
                         }
                         _ => Symbol::Unknown,
                     },
@@ -381,7 +362,7 @@ impl<'a> Partial<'a, '_> {
                 Some(CasePattern::Is(of_type)) => is_of(of, of_type),
                 Some(CasePattern::Matches(_)) => Symbol::Unknown,
             };
-            let names = [(case.name.clone(), of.clone())];
+            let names = vec![(case.name.clone(), of.clone())];
             let when = match &case.when {
                 Some(when) => self.within(names.clone(), when),
                 None => Symbol::flag(true),
@@ -471,17 +452,11 @@ fn scaled(left: &Symbol, operator: Operator, right: &Symbol) -> Symbol {
 
 fn contains(within: &Symbol, wanted: &Symbol) -> Symbol {
     match within {
-        Symbol::Known(Value::Array(array)) => Symbol::any(
-            array
-                .items()
-                .iter()
-                .map(|item| {
-                    wanted
-                        .clone()
-                        .compare(Relation::Equal, Symbol::Known(item.clone()))
-                })
-                .collect(),
-        ),
+        Symbol::Known(Value::Array(array)) => {
+            let items = array.items().iter().cloned().map(Symbol::Known);
+            let equal = items.map(|item| wanted.clone().compare(Relation::Equal, item));
+            Symbol::any(equal.collect())
+        }
         Symbol::Known(Value::String(text)) => match wanted.known() {
             Some(Value::String(part)) => Symbol::flag(text.contains(&**part)),
             _ => Symbol::Unknown,

@@ -50,10 +50,10 @@ impl Type {
 
 /// Finds a kind by its name.
 pub(super) fn kind(name: &str) -> Option<Kind> {
-    if name == "Key" {
-        return Some(Kind::String);
+    match name {
+        "Key" => Some(Kind::String),
+        name => Kind::named(name),
     }
-    Kind::ALL.into_iter().find(|kind| kind.name() == name)
 }
 
 /// Parses a type without options.
@@ -122,10 +122,9 @@ fn single(cursor: &mut Cursor<'_>) -> Parsed<Target> {
             return Ok(simple(Type::Kind(Kind::Function)));
         }
         Some('"' | '\'' | '0'..='9') => {
-            let node = if cursor.peek().is_some_and(|char| char.is_ascii_digit()) {
-                literal::number(cursor)?
-            } else {
-                literal::string(cursor)?
+            let node = match cursor.peek() {
+                Some('0'..='9') => literal::number(cursor)?,
+                _ => literal::string(cursor)?,
             };
             return match node {
                 Node::Literal(value) => Ok(simple(Type::Literal(value))),
@@ -248,11 +247,9 @@ fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
         "locale" => Setting::Locale,
         "class" => Setting::Class,
         _ => {
-            return Err(cursor.fault(
-                start,
-                &format!("unsupported option `{name}` of `as`"),
-                "use format, unit or locale",
-            ));
+            let what = format!("unsupported option `{name}` of `as`");
+            let mend = "use format, unit or locale";
+            return Err(cursor.fault(start, &what, mend));
         }
     };
     cursor.expect(":")?;

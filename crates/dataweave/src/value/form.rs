@@ -2,68 +2,27 @@
 
 use std::sync::Arc;
 
-use crate::value::Value;
+use super::text::text;
+use crate::fault::EvalFault;
+use crate::value::{Object, Value};
 
 /// Reads the pairs of a form, each value as a text; a key may occur several times.
 pub(crate) fn read(text: &str) -> Value {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    let entries = pairs.map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (Arc::from(decode(key)), Value::from(decode(value)))
-    });
+    let pairs = form_urlencoded::parse(text.as_bytes());
+    let entries = pairs.map(|(key, value)| (Arc::from(key), Value::text(value)));
     Value::object(entries.collect())
 }
 
-/// Writes pairs as a form.
-pub(crate) fn write(pairs: &[(Arc<str>, Arc<str>)]) -> String {
-    let mut text = String::new();
-    for (key, value) in pairs {
-        if !text.is_empty() {
-            text.push('&');
-        }
-        encode(key, &mut text);
-        text.push('=');
-        encode(value, &mut text);
+/// Writes the pairs of an object as a form.
+///
+/// # Errors
+/// If a value has no text.
+pub(crate) fn write(object: &Object) -> Result<String, EvalFault> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (key, value) in object.entries() {
+        form.append_pair(key, &text(value)?);
     }
-    text
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        let escaped = match (first, after) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match (escaped, first) {
-            (Some((high, low)), _) => {
-                bytes.push(high * 16 + low);
-                rest = &after[2..];
-            }
-            (None, b'+') => bytes.push(b' '),
-            (None, byte) => bytes.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    let digit = char::from(digit).to_digit(16)?;
-    u8::try_from(digit).ok()
-}
-
-fn encode(text: &str, into: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
-                into.push(char::from(byte));
-            }
-            b' ' => into.push('+'),
-            _ => into.push_str(&format!("%{byte:02X}")),
-        }
-    }
+    Ok(form.finish())
 }
 
 #[cfg(test)]
@@ -76,16 +35,8 @@ mod tests {
         let Value::Object(object) = read(text) else {
             unreachable!("a form is an object");
         };
-        let pairs: Vec<(Arc<str>, Arc<str>)> = object
-            .entries()
-            .iter()
-            .map(|(key, value)| match value {
-                Value::String(value) => (key.clone(), value.clone()),
-                _ => unreachable!("a form's values are texts"),
-            })
-            .collect();
-        assert_eq!(pairs[1].1.as_ref(), "x y&z");
-        assert_eq!(write(&pairs), text);
+        assert_eq!(object.get("b"), Some(&"x y&z".into()));
+        assert_eq!(write(&object).as_deref(), Ok(text));
         assert_eq!(read("x%zz&"), Value::record([("x%zz", "".into())]));
     }
 }

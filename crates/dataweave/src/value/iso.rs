@@ -71,7 +71,7 @@ pub(crate) fn zone(name: &str) -> Option<TimeZone> {
     }
 }
 
-fn digits(text: &str, count: usize) -> Option<(i16, &str)> {
+pub(crate) fn digits(text: &str, count: usize) -> Option<(i16, &str)> {
     let digits = text.get(..count)?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -136,19 +136,32 @@ fn offset(text: &str) -> Option<(Offset, &str)> {
     Some((offset, rest))
 }
 
+/// The date, the time of day and the offset of a value that is a date or time, as far as it has them.
+pub(crate) fn parts(value: &Value) -> Option<(Option<Date>, Option<Time>, Option<Offset>)> {
+    Some(match value {
+        Value::DateTime(at) => (Some(at.date()), Some(at.time()), Some(at.offset())),
+        Value::LocalDateTime(at) => (Some(at.date()), Some(at.time()), None),
+        Value::Date(date) => (Some(*date), None, None),
+        Value::Time(time, offset) => (None, Some(*time), Some(*offset)),
+        Value::LocalTime(time) => (None, Some(*time), None),
+        _ => return None,
+    })
+}
+
+/// The sign of an offset, with its whole hours, minutes and seconds.
+pub(crate) fn split(offset: Offset) -> (char, u32, u32, u32) {
+    let sign = if offset.is_negative() { '-' } else { '+' };
+    let size = offset.seconds().unsigned_abs();
+    (sign, size / 3600, size / 60 % 60, size % 60)
+}
+
 /// Writes an offset: `Z`, `+01:00`, `-00:00:30`.
 pub(crate) fn show_offset(offset: Offset) -> String {
-    let seconds = offset.seconds();
-    if seconds == 0 {
-        return "Z".to_owned();
+    match split(offset) {
+        (_, 0, 0, 0) => "Z".to_owned(),
+        (sign, hours, minutes, 0) => format!("{sign}{hours:02}:{minutes:02}"),
+        (sign, hours, minutes, seconds) => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
     }
-    let sign = if seconds < 0 { '-' } else { '+' };
-    let size = seconds.unsigned_abs();
-    let mut text = format!("{sign}{:02}:{:02}", size / 3600, size / 60 % 60);
-    if !size.is_multiple_of(60) {
-        text.push_str(&format!(":{:02}", size % 60));
-    }
-    text
 }
 
 /// Writes a date, time, zone or period; `None` for other values.

@@ -118,11 +118,8 @@ impl Typed {
 
 /// Reads bytes as UTF-8 text.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<Arc<str>, EvalFault> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.into()),
-        Err(error) => Err(EvalFault::new(format!(
-            "the bytes are not UTF-8 from byte {} on",
-            error.valid_up_to()
-        ))),
-    }
+    std::str::from_utf8(bytes).map(Arc::from).map_err(|error| {
+        let valid = error.valid_up_to();
+        EvalFault::new(format!("the bytes are not UTF-8 from byte {valid} on"))
+    })
 }

@@ -35,9 +35,8 @@ pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
 /// Checks the length of a text, in bytes, against the limit.
 pub(crate) fn check_text(bytes: usize) -> Coerced<()> {
     if bytes > TEXT_MAX {
-        return Err(EvalFault::new(format!(
-            "the expression makes a text of more than {TEXT_MAX} bytes"
-        )));
+        let what = format!("the expression makes a text of more than {TEXT_MAX} bytes");
+        return Err(EvalFault::new(what));
     }
     Ok(())
 }
@@ -45,6 +44,11 @@ pub(crate) fn check_text(bytes: usize) -> Coerced<()> {
 /// The error for a value that cannot be converted to a kind.
 pub(crate) fn cannot(value: &Value, kind: Kind) -> EvalFault {
     EvalFault::new(format!("{} cannot become {kind}", shown(value)))
+}
+
+/// The error for a value of a wrong kind: `what` was expected.
+pub(crate) fn unfit(what: impl std::fmt::Display, value: &Value) -> EvalFault {
+    EvalFault::new(format!("{what}, found {}", shown(value)))
 }
 
 /// A value as error messages show it: `String ("abc")`.

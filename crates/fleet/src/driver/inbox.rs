@@ -29,7 +29,6 @@ pub(super) struct Joining {
     pub sharing: Sharing,
 }
 
-/// A request for the view of one breaker, or of all.
 pub(super) struct ViewRequest {
     pub name: Option<Key>,
     pub answer: oneshot::Sender<Vec<FleetView>>,

@@ -66,9 +66,9 @@ impl StoreClient {
     pub fn apply(&mut self, id: u64, key: &Key, command: &Command, poison: Option<Vec<u8>>) {
         let records = self.records.clone();
         let command = Bytes::from(command.write());
-        let args: Vec<Bytes> = [Some(command), poison.map(Bytes::from)]
+        let args: Vec<Bytes> = [command]
             .into_iter()
-            .flatten()
+            .chain(poison.map(Bytes::from))
             .collect();
         let key = self.key(key);
         let within = self.timeout;
@@ -76,7 +76,7 @@ impl StoreClient {
             match timeout(within, records.apply(&key, &CHANGE, &args)).await {
                 Ok(Ok(applied)) => Input::Applied {
                     id,
-                    record: applied.record.map(|record| record.to_vec()),
+                    record: record(&applied.record),
                     now: applied.now.0,
                 },
                 Ok(Err(_)) | Err(_) => Input::Failed { id },
@@ -93,11 +93,7 @@ impl StoreClient {
             match timeout(within, records.read(&keys)).await {
                 Ok(Ok(read)) => Input::ReadOut {
                     id,
-                    records: read
-                        .records
-                        .into_iter()
-                        .map(|r| r.map(|r| r.to_vec()))
-                        .collect(),
+                    records: read.records.iter().map(record).collect(),
                     now: read.now.0,
                 },
                 Ok(Err(_)) | Err(_) => Input::Failed { id },
@@ -148,6 +144,10 @@ impl StoreClient {
     fn key(&self, key: &Key) -> String {
         format!("{}{key}", self.prefix)
     }
+}
+
+fn record(bytes: &Option<Bytes>) -> Option<Vec<u8>> {
+    bytes.as_ref().map(|bytes| bytes.to_vec())
 }
 
 fn subscribing(records: Arc<dyn SharedRecords>) -> OpeningPushes {

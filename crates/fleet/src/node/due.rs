@@ -22,7 +22,6 @@ pub(super) fn span(time: Duration) -> u64 {
     ms.unwrap_or(SPAN_MAX).clamp(1, SPAN_MAX)
 }
 
-/// Truncates a text for a command.
 pub(super) fn truncated(text: &str) -> String {
     text.chars().take(WHY_MAX).collect()
 }
@@ -224,7 +223,6 @@ impl Node {
             _ => None,
         }
         .unwrap_or(sequence);
-        self.counters.commands += 1;
         *match &act {
             Act::Trip { .. } => &mut self.counters.trips,
             Act::Batch { .. } => &mut self.counters.batches,
@@ -240,20 +238,24 @@ impl Node {
             sent: now,
             seen: member.seen_revision(),
         });
-        self.pending.insert(id, key.clone());
+        self.send_command(key, id, sequence, (about, act));
+    }
+
+    fn send_command(&mut self, key: &Key, id: u64, sequence: u64, (about, act): (Version, Act)) {
         let from = Stamp {
             node: self.options.name.clone(),
             incarnation: self.options.incarnation.clone(),
             sequence,
         };
-        let poison = member.poison.as_ref();
-        let poison = poison.and_then(|poison| poison.bytes.clone());
-        let (key, command) = (key.clone(), Command { about, from, act });
+        let member = self.members.get(key);
+        let poison = member.and_then(|member| member.poison.as_ref());
+        self.counters.commands += 1;
+        self.pending.insert(id, key.clone());
         self.outputs.push_back(Output::Apply {
             id,
-            key,
-            command,
-            poison,
+            key: key.clone(),
+            command: Command { about, from, act },
+            poison: poison.and_then(|poison| poison.bytes.clone()),
         });
     }
 
@@ -262,23 +264,9 @@ impl Node {
         let (id, sequence) = (self.id(now), self.sequence());
         if let Some(member) = self.members.get(key) {
             let record = member.seen.clone().unwrap_or_else(Record::fresh);
-            let from = Stamp {
-                node: self.options.name.clone(),
-                incarnation: self.options.incarnation.clone(),
-                sequence,
-            };
-            let (about, act) = (record.version, assertion(member, &record, now));
-            let (key, command) = (key.clone(), Command { about, from, act });
-            self.counters.commands += 1;
+            let command = (record.version, assertion(member, &record, now));
             self.counters.asserts += 1;
-            self.pending.insert(id, key.clone());
-            let poison = member.poison.as_ref();
-            self.outputs.push_back(Output::Apply {
-                id,
-                key,
-                command,
-                poison: poison.and_then(|poison| poison.bytes.clone()),
-            });
+            self.send_command(key, id, sequence, command);
         }
         id
     }

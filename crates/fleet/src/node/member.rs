@@ -43,7 +43,6 @@ pub(super) struct Member {
     pub evidence: Option<Evidence>,
     /// The result of probes under a lease of this node.
     pub result: Option<ProbeResult>,
-    /// The lease of this node.
     pub lease: Option<OwnLease>,
     /// The version in which no node gets the lease although the cooldown is over, and the start of that.
     pub denied: Option<(Version, Timestamp)>,

@@ -28,7 +28,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The judgement of bytes in a record's place.
 pub(super) enum Judgement {
-    /// A plausible record.
     Sound(Box<Record>),
     /// A record of a later version of this program.
     LaterSchema,

@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use fusebox_plan::dialect::quote;
+
 use crate::Expression;
 use crate::Fault;
 use crate::Map;
 use crate::Value;
-use crate::flow::{Action, Activity, BreakerActivity, FlowResponse, FlowStep, Given, RestActivity};
+use crate::flow::{Action, Activity, BreakerActivity, FlowStep, RestActivity};
 
 /// The outcome of a call, as conditions see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,7 @@ pub(crate) struct Recipe<'a> {
 }
 
 /// The only call of an action.
+#[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub service: usize,
     pub step: &'a FlowStep,
@@ -39,10 +42,8 @@ pub(crate) struct Call<'a> {
 impl<'a> Recipe<'a> {
     pub fn of(action: &'a Action) -> Recipe<'a> {
         let conditions = Conditions { action };
-        let live: Vec<(usize, &FlowStep)> = action
-            .steps
-            .iter()
-            .enumerate()
+        let steps = action.steps.iter().enumerate();
+        let live: Vec<(usize, &FlowStep)> = steps
             .filter(|(_, step)| conditions.constant(step.when.as_ref()) != Some(false))
             .collect();
         let mut recipe = Recipe {
@@ -50,31 +51,31 @@ impl<'a> Recipe<'a> {
             breaker: None,
             left: Vec::new(),
         };
-        let calls: Vec<_> = live
-            .iter()
-            .filter_map(
-                |(index, step)| match &action.services[step.service].activity {
-                    Activity::Rest(rest) => Some((*index, *step, &**rest)),
-                    _ => None,
-                },
-            )
-            .collect();
-        match calls[..] {
-            [(index, step, rest)] => {
-                if conditions.constant(step.when.as_ref()) != Some(true) {
-                    recipe.left.push((
-                        index,
-                        "the call is conditional there and unconditional here".to_owned(),
-                    ));
-                }
-                recipe.call = Some(Call {
-                    service: step.service,
+        let calls = live.iter().filter_map(|(index, step)| {
+            let Activity::Rest(rest) = &action.services[step.service].activity else {
+                return None;
+            };
+            let service = step.service;
+            Some((
+                *index,
+                Call {
+                    service,
                     step,
                     rest,
-                });
+                },
+            ))
+        });
+        let calls: Vec<_> = calls.collect();
+        match &calls[..] {
+            [(index, call)] => {
+                if conditions.constant(call.step.when.as_ref()) != Some(true) {
+                    let what = "the call is conditional there and unconditional here";
+                    recipe.left.push((*index, what.to_owned()));
+                }
+                recipe.call = Some(*call);
             }
             _ => {
-                for (index, ..) in &calls {
+                for (index, _) in &calls {
                     let what = "one of several calls: a native route makes one";
                     recipe.left.push((*index, what.to_owned()));
                 }
@@ -85,13 +86,7 @@ impl<'a> Recipe<'a> {
             let service = &action.services[step.service];
             let what = match &service.activity {
                 Activity::Rest(_) => continue,
-                Activity::Breaker(breaker)
-                    if recipe
-                        .breaker
-                        .is_some_and(|found| found.name == breaker.name) =>
-                {
-                    continue;
-                }
+                Activity::Breaker(breaker) if recipe.has_breaker(breaker) => continue,
                 Activity::Breaker(_) => {
                     "the breaker is not checked before the call, or does not receive its failures and successes"
                 }
@@ -104,11 +99,10 @@ impl<'a> Recipe<'a> {
                 Activity::Channel => "the message to the channel has no native form",
                 Activity::Return(_) | Activity::Reply(_) => "the results have no native form",
             };
-            let what = format!(
-                "the step of {}: {what}",
-                fusebox_plan::dialect::quote(&service.name)
-            );
-            recipe.left.push((index, what));
+            let name = quote(&service.name);
+            recipe
+                .left
+                .push((index, format!("the step of {name}: {what}")));
         }
         recipe.left.sort();
         recipe
@@ -118,11 +112,9 @@ impl<'a> Recipe<'a> {
     /// after a successful one.
     fn find_breaker(&mut self, conditions: &Conditions<'a>, live: &[(usize, &'a FlowStep)]) {
         let Some(call) = &self.call else { return };
-        let at = live
-            .iter()
-            .position(|(_, step)| std::ptr::eq(*step, call.step))
-            .unwrap_or(0);
-        let (before, after) = live.split_at(at);
+        let mut steps = live.iter();
+        let at = steps.position(|(_, step)| std::ptr::eq(*step, call.step));
+        let (before, after) = live.split_at(at.unwrap_or(0));
         let breakers = before.iter().filter_map(|(_, step)| {
             let Activity::Breaker(breaker) = &conditions.action.services[step.service].activity
             else {
@@ -136,21 +128,15 @@ impl<'a> Recipe<'a> {
         let reports_once = |service: usize, operation: &str, outcome: Outcome, other: Outcome| {
             let holds = |step: &FlowStep, outcome| {
                 let scope = conditions.scope_after(call.service, service, outcome);
-                match &step.when {
-                    None => true,
-                    Some(when) => when.eval(&scope) == Ok(Value::Bool(true)),
-                }
+                holds(step.when.as_ref(), &scope)
             };
-            let reports: Vec<_> = after
-                .iter()
-                .filter(|(_, step)| {
-                    step.service == service && conditions.operation(step) == Some(operation)
-                })
-                .collect();
-            reports.len() == 1
-                && reports
-                    .iter()
-                    .all(|(_, step)| holds(step, outcome) && !holds(step, other))
+            let mut reports = after.iter().map(|(_, step)| *step).filter(|step| {
+                step.service == service && conditions.operation(step) == Some(operation)
+            });
+            match (reports.next(), reports.next()) {
+                (Some(step), None) => holds(step, outcome) && !holds(step, other),
+                _ => false,
+            }
         };
         self.breaker = match found[..] {
             [(service, breaker)]
@@ -162,27 +148,28 @@ impl<'a> Recipe<'a> {
             _ => None,
         };
     }
+
+    fn has_breaker(&self, breaker: &BreakerActivity) -> bool {
+        self.breaker.is_some_and(|found| found.name == breaker.name)
+    }
+}
+
+/// True if a condition is met in a scope, or missing.
+fn holds(when: Option<&Expression>, scope: &Map) -> bool {
+    when.is_none_or(|when| when.eval(scope) == Ok(Value::Bool(true)))
 }
 
 /// The response to an outcome, by index; `None` if no response matches, or if that depends on the request.
 pub(crate) fn answer(action: &Action, recipe: &Recipe<'_>, outcome: Outcome) -> Option<usize> {
     let conditions = Conditions { action };
     let call = recipe.call.as_ref()?;
-    let breaker = action
-        .services
-        .iter()
-        .position(|service| match &service.activity {
-            Activity::Breaker(breaker) => recipe
-                .breaker
-                .is_some_and(|found| found.name == breaker.name),
-            _ => false,
-        });
+    let mut activities = action.services.iter().map(|service| &service.activity);
+    let breaker = activities.position(
+        |activity| matches!(activity, Activity::Breaker(breaker) if recipe.has_breaker(breaker)),
+    );
     let scope = conditions.scope_after(call.service, breaker.unwrap_or(usize::MAX), outcome);
-    let matches = |response: &FlowResponse| match &response.when {
-        None => true,
-        Some(when) => when.eval(&scope) == Ok(Value::Bool(true)),
-    };
-    action.responses.iter().position(matches)
+    let mut responses = action.responses.iter();
+    responses.position(|response| holds(response.when.as_ref(), &scope))
 }
 
 /// Evaluates an action's conditions without a request.
@@ -246,20 +233,14 @@ impl Conditions<'_> {
 
     /// The operation of a step on a breaker; empty for a check. `None` if it depends on the request.
     fn operation(&self, step: &FlowStep) -> Option<&'static str> {
-        let given = step
-            .input
-            .iter()
-            .find(|assignment| *assignment.path == [Arc::from("operation")])
-            .map(|assignment| &assignment.value);
-        let value = match given {
-            Some(Given::Literal(value)) => value.clone(),
-            Some(Given::Expression(expression)) => expression.eval(&self.static_scope()).ok()?,
-            None => match &self.action.services[step.service].settings {
-                Value::Object(settings) => {
-                    settings.get("operation").cloned().unwrap_or(Value::Null)
-                }
-                _ => Value::Null,
-            },
+        let mut input = step.input.iter();
+        let given = input.find(|assignment| *assignment.path == [Arc::from("operation")]);
+        let value = match (given, &self.action.services[step.service].settings) {
+            (Some(given), _) => given.value.eval(&self.static_scope()).ok()?,
+            (None, Value::Object(settings)) => {
+                settings.get("operation").cloned().unwrap_or_default()
+            }
+            _ => Value::Null,
         };
         Some(match value {
             Value::Str(text) if &*text == "counter" => "counter",

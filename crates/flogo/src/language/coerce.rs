@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::language::expression::EvalError;
+use crate::language::expression::{EvalError, fail};
 use crate::language::number::{self, truncate};
 use crate::language::value::{Map, Params, Value};
 
@@ -45,20 +45,17 @@ impl Value {
             Value::Bool(bool) => Ok(*bool),
             Value::Int(int) | Value::Long(int) => Ok(*int != 0),
             Value::Float(float) => Ok(*float != 0.0),
-            Value::Num(text) => match number::read_long(text) {
-                Ok(int) => Ok(int != 0),
-                Err(fault) => Err(EvalError::new(fault.message)),
-            },
+            Value::Num(text) => Ok(number::read_long(text)? != 0),
             Value::Null => Ok(false),
             _ => {
                 let text = self.text()?;
                 match &*text {
                     "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
                     "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-                    _ => Err(EvalError::new(format!(
-                        "strconv.ParseBool: parsing {}: invalid syntax",
-                        shown(&format!("{text:?}"))
-                    ))),
+                    _ => {
+                        let text = shown(&format!("{text:?}"));
+                        fail(format!("strconv.ParseBool: parsing {text}: invalid syntax"))
+                    }
                 }
             }
         }
@@ -71,9 +68,7 @@ impl Value {
     /// Fails for other texts and kinds.
     pub fn to_int(&self) -> Result<i64, EvalError> {
         match self {
-            Value::Str(text) => {
-                number::read_int(text).map_err(|fault| EvalError::new(fault.message))
-            }
+            Value::Str(text) => Ok(number::read_int(text)?),
             _ => self.to_long(),
         }
     }
@@ -83,9 +78,7 @@ impl Value {
         match self {
             Value::Int(int) | Value::Long(int) => Ok(*int),
             Value::Float(float) => Ok(truncate(*float)),
-            Value::Num(text) | Value::Str(text) => {
-                number::read_long(text).map_err(|fault| EvalError::new(fault.message))
-            }
+            Value::Num(text) | Value::Str(text) => Ok(number::read_long(text)?),
             Value::Bool(bool) => Ok(i64::from(*bool)),
             Value::Null => Ok(0),
             _ => Err(self.cannot_be("integer")),
@@ -100,9 +93,7 @@ impl Value {
         match self {
             Value::Float(float) => Ok(*float),
             Value::Int(int) | Value::Long(int) => Ok(*int as f64),
-            Value::Num(text) | Value::Str(text) => {
-                number::read_float(text).map_err(|fault| EvalError::new(fault.message))
-            }
+            Value::Num(text) | Value::Str(text) => Ok(number::read_float(text)?),
             Value::Bool(bool) => Ok(f64::from(u8::from(*bool))),
             Value::Null => Ok(0.0),
             _ => Err(self.cannot_be("float64")),
@@ -139,18 +130,15 @@ impl Value {
                 .map(|(name, member)| Ok((name.clone(), member.text()?)))
                 .collect::<Result<Params, EvalError>>()
                 .map(Arc::new),
-            Value::Str(text) => {
-                if text.is_empty() {
-                    return Ok(Arc::default());
-                }
-                json_params(text)
-                    .or_else(|| pairs(text))
-                    .map(Arc::new)
-                    .ok_or_else(|| self.cannot_be("params"))
-            }
-            _ => pairs(&self.text()?)
-                .map(Arc::new)
-                .ok_or_else(|| EvalError::new("invalid params")),
+            Value::Str(text) if text.is_empty() => Ok(Arc::default()),
+            Value::Str(text) => match json_params(text).or_else(|| pairs(text)) {
+                Some(params) => Ok(Arc::new(params)),
+                None => Err(self.cannot_be("params")),
+            },
+            _ => match pairs(&self.text()?) {
+                Some(params) => Ok(Arc::new(params)),
+                None => fail("invalid params"),
+            },
         }
     }
 
@@ -161,12 +149,7 @@ impl Value {
     pub fn to_object(&self) -> Result<Arc<Map>, EvalError> {
         match self {
             Value::Object(members) => Ok(members.clone()),
-            Value::Params(texts) => Ok(Arc::new(
-                texts
-                    .iter()
-                    .map(|(name, text)| (name.clone(), Value::Str(text.clone())))
-                    .collect(),
-            )),
+            Value::Params(texts) => Ok(Arc::new(members_of(texts))),
             Value::Null => Ok(Arc::default()),
             _ => {
                 let text = self.text()?;
@@ -184,11 +167,8 @@ impl Value {
 
     /// Converts to an array: a text that is a JSON array; null becomes an empty array, any other value an array of one
     /// item.
-    ///
-    /// # Errors
-    /// Never fails today, since every kind can become an array.
-    pub fn to_array(&self) -> Result<Arc<Vec<Value>>, EvalError> {
-        Ok(match self {
+    pub fn to_array(&self) -> Arc<Vec<Value>> {
+        match self {
             Value::Array(items) => items.clone(),
             Value::Null => Arc::default(),
             Value::Bytes(bytes) => {
@@ -201,7 +181,7 @@ impl Value {
                 _ => Arc::new(vec![self.clone()]),
             },
             _ => Arc::new(vec![self.clone()]),
-        })
+        }
     }
 
     /// The error that the value cannot be coerced to a type, in Flogo's words.
@@ -220,37 +200,38 @@ impl Value {
 
     /// The value in Go's syntax (`%#v`).
     fn go_syntax(&self) -> String {
-        let list = |open: &str, items: Vec<String>| format!("{open}{{{}}}", items.join(", "));
+        let list = |open: &str, items: &mut dyn Iterator<Item = String>| {
+            let items: Vec<String> = items.take(SHOWN_MAX).collect();
+            format!("{open}{{{}}}", items.join(", "))
+        };
         match self {
             Value::Num(text) | Value::Str(text) => format!("{text:?}"),
             Value::Float(float) => {
                 number::for_json(*float).unwrap_or_else(|| number::plain(*float))
             }
-            Value::Array(items) => list(
-                "[]interface {}",
-                items.iter().take(SHOWN_MAX).map(Value::go_syntax).collect(),
-            ),
-            Value::Object(members) => list(
-                "map[string]interface {}",
-                members
-                    .iter()
-                    .take(SHOWN_MAX)
-                    .map(|(name, member)| format!("{name:?}:{}", member.go_syntax()))
-                    .collect(),
-            ),
-            Value::Params(texts) => list(
-                "map[string]string",
-                texts
-                    .iter()
-                    .take(SHOWN_MAX)
-                    .map(|(name, text)| format!("{name:?}:{text:?}"))
-                    .collect(),
-            ),
+            Value::Array(items) => list(self.go_type(), &mut items.iter().map(Value::go_syntax)),
+            Value::Object(members) => {
+                let member =
+                    |(name, member): (_, &Value)| format!("{name:?}:{}", member.go_syntax());
+                list(self.go_type(), &mut members.iter().map(member))
+            }
+            Value::Params(texts) => {
+                let text = |(name, text)| format!("{name:?}:{text:?}");
+                list(self.go_type(), &mut texts.iter().map(text))
+            }
             Value::Error(fault) => format!("{}({:?})", fault.kind.go_type(), fault.message),
             Value::Null => "<nil>".to_owned(),
             _ => self.to_text(),
         }
     }
+}
+
+/// A map of texts as the members of an object.
+pub(crate) fn members_of(texts: &Params) -> Map {
+    let texts = texts.iter();
+    texts
+        .map(|(name, text)| (name.clone(), Value::Str(text.clone())))
+        .collect()
 }
 
 /// Shortens a text for an error message.

@@ -22,7 +22,9 @@ mod token;
 
 pub(crate) use eval::{Context, Cost};
 
+use crate::language::json::JsonFault;
 use crate::language::names::Names;
+use crate::language::number::NumberFault;
 use crate::language::scope::Scope;
 use crate::language::value::Value;
 use node::Node;
@@ -33,7 +35,7 @@ pub(crate) const BYTES_MAX: usize = 64 * 1024;
 /// The most nested parentheses, indices, arguments and branches.
 pub(crate) const DEPTH_MAX: usize = 64;
 /// The most steps of one evaluation; a step evaluates one node, or reads or makes 1 KiB of text.
-pub(crate) const STEPS_MAX: u32 = 1 << 20;
+pub(crate) const STEPS_MAX: usize = 1 << 20;
 /// The most bytes in a text that a function makes.
 pub(crate) const TEXT_MAX: usize = 16 << 20;
 /// The most bytes in all texts that one evaluation makes.
@@ -62,6 +64,23 @@ impl EvalError {
         EvalError {
             message: message.into(),
         }
+    }
+}
+
+/// Ends an evaluation with an error.
+pub(crate) fn fail<T>(message: impl Into<String>) -> Result<T, EvalError> {
+    Err(EvalError::new(message))
+}
+
+impl<T> From<NumberFault<T>> for EvalError {
+    fn from(fault: NumberFault<T>) -> EvalError {
+        EvalError::new(fault.message)
+    }
+}
+
+impl From<JsonFault> for EvalError {
+    fn from(fault: JsonFault) -> EvalError {
+        EvalError::new(fault.message)
     }
 }
 

@@ -54,6 +54,14 @@ impl Fault {
         }
     }
 
+    /// An activity's own error.
+    pub fn activity(message: impl Into<Arc<str>>) -> Fault {
+        Fault {
+            kind: FaultKind::Activity,
+            message: message.into(),
+        }
+    }
+
     /// A network fault, in Go's words: `METHOD "URL": CAUSE`.
     pub fn network(op: &str, url: &str, cause: &str) -> Fault {
         Fault {

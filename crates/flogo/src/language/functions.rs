@@ -1,13 +1,13 @@
 //! The functions of expressions, by package.
 
-use crate::language::expression::{Context, EvalError};
+use crate::language::expression::{Context, EvalError, fail};
 use crate::language::value::Value;
 
 mod array;
 mod builtin;
 mod coerce;
 mod error;
-mod http;
+pub(crate) mod http;
 mod json;
 mod math;
 mod number;
@@ -17,95 +17,68 @@ mod url;
 mod utils;
 
 /// A package of functions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Package {
-    Array,
-    Builtin,
-    Coerce,
-    /// Known only by name: none of its functions is supported.
-    DateTime,
-    Error,
-    Http,
-    Json,
-    Math,
-    Number,
-    String,
-    Url,
-    Utils,
+pub(crate) struct Package {
+    /// The default name, without an import's alias.
+    pub name: &'static str,
+    functions: &'static [Function],
+    /// True for the packages of every microgateway, which need no import.
+    pub is_built_in: bool,
+    /// True if some of Flogo's functions in the package are not supported.
+    pub is_partial: bool,
+}
+
+/// All packages, in the order of their names.
+pub(crate) static PACKAGES: [Package; 12] = [
+    package("array", array::FUNCTIONS),
+    built_in("builtin", builtin::FUNCTIONS),
+    built_in("coerce", coerce::FUNCTIONS),
+    // Known only by name: none of its functions is supported.
+    partial("datetime", &[]),
+    built_in("error", error::FUNCTIONS),
+    partial("http", http::FUNCTIONS),
+    built_in("json", json::FUNCTIONS),
+    package("math", math::FUNCTIONS),
+    built_in("number", number::FUNCTIONS),
+    built_in("string", string::FUNCTIONS),
+    package("url", url::FUNCTIONS),
+    package("utils", utils::FUNCTIONS),
+];
+
+const fn package(name: &'static str, functions: &'static [Function]) -> Package {
+    Package {
+        name,
+        functions,
+        is_built_in: false,
+        is_partial: false,
+    }
+}
+
+const fn built_in(name: &'static str, functions: &'static [Function]) -> Package {
+    Package {
+        is_built_in: true,
+        ..package(name, functions)
+    }
+}
+
+const fn partial(name: &'static str, functions: &'static [Function]) -> Package {
+    Package {
+        is_partial: true,
+        ..package(name, functions)
+    }
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 impl Package {
-    /// All packages, in the order of their names.
-    pub const ALL: [Package; 12] = [
-        Package::Array,
-        Package::Builtin,
-        Package::Coerce,
-        Package::DateTime,
-        Package::Error,
-        Package::Http,
-        Package::Json,
-        Package::Math,
-        Package::Number,
-        Package::String,
-        Package::Url,
-        Package::Utils,
-    ];
-
-    /// The packages of every microgateway, without an import.
-    pub const BUILT_IN: [Package; 6] = [
-        Package::Builtin,
-        Package::Coerce,
-        Package::Error,
-        Package::Json,
-        Package::Number,
-        Package::String,
-    ];
-
-    /// The package's default name, without an import's alias.
-    pub fn name(self) -> &'static str {
-        match self {
-            Package::Array => "array",
-            Package::Builtin => "builtin",
-            Package::Coerce => "coerce",
-            Package::DateTime => "datetime",
-            Package::Error => "error",
-            Package::Http => "http",
-            Package::Json => "json",
-            Package::Math => "math",
-            Package::Number => "number",
-            Package::String => "string",
-            Package::Url => "url",
-            Package::Utils => "utils",
-        }
+    /// Finds a function; names are case-sensitive.
+    pub fn function(&self, name: &str) -> Option<Function> {
+        let mut functions = self.functions.iter();
+        functions.find(|function| function.name == name).copied()
     }
-
-    /// True if some of Flogo's functions in the package are not supported.
-    pub fn is_partial(self) -> bool {
-        matches!(self, Package::DateTime | Package::Http)
-    }
-
-    fn functions(self) -> &'static [Function] {
-        match self {
-            Package::Array => array::FUNCTIONS,
-            Package::Builtin => builtin::FUNCTIONS,
-            Package::Coerce => coerce::FUNCTIONS,
-            Package::DateTime => &[],
-            Package::Error => error::FUNCTIONS,
-            Package::Http => http::FUNCTIONS,
-            Package::Json => json::FUNCTIONS,
-            Package::Math => math::FUNCTIONS,
-            Package::Number => number::FUNCTIONS,
-            Package::String => string::FUNCTIONS,
-            Package::Url => url::FUNCTIONS,
-            Package::Utils => utils::FUNCTIONS,
-        }
-    }
-}
-
-/// Finds a function of a package; names are case-sensitive.
-pub(crate) fn find(package: Package, name: &str) -> Option<Function> {
-    let mut functions = package.functions().iter();
-    functions.find(|function| function.name == name).copied()
 }
 
 /// A function of a package.
@@ -144,6 +117,18 @@ pub(crate) enum Type {
     Array,
 }
 
+/// A function with one argument of each type.
+const fn of(name: &'static str, types: &'static [Type], run: Run) -> Function {
+    let takes = Takes::Each(types);
+    Function { name, takes, run }
+}
+
+/// A function with any number of arguments of a type.
+const fn many(name: &'static str, of: Type, run: Run) -> Function {
+    let takes = Takes::Many(of);
+    Function { name, takes, run }
+}
+
 impl Function {
     /// Coerces the arguments and calls the function.
     ///
@@ -157,11 +142,8 @@ impl Function {
         if let Takes::Each(types) = self.takes
             && types.len() != args.len()
         {
-            return Err(EvalError::new(format!(
-                "{} function should have {} arguments",
-                self.name,
-                types.len()
-            )));
+            let (name, count) = (self.name, types.len());
+            return fail(format!("{name} function should have {count} arguments"));
         }
         for (at, arg) in args.iter_mut().enumerate() {
             let of = match self.takes {

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use crate::language::expression::{Context, EvalError};
+use crate::language::expression::{Context, EvalError, fail};
 use crate::language::functions::pattern;
 use crate::language::number::{read_float, read_int};
 use crate::language::value::Value;
@@ -31,10 +31,6 @@ enum Selector {
     Scan,
 }
 
-fn fault<T>(message: impl Into<String>) -> Result<T, EvalError> {
-    Err(EvalError::new(message))
-}
-
 impl JsonPath {
     /// Parses a path.
     ///
@@ -42,12 +38,9 @@ impl JsonPath {
     /// Fails if the path does not begin with `$`, or has an invalid selector in brackets.
     pub fn read(path: &str) -> Result<JsonPath, EvalError> {
         let steps = tokens(path)?;
-        Ok(JsonPath {
-            steps: steps
-                .iter()
-                .map(|token| Step::read(token))
-                .collect::<Result<_, _>>()?,
-        })
+        let steps = steps.iter().map(|token| Step::read(token));
+        let steps = steps.collect::<Result<_, _>>()?;
+        Ok(JsonPath { steps })
     }
 
     /// Selects the value at the path.
@@ -67,15 +60,14 @@ impl JsonPath {
                 Selector::Nothing => value,
                 Selector::Indices(indices) => match indices[..] {
                     [index] => at(&value, index)?,
-                    _ => indices
-                        .iter()
-                        .map(|index| at(&value, *index))
-                        .collect::<Result<Vec<_>, _>>()?
-                        .into(),
+                    _ => {
+                        let items = indices.iter().map(|index| at(&value, *index));
+                        items.collect::<Result<Vec<_>, _>>()?.into()
+                    }
                 },
                 Selector::Range(from, to) => range(&value, *from, *to)?,
                 Selector::Filter(filter) => Filter::read(filter)?.run(&value, context)?,
-                Selector::Scan => return fault("expression don't support in filter"),
+                Selector::Scan => return fail("expression don't support in filter"),
             };
         }
         Ok(value)
@@ -85,7 +77,7 @@ impl JsonPath {
 /// Splits a path into the texts of its steps, without the `$` or `@`.
 fn tokens(path: &str) -> Result<Vec<String>, EvalError> {
     let Some(rest) = path.strip_prefix(['$', '@']) else {
-        return fault("should start with '$'");
+        return fail("should start with '$'");
     };
     let mut tokens: Vec<String> = Vec::new();
     let mut token = String::new();
@@ -124,37 +116,35 @@ fn tokens(path: &str) -> Result<Vec<String>, EvalError> {
 
 impl Step {
     fn read(token: &str) -> Result<Step, EvalError> {
+        let of = |key: &str, selector| {
+            let key = key.to_owned();
+            Ok(Step { key, selector })
+        };
         let Some(bracket) = token.find('[') else {
-            return Ok(Step {
-                key: token.to_owned(),
-                selector: if token == "*" {
-                    Selector::Scan
-                } else {
-                    Selector::Nothing
-                },
-            });
+            return match token {
+                "*" => of(token, Selector::Scan),
+                _ => of(token, Selector::Nothing),
+            };
         };
         let (key, tail) = token.split_at(bracket);
         if tail.len() < 3 {
-            return fault(format!("len(tail) should >=3, {tail}"));
+            return fail(format!("len(tail) should >=3, {tail}"));
         }
         let mut inner = tail[1..].chars();
         inner.next_back();
         let inner = inner.as_str();
         let selector = if inner.contains('?') {
-            match inner
-                .strip_prefix("?(")
-                .and_then(|filter| filter.strip_suffix(')'))
-            {
+            let filter = inner.strip_prefix("?(");
+            match filter.and_then(|filter| filter.strip_suffix(')')) {
                 Some(filter) => Selector::Filter(filter.trim_matches(' ').to_owned()),
-                None => return fault(format!("a filter is written [?(…)], not {tail}")),
+                None => return fail(format!("a filter is written [?(…)], not {tail}")),
             }
         } else if inner == "*" {
             Selector::Range(None, None)
         } else if let Some((from, to)) = inner.split_once(':') {
             let to = to.trim_matches(' ');
             if to.contains(':') {
-                return fault(format!("only support one range(from, to): {inner}"));
+                return fail(format!("only support one range(from, to): {inner}"));
             }
             let to = match to {
                 "" => None,
@@ -165,10 +155,7 @@ impl Step {
         } else {
             Selector::Indices(inner.split(',').map(index).collect::<Result<_, _>>()?)
         };
-        Ok(Step {
-            key: key.to_owned(),
-            selector,
-        })
+        of(key, selector)
     }
 }
 
@@ -178,15 +165,14 @@ fn index(text: &str) -> Result<i64, EvalError> {
 
 fn key(value: &Value, name: &str, context: &mut Context<'_>) -> Result<Value, EvalError> {
     context.step(1)?;
-    let missing = || fault(format!("key error: {name} not found in object"));
+    let missing = || EvalError::new(format!("key error: {name} not found in object"));
     match value {
-        Value::Null => fault("get attribute from null object"),
-        Value::Object(members) => members.get(name).cloned().map_or_else(missing, Ok),
-        Value::Params(texts) => texts
-            .get(name)
-            .cloned()
-            .map(Value::Str)
-            .map_or_else(missing, Ok),
+        Value::Null => fail("get attribute from null object"),
+        Value::Object(members) => members.get(name).cloned().ok_or_else(missing),
+        Value::Params(texts) => {
+            let text = texts.get(name).cloned();
+            text.map(Value::Str).ok_or_else(missing)
+        }
         Value::Array(items) => {
             let mut found = Vec::new();
             for item in items.iter() {
@@ -198,14 +184,14 @@ fn key(value: &Value, name: &str, context: &mut Context<'_>) -> Result<Value, Ev
             }
             Ok(found.into())
         }
-        _ => fault("object is not map"),
+        _ => fail("object is not map"),
     }
 }
 
 fn items(value: &Value) -> Result<&[Value], EvalError> {
     match value {
         Value::Array(items) => Ok(items),
-        _ => fault("object is not Slice"),
+        _ => fail("object is not Slice"),
     }
 }
 
@@ -214,22 +200,22 @@ fn length(items: &[Value]) -> i64 {
     i64::try_from(items.len()).unwrap_or(i64::MAX)
 }
 
+/// An index from the beginning; a negative one counts from the end.
+fn from_start(index: i64, length: i64) -> i64 {
+    match index < 0 {
+        true => length.saturating_add(index),
+        false => index,
+    }
+}
+
 fn at(value: &Value, index: i64) -> Result<Value, EvalError> {
     let items = items(value)?;
     let length = length(items);
-    let place = if index < 0 {
-        length.saturating_add(index)
-    } else {
-        index
-    };
-    usize::try_from(place)
-        .ok()
-        .and_then(|place| items.get(place))
-        .cloned()
-        .map_or_else(
-            || fault(format!("index out of range: len: {length}, idx: {index}")),
-            Ok,
-        )
+    let place = usize::try_from(from_start(index, length)).ok();
+    match place.and_then(|place| items.get(place)) {
+        Some(item) => Ok(item.clone()),
+        None => fail(format!("index out of range: len: {length}, idx: {index}")),
+    }
 }
 
 /// The items `[from:to]`, both ends included.
@@ -238,33 +224,20 @@ fn range(value: &Value, from: Option<i64>, to: Option<i64>) -> Result<Value, Eva
     let length = length(items);
     let from = from.unwrap_or(0);
     let to = to.unwrap_or(length - 1);
-    let start = if from < 0 {
-        length.saturating_add(from)
-    } else {
-        from
-    };
-    let end = if to < 0 {
-        length.saturating_add(to)
-    } else {
-        to
-    }
-    .saturating_add(1);
+    let start = from_start(from, length);
+    let end = from_start(to, length).saturating_add(1);
     if start < 0 || start >= length {
-        return fault(format!(
-            "index [from] out of range: len: {length}, from: {from}"
-        ));
+        let found = format!("len: {length}, from: {from}");
+        return fail(format!("index [from] out of range: {found}"));
     }
     if end < 0 || end > length {
-        return fault(format!("index [to] out of range: len: {length}, to: {to}"));
+        return fail(format!("index [to] out of range: len: {length}, to: {to}"));
     }
-    usize::try_from(start)
-        .ok()
-        .zip(usize::try_from(end).ok())
-        .and_then(|(start, end)| items.get(start..end))
-        .map_or_else(
-            || fault(format!("the range {from}:{to} ends before it begins")),
-            |part| Ok(part.to_vec().into()),
-        )
+    // Both are within the list, so neither conversion changes them.
+    match items.get(start as usize..end as usize) {
+        Some(part) => Ok(part.to_vec().into()),
+        None => fail(format!("the range {from}:{to} ends before it begins")),
+    }
 }
 
 /// The filter in `[?(…)]`: `left`, or `left operator right`.
@@ -290,22 +263,19 @@ impl Filter {
                     parts[stage] = std::mem::take(&mut part);
                     stage += 1;
                     if stage == parts.len() {
-                        return fault(format!("invalid char at {at}: ` `"));
+                        return fail(format!("invalid char at {at}: ` `"));
                     }
                 }
                 _ => part.push(char),
             }
         }
-        let exists = stage == 0 && !part.is_empty();
+        if stage == 0 && !part.is_empty() {
+            parts[1] = "exists".to_owned();
+        }
         if !part.is_empty() {
             parts[stage] = part;
         }
         let [left, operator, right] = parts;
-        let operator = if exists {
-            "exists".to_owned()
-        } else {
-            operator
-        };
         Ok(Filter {
             left,
             operator,
@@ -320,7 +290,7 @@ impl Filter {
             Value::Object(_) | Value::Params(_) => value.to_object()?.values().cloned().collect(),
             _ => {
                 let of = value.go_type();
-                return fault(format!("don't support filter on this type: {of}"));
+                return fail(format!("don't support filter on this type: {of}"));
             }
         };
         let regex = match self.operator.as_str() {
@@ -335,7 +305,7 @@ impl Filter {
                         context.read_text(text.len())?;
                         regex.is_match(&text)
                     }
-                    _ => return fault("only string can match with regular expression"),
+                    _ => return fail("only string can match with regular expression"),
                 },
                 None => self.holds(&candidate, value, context)?,
             };
@@ -348,15 +318,13 @@ impl Filter {
 
     fn pattern(&self) -> Result<&str, EvalError> {
         if self.right.chars().count() <= 2 {
-            return fault("empty rule");
+            return fail("empty rule");
         }
-        self.right
-            .strip_prefix('/')
-            .and_then(|rule| rule.strip_suffix('/'))
-            .map_or_else(
-                || fault("invalid syntax. should be in `/pattern/` form"),
-                Ok,
-            )
+        let rule = self.right.strip_prefix('/');
+        match rule.and_then(|rule| rule.strip_suffix('/')) {
+            Some(rule) => Ok(rule),
+            None => fail("invalid syntax. should be in `/pattern/` form"),
+        }
     }
 
     fn holds(
@@ -374,7 +342,7 @@ impl Filter {
             "==" => &[Ordering::Equal],
             ">=" => &[Ordering::Greater, Ordering::Equal],
             ">" => &[Ordering::Greater],
-            _ => return fault("op should only be <, <=, ==, >= and >"),
+            _ => return fail("op should only be <, <=, ==, >= and >"),
         };
         let right = side(&self.right, candidate, root, context).unwrap_or_default();
         let order = match (as_number(&left), as_number(&right)) {
@@ -382,11 +350,9 @@ impl Filter {
             _ => {
                 let (left, right) = (left.shown(), right.shown());
                 // Flogo inserts the texts into a Go program here.
-                if [&left, &right]
-                    .iter()
-                    .any(|text| text.contains(['"', '\\', '\n']))
-                {
-                    return fault("a filter cannot compare texts with quotes");
+                let mark = ['"', '\\', '\n'];
+                if left.contains(mark) || right.contains(mark) {
+                    return fail("a filter cannot compare texts with quotes");
                 }
                 Some(left.cmp(&right))
             }
@@ -416,9 +382,9 @@ fn side(
             Selector::Nothing => key(&value, &step.key, context)?,
             Selector::Indices(indices) => match indices[..] {
                 [index] => at(&key(&value, &step.key, context)?, index)?,
-                _ => return fault("don't support multiple index in filter"),
+                _ => return fail("don't support multiple index in filter"),
             },
-            _ => return fault("expression don't support in filter"),
+            _ => return fail("expression don't support in filter"),
         };
     }
     Ok(value)

@@ -1,6 +1,6 @@
 //! The names that an expression's text may use, resolved at compilation.
 
-use crate::language::functions::Package;
+use crate::language::functions::{PACKAGES, Package};
 use crate::language::random::Random;
 use crate::language::value::{Map, Params};
 
@@ -29,16 +29,16 @@ pub struct Names {
 /// By default the packages of every microgateway: `builtin`, `coerce`, `error`, `json`, `number` and `string`.
 #[derive(Debug, Clone)]
 pub struct Functions {
-    packages: Vec<(String, Package)>,
+    packages: Vec<(String, &'static Package)>,
 }
 
 impl Default for Functions {
     fn default() -> Functions {
-        let packages = Package::BUILT_IN
-            .iter()
-            .map(|package| (package.name().to_owned(), *package))
-            .collect();
-        Functions { packages }
+        let built_in = PACKAGES.iter().filter(|package| package.is_built_in);
+        let packages = built_in.map(|package| (package.name.to_owned(), package));
+        Functions {
+            packages: packages.collect(),
+        }
     }
 }
 
@@ -48,31 +48,28 @@ impl Functions {
     pub fn import(&mut self, path: &str, alias: Option<&str>) -> bool {
         let path = path.trim_end_matches('/');
         if path.ends_with("/function") {
-            for package in Package::ALL {
-                if !self.packages.iter().any(|(_, known)| *known == package) {
-                    self.packages.push((package.name().to_owned(), package));
+            for package in &PACKAGES {
+                let mut known = self.packages.iter();
+                if !known.any(|(_, known)| known.name == package.name) {
+                    self.packages.push((package.name.to_owned(), package));
                 }
             }
             return true;
         }
-        let Some(package) = path.rsplit_once("function/").and_then(|(_, name)| {
-            Package::ALL
-                .into_iter()
-                .find(|package| package.name() == name)
-        }) else {
+        let name = path.rsplit_once("function/").map(|(_, name)| name);
+        let Some(package) = PACKAGES.iter().find(|package| Some(package.name) == name) else {
             return false;
         };
-        self.packages.retain(|(_, known)| *known != package);
-        let name = alias.unwrap_or(package.name());
+        self.packages
+            .retain(|(_, known)| known.name != package.name);
+        let name = alias.unwrap_or(package.name);
         self.packages.push((name.to_owned(), package));
         true
     }
 
     /// The packages with a name, which two may share.
-    pub(crate) fn under(&self, name: &str) -> impl Iterator<Item = Package> {
-        self.packages
-            .iter()
-            .filter(move |(alias, _)| alias == name)
-            .map(|(_, package)| *package)
+    pub(crate) fn under(&self, name: &str) -> impl Iterator<Item = &'static Package> {
+        let packages = self.packages.iter();
+        packages.filter_map(move |(alias, package)| (alias == name).then_some(*package))
     }
 }

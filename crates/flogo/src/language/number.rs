@@ -26,27 +26,17 @@ fn int(function: &str, text: &str) -> Result<i64, NumberFault<i64>> {
         nearest,
         message: format!("strconv.{function}: parsing {text:?}: {what}"),
     };
-    let (negative, digits) = match text.as_bytes() {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(fault(0, "invalid syntax"));
     }
-    let nearest = if negative { i64::MIN } else { i64::MAX };
-    digits
-        .iter()
-        .try_fold(0_i64, |number, digit| {
-            let digit = i64::from(digit - b'0');
-            let number = number.checked_mul(10)?;
-            if negative {
-                number.checked_sub(digit)
-            } else {
-                number.checked_add(digit)
-            }
-        })
-        .ok_or_else(|| fault(nearest, "value out of range"))
+    let nearest = if text.starts_with('-') {
+        i64::MIN
+    } else {
+        i64::MAX
+    };
+    text.parse()
+        .map_err(|_| fault(nearest, "value out of range"))
 }
 
 /// Parses a number like `strconv.ParseFloat`: decimal or hexadecimal, `_` between digits, infinities and `NaN` in any
@@ -83,10 +73,7 @@ pub(crate) fn read_float(text: &str) -> Result<f64, NumberFault<f64>> {
 fn decimal(text: &str) -> Option<f64> {
     let plain = without_underscores(text, false)?;
     let digits_first = plain.starts_with(|first: char| first.is_ascii_digit() || first == '.');
-    if !digits_first {
-        return None;
-    }
-    plain.parse().ok()
+    plain.parse().ok().filter(|_| digits_first)
 }
 
 /// Removes underscores, each of which must stand between digits.
@@ -96,14 +83,9 @@ fn without_underscores(text: &str, after_prefix: bool) -> Option<String> {
     }
     let mut before = if after_prefix { b'0' } else { b'!' };
     let bytes = text.as_bytes();
+    let radix = if after_prefix { 16 } else { 10 };
+    let digit = |byte: u8| char::from(byte).is_digit(radix);
     for (at, &byte) in bytes.iter().enumerate() {
-        let digit = |byte: u8| {
-            if after_prefix {
-                byte.is_ascii_hexdigit()
-            } else {
-                byte.is_ascii_digit()
-            }
-        };
         if byte == b'_' && !(digit(before) && bytes.get(at + 1).is_some_and(|&next| digit(next))) {
             return None;
         }

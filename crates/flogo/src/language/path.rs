@@ -2,7 +2,7 @@
 //!
 //! A path stays a text during evaluation, since computed indices are inserted as text; error messages show its rest.
 
-use crate::language::expression::EvalError;
+use crate::language::expression::{EvalError, fail};
 use crate::language::fault::{Fault, FaultKind};
 use crate::language::value::Value;
 
@@ -20,15 +20,25 @@ pub(crate) fn walk(value: &Value, path: &str, skip_missing: bool) -> Result<Valu
             _ => None,
         };
         if let Some(parsed) = parsed {
-            value = parsed.map_err(|fault| EvalError::new(fault.message))?;
+            value = parsed?;
         }
         let step = if let Some(rest) = path.strip_prefix('.') {
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
-            member(&value, &rest[..end], path, &rest[end..], skip_missing)
+            let after = &rest[end..];
+            // A missing key at the end of the path is null.
+            let may_miss = skip_missing || after.is_empty();
+            member(&value, &rest[..end], path, after, may_miss, skip_missing)
         } else if let Some(rest) = path.strip_prefix("[\"").or_else(|| path.strip_prefix("['")) {
             let end = rest.find(['"', '\'']).unwrap_or(rest.len());
             let after = rest.get(end + 2..).ok_or_else(|| no_path(path))?;
-            keyed(&value, &rest[..end], path, after, skip_missing)
+            member(
+                &value,
+                &rest[..end],
+                path,
+                after,
+                skip_missing,
+                skip_missing,
+            )
         } else if path.starts_with('[') {
             item(&value, path)
         } else {
@@ -43,39 +53,23 @@ fn no_path(path: &str) -> EvalError {
     EvalError::new(format!("unable to evaluate path: {path}"))
 }
 
-fn not_found(path: &str) -> EvalError {
-    EvalError::new(format!("Invalid path '{path}'. path not found."))
-}
-
 type Step<'a> = Result<(Value, &'a str), EvalError>;
 
-/// Selects `.key`: a missing key at the end of the path is null.
-fn member<'a>(value: &Value, key: &str, path: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
+/// Selects `.key` or `["key"]`; in an object that lacks the key, null if it `may_miss`.
+fn member<'a>(
+    value: &Value,
+    key: &str,
+    path: &str,
+    rest: &'a str,
+    may_miss: bool,
+    skip_missing: bool,
+) -> Step<'a> {
     match value {
         Value::Object(members) => match members.get(key) {
             Some(member) => Ok((member.clone(), rest)),
-            None if rest.is_empty() || skip_missing => Ok((Value::Null, "")),
-            None => Err(not_found(path)),
+            None if may_miss => Ok((Value::Null, "")),
+            None => fail(format!("Invalid path '{path}'. path not found.")),
         },
-        _ => other(value, key, rest, skip_missing),
-    }
-}
-
-/// Selects `["key"]`: a missing key is an error.
-fn keyed<'a>(value: &Value, key: &str, path: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
-    match value {
-        Value::Object(members) => match members.get(key) {
-            Some(member) => Ok((member.clone(), rest)),
-            None if skip_missing => Ok((Value::Null, "")),
-            None => Err(not_found(path)),
-        },
-        _ => other(value, key, rest, skip_missing),
-    }
-}
-
-/// Selects a key in a value that is not an object.
-fn other<'a>(value: &Value, key: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
-    match value {
         // A text ends the path, whatever the rest of the path is.
         Value::Params(texts) => {
             let text = texts.get(key).cloned().unwrap_or_default();
@@ -92,22 +86,14 @@ fn other<'a>(value: &Value, key: &str, rest: &'a str, skip_missing: bool) -> Ste
 /// A field of the Go struct of a fault. The name may begin with a small letter.
 fn field(fault: &Fault, name: &str) -> Option<Value> {
     let mut chars = name.chars();
-    let name: String = chars
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .chain(chars)
-        .collect();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    let name: String = first.chain(chars).collect();
     match (&fault.kind, name.as_str()) {
         (FaultKind::Network { op, .. }, "Op") => Some(Value::Str(op.clone())),
         (FaultKind::Network { url, .. }, "URL") => Some(Value::Str(url.clone())),
         (FaultKind::Network { op, url }, "Err") => {
-            let before = format!("{op} {url:?}: ");
-            let cause = fault
-                .message
-                .strip_prefix(&before)
-                .unwrap_or(&fault.message);
-            Some(Fault::plain(cause).into())
+            let cause = fault.message.strip_prefix(&format!("{op} {url:?}: "));
+            Some(Fault::plain(cause.unwrap_or(&fault.message)).into())
         }
         (FaultKind::Syntax { offset }, "Offset") => {
             Some(Value::Long(i64::try_from(*offset).unwrap_or(i64::MAX)))
@@ -120,7 +106,7 @@ fn field(fault: &Fault, name: &str) -> Option<Value> {
 fn item<'a>(value: &Value, path: &'a str) -> Step<'a> {
     let not_an_array = || EvalError::new(format!("'{path}' not an array"));
     let items = match value {
-        Value::Array(_) | Value::Null | Value::Str(_) => value.to_array()?,
+        Value::Array(_) | Value::Null | Value::Str(_) => value.to_array(),
         _ => return Err(not_an_array()),
     };
     let (index, rest) = path[1..].split_once(']').ok_or_else(not_an_array)?;
@@ -128,8 +114,6 @@ fn item<'a>(value: &Value, path: &'a str) -> Step<'a> {
         .map_err(|_| EvalError::new(format!("Invalid array index: {index}")))?;
     match usize::try_from(at).ok().and_then(|at| items.get(at)) {
         Some(item) => Ok((item.clone(), rest)),
-        None => Err(EvalError::new(format!(
-            "Array index '{path}' out of range."
-        ))),
+        None => fail(format!("Array index '{path}' out of range.")),
     }
 }

@@ -1,13 +1,10 @@
 //! The patterns that are part of Flogo's microgateway, by name.
 
-/// The names of all patterns.
-pub(crate) const NAMES: [&str; 2] = ["DefaultHttpPattern", "DefaultChannelPattern"];
-
-/// The definition of a pattern, as JSON.
-pub(crate) fn find(name: &str) -> Option<&'static str> {
-    match name {
-        "DefaultHttpPattern" => Some(include_str!("patterns/http.json")),
-        "DefaultChannelPattern" => Some(include_str!("patterns/channel.json")),
-        _ => None,
-    }
-}
+/// The patterns, each with its definition as JSON.
+pub(crate) const PATTERNS: [(&str, &str); 2] = [
+    ("DefaultHttpPattern", include_str!("patterns/http.json")),
+    (
+        "DefaultChannelPattern",
+        include_str!("patterns/channel.json"),
+    ),
+];

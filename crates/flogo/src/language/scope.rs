@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::language::expression::{EvalError, Expression};
+use crate::language::expression::{EvalError, Expression, fail};
 use crate::language::fault::Fault;
 use crate::language::names::Names;
 use crate::language::value::{Map, Params, Value};
@@ -26,9 +26,9 @@ impl Scope for Map {
 /// # Errors
 /// Fails if the scope is not an object, or if a tagged member has an invalid value.
 pub fn read_scope(scope: &serde_json::Value) -> Result<Map, EvalError> {
-    let members = scope
-        .as_object()
-        .ok_or_else(|| EvalError::new("the scope must be a JSON object"))?;
+    let Some(members) = scope.as_object() else {
+        return fail("the scope must be a JSON object");
+    };
     members
         .iter()
         .map(|(name, member)| Ok((Arc::from(name.as_str()), read_value(member)?)))
@@ -58,11 +58,10 @@ fn read_value(json: &serde_json::Value) -> Result<Value, EvalError> {
 fn read_tagged(tag: &str, inner: &serde_json::Value) -> Result<Value, EvalError> {
     let value = match tag {
         "$params" => inner.as_object().and_then(|members| {
-            members
-                .iter()
-                .map(|(name, text)| Some((Arc::from(name.as_str()), text.as_str()?.into())))
-                .collect::<Option<Params>>()
-                .map(Value::from)
+            let texts = members.iter();
+            let texts =
+                texts.map(|(name, text)| Some((name.as_str().into(), text.as_str()?.into())));
+            texts.collect::<Option<Params>>().map(Value::from)
         }),
         "$int" => inner.as_i64().map(Value::Int),
         "$number" => inner.as_str().map(|text| Value::Num(text.into())),
@@ -71,9 +70,7 @@ fn read_tagged(tag: &str, inner: &serde_json::Value) -> Result<Value, EvalError>
             let cause = "dial tcp: connect: connection refused";
             Fault::network("Get", url, cause).into()
         }),
-        _ => {
-            return Err(EvalError::new(format!("unknown tag {tag} in the scope")));
-        }
+        _ => return fail(format!("unknown tag {tag} in the scope")),
     };
     value.ok_or_else(|| EvalError::new(format!("{tag} cannot hold {inner}")))
 }
@@ -95,9 +92,6 @@ pub fn eval_flogo(
     let scope = read_scope(scope)?;
     let compiled = Expression::compile(expression, &Names::default())
         .map_err(|error| EvalError::new(error.to_string()))?;
-    let text = compiled
-        .eval(&scope)?
-        .to_json_text()
-        .map_err(|fault| EvalError::new(fault.message))?;
+    let text = compiled.eval(&scope)?.to_json_text()?;
     serde_json::from_str(&text).map_err(|error| EvalError::new(error.to_string()))
 }

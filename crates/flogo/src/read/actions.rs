@@ -69,32 +69,16 @@ impl<'i> Actions<'i> {
         }
     }
 
-    /// Counts one more instance of a definition; false above the limit.
-    fn affords(&mut self, loaded: &Definition) -> bool {
-        self.parts = self.parts.saturating_add(loaded.parts);
-        self.parts <= PARTS_MAX
-    }
-
     /// Reads the application's `actions`, which handlers refer to by their ids.
     pub fn read_shared(&mut self, items: &[Node], reader: &mut Reader<'_>) {
-        for item in items {
-            let Some(object) = Object::open(item, "an action", reader.notes) else {
-                continue;
-            };
-            let Some(id) = object.word("id", reader.notes) else {
-                reader.notes.error(
-                    item.at,
-                    "a shared action has no id, so no handler can use it",
-                    "add `\"id\"`",
-                );
+        for object in Object::each(items, "an action", reader.notes) {
+            let what = "a shared action has no id, so no handler can use it";
+            let Some(id) = object.needed("id", what, "add `\"id\"`", reader.notes) else {
                 continue;
             };
             if self.by_id.contains_key(id.get()) {
-                reader.notes.error(
-                    id.at,
-                    format!("two actions have the id {}", id.shown()),
-                    "give each an id of its own",
-                );
+                let what = format!("two actions have the id {}", id.shown());
+                reader.error(id.at, what, "give each an id of its own");
                 continue;
             }
             let built = self.build(object, id.get(), reader);
@@ -127,8 +111,7 @@ impl<'i> Actions<'i> {
                 let known = self.shared.iter().map(|shared| shared.id.as_str());
                 let mend = fusebox_plan::dialect::suggest(id.get(), known);
                 let what = format!("shared action '{}' does not exists", id.get());
-                reader.notes.error(id.at, what, mend);
-                None
+                reader.refuse(id.at, what, mend)
             }
         }
     }
@@ -166,13 +149,13 @@ impl<'i> Actions<'i> {
             DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
             DefinitionSource::Pattern(name) => self.library.pattern(name, reader)?,
         };
-        if !self.affords(&loaded) {
-            reader.notes.error(
+        self.parts = self.parts.saturating_add(loaded.parts);
+        if self.parts > PARTS_MAX {
+            return reader.refuse(
                 object.at,
                 format!("the application's actions have more than {PARTS_MAX} parts in all"),
                 "let handlers share actions by their ids, or split the application",
             );
-            return None;
         }
         let name = self.name(&loaded.name);
         self.lower(&name, &settings, &loaded, reader)
@@ -180,32 +163,18 @@ impl<'i> Actions<'i> {
 
     /// The action's `ref`, which must be the microgateway's.
     fn reference<'n>(&self, object: Object<'n>, reader: &mut Reader<'_>) -> Option<&'n str> {
-        let Some(reference) = object.word("ref", reader.notes) else {
-            reader.notes.error(
-                object.at,
-                "an action has neither an id nor a ref",
-                "add `\"ref\": \"github.com/project-flogo/microgateway\"`, or the id of a shared action",
-            );
-            return None;
-        };
-        match self
-            .imports
-            .resolve(reference.get(), ContributionKind::Action)
-        {
+        let what = "an action has neither an id nor a ref";
+        let mend = "add `\"ref\": \"github.com/project-flogo/microgateway\"`, or the id of a shared action";
+        let reference = object.needed("ref", what, mend, reader.notes)?;
+        let kind = ContributionKind::Action;
+        match self.imports.resolve(reference.get(), kind) {
             Ok(path) if is_microgateway(path) => Some(reference.get()),
-            Ok(path) => {
-                reader.notes.error(
-                    reference.at,
-                    format!("action factory '{path}' not registered"),
-                    "only the microgateway is run: `github.com/project-flogo/microgateway`",
-                );
-                None
-            }
-            Err(what) => {
-                let mend = import_mend(reference.get(), ContributionKind::Action);
-                reader.notes.error(reference.at, what, mend);
-                None
-            }
+            Ok(path) => reader.refuse(
+                reference.at,
+                format!("action factory '{path}' not registered"),
+                "only the microgateway is run: `github.com/project-flogo/microgateway`",
+            ),
+            Err(what) => reader.refuse(reference.at, what, import_mend(reference.get(), kind)),
         }
     }
 
@@ -239,9 +208,7 @@ impl<'i> Actions<'i> {
         let mut places = Vec::new();
         for draft in &drafts {
             let at = draft.settings.map_or(draft.at, |settings| settings.at);
-            let entries = draft
-                .settings
-                .map_or(&[][..], |settings| settings.entries());
+            let entries = draft.settings.map_or(&[][..], |it| it.entries());
             let Some(settings) = reader.settings(at, entries, &scope, Owner::Definitions) else {
                 continue;
             };
@@ -267,6 +234,7 @@ impl<'i> Actions<'i> {
         (before == reader.notes.errors()).then(|| BuiltAction {
             action: Arc::new(Action {
                 name: name.clone(),
+                resource: loaded.name.as_str().into(),
                 conf: settings.conf.clone(),
                 env: reader.env.clone(),
                 asynchronous: settings.asynchronous,
@@ -312,18 +280,14 @@ impl<'n> ActionSettings<'n> {
         let source = match (value("uri"), text("uri"), text("pattern")) {
             (_, Some(uri), _) => DefinitionSource::Uri(uri),
             (None, None, Some(pattern)) => DefinitionSource::Pattern(pattern),
-            (None, None, None) => {
-                reader.notes.error(at, "field 'uri' is required", mend);
-                return None;
-            }
+            (None, None, None) => return reader.refuse(at, "field 'uri' is required", mend),
             (Some(entry), None, _) => {
                 let shown = match located::value(&entry.value) {
                     Value::Null => "<nil>".to_owned(),
                     value => value.to_text(),
                 };
                 let what = format!("value '{shown}' is not valid for 'uri'");
-                reader.notes.error(entry.value.at, what, mend);
-                return None;
+                return reader.refuse(entry.value.at, what, mend);
             }
         };
         let asynchronous = match value("async").map(|entry| &entry.value) {
@@ -332,8 +296,7 @@ impl<'n> ActionSettings<'n> {
                 Ok(flag) => flag,
                 Err(_) => {
                     let what = format!("`async` must be true or false, found {}", node.describe());
-                    reader.notes.error(node.at, what, "write true or false");
-                    return None;
+                    return reader.refuse(node.at, what, "write true or false");
                 }
             },
         };
@@ -360,21 +323,17 @@ struct ServiceDraft<'n> {
 fn services<'n>(definition: Object<'n>, reader: &mut Reader<'_>) -> Vec<ServiceDraft<'n>> {
     let mut drafts: Vec<ServiceDraft<'n>> = Vec::new();
     let mut lines: HashMap<&str, u32> = HashMap::new();
-    for item in definition.list("services", reader.notes) {
-        let Some(object) = Object::open(item, "a service", reader.notes) else {
-            continue;
-        };
+    let items = definition.list("services", reader.notes);
+    for object in Object::each(items, "a service", reader.notes) {
         let name = needed(object, "name", reader.notes);
         let reference = needed(object, "ref", reader.notes);
         let (Some(name), Some(reference)) = (name, reference) else {
             continue;
         };
         if let Some(line) = lines.insert(name.get(), name.at.line) {
-            reader.notes.error(
-                name.at,
-                format!("duplicate service name: {}", name.get()),
-                format!("give each service a name of its own; line {line} has it too"),
-            );
+            let what = format!("duplicate service name: {}", name.get());
+            let mend = format!("give each service a name of its own; line {line} has it too");
+            reader.error(name.at, what, mend);
             continue;
         }
         drafts.push(ServiceDraft {
@@ -391,11 +350,8 @@ fn services<'n>(definition: Object<'n>, reader: &mut Reader<'_>) -> Vec<ServiceD
 fn needed<'n>(object: Object<'n>, key: &str, notes: &mut Notes) -> Option<Text<'n>> {
     let text = object.text(key, notes);
     if text.is_none() && object.get(key).is_none() {
-        notes.error(
-            object.at,
-            format!("a service has no {key}"),
-            format!("add `\"{key}\"`"),
-        );
+        let what = format!("a service has no {key}");
+        notes.error(object.at, what, format!("add `\"{key}\"`"));
     }
     text
 }

@@ -16,58 +16,24 @@ use crate::read::refs::{ContributionKind, tail};
 use crate::read::rest;
 use crate::read::settings::Settings;
 
-/// Known activities that are not supported, each with an alternative.
-const WITHOUT: [(&str, &str); 16] = [
-    ("sqld", "put a web application firewall before the gateway"),
-    ("anomaly", "watch the metrics for anomalies"),
-    (
-        "graphql",
-        "let the GraphQL server bound depth and cost of queries",
-    ),
-    (
-        "gql",
-        "let the GraphQL server bound depth and cost of queries",
-    ),
-    (
-        "js",
-        "use expressions, or a service behind a `rest` activity",
-    ),
-    (
-        "jsexec",
-        "use expressions, or a service behind a `rest` activity",
-    ),
-    (
-        "ws",
-        "give WebSockets a native route: upgraded connections pass through",
-    ),
-    (
-        "wsproxy",
-        "give WebSockets a native route: upgraded connections pass through",
-    ),
-    (
-        "grpc",
-        "call an HTTP interface of the service with the `rest` activity",
-    ),
-    (
-        "kafka",
-        "publish through an HTTP bridge with the `rest` activity",
-    ),
-    (
-        "sqlquery",
-        "put the query into a service behind a `rest` activity",
-    ),
-    (
-        "soapclient",
-        "call it with the `rest` activity, the envelope as `content`",
-    ),
-    (
-        "mapper",
-        "map values where they are used, in `input` and `data`",
-    ),
-    ("runaction", "name the action in a handler of its own"),
-    ("obfuscate", "omit the fields in the response's `data`"),
-    ("obfuscatejson", "omit the fields in the response's `data`"),
-];
+/// The alternative to a known activity that is not supported.
+fn instead_of(activity: &str) -> Option<&'static str> {
+    Some(match activity {
+        "sqld" => "put a web application firewall before the gateway",
+        "anomaly" => "watch the metrics for anomalies",
+        "graphql" | "gql" => "let the GraphQL server bound depth and cost of queries",
+        "js" | "jsexec" => "use expressions, or a service behind a `rest` activity",
+        "ws" | "wsproxy" => "give WebSockets a native route: upgraded connections pass through",
+        "grpc" => "call an HTTP interface of the service with the `rest` activity",
+        "kafka" => "publish through an HTTP bridge with the `rest` activity",
+        "sqlquery" => "put the query into a service behind a `rest` activity",
+        "soapclient" => "call it with the `rest` activity, the envelope as `content`",
+        "mapper" => "map values where they are used, in `input` and `data`",
+        "runaction" => "name the action in a handler of its own",
+        "obfuscate" | "obfuscatejson" => "omit the fields in the response's `data`",
+        _ => return None,
+    })
+}
 
 /// The supported activities, for messages.
 const WITH: &str =
@@ -100,18 +66,16 @@ pub(crate) fn activity(
         (ContributionKind::Activity, "actreply") => Activity::Reply(mappings(settings, reader)?),
         (sort, last) => {
             let what = format!("can't find activity {}", reference.get());
-            let known = WITHOUT.iter().find(|(name, _)| *name == last);
-            let mend = match known {
+            let mend = match instead_of(last) {
                 _ if reference.get().starts_with('#') => {
                     "write the whole path: a service's `ref` knows no aliases".to_owned()
                 }
-                Some((_, instead)) if sort == ContributionKind::Activity => {
+                Some(instead) if sort == ContributionKind::Activity => {
                     format!("the `{last}` activity is not supported: {instead}")
                 }
                 _ => format!("use one of the supported activities: {WITH}"),
             };
-            notes.error(reference.at, what, mend);
-            return None;
+            return notes.refuse(reference.at, what, mend);
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{Kind, Loader, Node, Notes, Place};
+use fusebox_plan::dialect::{Loader, Node, Notes, Place};
 use fusebox_plan::plan::{Limits, Plan};
 
 use crate::Functions;
@@ -49,12 +49,8 @@ pub(crate) struct Application {
 
 /// True if a document is a Flogo application, by its type or by its triggers and resources.
 pub(crate) fn is_application(root: &Node) -> bool {
-    let Kind::Map(_) = &root.kind else {
-        return false;
-    };
-    let typed = root
-        .entry("type")
-        .is_some_and(|entry| entry.value.describe().starts_with("`flogo:"));
+    let typed = root.entry("type");
+    let typed = typed.is_some_and(|entry| entry.value.describe().starts_with("`flogo:"));
     let native = root.entry("upstreams").is_some() || root.entry("routes").is_some();
     let parts = ["triggers", "resources"];
     typed || (!native && parts.iter().any(|key| root.entry(key).is_some()))
@@ -71,9 +67,8 @@ pub(crate) fn read(
     let start = root.at;
     located::refuse_duplicates(&root, notes);
     secret::reveal(&mut root, loader, notes);
-    let env: Params = loader
-        .environment()
-        .into_iter()
+    let env = loader.environment().into_iter();
+    let env: Params = env
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
     let mut reader = Reader {
@@ -108,9 +103,7 @@ pub(crate) fn read(
         ("version", "no App version provided"),
     ] {
         if app.word(key, reader.notes).is_none() && text_or_nothing(&app, key) {
-            reader
-                .notes
-                .error(app.at, what, format!("add `\"{key}\"` to the application"));
+            reader.error(app.at, what, format!("add `\"{key}\"` to the application"));
         }
     }
     let imports = Imports::read(app.list("imports", reader.notes), reader.notes);
@@ -134,12 +127,8 @@ pub(crate) fn read(
     let library = Library::read(app.list("resources", reader.notes), &mut reader);
     let mut actions = Actions::new(&imports, library);
     actions.read_shared(app.list("actions", reader.notes), &mut reader);
-    let triggers = Triggers::read(
-        app.list("triggers", reader.notes),
-        &channels,
-        &mut actions,
-        &mut reader,
-    );
+    let triggers = app.list("triggers", reader.notes);
+    let triggers = Triggers::read(triggers, &channels, &mut actions, &mut reader);
     plan.listeners = triggers.listeners.clone();
     plan.routes = triggers.plan_routes();
     plan.app = Some(Arc::new(App {
@@ -193,16 +182,11 @@ fn functions(imports: &Imports) -> Functions {
 
 fn refuse_idle(plan: &Plan, start: Place, reader: &mut Reader<'_>) {
     if plan.listeners.is_empty() {
-        reader.notes.error(
-            start,
-            "the application has no REST trigger, so no client can connect",
-            "add one to `triggers`",
-        );
+        let what = "the application has no REST trigger, so no client can connect";
+        reader.error(start, what, "add one to `triggers`");
     } else if plan.routes.is_empty() {
-        reader.notes.error(
-            start,
-            "the application's REST triggers have no handler, so every request is answered 404",
-            "add one to a trigger's `handlers`",
-        );
+        let what =
+            "the application's REST triggers have no handler, so every request is answered 404";
+        reader.error(start, what, "add one to a trigger's `handlers`");
     }
 }

@@ -82,10 +82,9 @@ pub(crate) fn lower(settings: &Settings<'_>, notes: &mut Notes) -> Option<Machin
 
 /// A duration above zero, as the machine requires; whether zero was meant is handled by the mode.
 fn nonzero(time: Duration) -> Duration {
-    if time.is_zero() {
-        Duration::from_secs(1)
-    } else {
-        time
+    match time {
+        Duration::ZERO => Duration::from_secs(1),
+        time => time,
     }
 }
 
@@ -105,20 +104,14 @@ fn threshold(settings: &Settings<'_>, mode: Option<&str>, notes: &mut Notes) -> 
     match u32::try_from(threshold) {
         Ok(threshold) if (1..=max).contains(&threshold) => Some(threshold),
         Ok(threshold) if threshold > max => {
-            notes.error(
-                place,
-                format!("invalid threshold: {threshold} is above this mode's limit of {max}"),
-                "lower it",
-            );
-            None
+            let what =
+                format!("invalid threshold: {threshold} is above this mode's limit of {max}");
+            notes.refuse(place, what, "lower it")
         }
         _ => {
-            notes.error(
-                place,
-                format!("invalid threshold: {threshold} is not from 1 to {max}"),
-                "give the number of failures at which the breaker trips",
-            );
-            None
+            let what = format!("invalid threshold: {threshold} is not from 1 to {max}");
+            let mend = "give the number of failures at which the breaker trips";
+            notes.refuse(place, what, mend)
         }
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use crate::language::urlencoded;
+
 /// The path of a REST handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HandlerPath {
@@ -37,11 +39,8 @@ impl HandlerPath {
             })
         };
         let Some(rest) = text.strip_prefix('/') else {
-            return fault(
-                0,
-                "path must begin with '/'",
-                "write it as in `/pets/:petId`",
-            );
+            let mend = "write it as in `/pets/:petId`";
+            return fault(0, "path must begin with '/'", mend);
         };
         let mut segments: Vec<Segment> = Vec::new();
         let mut offset = 1;
@@ -50,64 +49,45 @@ impl HandlerPath {
             let last = index + 1 == parts.len();
             let named = part.strip_prefix([':', '*']);
             let name = named.unwrap_or("");
-            if let Some(inner) = part
-                .char_indices()
-                .skip(1)
-                .find(|(_, c)| matches!(c, ':' | '*'))
-            {
-                let before = part[..inner.0].chars().count();
-                let what = if named.is_some() {
-                    "only one wildcard per path segment is allowed"
-                } else {
-                    "a wildcard within a segment is not supported"
+            let mut later = part.chars().enumerate().skip(1);
+            if let Some((inner, _)) = later.find(|(_, c)| matches!(c, ':' | '*')) {
+                let what = match named {
+                    Some(_) => "only one wildcard per path segment is allowed",
+                    None => "a wildcard within a segment is not supported",
                 };
-                return fault(
-                    offset + before,
-                    what,
-                    "let a parameter be a whole segment between slashes",
-                );
+                let mend = "let a parameter be a whole segment between slashes";
+                return fault(offset + inner, what, mend);
             }
             if let Some(at) = part.find(['{', '}', '?', '#']) {
-                return fault(
-                    offset + part[..at].chars().count(),
-                    "a path has no braces, `?` or `#`",
-                    "remove them; parameters are written `:name`",
-                );
+                let at = offset + part[..at].chars().count();
+                let mend = "remove them; parameters are written `:name`";
+                return fault(at, "a path has no braces, `?` or `#`", mend);
             }
-            if named.is_some() && name.is_empty() {
-                return fault(
-                    offset,
+            let (what, mend) = match part.chars().next() {
+                Some(':' | '*') if name.is_empty() => (
                     "wildcards must be named with a non-empty name",
                     "name it, as in `:id` or `*rest`",
-                );
-            }
-            if part.is_empty() && !last {
-                return fault(
-                    offset,
-                    "the path has an empty segment",
-                    "remove one of the slashes",
-                );
-            }
-            if named.is_some() && names(&segments).any(|other| other == name) {
-                return fault(
-                    offset,
+                ),
+                None if !last => ("the path has an empty segment", "remove one of the slashes"),
+                Some(':' | '*') if names(&segments).any(|other| other == name) => (
                     "two parameters of the path have the same name",
                     "give each a name of its own",
-                );
-            }
-            segments.push(match part.chars().next() {
-                Some(':') => Segment::Param(name.to_owned()),
-                Some('*') if last => Segment::Rest(name.to_owned()),
-                Some('*') => {
-                    return fault(
-                        offset,
-                        "catch-all routes are only allowed at the end of the path",
-                        "end the path with it, or use `:name` for one segment",
-                    );
+                ),
+                Some('*') if !last => (
+                    "catch-all routes are only allowed at the end of the path",
+                    "end the path with it, or use `:name` for one segment",
+                ),
+                first => {
+                    segments.push(match first {
+                        Some(':') => Segment::Param(name.to_owned()),
+                        Some('*') => Segment::Rest(name.to_owned()),
+                        _ => Segment::Literal((*part).to_owned()),
+                    });
+                    offset += part.chars().count() + 1;
+                    continue;
                 }
-                _ => Segment::Literal((*part).to_owned()),
-            });
-            offset += part.chars().count() + 1;
+            };
+            return fault(offset, what, mend);
         }
         Ok(HandlerPath { segments })
     }
@@ -122,7 +102,8 @@ impl HandlerPath {
         let mut out = String::new();
         for segment in &self.segments {
             let _ = match segment {
-                Segment::Literal(text) => write!(out, "/{}", encode(text)),
+                // The router compares decoded paths, so a percent sign in the file is a literal one.
+                Segment::Literal(text) => write!(out, "/{}", urlencoded::segment(text)),
                 Segment::Param(name) => write!(out, "/{{{}}}", name_of(name)),
                 Segment::Rest(name) => write!(out, "/{{*{}}}", name_of(name)),
             };
@@ -160,13 +141,8 @@ impl PathTree {
 
     fn add_from(&mut self, segments: &[Segment], number: usize) -> Result<(), usize> {
         let Some((segment, rest)) = segments.split_first() else {
-            return match self.end {
-                Some(other) => Err(other),
-                None => {
-                    self.end = Some(number);
-                    Ok(())
-                }
-            };
+            let first = *self.end.get_or_insert(number);
+            return if first == number { Ok(()) } else { Err(first) };
         };
         if let Some(other) = self.refuses(segment) {
             return Err(other);
@@ -214,21 +190,6 @@ fn names(segments: &[Segment]) -> impl Iterator<Item = &str> {
         Segment::Literal(_) => None,
         Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
     })
-}
-
-/// Percent-encodes characters that a URL's path does not allow (RFC 3986, `pchar`). The router compares decoded paths,
-/// so a percent sign in the file is a literal one.
-fn encode(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

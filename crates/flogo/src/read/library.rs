@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use fusebox_plan::dialect::{BYTES_MAX, Kind, Node, Place, quote, suggest};
 
-use crate::language::patterns;
-use crate::read::located;
+use crate::language::patterns::PATTERNS;
+use crate::read::located::{self, NotJson};
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Reader, SourceText};
 use crate::read::refs::{ContributionKind, tail};
@@ -61,19 +61,11 @@ impl Library {
     /// Reads `resources`. All are checked against the schema, even unused ones.
     pub fn read(items: &[Node], reader: &mut Reader<'_>) -> Library {
         let mut library = Library::default();
-        for item in items {
-            let Some(resource) = Object::open(item, "a resource", reader.notes) else {
-                continue;
-            };
-            let Some(id) = resource.word("id", reader.notes) else {
-                reader.notes.error(
-                    item.at,
-                    "a resource has no id",
-                    "add `\"id\": \"microgateway:NAME\"`",
-                );
-                continue;
-            };
-            library.add(id, resource, reader);
+        for resource in Object::each(items, "a resource", reader.notes) {
+            let mend = "add `\"id\": \"microgateway:NAME\"`";
+            if let Some(id) = resource.needed("id", "a resource has no id", mend, reader.notes) {
+                library.add(id, resource, reader);
+            }
         }
         library
     }
@@ -86,33 +78,23 @@ impl Library {
             return;
         };
         if kind != "microgateway" {
-            reader.notes.error(
+            let (id_shown, kind) = (id.shown(), quote(kind));
+            reader.error(
                 id.at,
-                format!(
-                    "the resource {} is of the type {}, which is not supported",
-                    id.shown(),
-                    quote(kind)
-                ),
+                format!("the resource {id_shown} is of the type {kind}, which is not supported"),
                 "keep microgateway resources here, and run the others where they ran",
             );
             return;
         }
         if self.by_id.contains_key(id.get()) {
-            reader.notes.error(
-                id.at,
-                format!("two resources have the id {}", id.shown()),
-                "give each an id of its own",
-            );
+            let what = format!("two resources have the id {}", id.shown());
+            reader.error(id.at, what, "give each an id of its own");
             return;
         }
         let loaded = match resource.get("data") {
             None => {
-                reader.notes.error(
-                    resource.at,
-                    format!("the resource {} has no data", id.shown()),
-                    "add `\"data\"` with the definition",
-                );
-                None
+                let what = format!("the resource {} has no data", id.shown());
+                reader.refuse(resource.at, what, "add `\"data\"` with the definition")
             }
             Some(data) => schema::check(&data.value, Strictness::Full, reader.notes)
                 .then(|| Definition::new(name.to_owned(), data.value.clone())),
@@ -171,20 +153,14 @@ impl Library {
                     "write `\"uri\": {}`, or use `file://`, `http://` or `pattern://`",
                     quote(rest)
                 ),
-                None => suggest(
-                    uri.get(),
-                    self.embedded.iter().map(|known| known.id.as_str()),
-                ),
+                None => {
+                    let known = self.embedded.iter().map(|known| known.id.as_str());
+                    suggest(uri.get(), known)
+                }
             };
-            reader.notes.error(
-                uri.at,
-                format!(
-                    "failed to load microgateway URI data: '{label}': no resource has the id {}",
-                    uri.shown()
-                ),
-                mend,
-            );
-            return None;
+            let what = format!("no resource has the id {}", uri.shown());
+            let what = format!("failed to load microgateway URI data: '{label}': {what}");
+            return reader.refuse(uri.at, what, mend);
         };
         let found = &mut self.embedded[*index];
         found.used = true;
@@ -207,15 +183,10 @@ fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
     match reader.loader.fetch(uri.get()) {
         Ok(text) => parse(uri, text, Strictness::Kinds, reader),
         Err(error) => {
-            reader.notes.error(
-                uri.at,
-                format!(
-                    "Error in accessing specified HTTP url {}: {error}",
-                    uri.shown()
-                ),
-                "check that the address answers 200 with a definition; it is fetched at every start and reload",
-            );
-            None
+            let shown = uri.shown();
+            let mend = "check that the address answers 200 with a definition; it is fetched at every start and reload";
+            let what = format!("Error in accessing specified HTTP url {shown}: {error}");
+            reader.refuse(uri.at, what, mend)
         }
     }
 }
@@ -224,14 +195,11 @@ fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
     let path = &uri.get()["file://".len()..];
     match reader.loader.local(path) {
         Ok(text) => parse(uri, text, Strictness::Full, reader),
-        Err(error) => {
-            reader.notes.error(
-                uri.at,
-                format!("File reading error: {}: {error}", quote(path)),
-                "check the path: it is relative to the directory that the program was started in",
-            );
-            None
-        }
+        Err(error) => reader.refuse(
+            uri.at,
+            format!("File reading error: {}: {error}", quote(path)),
+            "check the path: it is relative to the directory that the program was started in",
+        ),
     }
 }
 
@@ -242,29 +210,18 @@ fn parse(
     reader: &mut Reader<'_>,
 ) -> Option<Rc<Definition>> {
     if text.len() > BYTES_MAX {
-        let what = format!(
-            "{} has {} bytes, more than {BYTES_MAX}",
-            uri.shown(),
-            text.len()
-        );
-        reader.notes.error(uri.at, what, "split it");
-        return None;
+        let (shown, length) = (uri.shown(), text.len());
+        let what = format!("{shown} has {length} bytes, more than {BYTES_MAX}");
+        return reader.refuse(uri.at, what, "split it");
     }
     let file = reader.texts.len();
     let named = uri.get().strip_prefix("file://").unwrap_or(uri.get());
     reader.texts.push(SourceText::new(named, &text));
     let mut root = match located::parse(text.strip_prefix('\u{feff}').unwrap_or(&text), file) {
         Ok(root) => root,
-        Err(fault) => {
-            reader.notes.error(
-                fault.at,
-                format!(
-                    "error marshalling microgateway definition resource: invalid JSON: {}",
-                    fault.what
-                ),
-                "correct the definition",
-            );
-            return None;
+        Err(NotJson { at, what }) => {
+            let begin = "error marshalling microgateway definition resource: invalid JSON";
+            return reader.refuse(at, format!("{begin}: {what}"), "correct the definition");
         }
     };
     secret::reveal(&mut root, reader.loader, reader.notes);
@@ -273,12 +230,8 @@ fn parse(
         return None;
     }
     if !matches!(root.kind, Kind::Map(_)) {
-        reader.notes.error(
-            root.at,
-            "a definition must be an object",
-            "write `{ \"name\": …, \"steps\": […] }`",
-        );
-        return None;
+        let mend = "write `{ \"name\": …, \"steps\": […] }`";
+        return reader.refuse(root.at, "a definition must be an object", mend);
     }
     let name = Object::open(&root, "a definition", reader.notes)
         .and_then(|root| root.word("name", reader.notes))
@@ -288,25 +241,16 @@ fn parse(
 
 /// The last segment of a path or URL, without its extension.
 fn stem(path: &str) -> String {
-    let last = path
-        .trim_end_matches('/')
-        .rsplit('/')
-        .next()
-        .unwrap_or(path);
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    let last = last.unwrap_or(path);
     last.split('.').next().unwrap_or(last).to_owned()
 }
 
 fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
-    let Some(definition) = patterns::find(name) else {
-        reader.notes.error(
-            text.at,
-            format!(
-                "unexpected end of JSON input: unknown pattern {}",
-                quote(name)
-            ),
-            suggest(name, patterns::NAMES),
-        );
-        return None;
+    let Some((_, definition)) = PATTERNS.iter().find(|(known, _)| *known == name) else {
+        let what = "unexpected end of JSON input: unknown pattern";
+        let mend = suggest(name, PATTERNS.map(|(name, _)| name));
+        return reader.refuse(text.at, format!("{what} {}", quote(name)), mend);
     };
     let mut root = located::parse(definition, 0).expect("the built-in patterns are JSON");
     // Faults in a pattern's values are reported at the action that uses it.
@@ -316,14 +260,10 @@ fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Def
 
 fn place_all(node: &mut Node, at: Place) {
     node.at = at;
-    match &mut node.kind {
-        Kind::Scalar(_) => {}
-        Kind::List(items) => items.iter_mut().for_each(|item| place_all(item, at)),
-        Kind::Map(entries) => entries.iter_mut().for_each(|entry| {
-            entry.at = at;
-            place_all(&mut entry.value, at);
-        }),
+    if let Kind::Map(entries) = &mut node.kind {
+        entries.iter_mut().for_each(|entry| entry.at = at);
     }
+    node.each_child(|child| place_all(child, at));
 }
 
 /// True if a reference names the microgateway.

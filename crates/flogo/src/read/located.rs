@@ -79,8 +79,8 @@ impl Walk<'_> {
         let kind = match self.peek() {
             Some(b'{') => self.map()?,
             Some(b'[') => self.list()?,
-            Some(b'"') => Kind::Scalar(scalar(self.string(), Style::DoubleQuoted)),
-            _ => Kind::Scalar(scalar(self.word().to_owned(), Style::Plain)),
+            Some(b'"') => Kind::Scalar(Scalar::new(self.string(), Style::DoubleQuoted)),
+            _ => Kind::Scalar(Scalar::new(self.word().to_owned(), Style::Plain)),
         };
         Ok(Node { at, kind })
     }
@@ -171,20 +171,6 @@ impl Walk<'_> {
     }
 }
 
-fn scalar(text: String, style: Style) -> Scalar {
-    Scalar {
-        text,
-        style,
-        written: None,
-        broken: false,
-    }
-}
-
-/// A quoted text, as of a key.
-pub(crate) fn quoted(text: &str) -> Scalar {
-    scalar(text.to_owned(), Style::DoubleQuoted)
-}
-
 /// Reports keys that occur twice in an object. Flogo silently takes the last.
 pub(crate) fn refuse_duplicates(node: &Node, notes: &mut Notes) {
     match &node.kind {
@@ -193,16 +179,10 @@ pub(crate) fn refuse_duplicates(node: &Node, notes: &mut Notes) {
         Kind::Map(entries) => {
             let mut seen = std::collections::HashMap::new();
             for entry in entries {
-                if let Some(first) = seen.insert(&entry.key, entry.at) {
-                    notes.error(
-                        entry.at,
-                        format!(
-                            "the key {} is already given in line {}",
-                            quote(&entry.key),
-                            first.line
-                        ),
-                        "keep one of the two",
-                    );
+                if let Some(Place { line, .. }) = seen.insert(&entry.key, entry.at) {
+                    let key = quote(&entry.key);
+                    let what = format!("the key {key} is already given in line {line}");
+                    notes.error(entry.at, what, "keep one of the two");
                 }
                 refuse_duplicates(&entry.value, notes);
             }

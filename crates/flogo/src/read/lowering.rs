@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{Entry, Kind, Node, Place, quote, suggest};
+use fusebox_plan::dialect::{Entry, Kind, Node, Place, Scalar, Style, quote, suggest};
 
 use crate::flow::{
     Assignment, Base, Data, FlowResponse, FlowStep, ForEach, Given, Halt, MapNode, Mapping,
@@ -21,12 +21,8 @@ pub(crate) fn steps(
     names: &IndexMap<'_>,
     reader: &mut Reader<'_>,
 ) -> Vec<(FlowStep, Place)> {
-    let objects = items
-        .iter()
-        .filter_map(|item| Object::open(item, "a step", reader.notes))
-        .collect::<Vec<_>>();
+    let objects = Object::each(items, "a step", reader.notes).into_iter();
     objects
-        .into_iter()
         .filter_map(|object| Some((step(object, names, reader)?, object.at)))
         .collect()
 }
@@ -54,22 +50,14 @@ fn step(object: Object<'_>, names: &IndexMap<'_>, reader: &mut Reader<'_>) -> Op
 
 fn service(object: Object<'_>, names: &IndexMap<'_>, reader: &mut Reader<'_>) -> Option<usize> {
     let Some(name) = object.text("service", reader.notes) else {
-        reader.notes.error(
-            object.at,
-            "service not found: the step has no `service`",
-            "add `\"service\"`",
-        );
-        return None;
+        let what = "service not found: the step has no `service`";
+        return reader.refuse(object.at, what, "add `\"service\"`");
     };
     let found = names.get(name.get()).copied();
-    if found.is_none() {
-        reader.notes.error(
-            name.at,
-            format!("service not found: {}", name.get()),
-            suggest(name.get(), names.keys().copied()),
-        );
-    }
-    found
+    found.or_else(|| {
+        let what = format!("service not found: {}", name.get());
+        reader.refuse(name.at, what, suggest(name.get(), names.keys().copied()))
+    })
 }
 
 /// A condition with its text; an empty one counts as absent.
@@ -97,23 +85,15 @@ fn assignments(entries: &[Entry], reader: &mut Reader<'_>) -> Vec<Assignment> {
         };
         let path = dotted(&entry.key);
         let blocked = assignments.iter().find(|earlier| {
-            let is_object = |value: &crate::Value| {
-                matches!(value, crate::Value::Object(_) | crate::Value::Params(_))
-            };
+            use crate::Value::{Object, Params};
             path.len() > earlier.path.len()
                 && path.starts_with(&earlier.path)
-                && matches!(&earlier.value, Given::Literal(value) if !is_object(value))
+                && matches!(&earlier.value, Given::Literal(value) if !matches!(value, Object(_) | Params(_)))
         });
         if let Some(earlier) = blocked {
-            reader.notes.error(
-                entry.at,
-                format!(
-                    "{} cannot be set in {}, which is not an object",
-                    quote(&entry.key),
-                    quote(&earlier.path.join("."))
-                ),
-                NESTED,
-            );
+            let (key, path) = (quote(&entry.key), quote(&earlier.path.join(".")));
+            let what = format!("{key} cannot be set in {path}, which is not an object");
+            reader.notes.error(entry.at, what, NESTED);
             continue;
         }
         assignments.push(Assignment { path, value });
@@ -123,12 +103,8 @@ fn assignments(entries: &[Entry], reader: &mut Reader<'_>) -> Vec<Assignment> {
 
 /// Lowers the responses of a definition. Faulty ones are omitted.
 pub(crate) fn responses(items: &[Node], reader: &mut Reader<'_>) -> Vec<(FlowResponse, Place)> {
-    let objects = items
-        .iter()
-        .filter_map(|item| Object::open(item, "a response", reader.notes))
-        .collect::<Vec<_>>();
+    let objects = Object::each(items, "a response", reader.notes).into_iter();
     objects
-        .into_iter()
         .filter_map(|object| Some((response(object, reader)?, object.at)))
         .collect()
 }
@@ -138,29 +114,12 @@ fn response(object: Object<'_>, reader: &mut Reader<'_>) -> Option<FlowResponse>
     let when = condition(object, "if", reader).map(|(_, condition)| condition);
     let output = object.object("output", reader.notes);
     // Null is a value here, not an absent one.
-    let value = |key: &str| {
-        let entries = output.map_or(&[][..], |output| output.entries());
-        let entry = entries.iter().find(|entry| entry.key == key);
-        entry
-            .or_else(|| {
-                entries
-                    .iter()
-                    .find(|entry| entry.key.eq_ignore_ascii_case(key))
-            })
-            .map(|entry| &entry.value)
-    };
-    let code = match value("code") {
-        Some(node) => reader.given(node, Owner::Definitions),
-        None => None,
-    };
-    let data = match value("data") {
-        Some(Node {
-            kind: Kind::Map(entries),
-            ..
-        }) => Some(Data::Object(assignments(entries, reader))),
-        Some(node) => reader.given(node, Owner::Definitions).map(Data::One),
-        None => None,
-    };
+    let value = |key: &str| Some(&output?.entry(key)?.value);
+    let code = value("code").and_then(|node| reader.given(node, Owner::Definitions));
+    let data = value("data").and_then(|node| match &node.kind {
+        Kind::Map(entries) => Some(Data::Object(assignments(entries, reader))),
+        _ => reader.given(node, Owner::Definitions).map(Data::One),
+    });
     (before == reader.notes.errors()).then_some(FlowResponse { when, code, data })
 }
 
@@ -205,35 +164,30 @@ fn map_entries(
     owner: Owner,
     reader: &mut Reader<'_>,
 ) -> Option<Vec<(Arc<str>, MapNode)>> {
-    entries
-        .iter()
-        .map(|entry| {
-            Some((
-                Arc::from(entry.key.as_str()),
-                map_node(&entry.value, owner, reader)?,
-            ))
-        })
-        .collect()
+    let entries = entries.iter().map(|entry| {
+        let node = map_node(&entry.value, owner, reader)?;
+        Some((Arc::from(entry.key.as_str()), node))
+    });
+    entries.collect()
 }
 
 /// The directive at the beginning of a key: `@foreach`, `@if`, `@elseif`, `@else`; empty for other keys.
 fn directive(entry: &Entry) -> &str {
     let key = entry.key.trim_start();
-    let end = key
-        .char_indices()
-        .skip(1)
-        .find(|(_, c)| !c.is_ascii_alphabetic())
-        .map_or(key.len(), |(at, _)| at);
-    match &key[..end] {
+    let mut chars = key.char_indices().skip(1);
+    let end = chars.find(|(_, c)| !c.is_ascii_alphabetic());
+    match &key[..end.map_or(key.len(), |(at, _)| at)] {
         word @ ("@foreach" | "@if" | "@elseif" | "@else") => word,
         _ => "",
     }
 }
 
+fn is_branch(entry: &Entry) -> bool {
+    matches!(directive(entry), "@if" | "@elseif" | "@else")
+}
+
 fn branch_keys(entries: &[Entry]) -> bool {
-    entries
-        .iter()
-        .any(|entry| matches!(directive(entry), "@if" | "@elseif" | "@else"))
+    entries.iter().any(is_branch)
 }
 
 /// The text in the parentheses of a directive, with its offset in the key in bytes.
@@ -274,19 +228,12 @@ fn branches(
             }
         }
     }
-    for entry in entries {
-        if !matches!(directive(entry), "@if" | "@elseif" | "@else") {
-            reader.notes.error(
-                entry.at,
-                format!("{} beside branches would be ignored", quote(&entry.key)),
-                "move it into the branches",
-            );
-        }
+    for entry in entries.iter().filter(|entry| !is_branch(entry)) {
+        let what = format!("{} beside branches would be ignored", quote(&entry.key));
+        reader.error(entry.at, what, "move it into the branches");
     }
     if !entries.iter().any(|entry| directive(entry) == "@if") {
-        reader
-            .notes
-            .error(node.at, "these branches have no `@if`", "add `@if(…)`");
+        reader.error(node.at, "these branches have no `@if`", "add `@if(…)`");
     }
     (before == reader.notes.errors()).then_some(MapNode::Branches(branches))
 }
@@ -304,20 +251,12 @@ fn for_each(node: &Node, each: &Entry, owner: Owner, reader: &mut Reader<'_>) ->
         );
     }
     let Some((open, argument)) = argument(each).filter(|(_, text)| !text.trim().is_empty()) else {
-        reader.notes.error(
-            each.at,
-            "a loop has no list",
-            "write it as `@foreach($.payload.items, item)`",
-        );
-        return None;
+        let mend = "write it as `@foreach($.payload.items, item)`";
+        return reader.refuse(each.at, "a loop has no list", mend);
     };
     let mut parts = argument.splitn(3, ',');
     let source_text = parts.next().unwrap_or_default();
-    let name = parts
-        .next()
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(Arc::from);
+    let name = parts.next().map(str::trim).filter(|name| !name.is_empty());
     let filter_text = parts.next().filter(|filter| !filter.trim().is_empty());
     let source = key_expression(each, open, source_text, owner, reader);
     let filter = filter_text.and_then(|filter| {
@@ -325,12 +264,9 @@ fn for_each(node: &Node, each: &Entry, owner: Owner, reader: &mut Reader<'_>) ->
         key_expression(each, at, filter, owner, reader)
     });
     let Kind::Map(body) = &each.value.kind else {
-        reader.notes.error(
-            each.value.at,
-            "the body of a loop must be an object",
-            "write the new item: `{ \"id\": \"=$loop.id\" }`, or `{ \"=\": \"$loop\" }` for the item itself",
-        );
-        return None;
+        let what = "the body of a loop must be an object";
+        let mend = "write the new item: `{ \"id\": \"=$loop.id\" }`, or `{ \"=\": \"$loop\" }` for the item itself";
+        return reader.refuse(each.value.at, what, mend);
     };
     let base = match body.iter().find(|entry| entry.key == "=") {
         None => None,
@@ -339,17 +275,14 @@ fn for_each(node: &Node, each: &Entry, owner: Owner, reader: &mut Reader<'_>) ->
         }
         Some(entry) => reader.given(&entry.value, owner).map(Base::Given),
     };
-    let fields: Vec<Entry> = body
-        .iter()
-        .filter(|entry| entry.key != "=")
-        .cloned()
-        .collect();
+    let fields = body.iter().filter(|entry| entry.key != "=");
+    let fields: Vec<Entry> = fields.cloned().collect();
     let fields = map_entries(&fields, owner, reader);
     let (source, fields) = (source?, fields?);
     (before == reader.notes.errors()).then(|| {
         MapNode::ForEach(Box::new(ForEach {
             source,
-            name,
+            name: name.map(Arc::from),
             filter,
             base,
             fields,
@@ -365,11 +298,9 @@ fn key_expression(
     owner: Owner,
     reader: &mut Reader<'_>,
 ) -> Option<crate::Expression> {
-    let scalar = located::quoted(&entry.key);
-    let key = Text {
-        at: entry.at,
-        scalar: &scalar,
-    };
+    let scalar = &Scalar::new(entry.key.clone(), Style::DoubleQuoted);
+    let at_key = entry.at;
+    let key = Text { at: at_key, scalar };
     let blanks = source.len() - source.trim_start().len();
     reader.compile(key, at + blanks, source.trim(), owner)
 }

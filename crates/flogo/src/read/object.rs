@@ -36,22 +36,29 @@ impl<'n> Object<'n> {
                 entries,
             }),
             _ if is_null(node) => None,
-            _ => {
-                mismatch(node, what, "an object", notes);
-                None
-            }
+            _ => mismatch(node, what, "an object", notes),
         }
+    }
+
+    /// Opens each object of a list; null items are left out.
+    pub fn each(items: &'n [Node], what: &str, notes: &mut Notes) -> Vec<Object<'n>> {
+        let objects = items.iter();
+        objects
+            .filter_map(|item| Object::open(item, what, notes))
+            .collect()
     }
 
     /// The entry of a key, unless its value is null. Go ignores the case of the keys of its own structures.
     pub fn get(&self, key: &str) -> Option<&'n Entry> {
-        let exact = self.entries.iter().find(|entry| entry.key == key);
-        let folded = || {
-            self.entries
-                .iter()
-                .find(|entry| entry.key.eq_ignore_ascii_case(key))
-        };
-        exact.or_else(folded).filter(|entry| !is_null(&entry.value))
+        self.entry(key).filter(|entry| !is_null(&entry.value))
+    }
+
+    /// The entry of a key, even with null.
+    pub fn entry(&self, key: &str) -> Option<&'n Entry> {
+        let mut entries = self.entries.iter();
+        let folded = |entry: &&Entry| entry.key.eq_ignore_ascii_case(key);
+        let exact = entries.clone().find(|entry| entry.key == key);
+        exact.or_else(|| entries.find(folded))
     }
 
     pub fn entries(&self) -> &'n [Entry] {
@@ -61,16 +68,19 @@ impl<'n> Object<'n> {
     /// A text, possibly empty.
     pub fn text(&self, key: &str, notes: &mut Notes) -> Option<Text<'n>> {
         let entry = self.get(key)?;
-        let text = text(&entry.value);
-        if text.is_none() {
-            mismatch(&entry.value, &quote(key), "a text in quotes", notes);
-        }
-        text
+        text(&entry.value)
+            .or_else(|| mismatch(&entry.value, &quote(key), "a text in quotes", notes))
     }
 
     /// A text that is not empty.
     pub fn word(&self, key: &str, notes: &mut Notes) -> Option<Text<'n>> {
         self.text(key, notes).filter(|text| !text.get().is_empty())
+    }
+
+    /// A text that is not empty; reports a missing one.
+    pub fn needed(&self, key: &str, what: &str, mend: &str, notes: &mut Notes) -> Option<Text<'n>> {
+        let word = self.word(key, notes);
+        word.or_else(|| notes.refuse(self.at, what, mend))
     }
 
     /// The items of a list; empty without one.
@@ -80,10 +90,7 @@ impl<'n> Object<'n> {
         };
         match &entry.value.kind {
             Kind::List(items) => items,
-            _ => {
-                mismatch(&entry.value, &quote(key), "a list", notes);
-                &[]
-            }
+            _ => mismatch(&entry.value, &quote(key), "a list", notes).unwrap_or_default(),
         }
     }
 
@@ -122,10 +129,7 @@ pub(crate) fn is_null(node: &Node) -> bool {
     matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_null())
 }
 
-fn mismatch(node: &Node, what: &str, expected: &str, notes: &mut Notes) {
-    notes.error(
-        node.at,
-        format!("{what} must be {expected}, found {}", node.describe()),
-        format!("write {expected}"),
-    );
+fn mismatch<T>(node: &Node, what: &str, expected: &str, notes: &mut Notes) -> Option<T> {
+    let what = format!("{what} must be {expected}, found {}", node.describe());
+    notes.refuse(node.at, what, format!("write {expected}"))
 }

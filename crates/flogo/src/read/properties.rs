@@ -15,54 +15,39 @@ use crate::read::object::{Object, is_null, text};
 /// Reads `properties`; a value from the command line replaces a property's own.
 pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes) -> Map {
     let mut properties = Map::new();
-    for item in items {
-        let Some(property) = Object::open(item, "a property", notes) else {
+    for property in Object::each(items, "a property", notes) {
+        let what = "a property has no name";
+        let Some(name) = property.needed("name", what, "add `\"name\"`", notes) else {
             continue;
         };
-        let Some(name) = property.word("name", notes) else {
-            notes.error(item.at, "a property has no name", "add `\"name\"`");
-            continue;
-        };
+        let shown = quote(name.get());
         let kind = property.text("type", notes);
-        let written = property
-            .get("value")
-            .map_or(Value::Null, |entry| located::value(&entry.value));
+        let entry = property.get("value");
+        let written = entry.map_or(Value::Null, |entry| located::value(&entry.value));
         let set = loader.property(name.get());
         let from = if set.is_some() { "--set" } else { "the file" };
         let given = set.map_or_else(|| written.clone(), Value::from);
         let kind_name = kind.map_or("any", |kind| kind.get());
-        let place = property
-            .get("value")
-            .map_or(item.at, |entry| entry.value.at);
+        let place = entry.map_or(property.at, |entry| entry.value.at);
         // A faulty property keeps the file's value, so that its users are not reported as well.
         let value = match typed(&given, kind_name) {
             Some(Ok(value)) => value,
             Some(Err(error)) => {
-                let what = format!(
-                    "property {}: invalid {kind_name} from {from}: {}",
-                    quote(name.get()),
-                    error.message
-                );
+                let why = error.message;
+                let what = format!("property {shown}: invalid {kind_name} from {from}: {why}");
                 notes.error(place, what, "correct the value, or the type");
                 written
             }
             None => {
-                let what = format!(
-                    "property {}: unsupported type {}",
-                    quote(name.get()),
-                    quote(kind_name)
-                );
+                let what = format!("property {shown}: unsupported type {}", quote(kind_name));
                 let mend = "use string, int, float64, bool, object, array, params or any";
-                notes.error(kind.map_or(item.at, |kind| kind.at), what, mend);
+                notes.error(kind.map_or(property.at, |kind| kind.at), what, mend);
                 written
             }
         };
         if properties.insert(name.get().into(), value).is_some() {
-            notes.error(
-                name.at,
-                format!("the property {} is given twice", quote(name.get())),
-                "keep one of the two",
-            );
+            let what = format!("the property {shown} is given twice");
+            notes.error(name.at, what, "keep one of the two");
         }
     }
     properties
@@ -80,7 +65,7 @@ fn typed(value: &Value, kind: &str) -> Option<Result<Value, EvalError>> {
         "float" | "float32" | "float64" | "double" | "number" => value.to_float().map(Value::from),
         "bool" | "boolean" => value.to_bool().map(Value::from),
         "object" | "map" => value.to_object().map(Value::Object),
-        "array" => value.to_array().map(Value::Array),
+        "array" => Ok(Value::Array(value.to_array())),
         "params" => value.to_params().map(Value::Params),
         _ => return None,
     })
@@ -100,34 +85,25 @@ pub(crate) fn channels(items: &[Node], notes: &mut Notes) -> Vec<Channel> {
         let capacity = match size {
             "" => 0,
             size => size.parse().unwrap_or_else(|_| {
+                let size = quote(size);
                 notes.warn(
                     item.at,
-                    format!(
-                        "the size {} of channel '{name}' is not a number, so 0 is used",
-                        quote(size)
-                    ),
+                    format!("the size {size} of channel '{name}' is not a number, so 0 is used"),
                     "write it as in `\"orders:5\"`",
                 );
                 0
             }),
         };
         if capacity > CAPACITY_MAX {
-            notes.error(
-                item.at,
-                format!(
-                    "channel '{name}' has a capacity of {capacity} messages, more than {CAPACITY_MAX}"
-                ),
-                "lower the number",
-            );
+            let found = format!("channel '{name}' has a capacity of {capacity} messages");
+            let what = format!("{found}, more than {CAPACITY_MAX}");
+            notes.error(item.at, what, "lower the number");
             continue;
         }
         let name: Arc<str> = name.into();
         if !names.insert(name.clone()) {
-            notes.error(
-                item.at,
-                format!("channel '{name}' already exists"),
-                "give each channel a name of its own",
-            );
+            let what = format!("channel '{name}' already exists");
+            notes.error(item.at, what, "give each channel a name of its own");
             continue;
         }
         channels.push(Channel { name, capacity });

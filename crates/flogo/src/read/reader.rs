@@ -68,6 +68,21 @@ pub(crate) enum Owner {
 }
 
 impl Reader<'_> {
+    /// Notes an error.
+    pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.notes.error(at, what, mend);
+    }
+
+    /// Notes an error, and gives `None` in place of the value that it prevents.
+    pub fn refuse<T>(
+        &mut self,
+        at: Place,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Option<T> {
+        self.notes.refuse(at, what, mend)
+    }
+
     /// Compiles a whole text as a condition. Flogo's message for a fault begins with `what` and the text.
     pub fn condition(&mut self, text: Text<'_>, what: &str, owner: Owner) -> Option<Expression> {
         let what = format!("{what}: {}: ", text.shown().trim_matches('`'));
@@ -78,9 +93,10 @@ impl Reader<'_> {
     /// error in the expression.
     pub fn given(&mut self, node: &Node, owner: Owner) -> Option<Given> {
         match expression_of(node) {
-            Some((text, source)) => self
-                .compile(text, MARK.len_utf8(), source, owner)
-                .map(Given::Expression),
+            Some((text, source)) => {
+                let compiled = self.compile(text, MARK.len_utf8(), source, owner);
+                compiled.map(Given::Expression)
+            }
             None => Some(Given::Literal(located::value(node))),
         }
     }
@@ -112,12 +128,8 @@ impl Reader<'_> {
             Ok(expression) => Some(expression),
             Err(error) => {
                 let at = self.place_in(text, skip + error.at);
-                self.notes.error(
-                    at,
-                    format!("{what}{}", error.message),
-                    "correct the expression",
-                );
-                None
+                let what = format!("{what}{}", error.message);
+                self.refuse(at, what, "correct the expression")
             }
         }
     }
@@ -133,11 +145,8 @@ impl Reader<'_> {
         if line.len() > LINE_MAX {
             return at;
         }
-        let chars = scalar
-            .text
-            .char_indices()
-            .take_while(|(byte, _)| *byte < offset)
-            .count();
+        let before = scalar.text.char_indices();
+        let chars = before.take_while(|(byte, _)| *byte < offset).count();
         // A text in JSON is always on one line.
         let alone = Place { line: 1, ..at };
         let found = place_within(&[line], alone, scalar, chars);
@@ -156,6 +165,14 @@ impl Reader<'_> {
         owner: Owner,
     ) -> Option<Settings<'n>> {
         let before = self.notes.errors();
+        let hint = match owner {
+            Owner::Handlers => {
+                "a setting is evaluated at the start: it sees `$env[NAME]` and `$property[NAME]`"
+            }
+            Owner::Definitions => {
+                "a setting is evaluated at the start: it sees `$.conf`, `$.env` and `$.async`, and no request"
+            }
+        };
         let mut sorted: Vec<&Entry> = entries.iter().collect();
         sorted.sort_by(|one, two| one.key.cmp(&two.key));
         let mut values = Map::new();
@@ -166,14 +183,7 @@ impl Reader<'_> {
             let value = match given.eval(scope) {
                 Ok(value) => value,
                 Err(error) => {
-                    self.notes.error(
-                        entry.value.at,
-                        error.message,
-                        match owner {
-                            Owner::Handlers => "a setting is evaluated at the start: it sees `$env[NAME]` and `$property[NAME]`",
-                            Owner::Definitions => "a setting is evaluated at the start: it sees `$.conf`, `$.env` and `$.async`, and no request",
-                        },
-                    );
+                    self.error(entry.value.at, error.message, hint);
                     continue;
                 }
             };

@@ -95,15 +95,12 @@ impl Imports {
             }
             // A repeated import changes nothing.
             Some((other, _)) if self.list[*other].path == import.path => {}
-            Some((_, line)) => notes.error(
-                at,
-                format!(
-                    "alias '{}' for {} already registered (line {line})",
-                    import.alias,
-                    sort.word()
-                ),
-                "give one of the two an alias of its own: `ALIAS PATH`",
-            ),
+            Some((_, line)) => {
+                let (alias, sort) = (&import.alias, sort.word());
+                let what = format!("alias '{alias}' for {sort} already registered (line {line})");
+                let mend = "give one of the two an alias of its own: `ALIAS PATH`";
+                notes.error(at, what, mend);
+            }
         }
     }
 
@@ -176,30 +173,30 @@ mod tests {
 
     #[test]
     fn a_path_is_known_by_its_tail() {
-        for path in [
-            "github.com/project-flogo/microgateway/activity/circuitbreaker",
-            "github.com/r2d2-ai/aiflow/microgateway/activity/circuitbreaker",
-            "github.com/r2d2-ai/aiflow/action/microgateway/activity/circuitbreaker",
+        use ContributionKind::{Action, Activity, Other, Trigger};
+        for (path, known) in [
+            (
+                "project-flogo/microgateway/activity/circuitbreaker",
+                (Activity, "circuitbreaker"),
+            ),
+            (
+                "r2d2-ai/aiflow/microgateway/activity/circuitbreaker",
+                (Activity, "circuitbreaker"),
+            ),
+            (
+                "r2d2-ai/aiflow/action/microgateway/activity/rest",
+                (Activity, "rest"),
+            ),
+            ("r2d2-ai/aiflow/activity/net/rest", (Activity, "rest")),
+            ("project-flogo/contrib/trigger/rest", (Trigger, "rest")),
+            (
+                "r2d2-ai/aiflow/action/microgateway",
+                (Action, "microgateway"),
+            ),
+            ("x/y", (Other, "y")),
         ] {
-            assert_eq!(
-                tail(path),
-                (ContributionKind::Activity, "circuitbreaker"),
-                "{path}"
-            );
+            assert_eq!(tail(&format!("github.com/{path}")), known, "{path}");
         }
-        assert_eq!(
-            tail("github.com/r2d2-ai/aiflow/activity/net/rest"),
-            (ContributionKind::Activity, "rest")
-        );
-        assert_eq!(
-            tail("github.com/project-flogo/contrib/trigger/rest"),
-            (ContributionKind::Trigger, "rest")
-        );
-        assert_eq!(
-            tail("github.com/r2d2-ai/aiflow/action/microgateway"),
-            (ContributionKind::Action, "microgateway")
-        );
-        assert_eq!(tail("github.com/x/y"), (ContributionKind::Other, "y"));
     }
 
     #[test]

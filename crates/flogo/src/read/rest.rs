@@ -11,20 +11,18 @@ use crate::Value;
 use crate::flow::{Identity, RestActivity, RestTls, TargetPart};
 use crate::read::reader::Reader;
 use crate::read::settings::Settings;
-
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+use crate::read::triggers::METHODS;
 
 pub(crate) fn lower(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<RestActivity> {
     let before = reader.notes.errors();
     let method = settings.word("method", &METHODS, None, reader.notes);
     let uri = settings.required("uri", reader.notes);
-    let place = uri.as_deref().and_then(|uri| {
-        let read = read_uri(uri);
-        if let Err((what, mend)) = &read {
+    let place = uri.as_deref().and_then(|uri| match read_uri(uri) {
+        Ok(read) => Some(read),
+        Err((what, mend)) => {
             let what = format!("invalid uri: {what}");
-            reader.notes.error(settings.place("uri"), what, mend);
+            reader.refuse(settings.place("uri"), what, mend)
         }
-        read.ok()
     });
     if let Some(headers) = settings.get("headers")
         && let Err(error) = headers.to_params()
@@ -33,14 +31,15 @@ pub(crate) fn lower(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<
         let mend = "write an object of texts: `{ \"X-Name\": \"value\" }`";
         reader.notes.error(settings.place("headers"), what, mend);
     }
-    let proxy = settings.text("proxy").and_then(|proxy| {
-        let read = read_url(&proxy);
-        if let Err((what, mend)) = &read {
-            let what = format!("invalid proxy: {what}");
-            reader.notes.error(settings.place("proxy"), what, mend);
-        }
-        read.ok()
-    });
+    let proxy = settings
+        .text("proxy")
+        .and_then(|proxy| match read_url(&proxy) {
+            Ok(read) => Some(read),
+            Err((what, mend)) => {
+                let what = format!("invalid proxy: {what}");
+                reader.refuse(settings.place("proxy"), what, mend)
+            }
+        });
     let seconds = settings.whole("timeout", reader.notes).unwrap_or(0);
     let secure = place.as_ref().is_some_and(|(endpoint, _)| endpoint.tls);
     let tls = tls(settings, secure, reader);
@@ -106,13 +105,10 @@ impl Target {
     /// Appends a text, with characters escaped that a URL does not allow (RFC 3986, 3.3 and 3.4); existing escapes are
     /// kept.
     fn literal(&mut self, text: &str) {
-        let mut out = match self.0.pop() {
+        let literal = |part: &mut TargetPart| matches!(part, TargetPart::Literal(_));
+        let mut out = match self.0.pop_if(literal) {
             Some(TargetPart::Literal(before)) => before,
-            Some(param) => {
-                self.0.push(param);
-                String::new()
-            }
-            None => String::new(),
+            _ => String::new(),
         };
         let bytes = text.as_bytes();
         for (at, byte) in bytes.iter().copied().enumerate() {
@@ -178,30 +174,24 @@ fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTl
         };
     }
     if skipped {
-        let at = if settings.get("skipSSLVerify").is_some() {
-            settings.place("skipSSLVerify")
-        } else {
-            settings.place("sslConfig")
-        };
+        let old = settings.get("skipSSLVerify").map(|_| "skipSSLVerify");
         reader.notes.warn(
-            at,
+            settings.place(old.unwrap_or("sslConfig")),
             "the server's certificate is not verified, so anyone on the network path can read and change all traffic",
             "remove the setting; a private authority goes into `sslConfig.caFile`",
         );
     }
     let mut pem = |file: Option<(String, fusebox_plan::dialect::Place)>| {
         let (path, at) = file?;
-        let read = reader
-            .loader
-            .local(path.strip_prefix("file://").unwrap_or(&path));
-        if let Err(error) = &read {
-            reader.notes.error(
+        let name = path.strip_prefix("file://").unwrap_or(&path);
+        match reader.loader.local(name) {
+            Ok(text) => Some(text),
+            Err(error) => reader.refuse(
                 at,
                 format!("the file {} cannot be read: {error}", quote(&path)),
                 "check the path: it is relative to the directory that the program was started in",
-            );
+            ),
         }
-        read.ok()
     };
     let authorities = pem(named("caFile", "CAFile"));
     let (certificate, key) = (named("certFile", "certFile"), named("keyFile", "keyFile"));
@@ -211,14 +201,11 @@ fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTl
             _ => None,
         },
         (None, None) => None,
-        (Some((_, at)), None) | (None, Some((_, at))) => {
-            reader.notes.error(
-                at,
-                "a client certificate needs both `certFile` and `keyFile`",
-                "add the other, or remove this one",
-            );
-            None
-        }
+        (Some((_, at)), None) | (None, Some((_, at))) => reader.refuse(
+            at,
+            "a client certificate needs both `certFile` and `keyFile`",
+            "add the other, or remove this one",
+        ),
     };
     RestTls {
         verified: !skipped,

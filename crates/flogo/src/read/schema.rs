@@ -45,32 +45,15 @@ const fn optional(name: &'static str, shape: Shape) -> Key {
     }
 }
 
+const fn list(of: &'static Shape, least: usize, unique: bool) -> Shape {
+    Shape::List { of, least, unique }
+}
+
 static DEFINITION: Shape = Shape::Object(&[
     needed("name", Shape::Text),
-    needed(
-        "steps",
-        Shape::List {
-            of: &STEP,
-            least: 1,
-            unique: false,
-        },
-    ),
-    optional(
-        "responses",
-        Shape::List {
-            of: &RESPONSE,
-            least: 0,
-            unique: false,
-        },
-    ),
-    optional(
-        "services",
-        Shape::List {
-            of: &SERVICE,
-            least: 0,
-            unique: true,
-        },
-    ),
+    needed("steps", list(&STEP, 1, false)),
+    optional("responses", list(&RESPONSE, 0, false)),
+    optional("services", list(&SERVICE, 0, true)),
 ]);
 
 static STEP: Shape = Shape::Object(&[
@@ -83,11 +66,10 @@ static STEP: Shape = Shape::Object(&[
 static RESPONSE: Shape = Shape::Object(&[
     needed("error", Shape::Flag),
     optional("if", Shape::Text),
-    optional(
-        "output",
-        Shape::Object(&[needed("data", Shape::Any), optional("code", Shape::Any)]),
-    ),
+    optional("output", OUTPUT),
 ]);
+
+const OUTPUT: Shape = Shape::Object(&[needed("data", Shape::Any), optional("code", Shape::Any)]);
 
 static SERVICE: Shape = Shape::Object(&[
     needed("name", Shape::Text),
@@ -127,12 +109,8 @@ impl Check<'_> {
             (Shape::Object(keys), Kind::Map(_)) => self.object(node, keys, path),
             (Shape::List { of, least, unique }, Kind::List(items)) => {
                 if items.len() < *least && self.strictness == Strictness::Full {
-                    self.say(
-                        node.at,
-                        path,
-                        &format!("Array must have at least {least} items"),
-                        "add one",
-                    );
+                    let what = format!("Array must have at least {least} items");
+                    self.say(node.at, path, &what, "add one");
                 }
                 for (index, item) in items.iter().enumerate() {
                     self.node(item, of, &below(path, &index.to_string()));
@@ -167,21 +145,15 @@ impl Check<'_> {
         };
         for key in keys.iter().filter(|key| key.required) {
             if node.entry(key.name).is_none() && self.strictness == Strictness::Full {
-                self.say(
-                    node.at,
-                    path,
-                    &format!("{} is required", key.name),
-                    &format!("add `\"{}\"`", key.name),
-                );
+                let what = format!("{} is required", key.name);
+                self.say(node.at, path, &what, &format!("add `\"{}\"`", key.name));
             }
         }
         for entry in entries {
-            let exact = |key: &&Key| key.name == entry.key;
-            let folded = |key: &&Key| key.name.eq_ignore_ascii_case(&entry.key);
-            let found = match self.strictness {
-                Strictness::Full => keys.iter().find(exact),
-                Strictness::Kinds => keys.iter().find(folded),
-            };
+            let found = keys.iter().find(|key| match self.strictness {
+                Strictness::Full => key.name == entry.key,
+                Strictness::Kinds => key.name.eq_ignore_ascii_case(&entry.key),
+            });
             match found {
                 Some(key) => self.node(&entry.value, &key.shape, &below(path, key.name)),
                 None if self.strictness == Strictness::Kinds => {}
@@ -217,10 +189,9 @@ impl Check<'_> {
 }
 
 fn below(path: &str, name: &str) -> String {
-    if path == "(root)" {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
+    match path {
+        "(root)" => name.to_owned(),
+        path => format!("{path}.{name}"),
     }
 }
 
@@ -233,14 +204,10 @@ fn kind(node: &Node) -> &'static str {
         Kind::Scalar(scalar) => match scalar.text.as_str() {
             "null" => "null",
             "true" | "false" => "boolean",
-            number
-                if number
-                    .parse::<f64>()
-                    .is_ok_and(|number| number.fract() == 0.0) =>
-            {
-                "integer"
-            }
-            _ => "number",
+            number => match number.parse::<f64>() {
+                Ok(number) if number.fract() == 0.0 => "integer",
+                _ => "number",
+            },
         },
     }
 }

@@ -18,30 +18,23 @@ const IV_BYTES: usize = 16;
 
 /// Decrypts all secrets of a tree, and reports those that cannot be decrypted.
 pub(crate) fn reveal(node: &mut Node, loader: &dyn Loader, notes: &mut Notes) {
-    match &mut node.kind {
-        Kind::Scalar(scalar) if scalar.text.contains(MARK) => {
-            let key = loader
-                .env(KEY_VARIABLE)
-                .filter(|key| !key.is_empty())
-                .unwrap_or_else(|| KEY_DEFAULT.to_owned());
-            match reveal_text(&scalar.text, &key) {
-                Ok(text) if text == scalar.text => {}
-                Ok(text) => scalar.written = Some(std::mem::replace(&mut scalar.text, text)),
-                Err(why) => notes.error(
-                    node.at,
-                    format!("the secret cannot be decrypted: {why}"),
-                    format!("set {KEY_VARIABLE} to the key that it was encrypted with, or encrypt it anew"),
+    if let Kind::Scalar(scalar) = &mut node.kind
+        && scalar.text.contains(MARK)
+    {
+        let key = loader.env(KEY_VARIABLE).filter(|key| !key.is_empty());
+        match reveal_text(&scalar.text, key.as_deref().unwrap_or(KEY_DEFAULT)) {
+            Ok(text) if text == scalar.text => {}
+            Ok(text) => scalar.written = Some(std::mem::replace(&mut scalar.text, text)),
+            Err(why) => notes.error(
+                node.at,
+                format!("the secret cannot be decrypted: {why}"),
+                format!(
+                    "set {KEY_VARIABLE} to the key that it was encrypted with, or encrypt it anew"
                 ),
-            }
+            ),
         }
-        Kind::Scalar(_) => {}
-        Kind::List(items) => items
-            .iter_mut()
-            .for_each(|item| reveal(item, loader, notes)),
-        Kind::Map(entries) => entries
-            .iter_mut()
-            .for_each(|entry| reveal(&mut entry.value, loader, notes)),
     }
+    node.each_child(|child| reveal(child, loader, notes));
 }
 
 fn reveal_text(text: &str, key: &str) -> Result<String, &'static str> {

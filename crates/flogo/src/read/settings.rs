@@ -40,18 +40,13 @@ impl Settings<'_> {
     pub fn required(&self, key: &str, notes: &mut Notes) -> Option<String> {
         match self.get(key) {
             None => {
-                notes.error(
-                    self.at,
-                    format!("field '{key}' is required"),
-                    format!("add `\"{key}\"` to the settings"),
-                );
-                None
+                let mend = format!("add `\"{key}\"` to the settings");
+                notes.refuse(self.at, format!("field '{key}' is required"), mend)
             }
-            Some(value) if value.is_null() || value.to_text().is_empty() => {
-                self.not_valid(key, "give it a value", notes);
-                None
+            Some(value) => {
+                let text = Some(value.to_text()).filter(|text| !text.is_empty());
+                self.valid(key, text, "give it a value", notes)
             }
-            Some(value) => Some(value.to_text()),
         }
     }
 
@@ -68,15 +63,11 @@ impl Settings<'_> {
         }
         let mend = format!("use one of {}", words.join(", "));
         let Some(value) = self.get(key) else {
-            notes.error(self.at, format!("field '{key}' is required"), mend);
-            return None;
+            return notes.refuse(self.at, format!("field '{key}' is required"), mend);
         };
         let text = value.to_text();
         let found = words.iter().find(|word| word.eq_ignore_ascii_case(&text));
-        if found.is_none() {
-            self.not_valid(key, &mend, notes);
-        }
-        found.copied()
+        self.valid(key, found.copied(), &mend, notes)
     }
 
     /// A text; null and empty texts count as absent.
@@ -87,30 +78,27 @@ impl Settings<'_> {
 
     /// A whole number; fractions are truncated, and numbers may be written as texts.
     pub fn whole(&self, key: &str, notes: &mut Notes) -> Option<i64> {
-        let value = self.given(key)?;
-        let number = value.to_int();
-        if number.is_err() {
-            self.not_valid(key, "write a whole number", notes);
-        }
-        number.ok()
+        let number = self.given(key)?.to_int().ok();
+        self.valid(key, number, "write a whole number", notes)
     }
 
     pub fn real(&self, key: &str, notes: &mut Notes) -> Option<f64> {
-        let value = self.given(key)?;
-        let number = value.to_float().ok().filter(|number| number.is_finite());
-        if number.is_none() {
-            self.not_valid(key, "write a number", notes);
-        }
-        number
+        let number = self.given(key)?.to_float().ok();
+        let number = number.filter(|number| number.is_finite());
+        self.valid(key, number, "write a number", notes)
     }
 
     pub fn flag(&self, key: &str, notes: &mut Notes) -> Option<bool> {
-        let value = self.given(key)?;
-        let flag = value.to_bool();
-        if flag.is_err() {
-            self.not_valid(key, "write true or false", notes);
+        let flag = self.given(key)?.to_bool().ok();
+        self.valid(key, flag, "write true or false", notes)
+    }
+
+    /// The value that was read; reports an invalid one.
+    fn valid<T>(&self, key: &str, read: Option<T>, mend: &str, notes: &mut Notes) -> Option<T> {
+        if read.is_none() {
+            self.not_valid(key, mend, notes);
         }
-        flag.ok()
+        read
     }
 
     /// Reports an invalid value of a setting.

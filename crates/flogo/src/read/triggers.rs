@@ -42,6 +42,12 @@ const CHOICE_KEYS: [&str; 10] = [
     "id", "ref", "settings", "data", "if", "input", "output", "type", "metadata", "mappings",
 ];
 
+/// The methods of a REST handler, and of the REST activity.
+pub(crate) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// The actions of a handler, each with its origin in the file.
+type Choices = Vec<(Choice, ChoicePlaces)>;
+
 /// The results of reading all triggers.
 #[derive(Default)]
 pub(crate) struct Triggers {
@@ -82,10 +88,8 @@ impl Triggers {
         reader: &mut Reader<'_>,
     ) -> Triggers {
         let mut triggers = Triggers::default();
-        for item in items {
-            if let Some(trigger) = Object::open(item, "a trigger", reader.notes) {
-                triggers.trigger(trigger, channels, actions, reader);
-            }
+        for trigger in Object::each(items, "a trigger", reader.notes) {
+            triggers.trigger(trigger, channels, actions, reader);
         }
         triggers.refuse_clashes(reader);
         triggers
@@ -101,47 +105,38 @@ impl Triggers {
         trigger.warn_of_typos(&TRIGGER_KEYS, reader.notes);
         let id = self.id(trigger, reader);
         let kind = kind(trigger, actions, reader);
-        let entries = trigger
-            .object("settings", reader.notes)
-            .map_or(&[][..], |settings| settings.entries());
-        let at = trigger
-            .get("settings")
-            .map_or(trigger.at, |entry| entry.value.at);
-        let settings = reader.settings(at, entries, &Map::new(), Owner::Handlers);
+        let settings = settings_of(trigger, reader);
         let (Some(id), Some(kind), Some(settings)) = (id, kind, settings) else {
             return;
         };
         if kind == TriggerKind::Rest {
             self.listener(&id, &settings, reader);
         }
-        for item in trigger.list("handlers", reader.notes) {
-            let Some(handler) = Object::open(item, "a handler", reader.notes) else {
+        let items = trigger.list("handlers", reader.notes);
+        for handler in Object::each(items, "a handler", reader.notes) {
+            handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
+            let choices = choices(&id, handler, actions, reader);
+            let Some(settings) = settings_of(handler, reader) else {
                 continue;
             };
             match kind {
-                TriggerKind::Rest => self.rest_handler(&id, handler, actions, reader),
-                TriggerKind::Channel => self.subscription(&id, handler, channels, actions, reader),
+                TriggerKind::Rest => self.rest_handler(&id, handler, &settings, choices, reader),
+                TriggerKind::Channel => {
+                    let read = subscription(&id, &settings, choices, channels, reader);
+                    self.subscribed.extend(read.iter().map(|_| handler.at));
+                    self.subscriptions.extend(read);
+                }
             }
         }
     }
 
     fn id(&mut self, trigger: Object<'_>, reader: &mut Reader<'_>) -> Option<Arc<str>> {
-        let Some(id) = trigger.word("id", reader.notes) else {
-            reader
-                .notes
-                .error(trigger.at, "a trigger has no id", "add `\"id\"`");
-            return None;
-        };
+        let mend = "add `\"id\"`";
+        let id = trigger.needed("id", "a trigger has no id", mend, reader.notes)?;
         if let Some(other) = self.ids.get(id.get()) {
-            let what = format!(
-                "a trigger with id '{}' already exists (line {})",
-                id.get(),
-                other.line
-            );
-            reader
-                .notes
-                .error(id.at, what, "give each trigger an id of its own");
-            return None;
+            let (id_text, line) = (id.get(), other.line);
+            let what = format!("a trigger with id '{id_text}' already exists (line {line})");
+            return reader.refuse(id.at, what, "give each trigger an id of its own");
         }
         self.ids.insert(id.get().to_owned(), id.at);
         Some(id.get().into())
@@ -150,16 +145,11 @@ impl Triggers {
     fn listener(&mut self, id: &Arc<str>, settings: &Settings<'_>, reader: &mut Reader<'_>) {
         let before = reader.notes.errors();
         settings.required("port", reader.notes);
-        let port =
-            settings
-                .whole("port", reader.notes)
-                .and_then(|port| match u16::try_from(port) {
-                    Ok(port) => Some(port),
-                    Err(_) => {
-                        settings.not_valid("port", "give a port from 1 to 65535", reader.notes);
-                        None
-                    }
-                });
+        let port = settings.whole("port", reader.notes).and_then(|port| {
+            let mend = "give a port from 1 to 65535";
+            let invalid = |_| settings.not_valid("port", mend, reader.notes);
+            u16::try_from(port).map_err(invalid).ok()
+        });
         let tls = tls(settings, reader);
         if before != reader.notes.errors() {
             return;
@@ -169,11 +159,8 @@ impl Triggers {
             && let Some(other) = self.ports.get(&port)
         {
             let what = format!("the trigger {} also listens on port {port}", quote(other));
-            reader.notes.error(
-                settings.place("port"),
-                what,
-                "give each REST trigger a port of its own",
-            );
+            let mend = "give each REST trigger a port of its own";
+            reader.error(settings.place("port"), what, mend);
             return;
         }
         self.ports.insert(port, id.to_string());
@@ -192,21 +179,16 @@ impl Triggers {
         &mut self,
         id: &Arc<str>,
         handler: Object<'_>,
-        actions: &mut Actions<'_>,
+        settings: &Settings<'_>,
+        choices: Option<Choices>,
         reader: &mut Reader<'_>,
     ) {
-        handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
-        let choices = choices(id, handler, actions, reader);
-        let Some(settings) = handler_settings(handler, reader) else {
-            return;
-        };
-        let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-        let method = settings.word("method", &methods, None, reader.notes);
+        let method = settings.word("method", &METHODS, None, reader.notes);
         let written = settings.required("path", reader.notes);
         let path = written.as_deref().and_then(|written| {
             let read = HandlerPath::read(written);
             if let Err(fault) = &read {
-                let at = match entry_text(&settings, "path") {
+                let at = match entry_text(settings, "path") {
                     // An evaluated path has no place in the file.
                     Some(text) if text.get() == written => {
                         let byte = written.char_indices().nth(fault.offset);
@@ -239,60 +221,17 @@ impl Triggers {
         });
     }
 
-    fn subscription(
-        &mut self,
-        id: &Arc<str>,
-        handler: Object<'_>,
-        channels: &[Channel],
-        actions: &mut Actions<'_>,
-        reader: &mut Reader<'_>,
-    ) {
-        handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
-        let choices = choices(id, handler, actions, reader);
-        let Some(settings) = handler_settings(handler, reader) else {
-            return;
-        };
-        let Some(name) = settings.required("channel", reader.notes) else {
-            return;
-        };
-        let Some(channel) = channels.iter().find(|channel| *channel.name == *name) else {
-            reader.notes.error(
-                settings.place("channel"),
-                format!("unknown engine channel '{name}'"),
-                match channels {
-                    [] => format!("add it to the application: `\"channels\": [\"{name}\"]`"),
-                    _ => suggest(&name, channels.iter().map(|channel| &*channel.name)),
-                },
-            );
-            return;
-        };
-        let Some(choices) = choices else { return };
-        self.subscribed.push(handler.at);
-        self.subscriptions.push(Subscription {
-            channel: channel.name.clone(),
-            handler: Arc::new(Handler {
-                name: format!("{id} {name}").into(),
-                choices: choices.into_iter().map(|(choice, _)| choice).collect(),
-            }),
-        });
-    }
-
     fn refuse_clashes(&self, reader: &mut Reader<'_>) {
         let mut trees: HashMap<(&str, &Method), PathTree> = HashMap::new();
         for (index, route) in self.routes.iter().enumerate() {
             let tree = trees.entry((&*route.trigger, &route.method)).or_default();
             if let Err(other) = tree.add(&route.path, index) {
                 let other = &self.routes[other];
-                reader.notes.error(
-                    route.at,
-                    format!(
-                        "the path {} conflicts with {} in line {}",
-                        quote(&route.written),
-                        quote(&other.written),
-                        other.at.line
-                    ),
-                    "change one of the paths, or the method; a parameter excludes other segments at its place",
-                );
+                let (path, known, line) =
+                    (quote(&route.written), quote(&other.written), other.at.line);
+                let what = format!("the path {path} conflicts with {known} in line {line}");
+                let mend = "change one of the paths, or the method; a parameter excludes other segments at its place";
+                reader.error(route.at, what, mend);
             }
         }
     }
@@ -332,8 +271,35 @@ impl Triggers {
                     ..Route::default()
                 })
             })
-            .collect()
+        });
+        routes.collect()
     }
+}
+
+/// The subscription that a handler of a channel trigger describes.
+fn subscription(
+    id: &str,
+    settings: &Settings<'_>,
+    choices: Option<Choices>,
+    channels: &[Channel],
+    reader: &mut Reader<'_>,
+) -> Option<Subscription> {
+    let name = settings.required("channel", reader.notes)?;
+    let Some(channel) = channels.iter().find(|channel| *channel.name == *name) else {
+        let what = format!("unknown engine channel '{name}'");
+        let mend = match channels {
+            [] => format!("add it to the application: `\"channels\": [\"{name}\"]`"),
+            _ => suggest(&name, channels.iter().map(|channel| &*channel.name)),
+        };
+        return reader.refuse(settings.place("channel"), what, mend);
+    };
+    Some(Subscription {
+        channel: channel.name.clone(),
+        handler: Arc::new(Handler {
+            name: format!("{id} {name}").into(),
+            choices: choices?.into_iter().map(|(choice, _)| choice).collect(),
+        }),
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -353,37 +319,24 @@ fn kind(
         None => match trigger.word("type", reader.notes) {
             Some(text) => (text, format!("#{}", text.get())),
             None => {
-                reader.notes.error(
-                    trigger.at,
-                    "a trigger has no ref",
-                    "add `\"ref\": \"github.com/project-flogo/contrib/trigger/rest\"`",
-                );
-                return None;
+                let mend = "add `\"ref\": \"github.com/project-flogo/contrib/trigger/rest\"`";
+                return reader.refuse(trigger.at, "a trigger has no ref", mend);
             }
         },
     };
-    let path = match actions
-        .imports
-        .resolve(&reference, ContributionKind::Trigger)
-    {
+    let sort = ContributionKind::Trigger;
+    let path = match actions.imports.resolve(&reference, sort) {
         Ok(path) => path,
-        Err(what) => {
-            let mend = import_mend(&reference, ContributionKind::Trigger);
-            reader.notes.error(text.at, what, mend);
-            return None;
-        }
+        Err(what) => return reader.refuse(text.at, what, import_mend(&reference, sort)),
     };
     match tail(path) {
         (ContributionKind::Trigger, "rest") => Some(TriggerKind::Rest),
         (ContributionKind::Trigger, "channel") => Some(TriggerKind::Channel),
-        _ => {
-            reader.notes.error(
-                text.at,
-                format!("trigger '{path}' not registered"),
-                "use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
-            );
-            None
-        }
+        _ => reader.refuse(
+            text.at,
+            format!("trigger '{path}' not registered"),
+            "use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
+        ),
     }
 }
 
@@ -393,12 +346,9 @@ fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<ListenerTls> 
     }
     let mut pem = |key: &str| {
         let Some(path) = settings.text(key) else {
-            reader.notes.error(
-                settings.place("enableTLS"),
-                format!("`enableTLS` needs `{key}`"),
-                "name a certificate and its key, both PEM files, or turn TLS off",
-            );
-            return None;
+            let what = format!("`enableTLS` needs `{key}`");
+            let mend = "name a certificate and its key, both PEM files, or turn TLS off";
+            return reader.refuse(settings.place("enableTLS"), what, mend);
         };
         let path = path.strip_prefix("file://").unwrap_or(&path);
         let read = reader.loader.local(path);
@@ -410,13 +360,12 @@ fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<ListenerTls> 
     pair(certificate?, key?, reader.loader, reader.notes)
 }
 
-fn handler_settings<'n>(handler: Object<'n>, reader: &mut Reader<'_>) -> Option<Settings<'n>> {
-    let entries = handler
-        .object("settings", reader.notes)
-        .map_or(&[][..], |settings| settings.entries());
-    let at = handler
-        .get("settings")
-        .map_or(handler.at, |entry| entry.value.at);
+/// The settings of a trigger or of a handler.
+fn settings_of<'n>(object: Object<'n>, reader: &mut Reader<'_>) -> Option<Settings<'n>> {
+    let settings = object.object("settings", reader.notes);
+    let entries = settings.map_or(&[][..], |settings| settings.entries());
+    let written = object.get("settings");
+    let at = written.map_or(object.at, |entry| entry.value.at);
     reader.settings(at, entries, &Map::new(), Owner::Handlers)
 }
 
@@ -431,24 +380,18 @@ fn choices(
     handler: Object<'_>,
     actions: &mut Actions<'_>,
     reader: &mut Reader<'_>,
-) -> Option<Vec<(Choice, ChoicePlaces)>> {
+) -> Option<Choices> {
     let before = reader.notes.errors();
-    let one = handler
-        .get("action")
-        .map(|entry| std::slice::from_ref(&entry.value));
-    let items = match one {
-        Some(one) => one,
+    let items = match handler.get("action") {
+        Some(one) => std::slice::from_ref(&one.value),
         None => handler.list("actions", reader.notes),
     };
     let mut choices = Vec::new();
-    for item in items {
-        let Some(entry) = Object::open(item, "an action", reader.notes) else {
-            continue;
-        };
+    for entry in Object::each(items, "an action", reader.notes) {
         entry.warn_of_typos(&CHOICE_KEYS, reader.notes);
         let built = actions.of_handler(entry, reader);
-        let when = entry
-            .word("if", reader.notes)
+        let when = entry.word("if", reader.notes);
+        let when = when
             .and_then(|text| reader.condition(text, "condition parsing error", Owner::Handlers));
         let mut mapping = |key: &str| {
             let mapped = entry.object(key, reader.notes)?;
@@ -463,18 +406,13 @@ fn choices(
             input,
             output,
         };
-        let places = ChoicePlaces {
-            at: entry.at,
-            built,
-        };
-        choices.push((choice, places));
+        let at = entry.at;
+        choices.push((choice, ChoicePlaces { at, built }));
     }
     if items.is_empty() && before == reader.notes.errors() {
-        reader.notes.error(
-            handler.at,
-            format!("trigger '{id}' has a handler with no action"),
-            "add `\"action\"`, or `\"actions\"` with one at least",
-        );
+        let what = format!("trigger '{id}' has a handler with no action");
+        let mend = "add `\"action\"`, or `\"actions\"` with one at least";
+        reader.error(handler.at, what, mend);
     }
     (before == reader.notes.errors()).then_some(choices)
 }

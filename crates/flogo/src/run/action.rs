@@ -73,20 +73,3 @@ impl Counter {
         }
     }
 }
-
-impl LiveAction {
-    /// The breakers among the services.
-    pub fn breakers(&self) -> impl Iterator<Item = &BreakerService> {
-        self.services
-            .iter()
-            .filter_map(|service| match &service.activity {
-                LiveActivity::Breaker(breaker) => Some(breaker),
-                _ => None,
-            })
-    }
-
-    /// The service with that name.
-    pub fn service(&self, name: &str) -> Option<&LiveService> {
-        self.services.iter().find(|service| &*service.name == name)
-    }
-}

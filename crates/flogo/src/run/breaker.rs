@@ -22,28 +22,17 @@ impl BreakerService {
             Some("reset") => Some(Outcome::Success),
             _ => None,
         };
-        let refused = match outcome {
-            Some(outcome) => {
-                let settled = live_breaker.breaker.report_settled(outcome, now);
-                live_breaker.meter(worker).count(settled.counted);
-                false
-            }
-            None => match live_breaker.breaker.check(now) {
-                Ok(()) => false,
-                Err(rejection) => {
-                    live_breaker.meter(worker).refuse(&rejection);
-                    let (breaker, reason) =
-                        (live_breaker.breaker.name(), rejection.reason.as_str());
-                    tracing::debug!(%breaker, reason, "call refused");
-                    true
-                }
-            },
-        };
-        let mut outputs = Map::new();
-        outputs.insert("tripped".into(), refused.into());
-        (
-            outputs,
-            refused.then(|| Fault::plain("circuit breaker tripped")),
-        )
+        let mut fault = None;
+        if let Some(outcome) = outcome {
+            let settled = live_breaker.breaker.report_settled(outcome, now);
+            live_breaker.meter(worker).count(settled.counted);
+        } else if let Err(rejection) = live_breaker.breaker.check(now) {
+            live_breaker.meter(worker).refuse(&rejection);
+            let (breaker, reason) = (live_breaker.breaker.name(), rejection.reason.as_str());
+            tracing::debug!(%breaker, reason, "call refused");
+            fault = Some(Fault::plain("circuit breaker tripped"));
+        }
+        let outputs = Map::from([("tripped".into(), fault.is_some().into())]);
+        (outputs, fault)
     }
 }

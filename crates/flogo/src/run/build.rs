@@ -13,7 +13,7 @@ use super::action::{Counter, LiveAction, LiveActivity, LiveService};
 use super::breaker::BreakerService;
 use super::channels::LiveChannel;
 use super::handler::LiveHandler;
-use super::limiter::{Limit, Limiter};
+use super::limiter::Limiter;
 use super::rest::{self, Client, Rest};
 use super::router::RestRouter;
 use super::scope::Names;
@@ -42,12 +42,30 @@ impl LiveApp {
 
     /// The breakers among the services, with the names of their actions.
     pub fn own_breakers(&self) -> impl Iterator<Item = (&Arc<str>, &LiveBreaker)> {
-        own_breakers(&self.actions)
+        let services = self.actions.iter().flat_map(|action| {
+            let services = action.services.iter();
+            services.map(|service| (&action.plan.name, &service.activity))
+        });
+        services.filter_map(|(action, activity)| match activity {
+            LiveActivity::Breaker(BreakerService(live_breaker)) => Some((action, live_breaker)),
+            _ => None,
+        })
     }
 
     /// The channel with that name.
     pub fn channel(&self, name: &str) -> Option<&LiveChannel> {
         self.channels.iter().find(|channel| &*channel.name == name)
+    }
+
+    /// The limiter of a service.
+    fn limiter(&self, action: &Action, service: &Service) -> Option<Arc<Limiter>> {
+        let mut actions = self.actions.iter();
+        let action = actions.find(|known| known.plan.name == action.name)?;
+        let mut services = action.services.iter();
+        match &services.find(|known| known.name == service.name)?.activity {
+            LiveActivity::Limit(limiter) => Some(limiter.clone()),
+            _ => None,
+        }
     }
 
     /// The upstreams of all REST services.
@@ -58,13 +76,6 @@ impl LiveApp {
             _ => None,
         })
     }
-}
-
-fn own_breakers(actions: &[Arc<LiveAction>]) -> impl Iterator<Item = (&Arc<str>, &LiveBreaker)> {
-    actions.iter().flat_map(|action| {
-        let breakers = action.breakers();
-        breakers.map(|BreakerService(live_breaker)| (&action.plan.name, live_breaker))
-    })
 }
 
 /// Counters by name, which belong to the process and outlive a plan.
@@ -93,9 +104,8 @@ fn find<'a>(
     activity: &RestActivity,
     limits: &Limits,
 ) -> Option<&'a Arc<Client>> {
-    clients
-        .iter()
-        .find(|client| client.serves(activity, limits))
+    let mut clients = clients.iter();
+    clients.find(|client| client.serves(activity, limits))
 }
 
 /// The routers of an application's listeners, by their names.
@@ -147,36 +157,31 @@ impl Builder<'_> {
     fn clients(&self, app: &App) -> Result<Vec<Arc<Client>>, String> {
         let limits = &self.host.plan.limits;
         let mut clients: Vec<Arc<Client>> = Vec::new();
-        for action in app.actions() {
-            for service in &action.services {
-                let Activity::Rest(activity) = &service.activity else {
-                    continue;
-                };
-                if find(&clients, activity, limits).is_some() {
-                    continue;
-                }
-                let previous = self.previous;
-                let reused =
-                    previous.and_then(|previous| find(&previous.clients, activity, limits));
-                let client = match reused {
-                    Some(reused) => reused.clone(),
-                    None => {
-                        let (workers, trust) = (self.host.workers, self.host.trust);
-                        let made = Client::new(activity, limits, workers, trust);
-                        let named =
-                            |error| format!("service `{}/{}`: {error}", action.name, service.name);
-                        Arc::new(made.map_err(named)?)
-                    }
-                };
-                if !activity.tls.verified && activity.endpoint.tls {
-                    tracing::warn!(
-                        action = %action.name, service = %service.name, uri = %activity.uri,
-                        "the certificate of this service is NOT verified, as configured: anyone on the \
-                         network path can read and change all traffic"
-                    );
-                }
-                clients.push(client);
+        for (action, service) in app.services() {
+            let Activity::Rest(activity) = &service.activity else {
+                continue;
+            };
+            if find(&clients, activity, limits).is_some() {
+                continue;
             }
+            let previous = self.previous;
+            let reused = previous.and_then(|previous| find(&previous.clients, activity, limits));
+            let client = match reused {
+                Some(reused) => reused.clone(),
+                None => {
+                    let made = Client::new(activity, limits, self.host.workers, self.host.trust);
+                    let name = target_name(action, service);
+                    Arc::new(made.map_err(|error| format!("service `{name}`: {error}"))?)
+                }
+            };
+            if !activity.tls.verified && activity.endpoint.tls {
+                tracing::warn!(
+                    action = %action.name, service = %service.name, uri = %activity.uri,
+                    "the certificate of this service is NOT verified, as configured: anyone on the \
+                     network path can read and change all traffic"
+                );
+            }
+            clients.push(client);
         }
         Ok(clients)
     }
@@ -219,20 +224,17 @@ impl Builder<'_> {
     ) -> LiveActivity {
         match &service.activity {
             Activity::Breaker(activity) => {
-                let reused = self.previous.iter().flat_map(|app| app.own_breakers());
-                let reused = reused
-                    .map(|(_, live_breaker)| live_breaker)
-                    .find(|live_breaker| *live_breaker.breaker.name() == activity.name);
+                let previous = self.previous.iter().flat_map(|app| app.own_breakers());
+                let mut previous = previous.map(|(_, live_breaker)| live_breaker);
+                let reused = previous.find(|it| *it.breaker.name() == activity.name);
                 let checked = "a plan's settings have been checked";
                 let live_breaker = match reused {
                     Some(live_breaker) => {
-                        if *live_breaker.breaker.settings() != activity.settings {
+                        let breaker = &live_breaker.breaker;
+                        if *breaker.settings() != activity.settings {
                             let now = self.host.clock.exact();
-                            let settings = activity.settings.clone();
-                            let done = live_breaker
-                                .breaker
-                                .reconfigure(settings, now)
-                                .expect(checked);
+                            let done = breaker.reconfigure(activity.settings.clone(), now);
+                            let done = done.expect(checked);
                             let cleared = |fate: &WindowFate| *fate == WindowFate::Cleared;
                             if !done.state_kept || done.windows.iter().any(|(_, it)| cleared(it)) {
                                 lost.push(format!("breaker {}: {done}", activity.name));
@@ -258,15 +260,10 @@ impl Builder<'_> {
                 LiveActivity::Rest(Rest::new(activity.clone(), settings, target))
             }
             Activity::RateLimiter(activity) => {
-                let limit = Limit {
-                    calls: activity.limit,
-                    window: activity.window,
-                    spike_threshold: activity.spike_threshold,
-                    decay_rate: activity.decay_rate,
-                };
                 let reused = self.previous.and_then(|app| app.limiter(action, service));
-                let reused = reused.filter(|limiter| limiter.limit() == limit);
-                LiveActivity::Limit(reused.unwrap_or_else(|| Arc::new(Limiter::new(limit))))
+                let reused = reused.filter(|limiter| limiter.limit() == activity);
+                let new = || Arc::new(Limiter::new(activity.clone()));
+                LiveActivity::Limit(reused.unwrap_or_else(new))
             }
             Activity::Jwt => LiveActivity::Jwt,
             Activity::Log => LiveActivity::Log,
@@ -290,21 +287,5 @@ fn handler(plan: &Arc<Handler>, actions: &[Arc<LiveAction>]) -> LiveHandler {
     LiveHandler {
         actions: plan.choices.iter().map(of).collect(),
         plan: plan.clone(),
-    }
-}
-
-impl LiveApp {
-    fn action(&self, name: &str) -> Option<&Arc<LiveAction>> {
-        self.actions
-            .iter()
-            .find(|action| &*action.plan.name == name)
-    }
-
-    fn limiter(&self, action: &Action, service: &Service) -> Option<Arc<Limiter>> {
-        let service = self.action(&action.name)?.service(&service.name)?;
-        match &service.activity {
-            LiveActivity::Limit(limiter) => Some(limiter.clone()),
-            _ => None,
-        }
     }
 }

@@ -60,9 +60,8 @@ pub async fn publish(channel: &str, data: Value, context: &RunContext) -> Result
     if channel.is_empty() {
         return Err(Fault::plain("channel name must be specified"));
     }
-    let found = context
-        .app
-        .channel(channel)
+    let found = context.app.channel(channel);
+    let found = found
         .ok_or_else(|| Fault::plain(format!("channel '{channel}' not registered with engine")))?;
     for handler in &found.handlers {
         let room = tokio::time::timeout(ROOM_WAIT, found.room.clone().acquire_owned()).await;
@@ -71,8 +70,7 @@ pub async fn publish(channel: &str, data: Value, context: &RunContext) -> Result
         };
         let (handler, context) = (handler.clone(), context.clone());
         let token = context.worker.task_token();
-        let mut output = Map::new();
-        output.insert("data".into(), data.clone());
+        let output = Map::from([("data".into(), data.clone())]);
         tokio::spawn(async move {
             let name = handler.plan.name.clone();
             if let Err(error) = handler::run(handler, output, context).await {

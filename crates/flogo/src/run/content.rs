@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 
-use super::urlencoded;
+use crate::language::urlencoded;
 use crate::{JsonFaultKind, Map, Numbers, Value};
 
 /// Decodes a body by its media type.
@@ -33,9 +33,8 @@ fn form(text: &str) -> Result<Value, String> {
     let mut content = Map::new();
     for pair in urlencoded::pairs(text) {
         let (name, value) = pair.map_err(|bad| bad.to_string())?;
-        content
-            .entry(name.into())
-            .or_insert_with(|| Value::from(value));
+        let entry = content.entry(name.into());
+        entry.or_insert_with(|| Value::from(value));
     }
     Ok(content.into())
 }
@@ -55,10 +54,9 @@ async fn multipart(media_type: &str, body: Bytes) -> Result<Value, String> {
         // Folders in a client's file name are ignored.
         let file_name = file_name.rsplit('/').next().unwrap_or_default().to_owned();
         let key = part.name().unwrap_or_default().to_owned();
-        let file_type = part
-            .headers()
-            .get(http::header::CONTENT_TYPE)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let file_type = part.headers().get(http::header::CONTENT_TYPE);
+        let file_type =
+            file_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let file = part.bytes().await.map_err(broken)?;
         let size = i64::try_from(file.len()).unwrap_or(i64::MAX);
         let details = Map::from([
@@ -70,10 +68,9 @@ async fn multipart(media_type: &str, body: Bytes) -> Result<Value, String> {
         ]);
         files.push(Value::from(details));
     }
-    let files = if files.is_empty() {
-        Value::Null
-    } else {
-        files.into()
+    let files = match files.is_empty() {
+        true => Value::Null,
+        false => files.into(),
     };
     Ok(Map::from([("body".into(), Value::Null), ("files".into(), files)]).into())
 }

@@ -60,42 +60,36 @@ pub fn check(sent: &str, required: &Requirements, now: i64) -> Result<Map, Fault
         Ok(token) => (Some(token), String::new()),
         Err(message) => (None, message),
     };
-    let mut shown = Map::new();
-    let mut show = |name: &str, value: Value| shown.insert(name.into(), value);
-    match &token {
-        None => {
-            show("claims", Value::Null);
-            show("header", Value::Null);
-            show("signature", "".into());
-            show("signingMethod", "".into());
-        }
+    let valid = token.is_some();
+    let (claims, header, signature, method) = match token {
+        None => (Value::Null, Value::Null, "".into(), "".into()),
         Some(token) => {
-            let mut claims = Map::new();
-            match token.claims.get("id") {
-                None => {}
-                Some(id @ Value::Str(_)) => {
-                    claims.insert("id".into(), id.clone());
-                }
+            let claims = match token.claims.get("id") {
+                None => Map::new(),
+                Some(id @ Value::Str(_)) => Map::from([("id".into(), id.clone())]),
                 Some(id) => {
                     let kind = id.kind();
-                    return Err(Fault::plain(format!(
-                        "the token's claim `id` must be a string, found {kind}"
-                    )));
+                    let what = format!("the token's claim `id` must be a string, found {kind}");
+                    return Err(Fault::plain(what));
                 }
-            }
-            show("claims", claims.into());
-            show("header", Value::Object(token.header.clone()));
-            show("signature", token.signature.as_str().into());
-            show("signingMethod", token.algorithm.clone().into());
+            };
+            let header = Value::Object(token.header);
+            (claims.into(), header, token.signature, token.algorithm)
         }
-    }
-    let mut outputs = Map::new();
-    outputs.insert("valid".into(), token.is_some().into());
-    outputs.insert("token".into(), shown.into());
-    outputs.insert("validationMessage".into(), message.into());
-    outputs.insert("error".into(), false.into());
-    outputs.insert("errorMessage".into(), "".into());
-    Ok(outputs)
+    };
+    let shown = Map::from([
+        ("claims".into(), claims),
+        ("header".into(), header),
+        ("signature".into(), signature.into()),
+        ("signingMethod".into(), method.into()),
+    ]);
+    Ok(Map::from([
+        ("valid".into(), valid.into()),
+        ("token".into(), shown.into()),
+        ("validationMessage".into(), message.into()),
+        ("error".into(), false.into()),
+        ("errorMessage".into(), "".into()),
+    ]))
 }
 
 /// Verifies a token, or returns the message for an invalid one.
@@ -104,9 +98,8 @@ fn read(text: &str, required: &Requirements, now: i64) -> Result<Token, String> 
     let [header, claims, signature] = parts[..] else {
         return Err("token contains an invalid number of segments".into());
     };
-    if text.len() >= SCHEME.len()
-        && text.as_bytes()[..SCHEME.len()].eq_ignore_ascii_case(b"bearer ")
-    {
+    let begin = text.as_bytes().get(..SCHEME.len());
+    if begin.is_some_and(|begin| begin.eq_ignore_ascii_case(SCHEME.as_bytes())) {
         return Err("tokenstring should not contain 'bearer '".into());
     }
     let message = &text[..header.len() + 1 + claims.len()];
@@ -161,10 +154,9 @@ fn expected(family: Family, algorithm: &str, required: &str) -> Result<(), Strin
         "ecdsa" => Family::Ecdsa,
         _ => return Err(format!("Unknown signing method expected: {required}")),
     };
-    if family == required_family {
-        Ok(())
-    } else {
-        Err(format!("Unexpected signing method: {algorithm}"))
+    match family == required_family {
+        true => Ok(()),
+        false => Err(format!("Unexpected signing method: {algorithm}")),
     }
 }
 
@@ -244,6 +236,7 @@ fn in_time(claims: &Map, now: i64) -> Result<(), String> {
 mod tests {
     use super::*;
     use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::json;
 
     const NOW: i64 = 1_600_000_000;
 
@@ -258,7 +251,7 @@ mod tests {
     }
 
     fn claims(change: impl FnOnce(&mut serde_json::Value)) -> serde_json::Value {
-        let mut claims = serde_json::json!({
+        let mut claims = json!({
             "iss": "Mashling", "aud": "www.mashling.io", "sub": "tempuser@mail.com",
             "id": "7", "exp": NOW + 10, "iat": NOW - 10, "nbf": NOW - 10, "other": 1,
         });
@@ -280,56 +273,35 @@ mod tests {
         (valid, outputs["validationMessage"].to_text())
     }
 
-    fn message_of(change: impl FnOnce(&mut serde_json::Value)) -> String {
-        let (valid, message) =
-            validated(&bearer(&claims(change), Algorithm::HS256, &required().key));
-        assert_eq!(valid, message.is_empty());
-        message
-    }
-
     #[test]
     fn a_good_token_shows_its_id_and_no_other_claim() {
         for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
             let sent = bearer(&claims(|_| ()), algorithm, &required().key);
             let outputs = check(&sent, &required(), NOW).unwrap();
             let shown = Value::from(outputs).to_json_text().unwrap();
-            assert!(shown.contains(r#""claims":{"id":"7"}"#), "{shown}");
-            assert!(shown.contains(r#""valid":true"#), "{shown}");
-            assert!(
-                shown.contains(&format!(r#""signingMethod":"{algorithm:?}""#)),
-                "{shown}"
-            );
+            let method = format!(r#""signingMethod":"{algorithm:?}""#);
+            for part in [r#""claims":{"id":"7"}"#, r#""valid":true"#, &method] {
+                assert!(shown.contains(part), "{shown}");
+            }
         }
     }
 
     #[test]
     fn a_tokens_fault_is_reported_in_the_originals_words() {
-        assert_eq!(message_of(|_| ()), "");
-        assert_eq!(
-            message_of(|c| c["iss"] = "x".into()),
-            "iss claims do not match"
-        );
-        assert_eq!(
-            message_of(|c| c["aud"] = serde_json::json!(["www.mashling.io"])),
-            "aud claims do not match"
-        );
-        assert_eq!(
-            message_of(|c| c["sub"] = 1.into()),
-            "sub claims do not match"
-        );
-        assert_eq!(
-            message_of(|c| c["exp"] = (NOW - 1).into()),
-            "Token is expired"
-        );
-        assert_eq!(message_of(|c| c["exp"] = NOW.into()), "");
-        assert_eq!(
-            message_of(|c| c["iat"] = (NOW + 1).into()),
-            "Token used before issued"
-        );
-        assert_eq!(
-            message_of(|c| c["nbf"] = (NOW + 1).into()),
-            "Token is not valid yet"
-        );
+        for (claim, value, expected) in [
+            ("other", json!(1), ""),
+            ("iss", json!("x"), "iss claims do not match"),
+            ("aud", json!(["www.mashling.io"]), "aud claims do not match"),
+            ("sub", json!(1), "sub claims do not match"),
+            ("exp", json!(NOW - 1), "Token is expired"),
+            ("exp", json!(NOW), ""),
+            ("iat", json!(NOW + 1), "Token used before issued"),
+            ("nbf", json!(NOW + 1), "Token is not valid yet"),
+        ] {
+            let claims = claims(|claims| claims[claim] = value);
+            let found = validated(&bearer(&claims, Algorithm::HS256, &required().key));
+            assert_eq!(found, (expected.is_empty(), expected.to_owned()), "{claim}");
+        }
         let forged = bearer(&claims(|_| ()), Algorithm::HS256, "another key");
         assert_eq!(validated(&forged).1, "signature is invalid");
         let good = bearer(&claims(|_| ()), Algorithm::HS256, &required().key);
@@ -338,18 +310,16 @@ mod tests {
             let cut = &good[..good.len() - shorter];
             assert!(!validated(cut).0, "{cut}");
         }
-        assert_eq!(
-            validated("Bearer <Access_Token>").1,
-            "token contains an invalid number of segments"
-        );
-        assert_eq!(
-            validated("Bearer !!.e30.x").1,
-            "illegal base64 data at input byte 0"
-        );
-        assert_eq!(
-            validated("Bearer e30.e30.x").1,
-            "signing method (alg) is unspecified."
-        );
+        for (token, expected) in [
+            (
+                "<Access_Token>",
+                "token contains an invalid number of segments",
+            ),
+            ("!!.e30.x", "illegal base64 data at input byte 0"),
+            ("e30.e30.x", "signing method (alg) is unspecified."),
+        ] {
+            assert_eq!(validated(&format!("Bearer {token}")).1, expected);
+        }
     }
 
     #[test]
@@ -377,16 +347,9 @@ mod tests {
             let fault = check(sent, &required(), NOW).unwrap_err();
             assert_eq!(&*fault.message, "token should be longer");
         }
-        let sent = bearer(
-            &claims(|c| c["id"] = 7.into()),
-            Algorithm::HS256,
-            &required().key,
-        );
-        assert!(
-            check(&sent, &required(), NOW)
-                .unwrap_err()
-                .message
-                .contains("`id`")
-        );
+        let claims = claims(|claims| claims["id"] = json!(7));
+        let sent = bearer(&claims, Algorithm::HS256, &required().key);
+        let fault = check(&sent, &required(), NOW).unwrap_err();
+        assert!(fault.message.contains("`id`"));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use crate::{Map, Value};
+use crate::{Map, RateLimiterActivity, Value};
 
 /// The most tokens at once. Clients can invent tokens, so their number is bounded: beyond it the windows that end next
 /// are evicted.
@@ -22,21 +22,8 @@ const REMEMBERED: usize = 256;
 /// The largest ratio of the present rate to the usual one.
 const RATIO_MAX: f64 = 1e9;
 
-/// The settings of a limiter.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limit {
-    /// The most calls in a window.
-    pub calls: u64,
-    /// The duration of a window.
-    pub window: Duration,
-    /// The ratio of the present rate to the usual one above which calls are refused; `None`: unlimited.
-    pub spike_threshold: Option<f64>,
-    /// The decay of a spike, per nanosecond.
-    pub decay_rate: f64,
-}
-
 /// The verdict on a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// True if the call exceeds the limit.
     pub reached: bool,
@@ -47,7 +34,7 @@ pub struct Verdict {
 /// A limiter, which counts the calls of each token.
 #[derive(Debug)]
 pub struct Limiter {
-    limit: Limit,
+    limit: RateLimiterActivity,
     tokens: Mutex<Tokens>,
 }
 
@@ -67,7 +54,7 @@ struct Token {
 
 impl Limiter {
     /// A limiter without any calls.
-    pub fn new(limit: Limit) -> Limiter {
+    pub fn new(limit: RateLimiterActivity) -> Limiter {
         Limiter {
             limit,
             tokens: Mutex::default(),
@@ -75,8 +62,8 @@ impl Limiter {
     }
 
     /// The settings of the limiter.
-    pub fn limit(&self) -> Limit {
-        self.limit
+    pub fn limit(&self) -> &RateLimiterActivity {
+        &self.limit
     }
 
     /// Counts a call of a token. `chance` draws a number from 0 to 1, only if a spike is possible.
@@ -103,34 +90,25 @@ impl Limiter {
             _ => false,
         };
         Verdict {
-            reached: token.count > self.limit.calls || spike,
-            available: self.limit.calls.saturating_sub(token.count),
+            reached: token.count > self.limit.limit || spike,
+            available: self.limit.limit.saturating_sub(token.count),
         }
     }
 }
 
 /// Counts a call and returns the activity's outputs; a call without a token gets an error output.
 pub fn outputs(limiter: &Limiter, token: &str, now: Timestamp) -> Map {
-    let verdict = if token.is_empty() {
-        Verdict {
-            reached: false,
-            available: 0,
-        }
-    } else {
-        limiter.count(token, now, fastrand::f64)
-    };
-    let message = if token.is_empty() {
-        "Token not found"
-    } else {
-        ""
+    let (verdict, message) = match token {
+        "" => (Verdict::default(), "Token not found"),
+        _ => (limiter.count(token, now, fastrand::f64), ""),
     };
     let available = i64::try_from(verdict.available).unwrap_or(i64::MAX);
-    let mut outputs = Map::new();
-    outputs.insert("limitReached".into(), verdict.reached.into());
-    outputs.insert("limitAvailable".into(), Value::Long(available));
-    outputs.insert("error".into(), token.is_empty().into());
-    outputs.insert("errorMessage".into(), message.into());
-    outputs
+    Map::from([
+        ("limitReached".into(), verdict.reached.into()),
+        ("limitAvailable".into(), Value::Long(available)),
+        ("error".into(), token.is_empty().into()),
+        ("errorMessage".into(), message.into()),
+    ])
 }
 
 impl Tokens {
@@ -230,11 +208,15 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
-    fn limiter(calls: u64, window: Duration) -> Limiter {
-        Limiter::new(Limit {
-            calls,
+    fn limiter(limit: u64, window: Duration) -> Limiter {
+        limiter_of_spikes(limit, window, None)
+    }
+
+    fn limiter_of_spikes(limit: u64, window: Duration, spike_threshold: Option<f64>) -> Limiter {
+        Limiter::new(RateLimiterActivity {
+            limit,
             window,
-            spike_threshold: None,
+            spike_threshold,
             decay_rate: 0.01,
         })
     }
@@ -291,12 +273,7 @@ mod tests {
 
     #[test]
     fn a_burst_after_a_steady_rate_is_refused_as_chance_has_it_and_the_steady_rate_is_not() {
-        let limiter = Limiter::new(Limit {
-            calls: 1_000_000,
-            window: Duration::from_secs(1),
-            spike_threshold: Some(2.0),
-            decay_rate: 0.01,
-        });
+        let limiter = limiter_of_spikes(1_000_000, Duration::from_secs(1), Some(2.0));
         // Enough calls to determine the usual rate.
         for call in 1..=1500 {
             let verdict = limiter.count("a", at(call * 50), || 0.5);
@@ -317,12 +294,7 @@ mod tests {
 
     #[test]
     fn the_first_calls_after_those_remembered_are_a_spike_if_they_come_at_once() {
-        let limiter = Limiter::new(Limit {
-            calls: 1_000_000,
-            window: Duration::from_secs(1),
-            spike_threshold: Some(2.0),
-            decay_rate: 0.01,
-        });
+        let limiter = limiter_of_spikes(1_000_000, Duration::from_secs(1), Some(2.0));
         for call in 1..=256 {
             assert!(!limiter.count("a", at(call * 50), never).reached);
         }

@@ -49,10 +49,9 @@ pub fn wrong_method(allow: &str) -> Response<Body> {
 
 /// Redirects a request to another path.
 pub fn moved(method: &Method, path: &str, query: Option<&str>) -> Response<Body> {
-    let status = if *method == Method::GET {
-        StatusCode::MOVED_PERMANENTLY
-    } else {
-        StatusCode::TEMPORARY_REDIRECT
+    let status = match *method {
+        Method::GET => StatusCode::MOVED_PERMANENTLY,
+        _ => StatusCode::TEMPORARY_REDIRECT,
     };
     let location = match query {
         Some(query) => format!("{path}?{query}"),
@@ -90,10 +89,7 @@ pub fn preflight(request: &HeaderMap, cors: &Cors) -> Response<Body> {
     let allowed = !requested(ORIGIN).is_empty()
         && !method.is_empty()
         && lists(&cors.allow_methods, method)
-        && (fields.is_empty()
-            || fields
-                .split(',')
-                .all(|field| lists(&cors.allow_headers, field)));
+        && (fields.is_empty() || fields.split(',').all(|it| lists(&cors.allow_headers, it)));
     if allowed {
         add_cors(headers, cors);
         set(headers, ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods);
@@ -128,11 +124,9 @@ pub fn of_results(results: &Map) -> Response<Body> {
         Err(error) => return bad(&error.message),
     };
     // A final answer has no informational status, and larger numbers do not fit a status line.
-    let status = u16::try_from(code)
-        .ok()
-        .filter(|code| (200..=999).contains(code))
-        .and_then(|code| StatusCode::from_u16(code).ok());
-    let Some(status) = status else {
+    let number = u16::try_from(code).ok();
+    let number = number.filter(|code| (200..=999).contains(code));
+    let Some(status) = number.and_then(|code| StatusCode::from_u16(code).ok()) else {
         let message = format!("the handler's code {code} is not a status");
         return error(StatusCode::INTERNAL_SERVER_ERROR, &message);
     };
@@ -171,21 +165,18 @@ pub fn of_results(results: &Map) -> Response<Body> {
     if let Some(media_type) = media_type {
         response.headers_mut().insert(CONTENT_TYPE, media_type);
     }
-    match part("cookies").to_array() {
-        Ok(cookies) if !cookies.is_empty() => {
-            response.headers_mut().remove(SET_COOKIE);
-            for cookie in cookies.iter() {
-                match cookie::set_cookie_value(cookie) {
-                    Ok(Some(cookie)) => {
-                        response.headers_mut().append(SET_COOKIE, cookie);
-                    }
-                    Ok(None) => {}
-                    Err(message) => return error(StatusCode::INTERNAL_SERVER_ERROR, &message),
-                }
+    let cookies = part("cookies").to_array();
+    if !cookies.is_empty() {
+        response.headers_mut().remove(SET_COOKIE);
+    }
+    for cookie in cookies.iter() {
+        match cookie::set_cookie_value(cookie) {
+            Ok(Some(cookie)) => {
+                response.headers_mut().append(SET_COOKIE, cookie);
             }
+            Ok(None) => {}
+            Err(message) => return error(StatusCode::INTERNAL_SERVER_ERROR, &message),
         }
-        Ok(_) => {}
-        Err(error) => return bad(&error.message),
     }
     response
 }
@@ -206,9 +197,8 @@ mod tests {
     fn shown(results: &[(&str, Value)]) -> (u16, String, String) {
         let results = results
             .iter()
-            .map(|(name, value)| ((*name).into(), value.clone()))
-            .collect();
-        let response = of_results(&results);
+            .map(|(name, value)| ((*name).into(), value.clone()));
+        let response = of_results(&results.collect());
         let status = response.status().as_u16();
         let media_type = response.headers().get(CONTENT_TYPE);
         let media_type = media_type.map_or("", |it| it.to_str().unwrap()).to_owned();
@@ -222,28 +212,24 @@ mod tests {
         shown(&[("code", code.into()), ("data", data)])
     }
 
-    fn owned(status: u16, media_type: &str, body: &str) -> (u16, String, String) {
-        (status, media_type.into(), body.into())
-    }
-
     #[test]
     fn data_decides_the_media_type() {
-        let (text, json) = (
-            "text/plain; charset=UTF-8",
-            "application/json; charset=UTF-8",
-        );
-        assert_eq!(of(0, "hello".into()), owned(200, text, "hello"));
-        assert_eq!(of(201, "5".into()), owned(201, json, "5"));
-        assert_eq!(
-            of(200, " {\"a\": 1} ".into()),
-            owned(200, json, " {\"a\": 1} ")
-        );
-        assert_eq!(of(200, "{\"a\": 1".into()), owned(200, text, "{\"a\": 1"));
-        assert_eq!(of(200, Value::Float(200.0)), owned(200, json, "200\n"));
-        assert_eq!(of(404, Value::Null), owned(404, "", ""));
-        assert_eq!(of(200, Value::Float(f64::NAN)), owned(200, json, ""));
-        assert_eq!(of(204, "x".into()), owned(204, text, ""));
-        assert_eq!(shown(&[]), owned(200, "", ""));
+        let text = "text/plain; charset=UTF-8";
+        let json = "application/json; charset=UTF-8";
+        for (code, data, expected) in [
+            (0, "hello".into(), (200, text, "hello")),
+            (201, "5".into(), (201, json, "5")),
+            (200, " {\"a\": 1} ".into(), (200, json, " {\"a\": 1} ")),
+            (200, "{\"a\": 1".into(), (200, text, "{\"a\": 1")),
+            (200, Value::Float(200.0), (200, json, "200\n")),
+            (404, Value::Null, (404, "", "")),
+            (200, Value::Float(f64::NAN), (200, json, "")),
+            (204, "x".into(), (204, text, "")),
+        ] {
+            let (status, media_type, body) = of(code, data);
+            assert_eq!((status, &*media_type, &*body), expected);
+        }
+        assert_eq!(shown(&[]), (200, String::new(), String::new()));
     }
 
     #[test]
@@ -272,12 +258,10 @@ mod tests {
         ]
         .map(|(name, value)| (name.into(), value.into()))
         .into();
+        let cookies = vec![Value::from("a=1"), "b=2".into()];
         let results = Map::from([
             ("headers".into(), headers.into()),
-            (
-                "cookies".into(),
-                vec![Value::from("a=1"), "b=2".into()].into(),
-            ),
+            ("cookies".into(), cookies.into()),
             ("data".into(), "text".into()),
         ]);
         let response = of_results(&results);
@@ -323,10 +307,8 @@ mod tests {
             &[("origin", "a"), method, more],
         ] {
             let answer = ask(refused);
-            assert!(
-                !answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN),
-                "{refused:?}"
-            );
+            let allowed = answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
+            assert!(!allowed, "{refused:?}");
         }
     }
 }

@@ -16,10 +16,8 @@ use http::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, SET_COOKIE, USER_AGE
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::canonical::canonical;
-use super::urlencoded;
-use crate::{
-    EvalError, Fault, FaultKind, Map, Numbers, Params, RestActivity, RestTls, TargetPart, Value,
-};
+use crate::language::urlencoded;
+use crate::{Fault, Map, Numbers, Params, RestActivity, RestTls, TargetPart, Value};
 
 /// The most requests that one call makes, redirects among them.
 const REQUESTS_MAX: usize = 10;
@@ -171,7 +169,9 @@ impl Rest {
 
     fn request(&self, inputs: &Map) -> Result<Outbound, Fault> {
         let params = |name: &str| match inputs.get(name) {
-            Some(value) => value.to_params().map_err(coercion),
+            Some(value) => value
+                .to_params()
+                .map_err(|error| Fault::plain(error.message)),
             None => Ok(Arc::default()),
         };
         let mut target = self.path(&*params("pathParams")?)?;
@@ -179,9 +179,8 @@ impl Rest {
         if !query.is_empty() {
             // The original begins a second query where the URI has one.
             target.push(if target.contains('?') { '&' } else { '?' });
-            target.push_str(&urlencoded::query(
-                query.iter().map(|(name, value)| (&**name, &**value)),
-            ));
+            let pairs = query.iter().map(|(name, value)| (&**name, &**value));
+            target.push_str(&urlencoded::query(pairs));
         }
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, AGENT);
@@ -215,21 +214,18 @@ impl Rest {
                     asked = true;
                     let value = params.get(name.as_str()).map_or("", |value| value);
                     if matches!(value, "." | "..") {
-                        let message = format!(
-                            "path parameter `{name}` is `{value}`, which would change the URL"
-                        );
-                        return Err(activity(&message));
+                        let why = "which would change the URL";
+                        let message = format!("path parameter `{name}` is `{value}`, {why}");
+                        return Err(Fault::activity(message));
                     }
                     target.push_str(&urlencoded::segment(value));
                 }
             }
         }
         if asked && params.is_empty() {
-            let message = format!(
-                "Path Params not specified, required for URI: {}",
-                self.plan.uri
-            );
-            return Err(activity(&message));
+            let uri = &self.plan.uri;
+            let message = format!("Path Params not specified, required for URI: {uri}");
+            return Err(Fault::activity(message));
         }
         if !target.starts_with('/') {
             target.insert(0, '/');
@@ -242,7 +238,7 @@ impl Rest {
 /// value must not be able to trip the service's breaker.
 fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Fault> {
     let bad = |what: &str, shown: &str| {
-        activity(&format!("net/http: invalid header field {what} {shown:?}"))
+        Fault::activity(format!("net/http: invalid header field {what} {shown:?}"))
     };
     let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name", name))?;
     // Fields of the connection, and fields that the gateway sets.
@@ -253,17 +249,6 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Fault> {
         HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| bad("value for", name))?;
     headers.insert(field, value);
     Ok(())
-}
-
-fn activity(message: &str) -> Fault {
-    Fault {
-        kind: FaultKind::Activity,
-        message: message.into(),
-    }
-}
-
-fn coercion(error: EvalError) -> Fault {
-    Fault::plain(error.to_string())
 }
 
 /// The method in the form of Go's messages: `Get` for GET.
@@ -281,10 +266,9 @@ fn body_of(content: &Value) -> Result<Option<(Bytes, HeaderValue)>, Fault> {
     Ok(Some(match content {
         Value::Null => return Ok(None),
         Value::Str(text) => {
-            let media_type = if text.starts_with(['{', '[']) {
-                JSON
-            } else {
-                TEXT
+            let media_type = match text.starts_with(['{', '[']) {
+                true => JSON,
+                false => TEXT,
             };
             (Bytes::copy_from_slice(text.as_bytes()), media_type)
         }
@@ -296,20 +280,17 @@ fn body_of(content: &Value) -> Result<Option<(Bytes, HeaderValue)>, Fault> {
 }
 
 fn outputs(answer: &Response<Bytes>) -> Result<Map, Fault> {
-    let is_json = answer
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|media_type| media_type == "application/json");
+    let fields = answer.headers();
+    let media_type = fields.get(CONTENT_TYPE);
+    let is_json = media_type.is_some_and(|media_type| media_type == "application/json");
     let mut headers = Params::new();
-    for name in answer.headers().keys() {
-        let first = answer.headers().get(name).map(HeaderValue::as_bytes);
+    for name in fields.keys() {
+        let first = fields.get(name).map(HeaderValue::as_bytes);
         let first = String::from_utf8_lossy(first.unwrap_or_default());
         headers.insert(canonical(name), first.into());
     }
-    let cookies: Vec<Value> = answer
-        .headers()
-        .get_all(SET_COOKIE)
-        .iter()
+    let cookies = fields.get_all(SET_COOKIE).iter();
+    let cookies: Vec<Value> = cookies
         .map(|cookie| Value::from(&*String::from_utf8_lossy(cookie.as_bytes())))
         .collect();
     let body = answer.body();
@@ -324,17 +305,17 @@ fn outputs(answer: &Response<Bytes>) -> Result<Map, Fault> {
     } else {
         Value::from_json_text(&text, Numbers::Text).map_err(Fault::from)?
     };
-    let mut outputs = Map::new();
-    outputs.insert("status".into(), i64::from(answer.status().as_u16()).into());
-    outputs.insert("data".into(), data);
-    outputs.insert("headers".into(), headers.into());
-    let cookies = if cookies.is_empty() {
-        Value::Null
-    } else {
-        cookies.into()
+    let cookies = match cookies.is_empty() {
+        true => Value::Null,
+        false => cookies.into(),
     };
-    outputs.insert("cookies".into(), cookies);
-    Ok(outputs)
+    let status = i64::from(answer.status().as_u16());
+    Ok(Map::from([
+        ("status".into(), status.into()),
+        ("data".into(), data),
+        ("headers".into(), headers.into()),
+        ("cookies".into(), cookies),
+    ]))
 }
 
 #[cfg(test)]

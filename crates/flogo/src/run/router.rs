@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use http::Method;
 use matchit::Router as Tree;
 
-use super::urlencoded;
+use crate::language::urlencoded;
 
 /// The handlers of a listener, by method and path.
 #[derive(Debug)]
@@ -110,10 +110,8 @@ impl RestRouter {
         if !self.allowed(path).is_empty() {
             return Found::Preflight;
         }
-        let corrected = self
-            .methods
-            .iter()
-            .find_map(|(_, trees)| trees.corrected(path));
+        let mut trees = self.methods.iter().map(|(_, trees)| trees);
+        let corrected = trees.find_map(|trees| trees.corrected(path));
         corrected.map_or(Found::Nothing, Found::Moved)
     }
 
@@ -123,32 +121,27 @@ impl RestRouter {
     }
 
     fn allowed(&self, path: &str) -> Vec<&str> {
-        let knowing = self
-            .methods
-            .iter()
-            .filter(|(_, trees)| trees.exact.at(path).is_ok());
+        let methods = self.methods.iter();
+        let knowing = methods.filter(|(_, trees)| trees.exact.at(path).is_ok());
         knowing.map(|(method, _)| method.as_str()).collect()
     }
 }
 
 impl Trees {
     fn insert(&mut self, template: &str, route: usize) -> Result<(), String> {
-        let rest = template
-            .rfind("{*")
-            .map(|at| template[at + 2..].trim_end_matches('}').to_owned());
+        let rest = template.rfind("{*");
+        let name = rest.map(|at| template[at + 2..].trim_end_matches('}').to_owned());
         let leaf = Leaf {
             route,
             template: template.to_owned(),
-            rest,
+            rest: name,
         };
-        let clash = |error| format!("handler `{template}`: {error}");
-        self.exact
-            .insert(template, leaf.clone())
-            .map_err(|error| clash(error.to_string()))?;
+        let added = self.exact.insert(template, leaf.clone());
+        added.map_err(|error| format!("handler `{template}`: {error}"))?;
         let folded = fold(template);
         // Of two paths that differ only in case, redirects lead to the first.
         self.folded.insert(folded.as_str(), leaf.clone()).ok();
-        if let Some(at) = template.rfind("{*") {
+        if let Some(at) = rest {
             // The rest may be empty; a separate handler for that path is more specific.
             self.exact.insert(&template[..at], leaf.clone()).ok();
             self.folded.insert(&folded[..at], leaf).ok();
@@ -159,11 +152,9 @@ impl Trees {
     fn route(&self, path: &str) -> Option<Found> {
         let found = self.exact.at(path).ok()?;
         let leaf = found.value;
-        let mut params: Vec<(String, String)> = found
-            .params
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let params = found.params.iter();
+        let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut params: Vec<_> = params.collect();
         if let Some(rest) = &leaf.rest {
             // The value of a rest includes the slash before it.
             match params.iter_mut().find(|(name, _)| name == rest) {
@@ -171,10 +162,8 @@ impl Trees {
                 None => params.push((rest.clone(), "/".into())),
             }
         }
-        Some(Found::Route {
-            route: leaf.route,
-            params,
-        })
+        let route = leaf.route;
+        Some(Found::Route { route, params })
     }
 
     /// The path with a handler that resembles this one, escaped: first with a slash added or removed at the end, then
@@ -184,9 +173,8 @@ impl Trees {
             Some(short) => short.to_owned(),
             None => format!("{path}/"),
         };
-        let taken = |path: &&str| !path.is_empty() && self.exact.at(path).is_ok();
-        if let Some(path) = [other.as_str()].iter().find(|path| taken(path)) {
-            return Some(written(path));
+        if !other.is_empty() && self.exact.at(&other).is_ok() {
+            return Some(written(&other));
         }
         [path, &other].iter().find_map(|path| {
             let folded = path.to_ascii_lowercase();
@@ -243,26 +231,15 @@ mod tests {
     use super::*;
 
     fn router(handlers: &[(&str, Method)]) -> RestRouter {
-        let all: Vec<_> = handlers
-            .iter()
-            .enumerate()
-            .map(|(at, (path, method))| (*path, [method.clone()], at))
-            .collect();
-        RestRouter::new(
-            all.iter()
-                .map(|(path, methods, at)| (*path, methods.as_slice(), *at)),
-        )
-        .unwrap()
+        let handlers = handlers.iter().enumerate();
+        let handlers =
+            handlers.map(|(at, (path, method))| (*path, std::slice::from_ref(method), at));
+        RestRouter::new(handlers).unwrap()
     }
 
-    fn route(at: usize, params: &[(&str, &str)]) -> Found {
-        Found::Route {
-            route: at,
-            params: params
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-        }
+    fn route(route: usize, name: &str, value: &str) -> Found {
+        let params = vec![(name.to_owned(), value.to_owned())];
+        Found::Route { route, params }
     }
 
     fn moved(path: &str) -> Found {
@@ -272,47 +249,38 @@ mod tests {
     #[test]
     fn values_come_from_the_decoded_path() {
         let router = router(&[("/t/{id}", Method::GET)]);
-        assert_eq!(
-            router.find(&Method::GET, "/t/a%20b"),
-            route(0, &[("id", "a b")])
-        );
-        assert_eq!(
-            router.find(&Method::GET, "/%74/7"),
-            route(0, &[("id", "7")])
-        );
+        for (path, value) in [("/t/a%20b", "a b"), ("/%74/7", "7")] {
+            assert_eq!(router.find(&Method::GET, path), route(0, "id", value));
+        }
     }
 
     #[test]
     fn a_rest_has_its_slash_in_front() {
         let router = router(&[("/t/{*rest}", Method::GET)]);
-        assert_eq!(
-            router.find(&Method::GET, "/t/a/b"),
-            route(0, &[("rest", "/a/b")])
-        );
-        assert_eq!(router.find(&Method::GET, "/t/"), route(0, &[("rest", "/")]));
+        for (path, value) in [("/t/a/b", "/a/b"), ("/t/", "/")] {
+            assert_eq!(router.find(&Method::GET, path), route(0, "rest", value));
+        }
         assert_eq!(router.find(&Method::GET, "/t"), moved("/t/"));
     }
 
     #[test]
     fn methods_may_name_a_segment_differently() {
         let router = router(&[("/p/{id}", Method::GET), ("/p/{name}/x", Method::POST)]);
-        assert_eq!(router.find(&Method::GET, "/p/1"), route(0, &[("id", "1")]));
-        assert_eq!(
-            router.find(&Method::POST, "/p/1/x"),
-            route(1, &[("name", "1")])
-        );
+        assert_eq!(router.find(&Method::GET, "/p/1"), route(0, "id", "1"));
+        assert_eq!(router.find(&Method::POST, "/p/1/x"), route(1, "name", "1"));
     }
 
     #[test]
     fn a_slash_or_letters_that_are_wrong_lead_to_the_right_path() {
         let router = router(&[("/Pets/{id}", Method::GET), ("/all/", Method::GET)]);
-        assert_eq!(router.find(&Method::GET, "/Pets/7/"), moved("/Pets/7"));
-        assert_eq!(router.find(&Method::GET, "/all"), moved("/all/"));
-        assert_eq!(
-            router.find(&Method::GET, "/pETS/a%20B"),
-            moved("/Pets/a%20B")
-        );
-        assert_eq!(router.find(&Method::GET, "/pets/7/"), moved("/Pets/7"));
+        for (path, right) in [
+            ("/Pets/7/", "/Pets/7"),
+            ("/all", "/all/"),
+            ("/pETS/a%20B", "/Pets/a%20B"),
+            ("/pets/7/", "/Pets/7"),
+        ] {
+            assert_eq!(router.find(&Method::GET, path), moved(right));
+        }
         assert_eq!(router.find(&Method::GET, "/other"), Found::Nothing);
     }
 

@@ -84,25 +84,22 @@ async fn run_step(
     let service = &action.services[step.service];
     let inputs = inputs(step, service, scope)?;
     let done = run_service(service, &inputs, action, scope, context).await;
-    let ServiceResult {
-        outputs,
-        fault,
-        reply,
-        ends,
-    } = done;
-    if let Some(values) = reply {
+    if let Some(values) = done.reply {
         scope.reply(values);
     }
-    scope.record(step.service, inputs, outputs, fault.as_ref());
+    scope.record(step.service, inputs, done.outputs, done.fault.as_ref());
     if let Some(halt) = &step.halt {
         // A halt condition that is not a truth value continues the steps, whatever the service's error.
         if holds(Some(&halt.condition), scope) == Ok(true) {
             return Err(format!("execution halted with expression: {}", halt.text));
         }
-    } else if let Some(fault) = fault {
+    } else if let Some(fault) = done.fault {
         return Err(fault.message.to_string());
     }
-    Ok(if ends { Next::End } else { Next::Continue })
+    Ok(match done.ends {
+        true => Next::End,
+        false => Next::Continue,
+    })
 }
 
 /// Evaluates a condition; a missing one holds.
@@ -141,15 +138,14 @@ struct ServiceResult {
 
 impl From<Result<Map, Fault>> for ServiceResult {
     fn from(result: Result<Map, Fault>) -> ServiceResult {
-        match result {
-            Ok(outputs) => ServiceResult {
-                outputs,
-                ..ServiceResult::default()
-            },
-            Err(fault) => ServiceResult {
-                fault: Some(fault),
-                ..ServiceResult::default()
-            },
+        let (outputs, fault) = match result {
+            Ok(outputs) => (outputs, None),
+            Err(fault) => (Map::new(), Some(fault)),
+        };
+        ServiceResult {
+            outputs,
+            fault,
+            ..ServiceResult::default()
         }
     }
 }
@@ -195,9 +191,7 @@ async fn run_service(
         }
         LiveActivity::Count(count, operation) => {
             let value = i64::try_from(count.apply(*operation)).unwrap_or(i64::MAX);
-            let mut outputs = Map::new();
-            outputs.insert("value".into(), value.into());
-            Ok(outputs).into()
+            Ok(Map::from([("value".into(), value.into())])).into()
         }
         LiveActivity::Publish => {
             let data = inputs.get("data").cloned().unwrap_or_default();
@@ -210,11 +204,7 @@ async fn run_service(
                 ends: matches!(service.activity, LiveActivity::Return(_)),
                 ..ServiceResult::default()
             },
-            Err(error) => Err(Fault {
-                kind: crate::FaultKind::Activity,
-                message: error.message.into(),
-            })
-            .into(),
+            Err(error) => Err(Fault::activity(error.message)).into(),
         },
     }
 }
@@ -251,26 +241,18 @@ fn respond(
             Err(error) => left = Some(error),
             Ok(false) => left = None,
             Ok(true) => {
-                let code = match &response.code {
-                    Some(code) => code.eval(scope).map_err(|error| error.message)?,
-                    None => Value::Null,
-                };
-                let code = status(&code);
-                let data = match &response.data {
-                    Some(data) => data.eval(scope).map_err(|error| error.message)?,
-                    None => Value::Null,
-                };
+                let code = response.code.as_ref().map(|code| code.eval(scope));
+                let code = code.transpose().map_err(|error| error.message)?;
+                let code = status(&code.unwrap_or_default());
+                let data = response.data.as_ref().map(|data| data.eval(scope));
+                let data = data.transpose().map_err(|error| error.message)?;
+                let data = data.unwrap_or_default();
                 return Ok(Results { code: code?, data });
             }
         }
     }
-    match left {
-        Some(ended) => Err(ended),
-        None => Ok(Results {
-            code: 404,
-            data: Value::Null,
-        }),
-    }
+    let (code, data) = (404, Value::Null);
+    left.map_or(Ok(Results { code, data }), Err)
 }
 
 /// The status of a response's `code`: 200 for 0 and for every kind that cannot be a status.

@@ -16,7 +16,8 @@ use super::build::LiveApp;
 use super::canonical::canonical;
 use super::channels::RunContext;
 use super::handler::{self, LiveHandler};
-use super::{content, reply, urlencoded};
+use super::{content, reply};
+use crate::language::urlencoded;
 use crate::{Map, Params};
 
 /// The longest time for which a run continues after its client has left.

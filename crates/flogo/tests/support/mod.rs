@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use fusebox_flogo::read;
-use fusebox_plan::{Loader, Reading, Source};
+use fusebox_flogo::Dialect;
+use fusebox_plan::{Conversion, Loader, Reading, Source};
 
 /// An environment and files that exist in the test alone.
 #[derive(Default)]
@@ -26,6 +26,14 @@ impl Loader for Machine {
             None => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         }
     }
+}
+
+pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
+    fusebox_plan::read_as(&[&Dialect], sources, loader)
+}
+
+pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
+    fusebox_plan::convert(&[&Dialect], sources, loader)
 }
 
 pub fn read_text(text: &str) -> Reading {

@@ -27,9 +27,6 @@ pub struct Clock {
 
 impl Clock {
     /// Starts the clock and the thread that advances its tick; the thread ends with the clock.
-    ///
-    /// # Errors
-    /// If the system refuses another thread.
     pub fn start() -> std::io::Result<Arc<Clock>> {
         let clock = Arc::new(Clock {
             origin: Instant::now(),

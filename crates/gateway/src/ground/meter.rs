@@ -16,12 +16,10 @@ use http::{Method, StatusCode};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one to it.
     pub fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The present value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -44,12 +42,10 @@ impl Moment {
     }
 }
 
-/// One value of `T` per worker.
 #[derive(Debug)]
 pub struct PerWorker<T>(Box<[CachePadded<T>]>);
 
 impl<T: Default> PerWorker<T> {
-    /// A value for each of `workers` workers.
     pub fn new(workers: usize) -> PerWorker<T> {
         PerWorker(
             (0..workers.max(1))
@@ -70,7 +66,6 @@ impl<T> PerWorker<T> {
         self.0.iter().map(|worker| value(worker)).sum()
     }
 
-    /// The values, worker by worker.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|worker| &**worker)
     }
@@ -85,7 +80,6 @@ pub const REASONS: [RejectReason; 5] = [
     RejectReason::HeldOpen,
 ];
 
-/// Counts of one worker for one breaker.
 #[derive(Debug, Default)]
 pub struct BreakerMeter {
     /// Calls that ended well.
@@ -159,7 +153,6 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts a duration.
     pub fn observe(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let bucket = BOUNDS
@@ -180,7 +173,6 @@ impl Histogram {
     }
 }
 
-/// The sum of several histograms.
 #[derive(Debug, Default, Clone)]
 pub struct HistogramSum {
     /// The count of each bucket of [`BOUNDS`], and of those over the last bound.
@@ -209,7 +201,6 @@ pub struct RequestMeter {
 }
 
 impl RequestMeter {
-    /// Counts a request.
     pub fn observe(&self, method: &Method, status: StatusCode, duration: Duration) {
         let other = METHODS.len() - 1;
         let at = METHODS
@@ -243,7 +234,6 @@ impl RequestMeter {
 pub struct WorkerMeter {
     /// Connections accepted so far.
     pub connections: Counter,
-    /// Connections that have ended.
     pub connections_ended: Counter,
     /// Connections refused because `limits.connections` were open.
     pub connections_refused: Counter,

@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 /// The longest time that a worker may take to answer.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The pulse of one worker.
 #[derive(Debug, Default)]
 pub struct Pulse {
     /// The time of the open question; `None` without one.

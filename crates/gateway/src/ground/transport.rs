@@ -14,7 +14,6 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 /// A client's socket, plain or within TLS.
 pub type Transport = Box<dyn ClientStream>;
 
-/// A stream to a client.
 pub trait ClientStream: ByteStream + fmt::Debug {
     /// The TCP connection beneath.
     fn tcp(&self) -> &TcpStream;

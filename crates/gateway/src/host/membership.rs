@@ -35,7 +35,6 @@ pub struct Membership {
     pub node: Arc<str>,
     /// The store's address in readable form, without secrets.
     pub place: Arc<str>,
-    /// The handle to the fleet.
     pub fleet: Fleet,
 }
 

@@ -25,17 +25,12 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldRecord>,
     /// True if only a share of the calls passed, after a close.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ramp: bool,
     /// The URL of the upstream behind it; `None` in records of versions that did not write it, and of breakers without
     /// an upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +111,6 @@ impl Record {
         saved
     }
 
-    /// The record as an object of the store.
     pub fn to_object(&self) -> NewObject {
         let value = serde_json::to_vec(self).expect("a record is plain data");
         NewObject {

@@ -1,7 +1,7 @@
 //! A plan as it runs: with its routers built, its breakers made or kept, its connections pooled.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use fusebox_breaker::{Listener as BreakerListener, Timestamp};
@@ -40,14 +40,13 @@ use crate::upstream::upstream_errors::UpstreamErrors;
 /// A plan as it runs.
 #[derive(Debug)]
 pub struct Live {
-    /// The plan itself.
     pub plan: Arc<Plan>,
     /// The routes, in the plan's order.
     pub routes: Vec<Arc<LiveRoute>>,
     /// The upstreams in the plan's order, and behind them the targets of its application's own requests.
     pub upstreams: Vec<Arc<LiveUpstream>>,
-    /// All upstreams with breakers: the plan's own, and the guarded targets of its application's requests. The breakers'
-    /// names begin with [`UpstreamBreakers::name`].
+    /// An upstream of each set of breakers: the plan's own ones, and the first of the application's targets behind each
+    /// guard. The breakers' names begin with [`UpstreamBreakers::name`].
     pub guarded: Vec<Arc<LiveUpstream>>,
     /// The application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
@@ -57,7 +56,6 @@ pub struct Live {
 
 /// A listener, with the routes that it serves.
 pub struct LiveListener {
-    /// The rules for its requests.
     pub rules: Arc<ListenerRules>,
     /// The routes by path, as indices into [`Live::routes`]; `None`: the plan's application finds them.
     pub router: Option<Router>,
@@ -77,9 +75,7 @@ impl std::fmt::Debug for LiveListener {
 /// A route, with its upstreams found.
 #[derive(Debug)]
 pub struct LiveRoute {
-    /// The plan's route.
     pub plan: Arc<Route>,
-    /// The steps, in order.
     pub steps: Vec<LiveStep>,
     /// The name, and counts of each worker; they are kept over reloads by the name.
     pub facts: Arc<RouteFacts>,
@@ -87,7 +83,6 @@ pub struct LiveRoute {
     pub reads_params: bool,
 }
 
-/// A step of a route.
 #[derive(Debug)]
 pub enum LiveStep {
     /// Answers with the fixed response in the file.
@@ -132,7 +127,6 @@ impl LiveRoute {
         })
     }
 
-    /// True if it lists the method.
     pub fn names(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_some_and(|methods| methods.contains(method))
@@ -202,11 +196,13 @@ impl Live {
         }
     }
 
-    /// The listener of a key.
     pub fn listener(&self, key: &ListenerKey) -> Option<&LiveListener> {
         self.listeners.get(key)
     }
 }
+
+/// The breakers before an upstream, with their listener.
+type Breakers = (Arc<UpstreamBreakers>, Arc<EventSwitch>);
 
 /// Makes plans live, and keeps the state that outlives one plan.
 pub struct LiveBuilder {
@@ -231,7 +227,6 @@ enum Kind {
 
 /// The resources of a [`LiveBuilder`].
 pub struct BuildContext {
-    /// The number of workers.
     pub workers: usize,
     /// The gateway's clock.
     pub clock: Arc<Clock>,
@@ -288,8 +283,10 @@ impl LiveBuilder {
             })
             .collect();
         upstreams.extend(app.iter().flat_map(|app| app.targets()));
-        let guarded = upstreams.iter().cloned();
-        let guarded = guarded.filter(|upstream| upstream.is_guarded());
+        let mut seen = HashSet::new();
+        let guarded = upstreams.iter().filter(|it| it.is_guarded());
+        let guarded = guarded.filter(|it| seen.insert(Arc::as_ptr(&it.breakers)));
+        let guarded = guarded.cloned().collect();
         let routes = plan
             .routes
             .iter()
@@ -298,7 +295,7 @@ impl LiveBuilder {
         let live = Live {
             plan,
             routes,
-            guarded: guarded.collect(),
+            guarded,
             upstreams,
             app,
             listeners,
@@ -335,7 +332,7 @@ impl LiveBuilder {
             return Ok(None);
         };
         // Both the application and its targets may have something to say.
-        let of_targets = RefCell::new(Reloaded::default());
+        let of_targets = RefCell::new((Reloaded::default(), HashMap::new()));
         let host = Host {
             plan,
             workers: self.context.workers,
@@ -345,13 +342,13 @@ impl LiveBuilder {
             volatile: &self.context.volatile,
             trust: &self.trust,
             target: &|upstream, pools| {
-                let reloaded = &mut of_targets.borrow_mut();
-                self.target(plan, upstream, pools, previous, reloaded)
+                let (reloaded, made) = &mut *of_targets.borrow_mut();
+                self.target(plan, upstream, pools, previous, reloaded, made)
             },
         };
         let mut builders = self.context.apps.iter();
         let built = builders.find_map(|it| it.build(&host, before, &mut reloaded.lost));
-        let of_targets = of_targets.into_inner();
+        let (of_targets, _) = of_targets.into_inner();
         reloaded.lost.extend(of_targets.lost);
         reloaded.shared.extend(of_targets.shared);
         let built = built.unwrap_or_else(|| {
@@ -464,6 +461,7 @@ impl LiveBuilder {
     }
 
     /// A target of an application's own requests, with the breakers of the plan's guard before it, if there is one.
+    /// `made` has those of the guards that other targets stand behind.
     fn target(
         &self,
         plan: &Plan,
@@ -471,13 +469,18 @@ impl LiveBuilder {
         pools: Pools,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
+        made: &mut HashMap<Arc<str>, Breakers>,
     ) -> Arc<LiveUpstream> {
-        let guard = plan.guards.iter().find(|it| it.target == target.name);
+        let mut guards = plan.guards.iter();
+        let guard = guards.find(|it| it.targets.contains(&target.name));
         let (target, breakers) = match guard {
             None => (target, None),
             Some(guard) => {
                 let target = guard.before(target);
-                let breakers = self.breakers(&guard.name, &target, previous, reloaded);
+                let breakers = made
+                    .entry(guard.name.clone())
+                    .or_insert_with(|| self.breakers(&guard.name, &target, previous, reloaded))
+                    .clone();
                 (target, Some(breakers))
             }
         };
@@ -498,7 +501,7 @@ impl LiveBuilder {
         plan: &Upstream,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
-    ) -> (Arc<UpstreamBreakers>, Arc<EventSwitch>) {
+    ) -> Breakers {
         let old = previous.and_then(|live| live.guarded(name));
         let mut settings_changed = false;
         let (breakers, events) = match old {

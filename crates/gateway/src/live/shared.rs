@@ -29,7 +29,6 @@ pub struct Shared {
     pub live: ArcSwap<Live>,
     /// The previous plan, and the time until which it is kept.
     former: ArcSwapOption<(Arc<Live>, Timestamp)>,
-    /// Counts of each worker.
     pub meters: Arc<PerWorker<WorkerMeter>>,
     /// The liveness check of each worker.
     pub pulses: PerWorker<Pulse>,

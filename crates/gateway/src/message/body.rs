@@ -26,13 +26,13 @@ pub enum BodyError {
     Client,
 }
 
-/// The body of an answer.
+/// The body of a message: of an answer, or by another `S` of a request to an upstream.
 #[derive(Debug)]
-pub enum Body {
+pub enum Body<S = Box<dyn Streaming>> {
     /// Bytes of our own; taken when they are sent.
     Fixed(Option<Bytes>),
-    /// An upstream's body on its way down.
-    Streamed(Box<dyn Streaming>),
+    /// The other side's body on its way through.
+    Streamed(S),
 }
 
 /// A body that is produced while it is sent.
@@ -41,20 +41,23 @@ pub trait Streaming:
 {
 }
 
-impl Body {
+impl<S> Body<S> {
     /// A body without bytes.
-    pub fn empty() -> Body {
+    pub fn empty() -> Self {
         Body::Fixed(None)
     }
 
     /// A body of fixed bytes.
-    pub fn fixed(bytes: impl Into<Bytes>) -> Body {
+    pub fn fixed(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Body::Fixed((!bytes.is_empty()).then_some(bytes))
     }
 }
 
-impl http_body::Body for Body {
+impl<S> http_body::Body for Body<S>
+where
+    S: http_body::Body<Data = Bytes, Error = BodyError> + Unpin,
+{
     type Data = Bytes;
     type Error = BodyError;
 
@@ -64,9 +67,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Body::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Body::Streamed(body) => Pin::new(body.as_mut())
-                .poll_frame(cx)
-                .map_ok(marks::carried),
+            Body::Streamed(body) => Pin::new(body).poll_frame(cx).map_ok(marks::carried),
         }
     }
 

@@ -23,7 +23,6 @@ enum Part {
     Line,
     /// The `\n` of an empty line.
     LastLf,
-    /// Within a trailer.
     Trailer,
 }
 

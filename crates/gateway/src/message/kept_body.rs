@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use crate::message::body::BodyError;
+use crate::message::body::{Body, BodyError};
 use crate::message::request_body::RequestBody;
 
 /// A client's body, with what was read of it.
@@ -165,6 +165,68 @@ impl http_body::Body for KeptReader {
         match kept.body.size_hint().exact() {
             Some(rest) => SizeHint::with_exact(rest + bytes as u64),
             None => SizeHint::default(),
+        }
+    }
+}
+
+/// A client's body on its way to an upstream: as it comes, or kept.
+#[derive(Debug)]
+pub enum ClientBytes {
+    /// The client's body, sent once.
+    Once(RequestBody),
+    /// The client's body, kept while it is sent.
+    Kept(KeptReader),
+}
+
+/// The body of a request to an upstream.
+pub type Outgoing = Body<ClientBytes>;
+
+impl Outgoing {
+    /// True if the body can be sent from its beginning.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Body::Streamed(ClientBytes::Kept(reader)) => reader.kept().is_whole(),
+            Body::Fixed(_) | Body::Streamed(ClientBytes::Once(_)) => true,
+        }
+    }
+
+    /// The same body from its beginning; `None`: it is a client's, which comes once.
+    pub fn again(&self) -> Option<Outgoing> {
+        match self {
+            Body::Fixed(bytes) => Some(Body::Fixed(bytes.clone())),
+            Body::Streamed(ClientBytes::Kept(reader)) => {
+                Some(Body::Streamed(ClientBytes::Kept(reader.kept().reader())))
+            }
+            Body::Streamed(ClientBytes::Once(_)) => None,
+        }
+    }
+}
+
+impl http_body::Body for ClientBytes {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            ClientBytes::Once(body) => Pin::new(body).poll_frame(cx),
+            ClientBytes::Kept(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ClientBytes::Once(body) => body.is_end_stream(),
+            ClientBytes::Kept(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ClientBytes::Once(body) => body.size_hint(),
+            ClientBytes::Kept(body) => body.size_hint(),
         }
     }
 }

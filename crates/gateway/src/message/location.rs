@@ -68,7 +68,7 @@ fn elsewhere(endpoint: &Endpoint, location: &str) -> Result<(Endpoint, String), 
     if host.is_empty() {
         return Err("it has no host".into());
     }
-    let port = authority.port_u16().unwrap_or(Endpoint::own_port(tls));
+    let port = Endpoint::port_of(authority, tls).ok_or("its port is not from 1 to 65535")?;
     let there = Endpoint::new(tls, &host.to_ascii_lowercase(), port);
     let path = without_dots(uri.path());
     Ok((there, joined(&path, uri.query())))
@@ -144,7 +144,14 @@ mod tests {
 
     #[test]
     fn a_location_that_cannot_be_followed_is_refused() {
-        for location in ["ftp://b/", "http://", "http://u:p@b/", "a b", "http://b/ü"] {
+        for location in [
+            "ftp://b/",
+            "http://",
+            "http://u:p@b/",
+            "http://b:99999/",
+            "a b",
+            "http://b/ü",
+        ] {
             assert!(from(location).is_err(), "{location}");
         }
     }

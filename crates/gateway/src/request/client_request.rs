@@ -16,8 +16,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use crate::message::fields::{self, FUSEBOX_ATTEMPT, Origin};
-use crate::message::kept_body::KeptBody;
-use crate::message::outgoing::Outgoing;
+use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::message::validate;
 use crate::request::exchange::Exchange;
@@ -164,9 +163,12 @@ impl ClientRequest {
 
     fn next_body(&mut self) -> Outgoing {
         match &mut self.body {
-            ClientBody::Empty => Outgoing::Empty,
-            ClientBody::Once(body) => body.take().map_or(Outgoing::Empty, Outgoing::Client),
-            ClientBody::Kept(kept) => Outgoing::Kept(kept.reader()),
+            ClientBody::Empty => Outgoing::empty(),
+            ClientBody::Once(body) => {
+                let body = body.take().map(ClientBytes::Once);
+                body.map_or_else(Outgoing::empty, Outgoing::Streamed)
+            }
+            ClientBody::Kept(kept) => Outgoing::Streamed(ClientBytes::Kept(kept.reader())),
         }
     }
 }

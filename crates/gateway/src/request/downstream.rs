@@ -16,7 +16,6 @@ use crate::request::worker::Worker;
 pub struct Downstream {
     /// The worker that serves the connection.
     pub worker: Arc<Worker>,
-    /// The key of the listener that accepted it.
     pub listener: ListenerKey,
     /// The client's address.
     pub peer: SocketAddr,

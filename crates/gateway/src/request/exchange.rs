@@ -25,14 +25,11 @@ use crate::upstream::bulkhead::Place;
 const DRAIN_BYTES: usize = 64 * 1024;
 const DRAIN_WAIT: Duration = Duration::from_millis(20);
 
-/// The rules of a listener for its requests.
 #[derive(Debug)]
 pub struct ListenerRules {
-    /// The listener's name.
     pub name: Arc<str>,
     /// Bounds on what a client may cost.
     pub limits: Arc<Limits>,
-    /// The rules for paths.
     pub paths: PathRules,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -49,7 +46,6 @@ impl ListenerRules {
 /// The facts of a route that its requests need.
 #[derive(Debug)]
 pub struct RouteFacts {
-    /// The route's name.
     pub name: Arc<str>,
     /// Counts of its requests, by worker.
     pub meter: RequestMeters,

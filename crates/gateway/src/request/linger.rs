@@ -29,7 +29,6 @@ const LINGERING_MAX: usize = 256;
 /// Size in bytes of the buffer for bytes to discard.
 const SCRAP: usize = 8 * 1024;
 
-/// Lingering connections of a worker.
 #[derive(Debug, Default)]
 pub struct LingeringConnections(Arc<Mutex<Lingering>>);
 

@@ -21,9 +21,6 @@ const NOT_A_TARGET: Refused = Refused {
 /// Brings a request's target into its canonical form: an absolute one without a path has the path `/` (RFC 9110,
 /// section 4.2.3), and with `decoded` a path's letters, digits, `-`, `.`, `_` and `~` stand for themselves (RFC 3986,
 /// section 6.2.2). The query stays as it is.
-///
-/// # Errors
-/// If the result is not a valid target.
 pub fn normalise<B>(request: &mut Request<B>, decoded: bool) -> Result<(), Refused> {
     let uri = request.uri();
     let Some(written) = uri.path_and_query() else {

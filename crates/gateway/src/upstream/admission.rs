@@ -55,9 +55,6 @@ pub enum Admission {
 
 /// Asks for a permit for a request without a body, or for one whose body has not been read; `None`: the body must
 /// be read before the request may probe ([`ask_with`]).
-///
-/// # Errors
-/// The breaker's rejection.
 pub fn ask(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
@@ -67,13 +64,7 @@ pub fn ask(
         return ask_complete(live_breaker, worker).map(Some);
     }
     if live_breaker.breaker.may_probe(worker.clock.tick()) {
-        // A check only, since the request must not take a place even for a moment.
-        return match live_breaker.breaker.check(worker.clock.exact()) {
-            Ok(()) => Ok(None),
-            // Once its body is complete, it waits as others do.
-            Err(rejection) if waits(live_breaker, worker, &rejection) => Ok(None),
-            Err(rejection) => Err(rejection),
-        };
+        return check(live_breaker, worker).map(|()| None);
     }
     let permit = admit(live_breaker, &worker.clock)?;
     if !permit.is_probe() {
@@ -84,10 +75,19 @@ pub fn ask(
     Ok(None)
 }
 
-/// Asks for a permit for a request that has arrived completely.
+/// Checks a request that is not complete or has to wait for something else first, and must not take a place meanwhile.
+/// A request that would wait for its turn to probe is not rejected: it waits later.
 ///
 /// # Errors
 /// The breaker's rejection.
+pub fn check(live_breaker: &LiveBreaker, worker: &WorkerRef) -> Result<(), Rejection> {
+    match live_breaker.breaker.check(worker.clock.exact()) {
+        Err(rejection) if waits(live_breaker, worker, &rejection) => Ok(()),
+        checked => checked,
+    }
+}
+
+/// Asks for a permit for a request that has arrived completely.
 pub fn ask_complete(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
@@ -134,21 +134,22 @@ pub fn probing_until(retry_at: Timestamp) -> Rejection {
     rejection
 }
 
-/// Waits until it is a complete request's turn to probe.
+/// Waits until it is a complete request's turn to probe. `client` is the state of its client's connection; `None`: it
+/// has none that could leave.
 ///
 /// # Errors
 /// The breaker's rejection: the breaker has opened, or the turn did not come in time.
 pub async fn turn(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
-    client: &Phase,
+    client: Option<&Phase>,
     prober: Prober,
     refused: Rejection,
 ) -> Result<OwnedPermit, Rejection> {
     let probes = &live_breaker.extras.probes;
-    let left = poll_fn(|cx| match client.is_left_by_caller(cx) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
+    let left = poll_fn(|cx| match client {
+        Some(client) if client.is_left_by_caller(cx) => Poll::Ready(()),
+        _ => Poll::Pending,
     });
     let ask = || {
         probes.want(worker.clock.tick());
@@ -182,7 +183,8 @@ pub async fn ask_with(
         return match ask_complete(live_breaker, worker)? {
             Admission::Admitted(permit) => Ok(permit),
             Admission::Waits(refused) => {
-                Ok(Box::pin(turn(live_breaker, worker, client, prober, refused)).await?)
+                let turn = turn(live_breaker, worker, Some(client), prober, refused);
+                Ok(Box::pin(turn).await?)
             }
         };
     }

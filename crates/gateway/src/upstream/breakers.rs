@@ -99,18 +99,14 @@ pub struct KeyFacts<'a> {
     pub params: &'a [(String, String)],
 }
 
-/// The breakers before one upstream.
 #[derive(Debug)]
 pub enum UpstreamBreakers {
     /// No breaker: no call is rejected, and nothing is counted or shown.
     None,
-    /// One breaker for all calls.
     One(LiveBreaker),
-    /// One breaker for each key.
     Keyed(Box<Keyed>),
 }
 
-/// Breakers by key, each with its counters.
 #[derive(Debug)]
 pub struct Keyed {
     upstream: Arc<str>,
@@ -268,7 +264,6 @@ impl UpstreamBreakers {
         }
     }
 
-    /// One of these breakers with its counters.
     pub fn live(&self, breaker: Breaker) -> LiveBreaker {
         match self {
             UpstreamBreakers::None => LiveBreaker {
@@ -280,7 +275,6 @@ impl UpstreamBreakers {
         }
     }
 
-    /// The breaker of a name, if it exists now.
     pub fn find(&self, name: &str) -> Option<LiveBreaker> {
         match self {
             UpstreamBreakers::None => None,

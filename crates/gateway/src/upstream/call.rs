@@ -456,6 +456,11 @@ impl UpstreamCall {
         self.record(outcome);
     }
 
+    /// Ends the call without an outcome: it says nothing about the upstream, however long it took.
+    pub fn ignore(mut self) {
+        (self.is_own, self.phase) = (false, None);
+    }
+
     fn judge(&self, error: Option<CallError>) -> Outcome {
         let head = self.head.as_ref();
         let facts = Facts {

@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
 use crate::message::marks::MarkWriter;
-use crate::message::outgoing::Outgoing;
+use crate::message::kept_body::Outgoing;
 use crate::upstream::sender::{ConnectionState, CountingStream, Sender};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, watching};
@@ -191,9 +191,6 @@ impl Connector {
 
     /// The same through a proxy: an `https` endpoint by a tunnel (RFC 9110, section 9.3.6), a plain
     /// one by asking the proxy for it.
-    ///
-    /// # Errors
-    /// If the proxy's host is not a name that a certificate could have.
     pub fn through(mut self, proxy: &Endpoint) -> Result<Connector, String> {
         self.proxy = Some((proxy.clone(), tls_of(proxy, &self.trust)?));
         Ok(self)
@@ -208,9 +205,6 @@ impl Connector {
     }
 
     /// The same connector to another endpoint.
-    ///
-    /// # Errors
-    /// If its host is not a name that a certificate could have.
     pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Connector, String> {
         Ok(Connector {
             endpoint: endpoint.clone(),
@@ -306,7 +300,7 @@ impl Connector {
         };
         let request = Request::connect(host.as_str())
             .header(HOST, host.as_str())
-            .body(Outgoing::Empty)
+            .body(Outgoing::empty())
             .map_err(io::Error::other)?;
         let response = sender
             .send_request(request)

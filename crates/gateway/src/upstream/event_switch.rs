@@ -82,7 +82,6 @@ impl EventSwitch {
     }
 }
 
-/// A listener that drops all events.
 struct NoListener;
 
 impl Listener for NoListener {

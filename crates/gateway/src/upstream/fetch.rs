@@ -5,7 +5,7 @@
 //!
 //! ## Order
 //! The breaker is checked before anything is touched, then the call waits for a place if they are limited, then it gets
-//! its one permit. Redirects and free repeats happen within the call.
+//! its one permit, and its time begins. Redirects and free repeats happen within the call.
 //!
 //! ## Outcome
 //! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last
@@ -16,6 +16,7 @@ mod fault;
 
 use std::fmt;
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub use fault::{Fault, Refusal};
 
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
-use crate::message::outgoing::Outgoing;
+use crate::message::kept_body::Outgoing;
 use crate::upstream::admission::{self, Admission};
 use crate::upstream::breakers::{KeyFacts, LiveBreaker};
 use crate::upstream::call::{Holder, UpstreamCall};
@@ -47,12 +48,15 @@ use crate::upstream::jar::{self, Jar};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Connection, Pool};
 use crate::upstream::redirect::Redirects;
-use crate::upstream::sending::{Repeat, Sending};
+use crate::upstream::sending::{Failed, Repeat, Sending, Unanswered};
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 use crate::upstream::whole_answer;
 
 /// A time limit longer than any wait, for upstreams whose clients set none.
 pub const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// The client of all calls of an application: the clients that it serves with them are not known here.
+const NO_CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The size in bytes, and the time, up to which a redirect's body is read so that its connection can be used again.
 const DRAINED_BYTES: usize = 64 * 1024;
@@ -84,7 +88,8 @@ pub struct Policy<'a> {
     pub jar: Option<&'a Jar>,
     /// The places for calls that run at the same time; `None`: no limit.
     pub places: Option<&'a Semaphore>,
-    /// The longest total time, the wait for a place included; `None`: only the upstream's own times count.
+    /// The longest total time of a call, and before it the longest wait for a place; `None`: only the upstream's own
+    /// times count.
     pub total: Option<Duration>,
     /// True if compression is asked for and undone, unless the request asks for a coding or a part, or the breaker
     /// examines the body.
@@ -123,7 +128,6 @@ pub async fn fetch(
     answer.map_err(|fault| Box::new(NoAnswer { request, fault }))
 }
 
-/// A fetch on its way.
 struct Fetching<'a> {
     target: &'a Arc<LiveUpstream>,
     policy: &'a Policy<'a>,
@@ -139,20 +143,25 @@ struct Answered {
 
 impl Fetching<'_> {
     async fn run(&self, request: &mut Outbound) -> Result<Response<Bytes>, Fault> {
+        request.name_host()?;
         let live_breaker = self.target.breakers.select(&KeyFacts {
             route: &self.target.plan.name,
             method: &request.method,
             headers: &request.headers,
             params: &[],
         });
-        let deadline = self.policy.total.map(|total| Instant::now() + total);
+        let deadline = || self.policy.total.map(|total| Instant::now() + total);
         let _place = match self.policy.places {
-            Some(places) => self.place(places, live_breaker.as_ref(), deadline).await?,
+            Some(places) => {
+                let place = self.place(places, live_breaker.as_ref(), deadline());
+                place.await?
+            }
             None => None,
         };
-        let mut call = self.admitted(live_breaker)?;
+        let mut call = self.admitted(live_breaker, request).await?;
         call.made_for(&request.method, None);
-        let began = self.worker.clock.exact();
+        // The upstream is answerable for the time that it has, not for the wait before.
+        let (began, deadline) = (self.worker.clock.exact(), deadline());
         let Some(answered) = within(deadline, self.follow(&mut call, request)).await else {
             let now = self.worker.clock.exact();
             call.lasted(now.saturating_since(began));
@@ -165,7 +174,7 @@ impl Fetching<'_> {
             Err(fault) => {
                 match fault.outcome() {
                     Outcome::Ended(error) => call.end(error),
-                    Outcome::SaysNothing => drop(call),
+                    Outcome::SaysNothing => call.ignore(),
                 }
                 Err(fault)
             }
@@ -180,39 +189,61 @@ impl Fetching<'_> {
         deadline: Option<Instant>,
     ) -> Result<Option<tokio::sync::SemaphorePermit<'p>>, Fault> {
         if let Some(live_breaker) = live_breaker {
-            let looked = live_breaker.breaker.check(self.worker.clock.exact());
-            looked.map_err(|rejection| self.refused(live_breaker, rejection))?;
+            let checked = admission::check(live_breaker, self.worker);
+            checked.map_err(|rejection| self.refused(live_breaker, rejection))?;
         }
         // The semaphore is never closed, so there is a place in the end, or the time is over.
         match within(deadline, places.acquire()).await {
             Some(place) => Ok(place.ok()),
             None => {
                 let now = self.worker.clock.exact();
-                self.target.errors.note(&UpstreamError::no_head(), now);
+                let why = UpstreamError::new(ErrorKind::Limit, "no connection free in time");
+                self.target.errors.note(&why, now);
                 Err(Fault::Timeout)
             }
         }
     }
 
-    fn admitted(&self, live_breaker: Option<LiveBreaker>) -> Result<UpstreamCall, Fault> {
+    /// Asks the breaker for the call's permit, and waits for its turn to probe as a route's request does.
+    async fn admitted(
+        &self,
+        live_breaker: Option<LiveBreaker>,
+        request: &Outbound,
+    ) -> Result<UpstreamCall, Fault> {
         let (target, worker) = (self.target.clone(), self.worker.clone());
         let Some(live_breaker) = live_breaker else {
             return Ok(UpstreamCall::unguarded(target, worker));
         };
-        match admission::ask_complete(&live_breaker, &worker) {
-            Ok(Admission::Admitted(permit)) => {
-                Ok(UpstreamCall::new(permit, live_breaker, target, worker))
+        let prober = || {
+            let path = request.target.split('?').next().unwrap_or_default();
+            let probes = &live_breaker.extras.probes;
+            probes.prober(NO_CLIENT, &request.method, path)
+        };
+        let permit = match admission::ask_complete(&live_breaker, &worker) {
+            Ok(Admission::Admitted(permit)) => Ok(permit),
+            Ok(Admission::Waits(refused)) => {
+                let turn = admission::turn(&live_breaker, &worker, None, prober(), refused);
+                Box::pin(turn).await
             }
-            // The queue is for clients; an application decides by itself whether it comes again.
-            Ok(Admission::Waits(rejection)) | Err(rejection) => {
-                Err(self.refused(&live_breaker, rejection))
-            }
+            Err(rejection) => Err(rejection),
+        };
+        let permit = permit.map_err(|rejection| self.refused(&live_breaker, rejection))?;
+        let prober = permit.is_probe().then(prober);
+        let mut call = UpstreamCall::new(permit, live_breaker, target, worker);
+        if let Some(prober) = prober {
+            call.probes_for(prober);
         }
+        Ok(call)
     }
 
     /// Counts a refusal, and writes it to the log.
     fn refused(&self, live_breaker: &LiveBreaker, rejection: Rejection) -> Fault {
         live_breaker.meter(self.worker).refuse(&rejection);
+        self.refusal(live_breaker, rejection)
+    }
+
+    /// Writes a refusal to the log.
+    fn refusal(&self, live_breaker: &LiveBreaker, rejection: Rejection) -> Fault {
         let breaker = live_breaker.breaker.name().clone();
         tracing::debug!(
             upstream = %self.target.plan.name,
@@ -257,7 +288,14 @@ impl Fetching<'_> {
                 worker,
             };
             let repeat = (policy.repeat)(&request.method);
-            let (response, connection) = sending.exchange(head, repeat).await?;
+            let exchanged = sending.exchange(head, repeat).await;
+            let (response, connection) = match (exchanged, call.live_breaker()) {
+                (Err(Unanswered::Failed(Failed::GaveWay)), Some(live_breaker)) => {
+                    let rejection = admission::come_again(worker.clock.exact());
+                    return Err(self.refusal(live_breaker, rejection));
+                }
+                (exchanged, _) => exchanged?,
+            };
             let (status, headers) = (response.status(), response.headers());
             if let Some(jar) = policy.jar {
                 jar.keep(request.asked(worker), headers);
@@ -270,6 +308,7 @@ impl Fetching<'_> {
             {
                 left -= 1;
                 *request = next;
+                request.name_host()?;
                 drain(response.into_body(), connection, worker).await;
                 continue;
             }
@@ -300,17 +339,14 @@ impl Fetching<'_> {
             false => asked.target.clone(),
         };
         let request = Request::builder().method(asked.method.clone()).uri(uri);
-        let request = request.body(match &asked.body {
-            Some(bytes) => Outgoing::Fixed((!bytes.is_empty()).then(|| bytes.clone())),
-            None => Outgoing::Empty,
-        });
+        let body = asked
+            .body
+            .clone()
+            .map_or_else(Outgoing::empty, Outgoing::fixed);
+        let request = request.body(body);
         let mut request = request.map_err(|error| unsendable(&error))?;
         let headers = request.headers_mut();
         headers.clone_from(&asked.headers);
-        if !headers.contains_key(HOST) {
-            let host = HeaderValue::from_str(&asked.endpoint.authority);
-            headers.insert(HOST, host.map_err(|error| unsendable(&error))?);
-        }
         if let Some(body) = &asked.body {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
@@ -376,6 +412,16 @@ impl Outbound {
     pub fn url(&self) -> String {
         let scheme = if self.endpoint.tls { "https" } else { "http" };
         format!("{scheme}://{}{}", self.endpoint.authority, self.target)
+    }
+
+    /// Adds `Host`, unless it is there.
+    fn name_host(&mut self) -> Result<(), Fault> {
+        if !self.headers.contains_key(HOST) {
+            let host = HeaderValue::from_str(&self.endpoint.authority);
+            let host = host.map_err(|error| Fault::Unsendable(error.to_string()))?;
+            self.headers.insert(HOST, host);
+        }
+        Ok(())
     }
 
     /// The facts by which cookies are chosen.

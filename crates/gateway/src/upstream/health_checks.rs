@@ -15,7 +15,7 @@ use http::{HeaderValue, Request};
 use tokio::task::AbortHandle;
 
 use crate::ground::clock::Clock;
-use crate::message::outgoing::Outgoing;
+use crate::message::kept_body::Outgoing;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::endpoints::LiveEndpoint;
 use crate::upstream::live_upstream::LiveUpstream;
@@ -123,7 +123,7 @@ impl Checking {
             .header(HOST, self.endpoint.host.clone())
             .header(USER_AGENT, AGENT)
             .header(CONNECTION, HeaderValue::from_static("close"))
-            .body(Outgoing::Empty)
+            .body(Outgoing::empty())
             .map_err(|error| error.to_string())?;
         let sent = connection.sender.try_send_request(request).await;
         let response = sent.map_err(|error| error.into_error().to_string())?;

@@ -27,7 +27,6 @@ pub struct Jar(
 pub struct CookieRequest<'a> {
     /// True for a request over TLS.
     pub tls: bool,
-    /// The request's host.
     pub host: &'a str,
     /// The request's path and query.
     pub target: &'a str,
@@ -35,7 +34,6 @@ pub struct CookieRequest<'a> {
     pub now: u64,
 }
 
-/// A stored cookie.
 #[derive(Debug)]
 struct StoredCookie {
     name: String,

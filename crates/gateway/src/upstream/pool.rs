@@ -29,7 +29,6 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// Limits on the connections of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolLimits {
     /// The most idle connections; 0: each is used once.
@@ -113,9 +112,6 @@ impl Pool {
 
     /// Empty pools to an endpoint of an upstream, one for each of `workers` workers; it is reached through `proxy`, if
     /// given.
-    ///
-    /// # Errors
-    /// If a host is not a name that a certificate could have.
     pub fn for_workers(
         workers: usize,
         upstream: &Upstream,
@@ -140,9 +136,6 @@ impl Pool {
     }
 
     /// A pool to another endpoint, reached in the same way. It keeps no connection, since only one request needs it.
-    ///
-    /// # Errors
-    /// If the endpoint's host is not a name that a certificate could have.
     pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Arc<Pool>, String> {
         let connector = self.connector.elsewhere(endpoint)?;
         Ok(Pool::new(connector, self.limits.of_none()))
@@ -174,9 +167,6 @@ impl Pool {
 
     /// Opens a new connection, within the connector's own time limit and within `bound`: upstreams that share a pool may
     /// differ.
-    ///
-    /// # Errors
-    /// The failed step of connecting, with its error.
     pub async fn open(self: &Arc<Pool>, bound: Duration) -> Result<Connection, NoConnection> {
         let mut sender = self.connector.connect(bound).await?;
         if let Err(error) = sender.ready().await {

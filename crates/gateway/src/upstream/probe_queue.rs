@@ -140,7 +140,6 @@ impl ProbeQueue {
         self.called = next.map(|it| it.number);
     }
 
-    /// The standing of the request with a number.
     pub fn standing(&self, number: u64) -> Standing {
         match self.waiting.iter().any(|it| it.number == number) {
             false => Standing::Out,

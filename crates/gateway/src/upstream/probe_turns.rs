@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fusebox_breaker::{OwnedPermit, RejectReason, Rejection, Timestamp};
-use http::{Method, Uri};
+use http::Method;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -64,12 +64,12 @@ impl ProbeTurns {
 
     /// The prober of a request. An IPv6 client is known by the network of its site (48 bits, RFC 6177), since it may
     /// have all addresses of that, and a target by its method and path.
-    pub fn prober(&self, client: IpAddr, method: &Method, uri: &Uri) -> Prober {
+    pub fn prober(&self, client: IpAddr, method: &Method, path: &str) -> Prober {
         let client = match client.to_canonical() {
             IpAddr::V4(v4) => u64::from(v4.to_bits()),
             IpAddr::V6(v6) => (v6.to_bits() >> 80) as u64,
         };
-        let target = (method.as_str(), uri.path());
+        let target = (method.as_str(), path);
         Prober::new(self.hasher.hash_one(client), self.hasher.hash_one(target))
     }
 

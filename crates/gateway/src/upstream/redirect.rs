@@ -26,7 +26,6 @@ pub struct Redirects {
 pub struct BadLocation {
     /// The field's value; bytes that are not UTF-8 are replaced.
     pub location: String,
-    /// The fault in it.
     pub why: String,
 }
 

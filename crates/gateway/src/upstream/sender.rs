@@ -16,7 +16,7 @@ use hyper::client::conn::{TrySendError, http1};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 
-use crate::message::outgoing::Outgoing;
+use crate::message::kept_body::Outgoing;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError};
 
 /// A connection's upper end: sends one request at a time, and explains its failure.
@@ -164,7 +164,6 @@ pub struct CountingStream<S> {
 }
 
 impl<S> CountingStream<S> {
-    /// Counts the reads of `stream` in `state`.
     pub fn new(stream: S, state: Arc<ConnectionState>) -> CountingStream<S> {
         CountingStream { stream, state }
     }

@@ -24,8 +24,8 @@ pub use no_answer::{Cut, Failed, Unanswered};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
-use crate::message::outgoing::Outgoing;
 use crate::message::phase::Phase;
+use crate::message::kept_body::Outgoing;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
 use crate::upstream::breakers::BreakerExtras;
@@ -88,7 +88,7 @@ impl Sending<'_> {
         body: Outgoing,
         has_length: bool,
     ) -> Result<(Response<Incoming>, Connection), Unanswered> {
-        let empty = matches!(body, Outgoing::Empty);
+        let empty = matches!(body, Outgoing::Fixed(None));
         let is_careful = !empty && expects_no_body(&parts.method);
         if empty && has_length {
             parts
@@ -134,6 +134,8 @@ impl Sending<'_> {
         let now = self.worker.clock.tick();
         let mut idle = self.pool.reuse(now, repeat.on_any_idle);
         let mut left = repeat.times;
+        // Repeats share the time of their call.
+        let mut time = self.call.timeout();
         loop {
             let reused = idle.is_some();
             let mut connection = match idle.take() {
@@ -148,7 +150,7 @@ impl Sending<'_> {
                 Outgoing::Fixed(Some(bytes)) => bytes.len() as u64,
                 _ => 0,
             };
-            let (why, error) = match self.attempt(&mut connection, request).await {
+            let (why, error) = match self.attempt(&mut connection, request, &mut time).await {
                 Ok(response) => {
                     connection.hear(response.headers());
                     return Ok((response, connection));
@@ -211,18 +213,19 @@ impl Sending<'_> {
         connected.inspect_err(|failed| self.call.note(&failed.cause))
     }
 
-    /// One try on one connection, within the call's time.
+    /// One try on one connection, within the `time` that the call has left; less is left afterwards.
     async fn attempt(
         &mut self,
         connection: &mut Connection,
         mut request: Request<Outgoing>,
+        time: &mut Duration,
     ) -> Result<Response<Incoming>, Attempt> {
         let interim = self.interim;
         interim.watch(&mut request, self.intake);
         let clock = &self.worker.clock;
         let asked = request.headers().get(UPGRADE).cloned();
         let is_careful = self.intake.is_some() && expects_no_body(request.method());
-        let timeout = self.call.timeout();
+        let timeout = *time;
         let sent_at = clock.exact();
         self.call.extend(sent_at, timeout + PROBE_GRACE);
         self.call.waits_since(sent_at);
@@ -295,6 +298,7 @@ impl Sending<'_> {
         let base = self.upstream_has_it_since(sent_at).unwrap_or(now);
         let duration = now.saturating_since(base);
         self.call.lasted(duration);
+        *time = timeout.saturating_sub(duration);
         match result {
             Ok(response) if !validate::response_is_sound(&response) => Err(Attempt::Failed(
                 self.failed(&UpstreamError::ambiguous_head()),
@@ -451,12 +455,7 @@ pub fn expects_no_body(method: &Method) -> bool {
 
 /// A copy of the request; `None`: its body is a client's, which comes once.
 fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    let mut again = Request::new(match request.body() {
-        Outgoing::Empty => Outgoing::Empty,
-        Outgoing::Fixed(bytes) => Outgoing::Fixed(bytes.clone()),
-        Outgoing::Client(_) => return None,
-        Outgoing::Kept(reader) => Outgoing::Kept(reader.kept().reader()),
-    });
+    let mut again = Request::new(request.body().again()?);
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
     again.headers_mut().clone_from(request.headers());

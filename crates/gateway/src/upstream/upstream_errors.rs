@@ -96,7 +96,6 @@ pub struct UpstreamErrors {
     kinds: [KindErrors; ErrorKind::ALL.len()],
 }
 
-/// The errors of one kind.
 #[derive(Debug, Default)]
 struct KindErrors {
     count: Counter,
@@ -139,7 +138,6 @@ impl UpstreamErrors {
         &self.upstream
     }
 
-    /// The number of errors of a kind.
     pub fn count(&self, kind: ErrorKind) -> u64 {
         self.kinds[kind as usize].count.get()
     }

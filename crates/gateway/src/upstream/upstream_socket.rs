@@ -19,7 +19,6 @@ enum Writing {
     Failed(io::ErrorKind, Option<Waker>),
 }
 
-/// A TCP socket to an upstream.
 #[derive(Debug)]
 pub struct UpstreamSocket {
     tcp: TcpStream,

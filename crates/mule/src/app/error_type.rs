@@ -65,21 +65,6 @@ const ROOTS: &[&str] = &[
     "HTTP:TIMEOUT",
     "HTTP:PARSING",
     "HTTP:BASIC_AUTHENTICATION",
-    "HTTP:BAD_REQUEST",
-    "HTTP:NOT_FOUND",
-    "HTTP:METHOD_NOT_ALLOWED",
-    "HTTP:NOT_ACCEPTABLE",
-    "HTTP:UNSUPPORTED_MEDIA_TYPE",
-    "HTTP:TOO_MANY_REQUESTS",
-    "HTTP:INTERNAL_SERVER_ERROR",
-    "HTTP:BAD_GATEWAY",
-    "HTTP:SERVICE_UNAVAILABLE",
-    "HTTP:GATEWAY_TIMEOUT",
-    "HTTP:MULTIPLE_CHOICES",
-    "HTTP:MOVED_PERMANENTLY",
-    "HTTP:MOVED_TEMPORARILY",
-    "HTTP:SEE_OTHER",
-    "HTTP:NOT_MODIFIED",
     "OS:NULL_VALUE",
     "OS:INVALID_KEY",
     "OS:KEY_ALREADY_EXISTS",
@@ -95,11 +80,39 @@ const ROOTS: &[&str] = &[
     "SCRIPTING:UNKNOWN_ENGINE",
 ];
 
+/// The types of the HTTP connector's errors, by the response's status.
+const OF_STATUS: &[(u16, &str)] = &[
+    (300, "HTTP:MULTIPLE_CHOICES"),
+    (301, "HTTP:MOVED_PERMANENTLY"),
+    (302, "HTTP:MOVED_TEMPORARILY"),
+    (303, "HTTP:SEE_OTHER"),
+    (304, "HTTP:NOT_MODIFIED"),
+    (400, "HTTP:BAD_REQUEST"),
+    (401, "HTTP:UNAUTHORIZED"),
+    (403, "HTTP:FORBIDDEN"),
+    (404, "HTTP:NOT_FOUND"),
+    (405, "HTTP:METHOD_NOT_ALLOWED"),
+    (406, "HTTP:NOT_ACCEPTABLE"),
+    (415, "HTTP:UNSUPPORTED_MEDIA_TYPE"),
+    (429, "HTTP:TOO_MANY_REQUESTS"),
+    (500, "HTTP:INTERNAL_SERVER_ERROR"),
+    (502, "HTTP:BAD_GATEWAY"),
+    (503, "HTTP:SERVICE_UNAVAILABLE"),
+    (504, "HTTP:GATEWAY_TIMEOUT"),
+];
+
 impl ErrorType {
+    /// The type of the error that a response's status is, if it has one of its own.
+    pub fn of_status(status: u16) -> Option<ErrorType> {
+        let found = OF_STATUS.iter().find(|(of, _)| *of == status);
+        found.map(|(_, name)| ErrorType::parse(name))
+    }
+
     /// All types that Mule's core and the supported modules raise.
     pub fn known() -> impl Iterator<Item = &'static str> {
         let children = PARENTS.iter().map(|(child, _)| *child);
-        ROOTS.iter().copied().chain(children)
+        let of_status = OF_STATUS.iter().map(|(_, name)| *name);
+        ROOTS.iter().copied().chain(of_status).chain(children)
     }
 
     /// True if the type is one of [`known`](ErrorType::known).
@@ -137,9 +150,8 @@ impl ErrorType {
             return None;
         }
         let parent = PARENTS.iter().find(|(child, _)| *child == name);
-        Some(ErrorType::parse(
-            parent.map_or("MULE:ANY", |(_, parent)| parent),
-        ))
+        let parent = parent.map_or("MULE:ANY", |(_, parent)| parent);
+        Some(ErrorType::parse(parent))
     }
 
     /// True if the type is `other` or one of its descendants.

@@ -22,6 +22,19 @@ pub struct StoreDeclaration {
     pub sweep_every: Option<Duration>,
 }
 
+impl StoreDeclaration {
+    /// The time to live and the period of sweeps, if entries expire.
+    pub fn expiry(&self) -> Option<(Duration, Duration)> {
+        let ttl = self.ttl.filter(|ttl| !ttl.is_zero())?;
+        Some((ttl, self.sweep_every?))
+    }
+}
+
+/// True if two operations use the same store; `None` is the default store.
+pub fn is_same_store(a: &Option<Arc<StoreDeclaration>>, b: &Option<Arc<StoreDeclaration>>) -> bool {
+    a.as_ref().map(|store| &store.name) == b.as_ref().map(|store| &store.name)
+}
+
 /// An operation on an object store (`os:*`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectCall {
@@ -54,16 +67,10 @@ pub enum ObjectOperation {
         /// The result if there is no entry; `None`: a missing entry is an error.
         default: Option<Given>,
     },
-    /// `os:contains`: true or false.
-    Contains {
-        /// The entry's key.
-        key: Given,
-    },
-    /// `os:remove`: removes an entry.
-    Remove {
-        /// The entry's key.
-        key: Given,
-    },
+    /// `os:contains`: true or false, for an entry's key.
+    Contains(Given),
+    /// `os:remove`: removes an entry, by its key.
+    Remove(Given),
     /// `os:clear`: removes all entries.
     Clear,
     /// `os:retrieve-all-keys`: an array of the keys.

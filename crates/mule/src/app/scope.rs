@@ -112,12 +112,8 @@ pub struct ParallelForeach {
     pub collection: Option<Script>,
     /// The steps of an iteration.
     pub chain: Chain,
-    /// The limit of concurrent iterations; `None`: no limit.
-    pub max_concurrency: Option<usize>,
-    /// The time limit of an iteration; `None`: no limit.
-    pub timeout: Option<Duration>,
-    /// The variable for the results; `None`: the results become the message.
-    pub target: Option<Target>,
+    /// The rules for the iterations.
+    pub gather: Gather,
 }
 
 /// Settings of `scatter-gather`.
@@ -125,9 +121,16 @@ pub struct ParallelForeach {
 pub struct ScatterGather {
     /// The routes; at least two.
     pub routes: Vec<Chain>,
-    /// The limit of concurrent routes; `None`: no limit.
+    /// The rules for the routes.
+    pub gather: Gather,
+}
+
+/// The rules for concurrent parts, iterations or routes, and for their results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gather {
+    /// The limit of concurrent parts; `None`: no limit.
     pub max_concurrency: Option<usize>,
-    /// The time limit of a route; `None`: no limit.
+    /// The time limit of a part; `None`: no limit.
     pub timeout: Option<Duration>,
     /// The variable for the results; `None`: the results become the message.
     pub target: Option<Target>,
@@ -140,13 +143,6 @@ pub struct Async {
     pub chain: Chain,
     /// The limit of concurrent events; `None`: no limit.
     pub max_concurrency: Option<usize>,
-}
-
-/// Settings of `first-successful` and `round-robin`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FirstSuccessful {
-    /// The routes; at least one.
-    pub routes: Vec<Chain>,
 }
 
 /// Settings of `ee:cache`.

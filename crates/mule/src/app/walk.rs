@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fusebox_dataweave::Script;
 
 use super::{
-    Chain, Does, Flow, Given, Handler, Handlers, ObjectOperation, Processor, Respond, Target,
-    ValidationRule,
+    App, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation, Processor,
+    Respond, Target, ValidationRule,
 };
 
 impl Chain {
@@ -21,13 +21,30 @@ impl Chain {
     }
 }
 
+impl App {
+    /// Visits all processors, flow by flow, those of the default handlers last.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
+        self.flows.iter().for_each(|flow| flow.walk(visit));
+        self.default_handlers
+            .iter()
+            .for_each(|handlers| handlers.walk(visit));
+    }
+}
+
 impl Flow {
     /// Visits its processors, those of its handlers last, and all nested ones.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
         self.chain.walk(visit);
-        for handler in self.handlers.iter().flat_map(|handlers| &handlers.0) {
-            handler.chain.walk(visit);
-        }
+        self.handlers
+            .iter()
+            .for_each(|handlers| handlers.walk(visit));
+    }
+}
+
+impl Handlers {
+    /// Visits the processors of all handlers, and all nested ones.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
+        self.0.iter().for_each(|handler| handler.chain.walk(visit));
     }
 }
 
@@ -48,7 +65,7 @@ impl Does {
             Does::Foreach(scope) => vec![&scope.chain],
             Does::ParallelForeach(scope) => vec![&scope.chain],
             Does::ScatterGather(scope) => scope.routes.iter().collect(),
-            Does::FirstSuccessful(scope) | Does::RoundRobin(scope) => scope.routes.iter().collect(),
+            Does::FirstSuccessful(routes) | Does::RoundRobin(routes) => routes.iter().collect(),
             Does::Async(scope) => vec![&scope.chain],
             Does::Cache(scope) => vec![&scope.chain],
             _ => Vec::new(),
@@ -69,7 +86,7 @@ impl Does {
         let mut scripts: Vec<&Script> = Vec::new();
         match self {
             Does::FlowRef { flow, .. } => {
-                if let super::FlowName::Computed(name) = flow {
+                if let FlowName::Computed(name) = flow {
                     given.push(name);
                 }
             }
@@ -119,9 +136,7 @@ impl Does {
                     given.push(key);
                     given.extend(default);
                 }
-                ObjectOperation::Contains { key } | ObjectOperation::Remove { key } => {
-                    given.push(key);
-                }
+                ObjectOperation::Contains(key) | ObjectOperation::Remove(key) => given.push(key),
                 ObjectOperation::Clear
                 | ObjectOperation::RetrieveAllKeys
                 | ObjectOperation::RetrieveAll => {}
@@ -162,11 +177,18 @@ impl Does {
                 let variables = transform.variables.iter();
                 variables.filter_map(|(name, _)| name.literal()).collect()
             }
-            _ => self
-                .target()
-                .map(|target| &target.variable)
-                .into_iter()
-                .collect(),
+            _ => self.target().into_iter().map(|it| &it.variable).collect(),
+        }
+    }
+
+    /// The flow that it refers to, if it names one.
+    pub fn flow(&self) -> Option<FlowId> {
+        match self {
+            Does::FlowRef {
+                flow: FlowName::Known(id),
+                ..
+            } => Some(*id),
+            _ => None,
         }
     }
 
@@ -174,8 +196,8 @@ impl Does {
     pub fn target(&self) -> Option<&Target> {
         match self {
             Does::FlowRef { target, .. } => target.as_ref(),
-            Does::ParallelForeach(scope) => scope.target.as_ref(),
-            Does::ScatterGather(scope) => scope.target.as_ref(),
+            Does::ParallelForeach(scope) => scope.gather.target.as_ref(),
+            Does::ScatterGather(scope) => scope.gather.target.as_ref(),
             Does::Request(request) => request.target.as_ref(),
             Does::Object(call) => call.target.as_ref(),
             _ => None,
@@ -198,10 +220,7 @@ impl Respond {
     /// The expressions in the response.
     pub fn scripts(&self) -> Vec<&Script> {
         let given = [&self.status, &self.reason, &self.body, &self.headers];
-        given
-            .into_iter()
-            .flatten()
-            .flat_map(Given::scripts)
-            .collect()
+        let given = given.into_iter().flatten();
+        given.flat_map(Given::scripts).collect()
     }
 }

@@ -10,7 +10,9 @@ use super::paths::{Act, Call, Path, Walk};
 use super::time::{stored_times, time};
 use super::trace::{self, StoreState};
 use super::trip::{Counting, Trip, increments_in, written_at};
-use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, OpenWhen, Refusal, flaws};
+use super::{
+    Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, OpenWhen, Refusal, flaws, push,
+};
 use crate::app::Site;
 
 /// One call of a flow on all paths through the flow.
@@ -26,12 +28,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         let empty: StoreState = (0..self.walk.entries.len())
             .map(|entry| (entry, None))
             .collect();
-        let passes = |held: &StoreState, later| {
-            prefixes
-                .iter()
-                .any(|prefix| trace::blockers(prefix, held, later).entries.is_empty())
-        };
-        if !passes(&empty, false) {
+        if !trace::any_passes(&prefixes, &empty, false) {
             return None;
         }
         let trips = self.trips(&prefixes);
@@ -45,25 +42,17 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         let trip = trips.first()?;
         let entries = &self.walk.entries;
         let key = entry_key(&entries[trip.entry].key);
-        let by_count = counting
-            .as_ref()
-            .is_some_and(|counting| counting.increment.slot.of_entry() == Some(trip.entry))
-            && trip.slot.as_ref().is_none_or(|slot| {
-                counting
-                    .as_ref()
-                    .is_some_and(|it| it.increment.slot == *slot)
-            });
+        let count_slot = counting.as_ref().map(|counting| &counting.increment.slot);
+        let count_entry = count_slot.and_then(Symbol::of_entry);
+        let by_count = count_entry == Some(trip.entry)
+            && (trip.slot.is_none() || trip.slot.as_ref() == count_slot);
         // A single failure, or a count, kept per request says nothing about the upstream.
         if (counting.is_none() || by_count) && key.literal().is_none() {
             return None;
         }
         let failures = self.failures(counting.as_ref(), trip.entry);
-        let of_upstream = |failure: &Failure| {
-            failure
-                .status
-                .is_none_or(|status| status >= 500 || status == 429)
-        };
-        if !failures.iter().any(of_upstream) {
+        let mut statuses = failures.iter().map(|failure| failure.status);
+        if !statuses.any(|status| status.is_none_or(|it| it >= 500 || it == 429)) {
             return None;
         }
         let open_when = match (&trip.slot, by_count) {
@@ -78,11 +67,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             }
         };
         let state = self.entry(trip.entry, trip.slot.as_ref());
-        let after_wait: Vec<&[Act<'a>]> = prefixes
-            .iter()
-            .filter(|prefix| trace::blockers(prefix, &trip.held, true).entries.is_empty())
-            .copied()
-            .collect();
+        let mut after_wait = prefixes.clone();
+        after_wait.retain(|prefix| trace::passes(prefix, &trip.held, true));
         let half_open = after_wait.iter().find_map(|prefix| {
             let written = trace::store_after(prefix).remove(&trip.entry)??;
             let slot = trip.slot.as_ref()?;
@@ -90,13 +76,9 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         });
         let cooldown = self.cooldown(&after_wait, trip);
         let closes = self.closes(trip, &prefixes);
-        let success_resets = counting.as_ref().is_some_and(|counting| {
-            let entry = counting.increment.slot.of_entry();
-            self.after(|outcome| outcome == Outcome::Good)
-                .any(|(_, after)| {
-                    entry.is_some_and(|entry| trace::store_after(after).contains_key(&entry))
-                })
-        }) || counting.is_none();
+        let resets =
+            |after| count_entry.is_some_and(|entry| trace::store_after(after).contains_key(&entry));
+        let success_resets = counting.is_none() || self.after(true).any(|(_, after)| resets(after));
         let call = &self.walk.calls[self.call];
         let mut circuit = Circuit {
             name: state.to_string().into(),
@@ -107,7 +89,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
                 .clone(),
             half_open,
             count: counting.as_ref().map(|counting| {
-                let entry = counting.increment.slot.of_entry().unwrap_or(trip.entry);
+                let entry = count_entry.unwrap_or(trip.entry);
                 Count {
                     entry: self.entry(entry, Some(&counting.increment.slot)),
                     threshold: counting.threshold,
@@ -133,9 +115,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             held: &trip.held,
             trip: self.acts_after(trip.path),
             closed_at: closes.and_then(|(_, site)| site),
-            count: counting
-                .as_ref()
-                .and_then(|counting| counting.increment.slot.of_entry()),
+            count: count_entry,
         };
         circuit.flaws = flaws::of(&circuit, &evidence);
         Some(circuit)
@@ -145,10 +125,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     fn prefixes(&self) -> Vec<&'w [Act<'a>]> {
         let mut prefixes: Vec<&[Act<'a>]> = Vec::new();
         for path in self.paths {
-            if let Some(at) = self.at(path)
-                && !prefixes.contains(&&path.acts[..at])
-            {
-                prefixes.push(&path.acts[..at]);
+            if let Some(at) = self.at(path) {
+                push(&mut prefixes, &path.acts[..at]);
             }
         }
         prefixes
@@ -166,15 +144,12 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         &path.acts[at..]
     }
 
-    /// The acts after the call, on the paths where its outcome satisfies `ended`.
-    pub fn after(
-        &self,
-        ended: impl Fn(Outcome) -> bool,
-    ) -> impl Iterator<Item = (Outcome, &'w [Act<'a>])> {
+    /// The acts after the call, on the paths where it is a success (`good` is true) or a failure (false).
+    pub fn after(&self, good: bool) -> impl Iterator<Item = (Outcome, &'w [Act<'a>])> {
         self.paths.iter().filter_map(move |path| {
             let at = self.at(path)?;
             match &path.acts[at] {
-                Act::Called { outcome, .. } if ended(*outcome) => {
+                Act::Called { outcome, .. } if (*outcome == Outcome::Good) == good => {
                     Some((*outcome, &path.acts[at + 1..]))
                 }
                 _ => None,
@@ -184,16 +159,17 @@ impl<'w, 'a> CallPaths<'w, 'a> {
 
     pub(super) fn failed_paths(&self) -> impl Iterator<Item = &'w Path<'a>> {
         self.paths.iter().filter(|path| {
-            self.at(path).is_some_and(|at| {
-                matches!(&path.acts[at], Act::Called { outcome, .. } if *outcome != Outcome::Good)
-            })
+            let called = self.at(path).map(|at| &path.acts[at]);
+            called.is_some_and(
+                |act| matches!(act, Act::Called { outcome, .. } if *outcome != Outcome::Good),
+            )
         })
     }
 
     /// The failures that are counted, or else that open the circuit.
     fn failures(&self, counting: Option<&Counting<'a>>, state: usize) -> Vec<Failure> {
         let mut found: Vec<Failure> = Vec::new();
-        for (outcome, after) in self.after(|outcome| outcome != Outcome::Good) {
+        for (outcome, after) in self.after(false) {
             let counts = match counting {
                 Some(counting) => increments_in(after).contains(&counting.increment),
                 None => written_at(after, state).is_some(),
@@ -201,11 +177,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             if !counts {
                 continue;
             }
-            for failure in self.walk.failures.alike(outcome) {
-                if !found.contains(failure) {
-                    found.push(failure.clone());
-                }
-            }
+            let failures = self.walk.failures.alike(outcome).iter();
+            failures.for_each(|failure| push(&mut found, failure.clone()));
         }
         found
     }
@@ -224,12 +197,10 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     }
 
     /// The position where the flow reads the circuit's state.
-    fn site_of_gate(&self, entry: usize) -> &'a Site {
+    fn site_of_gate(&self, of: usize) -> &'a Site {
         let acts = self.paths.iter().flat_map(|path| &path.acts);
         let mut reads = acts.filter_map(|act| match act {
-            Act::Read {
-                entry: read, site, ..
-            } if *read == entry => Some(*site),
+            Act::Read { entry, site, .. } if *entry == of => Some(*site),
             _ => None,
         });
         reads.next().unwrap_or(self.walk.calls[self.call].site)
@@ -257,9 +228,9 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             return Cooldown::Timeout(None);
         }
         let store = self.walk.entries[trip.entry].store.as_ref();
-        match store.and_then(|store| Some((store.ttl?, store.sweep_every?))) {
-            Some((ttl, sweep)) if !ttl.is_zero() => Cooldown::Expiry { ttl, sweep },
-            _ => Cooldown::Never,
+        match store.and_then(|store| store.expiry()) {
+            Some((ttl, sweep)) => Cooldown::Expiry { ttl, sweep },
+            None => Cooldown::Never,
         }
     }
 
@@ -269,45 +240,40 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         trip: &Trip<'w, 'a>,
         prefixes: &[&[Act<'a>]],
     ) -> Option<(Option<Value>, Option<&'a Site>)> {
-        let good = self.after(|outcome| outcome == Outcome::Good);
-        good.filter_map(|(_, after)| {
-            let mut read_again = false;
-            for act in after {
-                match act {
-                    Act::Read { entry, .. } if *entry == trip.entry => read_again = true,
-                    Act::Wrote { entry, value, site } if *entry == trip.entry => {
-                        let value = trace::without_entries(value);
-                        let held: StoreState = [(*entry, Some(value.clone()))].into();
-                        let passes = prefixes
-                            .iter()
-                            .any(|prefix| trace::blockers(prefix, &held, false).entries.is_empty());
-                        if !passes {
-                            continue;
+        self.after(true)
+            .filter_map(|(_, after)| {
+                let mut read_again = false;
+                for act in after {
+                    match act {
+                        Act::Read { entry, .. } if *entry == trip.entry => read_again = true,
+                        Act::Wrote { entry, value, site } if *entry == trip.entry => {
+                            let value = trace::without_entries(value);
+                            let held: StoreState = [(*entry, Some(value.clone()))].into();
+                            if !trace::any_passes(prefixes, &held, false) {
+                                continue;
+                            }
+                            let said = trip
+                                .slot
+                                .as_ref()
+                                .and_then(|slot| trace::scalar(&trace::slot_value(&value, slot)));
+                            return Some((said, (!read_again).then_some(*site)));
                         }
-                        let said = trip
-                            .slot
-                            .as_ref()
-                            .and_then(|slot| trace::scalar(&trace::slot_value(&value, slot)));
-                        return Some((said, (!read_again).then_some(*site)));
+                        Act::Removed { entry, site } if *entry == trip.entry => {
+                            return Some((None, (!read_again).then_some(*site)));
+                        }
+                        _ => {}
                     }
-                    Act::Removed { entry, site } if *entry == trip.entry => {
-                        return Some((None, (!read_again).then_some(*site)));
-                    }
-                    _ => {}
                 }
-            }
-            None
-        })
-        .next()
+                None
+            })
+            .next()
     }
 
     /// The flow's result for a call that it does not make.
     fn refusal(&self, trip: &Trip<'w, 'a>) -> Refusal {
         let refused = self.paths.iter().find(|path| {
-            super::find::called(path).next().is_none()
-                && trace::blockers(&path.acts, &trip.held, false)
-                    .entries
-                    .is_empty()
+            path.called().next().is_none()
+                && trace::passes(&path.acts, &trip.held, false)
                 && path.acts.iter().any(|act| match act {
                     Act::Assumed { condition, .. } => {
                         trace::substituted(condition, &trip.held).truth() == Some(true)
@@ -319,6 +285,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         let Some(path) = refused else {
             return Refusal::default();
         };
+        let raised = path.raised.as_ref();
         let status = path.vars.get("httpStatus").and_then(Symbol::number);
         let body = match path.payload.known() {
             Some(Value::String(text)) => Some(text.clone()),
@@ -327,10 +294,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         Refusal {
             status: status.and_then(|status| u16::try_from(status.to_i64()?).ok()),
             body,
-            error: path
-                .raised
-                .as_ref()
-                .map(|raised| raised.kind.to_string().into()),
+            error: raised.map(|raised| raised.kind.to_string().into()),
         }
     }
 }

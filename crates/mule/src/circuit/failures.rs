@@ -1,6 +1,6 @@
 //! How calls end, in classes that the handlers and validators of an application treat alike.
 
-use crate::app::{App, ErrorMatch, ErrorType, Handler, Processor, Request};
+use crate::app::{App, ErrorMatch, ErrorType, Request};
 
 /// The end of a call: one class of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,19 +59,15 @@ impl Failures {
         let matches = matches(app);
         let mut kinds: Vec<(Vec<bool>, Option<u16>, Vec<Failure>)> = Vec::new();
         for failure in all() {
-            let taken: Vec<bool> = matches
-                .iter()
-                .map(|types| types.matches(&failure.kind))
-                .collect();
+            let taken = matches.iter().map(|types| types.matches(&failure.kind));
+            let taken: Vec<bool> = taken.collect();
             // Expressions may test the status.
             let class = failure.status.map(|status| match status {
                 429 => 429,
                 other => other / 100,
             });
-            match kinds
-                .iter_mut()
-                .find(|(known, of, _)| *known == taken && *of == class)
-            {
+            let mut known = kinds.iter_mut();
+            match known.find(|(known, of, _)| *known == taken && *of == class) {
                 Some((.., alike)) => alike.push(failure),
                 None => kinds.push((taken, class, vec![failure])),
             }
@@ -121,24 +117,17 @@ impl Failures {
 }
 
 /// The error patterns of all handlers and mappings.
-fn matches<'a>(app: &'a App) -> Vec<&'a ErrorMatch> {
+fn matches(app: &App) -> Vec<&ErrorMatch> {
     let mut found = Vec::new();
-    let mut handlers: Vec<&Handler> = Vec::new();
-    let mut look = |processor: &'a Processor| {
-        let sources = processor.mappings.iter().map(|mapping| &mapping.source);
-        found.extend(sources);
-        handlers.extend(processor.does.handlers());
-    };
-    for flow in &app.flows {
-        flow.walk(&mut look);
-    }
+    app.walk(&mut |processor| {
+        found.extend(processor.mappings.iter().map(|mapping| &mapping.source));
+        let handlers = processor.does.handlers().iter();
+        found.extend(handlers.flat_map(|handler| &handler.types));
+    });
     let outer = app.flows.iter().filter_map(|flow| flow.handlers.as_ref());
-    let outer = outer.chain(&app.default_handlers);
-    let outer: Vec<&Handler> = outer.flat_map(|handlers| &handlers.0).collect();
-    for handler in &outer {
-        handler.chain.walk(&mut look);
-    }
-    handlers.extend(outer);
-    found.extend(handlers.iter().flat_map(|handler| &handler.types));
+    let outer = outer
+        .chain(&app.default_handlers)
+        .flat_map(|handlers| &handlers.0);
+    found.extend(outer.flat_map(|handler| &handler.types));
     found
 }

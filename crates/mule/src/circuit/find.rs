@@ -4,32 +4,30 @@
 //! traces in an object store. Names of entries and variables, and the division into flows, do not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_dataweave::{Number, Value};
 
 use super::call_paths::CallPaths;
 use super::failures::Failures;
-use super::paths::{Act, Path, Walk};
-use super::{Circuit, trace};
-use crate::app::{App, Does, Flow, FlowName, Processor};
+use super::paths::{Act, Path, StoredKey, Walk};
+use super::{Circuit, push, trace};
+use crate::app::{App, Flow, FlowId};
 
 /// An application's circuits, in the order of its flows.
 pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     let failures = Failures::of(app);
     let mut walk = Walk::new(app, &failures);
     let roots = roots(app);
-    let first: Vec<_> = roots.iter().map(|flow| walk.through(flow)).collect();
-    let mut all = first;
-    walk.constants = constants(all.iter().flatten().flatten());
+    let mut all: Vec<_> = roots.iter().map(|flow| walk.through(flow)).collect();
+    walk.constants = constants(&all);
     if !walk.constants.is_empty() {
-        walk.tested = tested_keys(all.iter().flatten().flatten());
+        walk.tested = tested_keys(&all);
         all = roots.iter().map(|flow| walk.through(flow)).collect();
     }
     let mut found: Vec<Circuit> = Vec::new();
     for paths in all.iter().flatten() {
-        let calls: BTreeSet<usize> = paths.iter().flat_map(|path| called(path)).collect();
+        let calls: BTreeSet<usize> = paths.iter().flat_map(Path::called).collect();
         for call in calls {
             let Some(circuit) = (CallPaths {
                 walk: &walk,
@@ -51,62 +49,39 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
 /// The flows that have a source, and those that no other flow refers to.
 fn roots(app: &App) -> Vec<&Flow> {
     let mut referred = BTreeSet::new();
-    let mut look = |processor: &Processor| {
-        if let Does::FlowRef {
-            flow: FlowName::Known(id),
-            ..
-        } = &processor.does
-        {
-            referred.insert(id.0);
-        }
-    };
-    for flow in &app.flows {
-        flow.walk(&mut look);
-    }
-    for handler in app.default_handlers.iter().flat_map(|handlers| &handlers.0) {
-        handler.chain.walk(&mut look);
-    }
+    app.walk(&mut |processor| referred.extend(processor.does.flow()));
     let flows = app.flows.iter().enumerate();
     flows
-        .filter(|(at, flow)| flow.source.is_some() || !referred.contains(at))
+        .filter(|(at, flow)| flow.source.is_some() || !referred.contains(&FlowId(*at)))
         .map(|(_, flow)| &**flow)
         .collect()
 }
 
-pub(super) fn called<'w>(path: &'w Path<'_>) -> impl Iterator<Item = usize> + use<'w> {
-    path.acts.iter().filter_map(|act| match act {
-        Act::Called { call, .. } => Some(*call),
-        _ => None,
-    })
+fn acts<'w, 'a>(all: &'w [Option<Vec<Path<'a>>>]) -> impl Iterator<Item = &'w Act<'a>> {
+    all.iter().flatten().flatten().flat_map(|path| &path.acts)
 }
 
 /// The keys of stored objects that are written with one constant number, with that number.
-fn constants<'w, 'a: 'w>(
-    paths: impl Iterator<Item = &'w Path<'a>>,
-) -> BTreeMap<(usize, Arc<str>), Symbol> {
+fn constants(all: &[Option<Vec<Path<'_>>>]) -> BTreeMap<StoredKey, Symbol> {
     // The constant of each key; `None`: it is written with several values.
-    let mut keys: BTreeMap<(usize, Arc<str>), Option<Number>> = BTreeMap::new();
+    let mut keys: BTreeMap<StoredKey, Option<Number>> = BTreeMap::new();
     let mut opaque = BTreeSet::new();
-    for act in paths.flat_map(|path| &path.acts) {
+    for act in acts(all) {
         let Act::Wrote { entry, value, .. } = act else {
             continue;
         };
         let value = value.bare().parsed();
-        let Symbol::Object { base, fields } = &value else {
-            if value != Symbol::Entry(*entry) {
-                opaque.insert(*entry);
-            }
-            continue;
+        let itself = Symbol::Entry(*entry);
+        let nothing = BTreeMap::new();
+        let (base, fields) = match &value {
+            Symbol::Object { base, fields } => (base.as_deref(), fields),
+            other => (Some(other), &nothing),
         };
-        if base
-            .as_ref()
-            .is_some_and(|base| **base != Symbol::Entry(*entry))
-        {
+        if base.is_some_and(|base| *base != itself) {
             opaque.insert(*entry);
         }
         for (key, value) in fields {
-            let same = Symbol::Entry(*entry).field(key);
-            if *value == same {
+            if *value == itself.field(key) {
                 continue;
             }
             let number = match value.known() {
@@ -129,11 +104,9 @@ fn constants<'w, 'a: 'w>(
 }
 
 /// The keys of stored objects that conditions test.
-fn tested_keys<'w, 'a: 'w>(
-    paths: impl Iterator<Item = &'w Path<'a>>,
-) -> BTreeSet<(usize, Arc<str>)> {
+fn tested_keys(all: &[Option<Vec<Path<'_>>>]) -> BTreeSet<StoredKey> {
     let mut keys = BTreeSet::new();
-    for act in paths.flat_map(|path| &path.acts) {
+    for act in acts(all) {
         let Act::Assumed { condition, .. } = act else {
             continue;
         };
@@ -150,24 +123,23 @@ fn tested_keys<'w, 'a: 'w>(
 
 /// Merges two descriptions of one circuit.
 fn join(known: &mut Circuit, other: Circuit) {
-    for upstream in other.upstreams {
-        if !known.upstreams.contains(&upstream) {
-            known.upstreams.push(upstream);
-        }
-    }
-    for failure in other.failures {
-        if !known.failures.contains(&failure) {
-            known.failures.push(failure);
-        }
-    }
-    for site in other.calls {
-        if !known.calls.contains(&site) {
-            known.calls.push(site);
-        }
-    }
-    for flaw in other.flaws {
-        if !known.flaws.contains(&flaw) {
-            known.flaws.push(flaw);
-        }
-    }
+    let Circuit {
+        upstreams,
+        failures,
+        calls,
+        flaws,
+        ..
+    } = other;
+    upstreams
+        .into_iter()
+        .for_each(|new| push(&mut known.upstreams, new));
+    failures
+        .into_iter()
+        .for_each(|new| push(&mut known.failures, new));
+    calls
+        .into_iter()
+        .for_each(|new| push(&mut known.calls, new));
+    flaws
+        .into_iter()
+        .for_each(|new| push(&mut known.flaws, new));
 }

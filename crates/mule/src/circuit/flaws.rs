@@ -1,6 +1,7 @@
 //! The flaws of circuits that flows build by hand.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use fusebox_dataweave::symbol::{Cast, Symbol, Unit, is_now};
 use fusebox_plan::dialect::show_duration;
 
 use super::call_paths::CallPaths;
-use super::failures::{Outcome, all};
+use super::failures::all;
 use super::paths::Act;
 use super::time::unit;
 use super::trace::{self, StoreState};
@@ -106,7 +107,7 @@ struct Flaws<'e, 'w, 'a> {
 }
 
 impl Flaws<'_, '_, '_> {
-    fn add(&mut self, kind: FlawKind, site: &Site, what: String, mend: &str) {
+    fn add(&mut self, kind: FlawKind, site: &Site, what: impl Display, mend: &str) {
         let what = format!("the circuit {} {what}", self.circuit.name);
         self.list.push(Flaw {
             kind,
@@ -124,13 +125,11 @@ impl Flaws<'_, '_, '_> {
         let found = paths.iter().find_map(|path| {
             let mut read = None;
             for act in &path.acts {
+                if let Some(written) = counted_at(act, count) {
+                    return Some((read?, written));
+                }
                 match act {
                     Act::Read { entry, site, .. } if *entry == count => read = Some(*site),
-                    Act::Wrote { entry, value, site }
-                        if *entry == count && !trace::increments(*entry, value).is_empty() =>
-                    {
-                        return Some((read?, *site));
-                    }
                     _ => {}
                 }
             }
@@ -146,30 +145,15 @@ impl Flaws<'_, '_, '_> {
     }
 
     fn half_open(&mut self) {
-        let Evidence {
-            after_wait,
-            prefixes,
-            state,
-            ..
-        } = *self.evidence;
+        let (after_wait, state) = (self.evidence.after_wait, self.evidence.state);
         let site = self.circuit.site.clone();
         if after_wait.is_empty() {
             if let Cooldown::Expiry { .. } = self.circuit.cooldown {
-                self.add(
-                    FlawKind::NoHalfOpen,
-                    &site,
-                    "has no half-open state: when its entry expires, all requests go to the upstream at once, and it opens again only after as many failures as before".to_owned(),
-                    CONVERT,
-                );
+                let what = "has no half-open state: when its entry expires, all requests go to the upstream at once, and it opens again only after as many failures as before";
+                self.add(FlawKind::NoHalfOpen, &site, what, CONVERT);
             }
             return;
         }
-        // True if the next request passes as well.
-        let passes = |held: &StoreState| {
-            prefixes
-                .iter()
-                .any(|prefix| trace::blockers(prefix, held, true).entries.is_empty())
-        };
         let written = after_wait.iter().find_map(|prefix| {
             let value = trace::store_after(prefix).remove(&state)??;
             let site = prefix.iter().rev().find_map(|act| match act {
@@ -181,15 +165,15 @@ impl Flaws<'_, '_, '_> {
         match written {
             Some((value, site)) => {
                 let held: StoreState = [(state, Some(value))].into();
-                if passes(&held) {
+                // The next request passes as well.
+                if trace::any_passes(self.evidence.prefixes, &held, true) {
                     let what =
-                        "lets all requests through while it is half-open, not a single probe"
-                            .to_owned();
+                        "lets all requests through while it is half-open, not a single probe";
                     self.add(FlawKind::HalfOpenTakesAll, site, what, CONVERT);
                 }
             }
             None => {
-                let what = "lets all requests through at once when its cooldown is over, not a single probe".to_owned();
+                let what = "lets all requests through at once when its cooldown is over, not a single probe";
                 self.add(FlawKind::HalfOpenTakesAll, &site, what, CONVERT);
             }
         }
@@ -198,20 +182,16 @@ impl Flaws<'_, '_, '_> {
     fn late_success(&mut self) {
         if let Some(site) = self.evidence.closed_at {
             let what =
-                "is closed here by any success, also of a call that was made before it opened"
-                    .to_owned();
+                "is closed here by any success, also of a call that was made before it opened";
             self.add(FlawKind::LateSuccess, site, what, CONVERT);
         }
     }
 
     fn server_errors(&mut self) {
-        let missing: Vec<String> = all()
-            .into_iter()
-            .filter(|failure| failure.status.is_some_and(|status| status >= 500))
-            .filter(|failure| !self.circuit.failures.contains(failure))
-            .filter_map(|failure| failure.status)
-            .map(|status| status.to_string())
-            .collect();
+        let missing = all().into_iter();
+        let missing = missing.filter(|failure| !self.circuit.failures.contains(failure));
+        let missing = missing.filter_map(|it| it.status.filter(|status| *status >= 500));
+        let missing: Vec<String> = missing.map(|status| status.to_string()).collect();
         if missing.is_empty() {
             return;
         }
@@ -224,22 +204,17 @@ impl Flaws<'_, '_, '_> {
             "does not count answers of status {}: an upstream that only gives these never opens it",
             missing.join(", ")
         );
-        self.add(
-            FlawKind::ServerErrorsIgnored,
-            &site,
-            what,
-            "name their error types here, such as HTTP:INTERNAL_SERVER_ERROR and HTTP:SERVICE_UNAVAILABLE",
-        );
+        let mend = "name their error types here, such as HTTP:INTERNAL_SERVER_ERROR and HTTP:SERVICE_UNAVAILABLE";
+        self.add(FlawKind::ServerErrorsIgnored, &site, what, mend);
     }
 
     fn cooldown(&mut self) {
         let store = self.circuit.state.store.clone();
         let expiry = store
             .as_ref()
-            .and_then(|store| Some((store, store.ttl?, store.sweep_every?)))
-            .filter(|(_, ttl, _)| !ttl.is_zero());
+            .and_then(|store| Some((store, store.expiry()?)));
         match (self.circuit.cooldown, expiry) {
-            (Cooldown::Expiry { ttl, sweep }, Some((store, ..))) => {
+            (Cooldown::Expiry { ttl, sweep }, Some((store, _))) => {
                 let what = format!(
                     "stays open for {}: an entry expires at the first sweep after its time to live, not exactly then",
                     range(ttl, sweep)
@@ -250,16 +225,14 @@ impl Flaws<'_, '_, '_> {
             (Cooldown::Never, _) => {
                 let site = self.circuit.trip_site.clone();
                 let what =
-                    "stays open for ever: its entry never expires, and the flow looks at no clock"
-                        .to_owned();
+                    "stays open for ever: its entry never expires, and the flow looks at no clock";
                 let mend = "give the object store an `entryTtl`";
                 self.add(FlawKind::NeverCloses, &site, what, mend);
             }
-            (Cooldown::Timeout(Some(after)), Some((store, ttl, sweep))) if ttl < after => {
+            (Cooldown::Timeout(Some(after)), Some((store, (ttl, sweep)))) if ttl < after => {
+                let (after, expires) = (show_duration(after), range(ttl, sweep));
                 let what = format!(
-                    "would be half-open after {}, but its entry expires after {}",
-                    show_duration(after),
-                    range(ttl, sweep)
+                    "would be half-open after {after}, but its entry expires after {expires}"
                 );
                 let mend = "make `entryTtl` longer than the flow's own timeout";
                 self.add(FlawKind::ExpiresFirst, &store.site, what, mend);
@@ -269,25 +242,11 @@ impl Flaws<'_, '_, '_> {
         let Some(count) = self.evidence.count else {
             return;
         };
-        let store = self.circuit.count.as_ref().and_then(|count| {
-            let store = count.entry.store.as_ref()?;
-            let ttl = store.ttl.filter(|ttl| !ttl.is_zero())?;
-            Some((ttl, store.sweep_every?))
-        });
-        let written = self
-            .evidence
-            .call_paths
-            .after(|outcome| outcome != Outcome::Good);
-        let written = written
-            .flat_map(|(_, after)| after)
-            .find_map(|act| match act {
-                Act::Wrote { entry, value, site }
-                    if *entry == count && !trace::increments(*entry, value).is_empty() =>
-                {
-                    Some(*site)
-                }
-                _ => None,
-            });
+        let store = self.circuit.count.as_ref();
+        let store = store.and_then(|count| count.entry.store.as_ref()?.expiry());
+        let failed = self.evidence.call_paths.after(false);
+        let mut acts = failed.flat_map(|(_, after)| after);
+        let written = acts.find_map(|act| counted_at(act, count));
         if let (Some((ttl, sweep)), Some(site)) = (store, written) {
             let what = format!(
                 "forgets its count {} after the last failure, since each failure restarts the entry's time to live: failures with shorter gaps all add up",
@@ -299,12 +258,7 @@ impl Flaws<'_, '_, '_> {
     }
 
     fn times(&mut self) {
-        let Evidence {
-            after_wait,
-            held,
-            trip,
-            ..
-        } = *self.evidence;
+        let (after_wait, trip) = (self.evidence.after_wait, self.evidence.trip);
         let mut mixed = None;
         for act in after_wait.iter().copied().flatten() {
             let Act::Assumed { condition, site } = act else {
@@ -317,7 +271,7 @@ impl Flaws<'_, '_, '_> {
             let stored: BTreeSet<_> = trace::slots(condition)
                 .iter()
                 .filter_map(|slot| {
-                    let value = held.get(&slot.of_entry()?)?.as_ref()?;
+                    let value = self.evidence.held.get(&slot.of_entry()?)?.as_ref()?;
                     let value = trace::slot_value(value, slot);
                     value.has(&is_now).then(|| units(&value))
                 })
@@ -353,15 +307,15 @@ impl Flaws<'_, '_, '_> {
             _ => None,
         });
         if let (Some(site), false) = (local, after_wait.is_empty()) {
-            let what = "writes local time with the letter Z, as if it were UTC: away from UTC its cooldown is hours too long, or none".to_owned();
+            let what = "writes local time with the letter Z, as if it were UTC: away from UTC its cooldown is hours too long, or none";
             let mend = "write `now() >> \"UTC\"`, or store `now() as Number`";
             self.add(FlawKind::LocalTimeAsUtc, site, what, mend);
         }
     }
 
     fn message_lost(&mut self) {
-        let CallPaths { paths, call, .. } = *self.evidence.call_paths;
-        let found = paths.iter().find_map(|path| {
+        let of = self.evidence.call_paths.call;
+        let found = self.evidence.call_paths.paths.iter().find_map(|path| {
             let mut read = None;
             for act in &path.acts {
                 match act {
@@ -370,9 +324,7 @@ impl Flaws<'_, '_, '_> {
                         over_message: true,
                         ..
                     } => read = Some(*site),
-                    Act::Called {
-                        call: called, sent, ..
-                    } if *called == call => {
+                    Act::Called { call, sent, .. } if *call == of => {
                         let sent = sent.body.as_ref();
                         return read.filter(|_| sent.is_some_and(|body| body.has(&is_entry)));
                     }
@@ -382,7 +334,7 @@ impl Flaws<'_, '_, '_> {
             None
         });
         if let Some(site) = found {
-            let what = "reads its state into the payload, so the call sends the state instead of the client's message".to_owned();
+            let what = "reads its state into the payload, so the call sends the state instead of the client's message";
             let mend = "give the `os:retrieve` a `target`";
             self.add(FlawKind::MessageLost, site, what, mend);
         }
@@ -424,8 +376,8 @@ pub(crate) fn range(ttl: Duration, sweep: Duration) -> String {
 
 /// The units of the numeric moments in a symbol.
 fn units(symbol: &Symbol) -> BTreeSet<Arc<str>> {
-    let found = std::cell::RefCell::new(BTreeSet::new());
-    symbol.has(&|part| {
+    let mut found = BTreeSet::new();
+    symbol.walk(&mut |part| {
         if let Symbol::As(of, Cast::Number(unit) | Cast::Moment(unit)) = part
             && of.has(&is_now)
         {
@@ -433,11 +385,20 @@ fn units(symbol: &Symbol) -> BTreeSet<Arc<str>> {
                 Unit::Seconds => "seconds",
                 Unit::Milliseconds => "milliseconds",
             };
-            found.borrow_mut().insert(name.into());
+            found.insert(name.into());
         }
-        false
     });
-    found.into_inner()
+    found
+}
+
+/// The position of an act that counts in an entry.
+fn counted_at<'a>(act: &Act<'a>, count: usize) -> Option<&'a Site> {
+    match act {
+        Act::Wrote { entry, value, site } if *entry == count => {
+            (!trace::increments(*entry, value).is_empty()).then_some(*site)
+        }
+        _ => None,
+    }
 }
 
 fn is_entry(symbol: &Symbol) -> bool {

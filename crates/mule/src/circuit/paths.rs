@@ -13,6 +13,7 @@ mod objects;
 mod processors;
 
 use super::failures::{Failures, Outcome};
+use super::push;
 use crate::app::{
     App, Chain, ErrorType, Flow, Given, Handlers, Processor, Request, Site, StoreDeclaration,
     Target,
@@ -117,6 +118,20 @@ pub(crate) struct Raised {
     pub cause: Option<ErrorType>,
 }
 
+impl Raised {
+    /// An error that nothing is known of but its type.
+    pub fn of(kind: ErrorType) -> Raised {
+        Raised {
+            kind,
+            description: Symbol::Unknown,
+            cause: None,
+        }
+    }
+}
+
+/// A key of the object that an entry holds, with the entry's index.
+pub(crate) type StoredKey = (usize, Arc<str>);
+
 /// The walk over an application's flows, with all entries and calls found so far.
 pub(crate) struct Walk<'a> {
     app: &'a App,
@@ -124,9 +139,9 @@ pub(crate) struct Walk<'a> {
     pub entries: Vec<Entry>,
     pub calls: Vec<Call<'a>>,
     /// The keys of stored objects that always have the same value.
-    pub constants: BTreeMap<(usize, Arc<str>), Symbol>,
+    pub constants: BTreeMap<StoredKey, Symbol>,
     /// The keys of stored objects that conditions test.
-    pub tested: BTreeSet<(usize, Arc<str>)>,
+    pub tested: BTreeSet<StoredKey>,
     /// The remaining processors: for this flow, and for all flows.
     work: u32,
     total: u32,
@@ -136,6 +151,9 @@ pub(crate) struct Walk<'a> {
 }
 
 type Ends<'a> = Vec<(Path<'a>, Option<Raised>)>;
+
+/// Paths on which something holds, or does not.
+type Split<'a> = Vec<(Path<'a>, bool)>;
 
 impl<'a> Walk<'a> {
     pub fn new(app: &'a App, failures: &'a Failures) -> Walk<'a> {
@@ -202,8 +220,7 @@ impl<'a> Walk<'a> {
                 for (path, raised) in self.processor(processor, path, depth) {
                     match raised {
                         Some(raised) => ends.push((path, Some(raised))),
-                        None if next.contains(&path) => {}
-                        None => next.push(path),
+                        None => push(&mut next, path),
                     }
                 }
             }
@@ -243,11 +260,8 @@ impl<'a> Walk<'a> {
             for handler in &handlers.0 {
                 let takes = handler.types.is_empty()
                     || handler.types.iter().any(|types| {
-                        types.matches(&raised.kind)
-                            || raised
-                                .cause
-                                .as_ref()
-                                .is_some_and(|cause| types.matches(cause))
+                        let mut kinds = std::iter::once(&raised.kind).chain(&raised.cause);
+                        kinds.any(|kind| types.matches(kind))
                     });
                 if !takes {
                     continue;
@@ -328,10 +342,7 @@ impl<'a> Walk<'a> {
                 let view = View {
                     payload: &payload,
                     attributes: &attributes,
-                    vars: &path.vars,
-                    error: &path.error,
-                    properties: &self.app.properties,
-                    steps: &self.steps,
+                    ..self.view(path)
                 };
                 self.with_constants(script.symbol(&view))
             }
@@ -339,7 +350,7 @@ impl<'a> Walk<'a> {
         path.vars.insert(target.variable.clone(), value);
     }
 
-    fn script(&self, script: &Script, path: Path<'a>, site: &'a Site) -> Vec<(Path<'a>, bool)> {
+    fn script(&self, script: &Script, path: Path<'a>, site: &'a Site) -> Split<'a> {
         let condition = self.value(script, &path);
         split(condition, path, site)
     }
@@ -379,6 +390,14 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Path<'a> {
+    /// The calls that it makes.
+    pub fn called(&self) -> impl Iterator<Item = usize> {
+        self.acts.iter().filter_map(|act| match act {
+            Act::Called { call, .. } => Some(*call),
+            _ => None,
+        })
+    }
+
     /// The event of this path with the acts of another one that ran beside it.
     fn with_acts_of(&self, other: Path<'a>) -> Path<'a> {
         Path {
@@ -386,12 +405,6 @@ impl<'a> Path<'a> {
             held: other.held,
             ..self.clone()
         }
-    }
-}
-
-fn push<'a>(ends: &mut Ends<'a>, end: (Path<'a>, Option<Raised>)) {
-    if !ends.contains(&end) {
-        ends.push(end);
     }
 }
 

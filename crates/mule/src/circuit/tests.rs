@@ -20,24 +20,16 @@ const SEED: &str = include_str!(
 fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) {
     let mut notes = Notes::default();
     let elements = xml::parse(text, 0, Compat::Intent, &mut notes).unwrap();
-    let bindings: Vec<(String, String)> = ["HTTP_Listener", "Order_Service", "L", "S", "T"]
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| text.contains(&format!("\"{name}\"")))
-        .map(|(at, name)| {
-            (
-                (*name).to_owned(),
-                format!("http://127.0.0.1:{}", 8081 + at),
-            )
-        })
-        .collect();
-    let properties = properties
-        .iter()
-        .map(|(key, value)| (Arc::from(*key), Arc::from(*value)))
-        .collect();
+    let bindings = ["HTTP_Listener", "Order_Service", "L", "S", "T"].into_iter();
+    let bindings = bindings.filter(|name| text.contains(&format!("\"{name}\"")));
+    let url =
+        |(at, name): (usize, &str)| (name.to_owned(), format!("http://127.0.0.1:{}", 8081 + at));
+    let bindings: Vec<(String, String)> = bindings.enumerate().map(url).collect();
+    let properties = properties.iter();
+    let properties = properties.map(|(key, value)| (Arc::from(*key), Arc::from(*value)));
     let setting = LowerInput {
         files: &["app.xml"],
-        properties,
+        properties: properties.collect(),
         bindings: &bindings,
         compat: Compat::Intent,
     };
@@ -45,10 +37,8 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));
     let said = notes.finish(&["app.xml"]);
     let said = said.iter().map(ToString::to_string).collect();
-    (
-        plan.program::<crate::app::App>().unwrap().circuits.clone(),
-        said,
-    )
+    let app = plan.program::<crate::app::App>().unwrap();
+    (app.circuits.clone(), said)
 }
 
 fn circuits(text: &str) -> Vec<Circuit> {
@@ -70,6 +60,25 @@ fn failures(circuit: &Circuit) -> Vec<String> {
     failures.map(|failure| failure.kind.to_string()).collect()
 }
 
+#[track_caller]
+fn check_flaws(circuit: &Circuit, with: &[FlawKind], without: &[FlawKind]) {
+    let kinds = kinds(circuit);
+    for kind in with {
+        assert!(kinds.contains(kind), "{kind:?} in {kinds:?}");
+    }
+    for kind in without {
+        assert!(!kinds.contains(kind), "{kind:?} in {kinds:?}");
+    }
+}
+
+#[track_caller]
+fn check_failures(circuit: &Circuit, with: &[&str], without: &[&str]) {
+    let failures = failures(circuit);
+    let has = |name: &&str| failures.iter().any(|failure| failure == name);
+    assert!(with.iter().all(has), "{failures:?}");
+    assert!(!without.iter().any(has), "{failures:?}");
+}
+
 fn threshold(circuit: &Circuit) -> Option<u64> {
     circuit.count.as_ref().and_then(|count| count.threshold)
 }
@@ -79,9 +88,19 @@ fn line(text: &str, part: &str) -> u32 {
     u32::try_from(text[..at].matches('\n').count() + 1).unwrap()
 }
 
+fn expiry(ttl: u64, sweep: u64) -> Cooldown {
+    Cooldown::Expiry {
+        ttl: seconds(ttl),
+        sweep: seconds(sweep),
+    }
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
+
+/// The beginning of the element in `SEED` that reads the state.
+const READ: &str = "<os:retrieve key=\"circuit-state\"";
 
 #[test]
 fn the_documents_flow_is_a_circuit() {
@@ -91,63 +110,37 @@ fn the_documents_flow_is_a_circuit() {
     };
     assert_eq!(&*circuit.name, "circuit-breaker-store/circuit-state");
     assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("OPEN")));
-    let count = circuit.count.as_ref().unwrap();
-    assert_eq!(
-        count.entry.to_string(),
-        "circuit-breaker-store/failure-count"
-    );
-    assert_eq!(count.threshold, Some(5));
+    let count = circuit.count.as_ref().unwrap().entry.to_string();
+    assert_eq!(count, "circuit-breaker-store/failure-count");
+    assert_eq!(threshold(circuit), Some(5));
     assert_eq!(failures(circuit), ["HTTP:CONNECTIVITY", "HTTP:TIMEOUT"]);
     assert_eq!(circuit.upstreams, [Arc::from("Order_Service")]);
-    assert_eq!(
-        circuit.cooldown,
-        Cooldown::Expiry {
-            ttl: seconds(60),
-            sweep: seconds(10)
-        }
-    );
+    assert_eq!(circuit.cooldown, expiry(60, 10));
     assert_eq!(circuit.half_open, None);
     assert_eq!(circuit.closes, Some(Value::text("CLOSED")));
     assert!(circuit.success_resets);
     assert_eq!(circuit.refusal.status, Some(503));
-    assert!(
-        circuit
-            .refusal
-            .body
-            .as_ref()
-            .unwrap()
-            .contains("Circuit open")
-    );
-    assert_eq!(
-        circuit.site.line,
-        line(SEED, "<os:retrieve key=\"circuit-state\"")
-    );
+    let body = circuit.refusal.body.as_ref().unwrap();
+    assert!(body.contains("Circuit open"));
+    assert_eq!(circuit.site.line, line(SEED, READ));
     assert_eq!(said.len(), 7, "{said:#?}");
 }
 
 #[test]
 fn each_flaw_of_the_documents_flow_has_its_own_line() {
     let circuit = one(SEED);
-    let lines: Vec<(FlawKind, u32)> = circuit
-        .flaws
-        .iter()
-        .map(|flaw| (flaw.kind, flaw.site.line))
-        .collect();
+    let lines = circuit.flaws.iter();
+    let lines: Vec<_> = lines.map(|flaw| (flaw.kind, flaw.site.line)).collect();
     let counted = line(SEED, "<!-- Trip circuit") - 3;
     let closed = line(SEED, "<os:value>CLOSED</os:value>") - 1;
+    let handled = line(SEED, "<on-error-propagate type=\"HTTP:CONN");
     assert_eq!(
         lines,
         [
             (FlawKind::LostIncrements, counted),
-            (
-                FlawKind::NoHalfOpen,
-                line(SEED, "<os:retrieve key=\"circuit-state\"")
-            ),
+            (FlawKind::NoHalfOpen, line(SEED, READ)),
             (FlawKind::LateSuccess, closed),
-            (
-                FlawKind::ServerErrorsIgnored,
-                line(SEED, "<on-error-propagate type=\"HTTP:CONN")
-            ),
+            (FlawKind::ServerErrorsIgnored, handled),
             (FlawKind::CooldownAtSweep, 1),
             (FlawKind::CountRenewed, counted),
         ]
@@ -158,12 +151,10 @@ fn each_flaw_of_the_documents_flow_has_its_own_line() {
 fn an_entry_says_what_its_circuit_does() {
     let circuit = one(SEED);
     let typed = |text: &str| Typed::literal(Arc::from(text));
+    let state = |text| circuit.state_for(Some(&typed(text)));
     assert_eq!(circuit.state_for(None), CircuitState::Closed);
-    assert_eq!(circuit.state_for(Some(&typed("OPEN"))), CircuitState::Open);
-    assert_eq!(
-        circuit.state_for(Some(&typed("CLOSED"))),
-        CircuitState::Closed
-    );
+    assert_eq!(state("OPEN"), CircuitState::Open);
+    assert_eq!(state("CLOSED"), CircuitState::Closed);
     assert_eq!(circuit.count_in(None), Some(0));
     assert_eq!(circuit.count_in(Some(&typed("3"))), Some(3));
     assert_eq!(circuit.count_in(Some(&typed("many"))), None);
@@ -202,27 +193,12 @@ fn other_names_other_directions_and_a_default_value_are_the_same() {
     assert_eq!(&*circuit.name, "memory/door");
     assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("down")));
     assert_eq!(threshold(&circuit), Some(3));
-    let failures = failures(&circuit);
-    assert!(
-        failures.contains(&"HTTP:BAD_GATEWAY".to_owned()),
-        "{failures:?}"
-    );
-    assert!(
-        !failures.contains(&"HTTP:TIMEOUT".to_owned()),
-        "{failures:?}"
-    );
-    assert_eq!(
-        circuit.cooldown,
-        Cooldown::Expiry {
-            ttl: seconds(120),
-            sweep: seconds(60)
-        }
-    );
+    check_failures(&circuit, &["HTTP:BAD_GATEWAY"], &["HTTP:TIMEOUT"]);
+    assert_eq!(circuit.cooldown, expiry(120, 60));
     assert!(!circuit.success_resets);
     assert_eq!(circuit.refusal.error.as_deref(), Some("APP:DOWN"));
-    let kinds = kinds(&circuit);
-    assert!(!kinds.contains(&FlawKind::LateSuccess), "{kinds:?}");
-    assert!(!kinds.contains(&FlawKind::ServerErrorsIgnored), "{kinds:?}");
+    let without = [FlawKind::LateSuccess, FlawKind::ServerErrorsIgnored];
+    check_flaws(&circuit, &[], &without);
 }
 
 #[test]
@@ -308,14 +284,11 @@ fn a_state_machine_in_one_object_is_a_circuit() {
     assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("OPEN")));
     assert_eq!(circuit.half_open, Some(Value::text("HALF_OPEN")));
     assert_eq!(threshold(&circuit), Some(4));
-    assert_eq!(
-        circuit.count.as_ref().unwrap().entry.field.as_deref(),
-        Some("bad")
-    );
+    let count = &circuit.count.as_ref().unwrap().entry;
+    assert_eq!(count.field.as_deref(), Some("bad"));
     assert_eq!(circuit.cooldown, Cooldown::Timeout(Some(seconds(30))));
     assert_eq!(failures(&circuit), ["HTTP:CONNECTIVITY", "HTTP:TIMEOUT"]);
-    let kinds = kinds(&circuit);
-    for kind in [
+    let with = [
         FlawKind::LostIncrements,
         FlawKind::HalfOpenTakesAll,
         FlawKind::LateSuccess,
@@ -323,15 +296,14 @@ fn a_state_machine_in_one_object_is_a_circuit() {
         FlawKind::LocalTimeAsUtc,
         FlawKind::MessageLost,
         FlawKind::Unused,
-    ] {
-        assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
-    }
-    assert!(!kinds.contains(&FlawKind::NoHalfOpen), "{kinds:?}");
-    assert!(!kinds.contains(&FlawKind::UnitsMixed), "{kinds:?}");
-    let unused = circuit
-        .flaws
-        .iter()
-        .find(|flaw| flaw.kind == FlawKind::Unused);
+    ];
+    check_flaws(
+        &circuit,
+        &with,
+        &[FlawKind::NoHalfOpen, FlawKind::UnitsMixed],
+    );
+    let mut flaws = circuit.flaws.iter();
+    let unused = flaws.find(|flaw| flaw.kind == FlawKind::Unused);
     assert!(unused.unwrap().what.contains("`span`, always 60"));
     let open = Typed::literal(Arc::from(r##"{"mode": "OPEN", "bad": 4}"##));
     assert_eq!(circuit.state_for(Some(&open)), CircuitState::Open);
@@ -388,23 +360,19 @@ fn a_time_in_an_entry_of_its_own_is_the_cooldown() {
     assert_eq!(circuit.half_open, Some(Value::text("HALF_OPEN")));
     assert_eq!(circuit.cooldown, Cooldown::Timeout(Some(seconds(30_000))));
     assert_eq!(threshold(&circuit), Some(5));
-    let kinds = kinds(&circuit);
-    assert!(kinds.contains(&FlawKind::UnitsMixed), "{kinds:?}");
-    assert!(kinds.contains(&FlawKind::ExpiresFirst), "{kinds:?}");
-    assert!(kinds.contains(&FlawKind::HalfOpenTakesAll), "{kinds:?}");
-    let right = WITH_TIME.replace("30000", "30");
-    let circuit = one(&right);
-    assert!(!self::kinds(&circuit).contains(&FlawKind::UnitsMixed));
+    let with = [
+        FlawKind::UnitsMixed,
+        FlawKind::ExpiresFirst,
+        FlawKind::HalfOpenTakesAll,
+    ];
+    check_flaws(&circuit, &with, &[]);
+    let circuit = one(&WITH_TIME.replace("30000", "30"));
+    check_flaws(&circuit, &[], &[FlawKind::UnitsMixed]);
     assert_eq!(circuit.cooldown, Cooldown::Timeout(Some(seconds(30))));
-    let millis = WITH_TIME.replace(
-        "now() as Number)",
-        "now() as Number {unit: 'milliseconds'})",
-    );
-    let circuit = one(&millis);
-    assert!(
-        self::kinds(&circuit).contains(&FlawKind::UnitsMixed),
-        "seconds are stored"
-    );
+    let in_millis = "now() as Number {unit: 'milliseconds'})";
+    let millis = WITH_TIME.replace("now() as Number)", in_millis);
+    // Seconds are stored.
+    check_flaws(&one(&millis), &[FlawKind::UnitsMixed], &[]);
 }
 
 /// The state is a count alone, the existence of an entry, or a moment until which the circuit is open.
@@ -438,18 +406,13 @@ const MORE: &str =
 
 #[test]
 fn a_count_may_be_the_state() {
-    let text = framed(
-        COUNT,
-        "(vars.n as Number) >= 3",
-        "",
-        &format!("{COUNT}{MORE}"),
-    );
-    let circuit = one(&text);
+    let bad = format!("{COUNT}{MORE}");
+    let circuit = one(&framed(COUNT, "(vars.n as Number) >= 3", "", &bad));
     assert_eq!(&*circuit.name, "_defaultPersistentObjectStore/bad");
     assert_eq!(circuit.open_when, OpenWhen::AtLeast(Some(3)));
     assert_eq!(threshold(&circuit), Some(3));
     assert_eq!(circuit.cooldown, Cooldown::Never);
-    assert!(kinds(&circuit).contains(&FlawKind::NeverCloses));
+    check_flaws(&circuit, &[FlawKind::NeverCloses], &[]);
 }
 
 #[test]
@@ -473,13 +436,8 @@ fn an_entry_may_say_until_when() {
         r##"{COUNT}{MORE}<choice><when expression="#[(vars.n as Number) + 1 >= 4]">
         <os:store key="until"><os:value>#[(now() as Number {{unit: 'milliseconds'}}) + 20000]</os:value></os:store></when></choice>"##
     );
-    let text = framed(
-        ask,
-        "(now() as Number {unit: 'milliseconds'}) &lt; vars.until",
-        "",
-        &bad,
-    );
-    let circuit = one(&text);
+    let when = "(now() as Number {unit: 'milliseconds'}) &lt; vars.until";
+    let circuit = one(&framed(ask, when, "", &bad));
     assert_eq!(&*circuit.name, "_defaultPersistentObjectStore/until");
     assert_eq!(threshold(&circuit), Some(4));
     assert_eq!(circuit.cooldown, Cooldown::Timeout(Some(seconds(20))));
@@ -494,24 +452,9 @@ fn answers_that_the_validator_lets_pass_may_count() {
              <choice><when expression=\"#[attributes.statusCode >= 500]\"><raise-error type=\"APP:SICK\"/></when></choice>",
         )
         .replace("HTTP:CONNECTIVITY, HTTP:TIMEOUT", "APP:SICK, HTTP:TIMEOUT");
-    let circuit = one(&text);
-    let failures = failures(&circuit);
-    assert!(
-        failures.contains(&"HTTP:BAD_GATEWAY".to_owned()),
-        "{failures:?}"
-    );
-    assert!(
-        failures.contains(&"HTTP:TIMEOUT".to_owned()),
-        "{failures:?}"
-    );
-    assert!(
-        !failures.contains(&"HTTP:CONNECTIVITY".to_owned()),
-        "{failures:?}"
-    );
-    assert!(
-        !failures.contains(&"HTTP:NOT_FOUND".to_owned()),
-        "{failures:?}"
-    );
+    let with = ["HTTP:BAD_GATEWAY", "HTTP:TIMEOUT"];
+    let without = ["HTTP:CONNECTIVITY", "HTTP:NOT_FOUND"];
+    check_failures(&one(&text), &with, &without);
 }
 
 #[test]

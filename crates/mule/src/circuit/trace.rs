@@ -6,6 +6,7 @@ use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::{Relation, Sign, Symbol, is_now};
 
 use super::paths::Act;
+use super::push;
 
 /// The values of entries, by index; `None`: the entry does not exist.
 pub(super) type StoreState = BTreeMap<usize, Option<Symbol>>;
@@ -24,13 +25,8 @@ pub(super) fn blockers(acts: &[Act<'_>], held: &StoreState, later: bool) -> Bloc
     let mut found = Blockers::default();
     for act in acts {
         match act {
-            Act::Found {
-                entry,
-                found: there,
-            } => {
-                if let Some(value) = held.get(entry)
-                    && value.is_some() != *there
-                {
+            Act::Found { entry, found: is } => {
+                if held.get(entry).is_some_and(|value| value.is_some() != *is) {
                     found.entries.insert(*entry);
                 }
             }
@@ -56,6 +52,16 @@ pub(super) fn blockers(acts: &[Act<'_>], held: &StoreState, later: bool) -> Bloc
     found
 }
 
+/// True if no entry in `held` contradicts the acts. With `later`, conditions on time are ignored.
+pub(super) fn passes(acts: &[Act<'_>], held: &StoreState, later: bool) -> bool {
+    blockers(acts, held, later).entries.is_empty()
+}
+
+/// True if one of these paths can be taken.
+pub(super) fn any_passes(paths: &[&[Act<'_>]], held: &StoreState, later: bool) -> bool {
+    paths.iter().any(|acts| passes(acts, held, later))
+}
+
 /// A condition with the values of entries in place.
 pub(super) fn substituted(condition: &Symbol, held: &StoreState) -> Symbol {
     condition.rewritten(&|part| match part {
@@ -69,18 +75,15 @@ pub(super) fn substituted(condition: &Symbol, held: &StoreState) -> Symbol {
 
 /// The entries, or keys of entries, that a condition tests.
 pub(super) fn slots(condition: &Symbol) -> Vec<Symbol> {
-    let found = std::cell::RefCell::new(Vec::new());
-    condition.has(&|part| {
-        if part.of_entry().is_some() {
-            let inner = |other: &Symbol| other.has(&|inner| inner == part) && other != part;
-            let mut found = found.borrow_mut();
-            if !found.iter().any(inner) && !found.contains(part) {
-                found.push(part.clone());
-            }
+    let mut found: Vec<Symbol> = Vec::new();
+    condition.walk(&mut |part| {
+        // A known slot that has the part within it, or is the part.
+        let within = |known: &Symbol| known.has(&|inner| inner == part);
+        if part.of_entry().is_some() && !found.iter().any(within) {
+            found.push(part.clone());
         }
-        false
     });
-    found.into_inner()
+    found
 }
 
 /// The entries after some acts. Values that depend on earlier ones become unknown.
@@ -119,21 +122,16 @@ pub(super) struct Increment {
 
 /// The increments of an entry inside a value that is written to it.
 pub(super) fn increments(entry: usize, value: &Symbol) -> Vec<Increment> {
-    let found = std::cell::RefCell::new(Vec::new());
-    value.bare().has(&|part| {
+    let mut found = Vec::new();
+    value.bare().walk(&mut |part| {
         if let Some((slot, by)) = offset(part)
             && by > 0
             && slot.of_entry() == Some(entry)
         {
-            let increment = Increment { slot, by };
-            let mut found = found.borrow_mut();
-            if !found.contains(&increment) {
-                found.push(increment);
-            }
+            push(&mut found, Increment { slot, by });
         }
-        false
     });
-    found.into_inner()
+    found
 }
 
 /// Splits a sum into its base and the number added.
@@ -164,16 +162,7 @@ pub(super) fn threshold(condition: &Symbol, increment: &Increment) -> Option<Opt
     };
     let (before, relation, limit) = match (side(&left), side(&right)) {
         (Some(by), _) => (by, relation, right),
-        (None, Some(by)) => {
-            let flipped = match relation {
-                Relation::Less => Relation::Greater,
-                Relation::LessEqual => Relation::GreaterEqual,
-                Relation::Greater => Relation::Less,
-                Relation::GreaterEqual => Relation::LessEqual,
-                same => same,
-            };
-            (by, flipped, left)
-        }
+        (None, Some(by)) => (by, relation.flipped(), left),
         (None, None) => return None,
     };
     let more = match relation {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use fusebox_dataweave::symbol::Symbol;
 
 use super::call_paths::CallPaths;
-use super::failures::Outcome;
 use super::paths::{Act, Path};
+use super::push;
 use super::trace::{self, Increment, StoreState};
 use crate::app::Site;
 
@@ -66,24 +66,18 @@ impl<'w, 'a> CallPaths<'w, 'a> {
                 }
             }
         }
-        let counts = |entry: usize| {
+        let counts = |of: usize| {
             let mut acts = self.acts_after(path).iter();
             acts.any(|act| match act {
-                Act::Wrote {
-                    entry: written,
-                    value,
-                    ..
-                } => *written == entry && is_counter(entry, value),
+                Act::Wrote { entry, value, .. } => *entry == of && is_counter(of, value),
                 _ => false,
             })
         };
-        let entry = votes
-            .into_iter()
-            .max_by_key(|(entry, votes)| (*votes, !counts(*entry), std::cmp::Reverse(*entry)))
-            .map(|(entry, _)| entry)?;
-        let slot = slots
-            .into_iter()
-            .find(|slot| slot.of_entry() == Some(entry));
+        let weight =
+            |(entry, votes): &(usize, usize)| (*votes, !counts(*entry), std::cmp::Reverse(*entry));
+        let (entry, _) = votes.into_iter().max_by_key(weight)?;
+        let mut slots = slots.into_iter();
+        let slot = slots.find(|slot| slot.of_entry() == Some(entry));
         Some(Trip {
             path,
             held,
@@ -103,10 +97,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             let after = self.acts_after(path);
             for increment in increments_in(after) {
                 // A count that successes increase as well is not a count of failures.
-                let always = self
-                    .after(|outcome| outcome == Outcome::Good)
-                    .any(|(_, after)| increments_in(after).contains(&increment));
-                if always {
+                let mut good = self.after(true);
+                if good.any(|(_, after)| increments_in(after).contains(&increment)) {
                     continue;
                 }
                 let mut held = StoreState::new();
@@ -132,12 +124,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
                     };
                     // The call is made below the limit, so the path's condition is the negation of reaching it.
                     let refused = condition.clone().negation();
-                    // The count is tested before the next failure is added.
-                    let before = Increment {
-                        slot: increment.slot.clone(),
-                        by: increment.by,
-                    };
-                    if let Some(threshold) = trace::threshold(&refused, &before) {
+                    if let Some(threshold) = trace::threshold(&refused, &increment) {
+                        // The count is tested before the next failure is added.
                         let threshold = threshold.map(|least| least.saturating_sub(1).max(1));
                         counting.get_or_insert(Counting {
                             increment: increment.clone(),
@@ -156,11 +144,8 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     pub(super) fn counting(&self, trips: &[Trip<'w, 'a>]) -> Option<Counting<'a>> {
         let mut increments: Vec<Increment> = Vec::new();
         for path in self.failed_paths() {
-            for increment in increments_in(self.acts_after(path)) {
-                if !increments.contains(&increment) {
-                    increments.push(increment);
-                }
-            }
+            let new = increments_in(self.acts_after(path)).into_iter();
+            new.for_each(|increment| push(&mut increments, increment));
         }
         let mut found: Option<Counting<'a>> = None;
         for trip in trips {
@@ -224,13 +209,9 @@ pub(super) fn is_counter(entry: usize, value: &Symbol) -> bool {
 }
 
 /// The position of the last write to an entry.
-pub(super) fn written_at<'a>(acts: &[Act<'a>], entry: usize) -> Option<&'a Site> {
+pub(super) fn written_at<'a>(acts: &[Act<'a>], of: usize) -> Option<&'a Site> {
     acts.iter().rev().find_map(|act| match act {
-        Act::Wrote {
-            entry: written,
-            site,
-            ..
-        } if *written == entry => Some(*site),
+        Act::Wrote { entry, site, .. } if *entry == of => Some(*site),
         _ => None,
     })
 }

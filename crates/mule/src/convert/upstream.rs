@@ -6,11 +6,14 @@ use std::time::Duration;
 use fusebox_plan::dialect::{quote, show_duration, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-use crate::app::{App, Site};
+use crate::app::{App, Given, Site};
 use crate::circuit::{Call, Circuit, Cooldown, Failure, Flaw, FlawKind, range};
 
 /// The period in which failures count if the flow never forgets them.
 const LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// Descriptions of losses, each with its position.
+pub(super) type Losses = Vec<(Site, String)>;
 
 /// The upstreams of a conversion.
 #[derive(Default)]
@@ -30,16 +33,14 @@ impl Upstreams {
         call: &Call<'_>,
         base: &str,
         circuit: Option<&Circuit>,
-        losses: &mut Vec<(Site, String)>,
+        losses: &mut Losses,
     ) -> String {
         let request = call.request;
         let config = request.config.as_ref();
         let mut entries = JsonMap::new();
         entries.insert("url".into(), json!(base));
-        let own = request
-            .response_timeout
-            .as_ref()
-            .map(|given| given.literal().and_then(|text| text.trim().parse().ok()));
+        let own = request.response_timeout.as_ref().map(Given::literal);
+        let own = own.map(|text| text.and_then(|text| text.trim().parse().ok()));
         let timeout = match own {
             Some(Some(millis)) => Duration::from_millis(millis),
             Some(None) => {
@@ -73,11 +74,8 @@ impl Upstreams {
             (None, Some(config)) => config.name.to_string(),
             (None, None) => base.to_owned(),
         };
-        if let Some(same) = self
-            .0
-            .iter()
-            .find(|upstream| upstream.entries == entries && upstream.name.starts_with(&named))
-        {
+        let is_same = |it: &&Upstream| it.entries == entries && it.name.starts_with(&named);
+        if let Some(same) = self.0.iter().find(is_same) {
             return same.name.clone();
         }
         let mut name = named.clone();
@@ -119,11 +117,7 @@ impl Upstreams {
 }
 
 /// The native breaker for a circuit.
-fn breaker(
-    circuit: &Circuit,
-    comments: &mut Vec<String>,
-    losses: &mut Vec<(Site, String)>,
-) -> Json {
+fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -> Json {
     let name = quote(&circuit.name);
     let count = circuit.count.as_ref();
     let threshold = match count.map(|count| count.threshold) {
@@ -136,11 +130,7 @@ fn breaker(
             5
         }
     };
-    let forgets = count.and_then(|count| {
-        let store = count.entry.store.as_ref()?;
-        let ttl = store.ttl.filter(|ttl| !ttl.is_zero())?;
-        store.sweep_every.map(|sweep| (ttl, sweep))
-    });
+    let forgets = count.and_then(|count| count.entry.store.as_ref()?.expiry());
     let trip = if circuit.success_resets {
         json!({ "consecutive_failures": threshold })
     } else {
@@ -223,10 +213,8 @@ fn failure(failures: &[Failure]) -> String {
         (false, true) => terms.push("timeout".to_owned()),
         (false, false) => {}
     }
-    let mut statuses: Vec<u16> = failures
-        .iter()
-        .filter_map(|failure| failure.status)
-        .collect();
+    let statuses = failures.iter().filter_map(|failure| failure.status);
+    let mut statuses: Vec<u16> = statuses.collect();
     statuses.sort_unstable();
     let all = |of: &[u16]| of.iter().all(|status| statuses.contains(status));
     let server = all(&[500, 502, 503, 504]);

@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use fusebox_plan::dialect::{Place, quote, read_url, suggest};
+use fusebox_plan::dialect::{quote, read_url, suggest};
 use fusebox_plan::plan::Endpoint;
 
 use super::Lowering;
+use crate::xml::start_of;
 
 /// The URLs by name, each with a mark that is set once it is used.
 pub(super) struct Bindings<'a>(BTreeMap<&'a str, (&'a str, Cell<bool>)>);
@@ -17,12 +18,9 @@ pub(super) type Problem = (String, String);
 
 impl<'a> Bindings<'a> {
     pub fn of(bindings: &'a [(String, String)]) -> Bindings<'a> {
-        let bindings = bindings.iter();
-        Bindings(
-            bindings
-                .map(|(name, url)| (name.as_str(), (url.as_str(), Cell::new(false))))
-                .collect(),
-        )
+        let unused =
+            |(name, url): &'a (String, String)| (name.as_str(), (url.as_str(), Cell::new(false)));
+        Bindings(bindings.iter().map(unused).collect())
     }
 
     /// Returns the URL of a name and marks it as used.
@@ -37,10 +35,8 @@ impl<'a> Bindings<'a> {
 pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Problem> {
     let example = "write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`";
     let Some(rest) = url.strip_prefix("http://") else {
-        return Err((
-            format!("{} is not an address to listen on", quote(url)),
-            example.to_owned(),
-        ));
+        let what = format!("{} is not an address to listen on", quote(url));
+        return Err((what, example.to_owned()));
     };
     let (authority, path) = match rest.find('/') {
         Some(slash) => rest.split_at(slash),
@@ -49,13 +45,9 @@ pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Problem> {
     let addr = authority
         .rsplit_once(':')
         .and_then(|(host, port)| address(host, port.parse().ok()?));
-    match addr {
-        Some(addr) => Ok((addr, path.trim_end_matches('/').to_owned())),
-        None => Err((
-            format!("{} is not an IP address with a port", quote(authority)),
-            example.to_owned(),
-        )),
-    }
+    let what = || format!("{} is not an IP address with a port", quote(authority));
+    let addr = addr.ok_or_else(|| (what(), example.to_owned()))?;
+    Ok((addr, path.trim_end_matches('/').to_owned()))
 }
 
 /// The address of a host and a port. The host is an IP address or `localhost`.
@@ -79,11 +71,7 @@ pub(super) fn calling(url: &str) -> Result<Endpoint, Problem> {
 impl Lowering<'_> {
     /// Reports bindings that are not used.
     pub fn refuse_idle_bindings(&mut self) {
-        let start = Place {
-            file: 0,
-            line: 1,
-            col: 1,
-        };
+        let start = start_of(0);
         let bindings = self.bindings.0.iter();
         let (used, idle): (Vec<_>, Vec<_>) = bindings.partition(|(_, (_, used))| used.get());
         for (name, (url, _)) in idle {

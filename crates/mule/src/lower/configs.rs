@@ -7,9 +7,9 @@ use fusebox_plan::dialect::{Place, quote, read_url};
 
 use super::Lowering;
 use super::bind::{self, Problem};
+use super::names::name_of;
 use super::open::Open;
 use crate::app::{Handlers, ListenerConfig, Requester, SendBody};
-use crate::xml::Element;
 
 const LISTENER: &str = "http:listener-config";
 const REQUESTER: &str = "http:request-config";
@@ -27,68 +27,60 @@ impl<'a> Lowering<'a> {
             handlers: None,
             response_timeout: Duration::from_secs(10),
         };
-        let mut first = true;
-        for element in self.globals.each(&["configuration"]) {
-            let Some(open) = self.open(element) else {
-                continue;
-            };
-            if !std::mem::take(&mut first) {
+        for (count, open) in self.open_globals(&["configuration"]).iter().enumerate() {
+            if count > 0 {
                 let what = "there are two `configuration`s";
-                self.notes.error(open.at(), what, "keep one");
+                self.error(open.at(), what, "keep one");
                 continue;
             }
-            if let Some(timeout) = self.millis(&open, "defaultResponseTimeout") {
+            if let Some(timeout) = self.millis(open, "defaultResponseTimeout") {
                 found.response_timeout = timeout;
             }
-            if let Some(name) = self.text(&open, "defaultErrorHandler-ref") {
+            if let Some(name) = self.text(open, "defaultErrorHandler-ref") {
                 found.handlers = self.named_handlers(name);
             }
         }
-        for element in self.globals.each(&[
+        self.open_globals(&[
             "global-property",
             "configuration-properties",
             "os:config",
             "validation:config",
             "tls:context",
-        ]) {
-            self.open(element);
-        }
+        ]);
         found
     }
 
     /// Reads the configurations of listeners and requests.
     pub fn declare_configs(&mut self) {
-        for element in self.globals.each(&[LISTENER]) {
-            if let Some(config) = self.listener_config(element) {
+        for open in self.open_globals(&[LISTENER]) {
+            if let Some(config) = self.listener_config(&open) {
                 self.listeners.insert(config.name.clone(), Arc::new(config));
             }
         }
-        for element in self.globals.each(&[REQUESTER]) {
-            if let Some(config) = self.requester(element) {
-                self.requesters
-                    .insert(config.name.clone(), Arc::new(config));
+        for open in self.open_globals(&[REQUESTER]) {
+            if let Some(config) = self.requester(&open) {
+                let name = config.name.clone();
+                self.requesters.insert(name, Arc::new(config));
             }
         }
     }
 
-    fn listener_config(&mut self, element: &'a Element) -> Option<ListenerConfig> {
-        let open = self.open(element)?;
-        let name = self.text(&open, "name")?;
-        let base = self.text(&open, "basePath").map_or("", |base| base.text);
-        let connection = self.open_part(&open, "http:listener-connection");
+    fn listener_config(&mut self, open: &Open<'a>) -> Option<ListenerConfig> {
+        let name = self.text(open, "name")?;
+        let base = self.text(open, "basePath").map_or("", |base| base.text);
+        let connection = self.open_part(open, "http:listener-connection");
         let bound = self.bindings.get(name.text);
         let (addr, bound_base) = match bound {
             Some(url) => self.bound(name.at(), name.text, bind::listening(url))?,
-            None => (self.listener_address(&open, connection)?, String::new()),
+            None => (self.listener_address(open, connection)?, String::new()),
         };
         let idle = connection.and_then(|open| self.millis(&open, "connectionIdleTimeout"));
         Some(ListenerConfig {
             name: name.text.into(),
             addr,
-            base_path: rooted(if bound_base.is_empty() {
-                base
-            } else {
-                &bound_base
+            base_path: rooted(match bound_base.as_str() {
+                "" => base,
+                bound => bound,
             }),
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
         })
@@ -100,12 +92,12 @@ impl<'a> Lowering<'a> {
         connection: Option<Open<'a>>,
     ) -> Option<std::net::SocketAddr> {
         let mend = |this: &str| {
-            let name = super::names::name_of(config.element).map_or("NAME", |name| name.value);
+            let name = name_of(config.element).map_or("NAME", |name| name.value.as_str());
             format!("{this}`--bind {name}=http://127.0.0.1:8081`")
         };
         let Some(open) = connection else {
             let what = "the listener's configuration has no `http:listener-connection`";
-            self.notes.error(config.at(), what, mend("add one, or "));
+            self.error(config.at(), what, mend("add one, or "));
             return None;
         };
         let host = self.text(&open, "host")?;
@@ -113,7 +105,7 @@ impl<'a> Lowering<'a> {
         if self.word(&open, "protocol") == Some("HTTPS") {
             let what = "HTTPS listeners are not supported: key stores are not read";
             let mend = mend("terminate TLS in front of it and listen without TLS: ");
-            self.notes.error(open.at(), what, mend);
+            self.error(open.at(), what, mend);
         }
         let port = u16::try_from(port?).ok()?;
         let addr = bind::address(host.text, port);
@@ -154,31 +146,28 @@ impl<'a> Lowering<'a> {
         Some(config)
     }
 
-    fn requester(&mut self, element: &'a Element) -> Option<Requester> {
-        let open = self.open(element)?;
-        let name = self.text(&open, "name")?;
-        let base = self.text(&open, "basePath").map_or("", |base| base.text);
-        let connection = self.open_part(&open, "http:request-connection");
+    fn requester(&mut self, open: &Open<'a>) -> Option<Requester> {
+        let name = self.text(open, "name")?;
+        let base = self.text(open, "basePath").map_or("", |base| base.text);
+        let connection = self.open_part(open, "http:request-connection");
         let bound = self.bindings.get(name.text);
         let endpoint = match bound {
             Some(url) => self.bound(name.at(), name.text, bind::calling(url))?,
-            None => self.request_address(&open, connection)?,
+            None => self.request_address(open, connection)?,
         };
         let mut requester = requester_of(name.text, &endpoint);
         if endpoint.base_path.is_empty() {
             requester.base_path = rooted(base);
         }
-        requester.response_timeout = self.millis(&open, "responseTimeout");
-        requester.follow_redirects = self.flag(&open, "followRedirects") != Some(false);
-        requester.cookies = self.flag(&open, "enableCookies") != Some(false);
-        requester.send_body = self.send_body(&open).unwrap_or_default();
-        requester.validator = self.validator(&open);
-        if let Some(headers) = self.open_part(&open, "http:default-headers") {
-            for element in headers.parts("http:default-header") {
-                if let Some(header) = self.open(element) {
-                    let pair = self.given(&header, "key").zip(self.given(&header, "value"));
-                    requester.default_headers.extend(pair);
-                }
+        requester.response_timeout = self.millis(open, "responseTimeout");
+        requester.follow_redirects = self.flag(open, "followRedirects") != Some(false);
+        requester.cookies = self.flag(open, "enableCookies") != Some(false);
+        requester.send_body = self.send_body(open).unwrap_or_default();
+        requester.validator = self.validator(open);
+        if let Some(headers) = self.open_part(open, "http:default-headers") {
+            for header in self.open_parts(&headers, "http:default-header") {
+                let pair = self.given(&header, "key").zip(self.given(&header, "value"));
+                requester.default_headers.extend(pair);
             }
         }
         if let Some(connection) = connection {
@@ -193,7 +182,7 @@ impl<'a> Lowering<'a> {
         }
         requester.persistent = self.flag(open, "usePersistentConnections") != Some(false);
         match self.whole(open, "maxConnections") {
-            Some(0) => self.notes.error(
+            Some(0) => self.error(
                 open.at(),
                 "`maxConnections` is 0, which allows no request",
                 "write -1 for no limit, or a number of at least 1",
@@ -213,12 +202,11 @@ impl<'a> Lowering<'a> {
         config: &Open<'a>,
         connection: Option<Open<'a>>,
     ) -> Option<fusebox_plan::plan::Endpoint> {
-        let name = super::names::name_of(config.element).map_or("NAME", |name| name.value);
+        let name = name_of(config.element).map_or("NAME", |name| name.value.as_str());
         let bind = format!("`--bind {name}=http://127.0.0.1:8082`");
         let Some(open) = connection else {
             let what = "the request's configuration has no `http:request-connection`";
-            self.notes
-                .error(config.at(), what, format!("add one, or {bind}"));
+            self.error(config.at(), what, format!("add one, or {bind}"));
             return None;
         };
         let tls = self.word(&open, "protocol") == Some("HTTPS");
@@ -226,8 +214,7 @@ impl<'a> Lowering<'a> {
         let port = self.whole(&open, "port");
         if !open.has("host") {
             let what = "`http:request-connection` has no `host`";
-            self.notes
-                .error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
+            self.error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
             return None;
         }
         let host = self.text(&open, "host")?;
@@ -245,38 +232,23 @@ impl<'a> Lowering<'a> {
             )),
             false => read_url(&format!("{scheme}://{shown}:{port}")),
         };
-        match read {
-            Ok(endpoint) => Some(endpoint),
-            Err((what, mend)) => {
-                self.wrong(host, what, mend);
-                None
-            }
-        }
+        self.checked(host, read)
     }
 
     /// Refuses key stores and trust stores: ignoring them would change which servers are trusted.
     fn refuse_key_stores(&mut self, connection: &Open<'a>, bind: &str) {
         let own = self.open_part(connection, "tls:context");
-        let named = self.text(connection, "tlsContext").and_then(|name| {
-            let found = self.globals.find(name.text, &["tls:context"]);
-            if found.is_none() {
-                let what = format!("unknown TLS context {}", quote(name.text));
-                let mend = self.mend(name.text, &["tls:context"], "remove it");
-                self.wrong(name, what, mend);
-            }
-            found
-        });
+        let named = self.text(connection, "tlsContext");
+        let named =
+            named.and_then(|name| self.known(name, &["tls:context"], "TLS context", "remove it"));
         for context in own.map(|open| open.element).into_iter().chain(named) {
             for child in &context.children {
                 let what = format!(
                     "{} is not supported: server certificates are checked against the system's roots, and no client certificate is sent",
                     quote(&child.title())
                 );
-                self.notes.error(
-                    child.at,
-                    what,
-                    format!("remove it, or replace the connection: {bind}"),
-                );
+                let mend = format!("remove it, or replace the connection: {bind}");
+                self.error(child.at, what, mend);
             }
         }
     }
@@ -296,10 +268,8 @@ impl<'a> Lowering<'a> {
                 requester_of(name.text, &endpoint)
             }
             None => {
-                let what = format!(
-                    "nothing defines the requests' configuration {}",
-                    quote(name.text)
-                );
+                let quoted = quote(name.text);
+                let what = format!("nothing defines the requests' configuration {quoted}");
                 let otherwise = format!("bind it: `--bind {}=http://127.0.0.1:8082`", name.text);
                 let mend = self.mend(name.text, &[REQUESTER], &otherwise);
                 self.wrong(name, what, mend);
@@ -308,20 +278,14 @@ impl<'a> Lowering<'a> {
             }
         };
         let requester = Arc::new(requester);
-        self.requesters
-            .insert(requester.name.clone(), requester.clone());
+        let name = requester.name.clone();
+        self.requesters.insert(name, requester.clone());
         Some(requester)
     }
 
     fn bound<T>(&mut self, at: Place, name: &str, read: Result<T, Problem>) -> Option<T> {
-        match read {
-            Ok(bound) => Some(bound),
-            Err((what, mend)) => {
-                self.notes
-                    .error(at, format!("`--bind {name}=…`: {what}"), mend);
-                None
-            }
-        }
+        let report = |(what, mend)| self.error(at, format!("`--bind {name}=…`: {what}"), mend);
+        read.map_err(report).ok()
     }
 }
 

@@ -18,11 +18,9 @@ impl<'a> Lowering<'a> {
     /// Reads all flows, in the order of the files.
     pub fn flows(&mut self) -> Vec<Arc<Flow>> {
         let mut taken = TakenPaths::default();
-        self.globals
-            .each(FLOWS)
-            .into_iter()
-            .map(|element| Arc::new(self.flow(element, &mut taken)))
-            .collect()
+        let flows = self.globals.each(FLOWS).into_iter();
+        let flows = flows.map(|element| Arc::new(self.flow(element, &mut taken)));
+        flows.collect()
     }
 
     fn flow(&mut self, element: &'a Element, taken: &mut TakenPaths) -> Flow {
@@ -45,8 +43,7 @@ impl<'a> Lowering<'a> {
             flow.max_concurrency = self.count(&open, "maxConcurrency");
             if self.word(&open, "initialState") == Some("stopped") {
                 let what = "`initialState=\"stopped\"` has no effect: every flow is started";
-                self.notes
-                    .warn(open.at(), what, "remove the flow, or leave it running");
+                self.warn(open.at(), what, "remove the flow, or leave it running");
             }
             flow.source = self.source(&open, taken);
         }
@@ -70,13 +67,12 @@ impl<'a> Lowering<'a> {
             if found.is_some() {
                 let what = format!("{} is a second source of the flow", quote(&title));
                 let mend = "make a flow of its own for it, and let both refer to a third";
-                self.notes.error(child.at, what, mend);
+                self.error(child.at, what, mend);
                 continue;
             }
             if index > 0 {
                 let what = format!("{} comes after other elements of the flow", quote(&title));
-                self.notes
-                    .error(child.at, what, "make it the flow's first element");
+                self.error(child.at, what, "make it the flow's first element");
             }
             let Some(source) = self.open(child) else {
                 continue;
@@ -100,7 +96,7 @@ impl<'a> Lowering<'a> {
             if !inner {
                 let what = "the scheduler has no strategy";
                 let mend = "write `<scheduling-strategy><fixed-frequency frequency=\"60000\"/></scheduling-strategy>` into it";
-                self.notes.error(open.at(), what, mend);
+                self.error(open.at(), what, mend);
             }
             return None;
         };
@@ -153,18 +149,15 @@ impl<'a> Lowering<'a> {
         }
         match self.bindings.get(name) {
             Some("none") => {
-                let what = format!(
-                    "unknown flow {}, so references to it do nothing",
-                    quote(name)
-                );
-                self.notes
-                    .warn(written.at(), what, "add the file that defines it");
+                let quoted = quote(name);
+                let what = format!("unknown flow {quoted}, so references to it do nothing");
+                self.warn(written.at(), what, "add the file that defines it");
             }
-            Some(_) => self.wrong(
-                written,
-                format!("{} is a flow, but is bound to an address", quote(name)),
-                format!("write `--bind {name}=none` if calls to it may do nothing"),
-            ),
+            Some(_) => {
+                let what = format!("{} is a flow, but is bound to an address", quote(name));
+                let mend = format!("write `--bind {name}=none` if calls to it may do nothing");
+                self.wrong(written, what, mend);
+            }
             None => {
                 let what = format!("unknown flow {}", quote(name));
                 let otherwise = format!(
@@ -182,16 +175,12 @@ impl<'a> Lowering<'a> {
         if !open.has("target") {
             if let Some(value) = open.attribute("targetValue") {
                 let what = "`targetValue` has no effect without `target`";
-                self.notes
-                    .error(value.at, what, "add `target=\"…\"`, or remove it");
+                self.error(value.at, what, "add `target=\"…\"`, or remove it");
             }
             return None;
         }
         let variable = self.text(open, "target");
-        let value = match open.has("targetValue") {
-            true => self.script(open, "targetValue"),
-            false => None,
-        };
+        let value = self.script_if_written(open, "targetValue");
         Some(Target {
             variable: variable?.text.into(),
             value,

@@ -1,8 +1,9 @@
 //! Error handling: `error-handler` and its handlers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{nearest, quote};
+use fusebox_plan::dialect::{Place, nearest, quote};
 
 use super::Lowering;
 use super::names::name_of;
@@ -14,12 +15,19 @@ use crate::xml::Element;
 const HANDLERS: &str = "error-handler";
 const ON_ERROR: &[&str] = &["on-error-continue", "on-error-propagate"];
 
-/// An element that is read once and referred to repeatedly, with its number of processors.
+/// Elements that are read once and referred to repeatedly, by position; `None` while one is being read. An element
+/// that cannot be read has no value.
+pub(super) type ReadOnce<T> = BTreeMap<Place, Option<Counted<Option<T>>>>;
+
+/// A value with the number of its processors.
 #[derive(Clone)]
 pub(super) struct Counted<T> {
     value: T,
     processors: usize,
 }
+
+/// The reference that asks for an element, if one does, and the kind of element in messages.
+type Reference<'a> = Option<(Written<'a>, &'static str)>;
 
 /// The limit of processors in an application, counted once for each reference, as a walk through the application
 /// visits them.
@@ -28,36 +36,18 @@ const PROCESSORS_MAX: usize = 1_000_000;
 impl<'a> Lowering<'a> {
     /// Reads the handlers outside flows.
     pub fn declare_handlers(&mut self) {
-        for element in self.globals.each(&[HANDLERS]) {
-            match name_of(element) {
-                Some(name) => {
-                    self.handlers_of(name.value, element);
-                }
-                None => {
-                    self.refuse_nameless(element);
-                    if let Some(open) = self.open(element) {
-                        self.handlers(&open);
-                    }
-                }
-            }
-        }
-        for element in self.globals.each(ON_ERROR) {
+        for element in self.globals.each(&[HANDLERS, ON_ERROR[0], ON_ERROR[1]]) {
             if name_of(element).is_none() {
-                self.refuse_nameless(element);
+                let quoted = quote(&element.title());
+                let what = format!("{quoted} outside flows has no name, so it never runs");
+                let mend = "move it into the `error-handler` of a flow, or name it and refer to it";
+                self.deviation(element.at, what, mend);
             }
-            self.named_handler(element);
+            match element.title() == HANDLERS {
+                true => drop(self.handlers_at(element, None)),
+                false => drop(self.handler_at(element, None)),
+            }
         }
-    }
-
-    fn refuse_nameless(&mut self, element: &'a Element) {
-        self.deviation(
-            element.at,
-            format!(
-                "{} outside flows has no name, so it never runs",
-                quote(&element.title())
-            ),
-            "move it into the `error-handler` of a flow, or name it and refer to it",
-        );
     }
 
     /// Reads the `error-handler` of a flow or `try`, which must be the last child.
@@ -66,17 +56,14 @@ impl<'a> Lowering<'a> {
         let last = open.element.children.last();
         if last.is_some_and(|last| !std::ptr::eq(last, element) && last.title() != HANDLERS) {
             let what = "there are elements after the `error-handler`";
-            self.notes.error(element.at, what, "make it the last one");
+            self.error(element.at, what, "make it the last one");
         }
         let open = self.open(element)?;
         if open.has("name") {
             let what =
                 "the name of an `error-handler` in a flow has no effect: nothing can refer to it";
-            self.notes.warn(
-                open.at(),
-                what,
-                "remove it, or move the handler out of the flow",
-            );
+            let mend = "remove it, or move the handler out of the flow";
+            self.warn(open.at(), what, mend);
         }
         self.handlers(&open)
     }
@@ -85,18 +72,15 @@ impl<'a> Lowering<'a> {
         if open.has("ref") {
             if let Some(child) = open.element.children.first() {
                 let what = "this `error-handler` refers to another, and has handlers of its own";
-                self.notes.error(child.at, what, "keep one of the two");
+                self.error(child.at, what, "keep one of the two");
             }
             let name = self.text(open, "ref")?;
             return self.named_handlers(name);
         }
         if open.element.children.is_empty() {
             let what = "this `error-handler` handles nothing";
-            self.notes.error(
-                open.at(),
-                what,
-                "add an `on-error-continue` or `on-error-propagate`",
-            );
+            let mend = "add an `on-error-continue` or `on-error-propagate`";
+            self.error(open.at(), what, mend);
         }
         let mut handlers: Vec<Handler> = Vec::new();
         for element in &open.element.children {
@@ -110,11 +94,9 @@ impl<'a> Lowering<'a> {
             };
             let all = |handler: &Handler| handler.types.is_empty() && handler.when.is_none();
             if handlers.last().is_some_and(all) {
-                self.deviation(
-                    element.at,
-                    "this handler never runs: the one before it accepts every error",
-                    "move the one without `type` and `when` to the end",
-                );
+                let what = "this handler never runs: the one before it accepts every error";
+                let mend = "move the one without `type` and `when` to the end";
+                self.deviation(element.at, what, mend);
             }
             handlers.push(handler);
         }
@@ -123,90 +105,65 @@ impl<'a> Lowering<'a> {
 
     /// The handlers of an `error-handler` outside flows.
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
-        let Some(element) = self.globals.find(name.text, &[HANDLERS]) else {
-            let what = format!("unknown `error-handler` {}", quote(name.text));
-            let mend = self.mend(name.text, &[HANDLERS], "add the file that defines it");
-            self.wrong(name, what, mend);
-            return None;
-        };
-        match self.handlers.get(name.text).cloned() {
-            Some(Some(read)) => {
-                self.count_processors(read.processors, element)?;
-                Some(read.value)
-            }
-            Some(None) => {
-                let what = format!("the `error-handler` {} refers to itself", quote(name.text));
-                self.wrong(
-                    name,
-                    what,
-                    "write the handlers of its inner scope explicitly",
-                );
-                None
-            }
-            None => self.handlers_of(name.text, element),
-        }
-    }
-
-    fn handlers_of(&mut self, name: &str, element: &'a Element) -> Option<Arc<Handlers>> {
-        if let Some(read) = self.handlers.get(name) {
-            return read.clone().map(|read| read.value);
-        }
-        self.handlers.insert(name.into(), None);
-        let before = self.processors;
-        let open = self.open(element)?;
-        let handlers = self.handlers(&open);
-        let read = Counted {
-            // An unreadable one is kept as empty, since its error is already reported.
-            value: handlers.clone().unwrap_or_default(),
-            processors: self.processors - before,
-        };
-        self.handlers.insert(name.into(), Some(read));
-        handlers
+        let kind = "`error-handler`";
+        let found = self.known(name, &[HANDLERS], kind, "add the file that defines it")?;
+        self.handlers_at(found, Some((name, kind)))
     }
 
     /// The handler that an `on-error` refers to.
     fn referred(&mut self, element: &'a Element) -> Option<Handler> {
         let open = self.open(element)?;
         let name = self.text(&open, "ref")?;
-        let Some(found) = self.globals.find(name.text, ON_ERROR) else {
-            let what = format!("unknown handler {}", quote(name.text));
-            let mend = self.mend(name.text, ON_ERROR, "add the file that defines it");
-            self.wrong(name, what, mend);
-            return None;
-        };
-        match self.on_errors.get(&found.at).cloned() {
-            Some(Some(read)) => {
-                self.count_processors(read.processors, found)?;
-                read.value
-            }
-            Some(None) => {
-                let what = format!("the handler {} refers to itself", quote(name.text));
-                self.wrong(
-                    name,
-                    what,
-                    "write the handlers of its inner scope explicitly",
-                );
-                None
-            }
-            None => self.named_handler(found),
-        }
+        let found = self.known(name, ON_ERROR, "handler", "add the file that defines it")?;
+        self.handler_at(found, Some((name, "handler")))
     }
 
-    /// Reads a handler outside flows.
-    fn named_handler(&mut self, element: &'a Element) -> Option<Handler> {
-        if let Some(read) = self.on_errors.get(&element.at) {
-            return read.clone().and_then(|read| read.value);
-        }
-        self.on_errors.insert(element.at, None);
-        let before = self.processors;
-        let handler = self.handler(element);
-        let processors = self.processors - before;
-        let read = Counted {
-            value: handler.clone(),
-            processors,
+    fn handlers_at(&mut self, element: &'a Element, by: Reference<'a>) -> Option<Arc<Handlers>> {
+        let read = |this: &mut Self, element| {
+            let open = this.open(element)?;
+            this.handlers(&open)
         };
-        self.on_errors.insert(element.at, Some(read));
-        handler
+        self.once(element, by, |this| &mut this.handlers, read)
+    }
+
+    fn handler_at(&mut self, element: &'a Element, by: Reference<'a>) -> Option<Handler> {
+        self.once(element, by, |this| &mut this.on_errors, Self::handler)
+    }
+
+    /// The value of an element outside flows, read at first; its processors count again for each reference.
+    fn once<T: Clone>(
+        &mut self,
+        element: &'a Element,
+        by: Reference<'a>,
+        known: fn(&mut Self) -> &mut ReadOnce<T>,
+        read: impl FnOnce(&mut Self, &'a Element) -> Option<T>,
+    ) -> Option<T> {
+        match (known(self).get(&element.at).cloned(), by) {
+            (Some(Some(read)), by) => {
+                if by.is_some() {
+                    self.count_processors(read.processors, element)?;
+                }
+                read.value
+            }
+            (Some(None), Some((name, kind))) => {
+                let what = format!("the {kind} {} refers to itself", quote(name.text));
+                let mend = "write the handlers of its inner scope explicitly";
+                self.wrong(name, what, mend);
+                None
+            }
+            (Some(None), None) => None,
+            (None, _) => {
+                known(self).insert(element.at, None);
+                let before = self.processors;
+                let value = read(self, element);
+                let read = Counted {
+                    value: value.clone(),
+                    processors: self.processors - before,
+                };
+                known(self).insert(element.at, Some(read));
+                value
+            }
+        }
     }
 
     /// Adds the processors of a reference to the total, which is limited.
@@ -216,8 +173,7 @@ impl<'a> Lowering<'a> {
             let what = format!(
                 "handlers refer to one another so often that there are more than {PROCESSORS_MAX} processors"
             );
-            self.notes
-                .error(element.at, what, "let fewer handlers refer to it");
+            self.error(element.at, what, "let fewer handlers refer to it");
             return None;
         }
         Some(())
@@ -225,14 +181,10 @@ impl<'a> Lowering<'a> {
 
     fn handler(&mut self, element: &'a Element) -> Option<Handler> {
         let open = self.open(element)?;
-        let types = match open.has("type") {
-            true => self.error_matches(&open),
-            false => Vec::new(),
-        };
         Some(Handler {
             site: self.site(element.at),
             continues: &*element.name == "on-error-continue",
-            types,
+            types: self.error_matches(&open),
             when: self.script(&open, "when"),
             logs: self.flag(&open, "logException") != Some(false),
             chain: self.chain(&open),
@@ -247,11 +199,8 @@ impl<'a> Lowering<'a> {
         for part in written.text.split(',').map(str::trim) {
             if part.is_empty() || part.split(':').count() > 2 {
                 let what = format!("{} is not an error type", quote(part));
-                self.wrong(
-                    written,
-                    what,
-                    "separate types with commas, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`",
-                );
+                let mend = "separate types with commas, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`";
+                self.wrong(written, what, mend);
                 continue;
             }
             let pattern = ErrorMatch::parse(part);
@@ -269,7 +218,7 @@ impl<'a> Lowering<'a> {
             let what =
                 "`MULE:UNKNOWN` is the type of errors that have none, and matches none of them";
             let mend = "write `ANY`, which matches them";
-            self.notes.warn(written.at(), what, mend);
+            self.warn(written.at(), what, mend);
             return;
         }
         if kind.is_known() || self.globals.raised.contains(kind) {
@@ -289,7 +238,7 @@ impl<'a> Lowering<'a> {
             Compat::Strict => self.wrong(written, what, mend),
             Compat::Intent => {
                 let what = format!("{what}, so it matches no error here; Mule would not start");
-                self.notes.warn(written.at(), what, mend);
+                self.warn(written.at(), what, mend);
             }
         }
     }
@@ -312,10 +261,7 @@ impl<'a> Lowering<'a> {
         }
         let module = open.element.module.to_ascii_uppercase();
         let mut mappings = Vec::new();
-        for element in open.parts("error-mapping") {
-            let Some(mapping) = self.open(element) else {
-                continue;
-            };
+        for mapping in self.open_parts(open, "error-mapping") {
             let sources = self.text(&mapping, "sourceType");
             let target = self.text(&mapping, "targetType");
             let (Some(sources), Some(target)) = (sources, target) else {

@@ -7,9 +7,10 @@ use fusebox_plan::dialect::{Place, quote};
 
 use super::Lowering;
 use crate::app::{
-    App, Chain, Compat, Does, Flow, FlowId, FlowName, Processor, Site, Source, UntilSuccessful,
+    App, Chain, Compat, Does, Flow, FlowId, Processor, Site, Source, UntilSuccessful,
 };
-use crate::xml::Element;
+use crate::circuit::place;
+use crate::xml::{Element, start_of};
 
 /// Checks an application. `elements` are the elements of its flows, in the same order.
 pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
@@ -82,19 +83,13 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
                 continue;
             };
             if let Some(from) = path.iter().position(|(at, _)| *at == next) {
-                let names = path[from..]
-                    .iter()
-                    .map(|(at, _)| quote(&app.flows[*at].name));
-                let circle = names.collect::<Vec<_>>().join(", ");
-                let at = elements
-                    .get(next)
-                    .map_or(Place::default(), |element| element.at);
+                let flows = path[from..].iter().map(|(at, _)| &app.flows[*at]);
+                let names: Vec<_> = flows.map(|flow| quote(&flow.name)).collect();
+                let circle = names.join(", ");
+                let at = elements.get(next).map_or(Place::default(), |it| it.at);
                 let what = format!("sub-flows refer to one another in a circle: {circle}");
-                lowering.notes.error(
-                    at,
-                    what,
-                    "make one of them a `flow`, or repeat with `foreach`",
-                );
+                let mend = "make one of them a `flow`, or repeat with `foreach`";
+                lowering.error(at, what, mend);
             } else if !done[next] {
                 path.push((next, subs_of(app, next)));
             }
@@ -106,23 +101,13 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
 fn subs_of(app: &App, flow: usize) -> Vec<usize> {
     let mut subs = BTreeSet::new();
     app.flows[flow].walk(&mut |processor| {
-        if let Some(FlowId(id)) = referred(processor)
+        if let Some(FlowId(id)) = processor.does.flow()
             && app.flows[id].is_sub
         {
             subs.insert(id);
         }
     });
     subs.into_iter().rev().collect()
-}
-
-fn referred(processor: &Processor) -> Option<FlowId> {
-    match &processor.does {
-        Does::FlowRef {
-            flow: FlowName::Known(id),
-            ..
-        } => Some(*id),
-        _ => None,
-    }
 }
 
 /// Warns of variables that become status and headers of a response although the listener does not read them.
@@ -142,14 +127,12 @@ fn warn_of_status(app: &App, flow: &Flow, budget: &mut Budget, lowering: &mut Lo
         let Some(site) = first_set(app, flow, variable, budget) else {
             continue;
         };
-        let at = lowering.place(&site);
+        let at = place(&site, lowering.names);
         let what = format!(
             "`vars.{variable}` becomes the {becomes} of the response, which Mule does only if the listener of {} says so",
             quote(&flow.name)
         );
-        lowering
-            .notes
-            .warn(at, what, format!("add {missing} to its `http:listener`"));
+        lowering.warn(at, what, format!("add {missing} to its `http:listener`"));
     }
 }
 
@@ -164,7 +147,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, budget: &mut Budget) -> Opt
             if found.is_none() && processor.does.sets().iter().any(|set| &***set == variable) {
                 found = Some(processor.site.clone());
             }
-            if let Some(id) = referred(processor)
+            if let Some(id) = processor.does.flow()
                 && processor.does.target().is_none()
                 && seen.insert(id)
                 && budget.take(id)
@@ -175,9 +158,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, budget: &mut Budget) -> Opt
         flow.walk(&mut look);
         if let (None, false, Some(handlers)) = (&flow.handlers, flow.is_sub, &app.default_handlers)
         {
-            for handler in &handlers.0 {
-                handler.chain.walk(&mut look);
-            }
+            handlers.walk(&mut look);
         }
         if found.is_some() {
             return found;
@@ -205,15 +186,12 @@ fn warn_of_restoring(
     };
     attempt.chain(&scope.chain);
     for (variable, site) in attempt.lost {
-        let at = lowering.place(&site);
+        let at = place(&site, lowering.names);
         let what = format!(
             "`vars.{variable}` is read and then set in an `until-successful`, where every attempt starts with the variables from before it"
         );
-        lowering.notes.warn(
-            at,
-            what,
-            "use an object store for values that must survive an attempt",
-        );
+        let mend = "use an object store for values that must survive an attempt";
+        lowering.warn(at, what, mend);
     }
 }
 
@@ -242,7 +220,7 @@ impl Attempt<'_> {
         let early = read.filter(|variable| !self.set.contains(*variable));
         let early: Vec<Arc<str>> = early.cloned().collect();
         self.read.extend(early);
-        if let Some(id) = referred(processor)
+        if let Some(id) = processor.does.flow()
             && processor.does.target().is_none()
             && self.path < DEPTH_MAX
             && self.seen.insert(id)
@@ -272,23 +250,7 @@ fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
     if app.flows.iter().any(|flow| flow.source.is_some()) || lowering.notes.errors() > 0 {
         return;
     }
-    let start = Place {
-        file: 0,
-        line: 1,
-        col: 1,
-    };
     let what = "nothing starts: no flow has a source";
     let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one";
-    lowering.notes.error(start, what, mend);
-}
-
-impl Lowering<'_> {
-    fn place(&self, site: &Site) -> Place {
-        let file = self.files.iter().position(|file| *file == site.file);
-        Place {
-            file: file.unwrap_or_default(),
-            line: site.line,
-            col: site.col,
-        }
-    }
+    lowering.error(start_of(0), what, mend);
 }

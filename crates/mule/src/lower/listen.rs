@@ -27,13 +27,7 @@ impl<'a> Lowering<'a> {
         let response = self.respond(open, "http:response");
         let error_response = self.respond(open, "http:error-response");
         let (config, written) = (config?, path?);
-        let path = match path_of(&config.base_path, written.text) {
-            Ok(path) => path,
-            Err((what, mend)) => {
-                self.wrong(written, what, mend);
-                return None;
-            }
-        };
+        let path = self.checked(written, path_of(&config.base_path, written.text))?;
         self.take(taken, &config.name, &path, &methods, written);
         Some(HttpSource {
             config,
@@ -59,24 +53,15 @@ impl<'a> Lowering<'a> {
             _ => true,
         };
         if let Some((_, first)) = others.iter().find(|(other, _)| meets(other)) {
-            let what = format!(
-                "{} has the path and a method of the listener at {}",
-                quote(path),
-                shown(*first, self.names)
-            );
-            self.notes.error(
-                written.at(),
-                what,
-                "change one path, or separate them by `allowedMethods`",
-            );
+            let (path, there) = (quote(path), shown(*first, self.names));
+            let what = format!("{path} has the path and a method of the listener at {there}");
+            let mend = "change one path, or separate them by `allowedMethods`";
+            self.error(written.at(), what, mend);
         }
         others.push((methods.clone(), written.at()));
     }
 
     fn methods(&mut self, open: &Open<'a>) -> Option<Vec<Method>> {
-        if !open.has("allowedMethods") {
-            return None;
-        }
         let written = self.text(open, "allowedMethods")?;
         let mut methods = Vec::new();
         for name in written.text.split(',').map(str::trim) {

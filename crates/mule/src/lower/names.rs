@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fusebox_plan::dialect::{Notes, Place, nearest, quote};
+use fusebox_plan::dialect::{At, Notes, Place, nearest, quote};
 
 use super::Lowering;
 use super::open::misplaced;
 use super::shapes::{self, ATTRIBUTE_ALIASES, ELEMENT_ALIASES, Role};
 use super::unsupported;
+use super::values::Written;
 use crate::app::{Compat, ErrorType, FlowId};
 use crate::xml::Element;
 
@@ -73,29 +74,23 @@ impl<'a> Globals<'a> {
         let Some(name) = name_of(element).filter(|_| !UNNAMED.contains(&kind)) else {
             return;
         };
-        if let Some((other, first)) = self.named.get(name.value) {
-            let what = format!(
-                "the name {} is taken: a {} has it at {}",
-                quote(name.value),
-                quote(other),
-                shown(first.at, files)
-            );
+        if let Some((other, first)) = self.named.get(name.value.as_str()) {
+            let (quoted, other, there) = (quote(&name.value), quote(other), shown(first.at, files));
+            let what = format!("the name {quoted} is taken: a {other} has it at {there}");
             notes.error(name.at, what, "give each its own name");
             return;
         }
-        self.named.insert(name.value, (kind, element));
+        self.named.insert(&name.value, (kind, element));
         if FLOWS.contains(&kind) {
-            self.flows.insert(name.value, FlowId(index));
+            self.flows.insert(&name.value, FlowId(index));
         }
     }
 
     /// All elements of some kinds, in order.
     pub fn each(&self, kinds: &[&str]) -> Vec<&'a Element> {
         let elements = self.elements.iter();
-        elements
-            .filter(|(kind, _)| kinds.contains(kind))
-            .map(|(_, element)| *element)
-            .collect()
+        let found = elements.filter(|(kind, _)| kinds.contains(kind));
+        found.map(|(_, element)| *element).collect()
     }
 
     /// The element with a name, if it is of one of these kinds.
@@ -114,27 +109,39 @@ impl<'a> Globals<'a> {
         if let Some((other, _)) = self.named.get(name) {
             return format!("{} is a {}", quote(name), quote(other));
         }
-        let known: Vec<&str> = self
-            .named
-            .iter()
-            .take(NAMES_MAX)
-            .filter(|(_, (kind, _))| kinds.contains(kind))
-            .map(|(name, _)| *name)
-            .collect();
-        match nearest(name, known) {
+        let known = self.named.iter().take(NAMES_MAX);
+        let known = known.filter(|(_, (kind, _))| kinds.contains(kind));
+        match nearest(name, known.map(|(name, _)| *name)) {
             Some(near) => format!("did you mean {}? Or {otherwise}", quote(near)),
             None => otherwise.to_owned(),
         }
     }
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
     /// The remedy for an unknown name: a similar name, or else `otherwise`.
     pub fn mend(&mut self, name: &str, kinds: &[&str], otherwise: &str) -> String {
         match self.may_guess() {
             true => self.globals.mend(name, kinds, otherwise),
             false => otherwise.to_owned(),
         }
+    }
+
+    /// The element of some kinds with a name; reports a name that none has.
+    pub fn known(
+        &mut self,
+        name: Written<'a>,
+        kinds: &[&str],
+        what: &str,
+        otherwise: &str,
+    ) -> Option<&'a Element> {
+        let found = self.globals.find(name.text, kinds);
+        if found.is_none() {
+            let what = format!("unknown {what} {}", quote(name.text));
+            let mend = self.mend(name.text, kinds, otherwise);
+            self.wrong(name, what, mend);
+        }
+        found
     }
 
     /// Counts a suggestion; false if there have been too many.
@@ -144,22 +151,9 @@ impl Lowering<'_> {
     }
 }
 
-/// A name with its position.
-pub(super) struct Name<'a> {
-    pub value: &'a str,
-    pub at: Place,
-}
-
-/// The name of an element.
-pub(super) fn name_of(element: &Element) -> Option<Name<'_>> {
-    let attribute = element
-        .attributes
-        .iter()
-        .find(|attribute| &*attribute.name == "name")?;
-    Some(Name {
-        value: &attribute.value.value,
-        at: attribute.value.at,
-    })
+/// The name of an element, with its position.
+pub(super) fn name_of(element: &Element) -> Option<&At<String>> {
+    element.attribute("name").map(|attribute| &attribute.value)
 }
 
 /// `FILE:LINE`, for a message about another place.
@@ -170,13 +164,11 @@ pub(super) fn shown(at: Place, files: &[&str]) -> String {
 
 /// Collects the error types of `raise-error` and `error-mapping`.
 fn raised(element: &Element, types: &mut BTreeSet<ErrorType>) {
-    let attribute_name = match element.title().as_str() {
-        "raise-error" => "type",
-        "error-mapping" => "targetType",
-        _ => "",
+    let named = match element.title().as_str() {
+        "raise-error" => element.attribute("type"),
+        "error-mapping" => element.attribute("targetType"),
+        _ => None,
     };
-    let attributes = element.attributes.iter();
-    let named = attributes.filter(|attribute| &*attribute.name == attribute_name);
     types.extend(named.map(|attribute| ErrorType::parse(&attribute.value.value)));
     for child in &element.children {
         raised(child, types);
@@ -206,10 +198,7 @@ fn rename_within(elements: &mut [Element], say: &mut impl FnMut(Place, &str, &st
             element.name = right.rsplit(':').next().unwrap_or(right).into();
         }
         for (_, wrong, right) in ATTRIBUTE_ALIASES.iter().filter(|(of, ..)| *of == title) {
-            let both = element
-                .attributes
-                .iter()
-                .any(|attribute| &*attribute.name == *right);
+            let both = element.attribute(right).is_some();
             let mut attributes = element.attributes.iter_mut();
             if let Some(attribute) = attributes.find(|attribute| &*attribute.name == *wrong)
                 && !both

@@ -32,10 +32,7 @@ impl Stores {
 impl<'a> Lowering<'a> {
     /// Reads the declared stores.
     pub fn declare_stores(&mut self) {
-        for element in self.globals.each(&[STORE]) {
-            let Some(open) = self.open(element) else {
-                continue;
-            };
+        for open in self.open_globals(&[STORE]) {
             if let Some(name) = self.text(&open, "name") {
                 let name: Arc<str> = name.text.into();
                 let store = Arc::new(self.declaration(&open, name.clone()));
@@ -54,11 +51,8 @@ impl<'a> Lowering<'a> {
         let entries_max = self.whole(open, "maxEntries");
         if entries_max.is_some_and(|max| max < 0) {
             let what = "`maxEntries` is negative, which means no limit";
-            self.notes.warn(
-                open.at(),
-                what,
-                "remove it, or write the number of entries to keep",
-            );
+            let mend = "remove it, or write the number of entries to keep";
+            self.warn(open.at(), what, mend);
         }
         let interval = self.whole(open, "expirationInterval");
         let sweep_every = match interval {
@@ -83,12 +77,8 @@ impl<'a> Lowering<'a> {
     }
 
     /// The store that an attribute names; an undeclared one is added.
-    pub fn store_named(
-        &mut self,
-        open: &Open<'a>,
-        attribute: &str,
-    ) -> Option<Arc<StoreDeclaration>> {
-        let name = self.text(open, attribute)?;
+    pub fn store_named(&mut self, open: &Open<'a>, attr: &str) -> Option<Arc<StoreDeclaration>> {
+        let name = self.text(open, attr)?;
         if let Some(store) = self.stores.by_name.get(name.text) {
             return Some(store.clone());
         }
@@ -99,9 +89,7 @@ impl<'a> Lowering<'a> {
         let mend = self.mend(name.text, &[STORE], &declare);
         let what = format!("nothing declares the object store {}", quote(name.text));
         let what = match self.compat {
-            Compat::Intent => {
-                format!("{what}, so one is added: persistent, without expiry")
-            }
+            Compat::Intent => format!("{what}, so one is added: persistent, without expiry"),
             Compat::Strict => what,
         };
         self.deviation(name.at(), what, mend);
@@ -126,7 +114,7 @@ impl<'a> Lowering<'a> {
             (Some(private), false) => self.private_store(private),
             (Some(private), true) => {
                 let what = "the operation names a store and has a private one";
-                self.notes.error(private.at, what, "keep one of the two");
+                self.error(private.at, what, "keep one of the two");
                 None
             }
             (None, true) => self.store_named(open, "objectStore"),
@@ -160,36 +148,26 @@ impl<'a> Lowering<'a> {
     /// Reads an operation on a store.
     pub fn object_call(&mut self, open: &Open<'a>) -> Option<Does> {
         let store = self.store_of(open);
-        let (operation, target) = match open.shape.name {
-            "os:store" => {
-                let operation = ObjectOperation::Store {
-                    key: self.given(open, "key")?,
-                    value: self.given_part(open, "os:value"),
-                    fail_if_present: self.truth(open, "failIfPresent"),
-                    fail_on_null: self.truth(open, "failOnNullValue"),
-                };
-                (operation, None)
-            }
-            "os:retrieve" => {
-                let operation = ObjectOperation::Retrieve {
-                    key: self.given(open, "key")?,
-                    default: self.given_part(open, "os:default-value"),
-                };
-                (operation, self.target(open))
-            }
-            "os:contains" => {
-                let key = self.given(open, "key")?;
-                (ObjectOperation::Contains { key }, self.target(open))
-            }
-            "os:remove" => {
-                let key = self.given(open, "key")?;
-                (ObjectOperation::Remove { key }, None)
-            }
-            "os:clear" => (ObjectOperation::Clear, None),
-            "os:retrieve-all-keys" => (ObjectOperation::RetrieveAllKeys, self.target(open)),
-            "os:retrieve-all" => (ObjectOperation::RetrieveAll, self.target(open)),
+        let operation = match open.shape.name {
+            "os:store" => ObjectOperation::Store {
+                key: self.given(open, "key")?,
+                value: self.given_part(open, "os:value"),
+                fail_if_present: self.truth(open, "failIfPresent"),
+                fail_on_null: self.truth(open, "failOnNullValue"),
+            },
+            "os:retrieve" => ObjectOperation::Retrieve {
+                key: self.given(open, "key")?,
+                default: self.given_part(open, "os:default-value"),
+            },
+            "os:contains" => ObjectOperation::Contains(self.given(open, "key")?),
+            "os:remove" => ObjectOperation::Remove(self.given(open, "key")?),
+            "os:clear" => ObjectOperation::Clear,
+            "os:retrieve-all-keys" => ObjectOperation::RetrieveAllKeys,
+            "os:retrieve-all" => ObjectOperation::RetrieveAll,
             name => unreachable!("{name} is a processor without a meaning"),
         };
+        let has_result = open.shape.attribute("target").is_some();
+        let target = has_result.then(|| self.target(open)).flatten();
         Some(Does::Object(Box::new(ObjectCall {
             store,
             operation,

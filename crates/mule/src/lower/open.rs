@@ -27,8 +27,7 @@ impl<'a> Open<'a> {
             "{} has no {name}",
             self.shape.name
         );
-        let mut attributes = self.element.attributes.iter();
-        attributes.find(|attribute| &*attribute.name == name)
+        self.element.attribute(name)
     }
 
     /// True if the attribute is written.
@@ -72,7 +71,7 @@ impl<'a> Lowering<'a> {
         let title = element.title();
         let Some(shape) = shapes::find(&title) else {
             let (what, mend) = unsupported::refusal(&title, self.notes.errors());
-            self.notes.error(element.at, what, mend);
+            self.error(element.at, what, mend);
             return None;
         };
         if shape.body != Body::Free {
@@ -94,32 +93,21 @@ impl<'a> Lowering<'a> {
                         false => "remove it".to_owned(),
                     };
                     let what = format!("{} has no attribute {}", quote(shape.name), quote(name));
-                    self.notes.error(attribute.at, what, mend);
+                    self.error(attribute.at, what, mend);
                 }
-                Some(Kind::Refused(why, mend)) => self.notes.error(
-                    attribute.at,
-                    format!("{} is not supported: {why}", quote(name)),
-                    mend,
-                ),
-                Some(Kind::Unheeded(why)) => self.notes.warn(
-                    attribute.at,
-                    format!("{} has no effect: {why}", quote(name)),
-                    "remove it, or ignore this",
-                ),
+                Some(Kind::Refused(why, mend)) => {
+                    let what = format!("{} is not supported: {why}", quote(name));
+                    self.error(attribute.at, what, mend);
+                }
+                Some(Kind::Unheeded(why)) => self.no_effect(attribute.at, name, why),
                 Some(_) => {}
             }
         }
         for attr in shape.attributes {
-            let missing = !element
-                .attributes
-                .iter()
-                .any(|attribute| &*attribute.name == attr.name);
-            if attr.absent == Absent::Wrong && missing {
-                self.notes.error(
-                    element.at,
-                    format!("{} has no {}", quote(shape.name), quote(attr.name)),
-                    format!("add `{}=\"…\"`", attr.name),
-                );
+            if attr.absent == Absent::Wrong && element.attribute(attr.name).is_none() {
+                let what = format!("{} has no {}", quote(shape.name), quote(attr.name));
+                let mend = format!("add `{}=\"…\"`", attr.name);
+                self.error(element.at, what, mend);
             }
         }
     }
@@ -132,11 +120,7 @@ impl<'a> Lowering<'a> {
                 if let Some(Role::Accepted(why)) = other.map(|other| other.role)
                     && !why.is_empty()
                 {
-                    self.notes.warn(
-                        child.at,
-                        format!("{} has no effect: {why}", quote(&title)),
-                        "remove it, or ignore this",
-                    );
+                    self.no_effect(child.at, &title, why);
                 }
                 continue;
             }
@@ -147,7 +131,7 @@ impl<'a> Lowering<'a> {
                 Some(other) => misplaced(other, Some(shape)),
                 None => unsupported::refusal(&title, self.notes.errors()),
             };
-            self.notes.error(child.at, what, mend);
+            self.error(child.at, what, mend);
         }
         if let Some(text) = &element.text
             && shape.body != Body::Text
@@ -157,8 +141,13 @@ impl<'a> Lowering<'a> {
                 quote(shape.name),
                 quote(&text.value)
             );
-            self.notes.error(text.at, what, "remove it");
+            self.error(text.at, what, "remove it");
         }
+    }
+
+    fn no_effect(&mut self, at: Place, name: &str, why: &str) {
+        let what = format!("{} has no effect: {why}", quote(name));
+        self.warn(at, what, "remove it, or ignore this");
     }
 
     /// The single child with a name; further ones are reported.
@@ -166,13 +155,23 @@ impl<'a> Lowering<'a> {
         let mut parts = open.parts(name);
         let first = parts.next();
         for again in parts {
-            self.notes.error(
-                again.at,
-                format!("{} has {} twice", quote(open.shape.name), quote(name)),
-                "keep one",
-            );
+            let what = format!("{} has {} twice", quote(open.shape.name), quote(name));
+            let mend = "keep one";
+            self.error(again.at, what, mend);
         }
         first
+    }
+
+    /// The children with a name, checked.
+    pub fn open_parts(&mut self, open: &Open<'a>, name: &'static str) -> Vec<Open<'a>> {
+        let parts = open.parts(name);
+        parts.filter_map(|part| self.open(part)).collect()
+    }
+
+    /// The elements of some kinds outside flows, checked.
+    pub fn open_globals(&mut self, kinds: &[&str]) -> Vec<Open<'a>> {
+        let elements = self.globals.each(kinds).into_iter();
+        elements.filter_map(|element| self.open(element)).collect()
     }
 
     /// The single child with a name, checked.
@@ -189,16 +188,12 @@ pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, Strin
         Some(within) => format!("{name} is not allowed in {}", quote(within.name)),
         None => format!("{name} is not allowed outside flows"),
     };
-    let homes: Vec<String> = SHAPES
-        .iter()
-        .filter(|home| home.allows(shape.name))
-        .map(|home| quote(home.name))
-        .collect();
+    let homes = SHAPES.iter().filter(|home| home.allows(shape.name));
+    let homes: Vec<String> = homes.map(|home| quote(home.name)).collect();
+    let has_chain =
+        |part: &&&str| shapes::find(part).is_some_and(|part| part.body == Body::Processors);
     let inner = within.into_iter().flat_map(|within| within.parts);
-    let inner: Vec<String> = inner
-        .filter(|part| shapes::find(part).is_some_and(|part| part.body == Body::Processors))
-        .map(|part| quote(part))
-        .collect();
+    let inner: Vec<String> = inner.filter(has_chain).map(|part| quote(part)).collect();
     let mend = match shape.role {
         Role::Global => "move it out of the flow".to_owned(),
         Role::Processor if !inner.is_empty() => format!("put it into {}", inner.join(" or ")),

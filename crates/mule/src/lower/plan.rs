@@ -8,7 +8,7 @@ use fusebox_plan::plan::{Limits, Listener, Manner, Plan, Route, Step};
 
 use super::names::name_of;
 use crate::app::{App, ListenerConfig, Source};
-use crate::xml::Element;
+use crate::xml::{Element, start_of};
 
 /// Makes the plan of an application.
 pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
@@ -66,29 +66,17 @@ fn refuse_shared_addresses(
 ) {
     let named = elements
         .iter()
-        .filter_map(|element| Some((name_of(element)?.value, element.at)));
+        .filter_map(|element| Some((name_of(element)?.value.as_str(), element.at)));
     let places: BTreeMap<&str, Place> = named.collect();
     let mut taken: BTreeMap<std::net::SocketAddr, &str> = BTreeMap::new();
     for config in listeners.values().filter(|config| config.addr.port() != 0) {
         let Some(first) = taken.insert(config.addr, &config.name) else {
             continue;
         };
-        let start = Place {
-            file: 0,
-            line: 1,
-            col: 1,
-        };
-        let at = places.get(&*config.name).copied().unwrap_or(start);
-        let what = format!(
-            "{} listens on {}, and so does {}",
-            quote(&config.name),
-            config.addr,
-            quote(first)
-        );
-        notes.error(
-            at,
-            what,
-            "give each its own address, or let the flows share one",
-        );
+        let at = places.get(&*config.name).copied();
+        let (name, first) = (quote(&config.name), quote(first));
+        let what = format!("{name} listens on {}, and so does {first}", config.addr);
+        let mend = "give each its own address, or let the flows share one";
+        notes.error(at.unwrap_or_else(|| start_of(0)), what, mend);
     }
 }

@@ -19,8 +19,7 @@ impl<'a> Lowering<'a> {
         if self.depth == DEPTH_MAX {
             let what =
                 format!("more than {DEPTH_MAX} nested scopes here, through references to handlers");
-            self.notes
-                .error(open.at(), what, "let handlers refer to fewer others");
+            self.error(open.at(), what, "let handlers refer to fewer others");
             return Chain::default();
         }
         self.depth += 1;
@@ -108,10 +107,7 @@ impl<'a> Lowering<'a> {
             _ => LogLevel::Info,
         };
         let message = self.given(open, "message");
-        let category = match open.has("category") {
-            true => self.text(open, "category"),
-            false => None,
-        };
+        let category = self.text(open, "category");
         Some(Does::Logger(Logger {
             message,
             level,

@@ -43,19 +43,14 @@ impl Queues {
 impl<'a> Lowering<'a> {
     /// Reads the declared queues.
     pub fn declare_queues(&mut self) {
-        for element in self.globals.each(&[CONFIG]) {
-            let Some(open) = self.open(element) else {
-                continue;
-            };
+        for open in self.open_globals(&[CONFIG]) {
             let name = self.text(&open, "name");
             let queues = self.open_part(&open, "vm:queues");
             let (Some(config), Some(queues)) = (name, queues) else {
                 continue;
             };
-            for element in queues.parts("vm:queue") {
-                if let Some(queue) = self.open(element) {
-                    self.declare_queue(config.text, &queue);
-                }
+            for queue in self.open_parts(&queues, "vm:queue") {
+                self.declare_queue(config.text, &queue);
             }
         }
     }
@@ -86,24 +81,14 @@ impl<'a> Lowering<'a> {
         if let Some(queue) = self.queues.declared.get(&key) {
             return Some(queue.name.clone());
         }
-        let (at, what, known) = match self.globals.find(config.text, &[CONFIG]) {
-            Some(_) => (
-                name,
-                format!(
-                    "{} declares no queue {}",
-                    quote(config.text),
-                    quote(name.text)
-                ),
-                true,
-            ),
-            None => (
-                config,
-                format!(
-                    "nothing defines the queues' configuration {}",
-                    quote(config.text)
-                ),
-                false,
-            ),
+        let known = self.globals.find(config.text, &[CONFIG]).is_some();
+        let (quoted, of) = (quote(name.text), quote(config.text));
+        let (at, what) = match known {
+            true => (name, format!("{of} declares no queue {quoted}")),
+            false => {
+                let what = format!("nothing defines the queues' configuration {of}");
+                (config, what)
+            }
         };
         let declare = format!(
             "declare it: `<vm:config name=\"{}\"><vm:queues><vm:queue queueName=\"{}\"/></vm:queues></vm:config>`",
@@ -114,7 +99,7 @@ impl<'a> Lowering<'a> {
             false => self.mend(config.text, &[CONFIG], &declare),
         };
         let what = match self.compat {
-            Compat::Intent => format!("{what}, so {} is added, in memory", quote(name.text)),
+            Compat::Intent => format!("{what}, so {quoted} is added, in memory"),
             Compat::Strict => what,
         };
         self.deviation(at.at(), what, mend);

@@ -10,16 +10,11 @@ use crate::app::{Does, Given, Request, SendBody, StatusRange, Validator};
 impl<'a> Lowering<'a> {
     /// Reads an `http:request`.
     pub fn request(&mut self, open: &Open<'a>) -> Option<Does> {
-        let config = match open.has("config-ref") {
-            true => self.requester_named(open),
-            false => None,
-        };
+        let config = self.requester_named(open);
         if !open.has("config-ref") && !open.has("url") {
-            self.notes.error(
-                open.at(),
-                "the request has neither a configuration nor a URL",
-                "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`",
-            );
+            let what = "the request has neither a configuration nor a URL";
+            let mend = "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`";
+            self.error(open.at(), what, mend);
         }
         let path = self.given(open, "path");
         let method = self.given(open, "method");
@@ -74,7 +69,7 @@ impl<'a> Lowering<'a> {
                 let what =
                     "`http:response-validator` needs one validator, of successes or of failures";
                 let mend = "write `<http:success-status-code-validator values=\"200..299\"/>`";
-                self.notes.error(validator.at(), what, mend);
+                self.error(validator.at(), what, mend);
                 None
             }
         }
@@ -98,10 +93,8 @@ impl<'a> Lowering<'a> {
             match range(part) {
                 Some(range) => ranges.push(range),
                 None => {
-                    let what = format!(
-                        "{} is not a status or a range of statuses",
-                        quote(part.trim())
-                    );
+                    let quoted = quote(part.trim());
+                    let what = format!("{quoted} is not a status or a range of statuses");
                     self.wrong(values, what, "write them as `200..299, 304`");
                     return None;
                 }

@@ -3,24 +3,21 @@
 use super::Lowering;
 use super::open::Open;
 use crate::app::{
-    Async, Chain, Choice, Does, FirstSuccessful, Foreach, ParallelForeach, ScatterGather, Try,
+    Async, Chain, Choice, Does, Foreach, Gather, ParallelForeach, ScatterGather, Try,
     UntilSuccessful,
 };
 
 impl<'a> Lowering<'a> {
     pub fn choice(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut whens = Vec::new();
-        for element in open.parts("when") {
-            if let Some(when) = self.open(element) {
-                let script = self.script(&when, "expression");
-                let chain = self.chain(&when);
-                whens.extend(script.map(|script| (script, chain)));
-            }
+        for when in self.open_parts(open, "when") {
+            let script = self.script(&when, "expression");
+            let chain = self.chain(&when);
+            whens.extend(script.map(|script| (script, chain)));
         }
         if open.parts("when").next().is_none() {
             let what = "this `choice` has no `when`";
-            self.notes
-                .error(open.at(), what, "add `<when expression=\"#[…]\">…</when>`");
+            self.error(open.at(), what, "add `<when expression=\"#[…]\">…</when>`");
         }
         let otherwise = self.open_part(open, "otherwise");
         let otherwise = otherwise.map(|otherwise| self.chain(&otherwise));
@@ -32,8 +29,7 @@ impl<'a> Lowering<'a> {
         self.word(open, "transactionType");
         if action.is_some_and(|action| action != "INDIFFERENT") {
             let what = "`transactionalAction` has no effect: transactions are not supported";
-            self.notes
-                .warn(open.at(), what, "undo changes in an error handler");
+            self.warn(open.at(), what, "undo changes in an error handler");
         }
         Some(Does::Try(Try {
             chain: self.chain(open),
@@ -53,10 +49,7 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn foreach(&mut self, open: &Open<'a>) -> Option<Does> {
-        let collection = match open.has("collection") {
-            true => self.script(open, "collection"),
-            false => None,
-        };
+        let collection = self.script_if_written(open, "collection");
         let counter = self.text(open, "counterVariableName");
         let root = self.text(open, "rootMessageVariableName");
         let batch = self.number(open, "batchSize");
@@ -71,48 +64,41 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn parallel_foreach(&mut self, open: &Open<'a>) -> Option<Does> {
-        let collection = match open.has("collection") {
-            true => self.script(open, "collection"),
-            false => None,
-        };
+        let collection = self.script_if_written(open, "collection");
         Some(Does::ParallelForeach(ParallelForeach {
             collection,
             chain: self.chain(open),
-            max_concurrency: self.count(open, "maxConcurrency"),
-            timeout: self
-                .millis(open, "timeout")
-                .filter(|timeout| !timeout.is_zero()),
-            target: self.target(open),
+            gather: self.gather(open),
         }))
     }
 
     pub fn scatter_gather(&mut self, open: &Open<'a>) -> Option<Does> {
-        let FirstSuccessful { routes } = self.routes(open, 2)?;
         Some(Does::ScatterGather(ScatterGather {
-            routes,
-            max_concurrency: self.count(open, "maxConcurrency"),
-            timeout: self
-                .millis(open, "timeout")
-                .filter(|timeout| !timeout.is_zero()),
-            target: self.target(open),
+            routes: self.routes(open, 2)?,
+            gather: self.gather(open),
         }))
     }
 
-    /// Reads the routes of a router, which are at least `least`.
-    pub fn routes(&mut self, open: &Open<'a>, least: usize) -> Option<FirstSuccessful> {
-        let mut routes: Vec<Chain> = Vec::new();
-        for element in open.parts("route") {
-            if let Some(route) = self.open(element) {
-                routes.push(self.chain(&route));
-            }
+    fn gather(&mut self, open: &Open<'a>) -> Gather {
+        let timeout = self.millis(open, "timeout");
+        Gather {
+            max_concurrency: self.count(open, "maxConcurrency"),
+            timeout: timeout.filter(|timeout| !timeout.is_zero()),
+            target: self.target(open),
         }
+    }
+
+    /// Reads the routes of a router, which are at least `least`.
+    pub fn routes(&mut self, open: &Open<'a>, least: usize) -> Option<Vec<Chain>> {
+        let routes = self.open_parts(open, "route").into_iter();
+        let routes: Vec<Chain> = routes.map(|route| self.chain(&route)).collect();
         if routes.len() < least {
             let what = format!("there are {} routes here", routes.len());
             let mend = format!("write at least {least}, each as `<route>…</route>`");
-            self.notes.error(open.at(), what, mend);
+            self.error(open.at(), what, mend);
             return None;
         }
-        Some(FirstSuccessful { routes })
+        Some(routes)
     }
 
     pub fn async_scope(&mut self, open: &Open<'a>) -> Option<Does> {

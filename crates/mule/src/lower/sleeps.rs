@@ -24,8 +24,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let Some(code) = self.part(open, "scripting:code") else {
-            self.notes
-                .error(open.at(), "the script is missing", "add `<scripting:code>`");
+            self.error(open.at(), "the script is missing", "add `<scripting:code>`");
             return None;
         };
         self.open(code)?;
@@ -37,7 +36,7 @@ impl<'a> Lowering<'a> {
         };
         if self.compat == Compat::Intent {
             let what = "this script is read as a sleep; Groovy is not run";
-            self.notes.warn(written.at(), what, "leave it as it is");
+            self.warn(written.at(), what, "leave it as it is");
         }
         Some(Does::Sleep(sleep))
     }
@@ -45,39 +44,27 @@ impl<'a> Lowering<'a> {
 
 /// Reads a script in one of the three supported forms.
 fn sleep_of(code: &str) -> Option<Sleep> {
-    let code: String = code
-        .trim()
-        .trim_end_matches(';')
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let argument = code
-        .strip_prefix("Thread.sleep")?
-        .trim_start()
-        .strip_prefix('(')?
-        .strip_suffix(')')?
-        .trim();
+    let code = code.trim().trim_end_matches(';').split_whitespace();
+    let code = code.collect::<Vec<_>>().join(" ");
+    let argument = in_parentheses(code.strip_prefix("Thread.sleep")?)?;
     if let Some(millis) = number(argument) {
         return Some(Sleep::Fixed(Duration::from_millis(millis)));
     }
-    if let Some(name) = argument.strip_suffix(".toLong()").and_then(variable) {
-        return Some(Sleep::Variable {
-            name: name.into(),
-            times: 1,
-        });
-    }
-    let (left, right) = argument.split_once('*')?;
-    let name = left
-        .trim()
-        .strip_prefix('(')?
-        .strip_suffix(')')?
-        .trim()
-        .strip_suffix(" as Long")
-        .and_then(|left| variable(left.trim()))?;
-    Some(Sleep::Variable {
-        name: name.into(),
-        times: number(right.trim())?,
-    })
+    let (name, times) = match argument.strip_suffix(".toLong()") {
+        Some(name) => (name, 1),
+        None => {
+            let (left, right) = argument.split_once('*')?;
+            let name = in_parentheses(left)?.strip_suffix(" as Long")?;
+            (name.trim(), number(right.trim())?)
+        }
+    };
+    let name = variable(name)?.into();
+    Some(Sleep::Variable { name, times })
+}
+
+fn in_parentheses(text: &str) -> Option<&str> {
+    let inside = text.trim().strip_prefix('(')?.strip_suffix(')')?;
+    Some(inside.trim())
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -104,23 +91,12 @@ mod tests {
             let name = name.into();
             Some(Sleep::Variable { name, times })
         };
+        let quarter = Some(Sleep::Fixed(Duration::from_millis(250)));
         for (code, sleep) in [
-            (
-                "Thread.sleep(250)",
-                Some(Sleep::Fixed(Duration::from_millis(250))),
-            ),
-            (
-                "\n  Thread.sleep( 250 );\n",
-                Some(Sleep::Fixed(Duration::from_millis(250))),
-            ),
-            (
-                "Thread.sleep(vars.backoffMs.toLong())",
-                variable("backoffMs", 1),
-            ),
-            (
-                "Thread.sleep((vars.wait as Long) * 1000)",
-                variable("wait", 1000),
-            ),
+            ("Thread.sleep(250)", quarter.clone()),
+            ("\n  Thread.sleep( 250 );\n", quarter),
+            ("Thread.sleep(vars.a.toLong())", variable("a", 1)),
+            ("Thread.sleep((vars.a as Long) * 1000)", variable("a", 1000)),
         ] {
             assert_eq!(sleep_of(code), sleep, "{code}");
         }

@@ -18,12 +18,8 @@ impl<'a> Lowering<'a> {
     pub fn transform(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut transform = Transform::default();
         if let Some(message) = self.open_part(open, "ee:message") {
-            if let Some(part) = self.part(&message, "ee:set-payload") {
-                transform.payload = self.script_text(part);
-            }
-            if let Some(part) = self.part(&message, "ee:set-attributes") {
-                transform.attributes = self.script_text(part);
-            }
+            transform.payload = self.script_part(&message, "ee:set-payload");
+            transform.attributes = self.script_part(&message, "ee:set-attributes");
         }
         if let Some(variables) = self.open_part(open, "ee:variables") {
             for element in variables.parts("ee:set-variable") {
@@ -31,18 +27,16 @@ impl<'a> Lowering<'a> {
             }
         }
         for element in open.parts("ee:set-variable") {
-            self.deviation(
-                element.at,
-                "`ee:set-variable` is directly in `ee:transform`, where Mule does not allow it",
-                "put it into `<ee:variables>`",
-            );
+            let what =
+                "`ee:set-variable` is directly in `ee:transform`, where Mule does not allow it";
+            self.deviation(element.at, what, "put it into `<ee:variables>`");
             transform.variables.extend(self.transformed(element));
         }
         if open.element.children.is_empty() {
             let what = "this `ee:transform` is empty";
             let mend =
                 "write `<ee:message><ee:set-payload>…</ee:set-payload></ee:message>` into it";
-            self.notes.error(open.at(), what, mend);
+            self.error(open.at(), what, mend);
         }
         Some(Does::Transform(transform))
     }
@@ -58,17 +52,11 @@ impl<'a> Lowering<'a> {
     pub fn cache(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut key = None;
         if let Some(attribute) = open.attribute("keyExpression") {
-            self.deviation(
-                attribute.at,
-                "`ee:cache` has no attribute `keyExpression` in Mule; it is read as the strategy's `keyGenerationExpression`",
-                "move it there",
-            );
+            let what = "`ee:cache` has no attribute `keyExpression` in Mule; it is read as the strategy's `keyGenerationExpression`";
+            self.deviation(attribute.at, what, "move it there");
             key = self.script(open, "keyExpression");
         }
-        let strategy = match open.has("cachingStrategy-ref") {
-            true => self.text(open, "cachingStrategy-ref"),
-            false => None,
-        };
+        let strategy = self.text(open, "cachingStrategy-ref");
         let (of_strategy, store) = strategy.map_or((None, None), |name| self.strategy(open, name));
         let key = key.or(of_strategy);
         Some(Does::Cache(Cache {
@@ -88,24 +76,15 @@ impl<'a> Lowering<'a> {
             let Some(open) = self.open(element) else {
                 return (None, None);
             };
-            let key = match open.has("keyGenerationExpression") {
-                true => self.script(&open, "keyGenerationExpression"),
-                false => None,
-            };
+            let key = self.script(&open, "keyGenerationExpression");
             return (key, self.store_of(&open));
         }
         if self.globals.find(name.text, &[STORE]).is_some() {
-            self.deviation(
-                name.at(),
-                format!(
-                    "{} is an object store, but Mule expects a caching strategy",
-                    quote(name.text)
-                ),
-                format!(
-                    "write `<{STRATEGY} name=\"…\" objectStore=\"{}\"/>` and refer to it",
-                    name.text
-                ),
-            );
+            let (quoted, store) = (quote(name.text), name.text);
+            let what = format!("{quoted} is an object store, but Mule expects a caching strategy");
+            let mend =
+                format!("write `<{STRATEGY} name=\"…\" objectStore=\"{store}\"/>` and refer to it");
+            self.deviation(name.at(), what, mend);
             return (None, self.store_named(cache, "cachingStrategy-ref"));
         }
         let what = format!("nothing defines the caching strategy {}", quote(name.text));

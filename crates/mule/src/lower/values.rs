@@ -7,6 +7,7 @@ use fusebox_dataweave::{Detected, MediaType, ParseFault, Script};
 use fusebox_plan::dialect::{Place, quote, suggest};
 
 use super::Lowering;
+use super::bind::Problem;
 use super::open::Open;
 use super::shapes::{Absent, Kind};
 use crate::app::{Compat, Given};
@@ -76,19 +77,15 @@ impl<'a> Lowering<'a> {
     pub fn text(&mut self, open: &Open<'a>, name: &str) -> Option<Written<'a>> {
         let written = self.written(open, name)?;
         if written.text.trim().is_empty() {
-            self.wrong(
-                written,
-                format!("{} is empty", quote(name)),
-                "write a text, or remove it",
-            );
+            let what = format!("{} is empty", quote(name));
+            let mend = "write a text, or remove it";
+            self.wrong(written, what, mend);
             return None;
         }
         if written.text.contains("#[") {
-            self.wrong(
-                written,
-                format!("{} must not be an expression", quote(name)),
-                "write the text itself, or a placeholder `${key}`",
-            );
+            let what = format!("{} must not be an expression", quote(name));
+            let mend = "write the text itself, or a placeholder `${key}`";
+            self.wrong(written, what, mend);
             return None;
         }
         Some(written)
@@ -124,11 +121,9 @@ impl<'a> Lowering<'a> {
         if let Some(text) = given.literal()
             && truth_of(text).is_none()
         {
-            self.wrong(
-                written,
-                not_a_truth(name, text),
-                "write `true`, `false` or an expression",
-            );
+            let what = not_a_truth(name, text);
+            let mend = "write `true`, `false` or an expression";
+            self.wrong(written, what, mend);
         }
         given
     }
@@ -171,11 +166,9 @@ impl<'a> Lowering<'a> {
             (_, i64::MAX) => format!("a whole number of at least {from}"),
             _ => format!("a whole number from {from} to {to}"),
         };
-        self.wrong(
-            written,
-            format!("{} is {}", quote(name), quote(text.trim())),
-            format!("write {range}"),
-        );
+        let what = format!("{} is {}", quote(name), quote(text.trim()));
+        let mend = format!("write {range}");
+        self.wrong(written, what, mend);
         None
     }
 
@@ -184,11 +177,9 @@ impl<'a> Lowering<'a> {
         let written = self.written(open, name)?;
         let truth = truth_of(written.text);
         if truth.is_none() {
-            self.wrong(
-                written,
-                not_a_truth(name, written.text),
-                "write `true` or `false`",
-            );
+            let what = not_a_truth(name, written.text);
+            let mend = "write `true` or `false`";
+            self.wrong(written, what, mend);
         }
         truth
     }
@@ -223,11 +214,9 @@ impl<'a> Lowering<'a> {
             .split_once('/')
             .is_some_and(|(kind, sub)| token(kind) && token(sub));
         if !is_one || text.chars().any(char::is_control) {
-            self.wrong(
-                written,
-                format!("{} is not a media type", quote(text)),
-                "write one such as `application/json`",
-            );
+            let what = format!("{} is not a media type", quote(text));
+            let mend = "write one such as `application/json`";
+            self.wrong(written, what, mend);
             return None;
         }
         Some(MediaType::new(text))
@@ -237,6 +226,11 @@ impl<'a> Lowering<'a> {
     pub fn script(&mut self, open: &Open<'a>, name: &str) -> Option<Script> {
         let written = self.written(open, name)?;
         self.script_of(written)
+    }
+
+    /// An attribute that is an expression; its default does not count.
+    pub fn script_if_written(&mut self, open: &Open<'a>, name: &str) -> Option<Script> {
+        open.has(name).then(|| self.script(open, name))?
     }
 
     /// An expression, with `#[ ]` or without.
@@ -264,12 +258,12 @@ impl<'a> Lowering<'a> {
                         let what = format!(
                             "{what} is read as a template; Mule reads it as one expression and fails"
                         );
-                        self.notes.warn(written.at(), what, mend);
+                        self.warn(written.at(), what, mend);
                         Given::Template(template)
                     }
                     Compat::Strict => {
                         let why = format!("{what} is read as one expression, which it is not");
-                        self.notes.warn(written.at(), why.as_str(), mend);
+                        self.warn(written.at(), why.as_str(), mend);
                         Given::Broken(Arc::from(why))
                     }
                 }
@@ -281,61 +275,63 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Reads the text of a child element.
-    pub fn given_text(&mut self, element: &'a Element) -> Option<Given> {
-        let open = self.open(element)?;
-        Some(self.given_of(text_of(open.element), false))
-    }
-
     /// Reads the text of the child element with a name, if there is one.
     pub fn given_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
-        let part = self.part(open, name)?;
-        self.given_text(part)
+        let part = self.open_part(open, name)?;
+        Some(self.given_of(text_of(part.element), false))
     }
 
     /// Reads the child element with a name, which must be an expression.
     pub fn object_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
-        let part = self.part(open, name)?;
-        let given = self.given_text(part)?;
+        let part = self.open_part(open, name)?;
+        let written = text_of(part.element);
+        let given = self.given_of(written, false);
         if given.literal().is_some() {
-            self.wrong(
-                text_of(part),
-                format!(
-                    "{} is a text; expected an expression that gives an object",
-                    quote(name)
-                ),
-                "write an expression such as `#[{'name': 'value'}]`",
-            );
+            let expected = "expected an expression that gives an object";
+            let what = format!("{} is a text; {expected}", quote(name));
+            let mend = "write an expression such as `#[{'name': 'value'}]`";
+            self.wrong(written, what, mend);
         }
         Some(given)
     }
 
-    /// Reads the text of a child element as a script.
-    pub fn script_text(&mut self, element: &'a Element) -> Option<Script> {
-        let open = self.open(element)?;
+    /// Reads the child element with a name as a script.
+    pub fn script_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Script> {
+        let open = self.open_part(open, name)?;
         self.script_of(text_of(open.element))
     }
 
     fn fault(&mut self, written: Written<'a>, fault: ParseFault) {
         let at = written.place(fault.line, fault.col);
-        self.notes.error(at, fault.message, fault.mend);
+        self.error(at, fault.message, fault.mend);
+    }
+
+    /// Reports an error.
+    pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.notes.error(at, what, mend);
+    }
+
+    /// Reports a warning.
+    pub fn warn(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.notes.warn(at, what, mend);
     }
 
     /// Reports a wrong value as an error.
-    pub fn wrong(
-        &mut self,
-        written: Written<'a>,
-        what: impl Into<String>,
-        mend: impl Into<String>,
-    ) {
-        self.notes.error(written.at(), what, mend);
+    pub fn wrong(&mut self, value: Written<'a>, what: impl Into<String>, mend: impl Into<String>) {
+        self.error(value.at(), what, mend);
+    }
+
+    /// The result of reading a value; reports its problem.
+    pub fn checked<T>(&mut self, written: Written<'a>, read: Result<T, Problem>) -> Option<T> {
+        let report = |(what, mend)| self.wrong(written, what, mend);
+        read.map_err(report).ok()
     }
 
     /// Reports usage of published flows that Mule refuses: a warning in `intent`, an error in `strict`.
     pub fn deviation(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         match self.compat {
-            Compat::Intent => self.notes.warn(at, what, mend),
-            Compat::Strict => self.notes.error(at, what, mend),
+            Compat::Intent => self.warn(at, what, mend),
+            Compat::Strict => self.error(at, what, mend),
         }
     }
 }

@@ -8,10 +8,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{At, Notes, Place, quote};
+use fusebox_plan::dialect::{Notes, Place, quote};
 
 use super::Entry;
-use crate::xml::Places;
 
 /// Reads a file. If a key occurs twice, the last value applies.
 pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>, Entry)> {
@@ -30,21 +29,13 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
             continue;
         };
         let key: Arc<str> = key.into();
-        let entry = Entry {
-            value: At::new(value, at),
-            places: {
-                // A value may span several lines; its errors are reported at the first.
-                let mut places = Places::default();
-                places.made(0, at);
-                places
-            },
-        };
+        // A value may span several lines; its errors are reported at the first.
+        let entry = Entry::at(value, at);
         match seen.get(&key) {
             Some(first) => {
-                let what = format!(
-                    "the property {} is defined twice; the last value applies",
-                    quote(&key)
-                );
+                let quoted = quote(&key);
+                let what =
+                    format!("the property {quoted} is defined twice; the last value applies");
                 notes.warn(at, what, "keep one of the two");
                 entries[*first].1 = entry;
             }
@@ -62,21 +53,15 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut logical = Vec::new();
     let mut open: Option<(usize, String)> = None;
     for (index, line) in text.split('\n').enumerate() {
-        let line = line
-            .strip_suffix('\r')
-            .unwrap_or(line)
-            .trim_start_matches([' ', '\t', '\u{c}']);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let line = line.trim_start_matches([' ', '\t', '\u{c}']);
         if open.is_none() && (line.is_empty() || line.starts_with(['#', '!'])) {
             continue;
         }
         let backslashes = line.chars().rev().take_while(|char| *char == '\\').count();
         let continues = backslashes % 2 == 1;
         let (_, whole) = open.get_or_insert_with(|| (index + 1, String::new()));
-        whole.push_str(if continues {
-            &line[..line.len() - 1]
-        } else {
-            line
-        });
+        whole.push_str(&line[..line.len() - usize::from(continues)]);
         if !continues {
             logical.extend(open.take());
         }
@@ -89,17 +74,12 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
 fn split(line: &str) -> (&str, &str) {
     let is_space = |char| matches!(char, ' ' | '\t' | '\u{c}');
     let mut escaped = false;
-    let end = line
-        .char_indices()
-        .find(|(_, char)| {
-            if escaped {
-                escaped = false;
-                return false;
-            }
-            escaped = *char == '\\';
-            is_space(*char) || matches!(char, '=' | ':')
-        })
-        .map_or(line.len(), |(end, _)| end);
+    let ends = |char: char| {
+        let is_escaped = escaped;
+        escaped = !is_escaped && char == '\\';
+        !is_escaped && (is_space(char) || matches!(char, '=' | ':'))
+    };
+    let end = line.find(ends).unwrap_or(line.len());
     let rest = line[end..].trim_start_matches(is_space);
     let value = rest.strip_prefix(['=', ':']).unwrap_or(rest);
     (&line[..end], value.trim_start_matches(is_space))
@@ -176,11 +156,8 @@ mod tests {
         let entries = read("a=1\na=2\nb=\\u12", 3, &mut notes);
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].1.value.value, "2");
-        let found: Vec<String> = notes
-            .finish(&["", "", "", "p"])
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let found = notes.finish(&["", "", "", "p"]);
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fusebox_dataweave::Properties;
 use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
+use super::unreadable;
 use crate::xml::{Element, Places};
 
 /// The limit of a value after filling in, in bytes.
@@ -22,6 +23,18 @@ const DEPTH_MAX: usize = 32;
 pub(crate) struct Entry {
     pub value: At<String>,
     pub places: Places,
+}
+
+impl Entry {
+    /// A property whose errors are all reported at one place.
+    pub fn at(value: String, at: Place) -> Entry {
+        let mut places = Places::default();
+        places.made(0, at);
+        Entry {
+            value: At::new(value, at),
+            places,
+        }
+    }
 }
 
 /// The table of an application's properties.
@@ -50,6 +63,9 @@ enum Property {
 /// An unusable placeholder: the problem and the remedy.
 type Problem = (String, String);
 
+/// The value of a placeholder. An error of `None` has been reported.
+type Filling<T> = Result<T, Option<Problem>>;
+
 impl<'l> Table<'l> {
     pub fn new(loader: &'l dyn Loader) -> Table<'l> {
         Table {
@@ -64,10 +80,7 @@ impl<'l> Table<'l> {
 
     /// Adds every `global-property` of an application.
     pub fn add_globals(&mut self, elements: &[Element], notes: &mut Notes) {
-        let globals = elements
-            .iter()
-            .filter(|element| element.module.is_empty() && &*element.name == "global-property");
-        for element in globals {
+        for element in elements.iter().filter(|it| it.is("global-property")) {
             // Missing attributes are reported when the element is checked against its shape.
             let (Some(name), Some(value)) = (element.attribute("name"), element.attribute("value"))
             else {
@@ -79,27 +92,25 @@ impl<'l> Table<'l> {
             };
             let key: Arc<str> = name.value.value.as_str().into();
             if self.globals.insert(key, Property::Written(entry)).is_some() {
-                let what = format!(
-                    "the global property {} is defined twice",
-                    quote(&name.value.value)
-                );
+                let quoted = quote(&name.value.value);
+                let what = format!("the global property {quoted} is defined twice");
                 notes.error(name.value.at, what, "keep one of the two");
             }
         }
     }
 
-    /// Adds a property of a file, unless an earlier file has defined it.
-    pub fn add_of_file(&mut self, key: Arc<str>, entry: Entry) {
-        self.files.entry(key).or_insert(Property::Written(entry));
+    /// Adds the properties of a file that no earlier file has defined.
+    pub fn add_file(&mut self, entries: Vec<(Arc<str>, Entry)>) {
+        for (key, entry) in entries {
+            self.files.entry(key).or_insert(Property::Written(entry));
+        }
     }
 
     /// All properties that have a value, as `p('key')` reads them.
     pub fn all(mut self) -> Properties {
         let mut all = Properties::new();
-        let keys = |properties: &HashMap<Arc<str>, Property>| -> Vec<Arc<str>> {
-            properties.keys().cloned().collect()
-        };
-        for key in keys(&self.globals).into_iter().chain(keys(&self.files)) {
+        let keys = self.globals.keys().chain(self.files.keys());
+        for key in keys.cloned().collect::<Vec<_>>() {
             // Errors in properties that nothing uses are ignored.
             if let Ok(Some(value)) = self.written(&key, &mut Notes::default()) {
                 all.insert(key, value);
@@ -163,11 +174,8 @@ impl<'l> Table<'l> {
                 Ok(found)
                     if found.len() > self.left || filled.text.len() + found.len() > BYTES_MAX =>
                 {
-                    notes.error(
-                        place,
-                        "this exceeds the limits of filled-in text: 1 MiB for a value, 16 MiB in total",
-                        "keep large content out of the properties",
-                    );
+                    let what = "this exceeds the limits of filled-in text: 1 MiB for a value, 16 MiB in total";
+                    notes.error(place, what, "keep large content out of the properties");
                     return None;
                 }
                 Ok(found) => {
@@ -194,7 +202,7 @@ impl<'l> Table<'l> {
     }
 
     /// The value of a placeholder, from the text between its braces. An error of `None` has been reported.
-    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Problem>> {
+    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Filling<Arc<str>> {
         if self.depth >= DEPTH_MAX {
             let what = format!("more than {DEPTH_MAX} nested placeholders");
             return Err(Some((what, "write the value itself".to_owned())));
@@ -205,11 +213,7 @@ impl<'l> Table<'l> {
         value
     }
 
-    fn value_within(
-        &mut self,
-        inside: &str,
-        notes: &mut Notes,
-    ) -> Result<Arc<str>, Option<Problem>> {
+    fn value_within(&mut self, inside: &str, notes: &mut Notes) -> Filling<Arc<str>> {
         // `${${env}.host}`: the key itself contains a placeholder.
         let mut key = inside.to_owned();
         if key.contains("${") {
@@ -225,18 +229,9 @@ impl<'l> Table<'l> {
             }
         }
         if let Some(path) = key.strip_prefix("file::") {
-            return self.loader.file(path).map(Arc::from).map_err(|error| {
-                let why = quote(&error.to_string());
-                let what = format!(
-                    "the file {} cannot be read: {}",
-                    quote(path),
-                    why.trim_matches('`')
-                );
-                Some((
-                    what,
-                    "check the path, and that this process may read it".to_owned(),
-                ))
-            });
+            let mend = "check the path, and that this process may read it";
+            let fault = |error| Some((unreadable(path, &error), mend.to_owned()));
+            return self.loader.file(path).map(Arc::from).map_err(fault);
         }
         if let Some(value) = self.overriding(&key) {
             return Ok(value.into());
@@ -255,11 +250,7 @@ impl<'l> Table<'l> {
     }
 
     /// The value in a file or a global property, with its own placeholders filled in.
-    fn written(
-        &mut self,
-        key: &str,
-        notes: &mut Notes,
-    ) -> Result<Option<Arc<str>>, Option<Problem>> {
+    fn written(&mut self, key: &str, notes: &mut Notes) -> Filling<Option<Arc<str>>> {
         let of_file = self.files.contains_key(key);
         let Some(property) = self.property(of_file, key) else {
             return Ok(None);
@@ -269,10 +260,8 @@ impl<'l> Table<'l> {
             Property::Broken => Err(None),
             Property::Busy => {
                 let what = format!("the property {} refers to itself", quote(key));
-                Err(Some((
-                    what,
-                    "replace one placeholder of the circle by its value".to_owned(),
-                )))
+                let mend = "replace one placeholder of the circle by its value";
+                Err(Some((what, mend.to_owned())))
             }
             Property::Written(_) => {
                 let Property::Written(entry) = std::mem::replace(property, Property::Busy) else {
@@ -280,32 +269,27 @@ impl<'l> Table<'l> {
                 };
                 let errors = notes.errors();
                 let filled = self.fill(&entry.value, &entry.places, notes);
-                let value = filled.map_or(entry.value.value, |(value, _)| value.value);
-                let done = if notes.errors() > errors {
-                    Property::Broken
-                } else {
-                    Property::Done(value.as_str().into())
+                let value: Arc<str> = match filled {
+                    Some((filled, _)) => filled.value.into(),
+                    None => entry.value.value.into(),
                 };
-                let broken = matches!(done, Property::Broken);
+                let (done, result) = match notes.errors() > errors {
+                    true => (Property::Broken, Err(None)),
+                    false => (Property::Done(value.clone()), Ok(Some(value))),
+                };
                 if let Some(property) = self.property(of_file, key) {
                     *property = done;
                 }
-                if broken {
-                    Err(None)
-                } else {
-                    Ok(Some(value.into()))
-                }
+                result
             }
         }
     }
 
     fn property(&mut self, of_file: bool, key: &str) -> Option<&mut Property> {
-        let properties = if of_file {
-            &mut self.files
-        } else {
-            &mut self.globals
-        };
-        properties.get_mut(key)
+        match of_file {
+            true => self.files.get_mut(key),
+            false => self.globals.get_mut(key),
+        }
     }
 
     /// The error for an unknown key.
@@ -316,43 +300,30 @@ impl<'l> Table<'l> {
                 "write `${key}`, or `\\${` for the two characters themselves".to_owned(),
             );
         }
+        let quoted = quote(key);
         if let Some(plain) = key.strip_prefix("secure::") {
-            return (
-                format!(
-                    "{} is an encrypted property, which is not supported",
-                    quote(key)
-                ),
-                format!(
-                    "write `${{{plain}}}`, and give its value with `--set {plain}=VALUE` or in the environment"
-                ),
+            let what = format!("{quoted} is an encrypted property, which is not supported");
+            let mend = format!(
+                "write `${{{plain}}}`, and give its value with `--set {plain}=VALUE` or in the environment"
             );
+            return (what, mend);
         }
+        let what = format!("the property {quoted} has no value");
         if let Some((name, default)) = key.split_once(':') {
-            return (
-                format!(
-                    "the property {} has no value; Mule has no defaults in placeholders",
-                    quote(key)
-                ),
-                format!(
-                    "write `${{{name}}}`, and a default `<global-property name=\"{name}\" value=\"{}\"/>`, which all other sources override",
-                    default.trim_start_matches('-')
-                ),
+            let default = default.trim_start_matches('-');
+            let what = format!("{what}; Mule has no defaults in placeholders");
+            let mend = format!(
+                "write `${{{name}}}`, and a default `<global-property name=\"{name}\" value=\"{default}\"/>`, which all other sources override"
             );
+            return (what, mend);
         }
-        let mut known: Vec<&str> = self
-            .files
-            .keys()
-            .chain(self.globals.keys())
-            .map(|key| &**key)
-            .collect();
+        let known = self.files.keys().chain(self.globals.keys());
+        let mut known: Vec<&str> = known.map(|key| &**key).collect();
         known.sort_unstable();
         let near = nearest(key, known).map_or(String::new(), |near| {
             format!("did you mean {}? Otherwise ", quote(near))
         });
-        (
-            format!("the property {} has no value", quote(key)),
-            format!("{near}set it: `--set {key}=VALUE`"),
-        )
+        (what, format!("{near}set it: `--set {key}=VALUE`"))
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{At, Kind, Node, Notes, parse_tree, quote};
+use fusebox_plan::dialect::{Kind, Node, Notes, parse_tree, quote};
 
 use super::Entry;
-use crate::xml::Places;
 
 /// Reads a file; `None`: it is not valid YAML, which is reported.
 pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Option<Vec<(Arc<str>, Entry)>> {
@@ -49,16 +48,10 @@ fn flatten(node: &Node, key: &str, entries: &mut Vec<(Arc<str>, Entry)>, notes: 
             .map(|texts| texts.join(",")),
     };
     let Some(value) = value else {
-        let what = format!(
-            "the property {} must be a text: found {}",
-            quote(key),
-            node.describe()
-        );
+        let found = node.describe();
+        let what = format!("the property {} must be a text: found {found}", quote(key));
         notes.error(node.at, what, "write a text, `\"\"` for an empty one");
         return;
     };
-    let mut places = Places::default();
-    places.made(0, node.at);
-    let value = At::new(value, node.at);
-    entries.push((key.into(), Entry { value, places }));
+    entries.push((key.into(), Entry::at(value, node.at)));
 }

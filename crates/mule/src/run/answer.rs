@@ -7,9 +7,10 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-use super::error::{Fault, Message, MuleError, record};
+use super::error::{Fault, Message, MuleError};
 use super::outside::{Answer, SendFault};
-use crate::{Form, Object, Typed, Value};
+use crate::app::ErrorType;
+use crate::{Form, Typed, Value};
 
 /// The text of a header field: UTF-8, or Latin-1 if the bytes are not valid UTF-8.
 pub(super) fn field_text(value: &HeaderValue) -> Cow<'_, str> {
@@ -29,7 +30,7 @@ pub fn headers_value(headers: &HeaderMap) -> Value {
         let text: Arc<str> = field_text(value).into();
         (name.as_str().into(), Value::String(text))
     });
-    Value::Object(Arc::new(Object::new(entries.collect(), Form::Headers)))
+    Value::formed(entries.collect(), Form::Headers)
 }
 
 /// The message of a response.
@@ -38,7 +39,7 @@ pub(super) fn message(answer: &Answer) -> Message {
     let unknown = (!answer.body.is_empty()).then_some("application/octet-stream");
     Message {
         payload: Typed::received(answer.body.clone(), media_type.as_deref().or(unknown)),
-        attributes: record([
+        attributes: Value::record([
             ("statusCode", Value::from(i64::from(answer.status))),
             ("reasonPhrase", answer.reason.as_str().into()),
             ("headers", headers_value(&answer.headers)),
@@ -58,44 +59,14 @@ pub(super) fn unanswered(resource: &str, fault: &SendFault) -> Fault {
 
 /// The error of a response whose status is an error. `sent` is the request's media type.
 pub(super) fn rejected(resource: &str, status: u16, sent: &str, message: Message) -> MuleError {
-    let name = match status {
-        300 => "MULTIPLE_CHOICES",
-        301 => "MOVED_PERMANENTLY",
-        302 => "MOVED_TEMPORARILY",
-        303 => "SEE_OTHER",
-        304 => "NOT_MODIFIED",
-        400 => "BAD_REQUEST",
-        401 => "UNAUTHORIZED",
-        403 => "FORBIDDEN",
-        404 => "NOT_FOUND",
-        405 => "METHOD_NOT_ALLOWED",
-        406 => "NOT_ACCEPTABLE",
-        415 => "UNSUPPORTED_MEDIA_TYPE",
-        429 => "TOO_MANY_REQUESTS",
-        500 => "INTERNAL_SERVER_ERROR",
-        502 => "BAD_GATEWAY",
-        503 => "SERVICE_UNAVAILABLE",
-        504 => "GATEWAY_TIMEOUT",
-        _ => "",
+    let kind = ErrorType::of_status(status).unwrap_or_else(|| ErrorType::new("MULE", "UNKNOWN"));
+    let words = kind.identifier.to_ascii_lowercase().replace('_', " ");
+    let description = match status {
+        _ if kind.is_unknown() => format!("{resource} with status code {status}."),
+        415 => format!("{resource}: media type {sent} not supported (415)."),
+        _ => format!("{resource}: {words} ({status})."),
     };
-    let (kind, description) = match (name, status) {
-        ("", _) => (
-            "MULE:UNKNOWN".to_owned(),
-            format!("{resource} with status code {status}."),
-        ),
-        (name, 415) => (
-            format!("HTTP:{name}"),
-            format!("{resource}: media type {sent} not supported (415)."),
-        ),
-        (name, _) => {
-            let words = name.to_ascii_lowercase().replace('_', " ");
-            (
-                format!("HTTP:{name}"),
-                format!("{resource}: {words} ({status})."),
-            )
-        }
-    };
-    let mut error = MuleError::new(&kind, description);
+    let mut error = MuleError::of(kind, description);
     error.message = Some(message);
     error
 }

@@ -1,7 +1,7 @@
 //! Runs processors one by one.
 
 use super::engine::{At, Run};
-use super::error::{Ended, Failure, Fault, MuleError};
+use super::error::{Done, Ended, Failure, Fault, MuleError};
 use super::outside::Pending;
 use crate::Event;
 use crate::app::{Chain, Does, ErrorMapping, Processor};
@@ -39,17 +39,12 @@ impl Run {
 
     /// Runs one processor. Each kind is a separate future on the heap, since a future that is polled through many
     /// levels of chains must not hold the sizes of all kinds on the stack.
-    fn step<'a>(
-        &'a self,
-        at: At<'a>,
-        processor: &'a Processor,
-        event: Event,
-    ) -> Pending<'a, Ended> {
+    fn step<'a>(&'a self, at: At<'a>, it: &'a Processor, event: Event) -> Pending<'a, Ended> {
         let at = At {
-            site: &processor.site,
+            site: &it.site,
             ..at
         };
-        match &processor.does {
+        match &it.does {
             Does::FlowRef { flow, target } => {
                 Box::pin(self.flow_ref(at, flow, target.as_ref(), event))
             }
@@ -66,8 +61,8 @@ impl Run {
                 let event = self.run_async(at, scope, event);
                 Box::pin(async { Ok(event) })
             }
-            Does::FirstSuccessful(scope) => Box::pin(self.first_successful(at, scope, event)),
-            Does::RoundRobin(scope) => Box::pin(self.round_robin(at, scope, event)),
+            Does::FirstSuccessful(routes) => Box::pin(self.first_successful(at, routes, event)),
+            Does::RoundRobin(routes) => Box::pin(self.round_robin(at, routes, event)),
             Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
             Does::SetVariable(_)
             | Does::RemoveVariable(_)
@@ -81,16 +76,16 @@ impl Run {
             | Does::Validation(_)
             | Does::Sleep(_) => Box::pin(async move {
                 let mut event = event;
-                match self.operation(at, &processor.does, &mut event).await {
+                match self.operation(at, &it.does, &mut event).await {
                     Ok(()) => Ok(event),
-                    Err(error) => Err(Failure::at(at, renamed(error, &processor.mappings), event)),
+                    Err(error) => Err(Failure::at(at, renamed(error, &it.mappings), event)),
                 }
             }),
         }
     }
 
     /// Runs a processor without nested chains. If it fails, the event is unchanged.
-    async fn operation(&self, at: At<'_>, does: &Does, event: &mut Event) -> Result<(), Fault> {
+    async fn operation(&self, at: At<'_>, does: &Does, event: &mut Event) -> Done {
         match does {
             Does::SetVariable(it) => self.set_variable(at, it, event),
             Does::RemoveVariable(name) => self.remove_variable(at, name, event),

@@ -8,9 +8,9 @@ use fusebox_gateway::app::{Circuit as Status, CircuitFault, CircuitFlaw, Steer};
 
 use super::build::LiveApp;
 use super::gateway_world::wall_time;
-use super::stores::EntryFault;
+use super::stores::{EntryFault, Partition};
 use crate::app::Site;
-use crate::{Circuit, CircuitState, Entry, MediaType, OpenWhen, Typed, Value};
+use crate::{Circuit, CircuitState, Entry, OpenWhen, Typed, Value};
 
 /// The limit of entries shown for one circuit whose key depends on the request.
 const KEYS_MAX: usize = 1_000;
@@ -26,6 +26,9 @@ impl From<EntryFault> for CircuitFault {
         CircuitFault::Store(fault.to_string())
     }
 }
+
+/// The status of a circuit; `None`: there is no circuit of the name.
+type Steered = Result<Option<Status>, CircuitFault>;
 
 /// All circuits of an application with their current state.
 ///
@@ -45,7 +48,7 @@ pub async fn all(app: &LiveApp) -> Result<Vec<Status>, CircuitFault> {
 ///
 /// # Errors
 /// If its object store fails.
-pub async fn one(app: &LiveApp, name: &str) -> Result<Option<Status>, CircuitFault> {
+pub async fn one(app: &LiveApp, name: &str) -> Steered {
     let found = app.find_circuit(name).await?;
     Ok(found.map(|(_, status)| status))
 }
@@ -54,20 +57,13 @@ pub async fn one(app: &LiveApp, name: &str) -> Result<Option<Status>, CircuitFau
 ///
 /// # Errors
 /// If its object store fails, or if its entry cannot be written from outside the flow.
-pub async fn steer(
-    app: &LiveApp,
-    name: &str,
-    steer: Steer,
-) -> Result<Option<Status>, CircuitFault> {
+pub async fn steer(app: &LiveApp, name: &str, steer: Steer) -> Steered {
     let Some((found, _)) = app.find_circuit(name).await? else {
         return Ok(None);
     };
     let circuit = &app.engine.app().circuits[found.index];
     let now = wall_time(&app.clock);
-    let partition = app
-        .engine
-        .stores()
-        .partition(circuit.state.store.as_deref());
+    let partition = app.partition(&circuit.state);
     match steer {
         Steer::Open => {
             let value = opened(circuit).map_err(CircuitFault::Conflict)?;
@@ -81,13 +77,16 @@ pub async fn steer(
         && let Some(count) = &circuit.count
         && let Some(key) = count.entry.key.literal()
     {
-        let partition = app.engine.stores().partition(count.entry.store.as_deref());
-        partition.remove(key, now).await?;
+        app.partition(&count.entry).remove(key, now).await?;
     }
     Ok(Some(app.status_of(&found).await?))
 }
 
 impl LiveApp {
+    fn partition(&self, entry: &Entry) -> Partition<'_> {
+        self.engine.stores().partition(entry.store.as_deref())
+    }
+
     /// A circuit's entry by its name, with its status; `None`: there is none.
     async fn find_circuit(&self, name: &str) -> Result<Option<(FoundEntry, Status)>, EntryFault> {
         for (index, circuit) in self.engine.app().circuits.iter().enumerate() {
@@ -107,14 +106,9 @@ impl LiveApp {
         if let Some(key) = circuit.state.key.literal() {
             return Ok(vec![key.to_string()]);
         }
-        let partition = self
-            .engine
-            .stores()
-            .partition(circuit.state.store.as_deref());
-        let keys = partition.keys(wall_time(&self.clock)).await?;
-        let own = keys
-            .into_iter()
-            .filter(|key| circuit.state.key.matches(key));
+        let partition = self.partition(&circuit.state);
+        let keys = partition.keys(wall_time(&self.clock)).await?.into_iter();
+        let own = keys.filter(|key| circuit.state.key.matches(key));
         Ok(own.take(KEYS_MAX).collect())
     }
 
@@ -122,10 +116,7 @@ impl LiveApp {
         let app = self.engine.app();
         let circuit = &app.circuits[found.index];
         let now = wall_time(&self.clock);
-        let partition = self
-            .engine
-            .stores()
-            .partition(circuit.state.store.as_deref());
+        let partition = self.partition(&circuit.state);
         let (value, due_at) = match partition.get_with_expiry(&found.key, now).await? {
             Some((value, due_at)) => (Some(value), due_at),
             None => (None, None),
@@ -135,19 +126,14 @@ impl LiveApp {
             Some(count) if count.entry.key == circuit.state.key => circuit.count_in(value.as_ref()),
             Some(count) => match count.entry.key.literal() {
                 Some(key) => {
-                    let partition = self.engine.stores().partition(count.entry.store.as_deref());
-                    circuit.count_in(partition.get(key, now).await?.as_ref())
+                    let value = self.partition(&count.entry).get(key, now).await?;
+                    circuit.count_in(value.as_ref())
                 }
                 None => None,
             },
         };
-        Ok(status(
-            circuit,
-            found.key.clone(),
-            value.as_ref(),
-            count,
-            due_at,
-        ))
+        let key = found.key.clone();
+        Ok(status(circuit, key, value.as_ref(), count, due_at))
     }
 }
 
@@ -231,9 +217,6 @@ fn opened(circuit: &Circuit) -> Result<Typed, String> {
     };
     Ok(match value {
         Value::String(text) => Typed::literal(text),
-        value => Typed {
-            value,
-            media_type: MediaType::java(),
-        },
+        value => Typed::java(value),
     })
 }

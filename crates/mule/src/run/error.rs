@@ -12,6 +12,9 @@ pub type Ended = Result<Event, Box<Failure>>;
 /// An error before it meets a handler; boxed since most results are not errors.
 pub(super) type Fault = Box<MuleError>;
 
+/// The result of a step.
+pub(super) type Done<T = ()> = Result<T, Fault>;
+
 /// An error that no handler has ended.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -78,12 +81,6 @@ impl Message {
     }
 }
 
-/// An object with a few keys.
-pub fn record<const N: usize>(entries: [(&str, Value); N]) -> Value {
-    let entries = entries.into_iter();
-    Value::object(entries.map(|(key, value)| (key.into(), value)).collect())
-}
-
 impl MuleError {
     /// Makes an error from the text of its type, `NAMESPACE:IDENTIFIER`.
     pub fn new(kind: &str, description: impl Into<Arc<str>>) -> MuleError {
@@ -118,23 +115,20 @@ impl MuleError {
         let description = || Value::String(self.description.clone());
         let message = self.message.as_ref().map_or(Value::Null, Message::value);
         let children = self.children.iter().map(|child| child.value());
+        let place = |site: &Site| format!("{}:{}", site.file, site.line).into();
+        let place = self.site.as_ref().map_or(Value::Null, place);
         let cause = match &self.wrapped {
             Some(wrapped) => wrapped.value(),
-            None => record([("message", description())]),
+            None => Value::record([("message", description())]),
         };
-        record([
+        Value::record([
             ("description", description()),
             ("detailedDescription", description()),
             ("errorType", type_value(&self.kind)),
             ("errorMessage", message),
             ("childErrors", Value::array(children.collect())),
             ("cause", cause),
-            (
-                "failingComponent",
-                self.site.as_ref().map_or(Value::Null, |site| {
-                    format!("{}:{}", site.file, site.line).into()
-                }),
-            ),
+            ("failingComponent", place),
         ])
     }
 }
@@ -143,15 +137,13 @@ impl MuleError {
 fn type_value(kind: &ErrorType) -> Value {
     let text = |text: &Arc<str>| Value::String(text.clone());
     let parent = kind.parent();
+    let parent = parent.map_or(Value::Null, |parent| type_value(&parent));
     let entries = vec![
         ("namespace".into(), text(&kind.namespace)),
         ("identifier".into(), text(&kind.identifier)),
-        (
-            "parentErrorType".into(),
-            parent.map_or(Value::Null, |parent| type_value(&parent)),
-        ),
+        ("parentErrorType".into(), parent),
     ];
-    Value::Object(Arc::new(Object::new(entries, Form::ErrorType)))
+    Value::formed(entries, Form::ErrorType)
 }
 
 /// Makes an error of a failed evaluation, with the evaluation's type.

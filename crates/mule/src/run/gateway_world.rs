@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fusebox_gateway::parts::{Clock, Worker, WorkerRef};
 
 use super::build::LiveApp;
-use super::outside::{Answer, Call, Pending, PublishFault, SendFault, World};
+use super::outside::{Answer, Call, Pending, PublishFault, Published, SendFault, World};
 use crate::jiff::{Timestamp, tz::TimeZone};
 use crate::{Random, Typed};
 
@@ -51,11 +51,7 @@ impl World for GatewayWorld {
         Box::pin(self.app.clients.send(call, &self.worker_ref))
     }
 
-    fn publish<'a>(
-        &'a self,
-        queue: &'a Arc<str>,
-        message: Typed,
-    ) -> Pending<'a, Result<(), PublishFault>> {
+    fn publish<'a>(&'a self, queue: &'a Arc<str>, message: Typed) -> Pending<'a, Published> {
         Box::pin(async move {
             match self.app.queues.find(queue) {
                 Some(queue) => queue.publish(message).await,

@@ -9,17 +9,17 @@
 use std::mem;
 
 use super::engine::{At, Run};
-use super::error::{Ended, Failure, Fault};
+use super::error::{Done, Ended, Failure};
 use crate::app::{Chain, Handler, Handlers, LogLevel};
 use crate::{Event, Value};
 
 impl Run {
     /// Runs a chain, and the handler of its error.
-    pub async fn with_handlers<'a>(
-        &'a self,
-        at: At<'a>,
-        chain: &'a Chain,
-        handlers: Option<&'a Handlers>,
+    pub async fn with_handlers(
+        &self,
+        at: At<'_>,
+        chain: &Chain,
+        handlers: Option<&Handlers>,
         event: Event,
     ) -> Ended {
         match (self.chain(at, chain, event).await, handlers) {
@@ -28,50 +28,43 @@ impl Run {
         }
     }
 
-    async fn handle(&self, at: At<'_>, handlers: &Handlers, failure: Box<Failure>) -> Ended {
+    async fn handle(&self, at: At<'_>, handlers: &Handlers, mut failure: Box<Failure>) -> Ended {
         if failure.error.is_critical() {
             return Err(failure);
         }
-        let Failure {
-            error,
-            mut event,
-            logged,
-        } = *failure;
-        let outer = mem::replace(&mut event.error, error.value());
-        let failed = |mut event: Event, error, logged| {
-            event.error = outer.clone();
-            Err(Box::new(Failure {
-                error,
-                event,
-                logged,
-            }))
+        let outer = mem::replace(&mut failure.event.error, failure.error.value());
+        let failed = |mut failure: Box<Failure>| {
+            failure.event.error = outer.clone();
+            Err(failure)
         };
-        let handler = match self.accepting(at, handlers, &error, &event) {
+        let handler = match self.accepting(at, handlers, &failure.error, &failure.event) {
             Ok(Some(handler)) => handler,
-            Ok(None) => return failed(event, error, logged),
-            Err(fault) => return failed(event, (*fault).into(), false),
+            Ok(None) => return failed(failure),
+            Err(fault) => {
+                failure.error = (*fault).into();
+                failure.logged = false;
+                return failed(failure);
+            }
         };
         let at = At {
             site: &handler.site,
             ..at
         };
-        let failure = Failure {
-            error,
-            event,
-            logged,
-        };
         if handler.logs && !failure.logged {
             self.log_error(at, &failure);
         }
-        let Failure { error, event, .. } = failure;
+        let event = mem::take(&mut failure.event);
         match self.chain(at, &handler.chain, event).await {
-            Err(inner) => failed(inner.event, inner.error, inner.logged),
+            Err(inner) => failed(inner),
             Ok(mut event) if handler.continues => {
                 // Mule also clears the error of an enclosing handler.
                 event.error = if self.is_intent() { outer } else { Value::Null };
                 Ok(event)
             }
-            Ok(event) => failed(event, error, true),
+            Ok(event) => {
+                (failure.event, failure.logged) = (event, true);
+                failed(failure)
+            }
         }
     }
 
@@ -81,7 +74,7 @@ impl Run {
         handlers: &'a Handlers,
         error: &super::MuleError,
         event: &Event,
-    ) -> Result<Option<&'a Handler>, Fault> {
+    ) -> Done<Option<&'a Handler>> {
         for handler in &handlers.0 {
             let types = &handler.types;
             if !types.is_empty() && !types.iter().any(|pattern| error.is_matched_by(pattern)) {

@@ -14,19 +14,16 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::app::{FlowId, Source};
-use crate::{Event, Typed};
+use crate::{Event, Typed, uuid};
 
 pub use attributes::{ConnectionInfo, attributes};
 
 use super::build::LiveApp;
 use super::gateway_world::GatewayWorld;
 use super::respond::Responder;
-use fusebox_gateway::parts::Body;
-use fusebox_gateway::parts::Outliving;
-use fusebox_gateway::parts::UpstreamError;
-use fusebox_gateway::parts::answer;
-use fusebox_gateway::parts::whole_body;
-use fusebox_gateway::parts::{Exchange, Finish, done, unread};
+use fusebox_gateway::parts::{
+    Body, Exchange, Finish, Outliving, UpstreamError, answer, done, unread, whole_body,
+};
 
 /// The time limit of a run whose client has disconnected.
 const WITHOUT_CLIENT: Duration = Duration::from_secs(3600);
@@ -113,22 +110,15 @@ fn correlation_id(headers: &HeaderMap) -> Arc<str> {
     }
 }
 
-/// A new unique id: a random UUID (RFC 9562, section 5.4).
+/// A new unique id: a random UUID.
 pub fn new_id() -> Arc<str> {
-    let bits = fastrand::u128(..);
-    let bits = bits & !(0xf << 76) | (4 << 76);
-    let bits = bits & !(0b11 << 62) | (0b10 << 62);
-    let digits = format!("{bits:032x}");
-    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &digits[range]);
-    parts.join("-").into()
+    uuid(fastrand::u128(..)).into()
 }
 
 /// The response if no listener has the path.
 pub fn no_listener(path: &str) -> Response<Body> {
-    text_response(
-        StatusCode::NOT_FOUND,
-        &format!("No listener for endpoint: {}", escaped(path)),
-    )
+    let message = format!("No listener for endpoint: {}", escaped(path));
+    text_response(StatusCode::NOT_FOUND, &message)
 }
 
 /// The response if listeners have the path, but only for the methods `takes`.

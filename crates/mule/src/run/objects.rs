@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::engine::{At, Run};
-use super::error::{Fault, Message, MuleError};
+use super::error::{Done, Fault, Message, MuleError};
 use super::stores::EntryFault;
 use crate::app::{Given, ObjectCall, ObjectOperation};
 use crate::{Event, Typed, Value};
@@ -20,12 +20,7 @@ impl From<EntryFault> for Fault {
 
 impl Run {
     /// Runs an operation. All arguments are evaluated before the store is accessed.
-    pub async fn object(
-        &self,
-        at: At<'_>,
-        it: &ObjectCall,
-        event: &mut Event,
-    ) -> Result<(), Fault> {
+    pub async fn object(&self, at: At<'_>, it: &ObjectCall, event: &mut Event) -> Done {
         // No state spans two operations. A store in memory never waits, so we yield here to let concurrent runs
         // interleave as they do with a slower store.
         tokio::task::yield_now().await;
@@ -61,10 +56,8 @@ impl Run {
             }
             ObjectOperation::Retrieve { key, default } => {
                 let key = self.text(at, key, event)?;
-                let default = match default {
-                    Some(given) => Some(self.given(at, given, event)?),
-                    None => None,
-                };
+                let default = default.as_ref().map(|given| self.given(at, given, event));
+                let default = default.transpose()?;
                 let key = filled(key)?;
                 let default = default.filter(|default| !default.value.is_null());
                 match partition.get(&key, now).await?.or(default) {
@@ -80,11 +73,11 @@ impl Run {
                     }
                 }
             }
-            ObjectOperation::Contains { key } => {
+            ObjectOperation::Contains(key) => {
                 let key = self.key(at, key, event)?;
                 Typed::java(partition.get(&key, now).await?.is_some())
             }
-            ObjectOperation::Remove { key } => {
+            ObjectOperation::Remove(key) => {
                 let key = self.key(at, key, event)?;
                 if !partition.remove(&key, now).await? {
                     let what = format!("ObjectStore doesn't contain any value for key '{key}'");
@@ -116,13 +109,13 @@ impl Run {
         self.deliver(at, it.target.as_ref(), event, result)
     }
 
-    fn key(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Arc<str>, Fault> {
+    fn key(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Arc<str>> {
         filled(self.text(at, given, event)?)
     }
 }
 
 /// A key that is neither null nor blank.
-fn filled(key: Option<Arc<str>>) -> Result<Arc<str>, Fault> {
+fn filled(key: Option<Arc<str>>) -> Done<Arc<str>> {
     key.filter(|key| !key.trim().is_empty()).ok_or_else(|| {
         let what = "the key is null or blank; give one";
         MuleError::new("OS:INVALID_KEY", what).into()

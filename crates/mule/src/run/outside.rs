@@ -34,11 +34,7 @@ pub trait World: Send + Sync + 'static {
     fn send(&self, call: Call) -> Pending<'_, Result<Answer, SendFault>>;
 
     /// Puts a message into one of the application's queues.
-    fn publish<'a>(
-        &'a self,
-        queue: &'a Arc<str>,
-        message: Typed,
-    ) -> Pending<'a, Result<(), PublishFault>>;
+    fn publish<'a>(&'a self, queue: &'a Arc<str>, message: Typed) -> Pending<'a, Published>;
 
     /// Runs a future to its end beside the calling flow (`async`).
     fn spawn(&self, run: Pending<'static, ()>);
@@ -107,6 +103,9 @@ pub enum SendFault {
     #[error("{0}")]
     Parsing(String),
 }
+
+/// The result of putting a message into a queue.
+pub type Published = Result<(), PublishFault>;
 
 /// The reason why a message was not put into a queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

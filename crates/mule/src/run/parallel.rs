@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::engine::{At, Run};
-use super::error::{Ended, Failure, Fault, Message, MuleError, record};
+use super::error::{Done, Ended, Failure, Message, MuleError};
 use super::outside::Pending;
 use super::scopes::{attempt, items};
 use crate::app::{Async, Chain, ErrorType, ParallelForeach, ScatterGather, Target};
@@ -22,19 +22,11 @@ type Route<'a> = (&'a Chain, Event);
 impl Run {
     /// Runs the chain on every item concurrently, each from the same event. The payload becomes the list of the
     /// resulting messages, in the order of the items.
-    pub async fn parallel_foreach<'a>(
-        &'a self,
-        at: At<'a>,
-        it: &'a ParallelForeach,
-        event: Event,
-    ) -> Ended {
-        let whole = attempt!(
-            at,
-            event,
-            self.collection(at, it.collection.as_ref(), &event)
-        );
+    pub async fn parallel_foreach(&self, at: At<'_>, it: &ParallelForeach, event: Event) -> Ended {
+        let whole = self.collection(at, it.collection.as_ref(), &event);
+        let whole = attempt!(at, event, whole);
         let items = attempt!(at, event, items(&whole));
-        let mut routes: Vec<Route<'a>> = Vec::with_capacity(items.len());
+        let mut routes: Vec<Route<'_>> = Vec::with_capacity(items.len());
         for item in items {
             let payload = attempt!(at, event, whole.part(item));
             let begin = Event {
@@ -43,25 +35,20 @@ impl Run {
             };
             routes.push((&it.chain, begin));
         }
-        let width = it.max_concurrency.unwrap_or(ITEMS_AT_ONCE);
-        let ended = self.all(at, routes, width, it.timeout).await;
+        let width = it.gather.max_concurrency.unwrap_or(ITEMS_AT_ONCE);
+        let ended = self.all(at, routes, width, it.gather.timeout).await;
         let done = attempt!(at, event, together(ended));
         let results = done.iter().map(|event| Message::of(event).value());
         let payload = Typed::java(Value::array(results.collect()));
-        self.gathered(at, it.target.as_ref(), event, payload, Vars::new())
+        self.gathered(at, it.gather.target.as_ref(), event, payload, Vars::new())
     }
 
     /// Runs all routes concurrently on the same event. The payload becomes an object of their messages. A variable
     /// changed by one route keeps that value; one changed by several becomes the list of the values.
-    pub async fn scatter_gather<'a>(
-        &'a self,
-        at: At<'a>,
-        it: &'a ScatterGather,
-        event: Event,
-    ) -> Ended {
-        let routes: Vec<Route<'a>> = it.routes.iter().map(|it| (it, event.clone())).collect();
-        let width = it.max_concurrency.unwrap_or(routes.len());
-        let ended = self.all(at, routes, width, it.timeout).await;
+    pub async fn scatter_gather(&self, at: At<'_>, it: &ScatterGather, event: Event) -> Ended {
+        let routes: Vec<Route<'_>> = it.routes.iter().map(|it| (it, event.clone())).collect();
+        let width = it.gather.max_concurrency.unwrap_or(routes.len());
+        let ended = self.all(at, routes, width, it.gather.timeout).await;
         let done = attempt!(at, event, together(ended));
         let messages = done.iter().map(|event| Message::of(event).value());
         let messages = messages
@@ -69,7 +56,7 @@ impl Run {
             .map(|(number, message)| (number.to_string().into(), message));
         let payload = Typed::java(Value::object(messages.collect()));
         let vars = merged(&event.vars, &done);
-        self.gathered(at, it.target.as_ref(), event, payload, vars)
+        self.gathered(at, it.gather.target.as_ref(), event, payload, vars)
     }
 
     /// Runs a copy of the event beside the flow and returns the event unchanged.
@@ -170,7 +157,7 @@ impl Run {
 }
 
 /// The events of all routes, or one error that combines those of the failed routes.
-fn together(ended: Vec<Ended>) -> Result<Vec<Event>, Fault> {
+fn together(ended: Vec<Ended>) -> Done<Vec<Event>> {
     let mut done = Vec::with_capacity(ended.len());
     let mut results: Vec<(Arc<str>, Value)> = Vec::new();
     let mut failures: Vec<(Arc<str>, Value)> = Vec::new();
@@ -198,7 +185,7 @@ fn together(ended: Vec<Ended>) -> Result<Vec<Event>, Fault> {
     let mut error = MuleError::of(kind, what);
     error.children = children;
     error.message = Some(Message {
-        payload: Typed::java(record([
+        payload: Typed::java(Value::record([
             ("results", Value::object(results)),
             ("failures", Value::object(failures)),
         ])),

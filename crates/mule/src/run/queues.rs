@@ -14,7 +14,7 @@ use fusebox_gateway::parts::StoreHandle;
 use fusebox_store::{NewObject, StoreError, When};
 use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::outside::PublishFault;
+use super::outside::{PublishFault, Published};
 use crate::app::{App, Queue};
 use crate::{STORED, Typed};
 
@@ -150,7 +150,7 @@ impl LiveQueue {
     ///
     /// # Errors
     /// If there is no room for 5 s, or if the store fails.
-    pub async fn publish(&self, message: Typed) -> Result<(), PublishFault> {
+    pub async fn publish(&self, message: Typed) -> Published {
         let room = tokio::time::timeout(ROOM_WAIT, self.room.clone().acquire_owned()).await;
         let Ok(Ok(room)) = room else {
             return Err(PublishFault::Full(self.name.clone()));
@@ -159,17 +159,13 @@ impl LiveQueue {
             None => Content::Memory(message),
             Some(messages) => {
                 let failed = |error: String| PublishFault::NotAvailable(error);
-                let next = self
-                    .recovered(messages)
-                    .await
-                    .map_err(|it| failed(it.to_string()))?;
+                let next = self.recovered(messages).await;
+                let next = next.map_err(|it| failed(it.to_string()))?;
                 let key = format!("{:020}", next.fetch_add(1, Ordering::Relaxed));
                 let bytes = message.to_stored().map_err(|it| failed(it.description))?;
                 let object = NewObject::new(bytes, STORED);
-                let put = messages
-                    .store
-                    .0
-                    .put(&messages.partition, &key, object, When::Always);
+                let store = &messages.store.0;
+                let put = store.put(&messages.partition, &key, object, When::Always);
                 in_time(put).await.map_err(|it| failed(it.to_string()))?;
                 Content::Stored(key)
             }
@@ -216,10 +212,8 @@ impl LiveQueue {
             (Content::Memory(message), _) => return Ok(Some(message.clone())),
             (Content::Stored(_), None) => return Ok(None),
         };
-        let removed = messages
-            .store
-            .0
-            .remove(&messages.partition, key, When::Always);
+        let store = &messages.store.0;
+        let removed = store.remove(&messages.partition, key, When::Always);
         match in_time(removed).await {
             Ok(None) => Ok(None),
             Ok(Some(object)) => match Typed::from_stored(&object.value) {
@@ -275,6 +269,7 @@ async fn in_time<T>(pending: impl Future<Output = Result<T, StoreError>>) -> Res
 mod tests {
     use super::*;
     use crate::Value;
+    use crate::run::fixtures;
     use fusebox_store::{Limits, MemoryStore, SystemClock};
     use futures_util::FutureExt as _;
 
@@ -283,13 +278,17 @@ mod tests {
         StoreHandle(Arc::new(store))
     }
 
-    fn queue(store: &StoreHandle, persistent: bool, max: Option<usize>) -> LiveQueue {
-        let plan = Queue {
-            name: "q".into(),
+    fn plan(name: &str, persistent: bool, max: Option<usize>) -> Queue {
+        let name = name.into();
+        Queue {
+            name,
             persistent,
             max,
-        };
-        LiveQueue::new(&plan, store)
+        }
+    }
+
+    fn queue(store: &StoreHandle, persistent: bool, max: Option<usize>) -> LiveQueue {
+        LiveQueue::new(&plan("q", persistent, max), store)
     }
 
     async fn taken(queue: &LiveQueue) -> Option<Value> {
@@ -335,32 +334,12 @@ mod tests {
     #[tokio::test]
     async fn a_queue_goes_on_over_a_reload_and_says_what_is_lost_with_it() {
         let app = |queues: &[(&str, Option<usize>)]| {
-            let queues = queues.iter().map(|(name, max)| Queue {
-                name: (*name).into(),
-                persistent: false,
-                max: *max,
-            });
-            App {
-                name: "a".into(),
-                compat: Default::default(),
-                properties: Default::default(),
-                stores: Vec::new(),
-                listeners: Vec::new(),
-                requesters: Vec::new(),
-                queues: queues.collect(),
-                flows: Vec::new(),
-                default_handlers: None,
-                response_timeout: Duration::from_secs(10),
-                circuits: Vec::new(),
-            }
+            let queues = queues.iter().map(|(name, max)| plan(name, false, *max));
+            fixtures::app(Default::default(), queues.collect())
         };
         let (store, mut lost) = (store(), Vec::new());
-        let first = Queues::new(
-            &app(&[("q", Some(1)), ("r", None)]),
-            &store,
-            None,
-            &mut lost,
-        );
+        let both = app(&[("q", Some(1)), ("r", None)]);
+        let first = Queues::new(&both, &store, None, &mut lost);
         for name in ["q", "r"] {
             let queue = first.find(name).unwrap();
             queue.publish(Typed::java(1)).await.unwrap();
@@ -378,12 +357,10 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_hears_of_each_message() {
         let queue = Arc::new(queue(&store(), false, None));
-        let waiting: Vec<_> = (0..3)
-            .map(|_| {
-                let queue = queue.clone();
-                tokio::spawn(async move { taken(&queue).await })
-            })
-            .collect();
+        let waiting = [(); 3].map(|()| {
+            let queue = queue.clone();
+            tokio::spawn(async move { taken(&queue).await })
+        });
         for number in 0..3 {
             queue.publish(Typed::java(number)).await.unwrap();
         }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_plan::plan::Endpoint;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::answer;
 use super::engine::{At, Run};
-use super::error::{Fault, MuleError};
+use super::error::{Done, Fault, MuleError};
 use super::outside::Call;
 use crate::app::{Given, Request, Requester, SendBody};
 use crate::{Event, Typed, Value};
@@ -48,7 +49,7 @@ struct Address {
 
 impl Run {
     /// Sends a request and delivers its response. A response that is an error leaves the event unchanged.
-    pub async fn request(&self, at: At<'_>, it: &Request, event: &mut Event) -> Result<(), Fault> {
+    pub async fn request(&self, at: At<'_>, it: &Request, event: &mut Event) -> Done {
         let call = self.call(at, it, event)?;
         let resource = resource(&call);
         let sent = call.headers.get(CONTENT_TYPE);
@@ -70,15 +71,14 @@ impl Run {
         self.deliver(at, it.target.as_ref(), event, message)
     }
 
-    fn call(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Call, Fault> {
+    fn call(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Call> {
         let config = it.config.as_deref();
         let method = self.method(at, &it.method, event)?;
         let mut address = self.address(at, it, event)?;
         if let Some(given) = &it.query_params {
-            let mut separator = if address.target.contains('?') {
-                '&'
-            } else {
-                '?'
+            let mut separator = match address.target.contains('?') {
+                true => '&',
+                false => '?',
             };
             for (name, value) in self.fields(at, given, event)? {
                 address.target.push(separator);
@@ -133,18 +133,17 @@ impl Run {
         })
     }
 
-    fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Method, Fault> {
+    fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Method> {
         let text = self.text(at, given, event)?.unwrap_or_default();
         Method::from_bytes(text.trim().to_ascii_uppercase().as_bytes())
             .map_err(|_| expression(format!("'{text}' is not a method, such as GET or POST")))
     }
 
     /// The time limit of the exchange: from the request, else the configuration, else the application.
-    fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Duration, Fault> {
-        let own = match &it.response_timeout {
-            Some(given) => Some(self.given(at, given, event)?.whole()?),
-            None => None,
-        };
+    fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Duration> {
+        let own = it.response_timeout.as_ref();
+        let own = own.map(|given| self.given(at, given, event)).transpose()?;
+        let own = own.map(|given| given.whole()).transpose()?;
         let own = own.and_then(|millis| u64::try_from(millis).ok());
         let own = own.filter(|millis| *millis > 0).map(Duration::from_millis);
         let config = it.config.as_ref();
@@ -152,7 +151,7 @@ impl Run {
         Ok(own.or(config).unwrap_or(self.engine.app.response_timeout))
     }
 
-    fn address(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Address, Fault> {
+    fn address(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Address> {
         if let Some(given) = &it.url {
             let url = self.text(at, given, event)?.unwrap_or_default();
             return parse(&self.filled(at, it, &url, event)?);
@@ -171,7 +170,7 @@ impl Run {
     }
 
     /// A path whose `{name}`s are replaced by the values of `http:uri-params`.
-    fn filled(&self, at: At<'_>, it: &Request, path: &str, event: &Event) -> Result<String, Fault> {
+    fn filled(&self, at: At<'_>, it: &Request, path: &str, event: &Event) -> Done<String> {
         let Some(given) = &it.uri_params else {
             return Ok(path.to_owned());
         };
@@ -184,7 +183,7 @@ impl Run {
         Ok(path)
     }
 
-    fn headers(&self, at: At<'_>, it: &Request, event: &Event) -> Result<HeaderMap, Fault> {
+    fn headers(&self, at: At<'_>, it: &Request, event: &Event) -> Done<HeaderMap> {
         let mut headers = HeaderMap::new();
         for (name, given) in it.config.iter().flat_map(|config| &config.default_headers) {
             let name = header(&self.text(at, name, event)?.unwrap_or_default())?;
@@ -212,7 +211,7 @@ impl Run {
     }
 
     /// The names and texts of an object. A list gives one field for each item, null a field without text.
-    fn fields(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Fields, Fault> {
+    fn fields(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Fields> {
         let typed = self.given(at, given, event)?;
         let object = match typed.read()? {
             Value::Null => return Ok(Vec::new()),
@@ -224,16 +223,19 @@ impl Run {
         };
         let mut fields = Fields::new();
         for (name, value) in object.entries() {
-            match value {
-                Value::Array(array) => {
-                    for item in array.items() {
-                        fields.push((name.clone(), Typed::java(item.clone()).text()?));
-                    }
-                }
-                value => fields.push((name.clone(), Typed::java(value.clone()).text()?)),
+            for item in items_of(value) {
+                fields.push((name.clone(), Typed::java(item.clone()).text()?));
             }
         }
         Ok(fields)
+    }
+}
+
+/// The items of a list, or a single value as the only item.
+pub(super) fn items_of(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(array) => array.items(),
+        value => std::slice::from_ref(value),
     }
 }
 
@@ -244,26 +246,22 @@ fn expression(what: impl Into<Arc<str>>) -> Fault {
     MuleError::new("MULE:EXPRESSION", what).into()
 }
 
-fn header(name: &str) -> Result<HeaderName, Fault> {
+fn header(name: &str) -> Done<HeaderName> {
     HeaderName::try_from(name.trim())
         .map_err(|_| expression(format!("'{name}' is not a header name")))
 }
 
-fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Fault> {
-    HeaderValue::try_from(text).map_err(|_| {
-        expression(format!(
-            "the value of header '{name}' has a control character"
-        ))
-    })
+fn value(name: &HeaderName, text: &str) -> Done<HeaderValue> {
+    let wrong = || format!("the value of header '{name}' has a control character");
+    HeaderValue::try_from(text).map_err(|_| expression(wrong()))
 }
 
 /// A request's path below its configuration's base path.
 fn joined(config: &Requester, path: &str) -> String {
     let base = config.base_path.trim_matches('/');
-    let base = if base.is_empty() {
-        String::new()
-    } else {
-        format!("/{base}")
+    let base = match base {
+        "" => String::new(),
+        base => format!("/{base}"),
     };
     match path.strip_prefix('/').unwrap_or(path) {
         "" if !base.is_empty() && !path.starts_with('/') => base,
@@ -272,7 +270,7 @@ fn joined(config: &Requester, path: &str) -> String {
 }
 
 /// Reads a whole URL.
-fn parse(url: &str) -> Result<Address, Fault> {
+fn parse(url: &str) -> Done<Address> {
     let encoded = utf8_percent_encode(url.trim(), ILLEGAL).to_string();
     let wrong = || expression(format!("'{url}' is not a URL; write http://host:port/path"));
     let uri: Uri = encoded.parse().map_err(|_| wrong())?;
@@ -281,8 +279,12 @@ fn parse(url: &str) -> Result<Address, Fault> {
         Some("https") => true,
         _ => return Err(wrong()),
     };
-    let host = uri.host().filter(|host| !host.is_empty());
-    let host = host.ok_or_else(wrong)?;
+    let authority = uri.authority().filter(|it| !it.host().is_empty());
+    let authority = authority.ok_or_else(wrong)?;
+    let port = Endpoint::port_of(authority, tls).ok_or_else(|| {
+        let what = format!("the port of '{url}' is not from 1 to 65535");
+        MuleError::new("HTTP:CONNECTIVITY", what)
+    })?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let target = match target.strip_prefix('?') {
         Some(query) => format!("/?{query}"),
@@ -290,8 +292,8 @@ fn parse(url: &str) -> Result<Address, Fault> {
     };
     Ok(Address {
         tls,
-        host: host.trim_matches(['[', ']']).into(),
-        port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+        host: authority.host().trim_matches(['[', ']']).into(),
+        port,
         target,
     })
 }
@@ -300,13 +302,10 @@ fn parse(url: &str) -> Result<Address, Fault> {
 fn resource(call: &Call) -> String {
     let scheme = if call.tls { "https" } else { "http" };
     let path = call.target.split('?').next().unwrap_or_default();
-    let host = if call.host.contains(':') {
-        format!("[{}]", call.host)
-    } else {
-        call.host.to_string()
+    let host = match call.host.contains(':') {
+        true => format!("[{}]", call.host),
+        false => call.host.to_string(),
     };
-    format!(
-        "HTTP {} on resource '{scheme}://{host}:{}{path}' failed",
-        call.method, call.port
-    )
+    let (method, port) = (&call.method, call.port);
+    format!("HTTP {method} on resource '{scheme}://{host}:{port}{path}' failed")
 }

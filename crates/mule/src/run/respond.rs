@@ -16,6 +16,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::error::{Ended, Failure, MuleError};
 use super::outside::World;
+use super::request::items_of;
 use crate::app::{App, Compat, Given, HttpSource, Respond};
 use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
 
@@ -72,11 +73,8 @@ impl Responder<'_> {
 
     fn success(&self, event: &Event) -> Result<Reply, EvalFault> {
         let Some(respond) = &self.source.response else {
-            let status = match self.custom_status(event) {
-                Some(status) => status.whole()?,
-                None => 200,
-            };
-            return self.with_payload(event, status);
+            let status = self.custom_status(event).map_or(Ok(200), Typed::whole)?;
+            return self.with_body(event, status, &event.payload);
         };
         let context = self.context(event);
         let body = match &respond.body {
@@ -105,8 +103,8 @@ impl Responder<'_> {
                 body.and_then(|body| self.build(respond, &context, 500, &body))
             }
             None => match self.custom_status(&event).map(|status| status.whole()) {
-                Some(Ok(status)) if status >= 400 => self.with_payload(&event, status),
-                _ => self.plain(&event, &description()),
+                Some(Ok(status)) if status >= 400 => self.with_body(&event, status, &event.payload),
+                _ => self.with_body(&event, 500, &description()),
             },
         };
         reply.unwrap_or_else(|fault| {
@@ -129,14 +127,8 @@ impl Responder<'_> {
         status.filter(|status| !status.value.is_null())
     }
 
-    fn with_payload(&self, event: &Event, status: i64) -> Result<Reply, EvalFault> {
-        let mut reply = reply(status, &event.payload, self.app.compat)?;
-        self.add_outbound(event, &mut reply.headers)?;
-        Ok(reply)
-    }
-
-    fn plain(&self, event: &Event, description: &Typed) -> Result<Reply, EvalFault> {
-        let mut reply = reply(500, description, self.app.compat)?;
+    fn with_body(&self, event: &Event, status: i64, body: &Typed) -> Result<Reply, EvalFault> {
+        let mut reply = reply(status, body, self.app.compat)?;
         self.add_outbound(event, &mut reply.headers)?;
         Ok(reply)
     }
@@ -156,14 +148,8 @@ impl Responder<'_> {
         default: i64,
         body: &Typed,
     ) -> Result<Reply, EvalFault> {
-        let part = |given: &Option<Given>| match given {
-            Some(given) => given.eval(context).map(Some),
-            None => Ok(None),
-        };
-        let status = match part(&respond.status)? {
-            Some(status) => status.whole()?,
-            None => default,
-        };
+        let part = |given: &Option<Given>| given.as_ref().map(|it| it.eval(context)).transpose();
+        let status = part(&respond.status)?.map_or(Ok(default), |status| status.whole())?;
         let mut reply = reply(status, body, self.app.compat)?;
         if let Some(reason) = part(&respond.reason)? {
             reply.reason = reason.text()?.map(|reason| reason.to_string());
@@ -196,7 +182,8 @@ fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> 
     let mut headers = HeaderMap::new();
     if let Some(media_type) = body.content_type {
         let value = HeaderValue::from_str(&media_type);
-        let value = value.map_err(|_| fault(format!("`{media_type}` is not a media type")))?;
+        let value =
+            value.map_err(|_| EvalFault::new(format!("`{media_type}` is not a media type")))?;
         headers.insert(CONTENT_TYPE, value);
     }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -215,7 +202,7 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
         Value::Object(fields) => fields,
         other => {
             let kind = other.kind();
-            return Err(fault(format!(
+            return Err(EvalFault::new(format!(
                 "expected an object of header fields, found {kind}"
             )));
         }
@@ -223,20 +210,17 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
     let mut added: Vec<HeaderName> = Vec::new();
     for (name, value) in fields.entries() {
         let field = HeaderName::from_bytes(name.as_bytes());
-        let field = field.map_err(|_| fault(format!("`{name}` is not a header name")))?;
+        let field = field.map_err(|_| EvalFault::new(format!("`{name}` is not a header name")))?;
         if is_framing(field.as_str()) || is_fusebox_word(field.as_str()) {
             continue;
         }
-        let values = match value {
-            Value::Array(values) => values.items(),
-            value => std::slice::from_ref(value),
-        };
-        for value in values {
+        for value in items_of(value) {
             let Some(text) = Typed::java(value.clone()).text()? else {
                 continue;
             };
             let value = HeaderValue::from_str(text.trim());
-            let value = value.map_err(|_| fault(format!("`{name}` cannot be {text:?}")))?;
+            let value =
+                value.map_err(|_| EvalFault::new(format!("`{name}` cannot be {text:?}")))?;
             // Two equal names in the object are two lines, while the flow's fields replace ours.
             if added.contains(&field) {
                 headers.append(field.clone(), value);
@@ -249,22 +233,14 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
     Ok(())
 }
 
-fn fault(description: String) -> EvalFault {
-    EvalFault {
-        kind: "MULE:EXPRESSION",
-        description,
-    }
-}
-
 impl Reply {
     /// The reply as an HTTP response.
     pub(crate) fn response(self) -> Response<Body> {
         let mut response = Response::new(Body::fixed(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
-        let reason = self
-            .reason
-            .map(|reason| ReasonPhrase::try_from(reason.into_bytes()));
+        let reason = self.reason.map(String::into_bytes);
+        let reason = reason.map(ReasonPhrase::try_from);
         if let Some(Ok(reason)) = reason {
             response.extensions_mut().insert(reason);
         }
@@ -275,12 +251,10 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::ListenerConfig;
     use crate::jiff::{Timestamp, tz::TimeZone};
-    use crate::run::outside::{Answer, Call, Pending, PublishFault, SendFault};
+    use crate::run::fixtures::{app, source};
+    use crate::run::outside::{Answer, Call, Pending, PublishFault, Published, SendFault};
     use crate::{Random, Script};
-    use std::net::SocketAddr;
-    use std::time::Duration;
 
     /// A world in which nothing can be reached.
     #[derive(Default)]
@@ -303,46 +277,11 @@ mod tests {
             Box::pin(async { Err(SendFault::Timeout) })
         }
 
-        fn publish<'a>(
-            &'a self,
-            queue: &'a Arc<str>,
-            _: Typed,
-        ) -> Pending<'a, Result<(), PublishFault>> {
+        fn publish<'a>(&'a self, queue: &'a Arc<str>, _: Typed) -> Pending<'a, Published> {
             Box::pin(async { Err(PublishFault::Full(queue.clone())) })
         }
 
         fn spawn(&self, _: Pending<'static, ()>) {}
-    }
-
-    fn app(compat: Compat) -> App {
-        App {
-            name: "a".into(),
-            compat,
-            properties: Default::default(),
-            stores: Vec::new(),
-            listeners: Vec::new(),
-            requesters: Vec::new(),
-            queues: Vec::new(),
-            flows: Vec::new(),
-            default_handlers: None,
-            response_timeout: Duration::from_secs(10),
-            circuits: Vec::new(),
-        }
-    }
-
-    fn source() -> HttpSource {
-        HttpSource {
-            config: Arc::new(ListenerConfig {
-                name: "L".into(),
-                addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-                base_path: String::new(),
-                idle_timeout: Duration::from_secs(40),
-            }),
-            path: "/".into(),
-            methods: None,
-            response: None,
-            error_response: None,
-        }
     }
 
     fn event(payload: Typed, vars: &[(&str, Typed)]) -> Event {
@@ -362,8 +301,18 @@ mod tests {
         }))
     }
 
+    /// A flow's reply in `intent`, its listener being without responses.
+    fn intent(ended: Ended) -> Reply {
+        reply_of(&source("", "/"), Compat::Intent, ended)
+    }
+
+    /// A flow's reply in `strict`, its listener being without responses.
+    fn strict(ended: Ended) -> Reply {
+        reply_of(&source("", "/"), Compat::Strict, ended)
+    }
+
     fn reply_of(source: &HttpSource, compat: Compat, ended: Ended) -> Reply {
-        let app = app(compat);
+        let app = app(compat, Vec::new());
         let responder = Responder {
             app: &app,
             flow: "f",
@@ -396,66 +345,47 @@ mod tests {
         }
     }
 
+    /// An event with the literal payload `p` and no variables.
+    fn plain() -> Event {
+        event(Typed::literal("p"), &[])
+    }
+
+    fn with_status(payload: Typed, status: Typed) -> Event {
+        event(payload, &[("httpStatus", status)])
+    }
+
     #[test]
     fn a_flow_without_a_response_answers_by_its_status_in_intent_alone() {
-        let vars = [("httpStatus", Typed::literal("202"))];
-        let done = || Ok(event(json("{}"), &vars));
-        let intent = reply_of(&source(), Compat::Intent, done());
-        assert_eq!(shown(&intent), (202, JSON, "{}"));
-        let strict = reply_of(&source(), Compat::Strict, done());
-        assert_eq!(shown(&strict), (200, JSON, "{}"));
-        let literal = reply_of(
-            &source(),
-            Compat::Intent,
-            Ok(event(Typed::literal("p"), &[])),
-        );
-        assert_eq!(shown(&literal), (200, None, "p"));
+        let done = || Ok(with_status(json("{}"), Typed::literal("202")));
+        assert_eq!(shown(&intent(done())), (202, JSON, "{}"));
+        assert_eq!(shown(&strict(done())), (200, JSON, "{}"));
+        assert_eq!(shown(&intent(Ok(plain()))), (200, None, "p"));
     }
 
     #[test]
     fn an_error_answers_by_a_status_that_is_one_of_errors() {
-        let with = |status| {
-            let vars = [("httpStatus", Typed::java(status))];
-            failed(event(json("{}"), &vars))
-        };
-        let intent = reply_of(&source(), Compat::Intent, with(503));
-        assert_eq!(shown(&intent), (503, JSON, "{}"));
+        let with = |status| failed(with_status(json("{}"), Typed::java(status)));
+        assert_eq!(shown(&intent(with(503))), (503, JSON, "{}"));
         let plain = (500, PLAIN, "it failed");
-        assert_eq!(
-            shown(&reply_of(&source(), Compat::Intent, with(200))),
-            plain
-        );
-        assert_eq!(
-            shown(&reply_of(&source(), Compat::Strict, with(503))),
-            plain
-        );
+        assert_eq!(shown(&intent(with(200))), plain);
+        assert_eq!(shown(&strict(with(503))), plain);
     }
 
     #[test]
     fn what_is_no_status_is_500() {
-        for status in [0, 99, 101, 1000, -1] {
-            let vars = [("httpStatus", Typed::java(status))];
-            let done = Ok(event(Typed::literal("p"), &vars));
-            assert_eq!(
-                reply_of(&source(), Compat::Intent, done).status,
-                500,
-                "{status}"
-            );
+        let numbers = [0, 99, 101, 1000, -1].map(Typed::java);
+        for status in numbers.into_iter().chain([Typed::literal("soon")]) {
+            let shown = format!("{status:?}");
+            let done = Ok(with_status(Typed::literal("p"), status));
+            assert_eq!(intent(done).status, 500, "{shown}");
         }
-        let vars = [("httpStatus", Typed::literal("soon"))];
-        let done = Ok(event(Typed::literal("p"), &vars));
-        assert_eq!(reply_of(&source(), Compat::Intent, done).status, 500);
     }
 
     #[test]
     fn some_statuses_have_no_body() {
         for status in [204, 304] {
-            let vars = [("httpStatus", Typed::java(status))];
-            let reply = reply_of(&source(), Compat::Intent, Ok(event(json("{}"), &vars)));
-            assert_eq!(
-                (reply.status.as_u16(), reply.body.len()),
-                (status as u16, 0)
-            );
+            let reply = intent(Ok(with_status(json("{}"), Typed::java(i64::from(status)))));
+            assert_eq!((reply.status.as_u16(), reply.body.len()), (status, 0));
         }
     }
 
@@ -471,19 +401,18 @@ mod tests {
         ]);
         let vars = [("outboundHeaders", Typed::java(fields))];
         let done = || Ok(event(json("{}"), &vars));
-        let reply = reply_of(&source(), Compat::Intent, done());
+        let reply = intent(done());
         let lines: Vec<_> = reply.headers.get_all("x-b").iter().collect();
         assert_eq!(lines, ["a", "b"]);
         assert_eq!(reply.headers["x-a"], "1");
         assert_eq!(reply.headers[CONTENT_TYPE], "x/y");
         assert_eq!(reply.headers.len(), 4);
-        let strict = reply_of(&source(), Compat::Strict, done());
-        assert_eq!(strict.headers.len(), 1);
+        assert_eq!(strict(done()).headers.len(), 1);
     }
 
     #[test]
     fn a_response_is_what_its_expressions_give() {
-        let mut source = source();
+        let mut source = source("", "/");
         source.response = Some(Respond {
             status: expression("vars.s default 201"),
             reason: Some(Given::Literal("Made".into())),
@@ -495,45 +424,34 @@ mod tests {
             headers: expression("{'X-D': error.description}"),
             ..Respond::default()
         });
-        let reply = reply_of(&source, Compat::Strict, Ok(event(Typed::literal("p"), &[])));
+        let reply = reply_of(&source, Compat::Strict, Ok(plain()));
         assert_eq!(shown(&reply), (201, JSON, "{\n  \"a\": \"p\"\n}"));
-        assert_eq!(
-            (reply.reason.as_deref(), &reply.headers["x-a"]),
-            (Some("Made"), &"p".parse().unwrap())
-        );
-        let reply = reply_of(
-            &source,
-            Compat::Strict,
-            failed(event(Typed::literal("p"), &[])),
-        );
+        assert_eq!(reply.reason.as_deref(), Some("Made"));
+        assert_eq!(reply.headers["x-a"], "p");
+        let reply = reply_of(&source, Compat::Strict, failed(plain()));
         assert_eq!(shown(&reply), (418, PLAIN, "it failed"));
         assert_eq!(reply.headers["x-d"], "it failed");
     }
 
     #[test]
     fn a_response_that_fails_is_an_error_of_its_own() {
-        let mut source = source();
+        let mut source = source("", "/");
         source.response = Some(Respond {
             body: expression("payload + 1"),
             ..Respond::default()
         });
-        source.error_response = Some(Respond {
-            status: expression(
-                "if (error.errorType.identifier == 'SOURCE_RESPONSE_GENERATE') 502 else 500",
-            ),
-            ..Respond::default()
-        });
-        let done = || Ok(event(Typed::literal("p"), &[]));
-        assert_eq!(reply_of(&source, Compat::Intent, done()).status, 502);
-        source.error_response = Some(Respond {
-            status: expression("nothing"),
-            ..Respond::default()
-        });
-        let reply = reply_of(
-            &source,
-            Compat::Intent,
-            failed(event(Typed::literal("p"), &[])),
-        );
+        let mut on_error = |status| {
+            source.error_response = Some(Respond {
+                status: expression(status),
+                ..Respond::default()
+            });
+            source.clone()
+        };
+        let generated =
+            "if (error.errorType.identifier == 'SOURCE_RESPONSE_GENERATE') 502 else 500";
+        let reply = reply_of(&on_error(generated), Compat::Intent, Ok(plain()));
+        assert_eq!(reply.status, 502);
+        let reply = reply_of(&on_error("nothing"), Compat::Intent, failed(plain()));
         assert_eq!(shown(&reply), (500, PLAIN, "it failed"));
     }
 }

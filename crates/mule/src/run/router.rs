@@ -95,10 +95,9 @@ impl FlowRouter {
                     (segment, None) => node.literal.entry(decoded(segment).into()).or_default(),
                 };
             }
-            let ends = if rest {
-                &mut node.rests
-            } else {
-                &mut node.ends
+            let ends = match rest {
+                true => &mut node.rests,
+                false => &mut node.ends,
             };
             ends.push(End {
                 methods: methods.map(<[Method]>::to_vec),
@@ -261,10 +260,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(
-            params("/a%20b/y/1+%C3%A9"),
-            [pair("x", "a b"), pair("z", "1+é")]
-        );
+        let decoded = [pair("x", "a b"), pair("z", "1+é")];
+        assert_eq!(params("/a%20b/y/1+%C3%A9"), decoded);
         assert_eq!(params("/a/n"), [pair("other", "a")]);
     }
 
@@ -277,11 +274,8 @@ mod tests {
             ("/c", &[Method::DELETE]),
         ]);
         assert_eq!(found(&router, "/a/b"), Some(1));
-        let found = router.find(&Method::GET, "/c");
-        assert_eq!(
-            found,
-            RouteMatch::WrongMethod(vec![Method::PUT, Method::DELETE])
-        );
+        let wrong = RouteMatch::WrongMethod(vec![Method::PUT, Method::DELETE]);
+        assert_eq!(router.find(&Method::GET, "/c"), wrong);
         assert_eq!(router.find(&Method::GET, "/d"), RouteMatch::Nothing);
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::{At, Run};
-use super::error::{Ended, Failure, Fault, Message, MuleError};
+use super::error::{Done, Ended, Failure, Fault, Message, MuleError};
 use crate::app::{
-    Cache, Choice, FirstSuccessful, FlowName, Foreach, LogLevel, Site, Target, UntilSuccessful,
+    Cache, Chain, Choice, FlowName, Foreach, Given, LogLevel, Site, Target, UntilSuccessful,
 };
-use crate::{Event, Typed, Value};
+use crate::{Event, Script, Typed, Value};
 
 /// Unwraps a result; an error returns from the function as a failure with the event.
 macro_rules! attempt {
@@ -23,11 +23,11 @@ pub(super) use attempt;
 
 impl Run {
     /// Runs another flow on the event. With a target, the event is restored and only the result is kept.
-    pub async fn flow_ref<'a>(
-        &'a self,
-        at: At<'a>,
-        name: &'a FlowName,
-        target: Option<&'a Target>,
+    pub async fn flow_ref(
+        &self,
+        at: At<'_>,
+        name: &FlowName,
+        target: Option<&Target>,
         event: Event,
     ) -> Ended {
         let app = &self.engine.app;
@@ -59,7 +59,7 @@ impl Run {
     }
 
     /// Runs the first route whose condition is true.
-    pub async fn choice<'a>(&'a self, at: At<'a>, it: &'a Choice, event: Event) -> Ended {
+    pub async fn choice(&self, at: At<'_>, it: &Choice, event: Event) -> Ended {
         for (when, chain) in &it.whens {
             let truth = when.eval(&self.context(at, &event));
             if attempt!(at, event, truth.and_then(|value| value.truth())) {
@@ -73,20 +73,10 @@ impl Run {
     }
 
     /// Repeats the chain until it succeeds, each time from the original event.
-    pub async fn until_successful<'a>(
-        &'a self,
-        at: At<'a>,
-        it: &'a UntilSuccessful,
-        event: Event,
-    ) -> Ended {
-        let count = |given| -> Result<u64, Fault> {
-            let count = self.given(at, given, &event)?.whole()?;
-            Ok(u64::try_from(count).unwrap_or(0))
-        };
-        let (retries, between) = match (count(&it.retries), count(&it.between)) {
-            (Ok(retries), Ok(between)) => (retries, Duration::from_millis(between)),
-            (Err(error), _) | (_, Err(error)) => return Err(Failure::at(at, error, event)),
-        };
+    pub async fn until_successful(&self, at: At<'_>, it: &UntilSuccessful, event: Event) -> Ended {
+        let retries = attempt!(at, event, self.count(at, &it.retries, &event));
+        let between = attempt!(at, event, self.count(at, &it.between, &event));
+        let between = Duration::from_millis(between);
         let mut retried = 0;
         loop {
             let failure = match self.chain(at, &it.chain, event.clone()).await {
@@ -117,18 +107,17 @@ impl Run {
         }
     }
 
+    fn count(&self, at: At<'_>, given: &Given, event: &Event) -> Done<u64> {
+        let count = self.given(at, given, event)?.whole()?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// Runs the chain for each item. Changes of variables stay; the message is restored at the end.
-    pub async fn foreach<'a>(&'a self, at: At<'a>, it: &'a Foreach, event: Event) -> Ended {
-        let whole = attempt!(
-            at,
-            event,
-            self.collection(at, it.collection.as_ref(), &event)
-        );
-        let batch = self.given(at, &it.batch, &event);
-        let batch = batch.and_then(|batch| Ok(batch.whole()?));
-        let batch = usize::try_from(attempt!(at, event, batch))
-            .unwrap_or(1)
-            .max(1);
+    pub async fn foreach(&self, at: At<'_>, it: &Foreach, event: Event) -> Ended {
+        let whole = self.collection(at, it.collection.as_ref(), &event);
+        let whole = attempt!(at, event, whole);
+        let batch = attempt!(at, event, self.count(at, &it.batch, &event));
+        let batch = usize::try_from(batch).unwrap_or(1).max(1);
         let items = attempt!(at, event, items(&whole));
         let message = Message::of(&event);
         let root = Typed::java(message.value());
@@ -159,13 +148,8 @@ impl Run {
     }
 
     /// Tries the routes in order, each from the same event.
-    pub async fn first_successful<'a>(
-        &'a self,
-        at: At<'a>,
-        it: &'a FirstSuccessful,
-        event: Event,
-    ) -> Ended {
-        let Some((last, routes)) = it.routes.split_last() else {
+    pub async fn first_successful(&self, at: At<'_>, routes: &[Chain], event: Event) -> Ended {
+        let Some((last, routes)) = routes.split_last() else {
             return Ok(event);
         };
         for route in routes {
@@ -177,21 +161,16 @@ impl Run {
     }
 
     /// Runs the route whose turn it is.
-    pub async fn round_robin<'a>(
-        &'a self,
-        at: At<'a>,
-        it: &'a FirstSuccessful,
-        event: Event,
-    ) -> Ended {
-        let turn = self.engine.turn(at.site, it.routes.len());
-        match it.routes.get(turn) {
+    pub async fn round_robin(&self, at: At<'_>, routes: &[Chain], event: Event) -> Ended {
+        let turn = self.engine.turn(at.site, routes.len());
+        match routes.get(turn) {
             Some(route) => self.chain(at, route, event).await,
             None => Ok(event),
         }
     }
 
     /// Takes the payload from the store, or runs the scope and stores its payload. A store that fails counts as empty.
-    pub async fn cache<'a>(&'a self, at: At<'a>, it: &'a Cache, event: Event) -> Ended {
+    pub async fn cache(&self, at: At<'_>, it: &Cache, event: Event) -> Ended {
         let key = match &it.key {
             Some(given) => self.text(at, given, &event),
             None => event
@@ -231,12 +210,7 @@ impl Run {
     }
 
     /// The collection of a scope: the result of its script, or the payload.
-    pub fn collection(
-        &self,
-        at: At<'_>,
-        script: Option<&crate::Script>,
-        event: &Event,
-    ) -> Result<Typed, Fault> {
+    pub fn collection(&self, at: At<'_>, script: Option<&Script>, event: &Event) -> Done<Typed> {
         match script {
             Some(script) => Ok(script.eval(&self.context(at, event))?),
             None => Ok(event.payload.clone()),
@@ -245,7 +219,7 @@ impl Run {
 }
 
 /// The items of a collection; null is empty.
-pub(super) fn items(collection: &Typed) -> Result<Vec<Value>, Fault> {
+pub(super) fn items(collection: &Typed) -> Done<Vec<Value>> {
     match collection.read()? {
         Value::Null => Ok(Vec::new()),
         Value::Array(array) => Ok(array.items().to_vec()),

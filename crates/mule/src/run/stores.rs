@@ -224,10 +224,8 @@ impl Partition<'_> {
     /// # Errors
     /// If the store fails.
     pub async fn get(&self, key: &str, now: Timestamp) -> Result<Option<Typed>, EntryFault> {
-        Ok(self
-            .get_with_expiry(key, now)
-            .await?
-            .map(|(value, _)| value))
+        let found = self.get_with_expiry(key, now).await?;
+        Ok(found.map(|(value, _)| value))
     }
 
     /// The value of a key with its expiry, in milliseconds since the Unix epoch.
@@ -272,10 +270,9 @@ impl Partition<'_> {
     ) -> Result<bool, EntryFault> {
         self.sweep(now).await?;
         let object = NewObject::new(value.to_stored()?, STORED);
-        let when = if only_absent {
-            When::Absent
-        } else {
-            When::Always
+        let when = match only_absent {
+            true => When::Absent,
+            false => When::Always,
         };
         let put = in_time(self.store.put(&self.name, key, object, when)).await?;
         Ok(matches!(put, Put::Stored { .. }))

@@ -4,27 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::{At, Run};
-use super::error::{Fault, Message, MuleError};
+use super::error::{Done, Fault, Message, MuleError};
 use super::outside::{Line, PublishFault};
 use crate::app::{
-    Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
+    ErrorType, Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
     Validation, ValidationRule,
 };
-use crate::{Event, MediaType, Typed, Value};
+use crate::{Event, MediaType, Script, Typed, Value};
 
 impl Run {
     /// Evaluates an attribute.
-    pub fn given(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Typed, Fault> {
+    pub fn given(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Typed> {
         Ok(given.eval(&self.context(at, event))?)
     }
 
     /// Evaluates an attribute to a text; `None` stands for null.
-    pub fn text(
-        &self,
-        at: At<'_>,
-        given: &Given,
-        event: &Event,
-    ) -> Result<Option<Arc<str>>, Fault> {
+    pub fn text(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Option<Arc<str>>> {
         Ok(self.given(at, given, event)?.text()?)
     }
 
@@ -35,7 +30,7 @@ impl Run {
         target: Option<&Target>,
         event: &mut Event,
         result: Message,
-    ) -> Result<(), Fault> {
+    ) -> Done {
         let Some(target) = target else {
             event.payload = result.payload;
             event.attributes = result.attributes;
@@ -56,7 +51,7 @@ impl Run {
         Ok(())
     }
 
-    fn name(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Arc<str>, Fault> {
+    fn name(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Arc<str>> {
         let name = self.text(at, given, event)?;
         name.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
             let what = "the name of a variable is null or blank; give it one";
@@ -64,26 +59,15 @@ impl Run {
         })
     }
 
-    pub fn set_variable(
-        &self,
-        at: At<'_>,
-        it: &SetVariable,
-        event: &mut Event,
-    ) -> Result<(), Fault> {
+    pub fn set_variable(&self, at: At<'_>, it: &SetVariable, event: &mut Event) -> Done {
         let name = self.name(at, &it.name, event)?;
         let value = self.given(at, &it.value, event)?;
-        event
-            .vars
-            .insert(name, called(value, it.media_type.as_ref()));
+        let value = called(value, it.media_type.as_ref());
+        event.vars.insert(name, value);
         Ok(())
     }
 
-    pub fn remove_variable(
-        &self,
-        at: At<'_>,
-        name: &Given,
-        event: &mut Event,
-    ) -> Result<(), Fault> {
+    pub fn remove_variable(&self, at: At<'_>, name: &Given, event: &mut Event) -> Done {
         let name = self.name(at, name, event)?;
         event.vars.remove(&name);
         Ok(())
@@ -95,23 +79,18 @@ impl Run {
         value: &Given,
         media_type: Option<&MediaType>,
         event: &mut Event,
-    ) -> Result<(), Fault> {
+    ) -> Done {
         event.payload = called(self.given(at, value, event)?, media_type);
         Ok(())
     }
 
     /// Runs `ee:transform`; all parts see the incoming event.
-    pub fn transform(&self, at: At<'_>, it: &Transform, event: &mut Event) -> Result<(), Fault> {
+    pub fn transform(&self, at: At<'_>, it: &Transform, event: &mut Event) -> Done {
         let context = self.context(at, event);
-        let payload = it
-            .payload
-            .as_ref()
-            .map(|it| it.eval(&context))
-            .transpose()?;
-        let attributes = match &it.attributes {
-            Some(script) => Some(script.eval(&context)?.read()?),
-            None => None,
-        };
+        let eval =
+            |script: &Option<Script>| script.as_ref().map(|it| it.eval(&context)).transpose();
+        let payload = eval(&it.payload)?;
+        let attributes = eval(&it.attributes)?.map(|it| it.read()).transpose()?;
         let mut variables = Vec::with_capacity(it.variables.len());
         for (name, script) in &it.variables {
             variables.push((self.name(at, name, event)?, script.eval(&context)?));
@@ -126,7 +105,7 @@ impl Run {
         Ok(())
     }
 
-    pub fn logger(&self, at: At<'_>, it: &Logger, event: &Event) -> Result<(), Fault> {
+    pub fn logger(&self, at: At<'_>, it: &Logger, event: &Event) -> Done {
         let message = match &it.message {
             Some(given) => self.given(at, given, event)?.shown()?,
             None => whole(event),
@@ -143,7 +122,7 @@ impl Run {
     }
 
     /// The error that a `raise-error` raises.
-    pub fn raised(&self, at: At<'_>, it: &RaiseError, event: &Event) -> Result<Fault, Fault> {
+    pub fn raised(&self, at: At<'_>, it: &RaiseError, event: &Event) -> Done<Fault> {
         let description = match &it.description {
             Some(given) => self.text(at, given, event)?,
             None => Some("An error occurred.".into()),
@@ -152,7 +131,7 @@ impl Run {
         Ok(MuleError::of(it.kind.clone(), description).into())
     }
 
-    pub async fn sleep(&self, it: &Sleep, event: &mut Event) -> Result<(), Fault> {
+    pub async fn sleep(&self, it: &Sleep, event: &mut Event) -> Done {
         let wait = match it {
             Sleep::Fixed(wait) => *wait,
             Sleep::Variable { name, times } => {
@@ -172,7 +151,7 @@ impl Run {
         Ok(())
     }
 
-    pub async fn publish(&self, at: At<'_>, it: &Publish, event: &mut Event) -> Result<(), Fault> {
+    pub async fn publish(&self, at: At<'_>, it: &Publish, event: &mut Event) -> Done {
         let content = match &it.content {
             Some(given) => self.given(at, given, event)?,
             None => event.payload.clone(),
@@ -187,35 +166,31 @@ impl Run {
         })
     }
 
-    pub fn validate(&self, at: At<'_>, it: &Validation, event: &Event) -> Result<(), Fault> {
+    pub fn validate(&self, at: At<'_>, it: &Validation, event: &Event) -> Done {
         let given = |given| self.given(at, given, event);
         let text = |given| self.text(at, given, event);
         let (holds, kind, what) = match &it.rule {
-            ValidationRule::NotNull(value) => (
-                !given(value)?.read()?.is_null(),
-                "VALIDATION:NULL",
-                "Value is null".to_owned(),
-            ),
-            ValidationRule::Null(value) => (
-                given(value)?.read()?.is_null(),
-                "VALIDATION:NOT_NULL",
-                "Value is not null".to_owned(),
-            ),
-            ValidationRule::True(value) => (
-                given(value)?.truth()?,
-                "VALIDATION:INVALID_BOOLEAN",
-                "Value was expected to be true but it was false instead".to_owned(),
-            ),
-            ValidationRule::False(value) => (
-                !given(value)?.truth()?,
-                "VALIDATION:INVALID_BOOLEAN",
-                "Value was expected to be false but it was true instead".to_owned(),
-            ),
-            ValidationRule::NotBlank(value) => (
-                text(value)?.is_some_and(|text| !text.trim().is_empty()),
-                "VALIDATION:BLANK_STRING",
-                "String is blank".to_owned(),
-            ),
+            rule @ (ValidationRule::NotNull(value) | ValidationRule::Null(value)) => {
+                let is_null = given(value)?.read()?.is_null();
+                let (kind, what) = match is_null {
+                    true => ("NULL", "Value is null"),
+                    false => ("NOT_NULL", "Value is not null"),
+                };
+                let holds = is_null == matches!(rule, ValidationRule::Null(_));
+                (holds, kind, what.to_owned())
+            }
+            rule @ (ValidationRule::True(value) | ValidationRule::False(value)) => {
+                let (truth, wanted) = (
+                    given(value)?.truth()?,
+                    matches!(rule, ValidationRule::True(_)),
+                );
+                let what = format!("Value was expected to be {wanted} but it was {truth} instead");
+                (truth == wanted, "INVALID_BOOLEAN", what)
+            }
+            ValidationRule::NotBlank(value) => {
+                let holds = text(value)?.is_some_and(|text| !text.trim().is_empty());
+                (holds, "BLANK_STRING", "String is blank".to_owned())
+            }
             ValidationRule::Matches {
                 value,
                 regex,
@@ -223,25 +198,19 @@ impl Run {
             } => {
                 let value = text(value)?.unwrap_or_default();
                 let regex = text(regex)?.unwrap_or_default();
-                (
-                    Value::matches(&value, &regex, *case_sensitive)?,
-                    "VALIDATION:MISMATCH",
-                    format!("Value {value} doesn't match regex {regex}"),
-                )
+                let holds = Value::matches(&value, &regex, *case_sensitive)?;
+                let what = format!("Value {value} doesn't match regex {regex}");
+                (holds, "MISMATCH", what)
             }
             ValidationRule::Size { value, min, max } => {
                 let size = size(&given(value)?.read()?)?;
                 let min = given(min)?.whole()?;
-                let max = max
-                    .as_ref()
-                    .map(|max| given(max)?.whole().map_err(Fault::from));
-                let max = max.transpose()?;
+                let max = max.as_ref().map(given).transpose()?;
+                let max = max.map(|max| max.whole()).transpose()?;
                 let high = max.map_or("any".to_owned(), |max| max.to_string());
-                (
-                    size >= min && max.is_none_or(|max| size <= max),
-                    "VALIDATION:INVALID_SIZE",
-                    format!("Expected size between {min} and {high} but it was {size}"),
-                )
+                let holds = size >= min && max.is_none_or(|max| size <= max);
+                let what = format!("Expected size between {min} and {high} but it was {size}");
+                (holds, "INVALID_SIZE", what)
             }
         };
         if holds {
@@ -251,7 +220,7 @@ impl Run {
             Some(message) => text(message)?.unwrap_or_else(|| what.into()),
             None => what.into(),
         };
-        Err(MuleError::new(kind, what).into())
+        Err(MuleError::of(ErrorType::new("VALIDATION", kind), what).into())
     }
 
     /// Logs a warning of the gateway itself.
@@ -294,7 +263,7 @@ fn millis(value: &Value, times: u64) -> Option<u64> {
     u64::try_from(whole).ok()?.checked_mul(times)
 }
 
-fn size(value: &Value) -> Result<i64, Fault> {
+fn size(value: &Value) -> Done<i64> {
     let size = match value {
         Value::Null => 0,
         Value::String(text) => text.chars().count(),

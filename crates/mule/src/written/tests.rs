@@ -20,10 +20,8 @@ impl Loader for Machine {
 
     fn file(&self, path: &str) -> io::Result<String> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
-        self.files
-            .get(path)
-            .map(ToString::to_string)
-            .ok_or_else(missing)
+        let file = self.files.get(path).map(ToString::to_string);
+        file.ok_or_else(missing)
     }
 
     fn property(&self, name: &str) -> Option<String> {
@@ -88,9 +86,8 @@ fn the_command_line_is_stronger_than_the_environment_than_files_than_global_prop
     check(&machine, text, "set env 1 2 g x,y\n[set]");
     let mut names = vec!["orders.xml".to_owned()];
     let written = read(&[(0, text)], &mut names, &machine, &mut Notes::default()).unwrap();
-    let properties: Vec<String> = written
-        .properties
-        .iter()
+    let properties = written.properties.iter();
+    let properties: Vec<_> = properties
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     assert_eq!(properties.join(" "), "a=set b=env c=1 d=2 e.f=x,y g=g");
@@ -231,18 +228,13 @@ fn properties_that_grow_are_bounded() {
             before.repeat(10)
         ));
     }
-    let found = shown(
-        &Machine::default(),
-        &format!("{text}<logger message='${{a39}}'/>"),
-    );
+    let shown = |more| shown(&Machine::default(), &format!("{text}{more}"));
+    let found = shown("<logger message='${a39}'/>");
     assert!(
         found.contains("error: more than 32 nested placeholders"),
         "{found}"
     );
-    let found = shown(
-        &Machine::default(),
-        &format!("{text}<logger message='${{a9}}'/>"),
-    );
+    let found = shown("<logger message='${a9}'/>");
     assert!(
         found.contains("error: this exceeds the limits of filled-in text"),
         "{found}"

@@ -2,6 +2,8 @@
 
 use fusebox_plan::dialect::Place;
 
+use super::start_of;
+
 /// A text with a position in it.
 ///
 /// The position only moves forward, so that computing all places costs no more than one pass over the text.
@@ -14,12 +16,7 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub fn new(text: &'a str, file: usize) -> Cursor<'a> {
-        let place = Place {
-            file,
-            line: 1,
-            col: 1,
-        };
-        Cursor { text, at: 0, place }
+        Cursor::within(text, start_of(file))
     }
 
     /// A cursor in a part of a text; `place` is where the part begins.

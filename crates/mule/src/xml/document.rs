@@ -9,7 +9,7 @@ use super::modules::{Bindings, split, title};
 use super::quoting::LOOKAHEAD_MAX;
 use super::tag::{Tag, within};
 use super::value::{Part, Value};
-use super::{Attribute, DEPTH_MAX, Element};
+use super::{Attribute, DEPTH_MAX, Element, start_of};
 use crate::app::Compat;
 
 /// The limit of errors reported for one file.
@@ -31,11 +31,7 @@ pub(crate) fn parse(
         compat,
         notes,
         lookahead: LOOKAHEAD_MAX,
-        start: Place {
-            file,
-            line: 1,
-            col: 1,
-        },
+        start: start_of(file),
         faults_max: errors + FAULTS_MAX,
         bindings: Bindings::default(),
         open: Vec::new(),
@@ -79,13 +75,17 @@ struct Open<'a> {
 }
 
 impl<'a> Reader<'a, '_> {
+    pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.notes.error(at, what, mend);
+    }
+
     /// Reports a deviation from XML that can be read: a warning in `intent`, an error in `strict`.
     pub fn tolerate(&mut self, at: Place, what: &str, mend: &str) {
         match self.compat {
             Compat::Intent => self
                 .notes
                 .warn(at, format!("{what}; it is read as written"), mend),
-            Compat::Strict => self.notes.error(at, what, mend),
+            Compat::Strict => self.error(at, what, mend),
         }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Reader<'a, '_> {
             }
             if self.notes.errors() >= self.faults_max {
                 let what = "too many errors; the rest of the file was not read";
-                self.notes.error(at, what, "fix those above first");
+                self.error(at, what, "fix those above first");
                 return Err(Stop);
             }
             let Some(markup) = rest.strip_prefix('<') else {
@@ -157,8 +157,7 @@ impl<'a> Reader<'a, '_> {
         }
         let at = within(raw, at, raw.len() - raw.trim_start().len());
         let what = format!("the text {} belongs to no element", quote(raw.trim()));
-        self.notes
-            .error(at, what, "remove it, or make it a comment: `<!-- … -->`");
+        self.error(at, what, "remove it, or make it a comment: `<!-- … -->`");
     }
 
     fn comment(&mut self) -> Result<(), Stop> {
@@ -166,13 +165,11 @@ impl<'a> Reader<'a, '_> {
         self.cursor.take("<!--".len());
         let start = self.cursor.place();
         let Some(content) = self.cursor.take_through("-->") else {
-            self.notes
-                .error(at, "this comment has no end", "close it with `-->`");
+            self.error(at, "this comment has no end", "close it with `-->`");
             return Err(Stop);
         };
-        let doubled = content
-            .find("--")
-            .or_else(|| content.ends_with('-').then(|| content.len() - 1));
+        let last = || content.ends_with('-').then(|| content.len() - 1);
+        let doubled = content.find("--").or_else(last);
         if let Some(doubled) = doubled {
             let at = within(content, start, doubled);
             self.tolerate(at, "`--` within a comment is not XML", "write a single `-`");
@@ -185,8 +182,7 @@ impl<'a> Reader<'a, '_> {
         self.cursor.take("<![CDATA[".len());
         let rest = self.cursor.rest();
         let Some(length) = rest.find("]]>") else {
-            self.notes
-                .error(at, "this `<![CDATA[` has no end", "close it with `]]>`");
+            self.error(at, "this `<![CDATA[` has no end", "close it with `]]>`");
             return Err(Stop);
         };
         self.take_text(length, Part::Cdata);
@@ -205,13 +201,11 @@ impl<'a> Reader<'a, '_> {
                 "remove `<!DOCTYPE …>` and replace its entities by their text",
             )
         } else {
-            let what = format!(
-                "{} is not valid in an application",
-                quote(&format!("<!{name}"))
-            );
+            let shown = quote(&format!("<!{name}"));
+            let what = format!("{shown} is not valid in an application");
             (what, "remove it; a comment is `<!-- … -->`")
         };
-        self.notes.error(at, what, mend);
+        self.error(at, what, mend);
         Err(Stop)
     }
 
@@ -222,7 +216,7 @@ impl<'a> Reader<'a, '_> {
         let target = self.cursor.name();
         let Some(content) = self.cursor.take_through("?>") else {
             let what = format!("{} has no end", quote(&format!("<?{target}")));
-            self.notes.error(at, what, "close it with `?>`");
+            self.error(at, what, "close it with `?>`");
             return Err(Stop);
         };
         if !target.eq_ignore_ascii_case("xml") {
@@ -239,11 +233,8 @@ impl<'a> Reader<'a, '_> {
             )
         {
             let what = format!("the file declares the encoding {}", quote(encoding));
-            self.notes.error(
-                at,
-                what,
-                "save it as UTF-8 and declare that: `encoding=\"UTF-8\"`",
-            );
+            let mend = "save it as UTF-8 and declare that: `encoding=\"UTF-8\"`";
+            self.error(at, what, mend);
             return Err(Stop);
         }
         Ok(())
@@ -271,11 +262,8 @@ impl<'a> Reader<'a, '_> {
             }
             return Ok(());
         };
-        self.notes.error(
-            tag.at,
-            what,
-            "split the application into more flows or files",
-        );
+        let mend = "split the application into more flows or files";
+        self.error(tag.at, what, mend);
         Err(Stop)
     }
 
@@ -291,27 +279,22 @@ impl<'a> Reader<'a, '_> {
         let (prefix, local) = split(tag.name);
         if local.is_empty() || local.contains(':') {
             let what = format!("{} is not an element name", quote(tag.name));
-            self.notes
-                .error(tag.at, what, "write `name`, or `module:name`");
+            self.error(tag.at, what, "write `name`, or `module:name`");
         }
         let module = match self.bindings.module(prefix) {
             Ok(module) => module,
             Err(foreign) => {
-                let which = if prefix.is_empty() {
-                    "xmlns".to_owned()
-                } else {
-                    format!("xmlns:{prefix}")
+                let which = match prefix {
+                    "" => "xmlns".to_owned(),
+                    prefix => format!("xmlns:{prefix}"),
                 };
                 let what = format!(
                     "{} is bound to {}, which is not a namespace of Mule",
                     quote(&which),
                     quote(&foreign.address)
                 );
-                self.notes.error(
-                    tag.at,
-                    what,
-                    format!("write `{which}=\"{}\"`", foreign.expected),
-                );
+                let mend = format!("write `{which}=\"{}\"`", foreign.expected);
+                self.error(tag.at, what, mend);
                 prefix.into()
             }
         };
@@ -320,18 +303,18 @@ impl<'a> Reader<'a, '_> {
         for written in tag.attributes {
             let (prefix, local) = split(written.name);
             // An attribute without a prefix belongs to its element, not to the default namespace.
-            let name = match prefix {
-                "" => written.name.to_owned(),
-                "xmlns" | "xml" => written.name.to_owned(),
-                _ => match self.bindings.module(prefix) {
-                    Ok(module) => title(&module, local),
-                    Err(_) => written.name.to_owned(),
-                },
+            let module = match prefix {
+                "" | "xmlns" | "xml" => None,
+                prefix => self.bindings.module(prefix).ok(),
+            };
+            let name = match module {
+                Some(module) => title(&module, local),
+                None => written.name.to_owned(),
             };
             if let Some(first) = seen.insert(name.clone(), written.at) {
                 let what = format!("the attribute {} is given twice", quote(&name));
                 let mend = format!("keep one; the first is in line {}", first.line);
-                self.notes.error(written.at, what, mend);
+                self.error(written.at, what, mend);
                 continue;
             }
             let ignored =
@@ -364,7 +347,7 @@ impl<'a> Reader<'a, '_> {
         let shown = quote(&format!("</{name}>"));
         if !self.cursor.eat(">") {
             let what = format!("the end tag {} has no `>`", quote(&format!("</{name}")));
-            self.notes.error(at, what, format!("write {shown}"));
+            self.error(at, what, format!("write {shown}"));
             let rest = self.cursor.rest();
             let skip = rest.find(['<', '>']).unwrap_or(rest.len());
             self.cursor.take(skip);
@@ -384,7 +367,7 @@ impl<'a> Reader<'a, '_> {
     fn end_of_nothing(&mut self, name: &str, shown: &str, at: Place) {
         let Some(open) = self.open.last() else {
             let what = format!("{shown} closes no element");
-            self.notes.error(at, what, "remove it");
+            self.error(at, what, "remove it");
             return;
         };
         let expected = format!("`</{}>`", open.name);
@@ -393,8 +376,7 @@ impl<'a> Reader<'a, '_> {
             open.name, open.element.at.line
         );
         let meant = nearest(name, [open.name]).is_some();
-        self.notes
-            .error(at, what, format!("write {expected}, or remove it"));
+        self.error(at, what, format!("write {expected}, or remove it"));
         // A misspelt end tag closes the element of similar name, so that the rest of the file still fits.
         if meant {
             self.close();
@@ -403,12 +385,10 @@ impl<'a> Reader<'a, '_> {
 
     fn close_unclosed(&mut self, when: &str) {
         if let Some(open) = self.open.last() {
-            let what = format!(
-                "{} is not closed {when}",
-                quote(&format!("<{}>", open.name))
-            );
+            let shown = quote(&format!("<{}>", open.name));
+            let what = format!("{shown} is not closed {when}");
             let mend = format!("add `</{}>`, or end the tag with `/>`", open.name);
-            self.notes.error(open.element.at, what, mend);
+            self.error(open.element.at, what, mend);
         }
         self.close();
     }
@@ -444,7 +424,7 @@ impl<'a> Reader<'a, '_> {
         if self.count == 0 {
             let what = "the file has no elements";
             let mend = "write the application's flows, `<flow name=\"…\">`, with or without `<mule>` around them";
-            self.notes.error(self.start, what, mend);
+            self.error(self.start, what, mend);
         }
     }
 }
@@ -454,9 +434,7 @@ fn encoding(declaration: &str) -> Option<&str> {
     let (_, rest) = declaration.split_once("encoding")?;
     let rest = rest.trim_start_matches(is_space).strip_prefix('=')?;
     let rest = rest.trim_start_matches(is_space);
-    let mark = rest
-        .chars()
-        .next()
-        .filter(|mark| matches!(mark, '"' | '\''))?;
+    let mark = rest.chars().next();
+    let mark = mark.filter(|mark| matches!(mark, '"' | '\''))?;
     rest[1..].split(mark).next()
 }

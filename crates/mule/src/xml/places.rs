@@ -61,36 +61,28 @@ impl Places {
 
     /// The place where a character was written, from its line and column in the value, both from 1.
     pub fn at(&self, value: &At<String>, line: usize, col: usize) -> Place {
-        let before: usize = value
-            .value
-            .split_inclusive('\n')
-            .take(line.saturating_sub(1))
-            .map(str::len)
-            .sum();
+        let lines = value.value.split_inclusive('\n');
+        let before: usize = lines.take(line.saturating_sub(1)).map(str::len).sum();
         let rest = &value.value[before..];
-        let within = rest
-            .char_indices()
-            .nth(col.saturating_sub(1))
-            .map_or(rest.len(), |(offset, _)| offset);
-        self.of(value, before + within)
+        let char = rest.char_indices().nth(col.saturating_sub(1));
+        self.of(
+            value,
+            before + char.map_or(rest.len(), |(offset, _)| offset),
+        )
     }
 
     /// The places of a part of the value. `at` is the place where the part begins.
     pub fn part(&self, at: Place, start: usize, end: usize) -> Places {
         let before = self.0.partition_point(|mark| mark.offset <= start);
-        let spelled = before
-            .checked_sub(1)
-            .is_none_or(|last| self.0[last].spelled);
+        let spelled = before == 0 || self.0[before - 1].spelled;
         let mut part = Places::default();
         part.mark(0, at, spelled);
-        let within = self.0[before..]
-            .iter()
-            .take_while(|mark| mark.offset < end)
-            .map(|mark| Mark {
-                offset: mark.offset - start,
-                ..*mark
-            });
-        part.0.extend(within);
+        let within = self.0[before..].iter();
+        let within = within.take_while(|mark| mark.offset < end);
+        part.0.extend(within.map(|mark| Mark {
+            offset: mark.offset - start,
+            ..*mark
+        }));
         part
     }
 

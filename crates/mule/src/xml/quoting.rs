@@ -92,9 +92,8 @@ fn begins_attribute(rest: &str) -> bool {
     if next.len() == rest.len() || !next.starts_with(is_name_start) {
         return false;
     }
-    let behind = next
-        .trim_start_matches(is_name)
-        .trim_start_matches(is_space);
+    let behind = next.trim_start_matches(is_name);
+    let behind = behind.trim_start_matches(is_space);
     behind.starts_with('=') && !behind.starts_with("==")
 }
 
@@ -109,10 +108,8 @@ fn floor(text: &str, bytes: usize) -> usize {
     if bytes >= text.len() {
         return text.len();
     }
-    (0..=bytes)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
+    let mut offsets = (0..=bytes).rev();
+    offsets.find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// The open brackets and quotes of an expression.
@@ -208,38 +205,32 @@ mod tests {
 
     #[test]
     fn a_quote_within_an_expression_does_not_end_the_value() {
-        assert_eq!(value(r#"#[payload["id"]]"/>"#), r#"#[payload["id"]]"#);
-        assert_eq!(
-            value(r#"#[a ++ " b=" ++ "]"]" c="1">"#),
-            r#"#[a ++ " b=" ++ "]"]"#
-        );
-        assert_eq!(
-            value(r#"x #[p["a"]] y #[q["b"]]">"#),
-            r#"x #[p["a"]] y #[q["b"]]"#
-        );
+        for (inside, after) in [
+            (r#"#[payload["id"]]"#, r#""/>"#),
+            (r#"#[a ++ " b=" ++ "]"]"#, r#"" c="1">"#),
+            (r#"x #[p["a"]] y #[q["b"]]"#, r#"">"#),
+        ] {
+            assert_eq!(value(&format!("{inside}{after}")), inside);
+        }
     }
 
     #[test]
     fn a_value_that_is_xml_ends_as_xml_says() {
-        assert_eq!(value(r#"a]b["/>"]""#), "a]b[");
-        assert_eq!(
-            value(r#"#[payload matches /[a-z']+/]" b="'"/>"#),
-            "#[payload matches /[a-z']+/]"
-        );
-        assert_eq!(
-            value(r#"#[&quot;[&quot; ++ a]" b="]"/>"#),
-            "#[&quot;[&quot; ++ a]"
-        );
+        for (inside, after) in [
+            ("a]b[", r#""/>"]""#),
+            ("#[payload matches /[a-z']+/]", r#"" b="'"/>"#),
+            ("#[&quot;[&quot; ++ a]", r#"" b="]"/>"#),
+        ] {
+            assert_eq!(value(&format!("{inside}{after}")), inside);
+        }
     }
 
     #[test]
     fn an_expression_that_nothing_closes_ends_at_the_first_quote() {
         assert_eq!(value(r#"#[vars.x"/><a b="c"/>"#), "#[vars.x");
         let mut left = 3;
-        assert_eq!(
-            lenient_end(r#"#[p["é"]]"/>"#, '"', &mut left),
-            End::Quote(4)
-        );
+        let end = lenient_end(r#"#[p["é"]]"/>"#, '"', &mut left);
+        assert_eq!(end, End::Quote(4));
         assert_eq!(left, 0);
     }
 

@@ -57,7 +57,7 @@ impl<'a> Reader<'a, '_> {
             match self.cursor.peek() {
                 None => {
                     let what = format!("the tag {} has no end", quote(&format!("<{name}")));
-                    self.notes.error(at, what, "close it with `>` or `/>`");
+                    self.error(at, what, "close it with `>` or `/>`");
                     return Err(Stop);
                 }
                 Some('<') => {
@@ -66,7 +66,7 @@ impl<'a> Reader<'a, '_> {
                         quote(&format!("<{name}")),
                         place.line
                     );
-                    self.notes.error(at, what, "close it with `>` or `/>`");
+                    self.error(at, what, "close it with `>` or `/>`");
                     return Ok(tag);
                 }
                 _ => {}
@@ -80,19 +80,16 @@ impl<'a> Reader<'a, '_> {
             if !spaced && !reported {
                 reported = true;
                 let what = format!("missing space before {}", quote(attribute));
-                self.notes
-                    .error(place, what, "put a space between two attributes");
+                self.error(place, what, "put a space between two attributes");
             }
             count += 1;
             if let Some(written) = self.attribute(attribute, place)? {
                 if count <= ATTRIBUTES_MAX {
                     tag.attributes.push(written);
                 } else if count == ATTRIBUTES_MAX + 1 {
-                    let what = format!(
-                        "{} has more than {ATTRIBUTES_MAX} attributes",
-                        quote(&format!("<{name}"))
-                    );
-                    self.notes.error(place, what, "remove some");
+                    let shown = quote(&format!("<{name}"));
+                    let what = format!("{shown} has more than {ATTRIBUTES_MAX} attributes");
+                    self.error(place, what, "remove some");
                 }
             }
         }
@@ -113,7 +110,7 @@ impl<'a> Reader<'a, '_> {
                 quote(&format!("<{tag}"))
             );
             let mend = "write attributes as `name=\"value\"`; a quote within a value is `&quot;`";
-            self.notes.error(place, what, mend);
+            self.error(place, what, mend);
         }
     }
 
@@ -126,8 +123,7 @@ impl<'a> Reader<'a, '_> {
         self.cursor.space();
         if !self.cursor.eat("=") {
             let what = format!("the attribute {} has no value", quote(name));
-            self.notes
-                .error(at, what, format!("write `{name}=\"…\"`, or remove it"));
+            self.error(at, what, format!("write `{name}=\"…\"`, or remove it"));
             return Ok(None);
         }
         self.cursor.space();
@@ -173,8 +169,7 @@ impl<'a> Reader<'a, '_> {
             }
             End::Open => {
                 let what = format!("the value of {} has no closing quote", quote(name));
-                self.notes
-                    .error(opened, what, format!("close it with `{mark}`"));
+                self.error(opened, what, format!("close it with `{mark}`"));
                 return Err(Stop);
             }
         };
@@ -194,14 +189,11 @@ impl<'a> Reader<'a, '_> {
         let raw = self.cursor.take(length);
         if raw.is_empty() {
             let what = format!("the attribute {} has no value", quote(name));
-            self.notes
-                .error(start, what, format!("write `{name}=\"…\"`, or remove it"));
+            self.error(start, what, format!("write `{name}=\"…\"`, or remove it"));
             return None;
         }
-        let what = format!(
-            "the value of {} has no quotes, which is not XML",
-            quote(name)
-        );
+        let quoted = quote(name);
+        let what = format!("the value of {quoted} has no quotes, which is not XML");
         self.tolerate(start, &what, "put it in quotes");
         Some(At::new(raw, start))
     }

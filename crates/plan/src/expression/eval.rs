@@ -61,17 +61,16 @@ struct Run<'a> {
 }
 
 fn failed<T>(at: usize, what: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Failed(EvalError {
-        what: what.into(),
-        character: Some(at + 1),
-    }))
+    Err(Stop::Failed(EvalError::at(at, what)))
+}
+
+/// Fails with a text that ends with the type of the value found.
+fn found<T>(at: usize, what: &str, value: &Value) -> Result<T, Stop> {
+    failed(at, format!("{what} {}", value.kind().article()))
 }
 
 fn limit<T>(at: usize, what: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Limit(EvalError {
-        what: what.into(),
-        character: Some(at + 1),
-    }))
+    Err(Stop::Limit(EvalError::at(at, what)))
 }
 
 impl Run<'_> {
@@ -79,13 +78,13 @@ impl Run<'_> {
         self.steps = self
             .steps
             .saturating_add(u32::try_from(steps).unwrap_or(u32::MAX));
-        if self.steps > STEPS_MAX {
-            return limit(
+        match self.steps > STEPS_MAX {
+            true => limit(
                 at,
                 format!("the expression took more than {STEPS_MAX} steps"),
-            );
+            ),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn eval(&mut self, term: &Term) -> Outcome {
@@ -109,16 +108,12 @@ impl Run<'_> {
             Op::Index(sides) => self.index(at, sides),
             Op::Not(term) => Ok(Value::Bool(!self.bool(term)?)),
             Op::Negate(inner) => match self.eval(inner)? {
-                Value::Int(int) => match int.checked_neg() {
-                    Some(int) => Ok(Value::Int(int)),
-                    None => failed(at, "the number is out of range"),
-                },
+                Value::Int(i64::MIN) => failed(at, "the number is out of range"),
+                Value::Int(int) => Ok(Value::Int(-int)),
                 Value::Double(double) => Ok(Value::Double(-double)),
-                Value::Span(nanos) => match nanos.checked_neg() {
-                    Some(nanos) => Ok(Value::Span(nanos)),
-                    None => failed(at, "the duration is out of range"),
-                },
-                value => failed(at, format!("`-` does not take {}", value.kind().article())),
+                Value::Span(i64::MIN) => failed(at, "the duration is out of range"),
+                Value::Span(nanos) => Ok(Value::Span(-nanos)),
+                value => found(at, "`-` does not take", &value),
             },
             Op::And(sides) => self.logic(sides, false),
             Op::Or(sides) => self.logic(sides, true),
@@ -136,40 +131,27 @@ impl Run<'_> {
                 Err(stop) => Err(stop),
             },
             Op::Binary(binary, sides) => self.binary(at, *binary, sides),
-            Op::List(items) => {
-                let items: Result<Vec<Value>, Stop> =
-                    items.iter().map(|item| self.eval(item)).collect();
-                Ok(Value::List(Arc::new(items?)))
-            }
+            Op::List(items) => Ok(Value::List(Arc::new(self.all(items)?))),
             Op::Map(entries) => self.map(entries),
             Op::Call(function, arguments) => {
-                let arguments: Result<Vec<Value>, Stop> = arguments
-                    .iter()
-                    .map(|argument| self.eval(argument))
-                    .collect();
-                let arguments = arguments?;
+                let arguments = self.all(arguments)?;
                 for argument in &arguments {
                     self.pay(at, weight(argument))?;
                 }
                 functions::call(*function, &arguments).or_else(|what| failed(at, what))
             }
             Op::Matches(term, regex) => match self.eval(term)? {
-                Value::Text(text) if text.len() > TEXT_MAX => failed(
-                    at,
-                    format!(
-                        "`matches` accepts texts of at most {TEXT_MAX} bytes, found {}",
-                        text.len()
-                    ),
-                ),
+                Value::Text(text) if text.len() > TEXT_MAX => {
+                    let length = text.len();
+                    let most = format!("`matches` accepts texts of at most {TEXT_MAX} bytes");
+                    failed(at, format!("{most}, found {length}"))
+                }
                 Value::Text(text) => {
                     // Matching costs more per byte than comparing does.
                     self.pay(at, text.len() / 64)?;
                     Ok(Value::Bool(regex.is_match(&text)))
                 }
-                value => failed(
-                    at,
-                    format!("`matches` does not take {}", value.kind().article()),
-                ),
+                value => found(at, "`matches` does not take", &value),
             },
             Op::Loop(loops) => self.run_loop(loops),
         }
@@ -178,11 +160,12 @@ impl Run<'_> {
     fn bool(&mut self, term: &Term) -> Result<bool, Stop> {
         match self.eval(term)? {
             Value::Bool(b) => Ok(b),
-            value => failed(
-                term.at,
-                format!("expected a bool, found {}", value.kind().article()),
-            ),
+            value => found(term.at, "expected a bool, found", &value),
         }
+    }
+
+    fn all(&mut self, terms: &[Term]) -> Result<Vec<Value>, Stop> {
+        terms.iter().map(|term| self.eval(term)).collect()
     }
 
     /// `&&` (`decides` is false) and `||` (`decides` is true): either side may decide alone, even if the other fails.
@@ -225,21 +208,17 @@ impl Run<'_> {
         }
         match (self.eval(of)?, key) {
             (Value::List(items), key) => {
-                let index = match key.key() {
-                    Some(MapKey::Int(index)) => usize::try_from(index).ok(),
-                    _ => {
-                        return failed(
-                            at,
-                            format!("a list has no index of type {}", key.kind().as_str()),
-                        );
-                    }
+                let Some(MapKey::Int(index)) = key.key() else {
+                    let kind = key.kind().as_str();
+                    return failed(at, format!("a list has no index of type {kind}"));
                 };
+                let index = usize::try_from(index).ok();
                 match index.and_then(|index| items.get(index)) {
                     Some(value) => Ok(value.clone()),
-                    None => failed(
-                        at,
-                        format!("the index is outside the list of {}", items.len()),
-                    ),
+                    None => {
+                        let length = items.len();
+                        failed(at, format!("the index is outside the list of {length}"))
+                    }
                 }
             }
             (Value::Map(map), key) => match key.key().and_then(|key| map.get(&key).cloned()) {
@@ -253,14 +232,12 @@ impl Run<'_> {
     fn map(&mut self, entries: &[(Term, Term)]) -> Outcome {
         let mut map = Map::new();
         for (key, value) in entries {
-            let found = self.eval(key)?;
-            let Some(found) = found.key() else {
-                return failed(
-                    key.at,
-                    format!("{} cannot be a key", found.kind().article()),
-                );
+            let name = self.eval(key)?;
+            let Some(name) = name.key() else {
+                let kind = name.kind().article();
+                return failed(key.at, format!("{kind} cannot be a key"));
             };
-            if map.insert(found, self.eval(value)?).is_some() {
+            if map.insert(name, self.eval(value)?).is_some() {
                 return failed(key.at, "the key is given twice");
             }
         }
@@ -274,14 +251,10 @@ impl Run<'_> {
             Some(order) => Ok(Some(order)),
             // NaN has no order, which is not an error.
             None if left.kind().is_number() && right.kind().is_number() => Ok(None),
-            None => failed(
-                at,
-                format!(
-                    "{} and {} have no order",
-                    left.kind().article(),
-                    right.kind().article()
-                ),
-            ),
+            None => {
+                let (left, right) = (left.kind().article(), right.kind().article());
+                failed(at, format!("{left} and {right} have no order"))
+            }
         };
         Ok(Value::Bool(match binary {
             Binary::Equal => self.equals(at, &left, &right)?,
@@ -311,13 +284,7 @@ impl Run<'_> {
                 Ok(false)
             }
             Value::Map(map) => Ok(item.key().is_some_and(|key| map.contains_key(&key))),
-            value => failed(
-                at,
-                format!(
-                    "`in` expects a list or a map, found {}",
-                    value.kind().article()
-                ),
-            ),
+            value => found(at, "`in` expects a list or a map, found", value),
         }
     }
 
@@ -375,33 +342,25 @@ impl Run<'_> {
             (Value::List(mut a), Value::List(b)) if binary == Binary::Add => {
                 let length = a.len() + b.len();
                 if length > ITEMS_MAX {
-                    return limit(
-                        at,
-                        format!("the list would have more than {ITEMS_MAX} items"),
-                    );
+                    let what = format!("the list would have more than {ITEMS_MAX} items");
+                    return limit(at, what);
                 }
                 self.pay(at, length / 16)?;
                 Arc::make_mut(&mut a).extend(b.iter().cloned());
                 Ok(Value::List(a))
             }
-            (a, b) => failed(
-                at,
-                format!(
-                    "the operator cannot combine {} and {}",
-                    a.kind().article(),
-                    b.kind().article()
-                ),
-            ),
+            (a, b) => {
+                let (a, b) = (a.kind().article(), b.kind().article());
+                failed(at, format!("the operator cannot combine {a} and {b}"))
+            }
         }
     }
 
     /// Checks a text's length before the text is built.
     fn measure(&mut self, at: usize, bytes: usize) -> Result<(), Stop> {
         if bytes > TEXT_MAX {
-            return limit(
-                at,
-                format!("the text would have {bytes} bytes, more than {TEXT_MAX}"),
-            );
+            let what = format!("the text would have {bytes} bytes, more than {TEXT_MAX}");
+            return limit(at, what);
         }
         self.pay(at, bytes / 1024)
     }
@@ -411,13 +370,8 @@ impl Run<'_> {
             Value::List(items) => items.to_vec(),
             Value::Map(map) => map.keys().map(MapKey::value).collect(),
             value => {
-                return failed(
-                    loops.range.at,
-                    format!(
-                        "a loop expects a list or a map, found {}",
-                        value.kind().article()
-                    ),
-                );
+                let what = "a loop expects a list or a map, found";
+                return found(loops.range.at, what, &value);
             }
         };
         self.pay(loops.range.at, items.len() / 16)?;
@@ -426,10 +380,7 @@ impl Run<'_> {
         self.locals.push(Ok(start));
         let outcome = self.turns(loops, items, depth);
         self.locals.truncate(depth + 1);
-        let result = match outcome {
-            Ok(()) => self.eval(&loops.result),
-            Err(stop) => Err(stop),
-        };
+        let result = outcome.and_then(|()| self.eval(&loops.result));
         self.locals.truncate(depth);
         result
     }

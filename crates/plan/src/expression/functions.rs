@@ -1,7 +1,5 @@
 //! The functions of expressions.
 
-use std::sync::Arc;
-
 use super::TEXT_MAX;
 use super::value::{Kind, Value};
 use crate::diagnostic::{quote, suggest};
@@ -40,116 +38,58 @@ struct Entry {
     gives: Option<Kind>,
 }
 
-const fn entry(
-    name: &'static str,
-    function: Function,
-    member: bool,
-    global: bool,
-    takes: &'static [Option<Kind>],
-    gives: Option<Kind>,
-) -> Entry {
-    Entry {
-        name,
-        function,
-        member,
-        global,
-        takes,
-        gives,
-    }
-}
-
 const ANY: &[Option<Kind>] = &[None];
 const TEXTS: &[Option<Kind>] = &[Some(Kind::Text), Some(Kind::Text)];
 const SPAN: &[Option<Kind>] = &[Some(Kind::Span)];
 
+const fn member(
+    name: &'static str,
+    function: Function,
+    takes: &'static [Option<Kind>],
+    gives: Kind,
+) -> Entry {
+    Entry {
+        name,
+        function,
+        member: true,
+        global: false,
+        takes,
+        gives: Some(gives),
+    }
+}
+
+const fn global(name: &'static str, function: Function, gives: Option<Kind>) -> Entry {
+    Entry {
+        name,
+        function,
+        member: false,
+        global: true,
+        takes: ANY,
+        gives,
+    }
+}
+
 static FUNCTIONS: [Entry; 17] = [
-    entry("size", Function::Size, true, true, ANY, Some(Kind::Int)),
-    entry(
-        "contains",
-        Function::Contains,
-        true,
-        false,
-        TEXTS,
-        Some(Kind::Bool),
-    ),
-    entry(
-        "startsWith",
-        Function::StartsWith,
-        true,
-        false,
-        TEXTS,
-        Some(Kind::Bool),
-    ),
-    entry(
-        "endsWith",
-        Function::EndsWith,
-        true,
-        false,
-        TEXTS,
-        Some(Kind::Bool),
-    ),
-    entry("int", Function::Int, false, true, ANY, Some(Kind::Int)),
-    entry("uint", Function::UInt, false, true, ANY, Some(Kind::UInt)),
-    entry(
-        "double",
-        Function::Double,
-        false,
-        true,
-        ANY,
-        Some(Kind::Double),
-    ),
-    entry("string", Function::Text, false, true, ANY, Some(Kind::Text)),
-    entry(
-        "bytes",
-        Function::Bytes,
-        false,
-        true,
-        ANY,
-        Some(Kind::Bytes),
-    ),
-    entry("bool", Function::Bool, false, true, ANY, Some(Kind::Bool)),
-    entry(
-        "duration",
-        Function::Duration,
-        false,
-        true,
-        ANY,
-        Some(Kind::Span),
-    ),
-    entry("dyn", Function::Dyn, false, true, ANY, None),
-    entry("type", Function::Type, false, true, ANY, Some(Kind::Type)),
-    entry(
-        "getHours",
-        Function::Hours,
-        true,
-        false,
-        SPAN,
-        Some(Kind::Int),
-    ),
-    entry(
-        "getMinutes",
-        Function::Minutes,
-        true,
-        false,
-        SPAN,
-        Some(Kind::Int),
-    ),
-    entry(
-        "getSeconds",
-        Function::Seconds,
-        true,
-        false,
-        SPAN,
-        Some(Kind::Int),
-    ),
-    entry(
-        "getMilliseconds",
-        Function::Milliseconds,
-        true,
-        false,
-        SPAN,
-        Some(Kind::Int),
-    ),
+    Entry {
+        global: true,
+        ..member("size", Function::Size, ANY, Kind::Int)
+    },
+    member("contains", Function::Contains, TEXTS, Kind::Bool),
+    member("startsWith", Function::StartsWith, TEXTS, Kind::Bool),
+    member("endsWith", Function::EndsWith, TEXTS, Kind::Bool),
+    global("int", Function::Int, Some(Kind::Int)),
+    global("uint", Function::UInt, Some(Kind::UInt)),
+    global("double", Function::Double, Some(Kind::Double)),
+    global("string", Function::Text, Some(Kind::Text)),
+    global("bytes", Function::Bytes, Some(Kind::Bytes)),
+    global("bool", Function::Bool, Some(Kind::Bool)),
+    global("duration", Function::Duration, Some(Kind::Span)),
+    global("dyn", Function::Dyn, None),
+    global("type", Function::Type, Some(Kind::Type)),
+    member("getHours", Function::Hours, SPAN, Kind::Int),
+    member("getMinutes", Function::Minutes, SPAN, Kind::Int),
+    member("getSeconds", Function::Seconds, SPAN, Kind::Int),
+    member("getMilliseconds", Function::Milliseconds, SPAN, Kind::Int),
 ];
 
 /// Names that the parser expands, or that are operators of their own.
@@ -216,125 +156,88 @@ impl Function {
 
 /// Calls a function. `Err` describes the unsuitable argument.
 pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
-    let unsuitable = || {
-        let kinds: Vec<_> = arguments
-            .iter()
-            .map(|argument| argument.kind().as_str())
-            .collect();
-        format!("`{}` does not take ({})", function.name(), kinds.join(", "))
-    };
-    match (function, arguments) {
-        (Function::Size, [value]) => size(value).map(Value::Int).ok_or_else(unsuitable),
-        (Function::Contains, [Value::Text(a), Value::Text(b)]) => Ok(Value::Bool(a.contains(&**b))),
+    let name = function.name();
+    Ok(match (function, arguments) {
+        (Function::Size, [Value::Text(text)]) => count(text.chars().count()),
+        (Function::Size, [Value::Bytes(bytes)]) => count(bytes.len()),
+        (Function::Size, [Value::List(items)]) => count(items.len()),
+        (Function::Size, [Value::Map(map)]) => count(map.len()),
+        (Function::Contains, [Value::Text(a), Value::Text(b)]) => Value::Bool(a.contains(&**b)),
         (Function::StartsWith, [Value::Text(a), Value::Text(b)]) => {
-            Ok(Value::Bool(a.starts_with(&**b)))
+            Value::Bool(a.starts_with(&**b))
         }
-        (Function::EndsWith, [Value::Text(a), Value::Text(b)]) => {
-            Ok(Value::Bool(a.ends_with(&**b)))
+        (Function::EndsWith, [Value::Text(a), Value::Text(b)]) => Value::Bool(a.ends_with(&**b)),
+        (Function::Dyn, [value]) => value.clone(),
+        (Function::Type, [value]) => Value::Type(value.kind()),
+        (Function::Bytes, [Value::Text(text)]) => Value::Bytes(text.as_bytes().into()),
+        (Function::Bytes, [bytes @ Value::Bytes(_)]) => bytes.clone(),
+        (Function::Hours, [Value::Span(nanos)]) => Value::Int(nanos / 3_600_000_000_000),
+        (Function::Minutes, [Value::Span(nanos)]) => Value::Int(nanos / 60_000_000_000),
+        (Function::Seconds, [Value::Span(nanos)]) => Value::Int(nanos / 1_000_000_000),
+        (Function::Milliseconds, [Value::Span(nanos)]) => Value::Int(nanos / 1_000_000),
+        (
+            Function::Int | Function::UInt | Function::Double | Function::Bool | Function::Text,
+            [value],
+        )
+        | (Function::Duration, [value @ (Value::Span(_) | Value::Text(_))]) => {
+            return converted(function, value).ok_or_else(|| match value {
+                Value::Text(text) => format!("`{name}` cannot convert {}", quote(text)),
+                _ => format!("`{name}` cannot convert this {}", value.kind().as_str()),
+            });
         }
-        (Function::Dyn, [value]) => Ok(value.clone()),
-        (Function::Type, [value]) => Ok(Value::Type(value.kind())),
-        (Function::Int, [value]) => to_int(value).ok_or_else(|| unfit(function, value)),
-        (Function::UInt, [value]) => to_uint(value).ok_or_else(|| unfit(function, value)),
-        (Function::Double, [value]) => to_double(value).ok_or_else(|| unfit(function, value)),
-        (Function::Bool, [value]) => to_bool(value).ok_or_else(|| unfit(function, value)),
-        (Function::Text, [value]) => to_text(value).ok_or_else(|| unfit(function, value)),
-        (Function::Bytes, [Value::Text(text)]) => Ok(Value::Bytes(text.as_bytes().into())),
-        (Function::Bytes, [bytes @ Value::Bytes(_)]) => Ok(bytes.clone()),
-        (Function::Duration, [span @ Value::Span(_)]) => Ok(span.clone()),
-        (Function::Duration, [value @ Value::Text(text)]) => parse_span(text)
-            .map(Value::Span)
-            .ok_or_else(|| unfit(function, value)),
-        (Function::Hours, [Value::Span(nanos)]) => Ok(Value::Int(nanos / 3_600_000_000_000)),
-        (Function::Minutes, [Value::Span(nanos)]) => Ok(Value::Int(nanos / 60_000_000_000)),
-        (Function::Seconds, [Value::Span(nanos)]) => Ok(Value::Int(nanos / 1_000_000_000)),
-        (Function::Milliseconds, [Value::Span(nanos)]) => Ok(Value::Int(nanos / 1_000_000)),
-        _ => Err(unsuitable()),
-    }
+        _ => {
+            let kinds = arguments.iter().map(|argument| argument.kind().as_str());
+            let kinds: Vec<_> = kinds.collect();
+            return Err(format!("`{name}` does not take ({})", kinds.join(", ")));
+        }
+    })
 }
 
-fn unfit(function: Function, value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("`{}` cannot convert {}", function.name(), quote(text)),
-        _ => format!(
-            "`{}` cannot convert this {}",
-            function.name(),
-            value.kind().as_str()
-        ),
-    }
+fn count(count: usize) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
-fn size(value: &Value) -> Option<i64> {
-    let size = match value {
-        Value::Text(text) => text.chars().count(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::List(items) => items.len(),
-        Value::Map(map) => map.len(),
-        _ => return None,
-    };
-    i64::try_from(size).ok()
-}
-
-fn to_int(value: &Value) -> Option<Value> {
-    let int = match value {
-        Value::Int(int) => *int,
-        Value::UInt(uint) => i64::try_from(*uint).ok()?,
+/// The value in the type that a conversion gives; `None` if the type has no such value.
+fn converted(to: Function, value: &Value) -> Option<Value> {
+    Some(match (to, value) {
+        (Function::Int, Value::Int(_))
+        | (Function::UInt, Value::UInt(_))
+        | (Function::Double, Value::Double(_))
+        | (Function::Bool, Value::Bool(_))
+        | (Function::Text, Value::Text(_))
+        | (Function::Duration, Value::Span(_)) => value.clone(),
+        (Function::Int, Value::UInt(uint)) => Value::Int(i64::try_from(*uint).ok()?),
         // The bounds themselves are not exact as doubles; CEL excludes them too.
-        Value::Double(double) if *double > i64::MIN as f64 && *double < i64::MAX as f64 => {
-            *double as i64
+        (Function::Int, Value::Double(double))
+            if *double > i64::MIN as f64 && *double < i64::MAX as f64 =>
+        {
+            Value::Int(*double as i64)
         }
-        Value::Text(text) => text.parse().ok()?,
-        _ => return None,
-    };
-    Some(Value::Int(int))
-}
-
-fn to_uint(value: &Value) -> Option<Value> {
-    let uint = match value {
-        Value::UInt(uint) => *uint,
-        Value::Int(int) => u64::try_from(*int).ok()?,
-        Value::Double(double) if *double > -1.0 && *double < u64::MAX as f64 => *double as u64,
-        Value::Text(text) => text.parse().ok()?,
-        _ => return None,
-    };
-    Some(Value::UInt(uint))
-}
-
-fn to_double(value: &Value) -> Option<Value> {
-    let double = match value {
-        Value::Double(double) => *double,
-        Value::Int(int) => *int as f64,
-        Value::UInt(uint) => *uint as f64,
-        Value::Text(text) => text.parse().ok()?,
-        _ => return None,
-    };
-    Some(Value::Double(double))
-}
-
-fn to_bool(value: &Value) -> Option<Value> {
-    match value {
-        Value::Bool(_) => Some(value.clone()),
-        Value::Text(text) => match &**text {
-            "true" | "TRUE" | "True" | "t" | "1" => Some(Value::Bool(true)),
-            "false" | "FALSE" | "False" | "f" | "0" => Some(Value::Bool(false)),
-            _ => None,
+        (Function::Int, Value::Text(text)) => Value::Int(text.parse().ok()?),
+        (Function::UInt, Value::Int(int)) => Value::UInt(u64::try_from(*int).ok()?),
+        (Function::UInt, Value::Double(double)) if *double > -1.0 && *double < u64::MAX as f64 => {
+            Value::UInt(*double as u64)
+        }
+        (Function::UInt, Value::Text(text)) => Value::UInt(text.parse().ok()?),
+        (Function::Double, Value::Int(int)) => Value::Double(*int as f64),
+        (Function::Double, Value::UInt(uint)) => Value::Double(*uint as f64),
+        (Function::Double, Value::Text(text)) => Value::Double(text.parse().ok()?),
+        (Function::Bool, Value::Text(text)) => match &**text {
+            "true" | "TRUE" | "True" | "t" | "1" => Value::Bool(true),
+            "false" | "FALSE" | "False" | "f" | "0" => Value::Bool(false),
+            _ => return None,
         },
-        _ => None,
-    }
-}
-
-fn to_text(value: &Value) -> Option<Value> {
-    let text: Arc<str> = match value {
-        Value::Text(_) => return Some(value.clone()),
-        Value::Bool(b) => b.to_string().into(),
-        Value::Int(int) => int.to_string().into(),
-        Value::UInt(uint) => uint.to_string().into(),
-        Value::Double(double) => double.to_string().into(),
-        Value::Bytes(bytes) if bytes.len() <= TEXT_MAX => std::str::from_utf8(bytes).ok()?.into(),
-        Value::Span(nanos) => show_span(*nanos).into(),
+        (Function::Text, Value::Bool(b)) => Value::text(&b.to_string()),
+        (Function::Text, Value::Int(int)) => Value::text(&int.to_string()),
+        (Function::Text, Value::UInt(uint)) => Value::text(&uint.to_string()),
+        (Function::Text, Value::Double(double)) => Value::text(&double.to_string()),
+        (Function::Text, Value::Bytes(bytes)) if bytes.len() <= TEXT_MAX => {
+            Value::text(std::str::from_utf8(bytes).ok()?)
+        }
+        (Function::Text, Value::Span(nanos)) => Value::text(&show_span(*nanos)),
+        (Function::Duration, Value::Text(text)) => Value::Span(parse_span(text)?),
         _ => return None,
-    };
-    Some(Value::Text(text))
+    })
 }
 
 /// A duration in CEL's output form: decimal seconds.
@@ -378,10 +281,9 @@ pub(super) fn parse_span(text: &str) -> Option<i64> {
         if whole.is_empty() && fraction.is_empty() || number.len() > 30 || fraction.contains('.') {
             return None;
         }
-        let whole: i128 = if whole.is_empty() {
-            0
-        } else {
-            whole.parse().ok()?
+        let whole: i128 = match whole {
+            "" => 0,
+            digits => digits.parse().ok()?,
         };
         total = total.checked_add(whole.checked_mul(*factor)?)?;
         let mut scale = *factor;

@@ -47,10 +47,8 @@ fn from_json(json: &Json) -> Value {
 /// Converts to JSON. Values that JSON cannot express (NaN, bytes that are not UTF-8) are errors.
 pub(super) fn to_json(value: &Value) -> Result<Json, EvalError> {
     let cannot = |what: &str| {
-        Err(EvalError {
-            what: format!("the result is {what}, which JSON cannot express"),
-            character: None,
-        })
+        let what = format!("the result is {what}, which JSON cannot express");
+        Err(EvalError::whole(what))
     };
     Ok(match value {
         Value::Null => Json::Null,

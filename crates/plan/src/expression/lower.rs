@@ -22,20 +22,13 @@ pub(super) fn parse(source: &str, variables: Variables<'_>) -> Result<Lowered, V
     let (tree, info) = Parser::default()
         .parse_with_source_info(source)
         .map_err(|errors| {
-            const SHOWN_MAX: usize = 1;
-            errors
-                .errors
-                .iter()
-                .take(SHOWN_MAX)
-                .map(|error| {
-                    let at = offset_of(source, error.pos.0, error.pos.1);
-                    Fault::new(
-                        at,
-                        plain(&error.msg),
-                        "correct the expression; it is CEL, such as `status >= 500`",
-                    )
-                })
-                .collect::<Vec<_>>()
+            // The first fault often causes the others.
+            let first = errors.errors.first().map(|error| {
+                let at = offset_of(source, error.pos.0, error.pos.1);
+                let mend = "correct the expression; it is CEL, such as `status >= 500`";
+                Fault::new(at, plain(&error.msg), mend)
+            });
+            Vec::from_iter(first)
         })?;
     let mut lowering = Lowering {
         source,
@@ -129,14 +122,7 @@ impl Lowering<'_> {
                     Op::Select { of, field }
                 }
             }
-            Expr::List(list) => {
-                let items: Vec<_> = list
-                    .elements
-                    .iter()
-                    .map(|item| self.term(item, depth))
-                    .collect();
-                Op::List(items.into_iter().collect::<Option<_>>()?)
-            }
+            Expr::List(list) => Op::List(self.terms(&list.elements, depth)?),
             Expr::Map(map) => {
                 let mut entries = Vec::new();
                 for entry in &map.entries {
@@ -158,6 +144,16 @@ impl Lowering<'_> {
             }
         };
         Some(Term { at, op })
+    }
+
+    /// Lowers several nodes, all of them even after a fault.
+    fn terms<'e>(
+        &mut self,
+        exprs: impl IntoIterator<Item = &'e IdedExpr>,
+        depth: usize,
+    ) -> Option<Vec<Term>> {
+        let terms: Vec<_> = exprs.into_iter().map(|it| self.term(it, depth)).collect();
+        terms.into_iter().collect()
     }
 
     fn fault<T>(
@@ -215,12 +211,8 @@ impl Lowering<'_> {
 
     fn call(&mut self, at: usize, call: &CallExpr, depth: usize) -> Option<Op> {
         let name = call.func_name.as_str();
-        let arguments: Vec<&IdedExpr> = call
-            .target
-            .as_deref()
-            .into_iter()
-            .chain(&call.args)
-            .collect();
+        let target = call.target.as_deref().into_iter();
+        let arguments: Vec<&IdedExpr> = target.chain(&call.args).collect();
         if name == "matches" && arguments.len() == 2 {
             let text = self.term(arguments[0], depth)?;
             self.expect(&text, Kind::Text, "`matches`")?;
@@ -238,23 +230,15 @@ impl Lowering<'_> {
         }
         let operator = self.operator(at, name, &call.target, arguments.len());
         let function = match operator {
-            None => Some(functions::find(
-                name,
-                call.target.is_some(),
-                arguments.len(),
-            )),
+            None => match functions::find(name, call.target.is_some(), arguments.len()) {
+                Ok(function) => Some(function),
+                Err((what, mend)) => return self.fault(at, what, mend),
+            },
             Some(_) => None,
         };
-        if let Some(Err((what, mend))) = function {
-            return self.fault(at, what, mend);
-        }
-        let terms: Vec<_> = arguments
-            .iter()
-            .map(|argument| self.term(argument, depth))
-            .collect();
-        let terms: Vec<Term> = terms.into_iter().collect::<Option<_>>()?;
+        let terms = self.terms(arguments, depth)?;
         match (operator, function) {
-            (None, Some(Ok(function))) => {
+            (None, Some(function)) => {
                 for (term, kind) in terms.iter().zip(function.takes()) {
                     if let Some(kind) = kind {
                         self.expect(term, *kind, &format!("`{name}`"))?;
@@ -334,26 +318,8 @@ impl Lowering<'_> {
                 self.expect(&condition, Kind::Bool, "the condition of `?:`")?;
                 Some(Op::If(Box::new([condition, yes, no])))
             }
-            Operator::And | Operator::Or => {
-                let sides = two(terms)?;
-                for side in &sides {
-                    self.expect(
-                        side,
-                        Kind::Bool,
-                        if matches!(operator, Operator::And) {
-                            "`&&`"
-                        } else {
-                            "`||`"
-                        },
-                    )?;
-                }
-                let sides = Box::new(sides);
-                Some(if matches!(operator, Operator::And) {
-                    Op::And(sides)
-                } else {
-                    Op::Or(sides)
-                })
-            }
+            Operator::And => self.bools(terms, "`&&`").map(Op::And),
+            Operator::Or => self.bools(terms, "`||`").map(Op::Or),
             Operator::Index => two(terms).map(|sides| Op::Index(Box::new(sides))),
             Operator::Binary(binary) => {
                 let sides = two(terms)?;
@@ -361,6 +327,13 @@ impl Lowering<'_> {
                 Some(Op::Binary(binary, Box::new(sides)))
             }
         }
+    }
+
+    fn bools(&mut self, terms: impl Iterator<Item = Term>, of: &str) -> Option<Box<[Term; 2]>> {
+        let sides = two(terms)?;
+        self.expect(&sides[0], Kind::Bool, of)?;
+        self.expect(&sides[1], Kind::Bool, of)?;
+        Some(Box::new(sides))
     }
 
     fn expect(&mut self, term: &Term, kind: Kind, of: &str) -> Option<()> {
@@ -382,18 +355,9 @@ impl Lowering<'_> {
         let [Some(left), Some(right)] = [sides[0].kind(), sides[1].kind()] else {
             return Some(());
         };
-        let compares = matches!(
-            binary,
-            Binary::Equal
-                | Binary::NotEqual
-                | Binary::Less
-                | Binary::AtMost
-                | Binary::Greater
-                | Binary::AtLeast
-        );
         let alike = left == right || (left.is_number() && right.is_number());
         let null = left == Kind::Null || right == Kind::Null;
-        if compares && !alike && !null {
+        if binary.compares() && !alike && !null {
             let what = format!("{} is compared with {}", left.article(), right.article());
             let mend = match (left, right) {
                 (Kind::Int, Kind::Text) | (Kind::Text, Kind::Int) => {
@@ -423,17 +387,10 @@ impl Lowering<'_> {
             ),
             Err(error) => {
                 let reason = error.to_string();
-                let reason = reason
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                self.fault(
-                    at,
-                    format!("the pattern is not a regular expression: {reason}"),
-                    "correct the pattern",
-                )
+                let reason = reason.lines().last().unwrap_or_default();
+                let reason = reason.trim_start_matches("error: ");
+                let what = format!("the pattern is not a regular expression: {reason}");
+                self.fault(at, what, "correct the pattern")
             }
         }
     }

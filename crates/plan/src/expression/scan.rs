@@ -16,20 +16,14 @@ const CONDITIONALS_MAX: usize = 32;
 const CHAIN_MAX: usize = 96;
 
 pub(super) fn check(source: &str) -> Result<(), Fault> {
-    let simplify = "simplify it, or split it over several upstreams";
     if source.len() > BYTES_MAX {
-        let what = format!(
-            "an expression may have {BYTES_MAX} bytes, found {}",
-            source.len()
-        );
-        return Err(Fault::new(None, what, simplify));
+        let found = source.len();
+        let what = format!("an expression may have {BYTES_MAX} bytes, found {found}");
+        return too_much(None, what);
     }
     if source.trim().is_empty() {
-        return Err(Fault::new(
-            None,
-            "the expression is empty",
-            "write one such as `status >= 500`",
-        ));
+        let mend = "write one such as `status >= 500`";
+        return Err(Fault::new(None, "the expression is empty", mend));
     }
     let chars: Vec<char> = source.chars().collect();
     let mut open: Vec<(char, usize)> = Vec::new();
@@ -51,17 +45,17 @@ pub(super) fn check(source: &str) -> Result<(), Fault> {
         }
         tokens += 1;
         if tokens > TOKENS_MAX {
-            return Err(Fault::new(
-                at,
-                format!("the expression has more than {TOKENS_MAX} parts"),
-                simplify,
-            ));
+            let what = format!("the expression has more than {TOKENS_MAX} parts");
+            return too_much(at, what);
+        }
+        let is_unary = c == '-' || (c == '!' && chars.get(i) != Some(&'='));
+        unary = if is_unary { unary + 1 } else { 0 };
+        if unary > UNARY_MAX {
+            let what = format!("more than {UNARY_MAX} unary operators follow one another");
+            return too_much(at, what);
         }
         match c {
-            '"' | '\'' => {
-                i = text(&chars, at, false).ok_or_else(|| unclosed(at))?;
-                unary = 0;
-            }
+            '"' | '\'' => i = text(&chars, at, false).ok_or_else(|| unclosed(at))?,
             c if c.is_alphanumeric() || c == '_' => {
                 while i < chars.len() && (chars[i].is_alphanumeric() || chars[i] == '_') {
                     i += 1;
@@ -73,7 +67,6 @@ pub(super) fn check(source: &str) -> Result<(), Fault> {
                 {
                     i = text(&chars, i, prefix.contains('r')).ok_or_else(|| unclosed(at))?;
                 }
-                unary = 0;
                 if word == "in" {
                     link(&mut chains, at)?;
                 }
@@ -82,14 +75,10 @@ pub(super) fn check(source: &str) -> Result<(), Fault> {
                 open.push((c, at));
                 chains.push(0);
                 if open.len() > BRACKETS_MAX {
-                    return Err(Fault::new(
-                        at,
-                        format!("brackets are nested more than {BRACKETS_MAX} deep"),
-                        simplify,
-                    ));
+                    let what = format!("brackets are nested more than {BRACKETS_MAX} deep");
+                    return too_much(at, what);
                 }
                 link_postfix(&mut chains, at)?;
-                unary = 0;
             }
             ')' | ']' | '}' => {
                 let pair = matches!(
@@ -97,87 +86,52 @@ pub(super) fn check(source: &str) -> Result<(), Fault> {
                     (Some(('(', _)), ')') | (Some(('[', _)), ']') | (Some(('{', _)), '}')
                 );
                 if !pair {
-                    return Err(Fault::new(
-                        at,
-                        format!("`{c}` closes nothing"),
-                        "balance the brackets",
-                    ));
+                    let what = format!("`{c}` closes nothing");
+                    return Err(Fault::new(at, what, "balance the brackets"));
                 }
                 chains.pop();
-                unary = 0;
             }
-            '!' if chars.get(i) != Some(&'=') => {
-                unary += 1;
-                if unary > UNARY_MAX {
-                    return Err(Fault::new(
-                        at,
-                        format!("more than {UNARY_MAX} unary operators follow one another"),
-                        simplify,
-                    ));
-                }
-            }
-            '-' => {
-                unary += 1;
-                if unary > UNARY_MAX {
-                    return Err(Fault::new(
-                        at,
-                        format!("more than {UNARY_MAX} unary operators follow one another"),
-                        simplify,
-                    ));
-                }
-                link(&mut chains, at)?;
-            }
+            '!' if is_unary => {}
             '?' => {
                 conditionals += 1;
                 if conditionals > CONDITIONALS_MAX {
-                    return Err(Fault::new(
-                        at,
-                        format!(
-                            "the expression has more than {CONDITIONALS_MAX} conditions (`?:`)"
-                        ),
-                        simplify,
-                    ));
+                    let what = format!(
+                        "the expression has more than {CONDITIONALS_MAX} conditions (`?:`)"
+                    );
+                    return too_much(at, what);
                 }
-                unary = 0;
             }
+            '-' | '.' => link(&mut chains, at)?,
             '+' | '*' | '/' | '%' | '<' | '>' | '=' | '!' => {
                 if chars.get(i) == Some(&'=') {
                     i += 1;
                 }
                 link(&mut chains, at)?;
-                unary = 0;
             }
-            '.' => {
-                link(&mut chains, at)?;
-                unary = 0;
-            }
-            '&' | '|' => {
-                // Each side of `&&` and `||` is a chain of its own.
-                if chars.get(i) == Some(&c) {
+            '&' | '|' | ',' => {
+                if c != ',' && chars.get(i) == Some(&c) {
                     i += 1;
                 }
+                // Each side of `&&` and `||` is a chain of its own.
                 if let Some(chain) = chains.last_mut() {
                     *chain = 0;
                 }
-                unary = 0;
             }
-            ',' => {
-                if let Some(chain) = chains.last_mut() {
-                    *chain = 0;
-                }
-                unary = 0;
-            }
-            _ => unary = 0,
+            _ => {}
         }
     }
     match open.pop() {
-        Some((c, at)) => Err(Fault::new(
-            at,
-            format!("`{c}` is not closed"),
-            "balance the brackets",
-        )),
+        Some((c, at)) => {
+            let what = format!("`{c}` is not closed");
+            Err(Fault::new(at, what, "balance the brackets"))
+        }
         None => Ok(()),
     }
+}
+
+fn too_much(at: impl Into<Option<usize>>, what: String) -> Result<(), Fault> {
+    let mend = "simplify it, or split it over several upstreams";
+    Err(Fault::new(at, what, mend))
 }
 
 fn unclosed(at: usize) -> Fault {

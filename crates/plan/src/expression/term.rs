@@ -63,6 +63,14 @@ pub(crate) enum Binary {
     In,
 }
 
+impl Binary {
+    /// True for `==`, `!=`, `<` and their like, not for `in`.
+    pub fn compares(self) -> bool {
+        use Binary::{AtLeast, AtMost, Equal, Greater, Less, NotEqual};
+        matches!(self, Equal | NotEqual | Less | AtMost | Greater | AtLeast)
+    }
+}
+
 /// The expansion of `all`, `exists`, `exists_one`, `map` and `filter`. Inside `condition` and `step` two more locals
 /// exist: the accumulator and the item; inside `result` only the accumulator.
 #[derive(Debug)]
@@ -91,16 +99,9 @@ impl Term {
             Op::If(terms) => terms[1]
                 .kind()
                 .filter(|kind| terms[2].kind() == Some(*kind)),
-            Op::Binary(binary, sides) => match binary {
-                Binary::Equal
-                | Binary::NotEqual
-                | Binary::Less
-                | Binary::AtMost
-                | Binary::Greater
-                | Binary::AtLeast
-                | Binary::In => Some(Kind::Bool),
-                _ => sides[0].kind(),
-            },
+            Op::Binary(Binary::In, _) => Some(Kind::Bool),
+            Op::Binary(binary, _) if binary.compares() => Some(Kind::Bool),
+            Op::Binary(_, sides) => sides[0].kind(),
             Op::List(_) => Some(Kind::List),
             Op::Map(_) => Some(Kind::Map),
             Op::Call(function, _) => function.gives(),

@@ -49,56 +49,40 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 11] = [
-        Kind::Null,
-        Kind::Bool,
-        Kind::Int,
-        Kind::UInt,
-        Kind::Double,
-        Kind::Text,
-        Kind::Bytes,
-        Kind::List,
-        Kind::Map,
-        Kind::Span,
-        Kind::Type,
+    /// Each type with CEL's name, and with that name in a message.
+    const NAMES: [(Kind, &str, &str); 11] = [
+        (Kind::Null, "null_type", "null"),
+        (Kind::Bool, "bool", "a bool"),
+        (Kind::Int, "int", "an int"),
+        (Kind::UInt, "uint", "a uint"),
+        (Kind::Double, "double", "a double"),
+        (Kind::Text, "string", "a string"),
+        (Kind::Bytes, "bytes", "bytes"),
+        (Kind::List, "list", "a list"),
+        (Kind::Map, "map", "a map"),
+        (Kind::Span, "duration", "a duration"),
+        (Kind::Type, "type", "a type"),
     ];
 
     /// CEL's name of the type, such as `null_type`.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Null => "null_type",
-            Kind::Bool => "bool",
-            Kind::Int => "int",
-            Kind::UInt => "uint",
-            Kind::Double => "double",
-            Kind::Text => "string",
-            Kind::Bytes => "bytes",
-            Kind::List => "list",
-            Kind::Map => "map",
-            Kind::Span => "duration",
-            Kind::Type => "type",
-        }
+        self.names().1
     }
 
     /// CEL's name with its article, for messages.
     pub fn article(self) -> &'static str {
-        match self {
-            Kind::Null => "null",
-            Kind::Bool => "a bool",
-            Kind::Int => "an int",
-            Kind::UInt => "a uint",
-            Kind::Double => "a double",
-            Kind::Text => "a string",
-            Kind::Bytes => "bytes",
-            Kind::List => "a list",
-            Kind::Map => "a map",
-            Kind::Span => "a duration",
-            Kind::Type => "a type",
-        }
+        self.names().2
+    }
+
+    fn names(self) -> (Kind, &'static str, &'static str) {
+        let names = Kind::NAMES[self as usize];
+        debug_assert_eq!(names.0, self, "the types are in the order of the enum");
+        names
     }
 
     pub fn named(name: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
+        let mut kinds = Kind::NAMES.into_iter();
+        kinds.find_map(|(kind, known, _)| (known == name).then_some(kind))
     }
 
     pub fn is_number(self) -> bool {

@@ -67,8 +67,7 @@ fn one_of(
                 Some(near) => format!("did you mean {}?", quote(near)),
                 None => format!("write {list}"),
             };
-            wrong(node.at, name, &list, &scalar.shown(), mend, notes);
-            None
+            wrong(node, name, &list, mend, notes)
         }
     }
 }

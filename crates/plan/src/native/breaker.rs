@@ -16,7 +16,7 @@ use super::sample_calls::{self, Findings};
 use super::share::{DraftShare, read_share};
 use super::trip::{DraftTrip, read_trips};
 use super::validate::validate;
-use crate::diagnostic::{At, Notes, Place};
+use crate::diagnostic::{At, Notes, Place, place_of, value_of};
 use crate::expression::Fault;
 use crate::failure::{Failure, Ignore};
 use crate::fields::{self, Fields};
@@ -29,25 +29,42 @@ use crate::words::show_duration;
 const FAILURE_BODY_MAX: u64 = 1 << 20;
 /// The default of `max_keys`.
 const KEYS_MAX: usize = 10_000;
+/// The setting of a call's time, in messages.
+pub(crate) const TIMEOUT: &str = "`timeout.request`";
 /// The default of `settle`.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// The times of the calls that a breaker judges.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CallTimes {
-    /// `timeout.request`, past which no call waits for its answer.
+pub(crate) struct CallTimes<'a> {
+    /// The time past which no call waits for its answer.
     pub request: Duration,
+    /// The setting that says so, in messages: `timeout.request` or an application's own.
+    pub setting: &'a str,
     /// The time of a probe where the file names none; at most `request`.
     pub probe: Duration,
 }
 
-impl CallTimes {
-    /// The times of calls that wait for at most `request`, as a probe also may.
-    pub fn of(request: Duration) -> CallTimes {
+impl CallTimes<'static> {
+    /// The times of calls that wait for at most `timeout.request`, as a probe also may.
+    pub fn of(request: Duration) -> CallTimes<'static> {
         CallTimes {
             request,
+            setting: TIMEOUT,
             probe: request,
         }
+    }
+}
+
+impl CallTimes<'_> {
+    /// The limit and its setting: `timeout.request`, 5s.
+    pub fn limit(&self) -> String {
+        format!("{}, {}", self.setting, show_duration(self.request))
+    }
+
+    /// The mend of a time that no call reaches.
+    pub fn mend(&self) -> String {
+        format!("lower it, or raise {}", self.setting)
     }
 }
 
@@ -87,8 +104,7 @@ impl DraftBreaker {
             match names::read_key(&scalar.value.text) {
                 Ok(key) => Some(At::new(key, scalar.at)),
                 Err((what, mend)) => {
-                    fields::refuse(scalar.at, scalar.value, what, mend, reader.notes);
-                    None
+                    fields::refuse(scalar.at, scalar.value, what, mend, reader.notes)
                 }
             }
         });
@@ -143,13 +159,10 @@ impl DraftBreaker {
     }
 
     /// Compares the parts with one another, and with the times of the upstream's calls.
-    pub fn check(&self, times: CallTimes, notes: &mut Notes) -> Breaker {
+    pub fn check(&self, times: CallTimes<'_>, notes: &mut Notes) -> Breaker {
         let request = times.request;
         let faults = notes.errors();
-        let retry_after = self
-            .retry_after
-            .as_ref()
-            .map_or(RetryAfter::Ignore, |word| word.value);
+        let retry_after = value_of(&self.retry_after).unwrap_or(RetryAfter::Ignore);
         let mut settings = Settings {
             trip: self.rules(notes),
             judge_on: self.judge_on,
@@ -169,12 +182,8 @@ impl DraftBreaker {
             ramp: self.ramp.as_ref().and_then(DraftRamp::check),
             // A panic in the gateway is the gateway's own fault, not the upstream's.
             on_panic: OnPanic::Ignored,
-            on_abandoned: self
-                .abandoned
-                .as_ref()
-                .map_or(OnAbandoned::Ignore, |after| {
-                    OnAbandoned::FailureAfter(after.value)
-                }),
+            on_abandoned: value_of(&self.abandoned)
+                .map_or(OnAbandoned::Ignore, OnAbandoned::FailureAfter),
             mode: self.mode,
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), times, notes);
@@ -188,7 +197,7 @@ impl DraftBreaker {
         let trips = self.trip.as_deref().unwrap_or_default();
         validate(&settings, trips, self.at, place, notes);
         for trip in self.trip.iter().flatten() {
-            trip.check_reach(request, notes);
+            trip.check_reach(times, notes);
         }
         if before == notes.errors() {
             let keeps_history =
@@ -203,7 +212,7 @@ impl DraftBreaker {
         }
         self.check_body(notes);
         self.check_keys(notes);
-        self.check_abandoned(request, notes);
+        self.check_abandoned(times, notes);
         if faults == notes.errors() {
             let sees_hangs = settings
                 .trip
@@ -274,18 +283,18 @@ impl DraftBreaker {
     }
 
     /// Reports an `abandoned` that no call could reach.
-    fn check_abandoned(&self, request: Duration, notes: &mut Notes) {
+    fn check_abandoned(&self, times: CallTimes<'_>, notes: &mut Notes) {
         if let Some(after) = &self.abandoned
-            && after.value >= request
+            && after.value >= times.request
         {
             notes.error(
                 after.at,
                 format!(
-                    "`abandoned` is {}, and every call ends after `timeout.request`, {}, so no call could be given up so late",
+                    "`abandoned` is {}, and every call ends after {}, so no call could be given up so late",
                     show_duration(after.value),
-                    show_duration(request),
+                    times.limit(),
                 ),
-                "lower it, or raise `timeout.request`",
+                times.mend(),
             );
         }
     }
@@ -318,17 +327,11 @@ impl DraftBreaker {
     }
 
     fn check_body(&self, notes: &mut Notes) {
-        let failure = self
-            .failure
-            .as_ref()
-            .filter(|failure| failure.value.uses("body"));
-        let ignore = self
-            .ignore
-            .as_ref()
-            .filter(|ignore| ignore.value.expression().uses("body"));
-        let user = failure
-            .map(|failure| ("failure", failure.at))
-            .or_else(|| ignore.map(|ignore| ("ignore", ignore.at)));
+        let user = match (&self.failure, &self.ignore) {
+            (Some(failure), _) if failure.value.uses("body") => Some(("failure", failure.at)),
+            (_, Some(ignore)) if ignore.value.uses("body") => Some(("ignore", ignore.at)),
+            _ => None,
+        };
         let uses_body = user.is_some();
         match (user, &self.failure_body) {
             (Some((key, at)), None) => notes.error(
@@ -375,8 +378,8 @@ impl DraftBreaker {
             _ => {}
         }
         let others = [
-            ("idle_after", self.idle_after.as_ref().map(|after| after.at)),
-            ("on_overflow", self.on_overflow.as_ref().map(|word| word.at)),
+            ("idle_after", place_of(&self.idle_after)),
+            ("on_overflow", place_of(&self.on_overflow)),
         ];
         for (key, at) in others {
             if let Some(at) = at
@@ -413,7 +416,7 @@ pub(super) fn read_condition<T>(
                     _ => node.at,
                 };
                 let what = format!("in the {key} expression: {}", fault.what);
-                fields::refuse(place, scalar, what, fault.mend, reader.notes);
+                fields::refuse::<T>(place, scalar, what, fault.mend, reader.notes);
             }
             None
         }

@@ -9,7 +9,7 @@ use super::course;
 use super::draft::{Draft, DraftListener, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
 use super::{ladders, wiring};
-use crate::diagnostic::{At, Notes, Place, quote};
+use crate::diagnostic::{At, Notes, Place, place_of, quote, value_of};
 use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
 
 /// The admin API's default address.
@@ -39,7 +39,7 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         admin: admin.map(|admin| admin.value),
         store: check_store(&draft, notes),
         fleet: check_fleet(&draft, notes),
-        limits: draft.limits.map(|limits| limits.value).unwrap_or_default(),
+        limits: value_of(&draft.limits).unwrap_or_default(),
         upstreams,
         guards: Vec::new(),
         routes,
@@ -52,7 +52,9 @@ fn addresses(draft: &Draft, notes: &mut Notes) {
     for upstream in &draft.upstreams {
         let name = quote(&upstream.name.value);
         match &upstream.applies_to {
-            Some(target) => notes.error(
+            // It has been reported already.
+            Some(None) => {}
+            Some(Some(target)) => notes.error(
                 target.at,
                 format!(
                     "the upstream {name} applies to an application's requests, and there is no application"
@@ -99,14 +101,9 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
         drafted += 1;
         listeners.extend(check_listener(listener, &listeners, notes));
     }
-    let said = draft
-        .listen
-        .as_ref()
-        .map(|listen| (listen.at, listen.value.is_empty()));
-    let said = said.or(draft
-        .listeners
-        .as_ref()
-        .map(|listeners| (listeners.at, drafted == 0)));
+    let listen = draft.listen.as_ref();
+    let said = listen.map(|listen| (listen.at, listen.value.is_empty()));
+    let said = said.or(place_of(&draft.listeners).map(|at| (at, drafted == 0)));
     // An unreadable listener has been reported already.
     if listeners.is_empty() && said.is_none_or(|(_, empty)| empty) && notes.errors() == 0 {
         let at = said.map_or(start, |(at, _)| at);
@@ -240,7 +237,7 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
 }
 
 /// The breaker before an upstream whose calls take so long; a disabled one where there is none.
-pub(super) fn breaker(draft: &DraftUpstream, times: CallTimes, notes: &mut Notes) -> Breaker {
+pub(super) fn breaker(draft: &DraftUpstream, times: CallTimes<'_>, notes: &mut Notes) -> Breaker {
     match &draft.breaker {
         Some(Some(breaker)) => breaker.check(times, notes),
         Some(None) => Breaker::disabled(times.request),

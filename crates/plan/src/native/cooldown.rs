@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use fusebox_breaker::{Cooldown, RetryAfter};
 
-use crate::diagnostic::{At, Notes, Place};
+use crate::diagnostic::{At, Notes, Place, place_of, value_of};
 use crate::fields::Fields;
 use crate::keys;
 use crate::tree::Kind;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct DraftCooldown {
     at: Place,
     grows: bool,
@@ -30,11 +30,8 @@ pub(super) fn read_cooldown(
         let base = of.duration(key, notes)?;
         return Some(DraftCooldown {
             at: node.at,
-            grows: false,
             base: Some(base),
-            factor: None,
-            max: None,
-            jitter: None,
+            ..DraftCooldown::default()
         });
     }
     let cooldown = Fields::open(node, &keys::COOLDOWN, notes)?;
@@ -51,10 +48,10 @@ pub(super) fn read_cooldown(
 impl DraftCooldown {
     pub(super) fn place(&self, key: &str) -> Place {
         let at = match key {
-            "base" => self.base.as_ref().map(|base| base.at),
-            "factor" => self.factor.as_ref().map(|factor| factor.at),
-            "max" => self.max.as_ref().map(|max| max.at),
-            "jitter" => self.jitter.as_ref().map(|jitter| jitter.at),
+            "base" => place_of(&self.base),
+            "factor" => place_of(&self.factor),
+            "max" => place_of(&self.max),
+            "jitter" => place_of(&self.jitter),
             _ => None,
         };
         at.unwrap_or(self.at)
@@ -86,15 +83,9 @@ impl DraftCooldown {
         }
         Cooldown {
             base,
-            factor: self
-                .factor
-                .as_ref()
-                .map_or(defaults.factor, |factor| factor.value),
-            max: self.max.as_ref().map_or(defaults.max, |max| max.value),
-            jitter: self
-                .jitter
-                .as_ref()
-                .map_or(defaults.jitter, |jitter| jitter.value),
+            factor: value_of(&self.factor).unwrap_or(defaults.factor),
+            max: value_of(&self.max).unwrap_or(defaults.max),
+            jitter: value_of(&self.jitter).unwrap_or(defaults.jitter),
         }
     }
 }

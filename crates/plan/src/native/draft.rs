@@ -94,7 +94,7 @@ pub(crate) struct DraftUpstream {
     pub endpoints: Vec<WeightedEndpoint>,
     /// True if an endpoint could not be read.
     pub endpoints_broken: bool,
-    pub applies_to: Option<At<Name>>,
+    pub applies_to: Option<Option<At<Name>>>,
     pub times: DraftTimes,
     pub pool_idle: Option<At<u64>>,
     pub pool_idle_timeout: Option<At<Duration>>,

@@ -62,7 +62,7 @@ pub(super) fn read_ejection(upstream: &Fields<'_>, notes: &mut Notes) -> Option<
 }
 
 /// The ejection of endpoints with all defaults.
-pub(super) fn standard(times: CallTimes) -> Ejection {
+pub(super) fn standard(times: CallTimes<'_>) -> Ejection {
     Ejection {
         breaker: Settings {
             trip: vec![Rule::ConsecutiveFailures {
@@ -99,12 +99,12 @@ impl DraftRules {
 
     /// The ejection, compared with the times of the upstream's calls. `listed` is the number of endpoints, where it is
     /// known.
-    pub fn check(&self, times: CallTimes, listed: Option<usize>, notes: &mut Notes) -> Ejection {
+    pub fn check(&self, times: CallTimes<'_>, listed: Option<usize>, notes: &mut Notes) -> Ejection {
         let standard = standard(times);
         let mut breaker = standard.breaker;
         if let Some(trip) = &self.trip {
             breaker.trip = trip.rules(notes);
-            trip.check_reach(times.request, notes);
+            trip.check_reach(times, notes);
             trip.check_sense(notes);
             let is_adaptive = |rule: &Rule| matches!(rule, Rule::Adaptive { .. });
             if breaker.trip.iter().any(is_adaptive) {

@@ -85,8 +85,7 @@ impl Reader<'_> {
         match url::read(scalar.text.trim()) {
             Ok(endpoint) => Some(endpoint),
             Err((what, mend)) => {
-                fields::refuse(node.at, scalar, what, mend, self.notes);
-                None
+                fields::refuse(node.at, scalar, what, mend, self.notes)
             }
         }
     }
@@ -111,8 +110,7 @@ impl Reader<'_> {
         match key {
             Ok(key) => Some((Balance::Hash, Some(At::new(key, scalar.at)))),
             Err((what, mend)) => {
-                fields::refuse(scalar.at, scalar.value, what, mend, self.notes);
-                None
+                fields::refuse(scalar.at, scalar.value, what, mend, self.notes)
             }
         }
     }
@@ -127,8 +125,7 @@ impl Reader<'_> {
             }
             let what = format!("{} is not a path", scalar.value.shown());
             let mend = "write one such as `/healthz`".to_owned();
-            fields::refuse(scalar.at, scalar.value, what, mend, self.notes);
-            None
+            fields::refuse(scalar.at, scalar.value, what, mend, self.notes)
         });
         let (interval, timeout) = (
             health.duration("interval", self.notes),

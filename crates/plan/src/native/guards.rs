@@ -1,20 +1,19 @@
 //! A native file beside an application: its upstreams stand before the application's own requests.
 
-use std::collections::HashMap;
-
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::breaker::CallTimes;
+use super::breaker::{CallTimes, TIMEOUT};
 use super::check;
 use super::course;
 use super::draft::{Draft, DraftUpstream};
 use super::ejection::DraftEjection;
 use super::retry::Bounds;
 use super::store::{check_fleet, check_shares, check_store};
-use crate::diagnostic::{At, Notes, Place, quote, suggest};
+use crate::diagnostic::{At, Notes, Place, place_of, quote, suggest, value_of};
 use crate::plan::{Guard, KeyPart, Listener, Plan, Probe, Timeout, TimeoutBounds};
-use crate::program::Target;
+use crate::program::{OwnTimeout, Target};
 
 /// The time of calls whose end nothing tells: the longest duration that can be written.
 const UNBOUNDED: Duration = Duration::from_secs(366 * 86_400);
@@ -32,11 +31,9 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
     for upstream in &draft.upstreams {
         refuse_connections(upstream, notes);
         let found = targets.as_deref();
-        let target = found.and_then(|targets| target_of(upstream, targets, notes));
-        let guard = guard(upstream, target, notes);
-        let (Some(guard), Some(target)) = (guard, target) else {
-            continue;
-        };
+        let found = found.map_or_else(Vec::new, |targets| targets_of(upstream, targets, notes));
+        let guard = guard(upstream, &found, notes);
+        let [target, ..] = found[..] else { continue };
         if let Some(first) = taken.insert(target.name.clone(), upstream.name.at) {
             let other = match first.file == upstream.name.at.file {
                 true => format!("the upstream in line {}", first.line),
@@ -47,6 +44,7 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
         }
         guards.push((upstream.name.at, Arc::new(guard)));
     }
+    warn_of_others(&guards, targets.as_deref().unwrap_or_default(), notes);
     refuse_shared_names(&guards, &own, notes);
     check_shares(&draft, notes);
     let (store, fleet) = (check_store(&draft, notes), check_fleet(&draft, notes));
@@ -61,19 +59,16 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
     plan.admin = admin.map(|admin| admin.value);
     plan.store = store;
     plan.fleet = fleet;
-    plan.limits = draft.limits.map(|limits| limits.value).unwrap_or_default();
+    plan.limits = value_of(&draft.limits).unwrap_or_default();
     plan.guards = guards.into_iter().map(|(_, guard)| guard).collect();
 }
 
 /// Clients come in as the application says.
 fn refuse_ways_in(draft: &Draft, notes: &mut Notes) {
-    let listen = draft.listen.as_ref().map(|listen| listen.at);
-    let listeners = draft.listeners.as_ref().map(|listeners| listeners.at);
-    let routes = draft.routes.first().map(|route| route.at);
     for (key, at) in [
-        ("listen", listen),
-        ("listeners", listeners),
-        ("routes", routes),
+        ("listen", place_of(&draft.listen)),
+        ("listeners", place_of(&draft.listeners)),
+        ("routes", draft.routes.first().map(|route| route.at)),
     ] {
         if let Some(at) = at {
             notes.error(
@@ -89,9 +84,9 @@ fn refuse_ways_in(draft: &Draft, notes: &mut Notes) {
 
 /// Addresses and pools are the application's to say.
 fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
-    let pool = upstream.pool_idle.as_ref().map(|it| it.at);
-    let pool = pool.or(upstream.pool_idle_timeout.as_ref().map(|it| it.at));
-    let pool = pool.or(upstream.pool_max_age.as_ref().map(|it| it.at));
+    let pool = place_of(&upstream.pool_idle);
+    let pool = pool.or(place_of(&upstream.pool_idle_timeout));
+    let pool = pool.or(place_of(&upstream.pool_max_age));
     // One that could not be read has no address of its own.
     let address = upstream.address.filter(|at| *at != upstream.name.at);
     for (what, at) in [
@@ -119,69 +114,112 @@ fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
     }
 }
 
-/// The target that an upstream stands before.
-fn target_of<'a>(
+/// The targets that an upstream stands before: all that are one service at one address.
+fn targets_of<'a>(
     upstream: &DraftUpstream,
     targets: &'a [Target],
     notes: &mut Notes,
-) -> Option<&'a Target> {
+) -> Vec<&'a Target> {
     let (wanted, shown, at) = match &upstream.applies_to {
-        Some(At { value, at }) => (&value.text, value.shown.clone(), *at),
+        Some(None) => return Vec::new(),
+        Some(Some(At { value, at })) => (&*value.text, value.shown.clone(), *at),
         None => {
             let name = &upstream.name;
-            (&name.value, quote(&name.value), name.at)
+            (&*name.value, quote(&name.value), name.at)
         }
     };
-    if let Some(exact) = targets.iter().find(|target| *target.name == **wanted) {
-        return Some(exact);
+    let goes_by: [fn(&Target, &str) -> bool; 3] = [
+        |target, name| *target.service == *name,
+        |target, name| *target.name == *name,
+        |target, name| target.short_name.as_deref() == Some(name),
+    ];
+    let all = |is: &fn(&Target, &str) -> bool| -> Vec<&Target> {
+        targets.iter().filter(|it| is(it, wanted)).collect()
+    };
+    let mut ways = goes_by.iter().map(all);
+    let Some(found) = ways.find(|found| !found.is_empty()) else {
+        let names = targets.iter().map(|target| &*target.service);
+        let short = targets.iter().filter_map(|it| it.short_name.as_deref());
+        let (what, mend) = match targets {
+            [] => (
+                "no request of the application has a name, so there is nothing to stand before"
+                    .to_owned(),
+                "give its requests an `http:request-config` or a rest service, or remove the upstream".to_owned(),
+            ),
+            _ => (
+                format!("the application makes no requests by the name {shown}"),
+                suggest(wanted, short.chain(names)),
+            ),
+        };
+        notes.error(at, what, mend);
+        return Vec::new();
+    };
+    let mut seen = HashSet::new();
+    let services = found.iter().map(|target| &target.service);
+    let services: Vec<_> = services.filter(|name| seen.insert(*name)).collect();
+    if services.len() > 1 {
+        let names: Vec<_> = services.into_iter().map(|name| quote(name)).collect();
+        notes.error(
+            at,
+            format!("{shown} is the name of several: {}", names.join(", ")),
+            "write one of these with `applies_to`",
+        );
+        return Vec::new();
     }
-    let goes_by = |target: &&Target| {
-        let short = target.short_name.as_deref();
-        short == Some(wanted)
+    let is_same =
+        |target: &&Target| target.service == found[0].service && target.address == found[0].address;
+    targets.iter().filter(is_same).collect()
+}
+
+/// Warns of targets that are the same service as a guarded one at another address, where no guard is before them.
+fn warn_of_others(guards: &[(Place, Arc<Guard>)], targets: &[Target], notes: &mut Notes) {
+    let is_guarded = |target: &Target| {
+        let mut guards = guards.iter();
+        guards.any(|(_, guard)| guard.targets.contains(&target.name))
     };
-    let found: Vec<&Target> = targets.iter().filter(goes_by).collect();
-    match found[..] {
-        [target] => return Some(target),
-        [] => {
-            let names = targets.iter().map(|target| &*target.name);
-            let short = targets.iter().filter_map(|it| it.short_name.as_deref());
-            let (what, mend) = match targets {
-                [] => (
-                    "the application makes no requests of its own, so there is nothing to stand before".to_owned(),
-                    "remove the upstream".to_owned(),
+    for (at, guard) in guards {
+        let mut seen: Vec<&Target> = Vec::new();
+        let first = targets.iter().find(|it| it.name == guard.targets[0]);
+        for other in targets.iter().filter(|it| !is_guarded(it)) {
+            let is_other = first.is_some_and(|first| first.service == other.service);
+            if !is_other || seen.iter().any(|it| it.address == other.address) {
+                continue;
+            }
+            seen.push(other);
+            notes.warn(
+                *at,
+                format!(
+                    "{} is the same service at another address, {}, and the breaker of {} is not before it",
+                    quote(&other.name),
+                    other.address,
+                    quote(&guard.name),
                 ),
-                _ => (
-                    format!("the application makes no requests by the name {shown}"),
-                    suggest(wanted, short.chain(names)),
-                ),
-            };
-            notes.error(at, what, mend);
-        }
-        _ => {
-            let names: Vec<_> = found.iter().map(|target| quote(&target.name)).collect();
-            notes.error(
-                at,
-                format!("{shown} is the name of several: {}", names.join(", ")),
-                "write one of these with `applies_to`",
+                format!("add an upstream with `applies_to: {}`", other.name),
             );
         }
     }
-    None
 }
 
-fn guard(upstream: &DraftUpstream, target: Option<&Target>, notes: &mut Notes) -> Option<Guard> {
-    let bound = |time: &Option<At<Duration>>| time.as_ref().map(|time| time.value);
+fn guard<'a>(upstream: &DraftUpstream, targets: &[&'a Target], notes: &mut Notes) -> Guard {
     let timeout = TimeoutBounds {
-        connect: bound(&upstream.times.connect),
-        request: bound(&upstream.times.request),
-        total: bound(&upstream.times.total),
-        idle: bound(&upstream.times.idle),
+        connect: value_of(&upstream.times.connect),
+        request: value_of(&upstream.times.request),
+        total: value_of(&upstream.times.total),
+        idle: value_of(&upstream.times.idle),
     };
-    let own = target.and_then(|target| target.request_timeout);
-    let known = own.into_iter().chain(timeout.request).min();
+    let own = targets.iter().map(|target| target.request_timeout.as_ref());
+    let longer = |one: &'a OwnTimeout, other: &'a OwnTimeout| {
+        if one.time < other.time { other } else { one }
+    };
+    let own = own.reduce(|one, other| one.zip(other).map(|(one, other)| longer(one, other)));
+    let own = own.flatten().map(|own| (own.time, &*own.setting));
+    let bound = timeout.request.map(|time| (time, TIMEOUT));
+    let known = bound.into_iter().chain(own).min_by_key(|(time, _)| *time);
+    let (request, setting) = known.unwrap_or((UNBOUNDED, TIMEOUT));
     let times = CallTimes {
-        request: timeout.request.unwrap_or(UNBOUNDED),
-        probe: known.unwrap_or(Timeout::default().request),
+        request,
+        setting,
+        probe: known.map_or(Timeout::default().request, |(time, _)| time),
     };
     let breaker = check::breaker(upstream, times, notes);
     let key = upstream.breaker.iter().flatten();
@@ -211,7 +249,7 @@ fn guard(upstream: &DraftUpstream, target: Option<&Target>, notes: &mut Notes) -
     }
     let call = &upstream.call;
     let bounds = Bounds {
-        request: known,
+        request: known.map(|(time, _)| time),
         total: timeout.total,
     };
     let retry = call.retry.as_ref().map(|retry| retry.check(bounds, notes));
@@ -220,16 +258,16 @@ fn guard(upstream: &DraftUpstream, target: Option<&Target>, notes: &mut Notes) -
         Some(DraftEjection::On(rules)) => Some(rules.check(times, None, notes)),
         Some(DraftEjection::Off) | None => None,
     };
-    Some(Guard {
+    Guard {
         name: upstream.name.value.as_str().into(),
-        target: target?.name.clone(),
+        targets: targets.iter().map(|it| it.name.clone()).collect(),
         timeout,
         retry,
         budget: budget.map(|it| it.value).unwrap_or_default(),
         ejection,
         bulkhead: call.bulkhead.as_ref().map(|it| it.value.clone()),
         breaker,
-    })
+    }
 }
 
 /// Two breakers cannot have one name: their records go by it.
@@ -252,7 +290,7 @@ fn refuse_shared_names(guards: &[(Place, Arc<Guard>)], own: &[Arc<str>], notes: 
                     quote(&guard.name),
                     quote(other)
                 ),
-                format!("rename it, and add `applies_to: {}`", guard.target),
+                format!("rename it, and add `applies_to: {}`", guard.targets[0]),
             );
         }
     }

@@ -10,7 +10,7 @@ use fusebox_breaker::{
 
 use super::breaker::CallTimes;
 use super::trip::pair;
-use crate::diagnostic::{At, Notes, Place};
+use crate::diagnostic::{At, Notes, Place, value_of};
 use crate::fields::Fields;
 use crate::plan::Probe;
 use crate::tree::Kind;
@@ -94,20 +94,13 @@ impl DraftHalfOpen {
 
     fn close(&self, notes: &mut Notes) -> Option<CloseRule> {
         if self.given("failure_rate") {
-            let numbers = [
-                (
-                    &self.successes,
-                    "both `successes` and `failure_rate` say when to close",
-                ),
-                (
-                    &self.failures,
-                    "both `failures` and `failure_rate` say when to reopen",
-                ),
-            ];
-            for (number, what) in numbers {
-                if let Some(number) = number {
-                    notes.error(number.at, what, "keep one of them");
-                }
+            if let Some(successes) = &self.successes {
+                let what = "both `successes` and `failure_rate` say when to close";
+                notes.error(successes.at, what, "keep one of them");
+            }
+            if let Some(failures) = &self.failures {
+                let what = "both `failures` and `failure_rate` say when to reopen";
+                notes.error(failures.at, what, "keep one of them");
             }
             if self.successes.is_some() || self.failures.is_some() {
                 return None;
@@ -124,39 +117,24 @@ impl DraftHalfOpen {
                 rate: rate.value,
                 over: *over,
             }),
-            (Some(_), Some(over)) => {
-                notes.error(
-                    over.at,
-                    "probes are counted, so `over` must be a number of calls",
-                    "write `over: 10 calls`",
-                );
-                None
-            }
+            (Some(_), Some(over)) => notes.refuse(
+                over.at,
+                "probes are counted, so `over` must be a number of calls",
+                "write `over: 10 calls`",
+            ),
             (Some(rate), None) if !self.given("over") => {
-                notes.error(
-                    rate.at,
-                    "`failure_rate` has no `over`",
-                    "add `over: 10 calls`",
-                );
-                None
+                let what = "`failure_rate` has no `over`";
+                notes.refuse(rate.at, what, "add `over: 10 calls`")
             }
-            (None, Some(over)) if !self.given("failure_rate") => {
-                notes.error(
-                    over.at,
-                    "`over` belongs to `failure_rate`, which is missing",
-                    "add `failure_rate: 50%`, or use `successes`",
-                );
-                None
-            }
-            _ => self
-                .successes
-                .as_ref()
-                .map(|successes| CloseRule::Successes(successes.value)),
+            (None, Some(over)) if !self.given("failure_rate") => notes.refuse(
+                over.at,
+                "`over` belongs to `failure_rate`, which is missing",
+                "add `failure_rate: 50%`, or use `successes`",
+            ),
+            _ => value_of(&self.successes).map(CloseRule::Successes),
         }
     }
-}
 
-impl DraftHalfOpen {
     fn slow(&self, notes: &mut Notes) -> Option<SlowProbes> {
         let slow = pair(
             &self.slow_rate,
@@ -213,11 +191,11 @@ impl DraftHalfOpen {
 /// Half-open as the gateway has it, before an upstream whose calls take so long.
 pub(super) fn check(
     draft: Option<&DraftHalfOpen>,
-    CallTimes { request, probe }: CallTimes,
+    times: CallTimes<'_>,
     notes: &mut Notes,
 ) -> HalfOpen {
     let defaults = HalfOpen {
-        probe_timeout: probe,
+        probe_timeout: times.probe,
         on_probe_timeout: OnProbeTimeout::Fail,
         ..HalfOpen::default()
     };
@@ -225,16 +203,16 @@ pub(super) fn check(
         return defaults;
     };
     if let Some(timeout) = &draft.probe_timeout
-        && timeout.value > request
+        && timeout.value > times.request
     {
         notes.error(
             timeout.at,
             format!(
-                "`probe_timeout` is {}, and the call ends after `timeout.request`, {}",
+                "`probe_timeout` is {}, and the call ends after {}",
                 show_duration(timeout.value),
-                show_duration(request),
+                times.limit(),
             ),
-            "lower it, or raise `timeout.request`",
+            times.mend(),
         );
     }
     if let Some(At {
@@ -250,28 +228,22 @@ pub(super) fn check(
     }
     let close = draft.close(notes).unwrap_or(defaults.close);
     let half_open = HalfOpen {
-        probes: draft
-            .probes
-            .as_ref()
-            .map_or(defaults.probes, |probes| probes.value),
+        probes: value_of(&draft.probes).unwrap_or(defaults.probes),
         close,
-        probe_timeout: draft
-            .probe_timeout
-            .as_ref()
-            .map_or(probe, |timeout| timeout.value),
+        probe_timeout: value_of(&draft.probe_timeout).unwrap_or(times.probe),
         on_probe_timeout: draft.on_probe_timeout,
         failures: match draft.failures {
             // Together with a rate it has been reported already.
             Some(At { value, .. }) if !draft.given("failure_rate") => value,
             _ => defaults.failures,
         },
-        in_a_row: draft.in_a_row.as_ref().is_some_and(|row| row.value),
+        in_a_row: value_of(&draft.in_a_row).unwrap_or(false),
         places: draft.places,
         slow: draft.slow(notes).filter(|_| {
             // An unreadable rate has been reported already, and is not missing.
             matches!(close, CloseRule::FailureRate { .. }) || !draft.given("failure_rate")
         }),
-        period_timeout: draft.period_timeout.as_ref().map(|timeout| timeout.value),
+        period_timeout: value_of(&draft.period_timeout),
         on_period_timeout: draft.on_period_timeout(notes),
     };
     draft.check_sense(&half_open, notes);

@@ -183,8 +183,7 @@ impl Reader<'_> {
                     scalar.shown()
                 );
                 let mend = format!("write {}", quote(&upper));
-                fields::refuse(item.at, scalar, what, mend, self.notes);
-                None
+                fields::refuse(item.at, scalar, what, mend, self.notes)
             }
             Ok(method) => Some(method),
             Err(_) => {

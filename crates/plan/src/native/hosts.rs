@@ -12,8 +12,7 @@ impl Reader<'_> {
         match host_pattern(scalar.value.text.trim()) {
             Ok(host) => Some(At::new(host, scalar.at)),
             Err((what, mend)) => {
-                fields::refuse(scalar.at, scalar.value, what, mend, self.notes);
-                None
+                fields::refuse(scalar.at, scalar.value, what, mend, self.notes)
             }
         }
     }
@@ -92,7 +91,7 @@ impl Reader<'_> {
                     (what, format!("write {}", quote(&origin)))
                 }
             };
-            fields::refuse(item.at, scalar, fault.0, fault.1, self.notes);
+            fields::refuse::<()>(item.at, scalar, fault.0, fault.1, self.notes);
         }
         match all {
             None => Some(Origins::These(origins)),

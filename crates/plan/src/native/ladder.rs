@@ -205,9 +205,8 @@ impl Reader<'_> {
                         }
                         _ => "write fields such as `header.authorization`".to_owned(),
                     };
-                    let (at, found) = (item.at, scalar.shown());
                     let expected = "a list of a request's fields";
-                    fields::wrong(at, "key", expected, &found, mend, self.notes);
+                    fields::wrong::<()>(item, "key", expected, mend, self.notes);
                 }
                 Some(name) if names.contains(&name) => self.notes.error(
                     item.at,

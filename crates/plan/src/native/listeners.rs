@@ -77,12 +77,11 @@ impl Reader<'_> {
         let expected = format!("the path of a PEM file, such as `{name}.pem`");
         let scalar = fields::scalar(node, name, &expected, self.notes)?;
         if scalar.text.contains("-----BEGIN ") {
-            self.notes.error(
+            return self.notes.refuse(
                 node.at,
                 format!("`{name}` must be the path of a PEM file, found its content"),
                 format!("write the path itself, such as `{name}: {name}.pem`"),
             );
-            return None;
         }
         let read = self.loader.file(&scalar.text);
         let path = scalar.text.clone();
@@ -100,15 +99,7 @@ impl Reader<'_> {
                 Ok(address) => return Some(IpNet::from(address)),
                 Err(_) => {
                     let mend = "write one such as `10.0.0.0/8` or `10.0.0.1`".to_owned();
-                    fields::wrong(
-                        node.at,
-                        "trusted_proxies",
-                        expected,
-                        &scalar.shown(),
-                        mend,
-                        self.notes,
-                    );
-                    return None;
+                    return fields::wrong(node, "trusted_proxies", expected, mend, self.notes);
                 }
             },
         };
@@ -119,8 +110,7 @@ impl Reader<'_> {
                 network.trunc(),
                 network.addr()
             );
-            fields::refuse(node.at, scalar, what, mend, self.notes);
-            return None;
+            return fields::refuse(node.at, scalar, what, mend, self.notes);
         }
         if network.prefix_len() == 0 {
             self.notes.warn(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fusebox_breaker::{Ramp, Ratio};
 
-use crate::diagnostic::{At, Notes, Place};
+use crate::diagnostic::{At, Notes, Place, place_of, value_of};
 use crate::fields::Fields;
 
 #[derive(Debug)]
@@ -40,8 +40,8 @@ pub(super) fn read_ramp(breaker: &Fields<'_>, notes: &mut Notes) -> Option<Draft
 impl DraftRamp {
     pub(super) fn place(&self, key: &str) -> Place {
         let at = match key {
-            "over" => self.over.as_ref().map(|over| over.at),
-            "from" => self.from.as_ref().map(|from| from.at),
+            "over" => place_of(&self.over),
+            "from" => place_of(&self.from),
             _ => None,
         };
         at.unwrap_or(self.at)
@@ -51,7 +51,7 @@ impl DraftRamp {
     pub(super) fn check(&self) -> Option<Ramp> {
         let ramp = Ramp::linear(self.over.as_ref()?.value);
         Some(Ramp {
-            from: self.from.as_ref().map_or(ramp.from, |from| from.value),
+            from: value_of(&self.from).unwrap_or(ramp.from),
             ..ramp
         })
     }

@@ -22,7 +22,6 @@ impl Reader<'_> {
         let code = status
             .as_ref()
             .map_or(200, |status| u16::try_from(status.value).unwrap_or(200));
-        let status_code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
         let mut headers = HeaderMap::new();
         for field in self.header_fields(&respond, "headers", &[]) {
             headers.insert(field.name, field.value);
@@ -68,7 +67,7 @@ impl Reader<'_> {
                 .or_insert(HeaderValue::from_static(media));
         }
         Some(DraftRespond {
-            status: status_code,
+            status: StatusCode::from_u16(code).unwrap_or(StatusCode::OK),
             headers,
             body,
             json: respond.place("json").is_some(),

@@ -149,8 +149,7 @@ fn read_end(item: &Node, notes: &mut Notes) -> Option<End> {
         Some(near) => format!("did you mean {}?", quote(near)),
         None => "name ends such as `connect_error` or `\"503\"`".to_owned(),
     };
-    fields::wrong(item.at, "on", expected, &scalar.shown(), mend, notes);
-    None
+    fields::wrong(item, "on", expected, mend, notes)
 }
 
 fn read_backoff(retry: &Fields<'_>, notes: &mut Notes) -> Backoff {

@@ -105,8 +105,7 @@ impl Reader<'_> {
             Ok(value) => Some((scalar.value, At::new(value, scalar.at))),
             Err(PathFault { offset, what, mend }) => {
                 let at = self.within(route, key, scalar.value, offset);
-                fields::refuse(at, scalar.value, what, mend, self.notes);
-                None
+                fields::refuse(at, scalar.value, what, mend, self.notes)
             }
         }
     }

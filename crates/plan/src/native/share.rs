@@ -30,8 +30,7 @@ pub(super) fn read_share(breaker: &Fields<'_>, notes: &mut Notes) -> Option<Draf
         "counts" => Share::Counts,
         _ => {
             let mend = format!("write {expected}");
-            fields::wrong(at, "share", expected, &scalar.shown(), mend, notes);
-            return None;
+            return fields::wrong(node, "share", expected, mend, notes);
         }
     };
     Some(DraftShare { at, share })

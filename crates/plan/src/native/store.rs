@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::draft::{Draft, DraftFleet, DraftStore, Reader, StoreKind};
 use super::share::DraftShare;
-use crate::diagnostic::Notes;
+use crate::diagnostic::{Notes, place_of, value_of};
 use crate::fields::Fields;
 use crate::plan::{Fleet, Secret, Store, Valkey};
 
@@ -72,16 +72,16 @@ pub(super) fn check_store(draft: &Draft, notes: &mut Notes) -> Option<Store> {
             check_server(store, notes);
             Some(Store::Valkey(Valkey {
                 url: store.url.as_ref()?.value.clone(),
-                prefix: store.prefix.as_ref().map(|prefix| prefix.value.clone()),
-                timeout: store.timeout.as_ref().map(|timeout| timeout.value),
+                prefix: value_of(&store.prefix),
+                timeout: value_of(&store.timeout),
                 path,
             }))
         }
         StoreKind::Memory | StoreKind::Embedded => {
             let places = [
-                ("url", store.url.as_ref().map(|url| url.at)),
-                ("prefix", store.prefix.as_ref().map(|prefix| prefix.at)),
-                ("timeout", store.timeout.as_ref().map(|timeout| timeout.at)),
+                ("url", place_of(&store.url)),
+                ("prefix", place_of(&store.prefix)),
+                ("timeout", place_of(&store.timeout)),
             ];
             for (key, at) in places {
                 if let Some(at) = at {
@@ -164,7 +164,7 @@ pub(super) fn check_fleet(draft: &Draft, notes: &mut Notes) -> Option<Fleet> {
         );
     }
     Some(Fleet {
-        node: fleet.node.as_ref().map(|node| node.value.clone()),
+        node: value_of(&fleet.node),
     })
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fusebox_breaker::{Over, Ratio, Rule};
 
-use crate::diagnostic::{At, Notes, Place};
+use super::breaker::CallTimes;
+use crate::diagnostic::{At, Notes, Place, value_of};
 use crate::fields::Fields;
 use crate::keys;
 use crate::tree::{Kind, Node};
@@ -27,18 +28,14 @@ pub(super) struct DraftTrip {
     slower_than: Option<At<Duration>>,
     stalled: Option<At<u32>>,
     longer_than: Option<At<Duration>>,
-    adaptive: Option<DraftAdaptive>,
+    /// The memory of an adaptive rule, if the map has one.
+    adaptive: Option<Option<At<u32>>>,
     within: Option<At<Duration>>,
     over: Option<At<Over>>,
     min_calls: Option<At<u32>>,
     full: Option<At<bool>>,
     /// The places of all keys, even of those with invalid values.
     places: Vec<(&'static str, Place)>,
-}
-
-#[derive(Debug)]
-struct DraftAdaptive {
-    memory: Option<At<u32>>,
 }
 
 pub(super) fn read_trips(breaker: &Fields<'_>, notes: &mut Notes) -> Option<Vec<DraftTrip>> {
@@ -52,12 +49,8 @@ pub(super) fn read_trips(breaker: &Fields<'_>, notes: &mut Notes) -> Option<Vec<
                     "add `- consecutive_failures: 5`, or remove the key",
                 );
             }
-            Some(
-                items
-                    .iter()
-                    .filter_map(|item| read_trip(item, notes))
-                    .collect(),
-            )
+            let trips = items.iter().filter_map(|item| read_trip(item, notes));
+            Some(trips.collect())
         }
         _ => Some(read_trip(node, notes).into_iter().collect()),
     }
@@ -84,9 +77,7 @@ pub(super) fn read_trip_keys(trip: &Fields<'_>, notes: &mut Notes) -> Option<Dra
         longer_than: trip.duration("longer_than", notes),
         adaptive: trip
             .section("adaptive", notes)
-            .map(|adaptive| DraftAdaptive {
-                memory: adaptive.count("memory", notes),
-            }),
+            .map(|adaptive| adaptive.count("memory", notes)),
         within: trip.duration("within", notes),
         over: trip.over("over", notes),
         min_calls: trip.count("min_calls", notes),
@@ -110,7 +101,7 @@ impl DraftTrip {
         if let Some(threshold) = &self.consecutive_failures {
             rules.push(Rule::ConsecutiveFailures {
                 threshold: threshold.value,
-                within: self.within.as_ref().map(|within| within.value),
+                within: value_of(&self.within),
             });
         }
         let mut over_used = self.has_rate();
@@ -118,11 +109,10 @@ impl DraftTrip {
             let (over, used) = self.window_of_failures(threshold, notes);
             over_used |= used;
             if let Some(over) = over {
-                let full = self.full.as_ref().is_some_and(|full| full.value);
                 rules.push(Rule::Failures {
                     threshold: threshold.value,
                     over,
-                    full,
+                    full: self.is_full(),
                 });
             }
         }
@@ -159,18 +149,17 @@ impl DraftTrip {
         if let Some((calls, longer_than)) = stalled {
             rules.push(Rule::Stalled { calls, longer_than });
         }
-        if let Some(adaptive) = &self.adaptive {
-            let memory = adaptive.memory.as_ref();
-            rules.push(Rule::Adaptive {
-                memory: memory.map_or(MEMORY, |memory| memory.value),
-            });
+        if let Some(memory) = &self.adaptive {
+            let memory = value_of(memory).unwrap_or(MEMORY);
+            rules.push(Rule::Adaptive { memory });
         }
         self.refuse_idle(over_used, notes);
         rules
     }
 
-    /// Reports rules that no call can ever meet. `request` is the upstream's `timeout.request`.
-    pub(super) fn check_reach(&self, request: Duration, notes: &mut Notes) {
+    /// Reports rules that no call can ever meet.
+    pub(super) fn check_reach(&self, times: CallTimes<'_>, notes: &mut Notes) {
+        let request = times.request;
         let limits = [
             // A call that ends at its timeout has lasted that long.
             (&self.slower_than, "slower_than", request),
@@ -187,11 +176,11 @@ impl DraftTrip {
                 notes.error(
                     limit.at,
                     format!(
-                        "`{key}` is {}, and every call ends after `timeout.request`, {}, so the rule could never trip",
+                        "`{key}` is {}, and every call ends after {}, so the rule could never trip",
                         show_duration(limit.value),
-                        show_duration(request),
+                        times.limit(),
                     ),
-                    "lower it, or raise `timeout.request`",
+                    times.mend(),
                 );
             }
         }
@@ -200,11 +189,14 @@ impl DraftTrip {
     /// Warns about rules that the first success after a close can meet, if windows are kept across an open period: the
     /// rules that are judged on every outcome, once their window is full or has enough calls.
     pub(super) fn check_kept(&self, notes: &mut Notes) {
-        let full = self.full.as_ref().is_some_and(|full| full.value);
         let rules = [
             ("failure_rate", "failures", self.failure_rate.is_some()),
             ("slow_rate", "slow calls", self.slow_rate.is_some()),
-            ("failures", "failures", self.failures.is_some() && full),
+            (
+                "failures",
+                "failures",
+                self.failures.is_some() && self.is_full(),
+            ),
         ];
         for (key, kept, met_by_success) in rules {
             if met_by_success {
@@ -239,13 +231,17 @@ impl DraftTrip {
         self.consecutive_failures.is_some()
     }
 
+    fn is_full(&self) -> bool {
+        value_of(&self.full).unwrap_or(false)
+    }
+
     fn has_rate(&self) -> bool {
         self.failure_rate.is_some() || self.slow_rate.is_some()
     }
 
     /// The window of every rate rule, and the least number of calls in it.
     fn window_of_rates(&self) -> (Over, u32) {
-        let over = self.over.as_ref().map_or(OVER, |over| over.value);
+        let over = value_of(&self.over).unwrap_or(OVER);
         let min_calls = match (&self.min_calls, over) {
             (Some(calls), _) => calls.value,
             (None, Over::Calls(calls)) => calls,

@@ -49,14 +49,17 @@ impl Reader<'_> {
             let endpoints = self.endpoints(&upstream);
             let endpoints_broken = self.notes.errors() > errors;
             let address = upstream.named("url").or(upstream.named("endpoints"));
-            let applies_to = upstream.scalar("applies_to", self.notes);
+            let applies_to = upstream.get("applies_to").map(|_| {
+                let scalar = upstream.scalar("applies_to", self.notes)?;
+                Some(scalar.map(Name::of))
+            });
             let pool = upstream.section("pool", self.notes);
             upstreams.push(DraftUpstream {
                 name,
                 address,
                 endpoints,
                 endpoints_broken,
-                applies_to: applies_to.map(|scalar| scalar.map(Name::of)),
+                applies_to,
                 times: self.times(&upstream),
                 pool_idle: pool
                     .as_ref()

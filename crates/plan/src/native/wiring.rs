@@ -136,22 +136,15 @@ fn step(
 ) -> Option<Step> {
     match (&route.upstream, &route.respond) {
         (Some(_), Some(respond)) => {
-            notes.error(
-                respond.at,
-                "a route has both `upstream` and `respond`",
-                "keep one of them",
-            );
-            None
+            let what = "a route has both `upstream` and `respond`";
+            notes.refuse(respond.at, what, "keep one of them")
         }
         (None, None) if route.doubtful => None,
-        (None, None) => {
-            notes.error(
-                route.at,
-                "a route has neither `upstream` nor `respond`",
-                "add `upstream: NAME` or `respond: { status: 200 }`",
-            );
-            None
-        }
+        (None, None) => notes.refuse(
+            route.at,
+            "a route has neither `upstream` nor `respond`",
+            "add `upstream: NAME` or `respond: { status: 200 }`",
+        ),
         (None, Some(respond)) => {
             if let Some(rewrite) = &route.rewrite {
                 notes.error(

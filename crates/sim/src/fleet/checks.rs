@@ -22,7 +22,6 @@ const OPEN_TOLERANCE: Duration = Duration::from_secs(1);
 /// The most wake-ups of a node in a second that have no effect.
 const IDLE: u32 = 60;
 
-/// The state of the checks.
 pub(super) struct Checks {
     /// The local breakers, by node, then by breaker.
     views: Vec<Vec<BreakerView>>,
@@ -65,7 +64,6 @@ pub(super) struct BreakerView {
     waits_until: u64,
 }
 
-/// One breaker over the whole fleet.
 struct FleetBreaker {
     share: Share,
     limit: usize,
@@ -234,7 +232,6 @@ impl Checks {
         }
     }
 
-    /// Checks a new probe.
     #[allow(clippy::too_many_arguments, reason = "all the properties of a probe")]
     pub fn probes(
         &mut self,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use fusebox_fleet::protocol::{Command, Input, Key};
 
-/// A scheduled event.
 #[derive(Debug)]
 pub(super) enum ScheduledEvent {
     /// A call comes to a node.
-    Call { node: usize, key: usize },
+    Call {
+        node: usize,
+        key: usize,
+    },
     /// A call ends.
     End {
         node: usize,
@@ -37,9 +39,7 @@ pub(super) enum ScheduledEvent {
         /// The end of the node's wait for an answer, or `None` if it has given up already.
         waits_until: Option<u64>,
     },
-    /// A planned fault begins.
     FaultBegins(usize),
-    /// A planned fault ends.
     FaultEnds(usize),
     /// The fleet has counted enough failures, so the checks verify that it has opened.
     Verify {

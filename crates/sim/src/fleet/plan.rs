@@ -16,7 +16,6 @@ use fusebox_fleet::{
 
 use super::MS;
 
-/// The plan of a run.
 #[derive(Debug)]
 pub(super) struct RunPlan {
     pub nodes: usize,
@@ -26,7 +25,6 @@ pub(super) struct RunPlan {
     pub faults: Vec<PlannedFault>,
     /// The time from which on there are no faults and every upstream is healthy.
     pub faults_end_at: u64,
-    /// The end of the run.
     pub ends_at: u64,
 }
 
@@ -39,13 +37,11 @@ pub(super) struct SharedBreaker {
     pub probes: usize,
     /// The mean time between two calls at one node.
     pub call_every: u64,
-    /// The states of the upstream, each with its start.
     pub upstream_states: Vec<(u64, UpstreamState)>,
     /// The node to which the upstream always fails until the faults end.
     pub failing_node: Option<usize>,
 }
 
-/// The state of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum UpstreamState {
     Healthy,
@@ -55,7 +51,6 @@ pub(super) enum UpstreamState {
     Hanging,
 }
 
-/// The properties of the network.
 #[derive(Debug)]
 pub(super) struct Network {
     /// The least delay of most messages.
@@ -78,7 +73,6 @@ pub(super) struct PlannedFault {
     pub fault: Fault,
 }
 
-/// A kind of fault.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// These nodes cannot send to the store, or cannot receive from it, or both.
@@ -189,7 +183,6 @@ impl SharedBreaker {
         rules.collect()
     }
 
-    /// The state of the upstream as one node sees it.
     pub fn upstream_state(&self, node: usize, now: u64, faults_end_at: u64) -> UpstreamState {
         if now >= faults_end_at {
             return UpstreamState::Healthy;

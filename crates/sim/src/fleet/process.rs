@@ -12,7 +12,6 @@ use super::clock::Clock;
 use super::events::ScheduledEvent;
 use super::plan::SharedBreaker;
 
-/// A simulated process.
 pub(super) struct Process {
     pub node: Node,
     pub clock: Clock,
@@ -31,7 +30,6 @@ pub(super) struct Process {
     log: Arc<EventLog>,
 }
 
-/// The run state of a process.
 pub(super) enum RunState {
     Running,
     /// Suspended; events for it wait.
@@ -44,7 +42,6 @@ pub(super) enum RunState {
     },
 }
 
-/// A call in flight.
 pub(super) struct CallInFlight {
     pub key: usize,
     pub permit: OwnedPermit,
@@ -167,7 +164,6 @@ impl Process {
         saved.collect()
     }
 
-    /// True if a breaker is closed.
     pub fn is_closed(&self, key: usize, now: u64) -> bool {
         let snapshot = self.breakers[key].snapshot(self.clock.shows(now));
         snapshot.phase == fusebox_breaker::Phase::Closed
@@ -179,7 +175,6 @@ impl Process {
     }
 }
 
-/// An event of a breaker.
 #[derive(Debug)]
 pub(super) enum BreakerEvent {
     Moved(Transition),

@@ -25,7 +25,6 @@ pub(super) struct Server {
     past: std::collections::VecDeque<(u64, usize, StoredRecord)>,
 }
 
-/// The availability of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Availability {
     Up,
@@ -47,7 +46,6 @@ pub(super) struct StoredRecord {
     pub tally: Tally,
 }
 
-/// The effect of a command.
 pub(super) struct CommandEffect {
     pub before: StoredRecord,
     pub changed: bool,

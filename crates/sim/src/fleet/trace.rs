@@ -9,7 +9,6 @@ use super::MS;
 /// Number of events printed with a violation.
 const LINES_MAX: usize = 200;
 
-/// One event in the trace.
 #[derive(Clone, Debug, Hash)]
 pub(super) enum TraceEntry {
     /// A fault began or ended.
@@ -75,7 +74,6 @@ pub(super) enum TraceEntry {
     News { node: usize, what: &'static str },
 }
 
-/// The result of admitting a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum CallResult {
     Passed,
@@ -83,7 +81,6 @@ pub(super) enum CallResult {
     Rejected,
 }
 
-/// The trace of a run.
 #[derive(Debug)]
 pub(super) struct Trace {
     hash: Fnv,

@@ -32,7 +32,6 @@ pub(super) struct Refusal {
 }
 
 impl Opening {
-    /// Opens the database on a medium.
     pub(super) fn open(self, medium: &dyn Medium) -> Result<Opened, Refusal> {
         self.over(medium, Ok)
     }

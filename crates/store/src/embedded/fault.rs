@@ -13,7 +13,6 @@ pub(super) enum Stop {
     Broken(EngineFailure),
 }
 
-/// A failure of the engine.
 #[derive(Debug)]
 pub(super) enum EngineFailure {
     Error(Box<redb::Error>),

@@ -20,7 +20,6 @@ pub(super) struct Record<'a> {
     pub(super) content: Content<'a>,
 }
 
-/// The content of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content<'a> {
     Inline(&'a [u8]),

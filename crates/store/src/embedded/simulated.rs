@@ -109,7 +109,6 @@ impl Disk {
     }
 }
 
-/// Applies a change to an image.
 pub(super) fn apply(image: &mut Vec<u8>, change: &DiskChange) {
     match change {
         DiskChange::Write(at, data) => {

@@ -54,7 +54,6 @@ struct Scanner {
 
 #[derive(Debug)]
 enum Position {
-    /// At the start of a value.
     Start,
     /// In a header line of this kind, which announces a length.
     Head { kind: u8, line: Vec<u8> },

@@ -49,9 +49,7 @@ impl Script {
     }
 }
 
-/// A request to the server.
 pub(crate) enum Request {
-    /// A single command.
     Command(Cmd),
     /// A script with its keys and arguments.
     Script {
@@ -70,7 +68,6 @@ pub(crate) enum Channel {
     Subscribe(Vec<u8>),
     /// Subscribe to a sharded channel, published on the node of its slot in a cluster.
     SubscribeSharded(Vec<u8>),
-    /// Unsubscribe from a sharded channel.
     UnsubscribeSharded(Vec<u8>),
 }
 

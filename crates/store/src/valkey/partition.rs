@@ -39,7 +39,6 @@ impl Keys {
     }
 }
 
-/// The scripts of all operations.
 pub(super) struct Scripts {
     pub(super) get: Arc<Script>,
     pub(super) put: Arc<Script>,

@@ -15,7 +15,6 @@ pub(crate) enum RequestError {
     Foreign(String),
 }
 
-/// The reaction of the link to an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// Keep the connection, which is intact; another request may succeed.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Builtin, applied, count, higher, misfit, plain};
+use super::{Builtin, applied, count, entry_given, item_given, kept, misfit, of_array, plain};
 use crate::script::coerce::{self, Coerced};
 use crate::script::compare;
 use crate::script::run::{Callee, Run};
@@ -12,40 +12,29 @@ use crate::value::number::Number;
 use crate::value::{Function, Value};
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
-    plain("sizeOf", 1, 1, size_of),
-    plain("isEmpty", 1, 1, is_empty),
-    plain("flatten", 1, 1, flatten),
-    plain("zip", 2, 2, zip),
-    plain("unzip", 1, 1, unzip),
-    plain("max", 1, 1, |run, args| {
-        extreme(run, args, "max", None, Ordering::Greater)
-    }),
-    plain("min", 1, 1, |run, args| {
-        extreme(run, args, "min", None, Ordering::Less)
-    }),
-    plain("sum", 1, 1, sum),
-    plain("avg", 1, 1, average),
-    higher("map", map),
-    higher("filter", filter),
-    higher("reduce", reduce),
-    higher("flatMap", flat_map),
-    higher("groupBy", group_by),
-    higher("orderBy", order_by),
-    higher("distinctBy", distinct_by),
-    higher("maxBy", |run, args| {
-        extreme(run, args, "maxBy", args.get(1), Ordering::Greater)
-    }),
-    higher("minBy", |run, args| {
-        extreme(run, args, "minBy", args.get(1), Ordering::Less)
-    }),
-    higher("some", |run, args| any(run, args, "some", true)),
-    higher("every", |run, args| any(run, args, "every", false)),
-    higher("sumBy", sum_by),
-    higher("countBy", count_by),
+    plain("sizeOf", 1, size_of),
+    plain("isEmpty", 1, is_empty),
+    of_array("flatten", 1, |run, items, _| flatten(run, items)),
+    plain("zip", 2, zip),
+    of_array("unzip", 1, unzip),
+    of_array("max", 1, greatest),
+    of_array("min", 1, least),
+    of_array("sum", 1, sum),
+    of_array("avg", 1, average),
+    of_array("map", 2, map).higher(),
+    of_array("filter", 2, filter).higher(),
+    of_array("reduce", 2, reduce).higher(),
+    of_array("flatMap", 2, flat_map).higher(),
+    plain("groupBy", 2, group_by).higher(),
+    plain("orderBy", 2, order_by).higher(),
+    plain("distinctBy", 2, distinct_by).higher(),
+    of_array("maxBy", 2, greatest).higher(),
+    of_array("minBy", 2, least).higher(),
+    plain("some", 2, |run, args| any(run, args, "some", true)).higher(),
+    plain("every", 2, |run, args| any(run, args, "every", false)).higher(),
+    of_array("sumBy", 2, sum).higher(),
+    of_array("countBy", 2, count_by).higher(),
 ];
-
-/// Values with names, in order.
-type Named<T> = Vec<(Arc<str>, T)>;
 
 /// The items of an array; `None` for null.
 fn items<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a [Value]>> {
@@ -82,7 +71,7 @@ fn is_empty(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     .into())
 }
 
-fn flattened(run: &mut Run<'_>, items: &[Value]) -> Coerced<Vec<Value>> {
+fn flatten(run: &mut Run<'_>, items: &[Value]) -> Coerced<Value> {
     let mut flat = Vec::new();
     for item in items {
         match item {
@@ -94,14 +83,6 @@ fn flattened(run: &mut Run<'_>, items: &[Value]) -> Coerced<Vec<Value>> {
         }
     }
     run.copy(flat.len())?;
-    Ok(flat)
-}
-
-fn flatten(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let Some(items) = items("flatten", &args[0])? else {
-        return Ok(Value::Null);
-    };
-    let flat = flattened(run, items)?;
     run.array(flat)
 }
 
@@ -117,10 +98,7 @@ fn zip(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     run.array(pairs)
 }
 
-fn unzip(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let Some(rows) = items("unzip", &args[0])? else {
-        return Ok(Value::Null);
-    };
+fn unzip(run: &mut Run<'_>, rows: &[Value], _: &[Value]) -> Coerced<Value> {
     let mut cells = Vec::new();
     for row in rows {
         cells.push(items("unzip", row)?.unwrap_or_default());
@@ -134,24 +112,19 @@ fn unzip(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     run.array(columns)
 }
 
+fn greatest(run: &mut Run<'_>, items: &[Value], by: &[Value]) -> Coerced<Value> {
+    extreme(run, items, by, Ordering::Greater)
+}
+
+fn least(run: &mut Run<'_>, items: &[Value], by: &[Value]) -> Coerced<Value> {
+    extreme(run, items, by, Ordering::Less)
+}
+
 /// The greatest or least item, compared directly or by the result of a function; the first of equal ones.
-fn extreme(
-    run: &mut Run<'_>,
-    args: &[Value],
-    name: &str,
-    by: Option<&Value>,
-    wanted: Ordering,
-) -> Coerced<Value> {
-    let Some(items) = items(name, &args[0])? else {
-        return Ok(Value::Null);
-    };
+fn extreme(run: &mut Run<'_>, items: &[Value], by: &[Value], wanted: Ordering) -> Coerced<Value> {
     let mut best: Option<(Value, &Value)> = None;
     for item in items {
-        run.step(1)?;
-        let rank = match by {
-            Some(by) => applied(run, by, vec![item.clone()])?,
-            None => item.clone(),
-        };
+        let rank = mapped(run, item, by.first())?;
         let better = match &best {
             None => true,
             Some((best, _)) => compare::rank(&rank, best)? == wanted,
@@ -163,84 +136,57 @@ fn extreme(
     Ok(best.map(|(_, item)| item.clone()).unwrap_or_default())
 }
 
+/// An item, or the result of a function of it.
+fn mapped(run: &mut Run<'_>, item: &Value, by: Option<&Value>) -> Coerced<Value> {
+    run.step(1)?;
+    match by {
+        Some(by) => applied(run, by, vec![item.clone()]),
+        None => Ok(item.clone()),
+    }
+}
+
 fn total(run: &mut Run<'_>, items: &[Value], by: Option<&Value>) -> Coerced<Number> {
     let mut sum = Number::from(0_i64);
     for item in items {
-        run.step(1)?;
-        let item = match by {
-            Some(by) => applied(run, by, vec![item.clone()])?,
-            None => item.clone(),
-        };
-        let next = sum.add(&coerce::number(&item)?);
-        sum = next.map_err(|fault| super::EvalFault::new(fault.to_string()))?;
+        sum = sum.add(&coerce::number(&mapped(run, item, by)?)?)?;
     }
     Ok(sum)
 }
 
-fn sum(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    match items("sum", &args[0])? {
-        Some(items) => Ok(total(run, items, None)?.into()),
-        None => Ok(Value::Null),
-    }
+fn sum(run: &mut Run<'_>, items: &[Value], by: &[Value]) -> Coerced<Value> {
+    Ok(total(run, items, by.first())?.into())
 }
 
-fn sum_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    match items("sumBy", &args[0])? {
-        Some(items) => Ok(total(run, items, Some(&args[1]))?.into()),
-        None => Ok(Value::Null),
-    }
-}
-
-fn average(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let Some(items) = items("avg", &args[0])? else {
-        return Ok(Value::Null);
-    };
+fn average(run: &mut Run<'_>, items: &[Value], _: &[Value]) -> Coerced<Value> {
     let average = total(run, items, None)?.divide(&Number::from(items.len()));
     let average =
         average.map_err(|_| super::EvalFault::new("`avg` expects an array that is not empty"));
     Ok(average?.into())
 }
 
-fn map(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let Some(items) = items("map", &args[0])? else {
-        return Ok(Value::Null);
-    };
+fn map(run: &mut Run<'_>, items: &[Value], args: &[Value]) -> Coerced<Value> {
     let mut mapped = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
-        mapped.push(applied(run, &args[1], vec![item.clone(), count(at)])?);
+        mapped.push(applied(run, &args[0], item_given(at, item))?);
     }
     run.array(mapped)
 }
 
-fn flat_map(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    match map(run, args)? {
-        Value::Array(array) => {
-            let flat = flattened(run, array.items())?;
-            run.array(flat)
-        }
+fn flat_map(run: &mut Run<'_>, items: &[Value], args: &[Value]) -> Coerced<Value> {
+    match map(run, items, args)? {
+        Value::Array(array) => flatten(run, array.items()),
         other => Ok(other),
     }
 }
 
-fn filter(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let Some(items) = items("filter", &args[0])? else {
-        return Ok(Value::Null);
-    };
-    let mut kept = Vec::new();
-    for (at, item) in items.iter().enumerate() {
-        if coerce::boolean(&applied(run, &args[1], vec![item.clone(), count(at)])?)? {
-            kept.push(item.clone());
-        }
-    }
+fn filter(run: &mut Run<'_>, items: &[Value], args: &[Value]) -> Coerced<Value> {
+    let kept = kept(run, items, &args[0], item_given)?;
     run.array(kept)
 }
 
 /// Evaluates `reduce`. The accumulator starts with its parameter's default, or else with the first item.
-fn reduce(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let Some(items) = items("reduce", &args[0])? else {
-        return Ok(Value::Null);
-    };
-    let initial = match &args[1] {
+fn reduce(run: &mut Run<'_>, items: &[Value], args: &[Value]) -> Coerced<Value> {
+    let initial = match &args[0] {
         Value::Function(Function(closure)) => match &closure.0 {
             Callee::Lambda(lambda, env) => {
                 let accumulator = lambda.params.get(1);
@@ -252,72 +198,77 @@ fn reduce(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         _ => None,
     };
     let mut items = items.iter();
-    let first = match initial {
-        Some(initial) => Some(initial),
-        None => items.next().cloned(),
-    };
-    let Some(mut reduced) = first else {
+    let Some(mut reduced) = initial.or_else(|| items.next().cloned()) else {
         return Ok(Value::Null);
     };
     for item in items {
-        reduced = applied(run, &args[1], vec![item.clone(), reduced])?;
+        reduced = applied(run, &args[0], vec![item.clone(), reduced])?;
     }
     Ok(reduced)
 }
 
-/// The name of a group.
-fn group(value: &Value) -> Coerced<Arc<str>> {
-    match value {
-        Value::Null => Ok("null".into()),
-        value => coerce::text(value),
-    }
-}
-
 fn group_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
-    let place = |places: &mut HashMap<Arc<str>, usize>, key: &Arc<str>| {
-        let next = places.len();
-        *places.entry(key.clone()).or_insert(next)
-    };
     match &args[0] {
         Value::Null => Ok(Value::Null),
-        Value::Array(array) => {
-            let mut groups: Named<Vec<Value>> = Vec::new();
-            for (at, item) in array.items().iter().enumerate() {
-                let key = group(&applied(run, &args[1], vec![item.clone(), count(at)])?)?;
-                let place = place(&mut places, &key);
-                if place == groups.len() {
-                    groups.push((key, Vec::new()));
-                }
-                groups[place].1.push(item.clone());
-            }
-            let groups = groups
-                .into_iter()
-                .map(|(key, items)| (key, Value::array(items)));
-            run.object(groups.collect())
-        }
+        Value::Array(array) => grouped(run, array.items(), &args[1], item_given, Value::array),
         Value::Object(object) => {
-            let mut groups: Named<Named<Value>> = Vec::new();
-            for (name, value) in object.entries() {
-                let given = vec![value.clone(), Value::String(name.clone())];
-                let key = group(&applied(run, &args[1], given)?)?;
-                let place = place(&mut places, &key);
-                if place == groups.len() {
-                    groups.push((key, Vec::new()));
-                }
-                groups[place].1.push((name.clone(), value.clone()));
-            }
-            let groups = groups
-                .into_iter()
-                .map(|(key, entries)| (key, Value::object(entries)));
-            run.object(groups.collect())
+            grouped(run, object.entries(), &args[1], entry_given, Value::object)
         }
         other => Err(misfit("groupBy", "an array or an object", other)),
     }
 }
 
-/// Sorts by ranks; equal items keep their order.
-fn sorted<T>(run: &mut Run<'_>, mut ranked: Vec<(Value, T)>) -> Coerced<Vec<T>> {
+/// The parts of an array or object by the result of a function, made into arrays or objects again.
+fn grouped<T: Clone>(
+    run: &mut Run<'_>,
+    parts: &[T],
+    by: &Value,
+    given: fn(usize, &T) -> Vec<Value>,
+    whole: fn(Vec<T>) -> Value,
+) -> Coerced<Value> {
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    let mut groups: Vec<(Arc<str>, Vec<T>)> = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let key = match applied(run, by, given(at, part))? {
+            Value::Null => "null".into(),
+            key => coerce::text(&key)?,
+        };
+        let place = *places.entry(key.clone()).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push((key, Vec::new()));
+        }
+        groups[place].1.push(part.clone());
+    }
+    let groups = groups.into_iter();
+    run.object(groups.map(|(key, parts)| (key, whole(parts))).collect())
+}
+
+fn order_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    match &args[0] {
+        Value::Null => Ok(Value::Null),
+        Value::Array(array) => {
+            let items = sorted(run, array.items(), &args[1], item_given)?;
+            run.array(items)
+        }
+        Value::Object(object) => {
+            let entries = sorted(run, object.entries(), &args[1], entry_given)?;
+            run.object(entries)
+        }
+        other => Err(misfit("orderBy", "an array or an object", other)),
+    }
+}
+
+/// Sorts by the results of a function; equal parts keep their order.
+fn sorted<T: Clone>(
+    run: &mut Run<'_>,
+    parts: &[T],
+    by: &Value,
+    given: fn(usize, &T) -> Vec<Value>,
+) -> Coerced<Vec<T>> {
+    let mut ranked = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        ranked.push((applied(run, by, given(at, part))?, part.clone()));
+    }
     let length = ranked.len();
     run.step(length.saturating_mul(length.checked_ilog2().unwrap_or(0) as usize))?;
     let mut fault = None;
@@ -329,62 +280,41 @@ fn sorted<T>(run: &mut Run<'_>, mut ranked: Vec<(Value, T)>) -> Coerced<Vec<T>> 
     });
     match fault {
         Some(fault) => Err(fault),
-        None => Ok(ranked.into_iter().map(|(_, item)| item).collect()),
-    }
-}
-
-fn order_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    match &args[0] {
-        Value::Null => Ok(Value::Null),
-        Value::Array(array) => {
-            let mut ranked = Vec::new();
-            for (at, item) in array.items().iter().enumerate() {
-                let rank = applied(run, &args[1], vec![item.clone(), count(at)])?;
-                ranked.push((rank, item.clone()));
-            }
-            let items = sorted(run, ranked)?;
-            run.array(items)
-        }
-        Value::Object(object) => {
-            let mut ranked = Vec::new();
-            for entry in object.entries() {
-                let given = vec![entry.1.clone(), Value::String(entry.0.clone())];
-                ranked.push((applied(run, &args[1], given)?, entry.clone()));
-            }
-            let entries = sorted(run, ranked)?;
-            run.object(entries)
-        }
-        other => Err(misfit("orderBy", "an array or an object", other)),
+        None => Ok(ranked.into_iter().map(|(_, part)| part).collect()),
     }
 }
 
 fn distinct_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let mut seen = HashSet::new();
     match &args[0] {
         Value::Null => Ok(Value::Null),
         Value::Array(array) => {
-            let mut kept = Vec::new();
-            for (at, item) in array.items().iter().enumerate() {
-                let by = applied(run, &args[1], vec![item.clone(), count(at)])?;
-                if seen.insert(run.set_key(&by)?) {
-                    kept.push(item.clone());
-                }
-            }
-            run.array(kept)
+            let items = distinct(run, array.items(), &args[1], item_given)?;
+            run.array(items)
         }
         Value::Object(object) => {
-            let mut kept = Vec::new();
-            for entry in object.entries() {
-                let given = vec![entry.1.clone(), Value::String(entry.0.clone())];
-                let by = applied(run, &args[1], given)?;
-                if seen.insert(run.set_key(&by)?) {
-                    kept.push(entry.clone());
-                }
-            }
-            run.object(kept)
+            let entries = distinct(run, object.entries(), &args[1], entry_given)?;
+            run.object(entries)
         }
         other => Err(misfit("distinctBy", "an array or an object", other)),
     }
+}
+
+/// The first of all parts for which a function has equal results.
+fn distinct<T: Clone>(
+    run: &mut Run<'_>,
+    parts: &[T],
+    by: &Value,
+    given: fn(usize, &T) -> Vec<Value>,
+) -> Coerced<Vec<T>> {
+    let mut seen = HashSet::new();
+    let mut kept = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let by = applied(run, by, given(at, part))?;
+        if seen.insert(run.set_key(&by)?) {
+            kept.push(part.clone());
+        }
+    }
+    Ok(kept)
 }
 
 /// Evaluates `some` (`wanted` is true) or `every` (false): gives `wanted` if the condition does so for an item. Null
@@ -398,17 +328,7 @@ fn any(run: &mut Run<'_>, args: &[Value], name: &str, wanted: bool) -> Coerced<V
     Ok((!wanted).into())
 }
 
-fn count_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let Some(items) = items("countBy", &args[0])? else {
-        return Ok(Value::Null);
-    };
-    let mut found = 0;
-    for item in items {
-        found += usize::from(coerce::boolean(&applied(
-            run,
-            &args[1],
-            vec![item.clone()],
-        )?)?);
-    }
-    Ok(count(found))
+fn count_by(run: &mut Run<'_>, items: &[Value], args: &[Value]) -> Coerced<Value> {
+    let found = kept(run, items, &args[0], |_, item| vec![item.clone()])?;
+    Ok(count(found.len()))
 }

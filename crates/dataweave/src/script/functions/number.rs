@@ -3,46 +3,39 @@
 use bigdecimal::RoundingMode;
 
 use super::{Builtin, misfit, plain};
-use crate::script::EvalFault;
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::value::Value;
-use crate::value::number::{Number, NumberFault};
+use crate::value::number::{Number, Operation};
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
-    plain("abs", 1, 1, |_, args| {
-        Ok(coerce::number(&args[0])?.magnitude().into())
-    }),
-    plain("ceil", 1, 1, |_, args| rounded(args, RoundingMode::Ceiling)),
-    plain("floor", 1, 1, |_, args| rounded(args, RoundingMode::Floor)),
-    plain("round", 1, 1, |_, args| rounded(args, RoundingMode::HalfUp)),
-    plain("sqrt", 1, 1, sqrt),
-    plain("mod", 2, 2, |_, args| binary(args, Number::remainder)),
-    plain("pow", 2, 2, |_, args| binary(args, Number::power)),
-    plain("to", 2, 2, to),
-    plain("random", 0, 0, random),
-    plain("randomInt", 1, 1, random_int),
-    plain("isInteger", 1, 1, |_, args| {
-        Ok(coerce::number(&args[0])?.is_integer().into())
-    }),
-    plain("isDecimal", 1, 1, |_, args| {
-        Ok((!coerce::number(&args[0])?.is_integer()).into())
-    }),
-    plain("isEven", 1, 1, |_, args| parity(args, true)),
-    plain("isOdd", 1, 1, |_, args| parity(args, false)),
+    plain("abs", 1, |_, args| of(args, Number::magnitude)),
+    plain("ceil", 1, |_, args| rounded(args, RoundingMode::Ceiling)),
+    plain("floor", 1, |_, args| rounded(args, RoundingMode::Floor)),
+    plain("round", 1, |_, args| rounded(args, RoundingMode::HalfUp)),
+    plain("sqrt", 1, sqrt),
+    plain("mod", 2, |_, args| binary(args, Number::remainder)),
+    plain("pow", 2, |_, args| binary(args, Number::power)),
+    plain("to", 2, to),
+    plain("random", 0, random),
+    plain("randomInt", 1, random_int),
+    plain("isInteger", 1, |_, args| of(args, Number::is_integer)),
+    plain("isDecimal", 1, |_, args| of(args, |it| !it.is_integer())),
+    plain("isEven", 1, |_, args| parity(args, true)),
+    plain("isOdd", 1, |_, args| parity(args, false)),
 ];
+
+fn of<T: Into<Value>>(args: &[Value], operation: fn(&Number) -> T) -> Coerced<Value> {
+    Ok(operation(&coerce::number(&args[0])?).into())
+}
 
 fn rounded(args: &[Value], mode: RoundingMode) -> Coerced<Value> {
     Ok(coerce::number(&args[0])?.rounded(0, mode).into())
 }
 
-fn binary(
-    args: &[Value],
-    operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
-) -> Coerced<Value> {
+fn binary(args: &[Value], operation: Operation) -> Coerced<Value> {
     let (a, b) = (coerce::number(&args[0])?, coerce::number(&args[1])?);
-    let number = operation(&a, &b).map_err(|fault| EvalFault::new(fault.to_string()))?;
-    Ok(number.into())
+    Ok(operation(&a, &b)?.into())
 }
 
 fn sqrt(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
@@ -52,8 +45,7 @@ fn sqrt(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
 }
 
 fn parity(args: &[Value], even: bool) -> Coerced<Value> {
-    let remainder = coerce::number(&args[0])?.remainder(&Number::from(2_i64));
-    let remainder = remainder.map_err(|fault| EvalFault::new(fault.to_string()))?;
+    let remainder = coerce::number(&args[0])?.remainder(&Number::from(2_i64))?;
     Ok((remainder.is_zero() == even && remainder.is_integer()).into())
 }
 

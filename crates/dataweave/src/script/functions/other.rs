@@ -1,6 +1,7 @@
 //! Functions of an evaluation's context: clock, random numbers, properties, formats.
 
-use super::{Builtin, applied, higher, misfit, plain};
+use super::{Builtin, applied, misfit, plain};
+use crate::random::uuid;
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::script::{EvalFault, header, output};
@@ -9,46 +10,47 @@ use crate::value::json::Layout;
 use crate::value::media::{Format, MediaType, Typed};
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
-    plain("now", 0, 0, |run, _| {
-        let now = run.context.now.to_zoned(run.context.zone.clone());
-        Ok(Value::DateTime(now.into()))
-    }),
-    plain("uuid", 0, 0, uuid),
-    plain("typeOf", 1, 1, |_, args| Ok(Value::Type(args[0].kind()))),
-    plain("p", 1, 1, property),
-    // An expression has no log of its own, so `log` only returns the value.
-    plain("log", 1, 2, |_, args| {
-        Ok(args.last().cloned().unwrap_or_default())
-    }),
-    plain("read", 2, 3, read),
-    plain("write", 2, 3, write),
-    plain("daysBetween", 2, 2, days_between),
-    plain("isLeapYear", 1, 1, is_leap_year),
-    higher("then", |run, args| match &args[0] {
-        Value::Null => Ok(Value::Null),
-        value => applied(run, &args[1], vec![value.clone()]),
-    }),
-    higher("onNull", |run, args| match &args[0] {
-        Value::Null => applied(run, &args[1], Vec::new()),
-        value => Ok(value.clone()),
-    }),
+    plain("now", 0, now),
+    plain("uuid", 0, random_uuid),
+    plain("typeOf", 1, |_, args| Ok(Value::Type(args[0].kind()))),
+    plain("p", 1, property),
+    plain("log", 1, log).up_to(2),
+    plain("read", 2, read).up_to(3),
+    plain("write", 2, write).up_to(3),
+    plain("daysBetween", 2, days_between),
+    plain("isLeapYear", 1, is_leap_year),
+    plain("then", 2, then).higher(),
+    plain("onNull", 2, on_null).higher(),
 ];
 
-/// A random UUID, RFC 9562 version 4.
-fn uuid(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
+fn now(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
+    let now = run.context.now.to_zoned(run.context.zone.clone());
+    Ok(Value::DateTime(now.into()))
+}
+
+fn random_uuid(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
     let random = run.context.random;
-    let mut bits = (u128::from(random.draw()) << 64) | u128::from(random.draw());
-    bits = bits & !(0xf << 76) | (0x4 << 76);
-    bits = bits & !(0b11 << 62) | (0b10 << 62);
-    let hex = format!("{bits:032x}");
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    Ok(parts.join("-").into())
+    let bits = (u128::from(random.draw()) << 64) | u128::from(random.draw());
+    Ok(uuid(bits).into())
+}
+
+/// Evaluates `log`, which only returns the value: an expression has no log of its own.
+fn log(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    Ok(args.last().cloned().unwrap_or_default())
+}
+
+fn then(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    match &args[0] {
+        Value::Null => Ok(Value::Null),
+        value => applied(run, &args[1], vec![value.clone()]),
+    }
+}
+
+fn on_null(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    match &args[0] {
+        Value::Null => applied(run, &args[1], Vec::new()),
+        value => Ok(value.clone()),
+    }
 }
 
 /// A property by its key; null if it is not set.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::Captures;
 
-use super::{Builtin, applied, count, misfit, plain};
+use super::{Builtin, applied, count, misfit, of_array, of_text, plain};
 use crate::fault::EvalFault;
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
@@ -12,76 +12,67 @@ use crate::value::regex::Pattern;
 use crate::value::{Kind, Value};
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
-    plain("upper", 1, 1, |run, args| {
-        changed(run, args, str::to_uppercase)
+    of_text("upper", 1, |run, text, _| {
+        changed(run, text, str::to_uppercase)
     }),
-    plain("lower", 1, 1, |run, args| {
-        changed(run, args, str::to_lowercase)
+    of_text("lower", 1, |run, text, _| {
+        changed(run, text, str::to_lowercase)
     }),
-    plain("trim", 1, 1, |run, args| {
-        changed(run, args, |text| text.trim().to_owned())
+    of_text("trim", 1, |run, text, _| {
+        changed(run, text, |text| text.trim().to_owned())
     }),
-    plain("isBlank", 1, 1, |_, args| match &args[0] {
-        Value::Null => Ok(true.into()),
-        value => Ok(coerce::text(value)?.trim().is_empty().into()),
+    plain("isBlank", 1, is_blank),
+    plain("contains", 2, contains),
+    plain("startsWith", 2, |_, args| {
+        tested(args, |text, part| text.starts_with(part))
     }),
-    plain("contains", 2, 2, contains),
-    plain("startsWith", 2, 2, |_, args| {
-        tested(args, |text, other| text.starts_with(other))
+    plain("endsWith", 2, |_, args| {
+        tested(args, |text, part| text.ends_with(part))
     }),
-    plain("endsWith", 2, 2, |_, args| {
-        tested(args, |text, other| text.ends_with(other))
+    of_text("substringAfter", 2, |_, text, by| {
+        part(text, by, |text, by| Some(text.split_once(by)?.1))
     }),
-    plain("substringAfter", 2, 2, |_, args| {
-        part(args, |text, by| text.split_once(by).map(|(_, after)| after))
+    of_text("substringBefore", 2, |_, text, by| {
+        part(text, by, |text, by| Some(text.split_once(by)?.0))
     }),
-    plain("substringBefore", 2, 2, |_, args| {
-        part(args, |text, by| {
-            text.split_once(by).map(|(before, _)| before)
-        })
+    of_text("substringAfterLast", 2, |_, text, by| {
+        part(text, by, |text, by| Some(text.rsplit_once(by)?.1))
     }),
-    plain("substringAfterLast", 2, 2, |_, args| {
-        part(args, |text, by| {
-            text.rsplit_once(by).map(|(_, after)| after)
-        })
+    of_text("substringBeforeLast", 2, |_, text, by| {
+        part(text, by, |text, by| Some(text.rsplit_once(by)?.0))
     }),
-    plain("substringBeforeLast", 2, 2, |_, args| {
-        part(args, |text, by| {
-            text.rsplit_once(by).map(|(before, _)| before)
-        })
-    }),
-    plain("splitBy", 2, 2, split_by),
-    plain("joinBy", 2, 2, join_by),
-    plain("replace", 2, 2, |_, _| Err(alone())),
-    Builtin {
-        takes_function: true,
-        ..plain("with", 2, 2, |_, _| Err(alone()))
-    },
-    plain("matches", 2, 2, |run, args| match &args[0] {
-        Value::Null => Ok(false.into()),
-        _ => {
-            let (text, pattern) = searched(run, args)?;
-            Ok(pattern.whole().is_match(&text).into())
-        }
-    }),
-    plain("match", 2, 2, match_),
-    plain("scan", 2, 2, scan),
-    plain("find", 2, 2, find),
-    plain("indexOf", 2, 2, |run, args| index_of(run, args, false)),
-    plain("lastIndexOf", 2, 2, |run, args| index_of(run, args, true)),
+    of_text("splitBy", 2, split_by),
+    of_array("joinBy", 2, join_by),
+    plain("replace", 2, |_, _| Err(alone())),
+    plain("with", 2, |_, _| Err(alone())).higher(),
+    plain("matches", 2, matches),
+    plain("match", 2, match_),
+    plain("scan", 2, scan),
+    plain("find", 2, find),
+    plain("indexOf", 2, |run, args| index_of(run, args, false)),
+    plain("lastIndexOf", 2, |run, args| index_of(run, args, true)),
 ];
 
 fn alone() -> EvalFault {
     EvalFault::new("`replace` and `with` belong together: write `a replace b with c`")
 }
 
-fn changed(run: &mut Run<'_>, args: &[Value], change: fn(&str) -> String) -> Coerced<Value> {
-    if args[0].is_null() {
-        return Ok(Value::Null);
-    }
-    let text = coerce::text(&args[0])?;
+fn changed(run: &mut Run<'_>, text: &str, change: fn(&str) -> String) -> Coerced<Value> {
     run.text(text.len())?;
-    Ok(change(&text).into())
+    Ok(change(text).into())
+}
+
+fn is_blank(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let is_blank = args[0].is_null() || coerce::text(&args[0])?.trim().is_empty();
+    Ok(is_blank.into())
+}
+
+fn matches(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    if args[0].is_null() {
+        return Ok(false.into());
+    }
+    let (text, pattern) = searched(run, args)?;
+    Ok(pattern.whole().is_match(&text).into())
 }
 
 fn tested(args: &[Value], test: fn(&str, &str) -> bool) -> Coerced<Value> {
@@ -92,12 +83,14 @@ fn tested(args: &[Value], test: fn(&str, &str) -> bool) -> Coerced<Value> {
 }
 
 /// The part of a text before or after another text; empty if that does not occur.
-fn part(args: &[Value], part: for<'a> fn(&'a str, &str) -> Option<&'a str>) -> Coerced<Value> {
-    if args[0].is_null() {
-        return Ok(Value::Null);
-    }
-    let (text, by) = (coerce::text(&args[0])?, coerce::text(&args[1])?);
-    Ok(part(&text, &by).unwrap_or_default().into())
+fn part(
+    text: &str,
+    by: &[Value],
+    part: for<'a> fn(&'a str, &str) -> Option<&'a str>,
+) -> Coerced<Value> {
+    Ok(part(text, &coerce::text(&by[0])?)
+        .unwrap_or_default()
+        .into())
 }
 
 /// The text to search, with the regular expression to search for.
@@ -128,17 +121,13 @@ fn contains(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
 }
 
 /// Splits as Java does: trailing empty texts are dropped.
-fn split_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    if args[0].is_null() {
-        return Ok(Value::Null);
-    }
-    let text = coerce::text(&args[0])?;
+fn split_by(run: &mut Run<'_>, text: &str, by: &[Value]) -> Coerced<Value> {
     run.read(text.len().saturating_mul(8))?;
-    let mut parts: Vec<&str> = match &args[1] {
+    let mut parts: Vec<&str> = match &by[0] {
         Value::Regex(pattern) => {
             let mut parts = Vec::new();
             let mut start = 0;
-            for found in pattern.anywhere().find_iter(&text) {
+            for found in pattern.anywhere().find_iter(text) {
                 // An empty match at the very start splits nothing off.
                 if found.end() > 0 {
                     parts.push(&text[start..found.start()]);
@@ -166,13 +155,8 @@ fn split_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     run.array(parts.into_iter().map(Value::from).collect())
 }
 
-fn join_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let items = match &args[0] {
-        Value::Null => return Ok(Value::Null),
-        Value::Array(array) => array.items(),
-        other => return Err(misfit("joinBy", "an array", other)),
-    };
-    let separator = coerce::text(&args[1])?;
+fn join_by(run: &mut Run<'_>, items: &[Value], by: &[Value]) -> Coerced<Value> {
+    let separator = coerce::text(&by[0])?;
     let mut joined = String::new();
     for (at, item) in items.iter().enumerate() {
         run.step(1)?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::fault::EvalFault;
+use crate::fault::{EvalFault, ParseFault};
 use crate::limits::{VALUE_DEPTH_MAX, VALUE_MEMORY_MAX};
 use crate::value::number::Number;
 use crate::value::{Array, Object, Value};
@@ -57,14 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     fn at_place(&self, at: usize, what: &str) -> EvalFault {
-        let before = &self.text[..at];
-        let line = before.matches('\n').count() + 1;
-        let col = before
-            .chars()
-            .rev()
-            .take_while(|&char| char != '\n')
-            .count()
-            + 1;
+        let (line, col) = ParseFault::place(self.text, at);
         EvalFault::new(format!("{what}, at line {line}, column {col}"))
     }
 
@@ -125,60 +118,55 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn array(&mut self, depth: u16) -> Result<Value, EvalFault> {
+    /// Reads the parts of an array or object, up to the bracket that closes it.
+    fn parts<T>(
+        &mut self,
+        close: u8,
+        mut part: impl FnMut(&mut Self) -> Result<T, EvalFault>,
+    ) -> Result<Vec<T>, EvalFault> {
         self.at += 1;
-        let mut items = Vec::new();
+        let mut parts = Vec::new();
         self.skip_space();
-        if self.eat(b']') {
-            self.take(size_of::<Array>() + AROUND)?;
-            return Ok(Value::array(items));
+        if self.eat(close) {
+            return Ok(parts);
         }
         loop {
-            items.push(self.value(depth + 1)?);
-            self.take(size_of::<Value>())?;
+            parts.push(part(self)?);
+            self.take(size_of::<T>())?;
             self.skip_space();
-            if self.eat(b']') {
+            if self.eat(close) {
                 // A vector that grew has spare capacity.
-                items.shrink_to_fit();
-                self.take(size_of::<Array>() + AROUND)?;
-                return Ok(Value::array(items));
+                parts.shrink_to_fit();
+                return Ok(parts);
             }
             if !self.eat(b',') {
-                return Err(self.unexpected("`,` or `]`"));
+                let expected = format!("`,` or `{}`", char::from(close));
+                return Err(self.unexpected(&expected));
             }
         }
     }
 
+    fn array(&mut self, depth: u16) -> Result<Value, EvalFault> {
+        let items = self.parts(b']', |reader| reader.value(depth + 1))?;
+        self.take(size_of::<Array>() + AROUND)?;
+        Ok(Value::array(items))
+    }
+
     fn object(&mut self, depth: u16) -> Result<Value, EvalFault> {
-        self.at += 1;
-        let mut entries = Vec::new();
-        self.skip_space();
-        if self.eat(b'}') {
-            self.take(size_of::<Object>() + AROUND)?;
-            return Ok(Value::object(entries));
-        }
-        loop {
-            self.skip_space();
-            if self.peek() != Some(b'"') {
-                return Err(self.unexpected("a key in quotes"));
+        let entries = self.parts(b'}', |reader| {
+            reader.skip_space();
+            if reader.peek() != Some(b'"') {
+                return Err(reader.unexpected("a key in quotes"));
             }
-            let key = self.key()?;
-            self.skip_space();
-            if !self.eat(b':') {
-                return Err(self.unexpected("`:`"));
+            let key = reader.key()?;
+            reader.skip_space();
+            if !reader.eat(b':') {
+                return Err(reader.unexpected("`:`"));
             }
-            entries.push((key, self.value(depth + 1)?));
-            self.take(size_of::<(Arc<str>, Value)>())?;
-            self.skip_space();
-            if self.eat(b'}') {
-                entries.shrink_to_fit();
-                self.take(size_of::<Object>() + AROUND)?;
-                return Ok(Value::object(entries));
-            }
-            if !self.eat(b',') {
-                return Err(self.unexpected("`,` or `}`"));
-            }
-        }
+            Ok((key, reader.value(depth + 1)?))
+        })?;
+        self.take(size_of::<Object>() + AROUND)?;
+        Ok(Value::object(entries))
     }
 
     fn number(&mut self) -> Result<Value, EvalFault> {

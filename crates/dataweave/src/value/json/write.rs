@@ -21,6 +21,14 @@ pub(crate) enum SkipNull {
     Everywhere,
 }
 
+impl Layout {
+    /// The layout without line breaks and spaces.
+    pub const ON_ONE_LINE: Layout = Layout {
+        indent: false,
+        skip_null: SkipNull::Nowhere,
+    };
+}
+
 impl Default for Layout {
     fn default() -> Layout {
         Layout {
@@ -79,51 +87,47 @@ impl Writer {
     }
 
     fn array(&mut self, array: &Array, depth: usize) -> Result<(), EvalFault> {
-        use SkipNull::{Arrays, Everywhere};
-        let skip = matches!(self.layout.skip_null, Arrays | Everywhere);
-        let mut first = true;
-        self.text.push('[');
-        for item in array.items() {
-            if !(skip && item.is_null()) {
-                self.begin(&mut first, depth + 1);
-                self.value(item, depth + 1)?;
-            }
-        }
-        self.end(first, depth);
-        self.text.push(']');
-        Ok(())
+        let skip = self.layout.skip_null;
+        let skip = matches!(skip, SkipNull::Arrays | SkipNull::Everywhere);
+        let items = array.items().iter().map(|item| (None, item));
+        self.parts(['[', ']'], items, skip, depth)
     }
 
     fn object(&mut self, object: &Object, depth: usize) -> Result<(), EvalFault> {
-        use SkipNull::{Everywhere, Objects};
-        let skip = matches!(self.layout.skip_null, Objects | Everywhere);
+        let skip = self.layout.skip_null;
+        let skip = matches!(skip, SkipNull::Objects | SkipNull::Everywhere);
+        let entries = object.entries().iter();
+        let entries = entries.map(|(key, value)| (Some(&**key), value));
+        self.parts(['{', '}'], entries, skip, depth)
+    }
+
+    /// Writes the parts of an array, or of an object with their keys, between brackets.
+    fn parts<'v>(
+        &mut self,
+        brackets: [char; 2],
+        parts: impl Iterator<Item = (Option<&'v str>, &'v Value)>,
+        skips_null: bool,
+        depth: usize,
+    ) -> Result<(), EvalFault> {
         let mut first = true;
-        self.text.push('{');
-        for (key, value) in object.entries() {
-            if !(skip && value.is_null()) {
-                self.begin(&mut first, depth + 1);
-                self.string(key);
-                self.text
-                    .push_str(if self.layout.indent { ": " } else { ":" });
-                self.value(value, depth + 1)?;
+        self.text.push(brackets[0]);
+        for (key, value) in parts.filter(|(_, value)| !(skips_null && value.is_null())) {
+            if !std::mem::replace(&mut first, false) {
+                self.text.push(',');
             }
+            self.line(depth + 1);
+            if let Some(key) = key {
+                self.string(key);
+                let colon = if self.layout.indent { ": " } else { ":" };
+                self.text.push_str(colon);
+            }
+            self.value(value, depth + 1)?;
         }
-        self.end(first, depth);
-        self.text.push('}');
-        Ok(())
-    }
-
-    fn begin(&mut self, first: &mut bool, depth: usize) {
-        if !std::mem::replace(first, false) {
-            self.text.push(',');
-        }
-        self.line(depth);
-    }
-
-    fn end(&mut self, empty: bool, depth: usize) {
-        if !empty {
+        if !first {
             self.line(depth);
         }
+        self.text.push(brackets[1]);
+        Ok(())
     }
 
     fn line(&mut self, depth: usize) {

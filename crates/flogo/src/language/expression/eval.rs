@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::node::{Node, Operator, Segment, Sign};
-use super::{EvalError, STEPS_MAX, TEXT_MAX, TEXTS_MAX, operators};
+use super::{EvalError, STEPS_MAX, TEXT_MAX, TEXTS_MAX, fail, operators};
 use crate::language::path;
 use crate::language::random::Random;
 use crate::language::scope::Scope;
@@ -19,7 +19,7 @@ pub(crate) struct Context<'a> {
 
 /// The rest of the budget of one expression, or of a whole mapping.
 pub(crate) struct Cost {
-    steps_left: Cell<u32>,
+    steps_left: Cell<usize>,
     bytes_left: Cell<usize>,
 }
 
@@ -34,23 +34,24 @@ impl Default for Cost {
 
 impl Cost {
     /// Charges a number of steps.
-    pub fn step(&self, steps: u32) -> Result<(), EvalError> {
-        let left = self.steps_left.get().checked_sub(steps).ok_or_else(|| {
-            EvalError::new(format!(
+    pub fn step(&self, steps: usize) -> Result<(), EvalError> {
+        let Some(left) = self.steps_left.get().checked_sub(steps) else {
+            return fail(format!(
                 "the expression costs more than {STEPS_MAX} steps: simplify it, or bound its texts"
-            ))
-        })?;
+            ));
+        };
         self.steps_left.set(left);
         Ok(())
     }
 
     /// Charges the bytes of a text that was made.
     fn made(&self, bytes: usize) -> Result<(), EvalError> {
-        let left = self.bytes_left.get().checked_sub(bytes).ok_or_else(|| {
-            EvalError::new(format!(
-                "the expression makes texts of more than {TEXTS_MAX} bytes in all"
-            ))
-        })?;
+        let Some(left) = self.bytes_left.get().checked_sub(bytes) else {
+            let most = TEXTS_MAX;
+            return fail(format!(
+                "the expression makes texts of more than {most} bytes in all"
+            ));
+        };
         self.bytes_left.set(left);
         Ok(())
     }
@@ -93,7 +94,7 @@ impl<'a> Context<'a> {
 
     /// Charges the reading or making of a text of that many bytes.
     pub fn read_text(&mut self, bytes: usize) -> Result<(), EvalError> {
-        self.step(u32::try_from(bytes / 1024).unwrap_or(u32::MAX))
+        self.step(bytes / 1024)
     }
 
     /// Charges a text of that many bytes before it is made.
@@ -109,16 +110,16 @@ impl<'a> Context<'a> {
 
     /// Checks the length of a text that will be made.
     pub fn check_text(&self, bytes: usize) -> Result<(), EvalError> {
-        if bytes > TEXT_MAX {
-            return Err(EvalError::new(format!(
+        match bytes > TEXT_MAX {
+            true => fail(format!(
                 "the expression makes a text of more than {TEXT_MAX} bytes"
-            )));
+            )),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Charges a number of steps.
-    pub fn step(&mut self, steps: u32) -> Result<(), EvalError> {
+    pub fn step(&mut self, steps: usize) -> Result<(), EvalError> {
         self.cost.step(steps)
     }
 }
@@ -188,10 +189,8 @@ impl Node {
             return Ok(format!("[\"{key}\"]"));
         }
         let value = self.eval(context).map_err(|error| {
-            EvalError::new(format!(
-                "eval array index expression error: {}",
-                error.message
-            ))
+            let what = "eval array index expression error";
+            EvalError::new(format!("{what}: {}", error.message))
         })?;
         Ok(format!("[{}]", value.text()?))
     }

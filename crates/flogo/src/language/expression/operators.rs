@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::EvalError;
 use super::node::Operator;
+use super::{EvalError, fail};
 use crate::language::number;
 use crate::language::value::Value;
 
@@ -11,8 +11,8 @@ use crate::language::value::Value;
 pub(crate) fn not(value: &Value) -> Result<Value, EvalError> {
     match value {
         Value::Bool(bool) => Ok((!bool).into()),
-        Value::Null => Err(EvalError::new("cannot not a nil")),
-        _ => Err(EvalError::new(format!("cannot not '{}'", value.go_type()))),
+        Value::Null => fail("cannot not a nil"),
+        _ => fail(format!("cannot not '{}'", value.go_type())),
     }
 }
 
@@ -23,8 +23,8 @@ pub(crate) fn negate(value: &Value) -> Result<Value, EvalError> {
         Value::Float(float) => Ok((-float).into()),
         Value::Num(text) if text.contains('.') => Ok((-number::num_float(text)).into()),
         Value::Num(text) => Ok(Value::Long(number::num_int(text).wrapping_neg())),
-        Value::Null => Err(EvalError::new("cannot negate a nil")),
-        _ => Err(EvalError::new(format!("cannot not '{}'", value.go_type()))),
+        Value::Null => fail("cannot negate a nil"),
+        _ => fail(format!("cannot not '{}'", value.go_type())),
     }
 }
 
@@ -89,13 +89,6 @@ fn equal(left: &Value, right: &Value) -> bool {
 /// Evaluates `<`, `<=`, `>`, `>=`. Truth values and nulls have no order: they can only be equal.
 fn ordered(left: &Value, right: &Value, holds: fn(Ordering) -> bool) -> Result<bool, EvalError> {
     use Value::{Bool, Null, Num, Str};
-    let incomparable = || {
-        EvalError::new(format!(
-            "cannot compare {} with {}",
-            left.go_type(),
-            right.go_type()
-        ))
-    };
     let reflexive = holds(Ordering::Equal);
     let greater = holds(Ordering::Greater);
     match (left, right) {
@@ -108,14 +101,17 @@ fn ordered(left: &Value, right: &Value, holds: fn(Ordering) -> bool) -> Result<b
         _ => match pair(left, right) {
             Some(Pair::Ints(a, b) | Pair::Longs(a, b)) => Ok(holds(a.cmp(&b))),
             Some(Pair::Floats(a, b)) => Ok(a.partial_cmp(&b).is_some_and(holds)),
-            None => Err(incomparable()),
+            None => {
+                let (left, right) = (left.go_type(), right.go_type());
+                fail(format!("cannot compare {left} with {right}"))
+            }
         },
     }
 }
 
 fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, EvalError> {
     if left.is_null() || right.is_null() {
-        return Err(unfit(operator, left, right, Value::shown));
+        return unfit(operator, &left.shown(), &right.shown());
     }
     match pair(left, right) {
         Some(Pair::Ints(a, b)) => whole(operator, a, b).map(Value::Int),
@@ -138,9 +134,7 @@ fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, 
             (Operator::Add, Value::Str(text) | Value::Num(text)) => {
                 Ok(format!("{}{text}", left.to_text()).into())
             }
-            _ => Err(unfit(operator, left, right, |value| {
-                value.go_type().to_owned()
-            })),
+            _ => unfit(operator, left.go_type(), right.go_type()),
         },
     }
 }
@@ -151,21 +145,15 @@ fn whole(operator: Operator, a: i64, b: i64) -> Result<i64, EvalError> {
         Operator::Add => Ok(a.wrapping_add(b)),
         Operator::Subtract => Ok(a.wrapping_sub(b)),
         Operator::Multiply => Ok(a.wrapping_mul(b)),
-        _ if b == 0 => Err(EvalError::new("integer divide by zero")),
+        _ if b == 0 => fail("integer divide by zero"),
         Operator::Divide => Ok(a.wrapping_div(b)),
         _ => Ok(a.wrapping_rem(b)),
     }
 }
 
 /// The error of an operator with unsuitable operands, in Flogo's words, which differ.
-fn unfit(
-    operator: Operator,
-    left: &Value,
-    right: &Value,
-    show: impl Fn(&Value) -> String,
-) -> EvalError {
-    let (left, right) = (show(left), show(right));
-    EvalError::new(match operator {
+fn unfit(operator: Operator, left: &str, right: &str) -> Result<Value, EvalError> {
+    fail(match operator {
         Operator::Add => format!("cannot add {left} to {right}"),
         Operator::Subtract => format!("cannot subtract {right} from {left}"),
         Operator::Multiply => format!("cannot multiply {left} with {right}"),

@@ -10,7 +10,7 @@ use super::node::{Node, Operator, Segment, Sign};
 use super::reference::{Reference, Resolver};
 use super::token::{Token, tokens};
 use super::{CompileError, DEPTH_MAX, is_blank};
-use crate::language::functions::{self, Function, Package};
+use crate::language::functions::Function;
 use crate::language::names::Names;
 use crate::language::number;
 use crate::language::value::Value;
@@ -20,9 +20,9 @@ use crate::language::value::Value;
 /// # Errors
 /// Fails if the syntax is wrong, the nesting too deep, or a name unknown.
 pub(crate) fn script(text: &str, names: &Names) -> Result<Node, CompileError> {
-    let complain = |fault: Fault| CompileError {
-        message: format!("unable to compile expression '{text}': {}", fault.what),
-        at: fault.at,
+    let complain = |fault: CompileError| CompileError {
+        message: format!("unable to compile expression '{text}': {}", fault.message),
+        ..fault
     };
     let tokens = tokens(text).map_err(|at| {
         let what = match text[at..].chars().next() {
@@ -30,7 +30,7 @@ pub(crate) fn script(text: &str, names: &Names) -> Result<Node, CompileError> {
             Some(char) => format!("unexpected character {char:?}"),
             None => "unexpected end".to_owned(),
         };
-        complain(Fault::syntax(at, &what))
+        complain(syntax(at, &what))
     })?;
     let mut parser = Parser {
         tokens: &tokens,
@@ -42,22 +42,14 @@ pub(crate) fn script(text: &str, names: &Names) -> Result<Node, CompileError> {
     parser.whole().map_err(complain)
 }
 
-/// A fault of a script, with its offset.
-struct Fault {
-    at: usize,
-    what: String,
-}
-
-impl Fault {
-    fn syntax(at: usize, what: &str) -> Fault {
-        Fault {
-            at,
-            what: format!("error parsing expression: {what}"),
-        }
+fn syntax(at: usize, what: &str) -> CompileError {
+    CompileError {
+        message: format!("error parsing expression: {what}"),
+        at,
     }
 }
 
-type Parsed<T> = Result<T, Fault>;
+type Parsed<T> = Result<T, CompileError>;
 
 /// The kind of the part just parsed, which limits its place.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,31 +88,28 @@ impl<'a> Parser<'a> {
         there
     }
 
-    fn unexpected(&self, expected: &str) -> Fault {
+    fn unexpected(&self, expected: &str) -> CompileError {
         const SHOWN: usize = 20;
         let rest = &self.text[self.place()..];
         let found = match rest.split(is_blank).next().filter(|word| !word.is_empty()) {
             None => "the end".to_owned(),
             Some(word) => format!("`{}`", word.chars().take(SHOWN).collect::<String>()),
         };
-        Fault::syntax(self.place(), &format!("expected {expected}, found {found}"))
+        syntax(self.place(), &format!("expected {expected}, found {found}"))
     }
 
     fn expect(&mut self, expected: Token<'_>, name: &str) -> Parsed<()> {
-        if self.next_if(expected) {
-            Ok(())
-        } else {
-            Err(self.unexpected(name))
+        match self.next_if(expected) {
+            true => Ok(()),
+            false => Err(self.unexpected(name)),
         }
     }
 
     /// Parses a nested part.
     fn inner<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth == DEPTH_MAX {
-            return Err(Fault::syntax(
-                self.place(),
-                &format!("more than {DEPTH_MAX} nested parts: simplify it"),
-            ));
+            let what = format!("more than {DEPTH_MAX} nested parts: simplify it");
+            return Err(syntax(self.place(), &what));
         }
         self.depth += 1;
         let parsed = parse(self);
@@ -262,29 +251,24 @@ impl<'a> Parser<'a> {
             }
             self.expect(Token::Close, "a `,` or `)`")?;
         }
-        let wants = |count: usize| Fault {
-            at: start,
-            what: format!("{name} function should have {count} arguments"),
-        };
+        let fault = |message| CompileError { message, at: start };
+        let takes = |count| fault(format!("{name} function should have {count} arguments"));
         let mut args = args.into_iter();
         if name.eq_ignore_ascii_case("isdefined") {
-            let of = args.next().ok_or_else(|| wants(1))?;
+            let of = args.next().ok_or_else(|| takes(1))?;
             return Ok(Node::IsDefined(Box::new(of)));
         }
         if name.eq_ignore_ascii_case("getvalue") {
             let (Some(of), Some(otherwise)) = (args.next(), args.next()) else {
-                return Err(wants(2));
+                return Err(takes(2));
             };
             return Ok(Node::GetValue(Box::new((of, otherwise))));
         }
         let function = self.function(name).ok_or_else(|| {
             let why = self.missing(name);
-            Fault {
-                at: start,
-                what: format!(
-                    "unable to parse expression, function [{name}] is not installed{why}"
-                ),
-            }
+            fault(format!(
+                "unable to parse expression, function [{name}] is not installed{why}"
+            ))
         })?;
         let args = args.collect();
         Ok(Node::Call { function, args })
@@ -292,10 +276,8 @@ impl<'a> Parser<'a> {
 
     fn function(&self, name: &str) -> Option<Function> {
         let (package, name) = name.rsplit_once('.')?;
-        self.names
-            .functions
-            .under(package)
-            .find_map(|package| functions::find(package, name))
+        let mut packages = self.names.functions.under(package);
+        packages.find_map(|package| package.function(name))
     }
 
     /// The explanation of an unknown function, where one helps.
@@ -304,7 +286,7 @@ impl<'a> Parser<'a> {
             Some((package, _)) => self.names.functions.under(package),
             None => return ": functions have a package, as in string.len(…)",
         };
-        if packages.any(Package::is_partial) {
+        if packages.any(|package| package.is_partial) {
             ": Flogo may have it, but it is not supported here"
         } else {
             ""
@@ -342,11 +324,10 @@ impl<'a> Parser<'a> {
         if self.at == steps {
             return Err(self.unexpected("a name after the `$`"));
         }
-        let fault = |what| Fault { at: start, what };
         if segments.is_empty() {
             return Reference::of(&text, self.names)
                 .map(Node::Reference)
-                .map_err(fault);
+                .map_err(|message| CompileError { message, at: start });
         }
         segments.push(Segment::Text(text));
         // A reference that begins with an index has no resolver, which its evaluation reports.
@@ -362,21 +343,17 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn misplaced(at: usize) -> Fault {
-    Fault::syntax(
-        at,
-        "a choice (`c ? a : b`) is allowed only as a whole expression, an index or a part of another choice",
-    )
+fn misplaced(at: usize) -> CompileError {
+    let what = "a choice (`c ? a : b`) is allowed only as a whole expression, an index or a part of another choice";
+    syntax(at, what)
 }
 
 /// The literal of a number.
 fn literal<T: Into<Value>>(at: usize, number: Result<T, number::NumberFault<T>>) -> Parsed<Node> {
+    let fault = |message| CompileError { message, at };
     match number {
         Ok(number) => Ok(Node::Literal(number.into())),
-        Err(fault) => Err(Fault {
-            at,
-            what: fault.message,
-        }),
+        Err(bad) => Err(fault(bad.message)),
     }
 }
 

@@ -104,12 +104,8 @@ fn string<'a>(input: &mut &'a str) -> Lexed<&'a str> {
 fn quoted<'a>(quote: char) -> impl Parser<&'a str, (), EmptyError> {
     let plain = take_till(1.., move |char| char == '\\' || char == quote).void();
     let protected = ('\\', any).void();
-    (
-        quote,
-        repeat::<_, _, (), _, _>(0.., alt((plain, protected))),
-        quote,
-    )
-        .void()
+    let inner = repeat::<_, _, (), _, _>(0.., alt((plain, protected)));
+    (quote, inner, quote).void()
 }
 
 fn name<'a>(input: &mut &'a str) -> Lexed<&'a str> {
@@ -135,52 +131,34 @@ fn word<'a>(input: &mut &'a str) -> Lexed<Token<'a>> {
     })
 }
 
+/// The tokens of fixed texts; one that begins like another stands before it.
+const SYMBOLS: [(&str, Token<'static>); 21] = [
+    ("||", Token::Operator(Operator::Or)),
+    ("&&", Token::Operator(Operator::And)),
+    ("==", Token::Operator(Operator::Equal)),
+    ("!=", Token::Operator(Operator::Unequal)),
+    ("<=", Token::Operator(Operator::LessEqual)),
+    ("<", Token::Operator(Operator::Less)),
+    (">=", Token::Operator(Operator::GreaterEqual)),
+    (">", Token::Operator(Operator::Greater)),
+    ("+", Token::Operator(Operator::Add)),
+    ("-", Token::Operator(Operator::Subtract)),
+    ("*", Token::Operator(Operator::Multiply)),
+    ("/", Token::Operator(Operator::Divide)),
+    ("%", Token::Operator(Operator::Remainder)),
+    ("!", Token::Not),
+    ("?", Token::Question),
+    (":", Token::Colon),
+    (",", Token::Comma),
+    ("(", Token::Open),
+    (")", Token::Close),
+    ("[", Token::OpenIndex),
+    ("]", Token::CloseIndex),
+];
+
 fn symbol<'a>(input: &mut &'a str) -> Lexed<Token<'a>> {
-    alt((
-        operator.map(Token::Operator),
-        '!'.value(Token::Not),
-        '?'.value(Token::Question),
-        ':'.value(Token::Colon),
-        ','.value(Token::Comma),
-        '('.value(Token::Open),
-        ')'.value(Token::Close),
-        '['.value(Token::OpenIndex),
-        ']'.value(Token::CloseIndex),
-    ))
-    .parse_next(input)
-}
-
-fn operator(input: &mut &str) -> Lexed<Operator> {
-    alt((logic, order, arithmetic)).parse_next(input)
-}
-
-fn logic(input: &mut &str) -> Lexed<Operator> {
-    alt((
-        "||".value(Operator::Or),
-        "&&".value(Operator::And),
-        "==".value(Operator::Equal),
-        "!=".value(Operator::Unequal),
-    ))
-    .parse_next(input)
-}
-
-fn order(input: &mut &str) -> Lexed<Operator> {
-    alt((
-        "<=".value(Operator::LessEqual),
-        '<'.value(Operator::Less),
-        ">=".value(Operator::GreaterEqual),
-        '>'.value(Operator::Greater),
-    ))
-    .parse_next(input)
-}
-
-fn arithmetic(input: &mut &str) -> Lexed<Operator> {
-    alt((
-        '+'.value(Operator::Add),
-        '-'.value(Operator::Subtract),
-        '*'.value(Operator::Multiply),
-        '/'.value(Operator::Divide),
-        '%'.value(Operator::Remainder),
-    ))
-    .parse_next(input)
+    let found = SYMBOLS.iter().find(|(text, _)| input.starts_with(text));
+    let (text, token) = found.ok_or(EmptyError)?;
+    *input = &input[text.len()..];
+    Ok(*token)
 }

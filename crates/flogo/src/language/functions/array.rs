@@ -1,18 +1,8 @@
 //! The package `array`. Flogo's changes in place are made to a copy.
 
-use super::{Function, Run, Takes, Type, count};
-use crate::language::expression::{Context, EvalError};
+use super::{Function, Type, count, many, of};
+use crate::language::expression::{Context, EvalError, fail};
 use crate::language::value::Value;
-
-const fn of(name: &'static str, types: &'static [Type], run: Run) -> Function {
-    let takes = Takes::Each(types);
-    Function { name, takes, run }
-}
-
-const fn many(name: &'static str, run: Run) -> Function {
-    let takes = Takes::Many(Type::Any);
-    Function { name, takes, run }
-}
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     of("append", &[Type::Any, Type::Any], append),
@@ -20,9 +10,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     of("count", &[Type::Any], |args, _| match &args[0] {
         Value::Null => Ok(count(0)),
         Value::Array(items) => Ok(count(items.len())),
-        _ => Err(EvalError::new("unable to count un-array object")),
+        _ => fail("unable to count un-array object"),
     }),
-    many("create", |args, _| {
+    many("create", Type::Any, |args, _| {
         Ok(match args {
             [] => Value::Null,
             items => items.to_vec().into(),
@@ -40,7 +30,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         let (items, at) = item("get", args)?;
         Ok(items[at].clone())
     }),
-    many("merge", merge),
+    many("merge", Type::Any, merge),
     of("reverse", &[Type::Any], |args, context| match &args[0] {
         Value::Array(items) => {
             pay(items.len(), context)?;
@@ -48,13 +38,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         }
         other => Ok(other.clone()),
     }),
-    many("slice", slice),
+    many("slice", Type::Any, slice),
     of("sum", &[Type::Any], sum),
 ];
 
 /// Charges the making of an array.
 fn pay(items: usize, context: &mut Context<'_>) -> Result<(), EvalError> {
-    context.step(u32::try_from(items / 16).unwrap_or(u32::MAX))
+    context.step(items / 16)
 }
 
 /// Appends an item, or the items of another array.
@@ -87,7 +77,7 @@ fn contains(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalErro
             | (Value::Params(_), Value::Params(_))
             | (Value::Bytes(_), Value::Bytes(_)) => {
                 let of = item.go_type();
-                return Err(EvalError::new(format!("comparing uncomparable type {of}")));
+                return fail(format!("comparing uncomparable type {of}"));
             }
             (Value::Null, _) => {}
             _ if other == item => return Ok(true.into()),
@@ -101,28 +91,20 @@ fn contains(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalErro
 fn item<'a>(function: &str, args: &'a [Value]) -> Result<(&'a [Value], usize), EvalError> {
     let index = args[1].to_int()?;
     let items = match &args[0] {
-        Value::Array(items) => items,
+        Value::Array(items) => items.as_slice(),
         Value::Null => {
-            return Err(EvalError::new(format!(
-                "index out of bounds, index [{index}] but array empty"
-            )));
+            let what = "but array empty";
+            return fail(format!("index out of bounds, index [{index}] {what}"));
         }
-        _ => {
-            return Err(EvalError::new(format!(
-                "unable to use array.{function} on un-array object"
-            )));
-        }
+        _ => return fail(format!("unable to use array.{function} on un-array object")),
     };
-    usize::try_from(index)
-        .ok()
-        .filter(|at| *at < items.len())
-        .map(|at| (items.as_slice(), at))
-        .ok_or_else(|| {
-            EvalError::new(format!(
-                "index out of bounds, index [{index}] but array length [{}]",
-                items.len()
-            ))
-        })
+    match usize::try_from(index) {
+        Ok(at) if at < items.len() => Ok((items, at)),
+        _ => {
+            let what = format!("but array length [{}]", items.len());
+            fail(format!("index out of bounds, index [{index}] {what}"))
+        }
+    }
 }
 
 /// `flatten(array, depth)`; a depth of 0 or less flattens completely.
@@ -130,7 +112,7 @@ fn flatten(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError
     let depth = args[1].to_int()?;
     let depth = usize::try_from(depth).ok().filter(|depth| *depth > 0);
     let mut flat = Vec::new();
-    flatten_into(&args[0].to_array()?, depth, &mut flat, context)?;
+    flatten_into(&args[0].to_array(), depth, &mut flat, context)?;
     Ok(flat.into())
 }
 
@@ -156,17 +138,15 @@ fn flatten_into(
 /// Concatenates arrays; arguments that are not arrays are ignored.
 fn merge(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     if args.len() < 2 {
-        return Err(EvalError::new("array merge must have at least 2 array"));
+        return fail("array merge must have at least 2 array");
     }
-    let arrays: Vec<&[Value]> = args
-        .iter()
-        .filter_map(|arg| match arg {
-            Value::Array(items) => Some(items.as_slice()),
-            _ => None,
-        })
-        .collect();
+    let arrays = args.iter().filter_map(|arg| match arg {
+        Value::Array(items) => Some(items.as_slice()),
+        _ => None,
+    });
+    let arrays: Vec<&[Value]> = arrays.collect();
     if arrays.is_empty() {
-        return Err(EvalError::new("array.merge expects arrays"));
+        return fail("array.merge expects arrays");
     }
     pay(arrays.iter().map(|items| items.len()).sum(), context)?;
     Ok(arrays.concat().into())
@@ -177,24 +157,19 @@ fn slice(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> 
     let (array, bounds) = match args {
         [Value::Null, ..] => return Ok(Value::Null),
         [array, bounds @ ..] if !bounds.is_empty() => (array, bounds),
-        _ => return Err(EvalError::new("array.slice expects an array and a start")),
+        _ => return fail("array.slice expects an array and a start"),
     };
     let start = bounds[0]
         .to_int()
         .map_err(|_| EvalError::new("array slice second arguments must be a integer"))?;
     let Value::Array(items) = array else {
-        return Err(EvalError::new("array slice first argument must be array"));
+        return fail("array slice first argument must be array");
     };
-    let end = match bounds.get(1) {
-        None => 0,
-        Some(end) => end
-            .to_int()
-            .map_err(|_| EvalError::new("array slice third arguments must be a integer"))?,
-    };
-    let end = if end == 0 {
-        items.len()
-    } else {
-        usize::try_from(end).unwrap_or(usize::MAX)
+    let end = bounds.get(1).map_or(Ok(0), Value::to_int);
+    let end = match end {
+        Ok(0) => items.len(),
+        Ok(end) => usize::try_from(end).unwrap_or(usize::MAX),
+        Err(_) => return fail("array slice third arguments must be a integer"),
     };
     let part = usize::try_from(start)
         .ok()
@@ -208,7 +183,7 @@ fn sum(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     if args[0].is_null() {
         return Ok(count(0));
     }
-    let items = args[0].to_array()?;
+    let items = args[0].to_array();
     pay(items.len(), context)?;
     items
         .iter()

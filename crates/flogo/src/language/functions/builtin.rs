@@ -1,14 +1,10 @@
 //! The package `builtin`, with `len` alone.
 
-use super::{Function, Takes, Type};
-use crate::language::expression::{Context, EvalError};
+use super::{Function, Type, of};
+use crate::language::expression::{Context, EvalError, fail};
 use crate::language::value::Value;
 
-pub(crate) const FUNCTIONS: &[Function] = &[Function {
-    name: "len",
-    takes: Takes::Each(&[Type::Any]),
-    run: len,
-}];
+pub(crate) const FUNCTIONS: &[Function] = &[of("len", &[Type::Any], len)];
 
 /// Counts the bytes of a text, or the entries of an array or object; null has length 0.
 fn len(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
@@ -21,9 +17,7 @@ fn len(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
         Value::Params(texts) => texts.len(),
         other => {
             let of = other.go_type();
-            return Err(EvalError::new(format!(
-                "a value of type {of} has no length"
-            )));
+            return fail(format!("a value of type {of} has no length"));
         }
     };
     Ok(super::count(len))

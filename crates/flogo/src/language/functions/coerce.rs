@@ -1,15 +1,11 @@
 //! The package `coerce`: conversions between types.
 
-use super::{Function, Takes, Type, text};
-use crate::language::expression::{Context, EvalError};
+use super::{Function, Type, of, text};
+use crate::language::expression::{Context, EvalError, fail};
 use crate::language::value::Value;
 
 const fn to(name: &'static str, run: super::Run) -> Function {
-    Function {
-        name,
-        takes: Takes::Each(&[Type::Any]),
-        run,
-    }
+    of(name, &[Type::Any], run)
 }
 
 pub(crate) const FUNCTIONS: &[Function] = &[
@@ -25,13 +21,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     to("toObject", |args, _| Type::Object.coerce(&args[0])),
     to("toArray", |args, _| match &args[0] {
         Value::Null => Ok(Value::Null),
-        value => value.to_array().map(Value::Array),
+        value => Ok(Value::Array(value.to_array())),
     }),
-    Function {
-        name: "toType",
-        takes: Takes::Each(&[Type::Any, Type::Text]),
-        run: to_type,
-    },
+    of("toType", &[Type::Any, Type::Text], to_type),
 ];
 
 /// Converts to the type of that name, in any case.
@@ -50,7 +42,7 @@ fn to_type(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
         "bytes" => Type::Bytes.coerce(value),
         "params" => Type::Params.coerce(value),
         "array" => Type::Array.coerce(value),
-        _ => Err(EvalError::new(format!("unknown type: {name}"))),
+        _ => fail(format!("unknown type: {name}")),
     }
 }
 
@@ -64,9 +56,8 @@ fn float32(value: &Value) -> Result<Value, EvalError> {
     let float = value.to_float()?;
     let nearest = float as f32;
     if let (Value::Str(text), true) = (value, nearest.is_infinite() && float.is_finite()) {
-        return Err(EvalError::new(format!(
-            "strconv.ParseFloat: parsing {text:?}: value out of range"
-        )));
+        let what = "value out of range";
+        return fail(format!("strconv.ParseFloat: parsing {text:?}: {what}"));
     }
     Ok(Value::Float(f64::from(nearest)))
 }

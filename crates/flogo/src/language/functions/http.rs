@@ -2,14 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Function, Run, Takes, Type, text};
-use crate::language::expression::{Context, EvalError};
+use super::{Function, Type, of, text};
+use crate::language::expression::{Context, EvalError, fail};
 use crate::language::value::{Params, Value};
-
-const fn of(name: &'static str, types: &'static [Type], run: Run) -> Function {
-    let takes = Takes::Each(types);
-    Function { name, takes, run }
-}
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     of("reqCookieToParams", &[Type::Text], |args, _| {
@@ -33,11 +28,7 @@ fn cookies(header: &str) -> Params {
                 .strip_prefix('"')
                 .and_then(|value| value.strip_suffix('"'))
                 .unwrap_or(value);
-            let valid = !name.is_empty()
-                && name.bytes().all(is_token)
-                && value
-                    .bytes()
-                    .all(|byte| is_value(byte) || matches!(byte, b' ' | b','));
+            let valid = is_token(name) && value.chars().all(is_value);
             valid.then(|| (Arc::from(name), Arc::from(value)))
         })
         .collect()
@@ -45,36 +36,30 @@ fn cookies(header: &str) -> Params {
 
 /// Formats a `Cookie` header, with cookies sorted by name.
 fn from_params(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
-    let cookies: Vec<String> = args[0]
-        .to_params()?
-        .iter()
-        .map(|(name, value)| {
-            let name = name.replace(['\r', '\n'], "-");
-            let value: String = value
-                .chars()
-                .filter(|char| {
-                    matches!(char, ' ' | ',') || (char.is_ascii() && is_value(*char as u8))
-                })
-                .collect();
-            if value.contains([' ', ',']) {
-                format!("{name}=\"{value}\"")
-            } else {
-                format!("{name}={value}")
-            }
-        })
-        .collect();
-    Ok(cookies.join("; ").into())
+    let params = args[0].to_params()?;
+    let cookies = params.iter();
+    let cookies = cookies.map(|(name, value)| pair(&name.replace(['\r', '\n'], "-"), value));
+    Ok(cookies.collect::<Vec<_>>().join("; ").into())
+}
+
+/// A cookie's name and value. Characters that a value cannot have are dropped; blanks and commas put it in quotes.
+pub(crate) fn pair(name: &str, value: &str) -> String {
+    let value: String = value.chars().filter(|char| is_value(*char)).collect();
+    match value.contains([' ', ',']) {
+        true => format!("{name}=\"{value}\""),
+        false => format!("{name}={value}"),
+    }
 }
 
 /// `rewriteCookies(cookies, name, domain, path)`: the `Set-Cookie` texts, with the domain and path of the first one of
 /// that name replaced, if it has them.
 fn rewrite(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
-    let mut cookies = args[0].to_array()?.to_vec();
+    let mut cookies = args[0].to_array().to_vec();
     let (name, domain, path) = (text(&args[1]), text(&args[2]), text(&args[3]));
     let prefix = format!("{name}=");
     for cookie in &mut cookies {
         let Value::Str(whole) = &cookie else {
-            return Err(EvalError::new("Error in cookies array input"));
+            return fail("Error in cookies array input");
         };
         context.read_text(whole.len())?;
         if !starts_with_fold(whole, &prefix) {
@@ -105,10 +90,12 @@ fn starts_with_fold(text: &str, start: &str) -> bool {
         .is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// True for a valid name (RFC 9110, section 5.6.2).
+pub(crate) fn is_token(name: &str) -> bool {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(valid)
 }
 
-fn is_value(byte: u8) -> bool {
-    (0x21..0x7f).contains(&byte) && !matches!(byte, b'"' | b';' | b'\\' | b',')
+fn is_value(char: char) -> bool {
+    matches!(char, ' '..='~') && !matches!(char, '"' | ';' | '\\')
 }

@@ -1,15 +1,10 @@
 //! The package `json`: members, paths and forms of JSON values.
 
-use super::{Function, Takes, Type, count, text};
-use crate::language::expression::{Context, EvalError};
+use super::{Function, Type, count, of, text};
+use crate::language::expression::{Context, EvalError, fail};
 use crate::language::json::Numbers;
 use crate::language::json_path::JsonPath;
 use crate::language::value::{Map, Value};
-
-const fn of(name: &'static str, types: &'static [Type], run: super::Run) -> Function {
-    let takes = Takes::Each(types);
-    Function { name, takes, run }
-}
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     of("path", &[Type::Text, Type::Any], |args, context| {
@@ -69,7 +64,7 @@ fn get(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
 /// Copies the object with a member added or replaced.
 fn set(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut members: Map = (*args[0].to_object()?).clone();
-    context.step(u32::try_from(members.len()).unwrap_or(u32::MAX))?;
+    context.step(members.len())?;
     members.insert(text(&args[1]).into(), args[2].clone());
     Ok(members.into())
 }
@@ -78,17 +73,12 @@ fn set(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
 fn numbers_to_text(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     if !matches!(&args[0], Value::Array(_) | Value::Object(_)) {
         let of = args[0].go_type();
-        return Err(EvalError::new(format!(
-            "Unsupported json object type [{of}]"
-        )));
+        return fail(format!("Unsupported json object type [{of}]"));
     }
-    let json = args[0]
-        .to_json_text()
-        .map_err(|fault| EvalError::new(fault.message))?;
+    let json = args[0].to_json_text()?;
     context.make_text(json.len())?;
-    Value::from_json_text(&json, Numbers::Text)
-        .map(texts_for_numbers)
-        .map_err(|fault| EvalError::new(fault.message))
+    let value = Value::from_json_text(&json, Numbers::Text)?;
+    Ok(texts_for_numbers(value))
 }
 
 fn texts_for_numbers(value: Value) -> Value {

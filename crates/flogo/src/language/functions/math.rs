@@ -1,12 +1,7 @@
 //! The package `math`, on floats.
 
-use super::{Function, Run, Takes, Type};
+use super::{Function, Type, of};
 use crate::language::value::Value;
-
-const fn of(name: &'static str, types: &'static [Type], run: Run) -> Function {
-    let takes = Takes::Each(types);
-    Function { name, takes, run }
-}
 
 const ONE: &[Type] = &[Type::Float];
 

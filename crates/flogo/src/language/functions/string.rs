@@ -3,21 +3,17 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Function, Run, Takes, Type, count, pattern, text};
-use crate::language::expression::{Context, EvalError};
+use super::{Function, Type, count, many, of, pattern, text};
+use crate::language::expression::{Context, EvalError, fail};
 use crate::language::number::{read_float, read_int, truncate};
 use crate::language::value::Value;
 
-const TEXT: Takes = Takes::Each(&[Type::Text]);
-const TWO: Takes = Takes::Each(&[Type::Text, Type::Text]);
-const THREE: Takes = Takes::Each(&[Type::Text, Type::Text, Type::Text]);
-
-const fn of(name: &'static str, takes: Takes, run: Run) -> Function {
-    Function { name, takes, run }
-}
+const TEXT: &[Type] = &[Type::Text];
+const TWO: &[Type] = &[Type::Text, Type::Text];
+const THREE: &[Type] = &[Type::Text, Type::Text, Type::Text];
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    of("concat", Takes::Many(Type::Text), concat),
+    many("concat", Type::Text, concat),
     of("contains", TWO, |args, _| {
         Ok(one(args).contains(two(args)).into())
     }),
@@ -43,47 +39,34 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         Ok(place(one(args).rfind(two(args))))
     }),
     of("len", TEXT, |args, _| Ok(count(one(args).len()))),
-    of(
-        "substring",
-        Takes::Each(&[Type::Text, Type::Int, Type::Int]),
-        substring,
-    ),
+    of("substring", &[Type::Text, Type::Int, Type::Int], substring),
     of("substringAfter", TWO, |args, _| {
-        let (whole, part) = (one(args), two(args));
-        Ok(whole
-            .split_once(part)
-            .map_or(whole, |(_, after)| after)
-            .into())
+        let halves = one(args).split_once(two(args));
+        Ok(halves.map_or(one(args), |(_, after)| after).into())
     }),
     of("substringBefore", TWO, |args, _| {
-        let (whole, part) = (one(args), two(args));
-        Ok(whole
-            .split_once(part)
-            .map_or(whole, |(before, _)| before)
-            .into())
+        let halves = one(args).split_once(two(args));
+        Ok(halves.map_or(one(args), |(before, _)| before).into())
     }),
     of("integer", TEXT, |args, _| {
-        read_int(one(args))
-            .map(Value::Int)
-            .map_err(|fault| EvalError::new(fault.message))
+        Ok(Value::Int(read_int(one(args))?))
     }),
-    of("float", Takes::Many(Type::Text), float),
-    of("join", Takes::Each(&[Type::Array, Type::Text]), join),
+    many("float", Type::Text, float),
+    of("join", &[Type::Array, Type::Text], join),
     of("split", TWO, split),
     of("matchRegEx", TWO, |args, context| {
         context.read_text(one(args).len() + two(args).len())?;
         // In Flogo an invalid pattern matches nothing.
-        Ok(pattern::compile(one(args))
-            .is_ok_and(|regex| regex.is_match(two(args)))
-            .into())
+        let regex = pattern::compile(one(args));
+        Ok(regex.is_ok_and(|regex| regex.is_match(two(args))).into())
     }),
     of("replaceRegEx", THREE, |args, context| {
         pattern::replace(one(args), two(args), three(args), context)
     }),
-    of("repeat", Takes::Each(&[Type::Text, Type::Int]), repeat),
+    of("repeat", &[Type::Text, Type::Int], repeat),
     of(
         "replace",
-        Takes::Each(&[Type::Text, Type::Text, Type::Text, Type::Int]),
+        &[Type::Text, Type::Text, Type::Text, Type::Int],
         |args, context| replace(args, usize::try_from(args[3].to_int()?).ok(), context),
     ),
     of("replaceAll", THREE, |args, context| {
@@ -96,7 +79,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     of("toUpper", TEXT, |args, _| {
         Ok(one(args).chars().map(upper).collect::<String>().into())
     }),
-    of("trim", Takes::Many(Type::Text), trim),
+    many("trim", Type::Text, trim),
     of("trimLeft", TWO, |args, _| {
         Ok(one(args).trim_start_matches(among(two(args))).into())
     }),
@@ -104,16 +87,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         Ok(one(args).trim_end_matches(among(two(args))).into())
     }),
     of("trimPrefix", TWO, |args, _| {
-        Ok(one(args)
-            .strip_prefix(two(args))
-            .unwrap_or(one(args))
-            .into())
+        let rest = one(args).strip_prefix(two(args));
+        Ok(rest.unwrap_or(one(args)).into())
     }),
     of("trimSuffix", TWO, |args, _| {
-        Ok(one(args)
-            .strip_suffix(two(args))
-            .unwrap_or(one(args))
-            .into())
+        let rest = one(args).strip_suffix(two(args));
+        Ok(rest.unwrap_or(one(args)).into())
     }),
     of("stringToBase64", TEXT, |args, _| {
         Ok(STANDARD.encode(one(args)).into())
@@ -151,9 +130,7 @@ fn index_any(args: &[Value]) -> Option<usize> {
 
 fn concat(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     if args.len() < 2 {
-        return Err(EvalError::new(
-            "fnConcat function must have at least two arguments",
-        ));
+        return fail("fnConcat function must have at least two arguments");
     }
     context.make_text(args.iter().map(|arg| text(arg).len()).sum())?;
     Ok(args.iter().map(text).collect::<String>().into())
@@ -214,7 +191,7 @@ fn substring(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
         start.saturating_add(length)
     };
     if end > size {
-        return Err(EvalError::new("string length exceeded"));
+        return fail("string length exceeded");
     }
     usize::try_from(start)
         .ok()
@@ -233,11 +210,7 @@ fn float(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let (float, places) = match args {
         [only] => return Type::Float.coerce(only),
         [float, places] => (text(float), text(places)),
-        _ => {
-            return Err(EvalError::new(
-                "function arguments for float.float64 must be one or two",
-            ));
-        }
+        _ => return fail("function arguments for float.float64 must be one or two"),
     };
     let float =
         read_float(float).map_err(|_| EvalError::new(format!("Invalid float type [{float}]")))?;
@@ -251,7 +224,7 @@ fn float(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
 }
 
 fn join(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
-    let texts: Vec<String> = args[0].to_array()?.iter().map(Value::to_text).collect();
+    let texts: Vec<String> = args[0].to_array().iter().map(Value::to_text).collect();
     let between = two(args);
     let size = texts.iter().map(String::len).sum::<usize>()
         + between.len().saturating_mul(texts.len().saturating_sub(1));
@@ -263,7 +236,7 @@ fn join(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
 fn split(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let (whole, separator) = (one(args), two(args));
     // A part costs far more memory than its bytes.
-    context.step(u32::try_from(occurrences(whole, separator)).unwrap_or(u32::MAX))?;
+    context.step(occurrences(whole, separator))?;
     let parts: Vec<Value> = if separator.is_empty() {
         whole.chars().map(|char| char.to_string().into()).collect()
     } else {
@@ -295,7 +268,7 @@ fn replace(
 /// `trim(text)` of blanks, or `trim(text, characters)`.
 fn trim(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     match args {
-        [] => Err(EvalError::new("string.trim expects a text")),
+        [] => fail("string.trim expects a text"),
         [whole] => Ok(text(whole).trim().into()),
         [whole, chars, ..] => Ok(text(whole).trim_matches(among(text(chars))).into()),
     }

@@ -3,43 +3,40 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Function, Run, Takes, Type, text};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
+
+use super::{Function, Run, Type, of, text};
 use crate::language::expression::{Context, EvalError};
+use crate::language::urlencoded::{self, except, pairs, query_part, unescape};
 use crate::language::value::{Map, Value};
 
-const fn of(name: &'static str, run: Run) -> Function {
-    let takes = Takes::Each(&[Type::Text]);
-    Function { name, takes, run }
+/// The characters that Go escapes in a path, in a segment of one, and in a fragment.
+const IN_A_PATH: &AsciiSet = &except(b"-_.~$&+,/:;=@");
+const IN_A_SEGMENT: &AsciiSet = &except(b"-_.~$&+:=@");
+const IN_A_FRAGMENT: &AsciiSet = &except(b"-_.~$&+,/:;=@?!()*");
+
+const fn of_text(name: &'static str, run: Run) -> Function {
+    of(name, &[Type::Text], run)
 }
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    of("encode", encode),
-    of("escapedPath", |args, _| {
-        Ok(Url::parse(text(&args[0]))?.escaped_path().into())
+    of_text("encode", encode),
+    of_text("escapedPath", |args, _| {
+        Ok(Url::parse(&args[0])?.escaped_path().into())
     }),
-    of("hostname", |args, _| {
-        Ok(Url::parse(text(&args[0]))?.hostname().into())
+    of_text("hostname", |args, _| {
+        Ok(Url::parse(&args[0])?.hostname().into())
     }),
-    of("path", |args, _| {
-        Ok(Url::parse(text(&args[0]))?.path.into())
+    of_text("path", |args, _| Ok(Url::parse(&args[0])?.path.into())),
+    of_text("pathEscape", |args, _| {
+        Ok(escape(text(&args[0]), IN_A_SEGMENT).into())
     }),
-    of("pathEscape", |args, _| {
-        Ok(escape(text(&args[0]), Part::Segment).into())
+    of_text("port", |args, _| Ok(Url::parse(&args[0])?.port().into())),
+    of("query", &[Type::Text, Type::Bool], query),
+    of_text("queryEscape", |args, _| {
+        Ok(query_part(text(&args[0])).into())
     }),
-    of("port", |args, _| {
-        Ok(Url::parse(text(&args[0]))?.port().into())
-    }),
-    Function {
-        name: "query",
-        takes: Takes::Each(&[Type::Text, Type::Bool]),
-        run: query,
-    },
-    of("queryEscape", |args, _| {
-        Ok(escape(text(&args[0]), Part::Query).into())
-    }),
-    of("scheme", |args, _| {
-        Ok(Url::parse(text(&args[0]))?.scheme.into())
-    }),
+    of_text("scheme", |args, _| Ok(Url::parse(&args[0])?.scheme.into())),
 ];
 
 /// The parts of a URL, unescaped unless noted.
@@ -58,7 +55,8 @@ struct Url {
 }
 
 impl Url {
-    fn parse(url: &str) -> Result<Url, EvalError> {
+    fn parse(url: &Value) -> Result<Url, EvalError> {
+        let url = text(url);
         Url::read(url)
             .map_err(|why| EvalError::new(format!("Unable to parse url: parse {url:?}: {why}")))
     }
@@ -68,7 +66,7 @@ impl Url {
             return Err("net/url: invalid control character in URL".to_owned());
         }
         let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
-        let fragment = unescape(fragment, false)?;
+        let fragment = unescaped(fragment)?;
         let (scheme, rest) = scheme(rest)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut parsed = Url {
@@ -99,7 +97,7 @@ impl Url {
             parsed.host = read_host(host)?;
             path = left;
         }
-        parsed.path = unescape(path, false)?;
+        parsed.path = unescaped(path)?;
         parsed.raw_path = path.to_owned();
         Ok(parsed)
     }
@@ -107,11 +105,10 @@ impl Url {
     /// The path as written if its escapes are valid, otherwise escaped anew.
     fn escaped_path(&self) -> String {
         let sound =
-            |byte: u8| b"!$&'()*+,;=:@[]%".contains(&byte) || !must_escape(byte, Part::Path);
-        if self.path == "*" || self.raw_path.bytes().all(sound) {
-            self.raw_path.clone()
-        } else {
-            escape(&self.path, Part::Path)
+            |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@!'()*[]%".contains(&byte);
+        match self.path == "*" || self.raw_path.bytes().all(sound) {
+            true => self.raw_path.clone(),
+            false => escape(&self.path, IN_A_PATH),
         }
     }
 
@@ -137,14 +134,8 @@ impl Url {
     /// The query's values by name. Malformed pairs are ignored.
     fn values(&self) -> BTreeMap<String, Vec<String>> {
         let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for pair in self.query.split('&') {
-            if pair.is_empty() || pair.contains(';') {
-                continue;
-            }
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if let (Ok(name), Ok(value)) = (unescape(name, true), unescape(value, true)) {
-                values.entry(name).or_default().push(value);
-            }
+        for (name, value) in pairs(&self.query).filter_map(Result::ok) {
+            values.entry(name).or_default().push(value);
         }
         values
     }
@@ -153,12 +144,10 @@ impl Url {
     fn encoded_query(&self) -> String {
         let values = self.values();
         let pairs = values.iter().flat_map(|(name, values)| {
-            let name = escape(name, Part::Query);
-            values
-                .iter()
-                .map(move |value| format!("{name}={}", escape(value, Part::Query)))
+            let values = values.iter();
+            values.map(move |value| (name.as_str(), value.as_str()))
         });
-        pairs.collect::<Vec<_>>().join("&")
+        urlencoded::query(pairs)
     }
 }
 
@@ -195,78 +184,20 @@ fn read_host(host: &str) -> Result<String, String> {
         let char = char.to_string();
         return Err(format!("invalid character {char:?} in host name"));
     }
-    unescape(host, false)
+    unescaped(host)
 }
 
-/// The part to escape: safe characters of one part may be separators in another.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Path,
-    Segment,
-    Query,
-    Fragment,
+fn escape(text: &str, escaped: &'static AsciiSet) -> String {
+    utf8_percent_encode(text, escaped).to_string()
 }
 
-fn must_escape(byte: u8, part: Part) -> bool {
-    match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => false,
-        b'$' | b'&' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'?' | b'@' => match part {
-            Part::Path => byte == b'?',
-            Part::Segment => matches!(byte, b'/' | b';' | b',' | b'?'),
-            Part::Query => true,
-            Part::Fragment => false,
-        },
-        b'!' | b'(' | b')' | b'*' => part != Part::Fragment,
-        _ => true,
-    }
-}
-
-fn escape(text: &str, part: Part) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte == b' ' && part == Part::Query {
-            escaped.push('+');
-        } else if must_escape(byte, part) {
-            escaped.push_str(&format!("%{byte:02X}"));
-        } else {
-            escaped.push(char::from(byte));
-        }
-    }
-    escaped
-}
-
-fn unescape(text: &str, plus_is_blank: bool) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        match byte {
-            b'%' => {
-                let digits = after
-                    .get(..2)
-                    .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-                    .and_then(|digits| std::str::from_utf8(digits).ok())
-                    .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                let Some(byte) = digits else {
-                    let shown = &after[..after.len().min(2)];
-                    return Err(format!(
-                        "invalid URL escape \"%{}\"",
-                        String::from_utf8_lossy(shown)
-                    ));
-                };
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            b'+' if plus_is_blank => bytes.push(b' '),
-            byte => bytes.push(*byte),
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+fn unescaped(text: &str) -> Result<String, String> {
+    unescape(text, false).map_err(|bad| bad.to_string())
 }
 
 /// Escapes the path, query and fragment of a URL.
 fn encode(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
-    let url = Url::parse(text(&args[0]))?;
+    let url = Url::parse(&args[0])?;
     let mut made = String::new();
     if !url.scheme.is_empty() {
         made.push_str(&url.scheme);
@@ -278,7 +209,7 @@ fn encode(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
         made.push_str("//");
         made.push_str(&authority);
     }
-    made.push_str(&escape(&url.path, Part::Path));
+    made.push_str(&escape(&url.path, IN_A_PATH));
     let query = url.encoded_query();
     if !query.is_empty() {
         made.push('?');
@@ -286,14 +217,14 @@ fn encode(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     }
     if !url.fragment.is_empty() {
         made.push('#');
-        made.push_str(&escape(&url.fragment, Part::Fragment));
+        made.push_str(&escape(&url.fragment, IN_A_FRAGMENT));
     }
     Ok(made.into())
 }
 
 /// `query(url, encoded)`: the query as a text, or as lists of texts by name.
 fn query(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
-    let url = Url::parse(text(&args[0]))?;
+    let url = Url::parse(&args[0])?;
     if args[1].to_bool()? {
         return Ok(url.encoded_query().into());
     }

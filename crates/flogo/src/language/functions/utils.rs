@@ -3,35 +3,22 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Function, Takes, Type, text};
+use super::{Function, Type, of, text};
 use crate::language::expression::{Context, EvalError};
 use crate::language::value::Value;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function {
-        name: "decodeBase64",
-        takes: Takes::Each(&[Type::Text]),
-        run: |args, _| Ok(Value::Bytes(decode(text(&args[0]).as_bytes())?.into())),
-    },
-    Function {
-        name: "encodeBase64",
-        takes: Takes::Each(&[Type::Bytes]),
-        run: encode,
-    },
-    Function {
-        name: "uuid",
-        takes: Takes::Each(&[]),
-        run: uuid,
-    },
+    of("decodeBase64", &[Type::Text], |args, _| {
+        Ok(Value::Bytes(decode(text(&args[0]).as_bytes())?.into()))
+    }),
+    of("encodeBase64", &[Type::Bytes], encode),
+    of("uuid", &[], uuid),
 ];
 
 /// Decodes base64; line breaks are ignored.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Vec<u8>, EvalError> {
-    let encoded: Vec<u8> = encoded
-        .iter()
-        .copied()
-        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-        .collect();
+    let mut encoded = encoded.to_vec();
+    encoded.retain(|byte| !matches!(byte, b'\r' | b'\n'));
     STANDARD
         .decode(encoded)
         .map_err(|error| EvalError::new(format!("illegal base64 data: {error}")))

@@ -21,15 +21,10 @@ impl Value {
         match reader.value(0) {
             // A stream's decoder reaches the end before it can look at a missing byte.
             Err(_) if reader.ended => {
-                let (message, kind) = if text.bytes().all(is_space) {
-                    ("EOF", JsonFaultKind::Empty)
-                } else {
-                    ("unexpected EOF", JsonFaultKind::Truncated)
-                };
-                Err(JsonFault {
-                    message: message.to_owned(),
-                    offset: text.len() as u64,
-                    kind,
+                reader.at = text.len();
+                Err(match text.bytes().all(is_space) {
+                    true => reader.fault("EOF", JsonFaultKind::Empty),
+                    false => reader.fault("unexpected EOF", JsonFaultKind::Truncated),
                 })
             }
             read => read,
@@ -82,9 +77,9 @@ impl<'a> Reader<'a> {
         self.peek().ok_or_else(|| self.end())
     }
 
-    fn fault(&self, message: String, kind: JsonFaultKind) -> JsonFault {
+    fn fault(&self, message: impl Into<String>, kind: JsonFaultKind) -> JsonFault {
         JsonFault {
-            message,
+            message: message.into(),
             offset: self.at as u64,
             kind,
         }
@@ -92,19 +87,14 @@ impl<'a> Reader<'a> {
 
     fn end(&mut self) -> JsonFault {
         self.ended = true;
-        self.fault(
-            "unexpected end of JSON input".to_owned(),
-            JsonFaultKind::Truncated,
-        )
+        self.fault("unexpected end of JSON input", JsonFaultKind::Truncated)
     }
 
     /// The error about the current byte.
     fn unexpected(&mut self, byte: u8, place: &str) -> JsonFault {
         self.at += 1;
-        self.fault(
-            format!("invalid character {} {place}", quoted(byte)),
-            JsonFaultKind::Syntax,
-        )
+        let message = format!("invalid character {} {place}", quoted(byte));
+        self.fault(message, JsonFaultKind::Syntax)
     }
 
     /// The error inside a literal, a number or an escape: Go feeds its state machine a blank to find out whether the
@@ -114,10 +104,8 @@ impl<'a> Reader<'a> {
             Some(byte) => self.unexpected(byte, place),
             None => {
                 self.ended = true;
-                self.fault(
-                    format!("invalid character ' ' {place}"),
-                    JsonFaultKind::Syntax,
-                )
+                let message = format!("invalid character ' ' {place}");
+                self.fault(message, JsonFaultKind::Syntax)
             }
         }
     }
@@ -146,11 +134,9 @@ impl<'a> Reader<'a> {
             return Ok(members.into());
         }
         loop {
-            match self.token()? {
-                b'"' => {}
-                byte => {
-                    return Err(self.unexpected(byte, "looking for beginning of object key string"));
-                }
+            let byte = self.token()?;
+            if byte != b'"' {
+                return Err(self.unexpected(byte, "looking for beginning of object key string"));
             }
             let name = self.string()?;
             match self.token()? {
@@ -159,15 +145,20 @@ impl<'a> Reader<'a> {
             }
             let member = self.value(depth)?;
             members.insert(name.into(), member);
-            match self.token()? {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Ok(members.into());
-                }
-                byte => return Err(self.unexpected(byte, "after object key:value pair")),
+            if self.ends(b'}', "after object key:value pair")? {
+                return Ok(members.into());
             }
         }
+    }
+
+    /// Skips a comma, or the closing bracket: then true.
+    fn ends(&mut self, close: u8, place: &str) -> Result<bool, JsonFault> {
+        let byte = self.token()?;
+        if byte != b',' && byte != close {
+            return Err(self.unexpected(byte, place));
+        }
+        self.at += 1;
+        Ok(byte == close)
     }
 
     fn array(&mut self, depth: usize) -> Result<Value, JsonFault> {
@@ -179,13 +170,8 @@ impl<'a> Reader<'a> {
         }
         loop {
             items.push(self.value(depth)?);
-            match self.token()? {
-                b',' => self.at += 1,
-                b']' => {
-                    self.at += 1;
-                    return Ok(items.into());
-                }
-                byte => return Err(self.unexpected(byte, "after array element")),
+            if self.ends(b']', "after array element")? {
+                return Ok(items.into());
             }
         }
     }
@@ -208,41 +194,39 @@ impl<'a> Reader<'a> {
         }
         match self.peek() {
             Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits(),
-            _ => return Err(self.unfinished("in numeric literal")),
+            _ => self.digits("in numeric literal")?,
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
-            if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                return Err(self.unfinished("after decimal point in numeric literal"));
-            }
-            self.digits();
+            self.digits("after decimal point in numeric literal")?;
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
             self.at += 1;
             if matches!(self.peek(), Some(b'+' | b'-')) {
                 self.at += 1;
             }
-            if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                return Err(self.unfinished("in exponent of numeric literal"));
-            }
-            self.digits();
+            self.digits("in exponent of numeric literal")?;
         }
         let text = &self.text[start..self.at];
         match self.numbers {
             Numbers::Text => Ok(Value::Num(text.into())),
             Numbers::Float => number::read_float(text).map(Value::Float).map_err(|_| {
-                self.fault(
-                    format!("json: cannot unmarshal number {text} into Go value of type float64"),
-                    JsonFaultKind::Range,
-                )
+                let message =
+                    format!("json: cannot unmarshal number {text} into Go value of type float64");
+                self.fault(message, JsonFaultKind::Range)
             }),
         }
     }
 
-    fn digits(&mut self) {
+    /// Skips digits, of which there must be one.
+    fn digits(&mut self, place: &str) -> Result<(), JsonFault> {
+        let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
+        }
+        match self.at == start {
+            true => Err(self.unfinished(place)),
+            false => Ok(()),
         }
     }
 
@@ -252,10 +236,8 @@ impl<'a> Reader<'a> {
         self.at += 1;
         loop {
             let start = self.at;
-            while self
-                .peek()
-                .is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
-            {
+            let ends = |byte: u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+            while self.peek().is_some_and(|byte| !ends(byte)) {
                 self.at += 1;
             }
             string.push_str(&self.text[start..self.at]);
@@ -310,10 +292,9 @@ impl<'a> Reader<'a> {
     fn unit(&mut self) -> Result<u32, JsonFault> {
         let mut unit = 0;
         for _ in 0..4 {
-            let digit = self
-                .peek()
-                .and_then(|byte| char::from(byte).to_digit(16))
-                .ok_or_else(|| self.unfinished("in \\u hexadecimal character escape"))?;
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+            let digit =
+                digit.ok_or_else(|| self.unfinished("in \\u hexadecimal character escape"))?;
             unit = unit * 16 + digit;
             self.at += 1;
         }

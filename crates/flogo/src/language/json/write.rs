@@ -1,5 +1,6 @@
 //! Writes values as JSON text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -67,15 +68,11 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), JsonFault> {
             }
             text.push(']');
         }
-        Value::Object(members) => {
-            write_members(members.iter(), text, write_value)?;
-        }
-        Value::Params(members) => {
-            write_members(members.iter(), text, |member: &Arc<str>, text| {
-                write_string(member, text);
-                Ok(())
-            })?;
-        }
+        Value::Object(members) => write_members(members, text, write_value)?,
+        Value::Params(members) => write_members(members, text, |member, text| {
+            write_string(member, text);
+            Ok(())
+        })?,
         Value::Error(fault) => match &fault.kind {
             FaultKind::Network { op, url } => {
                 text.push_str("{\"Op\":");
@@ -91,13 +88,13 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), JsonFault> {
     Ok(())
 }
 
-fn write_members<'a, M: 'a>(
-    members: impl Iterator<Item = (&'a Arc<str>, &'a M)>,
+fn write_members<M>(
+    members: &BTreeMap<Arc<str>, M>,
     text: &mut String,
     write: impl Fn(&M, &mut String) -> Result<(), JsonFault>,
 ) -> Result<(), JsonFault> {
     text.push('{');
-    for (at, (name, member)) in members.enumerate() {
+    for (at, (name, member)) in members.iter().enumerate() {
         if at > 0 {
             text.push(',');
         }

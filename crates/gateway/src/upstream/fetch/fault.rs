@@ -38,7 +38,7 @@ impl fmt::Display for Refusal {
 /// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The breaker rejected the call before anything was touched.
+    /// The breaker rejected the call before anything was touched, or its probe gave way to another one's.
     #[error("{0}")]
     Refused(Refusal),
     /// The request or its endpoint is invalid, whatever the upstream does.

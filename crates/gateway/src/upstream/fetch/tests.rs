@@ -150,7 +150,6 @@ struct Caller {
 }
 
 impl Caller {
-    /// A target with a breaker.
     fn with_breaker(endpoint: &Endpoint, more: &str) -> Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
@@ -530,6 +529,33 @@ async fn a_probe_is_one_attempt() {
 }
 
 #[tokio::test]
+async fn all_repeats_of_a_call_share_its_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::new(false, "127.0.0.1", listener.local_addr().unwrap().port());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            drop(stream);
+        }
+    });
+    let caller = Caller::with_breaker(&endpoint, &format!("timeout: {{ request: 150ms }}, {NINE}"));
+    let patient = Policy {
+        repeat: |_| Repeat {
+            on_any_idle: true,
+            times: 9,
+            from_new: true,
+        },
+        ..ONCE
+    };
+    caller.ask("/", &patient).await.unwrap_err();
+    assert!(connections.load(Ordering::SeqCst) <= 3);
+    assert_eq!(caller.counts(), [0, 1, 0]);
+}
+
+#[tokio::test]
 async fn a_call_that_is_refused_waits_for_no_place() {
     let service = Service::start(|_, _| BAD).await;
     let caller = Caller::with_breaker(&service.endpoint, THREE);
@@ -545,14 +571,72 @@ async fn a_call_that_is_refused_waits_for_no_place() {
     let taken = places.acquire().await.unwrap();
     let got = caller.ask("/", &hasty).await;
     assert!(matches!(got, Err(Fault::Timeout)), "{got:?}");
-    // The call was never admitted.
+    // The call was never admitted, and the limit is ours.
     assert_eq!((caller.counts(), service.seen()), ([0, 0, 0], (0, 0)));
+    let kinds = [ErrorKind::Limit, ErrorKind::Timeout];
+    assert_eq!(kinds.map(|it| caller.target.errors.count(it)), [1, 0]);
     drop(taken);
     for _ in 0..3 {
         assert_eq!(caller.ask("/", &narrow).await.unwrap(), 500);
     }
     let _taken = places.acquire().await.unwrap();
     refused(caller.ask("/", &narrow).await);
+}
+
+#[tokio::test]
+async fn a_call_that_waited_for_its_place_has_its_whole_time_from_then_on() {
+    let service = Service::start(|_, _| "HTTP/1.1…").await;
+    let caller = Caller::with_breaker(&service.endpoint, THREE);
+    let (places, total) = (Semaphore::new(1), Duration::from_millis(400));
+    let policy = Policy {
+        places: Some(&places),
+        total: Some(total),
+        ..ONCE
+    };
+    let taken = places.acquire().await.unwrap();
+    let mut call = pin!(caller.ask("/", &policy));
+    let waiting = tokio::time::timeout(Duration::from_millis(40), call.as_mut());
+    assert!(waiting.await.is_err());
+    drop(taken);
+    let had_at = Instant::now();
+    assert!(matches!(call.await, Err(Fault::Timeout)));
+    assert!(had_at.elapsed() >= total, "{:?}", had_at.elapsed());
+    assert_eq!(caller.counts(), [0, 1, 0]);
+}
+
+#[tokio::test]
+async fn calls_take_turns_to_probe_once_a_probe_has_said_nothing() {
+    const GONE: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let service = Service::start(|number, path| match (path, number) {
+        (_, 1) => BAD,
+        ("/gone", 2) => GONE,
+        ("/gone", _) => "HTTP/1.1…",
+        _ => OK,
+    })
+    .await;
+    let ignoring = ONE.replace("breaker: {", "breaker: { ignore: 'status == 404',");
+    let caller = Caller::with_breaker(&service.endpoint, &ignoring);
+    caller.get().await.unwrap();
+    caller.cool().await;
+    assert_eq!(caller.ask("/gone", &ONCE).await.unwrap(), 404);
+    assert_eq!(caller.counts(), [0, 1, 1]);
+    // The same request again hangs; another one does not come in vain, and is preferred after a second.
+    let (gone, other) = tokio::join!(caller.ask("/gone", &ONCE), caller.get());
+    assert_eq!(other.unwrap(), 200);
+    let refusal = refused(gone);
+    assert_eq!(refusal.rejection.reason, RejectReason::BreakerProbing);
+    assert_eq!(caller.state(), State::Closed);
+    assert_eq!(caller.counts(), [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_key_of_the_host_is_the_one_that_is_asked() {
+    let service = Service::start(|_, _| OK).await;
+    let key = "breaker: { key: '{header.host}', max_keys: 9 }";
+    let caller = Caller::with_breaker(&service.endpoint, key);
+    caller.get().await.unwrap();
+    let name = format!("t/{}", service.endpoint.authority);
+    assert_eq!(**caller.breaker().name(), *name);
 }
 
 #[tokio::test]

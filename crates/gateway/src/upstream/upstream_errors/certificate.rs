@@ -166,7 +166,6 @@ impl fmt::Display for SelfSigned {
 
 impl std::error::Error for SelfSigned {}
 
-/// True for the error of a self-signed certificate.
 pub fn is_self_signed(error: &OtherError) -> bool {
     error.0.downcast_ref::<SelfSigned>().is_some()
 }

@@ -2,18 +2,14 @@
 
 use fusebox_dataweave::symbol::{Relation, Symbol};
 
-use super::{Act, Path};
+use super::{Act, Path, Split, push};
 use crate::app::Site;
 
 /// The limit of cases in which one condition holds.
 const CASES_MAX: usize = 24;
 
 /// Splits a path at a condition: each possible result, with the assumptions that it needs.
-pub(super) fn split<'a>(
-    condition: Symbol,
-    path: Path<'a>,
-    site: &'a Site,
-) -> Vec<(Path<'a>, bool)> {
+pub(super) fn split<'a>(condition: Symbol, path: Path<'a>, site: &'a Site) -> Split<'a> {
     if let Some(holds) = condition.truth() {
         return vec![(path, holds)];
     }
@@ -21,14 +17,11 @@ pub(super) fn split<'a>(
     if !of_entry {
         return vec![(path.clone(), true), (path, false)];
     }
-    let mut ends: Vec<(Path<'a>, bool)> = Vec::new();
+    let mut ends: Split<'a> = Vec::new();
     for holds in [true, false] {
         for case in cases(&condition, holds) {
             if let Some(path) = assumed(case, path.clone(), site) {
-                let end = (path, holds);
-                if !ends.contains(&end) {
-                    ends.push(end);
-                }
+                push(&mut ends, (path, holds));
             }
         }
     }
@@ -38,32 +31,17 @@ pub(super) fn split<'a>(
 /// The conditions without `and` and `or` that make a condition hold, or not hold; each list is one case.
 fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
     let all = |items: &[Symbol], holds: bool| {
-        items
-            .iter()
-            .fold(vec![Vec::new()], |before: Vec<Vec<Symbol>>, item| {
-                let mut after = Vec::new();
-                for list in before {
-                    for more in cases(item, holds) {
-                        let mut list = list.clone();
-                        list.extend(more);
-                        after.push(list);
-                    }
-                }
-                after.truncate(CASES_MAX);
-                after
-            })
+        items.iter().fold(vec![Vec::new()], |before, item| {
+            let mut after = joined(&before, &cases(item, holds));
+            after.truncate(CASES_MAX);
+            after
+        })
     };
     // One item decides, and all items before it have the opposite truth.
     let one = |items: &[Symbol], holds: bool| {
         let mut found = Vec::new();
-        for at in 0..items.len() {
-            for before in all(&items[..at], !holds) {
-                for last in cases(&items[at], holds) {
-                    let mut list = before.clone();
-                    list.extend(last);
-                    found.push(list);
-                }
-            }
+        for (at, item) in items.iter().enumerate() {
+            found.extend(joined(&all(&items[..at], !holds), &cases(item, holds)));
         }
         found.truncate(CASES_MAX);
         found
@@ -77,13 +55,7 @@ fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
         (Symbol::If(when, then, otherwise), holds) => {
             let mut found = Vec::new();
             for (which, side) in [(true, then), (false, otherwise)] {
-                for before in cases(when, which) {
-                    for last in cases(side, holds) {
-                        let mut list = before.clone();
-                        list.extend(last);
-                        found.push(list);
-                    }
-                }
+                found.extend(joined(&cases(when, which), &cases(side, holds)));
             }
             found.truncate(CASES_MAX);
             found
@@ -93,6 +65,17 @@ fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
         (other, true) => vec![vec![other.clone()]],
         (other, false) => vec![vec![other.clone().negation()]],
     }
+}
+
+/// Each of some lists with each of some others behind it.
+fn joined(before: &[Vec<Symbol>], after: &[Vec<Symbol>]) -> Vec<Vec<Symbol>> {
+    let with = |list: &Vec<Symbol>| {
+        after
+            .iter()
+            .map(|more| [&list[..], more].concat())
+            .collect()
+    };
+    before.iter().flat_map::<Vec<_>, _>(with).collect()
 }
 
 /// A path with additional conditions; `None`: they contradict the path.

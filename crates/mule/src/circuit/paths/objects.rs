@@ -1,24 +1,13 @@
 //! The effects of object store operations on a path.
 
-use std::sync::Arc;
-
 use fusebox_dataweave::symbol::Symbol;
 
-use super::{Act, Ends, Entry, Path, Raised, Walk};
-use crate::app::{ErrorType, Given, ObjectCall, ObjectOperation, Site, StoreDeclaration};
+use super::{Act, Ends, Entry, Path, Raised, Split, Walk};
+use crate::app::{ErrorType, Given, ObjectCall, ObjectOperation, Site, is_same_store};
 
 impl<'a> Walk<'a> {
-    pub(super) fn object(
-        &mut self,
-        call: &'a ObjectCall,
-        site: &'a Site,
-        mut path: Path<'a>,
-    ) -> Ends<'a> {
-        let missing = |name: &str| Raised {
-            kind: ErrorType::new("OS", name),
-            description: Symbol::Unknown,
-            cause: None,
-        };
+    pub fn object(&mut self, call: &'a ObjectCall, site: &'a Site, mut path: Path<'a>) -> Ends<'a> {
+        let failed = |name: &str| Some(Raised::of(ErrorType::new("OS", name)));
         match &call.operation {
             ObjectOperation::Store {
                 key,
@@ -32,25 +21,20 @@ impl<'a> Walk<'a> {
                     None => path.payload.clone(),
                 };
                 let once = self.given(fail_if_present, &path).truth() == Some(true);
-                let mut ends = Vec::new();
                 let paths = match once {
                     true => self.found(entry, path),
                     false => vec![(path, false)],
                 };
-                for (mut path, there) in paths {
+                let stored = |(mut path, there): (Path<'a>, bool)| {
                     if there {
-                        ends.push((path, Some(missing("KEY_ALREADY_EXISTS"))));
-                        continue;
+                        return (path, failed("KEY_ALREADY_EXISTS"));
                     }
+                    let value = value.clone();
                     path.held.insert(entry, Some(value.clone()));
-                    path.acts.push(Act::Wrote {
-                        entry,
-                        value: value.clone(),
-                        site,
-                    });
-                    ends.push((path, None));
-                }
-                ends
+                    path.acts.push(Act::Wrote { entry, value, site });
+                    (path, None)
+                };
+                paths.into_iter().map(stored).collect()
             }
             ObjectOperation::Retrieve { key, default } => {
                 let entry = self.entry(call, key, &path);
@@ -59,57 +43,46 @@ impl<'a> Walk<'a> {
                     site,
                     over_message: call.target.is_none(),
                 });
-                let mut ends = Vec::new();
-                for (mut path, there) in self.found(entry, path) {
-                    let value = if there {
-                        let held = path.held.get(&entry).cloned().flatten();
-                        held.unwrap_or(Symbol::Entry(entry))
-                    } else {
-                        match default {
-                            Some(default) => self.given(default, &path),
-                            None => {
-                                ends.push((path, Some(missing("KEY_NOT_FOUND"))));
-                                continue;
-                            }
-                        }
+                let read = |(mut path, there): (Path<'a>, bool)| {
+                    let held = path.held.get(&entry).cloned().flatten();
+                    let value = match (there, default) {
+                        (true, _) => held.unwrap_or(Symbol::Entry(entry)),
+                        (false, Some(default)) => self.given(default, &path),
+                        (false, None) => return (path, failed("KEY_NOT_FOUND")),
                     };
                     self.result(call, value, &mut path);
-                    ends.push((path, None));
-                }
-                ends
+                    (path, None)
+                };
+                self.found(entry, path).into_iter().map(read).collect()
             }
-            ObjectOperation::Contains { key } => {
+            ObjectOperation::Contains(key) => {
                 let entry = self.entry(call, key, &path);
                 path.acts.push(Act::Read {
                     entry,
                     site,
                     over_message: false,
                 });
-                let mut ends = Vec::new();
-                for (mut path, there) in self.found(entry, path) {
+                let tested = |(mut path, there)| {
                     self.result(call, Symbol::flag(there), &mut path);
-                    ends.push((path, None));
-                }
-                ends
+                    (path, None)
+                };
+                self.found(entry, path).into_iter().map(tested).collect()
             }
-            ObjectOperation::Remove { key } => {
+            ObjectOperation::Remove(key) => {
                 let entry = self.entry(call, key, &path);
-                let mut ends = Vec::new();
-                for (mut path, there) in self.found(entry, path) {
+                let removed = |(mut path, there): (Path<'a>, bool)| {
                     if !there {
-                        ends.push((path, Some(missing("KEY_NOT_FOUND"))));
-                        continue;
+                        return (path, failed("KEY_NOT_FOUND"));
                     }
                     path.held.insert(entry, None);
                     path.acts.push(Act::Removed { entry, site });
-                    ends.push((path, None));
-                }
-                ends
+                    (path, None)
+                };
+                self.found(entry, path).into_iter().map(removed).collect()
             }
             ObjectOperation::Clear => {
-                let store = call.store.as_ref().map(|store| &store.name);
                 for (entry, known) in self.entries.iter().enumerate() {
-                    if known.store.as_ref().map(|store| &store.name) == store {
+                    if is_same_store(&known.store, &call.store) {
                         path.held.insert(entry, None);
                         path.acts.push(Act::Removed { entry, site });
                     }
@@ -127,12 +100,9 @@ impl<'a> Walk<'a> {
     fn entry(&mut self, call: &ObjectCall, key: &Given, path: &Path<'_>) -> usize {
         let key = self.given(key, path).bare();
         let store = call.store.clone();
-        let name =
-            |store: &Option<Arc<StoreDeclaration>>| store.as_ref().map(|store| store.name.clone());
-        let known = self
-            .entries
-            .iter()
-            .position(|entry| entry.key == key && name(&entry.store) == name(&store));
+        let mut entries = self.entries.iter();
+        let known =
+            entries.position(|entry| entry.key == key && is_same_store(&entry.store, &store));
         known.unwrap_or_else(|| {
             self.entries.push(Entry { store, key });
             self.entries.len() - 1
@@ -140,7 +110,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Splits a path by an entry's existence, unless that is known.
-    fn found(&self, entry: usize, path: Path<'a>) -> Vec<(Path<'a>, bool)> {
+    fn found(&self, entry: usize, path: Path<'a>) -> Split<'a> {
         if let Some(held) = path.held.get(&entry) {
             let there = held.is_some();
             return vec![(path, there)];

@@ -64,9 +64,8 @@ impl<'a> Walk<'a> {
                     None => Symbol::text("An error occurred."),
                 };
                 let raised = Raised {
-                    kind: raise.kind.clone(),
                     description,
-                    cause: None,
+                    ..Raised::of(raise.kind.clone())
                 };
                 return vec![(path, Some(raised))];
             }
@@ -74,11 +73,8 @@ impl<'a> Walk<'a> {
                 let mut ends = self.chain(&scope.chain, path, depth);
                 for raised in ends.iter_mut().filter_map(|(_, raised)| raised.as_mut()) {
                     let cause = raised.cause.take().unwrap_or_else(|| raised.kind.clone());
-                    *raised = Raised {
-                        kind: ErrorType::new("MULE", "RETRY_EXHAUSTED"),
-                        description: Symbol::Unknown,
-                        cause: Some(cause),
-                    };
+                    *raised = Raised::of(ErrorType::new("MULE", "RETRY_EXHAUSTED"));
+                    raised.cause = Some(cause);
                 }
                 return ends;
             }
@@ -94,10 +90,16 @@ impl<'a> Walk<'a> {
             }
             Does::ParallelForeach(scope) => {
                 let routes = [&scope.chain];
-                return self.routes(routes, scope.target.as_ref(), true, path, depth);
+                return self.routes(routes, scope.gather.target.as_ref(), true, path, depth);
             }
             Does::ScatterGather(scope) => {
-                return self.routes(&scope.routes, scope.target.as_ref(), false, path, depth);
+                return self.routes(
+                    &scope.routes,
+                    scope.gather.target.as_ref(),
+                    false,
+                    path,
+                    depth,
+                );
             }
             Does::Async(scope) => {
                 let before = path.clone();
@@ -107,10 +109,10 @@ impl<'a> Walk<'a> {
                     .map(|(path, _)| (before.with_acts_of(path), None));
                 return back.collect();
             }
-            Does::FirstSuccessful(scope) => {
+            Does::FirstSuccessful(routes) => {
                 let mut done: Ends<'a> = Vec::new();
                 let mut left = vec![(path.clone(), None)];
-                for route in &scope.routes {
+                for route in routes {
                     let mut failed = Vec::new();
                     for (from, _) in left {
                         for (end, raised) in self.chain(route, path.with_acts_of(from), depth) {
@@ -125,8 +127,8 @@ impl<'a> Walk<'a> {
                 done.extend(left);
                 return done;
             }
-            Does::RoundRobin(scope) => {
-                let routes = scope.routes.iter();
+            Does::RoundRobin(routes) => {
+                let routes = routes.iter();
                 let ends = routes.flat_map(|route| self.chain(route, path.clone(), depth));
                 return ends.collect();
             }
@@ -192,9 +194,8 @@ impl<'a> Walk<'a> {
                 for (end, raised) in self.chain(route, start, depth) {
                     let cause = raised.map(|raised| raised.cause.unwrap_or(raised.kind));
                     let raised = before.clone().or(cause.map(|cause| Raised {
-                        kind: ErrorType::new("MULE", "COMPOSITE_ROUTING"),
-                        description: Symbol::Unknown,
                         cause: Some(cause),
+                        ..Raised::of(ErrorType::new("MULE", "COMPOSITE_ROUTING"))
                     }));
                     push(&mut next, (path.with_acts_of(end), raised));
                 }
@@ -231,8 +232,8 @@ impl<'a> Walk<'a> {
                 for (path, holds) in self.script(when, path, site) {
                     if holds {
                         ends.extend(self.chain(chain, path, depth));
-                    } else if !next.contains(&path) {
-                        next.push(path);
+                    } else {
+                        push(&mut next, path);
                     }
                 }
             }
@@ -260,11 +261,8 @@ impl<'a> Walk<'a> {
             None => path.payload.clone(),
         };
         let method = self.given(&request.method, &path);
-        let bodiless = text(&method).is_some_and(|method| {
-            ["GET", "HEAD", "OPTIONS"]
-                .iter()
-                .any(|plain| method.eq_ignore_ascii_case(plain))
-        });
+        let is = |plain: &str| text(&method).is_some_and(|it| it.eq_ignore_ascii_case(plain));
+        let bodiless = ["GET", "HEAD", "OPTIONS"].into_iter().any(is);
         let mode = request.send_body.unwrap_or_else(|| {
             let config = request.config.as_ref();
             config.map_or(SendBody::Auto, |config| config.send_body)
@@ -287,11 +285,7 @@ impl<'a> Walk<'a> {
         let mut ends = Vec::new();
         for outcome in self.failures.outcomes(request) {
             let mut path = path.clone();
-            let raised = self.failures.error(outcome).map(|kind| Raised {
-                kind: kind.clone(),
-                description: Symbol::Unknown,
-                cause: None,
-            });
+            let raised = self.failures.error(outcome).cloned().map(Raised::of);
             path.acts.push(Act::Called {
                 call,
                 outcome,
@@ -340,11 +334,7 @@ impl<'a> Walk<'a> {
         };
         let split = split(condition, path, site);
         let ends = split.into_iter().map(|(path, holds)| {
-            let raised = (!holds).then(|| Raised {
-                kind: ErrorType::new("VALIDATION", error),
-                description: Symbol::Unknown,
-                cause: None,
-            });
+            let raised = (!holds).then(|| Raised::of(ErrorType::new("VALIDATION", error)));
             (path, raised)
         });
         ends.collect()

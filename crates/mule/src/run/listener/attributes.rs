@@ -3,7 +3,6 @@
 //! Source: [HttpRequestAttributes](https://docs.mulesoft.com/http-connector/latest/http-documentation#HttpRequestAttributes).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use http::Version;
 use http::request::Parts;
@@ -11,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::app::HttpSource;
 use crate::run::answer::headers_value;
-use crate::{Form, MediaType, Object, Typed, Value};
+use crate::{Form, MediaType, Typed, Value};
 
 /// The two ends of a request's connection.
 #[derive(Debug, Clone, Copy)]
@@ -71,8 +70,7 @@ pub fn attributes(
         ("uriParams", Value::object(params.collect())),
         ("headers", headers_value(&parts.headers)),
     ];
-    let entries = entries.into_iter();
-    Value::object(entries.map(|(name, value)| (name.into(), value)).collect())
+    Value::record(entries)
 }
 
 /// The pairs of a query, decoded; a name may occur several times.
@@ -85,7 +83,7 @@ fn pairs(query: &str) -> Value {
         Ok(Value::Object(pairs)) => pairs.entries().to_vec(),
         _ => Vec::new(),
     };
-    Value::Object(Arc::new(Object::new(pairs, Form::Parameters)))
+    Value::formed(pairs, Form::Parameters)
 }
 
 /// The part of a path that a final `*` of the listener's path matches; null without a final `*`.
@@ -111,59 +109,41 @@ fn address(address: SocketAddr) -> Value {
 mod tests {
     use super::*;
     use crate::Object;
-    use crate::app::ListenerConfig;
+    use crate::run::fixtures;
     use http::Request;
     use std::sync::Arc;
 
     fn of(path: &str, uri: &str, params: &[(&str, &str)]) -> Arc<Object> {
-        let addr = SocketAddr::from(([127, 0, 0, 1], 8081));
-        let config = ListenerConfig {
-            name: "L".into(),
-            addr,
-            base_path: "/api".into(),
-            idle_timeout: std::time::Duration::from_secs(40),
-        };
-        let source = HttpSource {
-            config: Arc::new(config),
-            path: path.into(),
-            methods: None,
-            response: None,
-            error_response: None,
-        };
-        let request = Request::builder()
-            .uri(uri)
-            .header("X-Two", "a")
-            .header("X-Two", "b");
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let params: Vec<_> = params
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let source = fixtures::source("/api", path);
+        let request = Request::builder().uri(uri).header("X-Two", "a");
+        let request = request.header("X-Two", "b").body(());
+        let (parts, ()) = request.unwrap().into_parts();
+        let params = params.iter();
+        let params = params.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let params: Vec<_> = params.collect();
         let connection = ConnectionInfo {
-            local: addr,
+            local: source.config.addr,
             remote: SocketAddr::from(([127, 0, 0, 1], 50000)),
             scheme: "http",
         };
-        match attributes(&source, &parts, &params, connection) {
-            Value::Object(object) => object,
+        object(&attributes(&source, &parts, &params, connection))
+    }
+
+    fn object(value: &Value) -> Arc<Object> {
+        match value {
+            Value::Object(object) => object.clone(),
             other => panic!("{other:?}"),
         }
     }
 
     fn member(of: &Object, name: &str) -> Arc<Object> {
-        match of.get(name) {
-            Some(Value::Object(object)) => object.clone(),
-            other => panic!("{other:?}"),
-        }
+        object(of.get(name).unwrap())
     }
 
     #[test]
     fn a_request_is_told_decoded_and_as_it_came() {
-        let found = of(
-            "/api/o/{id}",
-            "/api/o/a%20b?q=%C3%A9+x&q=2",
-            &[("id", "a b")],
-        );
+        let uri = "/api/o/a%20b?q=%C3%A9+x&q=2";
+        let found = of("/api/o/{id}", uri, &[("id", "a b")]);
         for (name, value) in [
             ("requestPath", "/api/o/a b"),
             ("rawRequestPath", "/api/o/a%20b"),
@@ -206,11 +186,8 @@ mod tests {
             ("/api/{x}/*", "/api/1/a%20b/", "/a b/"),
         ] {
             let found = of(path, uri, &[]);
-            assert_eq!(
-                found.get("maskedRequestPath"),
-                Some(&masked.into()),
-                "{path} {uri}"
-            );
+            let found = found.get("maskedRequestPath");
+            assert_eq!(found, Some(&masked.into()), "{path} {uri}");
         }
     }
 }

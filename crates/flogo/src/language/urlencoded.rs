@@ -4,35 +4,25 @@
 //! `~` is not escaped, and an invalid escape is an error.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// All characters except the unreserved ones of RFC 3986, section 2.3.
-const IN_A_QUERY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+const IN_A_QUERY: &AsciiSet = &except(b"-._~");
 
 /// All characters except `pchar` of RFC 3986, section 3.3: those that end a segment, or begin an escape.
-const IN_A_SEGMENT: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'/')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
+const IN_A_SEGMENT: &AsciiSet = &except(b"-._~!$&'()*+,;=:@");
+
+/// All characters except letters, digits and some others.
+pub const fn except(plain: &[u8]) -> AsciiSet {
+    let mut escaped = NON_ALPHANUMERIC.add(b'%');
+    let mut at = 0;
+    while at < plain.len() {
+        escaped = escaped.remove(plain[at]);
+        at += 1;
+    }
+    escaped
+}
 
 /// The fault of a query's or form's pair, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,25 +79,15 @@ pub fn unescape(text: &str, plus_is_blank: bool) -> Result<String, BadPair> {
 
 /// Encodes pairs as a query: `a=1&b=two+words`.
 pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut text = String::new();
-    for (name, value) in pairs {
-        if !text.is_empty() {
-            text.push('&');
-        }
-        for (part, end) in [(name, "="), (value, "")] {
-            let mut words = part.split(' ');
-            if let Some(first) = words.next() {
-                write!(text, "{}", utf8_percent_encode(first, IN_A_QUERY))
-                    .expect("a String takes any text");
-            }
-            for word in words {
-                write!(text, "+{}", utf8_percent_encode(word, IN_A_QUERY))
-                    .expect("a String takes any text");
-            }
-            text.push_str(end);
-        }
-    }
-    text
+    let pairs = pairs.into_iter();
+    let pairs = pairs.map(|(name, value)| format!("{}={}", query_part(name), query_part(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// Encodes a name or a value of a query.
+pub fn query_part(text: &str) -> String {
+    let encoded = utf8_percent_encode(text, IN_A_QUERY).to_string();
+    encoded.replace("%20", "+")
 }
 
 /// Encodes a value as a segment of a path, or a part of one, so that it cannot change the rest of the URL.
