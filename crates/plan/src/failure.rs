@@ -79,15 +79,6 @@ pub struct Ruling {
     pub errors: Vec<EvalError>,
 }
 
-/// The failure rule's verdict on a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// True if the call counts as a failure.
-    pub failed: bool,
-    /// The error of the expression, if the default decided in its place.
-    pub error: Option<EvalError>,
-}
-
 /// The default's source text, as an expression.
 const DEFAULT: &str = "status >= 500 || error != \"\"";
 
@@ -122,26 +113,8 @@ impl Failure {
 
     /// Decides whether the call failed. Runs once per call, builds only the values that the expression uses, and ends
     /// within a bounded number of steps.
-    pub fn judge(&self, call: &Call<'_>) -> Verdict {
-        self.judge_in(&CallScope::of(call))
-    }
-
-    fn judge_in(&self, scope: &CallScope<'_>) -> Verdict {
-        let by_default = scope.call.status >= 500 || scope.call.error.is_some();
-        let verdict = match self {
-            Failure::Default => Ok(by_default),
-            Failure::Expression(expression) => holds(expression, "failure", scope),
-        };
-        match verdict {
-            Ok(failed) => Verdict {
-                failed,
-                error: None,
-            },
-            Err(error) => Verdict {
-                failed: by_default,
-                error: Some(error),
-            },
-        }
+    pub fn judge(&self, call: &Call<'_>) -> Ruling {
+        judge(None, self, call)
     }
 
     pub(crate) fn uses(&self, variable: &str) -> bool {
@@ -225,9 +198,16 @@ pub(crate) fn judge(ignore: Option<&Ignore>, failure: &Failure, call: &Call<'_>)
         Some(Err(error)) => errors.push(error),
         Some(Ok(false)) | None => {}
     }
-    let verdict = failure.judge_in(&scope);
-    errors.extend(verdict.error);
-    let outcome = match verdict.failed {
+    let by_default = call.status >= 500 || call.error.is_some();
+    let failed = match failure {
+        Failure::Default => Ok(by_default),
+        Failure::Expression(expression) => holds(expression, "failure", &scope),
+    };
+    let failed = failed.unwrap_or_else(|error| {
+        errors.push(error);
+        by_default
+    });
+    let outcome = match failed {
         true => Outcome::Failure,
         false => Outcome::Success,
     };

@@ -40,7 +40,7 @@ pub mod plan;
 pub use diagnostic::{Diagnostic, Severity};
 pub use dialect::Conversion;
 pub use expression::{EvalError, Expression, eval_native};
-pub use failure::{Call, CallError, Failure, Ignore, Ruling, Verdict};
+pub use failure::{Call, CallError, Failure, Ignore, Ruling};
 pub use interpolate::{Loader, PairFault};
 pub use path::normal as normal_path;
 pub use plan::Plan;

@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use fusebox_plan::{Call, CallError, Failure};
+use fusebox_breaker::Outcome;
+use fusebox_plan::{Call, CallError, Failure, Ruling};
 use http::HeaderMap;
 use support::read_text;
 
@@ -32,14 +33,25 @@ fn call(status: u16, error: Option<CallError>) -> Call<'static> {
     }
 }
 
+/// The ruling of a rule whose evaluation does not fail.
+fn decided(failed: bool) -> Ruling {
+    Ruling {
+        outcome: outcome(failed),
+        errors: Vec::new(),
+    }
+}
+
+fn outcome(failed: bool) -> Outcome {
+    match failed {
+        true => Outcome::Failure,
+        false => Outcome::Success,
+    }
+}
+
 #[track_caller]
 fn judges(expression: &str, call: &Call<'_>, failed: bool) {
-    let verdict = failure(expression).judge(call);
-    assert_eq!(
-        (verdict.failed, verdict.error),
-        (failed, None),
-        "{expression}"
-    );
+    let ruling = failure(expression).judge(call);
+    assert_eq!(ruling, decided(failed), "{expression}");
 }
 
 #[test]
@@ -52,12 +64,8 @@ fn by_default_a_5xx_or_any_error_fails() {
         (0, Some(CallError::Connect), true),
         (200, Some(CallError::Truncated), true),
     ] {
-        let verdict = Failure::Default.judge(&call(status, error));
-        assert_eq!(
-            (verdict.failed, verdict.error),
-            (failed, None),
-            "{status} {error:?}"
-        );
+        let ruling = Failure::Default.judge(&call(status, error));
+        assert_eq!(ruling, decided(failed), "{status} {error:?}");
         judges(
             "(status >= 500 || error != '')",
             &call(status, error),
@@ -127,8 +135,8 @@ fn fields_are_found_by_lower_case_name_and_joined() {
     judges("headers.exists(name, headers[name] == 'a, b')", &call, true);
     judges("has(headers.nope)", &call, false);
     judges("headers['x-raw'] == '\u{fffd}'", &call, true);
-    let error = failure("headers['X-Mark'] == 'a, b'").judge(&call).error;
-    assert!(error.is_some_and(|error| error.what.contains("no such key `X-Mark`")));
+    let ruling = failure("headers['X-Mark'] == 'a, b'").judge(&call);
+    assert!(ruling.errors[0].what.contains("no such key `X-Mark`"));
 }
 
 #[test]
@@ -161,26 +169,27 @@ fn the_duration_and_the_body_are_seen() {
 fn a_failed_expression_leaves_the_call_to_the_default_and_reports_its_error() {
     let failure = failure("headers['x-nope'] == '1'");
     for (status, failed) in [(200, false), (503, true)] {
-        let verdict = failure.judge(&call(status, None));
-        assert_eq!(verdict.failed, failed);
+        let ruling = failure.judge(&call(status, None));
+        assert_eq!(ruling.outcome, outcome(failed));
         assert_eq!(
-            verdict.error.unwrap().to_string(),
+            ruling.errors[0].to_string(),
             "no such key `x-nope` (at character 8)"
         );
     }
-    let verdict = self::failure("dyn(status)").judge(&call(503, None));
-    assert!(verdict.failed && verdict.error.unwrap().what.contains("gave an int"));
+    let ruling = self::failure("dyn(status)").judge(&call(503, None));
+    assert_eq!(ruling.outcome, Outcome::Failure);
+    assert!(ruling.errors[0].what.contains("gave an int"));
 }
 
 #[test]
 fn a_body_that_is_too_long_to_match_is_only_an_error() {
     let failure = failure("body.matches('x')");
     let body = vec![b'y'; 100_000];
-    let verdict = failure.judge(&Call {
+    let ruling = failure.judge(&Call {
         body: Some(&body),
         ..call(200, None)
     });
-    assert!(!verdict.failed && verdict.error.is_some());
+    assert_eq!((ruling.outcome, ruling.errors.len()), (Outcome::Success, 1));
 }
 
 #[test]

@@ -25,10 +25,10 @@ pub(super) fn blockers(acts: &[Act<'_>], held: &StoreState, later: bool) -> Bloc
     let mut found = Blockers::default();
     for act in acts {
         match act {
-            Act::Found { entry, found: is } => {
-                if held.get(entry).is_some_and(|value| value.is_some() != *is) {
-                    found.entries.insert(*entry);
-                }
+            Act::Found { entry, found: is }
+                if held.get(entry).is_some_and(|value| value.is_some() != *is) =>
+            {
+                found.entries.insert(*entry);
             }
             Act::Assumed { condition, .. } => {
                 if later && condition.has(&is_now) {
