@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_call::{Budget, Concurrent, Retry};
+use fusebox_plan::dialect::OwnTimeout;
 use fusebox_plan::dialect::{Claim, Dialect, Document};
 use fusebox_plan::dialect::{Loader, Notes};
 use fusebox_plan::plan::{Endpoint, Limits, Timeout, TimeoutBounds, Upstream};

@@ -253,23 +253,19 @@ impl Triggers {
         for route in &self.routes {
             *twins.entry(short(route)).or_default() += 1;
         }
-        self.routes
-            .iter()
-            .enumerate()
-            .map(|(step, route)| {
-                let short = short(route);
-                let name = match twins[&short] {
-                    1 => short,
-                    _ => format!("{} {short}", route.trigger),
-                };
-                Arc::new(Route {
-                    name: name.into(),
-                    path: route.path.template(),
-                    methods: Some(vec![route.method.clone()]),
-                    listeners: Some(vec![route.trigger.clone()]),
-                    steps: vec![Step::App(step)],
-                    ..Route::default()
-                })
+        let routes = self.routes.iter().enumerate().map(|(step, route)| {
+            let short = short(route);
+            let name = match twins[&short] {
+                1 => short,
+                _ => format!("{} {short}", route.trigger),
+            };
+            Arc::new(Route {
+                name: name.into(),
+                path: route.path.template(),
+                methods: Some(vec![route.method.clone()]),
+                listeners: Some(vec![route.trigger.clone()]),
+                steps: vec![Step::App(step)],
+                ..Route::default()
             })
         });
         routes.collect()

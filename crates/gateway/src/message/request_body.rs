@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::ground::clock::Clock;
-use crate::message::body::{Body, BodyError};
+use crate::message::body::BodyError;
 use crate::message::offer::Offer;
 use crate::message::phase::Phase;
 

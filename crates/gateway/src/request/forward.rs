@@ -157,7 +157,7 @@ pub async fn forward(
     let prober = |live_breaker: &LiveBreaker| {
         let client = fields::client(head.headers, &origin(&exchange));
         let probes = &live_breaker.extras.probes;
-        probes.prober(client, head.method, head.uri)
+        probes.prober(client, head.method, head.uri.path())
     };
     let asked = match ask(&exchange, &used, head, is_complete, prober).await {
         Ok(Some(asked)) => asked,
@@ -264,7 +264,7 @@ pub async fn ask(
         Ok(None) => Ok(None),
         Ok(Some(Admission::Waits(refused))) => {
             let prober = prober(&live_breaker);
-            let turn = admission::turn(&live_breaker, worker, phase, prober, refused);
+            let turn = admission::turn(&live_breaker, worker, Some(phase), prober, refused);
             Box::pin(turn).await.map(Some)
         }
         Err(rejection) => Err(rejection),

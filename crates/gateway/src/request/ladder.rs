@@ -219,7 +219,7 @@ impl Climbing<'_> {
         let client = self.request.client;
         let prober = |live_breaker: &LiveBreaker| {
             let probes = &live_breaker.extras.probes;
-            probes.prober(client, view.method, view.uri)
+            probes.prober(client, view.method, view.uri.path())
         };
         let asked = match forward::ask(exchange, &used, view, true, prober).await {
             Ok(Some(asked)) => asked,

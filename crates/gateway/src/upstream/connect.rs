@@ -20,8 +20,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
-use crate::message::marks::MarkWriter;
 use crate::message::kept_body::Outgoing;
+use crate::message::marks::MarkWriter;
 use crate::upstream::sender::{ConnectionState, CountingStream, Sender};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, watching};

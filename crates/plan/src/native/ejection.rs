@@ -99,7 +99,12 @@ impl DraftRules {
 
     /// The ejection, compared with the times of the upstream's calls. `listed` is the number of endpoints, where it is
     /// known.
-    pub fn check(&self, times: CallTimes<'_>, listed: Option<usize>, notes: &mut Notes) -> Ejection {
+    pub fn check(
+        &self,
+        times: CallTimes<'_>,
+        listed: Option<usize>,
+        notes: &mut Notes,
+    ) -> Ejection {
         let standard = standard(times);
         let mut breaker = standard.breaker;
         if let Some(trip) = &self.trip {

@@ -84,9 +84,7 @@ impl Reader<'_> {
         )?;
         match url::read(scalar.text.trim()) {
             Ok(endpoint) => Some(endpoint),
-            Err((what, mend)) => {
-                fields::refuse(node.at, scalar, what, mend, self.notes)
-            }
+            Err((what, mend)) => fields::refuse(node.at, scalar, what, mend, self.notes),
         }
     }
 
@@ -109,9 +107,7 @@ impl Reader<'_> {
         });
         match key {
             Ok(key) => Some((Balance::Hash, Some(At::new(key, scalar.at)))),
-            Err((what, mend)) => {
-                fields::refuse(scalar.at, scalar.value, what, mend, self.notes)
-            }
+            Err((what, mend)) => fields::refuse(scalar.at, scalar.value, what, mend, self.notes),
         }
     }
 

@@ -11,9 +11,7 @@ impl Reader<'_> {
         let scalar = route.scalar("host", self.notes)?;
         match host_pattern(scalar.value.text.trim()) {
             Ok(host) => Some(At::new(host, scalar.at)),
-            Err((what, mend)) => {
-                fields::refuse(scalar.at, scalar.value, what, mend, self.notes)
-            }
+            Err((what, mend)) => fields::refuse(scalar.at, scalar.value, what, mend, self.notes),
         }
     }
 
