@@ -1,8 +1,9 @@
 //! The way of a request through the gateway: validation, route, steps, answer.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::app::Found;
@@ -118,18 +119,13 @@ fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Fo
         let app = app.ok_or_else(|| Box::new(answer::our_fault()))?;
         return app.find(name, request);
     };
+    let fits = |route: &usize| live.routes[*route].fits(request.headers());
     let found = router
-        .find(path)
+        .find(|| target::host(request), path, fits)
         .ok_or_else(|| Box::new(answer::no_route()))?;
-    let names = |route: &&usize| live.routes[**route].names(method);
-    let takes = |route: &&usize| live.routes[**route].takes(method);
-    let routes = found.value.iter();
-    let Some(route) = routes
-        .clone()
-        .find(names)
-        .or_else(|| routes.clone().find(takes))
-    else {
-        let allow = live.allow(found.value);
+    let fitting = || found.value.iter().filter(|route| fits(route));
+    let Some(route) = pick(live, fitting(), method) else {
+        let allow = live.allow(fitting());
         return Err(Box::new(answer::wrong_method(&allow)));
     };
     if !live.routes[*route].reads_params {
@@ -138,4 +134,18 @@ fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Fo
     let params = found.params.iter();
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok((*route, params.collect()))
+}
+
+/// The one of these routes of a path that takes a method: it asks for the most fields, then lists the method, then comes
+/// first.
+fn pick<'a>(
+    live: &Live,
+    routes: impl Iterator<Item = &'a usize>,
+    method: &Method,
+) -> Option<&'a usize> {
+    let taking = routes.filter(|route| live.routes[**route].takes(method));
+    taking.min_by_key(|route| {
+        let route = &live.routes[**route];
+        (Reverse(route.plan.headers.len()), !route.names(method))
+    })
 }
