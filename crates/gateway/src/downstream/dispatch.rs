@@ -3,10 +3,13 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use fusebox_plan::plan::Route;
+use http::header::ORIGIN;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::app::Found;
+use crate::downstream::cors;
 use crate::ground::clock::WorkerRef;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
 use crate::live::shared::Shared;
@@ -61,6 +64,18 @@ async fn take(
     if request.uri().path() == "*" {
         return unread(finish, answer::options(), request).await;
     }
+    let origin = |request: &Request<Incoming>| request.headers().get(ORIGIN).cloned();
+    // Before the breaker, the bulkhead and the route's own methods: a browser asks ahead of the call.
+    if let Some((route, method)) = preflighted(&live, listener, &request) {
+        let route = &live.routes[route];
+        finish.route = Some(route.facts.clone());
+        let mut answer = answer::options();
+        let is_let_in = finish_answer(&route.plan, origin(&request).as_ref(), &mut answer);
+        if let (true, Some(cors)) = (is_let_in, &route.plan.cors) {
+            cors::grant(cors, &route.plan, &method, answer.headers_mut());
+        }
+        return unread(finish, answer, request).await;
+    }
     let (route, params) = match find(&live, listener, &request) {
         Ok(found) => found,
         Err(answer) => {
@@ -79,8 +94,9 @@ async fn take(
         params,
         id,
     };
+    let origin = route.plan.cors.as_ref().and_then(|_| origin(&request));
     // The first step answers, which ends the route.
-    match route.steps.first() {
+    let mut answer = match route.steps.first() {
         Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
         Some(LiveStep::Forward(step)) => forward::forward(exchange, step, request, finish).await,
         Some(LiveStep::App(step)) => match live.app.clone() {
@@ -88,7 +104,22 @@ async fn take(
             None => done(finish, answer::our_fault()),
         },
         None => done(finish, answer::our_fault()),
+    };
+    finish_answer(&route.plan, origin.as_ref(), &mut answer);
+    answer
+}
+
+/// Makes the changes that a route wants to each of its answers, whoever gave it; true if the origin is let in.
+fn finish_answer(route: &Route, origin: Option<&HeaderValue>, answer: &mut Response<Body>) -> bool {
+    let headers = answer.headers_mut();
+    if route.cors.is_some() {
+        cors::strip(headers);
     }
+    if !route.response.is_empty() {
+        route.response.apply(headers);
+    }
+    let cors = route.cors.as_ref();
+    cors.is_some_and(|cors| cors::add(cors, origin, headers))
 }
 
 /// Logs at debug level why a request was refused before it had a route. The query may hold secrets, so it is left out.
@@ -134,6 +165,26 @@ fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Fo
     let params = found.params.iter();
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok((*route, params.collect()))
+}
+
+/// The route whose preflight the gateway answers, and the method that it asks for.
+fn preflighted(
+    live: &Live,
+    listener: &LiveListener,
+    request: &Request<Incoming>,
+) -> Option<(usize, Method)> {
+    let method = cors::asked(request)?;
+    let router = listener.router.as_ref()?;
+    let may_fit = |route: &usize| cors::may_fit(&live.routes[*route].plan, request.headers());
+    let found = router.find(|| target::host(request), request.uri().path(), may_fit)?;
+    let fitting = || found.value.iter().filter(|route| may_fit(route));
+    let has_cors = |route: &usize| live.routes[*route].plan.cors.is_some();
+    // A method that no route takes is one that the answer does not grant.
+    let route = match pick(live, fitting(), &method) {
+        Some(route) => Some(route).filter(|route| has_cors(route)),
+        None => fitting().find(|route| has_cors(route)),
+    };
+    Some((*route?, method))
 }
 
 /// The one of these routes of a path that takes a method: it asks for the most fields, then lists the method, then comes

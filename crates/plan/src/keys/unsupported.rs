@@ -12,8 +12,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("rung", "last_good", "remove the rung; `respond` and `upstream` are there"),
     ("concurrent", "adaptive", "give a number, such as `concurrent: 256`"),
     ("half_open", "probe", "remove the key; calls of clients are the probes for now"),
-    ("route", "response", "remove the key; fields go to the client as the upstream sent them"),
-    ("route", "cors", "remove the key, and let the upstream answer for other origins"),
 ];
 
 /// False until an upstream may have several endpoints.
