@@ -133,7 +133,7 @@ fn say_refused(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode
 /// The same for a request without a route; preflights and redirections are not refusals.
 fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode) {
     let reason = match status {
-        StatusCode::NOT_FOUND => "no route has this path",
+        StatusCode::NOT_FOUND => "no route takes this host and path",
         StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method",
         status if status.is_client_error() => "no route takes this request",
         _ => return,
@@ -151,10 +151,10 @@ fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Fo
         return app.find(name, request);
     };
     let fits = |route: &usize| live.routes[*route].fits(request.headers());
-    let found = router
+    let (routes, params) = router
         .find(|| target::host(request), path, fits)
         .ok_or_else(|| Box::new(answer::no_route()))?;
-    let fitting = || found.value.iter().filter(|route| fits(route));
+    let fitting = || routes.iter().filter(|route| fits(route));
     let Some(route) = pick(live, fitting(), method) else {
         let allow = live.allow(fitting());
         return Err(Box::new(answer::wrong_method(&allow)));
@@ -162,7 +162,7 @@ fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Fo
     if !live.routes[*route].reads_params {
         return Ok((*route, Vec::new()));
     }
-    let params = found.params.iter();
+    let params = params.iter();
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok((*route, params.collect()))
 }
@@ -176,8 +176,9 @@ fn preflighted(
     let method = cors::asked(request)?;
     let router = listener.router.as_ref()?;
     let may_fit = |route: &usize| cors::may_fit(&live.routes[*route].plan, request.headers());
-    let found = router.find(|| target::host(request), request.uri().path(), may_fit)?;
-    let fitting = || found.value.iter().filter(|route| may_fit(route));
+    let path = request.uri().path();
+    let (routes, _) = router.find(|| target::host(request), path, may_fit)?;
+    let fitting = || routes.iter().filter(|route| may_fit(route));
     let has_cors = |route: &usize| live.routes[*route].plan.cors.is_some();
     // A method that no route takes is one that the answer does not grant.
     let route = match pick(live, fitting(), &method) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use fusebox_plan::plan::{HostPattern, Route};
-use matchit::{Match, Router as Tree};
+use matchit::{Match, Params, Router as Tree};
 
 /// The routes of one listener, by host and path. Routes of one host and path differ in their methods and fields.
 #[derive(Debug, Clone, Default)]
@@ -18,10 +18,22 @@ pub struct Router {
 /// The routes of one host.
 #[derive(Debug, Clone, Default)]
 struct Paths {
-    tree: Tree<Vec<usize>>,
+    /// One tree, and one more for templates that a tree cannot hold beside others, as `/a/{*rest}` beside `/a/{id}`.
+    trees: Vec<Tree<Routes>>,
     /// Each path in a tree of its own, the most specific one first; empty where no route asks for fields.
-    each: Vec<Tree<Vec<usize>>>,
+    each: Vec<Tree<Routes>>,
 }
+
+/// The routes of one path.
+#[derive(Debug, Clone)]
+struct Routes {
+    /// The path's place in the order in which paths are asked.
+    rank: usize,
+    numbers: Vec<usize>,
+}
+
+/// The routes of a path, and the path's parameters as the client wrote them.
+pub type Found<'r, 'p> = (&'r [usize], Params<'r, 'p>);
 
 /// The routes of one path while a [`Router`] is built.
 type ByPath<'a> = Vec<(&'a str, Vec<usize>)>;
@@ -54,14 +66,13 @@ impl Router {
         Ok(router)
     }
 
-    /// The routes of the most specific host and path with a route that `fits`, and the path's parameters, as the client
-    /// wrote them. The host comes without a port.
+    /// The routes of the most specific host and path with a route that `fits`. The host comes without a port.
     pub fn find<'h, 'p>(
         &self,
         host: impl FnOnce() -> Option<&'h str>,
         path: &'p str,
         fits: impl Fn(&usize) -> bool,
-    ) -> Option<Match<'_, 'p, &Vec<usize>>> {
+    ) -> Option<Found<'_, 'p>> {
         let host = if self.hosts.is_empty() { None } else { host() };
         let Some(host) = host else {
             return self.any.find(path, &fits);
@@ -70,8 +81,9 @@ impl Router {
             true => Cow::Owned(host.to_ascii_lowercase()),
             false => Cow::Borrowed(host),
         };
+        let whole = Some(0).filter(|_| !host.starts_with('.'));
         let below = host.match_indices('.').map(|(at, _)| at);
-        let names = std::iter::once(0).chain(below.skip_while(|at| *at == 0));
+        let names = whole.into_iter().chain(below.filter(|at| *at > 0));
         let mut hosts = names.filter_map(|at| self.hosts.get(&host[at..]));
         let found = hosts.find_map(|paths| paths.find(path, &fits));
         found.or_else(|| self.any.find(path, &fits))
@@ -80,58 +92,72 @@ impl Router {
 
 impl Paths {
     fn new(mut by_path: ByPath<'_>, by_fields: bool) -> Result<Paths, String> {
+        by_path.sort_by_cached_key(|(path, _)| specificity(path));
         let mut each = Vec::new();
         if by_fields {
-            by_path.sort_by_cached_key(|(path, _)| specificity(path));
-            let alone = by_path.iter().map(|one| tree(std::slice::from_ref(one)));
-            each = alone.collect::<Result<_, _>>()?;
-        }
-        let tree = tree(&by_path)?;
-        Ok(Paths { tree, each })
-    }
-
-    fn find<'p>(
-        &self,
-        path: &'p str,
-        fits: impl Fn(&usize) -> bool,
-    ) -> Option<Match<'_, 'p, &Vec<usize>>> {
-        let found = self.tree.at(path).ok()?;
-        if self.each.is_empty() || found.value.iter().any(&fits) {
-            return Some(found);
-        }
-        let mut others = self.each.iter().filter_map(|tree| tree.at(path).ok());
-        others.find(|found| found.value.iter().any(&fits))
-    }
-}
-
-/// The order in which a tree tries templates: of each segment the literal first, the rest last.
-fn specificity(path: &str) -> Vec<(u8, &str)> {
-    let rank =
-        |segment: &str| u8::from(segment.starts_with('{')) + u8::from(segment.starts_with("{*"));
-    path.split('/')
-        .map(|segment| (rank(segment), segment))
-        .collect()
-}
-
-fn tree(by_path: &[(&str, Vec<usize>)]) -> Result<Tree<Vec<usize>>, String> {
-    let mut tree = Tree::new();
-    for (path, routes) in by_path {
-        tree.insert(*path, routes.clone())
-            .map_err(|error| format!("route `{path}`: {error}"))?;
-    }
-    for (path, routes) in by_path {
-        if let Some(at) = path.rfind("{*") {
-            // // `/a/{*rest}` also takes `/a/` and `/a`, with an empty rest; an error means that the file has a route
-            // of its own for it, which then is the more specific one.
-            let under = &path[..at];
-            let itself = under.trim_end_matches('/');
-            if !itself.is_empty() {
-                tree.insert(itself, routes.clone()).ok();
+            for one in &by_path {
+                each.extend(trees(std::slice::from_ref(one))?);
             }
-            tree.insert(under, routes.clone()).ok();
+        }
+        let trees = trees(&by_path)?;
+        Ok(Paths { trees, each })
+    }
+
+    fn find<'p>(&self, path: &'p str, fits: impl Fn(&usize) -> bool) -> Option<Found<'_, 'p>> {
+        let at = |tree| Tree::at(tree, path).ok();
+        let fit = |found: &Match<'_, '_, &Routes>| found.value.numbers.iter().any(&fits);
+        let found = self.trees.iter().filter_map(at);
+        let mut found = found.min_by_key(|found| found.value.rank)?;
+        if !self.each.is_empty() && !fit(&found) {
+            found = self.each.iter().filter_map(at).find(fit)?;
+        }
+        Some((&found.value.numbers, found.params))
+    }
+}
+
+/// The order in which paths are asked: of each segment the literal first, the rest last.
+fn specificity(path: &str) -> Vec<(u8, &str)> {
+    let rank = |segment: &str| match segment {
+        _ if segment.starts_with("{*") => 2,
+        _ if segment.starts_with('{') => 1,
+        _ => 0,
+    };
+    let segments = path.split('/');
+    segments.map(|segment| (rank(segment), segment)).collect()
+}
+
+fn trees(by_path: &[(&str, Vec<usize>)]) -> Result<Vec<Tree<Routes>>, String> {
+    let mut trees: Vec<Tree<Routes>> = Vec::new();
+    let mut rests = Vec::new();
+    for (rank, (path, numbers)) in by_path.iter().enumerate() {
+        let numbers = numbers.clone();
+        let routes = Routes { rank, numbers };
+        let mut holding = trees.iter_mut();
+        let held = holding.position(|tree| tree.insert(*path, routes.clone()).is_ok());
+        let at = match held {
+            Some(at) => at,
+            None => {
+                let mut tree = Tree::new();
+                tree.insert(*path, routes.clone())
+                    .map_err(|error| format!("route `{path}`: {error}"))?;
+                trees.push(tree);
+                trees.len() - 1
+            }
+        };
+        if let Some(end) = path.rfind("{*") {
+            rests.push((at, &path[..end], routes));
         }
     }
-    Ok(tree)
+    for (at, under, routes) in rests {
+        // // `/a/{*rest}` also takes `/a/` and `/a`, with an empty rest; an error means that the file has a route of its
+        // own for it, which then is the more specific one.
+        let itself = under.trim_end_matches('/');
+        if !itself.is_empty() {
+            trees[at].insert(itself, routes.clone()).ok();
+        }
+        trees[at].insert(under, routes).ok();
+    }
+    Ok(trees)
 }
 
 #[cfg(test)]
@@ -159,10 +185,10 @@ mod tests {
     }
 
     fn found(router: &Router, path: &str) -> Option<usize> {
-        find(router, path).map(|found| found.value[0])
+        find(router, path).map(|found| found.0[0])
     }
 
-    fn find<'r, 'p>(router: &'r Router, path: &'p str) -> Option<Match<'r, 'p, &'r Vec<usize>>> {
+    fn find<'r, 'p>(router: &'r Router, path: &'p str) -> Option<Found<'r, 'p>> {
         router.find(|| None, path, |_| true)
     }
 
@@ -172,7 +198,7 @@ mod tests {
             ("", "/{*rest}", 0),
             ("*.b.test", "/{*rest}", 0),
             ("*.a.b.test", "/a", 0),
-            ("x.a.b.test", "/b", 0),
+            ("x.a.b.test", "/b", 1),
             ("[::1]", "/b", 0),
         ]
         .into_iter());
@@ -190,10 +216,10 @@ mod tests {
             ("", "/b", 0),
         ] {
             let found = router.find(|| Some(host), path, |_| true);
-            assert_eq!(found.unwrap().value, &[route], "{host}{path}");
+            assert_eq!(found.unwrap().0, &[route], "{host}{path}");
         }
         let other = |host| router.find(|| Some(host), "/b", |route| *route != 3);
-        assert_eq!(other("x.a.b.test").unwrap().value, &[1]);
+        assert_eq!(other("x.a.b.test").unwrap().0, &[1]);
     }
 
     #[test]
@@ -201,19 +227,19 @@ mod tests {
         let router = of([
             ("", "/{*rest}", 0),
             ("", "/a/{x}", 1),
-            ("", "/a/{*rest}", 0),
+            ("", "/a/{x}/{*rest}", 0),
             ("", "/a/b", 1),
         ]
         .into_iter());
         let found = |path: &'static str, not: &[usize]| {
             let found = router.find(|| None, path, |route| !not.contains(route));
-            found.map(|found| found.value[0])
+            found.map(|found| found.0[0])
         };
         assert_eq!(found("/a/b", &[]), Some(3));
         assert_eq!(found("/a/b", &[3]), Some(1));
-        assert_eq!(found("/a/b", &[3, 1]), Some(2));
+        assert_eq!(found("/a/b", &[3, 1]), Some(2), "with an empty rest");
         assert_eq!(found("/a/b", &[3, 1, 2]), Some(0));
-        assert_eq!(found("/a", &[2]), Some(0));
+        assert_eq!(found("/a/c/d", &[2]), Some(0));
         assert_eq!(found("/a/b", &[0, 1, 2, 3]), None);
     }
 
@@ -224,6 +250,30 @@ mod tests {
         assert_eq!(found(&router, "/orders/7"), Some(1));
         assert_eq!(found(&router, "/orders/7/lines"), Some(0));
         assert_eq!(found(&router, "/"), Some(0));
+    }
+
+    #[test]
+    fn a_parameter_and_a_rest_may_begin_at_one_place() {
+        let router = routes(&[
+            "/{*rest}",
+            "/a/{*rest}",
+            "/a/{id}",
+            "/a/{id}/{*rest}",
+            "/a/{id}/b",
+            "/{x}",
+        ]);
+        for (path, route) in [
+            ("/a/1", 2),
+            ("/a/1/", 3),
+            ("/a/1/c", 3),
+            ("/a/1/b", 4),
+            ("/a/", 1),
+            ("/a", 1),
+            ("/b", 5),
+            ("/b/c", 0),
+        ] {
+            assert_eq!(found(&router, path), Some(route), "{path}");
+        }
     }
 
     #[test]
@@ -249,7 +299,7 @@ mod tests {
     #[test]
     fn routes_of_one_path_are_found_together() {
         let router = routes(&["/a/{x}", "/b", "/a/{x}"]);
-        assert_eq!(find(&router, "/a/1").unwrap().value, &[0, 2]);
+        assert_eq!(find(&router, "/a/1").unwrap().0, &[0, 2]);
     }
 
     #[test]
@@ -263,9 +313,9 @@ mod tests {
     #[test]
     fn parameters_are_what_the_client_wrote() {
         let router = routes(&["/o/{id}/{*rest}"]);
-        let found = find(&router, "/o/a%20b/c/d").unwrap();
-        assert_eq!(found.params.get("id"), Some("a%20b"));
-        assert_eq!(found.params.get("rest"), Some("c/d"));
-        assert!(find(&router, "/o/x/").is_none_or(|found| found.params.get("rest").is_none()));
+        let (_, params) = find(&router, "/o/a%20b/c/d").unwrap();
+        assert_eq!(params.get("id"), Some("a%20b"));
+        assert_eq!(params.get("rest"), Some("c/d"));
+        assert!(find(&router, "/o/x/").is_none_or(|(_, params)| params.get("rest").is_none()));
     }
 }

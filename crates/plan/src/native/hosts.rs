@@ -113,9 +113,10 @@ impl Reader<'_> {
 /// Reads a host; on failure, the fault and its mend.
 fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
     let lower = text.to_ascii_lowercase();
+    let lower = lower.strip_suffix('.').unwrap_or(&lower);
     let (name, suffix) = match lower.strip_prefix("*.") {
         Some(suffix) => (suffix, true),
-        None => (lower.as_str(), false),
+        None => (lower, false),
     };
     if name.contains('*') {
         return Err((
@@ -146,7 +147,7 @@ fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
     }
     match url::read(&format!("http://{name}")) {
         Ok(endpoint) if endpoint.authority == name && endpoint.port == 80 => Ok(match suffix {
-            false => HostPattern::Exact(lower),
+            false => HostPattern::Exact(lower.to_owned()),
             true => HostPattern::Below(format!(".{name}")),
         }),
         Ok(_) => Err((
