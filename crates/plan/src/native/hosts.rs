@@ -42,6 +42,13 @@ impl Reader<'_> {
                 "name the origins, as in `[\"https://app.example.com\"]`, or remove `credentials`",
             );
         }
+        if credentials_allowed && headers.iter().any(|name| name == "*") {
+            self.notes.error(
+                cors.place("headers").unwrap_or(cors.at),
+                "with `credentials` browsers take `*` for a field of that name",
+                "name the fields, as in `[content-type]`, or remove `credentials`",
+            );
+        }
         Some(At::new(
             Cors {
                 origins: origins?,
