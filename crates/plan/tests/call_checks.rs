@@ -468,6 +468,10 @@ fn an_origin_is_a_scheme_a_host_and_a_port() {
         "path: /a, upstream: orders, cors: { origins: ['*'], credentials: true }",
         r#"5:72: error: with `origins: ["*"]` every site could act in the name of a user: browsers refuse it; name the origins, as in `["https://app.example.com"]`, or remove `credentials`"#,
     );
+    route(
+        "path: /a, upstream: orders, cors: { origins: ['https://a.example'], headers: ['*'], credentials: true }",
+        "5:75: error: with `credentials` browsers take `*` for a field of that name; name the fields, as in `[content-type]`, or remove `credentials`",
+    );
 }
 
 #[test]

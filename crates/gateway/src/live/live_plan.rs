@@ -11,7 +11,7 @@ use fusebox_plan::plan::{
     Forward as PlannedForward, KeyPart, Listener, Manner, Plan, Respond, Route, Rung, Share, Step,
     Upstream,
 };
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use parking_lot::Mutex;
 use tokio_rustls::TlsAcceptor;
 
@@ -127,6 +127,16 @@ impl LiveRoute {
         })
     }
 
+
+    /// True if a request has the fields that it asks for, each once and with exactly that value.
+    pub fn fits(&self, headers: &HeaderMap) -> bool {
+        self.plan.headers.iter().all(|(name, value)| {
+            let mut values = headers.get_all(name).iter();
+            values.next() == Some(value) && values.next().is_none()
+        })
+    }
+
+    /// True if it lists the method.
     pub fn names(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_some_and(|methods| methods.contains(method))
@@ -135,10 +145,8 @@ impl LiveRoute {
 
 impl Live {
     /// The methods that the routes of one path take, for the `Allow` field of a 405.
-    pub fn allow(&self, routes: &[usize]) -> HeaderValue {
-        let methods = routes
-            .iter()
-            .flat_map(|route| self.routes[*route].plan.methods.iter().flatten());
+    pub fn allow<'a>(&self, routes: impl Iterator<Item = &'a usize>) -> HeaderValue {
+        let methods = routes.flat_map(|route| self.routes[*route].plan.methods.iter().flatten());
         let mut methods: Vec<_> = methods.map(Method::as_str).collect();
         if let Some(get) = methods.iter().position(|method| *method == "GET")
             && !methods.contains(&"HEAD")
@@ -677,9 +685,7 @@ fn listeners(
             Manner::Native => {
                 let served = plan.routes.iter().enumerate();
                 let served = served.filter(|(_, route)| listener.serves(route));
-                Some(Router::new(
-                    served.map(|(at, route)| (route.path.as_str(), at)),
-                )?)
+                Some(Router::new(served.map(|(at, route)| (route.as_ref(), at)))?)
             }
         };
         let key = ListenerKey::of(listener);

@@ -41,7 +41,7 @@ pub fn refused(status: StatusCode, why: &str) -> Response<Body> {
 pub fn no_route() -> Response<Body> {
     json(
         StatusCode::NOT_FOUND,
-        &serde_json::json!({ "error": "no route has this path" }),
+        &serde_json::json!({ "error": "no route takes this host and path" }),
     )
 }
 

@@ -9,10 +9,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("upstream", "last_good", "remove the key; a refused call is answered 503 with `Retry-After`"),
     ("rung", "last_good", "remove the rung; `respond` and `upstream` are there"),
     ("concurrent", "adaptive", "give a number, such as `concurrent: 256`"),
-    ("route", "host", "remove the key; a route takes the requests of all hosts for now"),
-    ("route", "headers", "remove the key; a route takes requests whatever their fields for now"),
-    ("route", "response", "remove the key; fields go to the client as the upstream sent them"),
-    ("route", "cors", "remove the key, and let the upstream answer for other origins"),
 ];
 
 /// False until an upstream may have several endpoints.

@@ -39,6 +39,13 @@ impl Reader<'_> {
                 "name the origins, as in `[\"https://app.example.com\"]`, or remove `credentials`",
             );
         }
+        if credentials_allowed && headers.iter().any(|name| name == "*") {
+            self.notes.error(
+                cors.place("headers").unwrap_or(cors.at),
+                "with `credentials` browsers take `*` for a field of that name",
+                "name the fields, as in `[content-type]`, or remove `credentials`",
+            );
+        }
         Some(At::new(
             Cors {
                 origins: origins?,
@@ -110,9 +117,10 @@ impl Reader<'_> {
 /// Reads a host; on failure, the fault and its mend.
 fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
     let lower = text.to_ascii_lowercase();
+    let lower = lower.strip_suffix('.').unwrap_or(&lower);
     let (name, suffix) = match lower.strip_prefix("*.") {
         Some(suffix) => (suffix, true),
-        None => (lower.as_str(), false),
+        None => (lower, false),
     };
     if name.contains('*') {
         return Err((
@@ -143,7 +151,7 @@ fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
     }
     match url::read(&format!("http://{name}")) {
         Ok(endpoint) if endpoint.authority == name && endpoint.port == 80 => Ok(match suffix {
-            false => HostPattern::Exact(lower),
+            false => HostPattern::Exact(lower.to_owned()),
             true => HostPattern::Below(format!(".{name}")),
         }),
         Ok(_) => Err((

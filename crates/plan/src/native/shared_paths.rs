@@ -76,7 +76,12 @@ impl EarlierRoute<'_> {
         meet(&self.route.methods, &other.methods)
             && meet(&names(self.route), &names(other))
             && self.has_host_of(other)
-            && self.route.headers == other.headers
+            && self.route.headers.len() == other.headers.len()
+            && self
+                .route
+                .headers
+                .iter()
+                .all(|it| other.headers.contains(it))
     }
 
     fn has_host_of(&self, other: &DraftRoute) -> bool {

@@ -125,16 +125,6 @@ pub enum HostPattern {
     Below(String),
 }
 
-impl HostPattern {
-    /// True if a host matches; it is in lower case and without a port.
-    pub fn matches(&self, host: &str) -> bool {
-        match self {
-            HostPattern::Exact(name) => host == name,
-            HostPattern::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
-        }
-    }
-}
-
 impl std::fmt::Display for HostPattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
