@@ -90,7 +90,8 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        BreakerFuture::of(Guarded::begin(self.guard.clone()), &self.inner, request)
+        let asked = Guarded::begin(self.guard.clone());
+        BreakerFuture::of(asked, &self.inner, request)
     }
 }
 
@@ -104,7 +105,8 @@ pin_project! {
         C: Clock,
     {
         #[pin]
-        asked: Asked<S, R, K, C>,
+        state: State<S, R, S::Future>,
+        guarded: Option<OwnedGuarded<K, C>>,
     }
 }
 
@@ -115,8 +117,28 @@ where
 {
     /// The answer to a request that the breaker admitted or refused.
     pub(crate) fn of(asked: Result<OwnedGuarded<K, C>, Refused>, inner: &S, request: R) -> Self {
-        let asked = Asked::new(asked, inner, request);
-        BreakerFuture { asked }
+        match asked {
+            Ok(guarded) => BreakerFuture {
+                state: State::Passing {
+                    calling: Calling::new(inner.clone(), request),
+                },
+                guarded: Some(guarded),
+            },
+            Err(refused) => BreakerFuture {
+                state: State::Refused {
+                    refused: Some(refused),
+                },
+                guarded: None,
+            },
+        }
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, R, F> {
+        Refused { refused: Option<Refused> },
+        Passing { #[pin] calling: Calling<S, R, F> },
     }
 }
 
@@ -130,73 +152,16 @@ where
     type Output = Result<S::Response, CallError<Boxed>>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let (result, guarded) = match ready!(self.project().asked.poll(context)) {
-            Ok(answered) => answered,
-            Err(refused) => return Poll::Ready(Err(CallError::Rejected(refused))),
-        };
-        Guarded::end_kept(guarded, |classifier| classifier.classify(&result));
-        Poll::Ready(result.map_err(|error| CallError::Failed(error).boxed()))
-    }
-}
-
-pin_project! {
-    /// The answer to a request that the breaker admitted or refused.
-    pub(crate) struct Asked<S, R, K, C>
-    where
-        S: Service<R>,
-        C: Clock,
-    {
-        #[pin]
-        state: State<S, R, S::Future>,
-        guarded: Option<OwnedGuarded<K, C>>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<S, R, F> {
-        Refused { refused: Option<Refused> },
-        Passing { #[pin] calling: Calling<S, R, F> },
-    }
-}
-
-/// A service's answer with the call that it ends, or the refusal.
-type Answered<'a, T, E, K, C> = Result<(Result<T, E>, &'a mut Option<OwnedGuarded<K, C>>), Refused>;
-
-impl<S, R, K, C> Asked<S, R, K, C>
-where
-    S: Service<R>,
-    C: Clock,
-{
-    pub fn new(asked: Result<OwnedGuarded<K, C>, Refused>, inner: &S, request: R) -> Self
-    where
-        S: Clone,
-    {
-        let (state, guarded) = match asked {
-            Ok(guarded) => {
-                let calling = Calling::new(inner.clone(), request);
-                (State::Passing { calling }, Some(guarded))
-            }
-            Err(refused) => {
-                let refused = Some(refused);
-                (State::Refused { refused }, None)
-            }
-        };
-        Asked { state, guarded }
-    }
-
-    pub fn poll<'a>(
-        self: Pin<&'a mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Answered<'a, S::Response, S::Error, K, C>> {
         let this = self.project();
         let calling = match this.state.project() {
             StateProjection::Refused { refused } => {
-                return Poll::Ready(Err(refused.take().expect("it is polled once")));
+                let refused = refused.take().expect("it is polled once");
+                return Poll::Ready(Err(CallError::Rejected(refused)));
             }
             StateProjection::Passing { calling } => calling,
         };
         let result = ready!(Guarded::within_kept(this.guarded, || calling.poll(context)));
-        Poll::Ready(Ok((result, this.guarded)))
+        Guarded::end_kept(this.guarded, |classifier| classifier.classify(&result));
+        Poll::Ready(result.map_err(|error| CallError::Failed(error).boxed()))
     }
 }

@@ -43,6 +43,7 @@ impl Tally {
     }
 }
 
+/// The window of one rule.
 #[derive(Clone, Debug)]
 pub(crate) enum Window {
     /// Failures since the last success.
@@ -56,6 +57,7 @@ pub(crate) enum Window {
     },
     /// The last n calls.
     Calls(Calls),
+    /// The calls of a time.
     Time(Buckets),
     /// Up to n calls, then from zero.
     TumblingCalls(TumblingCalls),
@@ -168,6 +170,7 @@ impl Window {
         }
     }
 
+    /// The counts at `now`.
     pub fn tally(&self, now: Timestamp) -> Tally {
         match self {
             Window::Row { failures } => Tally {

@@ -16,11 +16,11 @@ use super::classify::{ByHead, ByStatus, ClassifyHttp};
 use super::grpc;
 use crate::call::Call;
 use crate::call_error::{BoxError, Boxed, CallError};
+use crate::calling::Calling;
 use crate::classify::ErrorsFail;
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::Guard;
 use crate::guard::guarded::{Guarded, OwnedGuarded};
-use crate::layer::Asked;
 use crate::refused::Refused;
 
 /// Guards a service whose responses are [`http::Response`]s by a breaker.
@@ -156,8 +156,17 @@ pin_project! {
         C: Clock,
     {
         #[pin]
-        asked: Asked<S, R, K, C>,
+        state: State<S, R, S::Future>,
+        guarded: Option<OwnedGuarded<K, C>>,
         settle_after: Option<Duration>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, R, F> {
+        Refused { refused: Option<Refused> },
+        Passing { #[pin] calling: Calling<S, R, F> },
     }
 }
 
@@ -172,8 +181,19 @@ where
         request: R,
         settle_after: Option<Duration>,
     ) -> Self {
+        let (state, guarded) = match asked {
+            Ok(guarded) => {
+                let calling = Calling::new(inner.clone(), request);
+                (State::Passing { calling }, Some(guarded))
+            }
+            Err(refused) => {
+                let refused = Some(refused);
+                (State::Refused { refused }, None)
+            }
+        };
         BreakerHttpFuture {
-            asked: Asked::new(asked, inner, request),
+            state,
+            guarded,
             settle_after,
         }
     }
@@ -191,10 +211,15 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (result, guarded) = match ready!(this.asked.poll(context)) {
-            Ok((result, guarded)) => (result, guarded.take()),
-            Err(refused) => return Poll::Ready(Err(CallError::Rejected(refused))),
+        let calling = match this.state.project() {
+            StateProjection::Refused { refused } => {
+                let refused = refused.take().expect("it is polled once");
+                return Poll::Ready(Err(CallError::Rejected(refused)));
+            }
+            StateProjection::Passing { calling } => calling,
         };
+        let result = ready!(Guarded::within_kept(this.guarded, || calling.poll(context)));
+        let guarded = this.guarded.take();
         Poll::Ready(match result {
             Ok(response) => Ok(begun(response, guarded, *this.settle_after)),
             Err(error) => {

@@ -72,14 +72,14 @@ pub enum Event {
         until: Timestamp,
         /// Trips since the breaker was last closed.
         attempts: u32,
-        /// The reason, as text. as text.
+        /// The reason, as text.
         why: String,
     },
     /// The breaker began to probe.
     Probing,
     /// The breaker's probes closed it.
     Recovered {
-        /// The reason, as text. as text.
+        /// The reason, as text.
         why: String,
     },
     /// A local operator holds the breaker.

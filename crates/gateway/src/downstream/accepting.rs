@@ -60,7 +60,7 @@ pub fn start(
             let pulse = shared.clone();
             runtime.spawn(async move { pulse.pulses.of(index).beat().await });
             runtime.block_on(obey(shared.clone(), worker, commands));
-            // // Connections still open are cut; their time is over.
+            // Connections still open are cut; their time is over.
             runtime.shutdown_background();
             shared.pulses.of(index).end();
         })
@@ -202,7 +202,7 @@ impl Entrance {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // // A connection that died in the queue.
+                // A connection that died in the queue.
                 Err(_) => {}
             }
         }
@@ -220,7 +220,7 @@ impl Entrance {
                 // A plain answer would look like a fault of TLS, and a handshake costs more than the flood.
                 return;
             }
-            // // Only a limited number of refusals is delivered in an orderly way. The other connections are answered
+            // Only a limited number of refusals is delivered in an orderly way. The other connections are answered
             // and closed at once, so that a flood over the limit does not use up descriptors after all.
             match worker.turning_away.clone().try_acquire_owned() {
                 Ok(permit) => {
@@ -263,7 +263,7 @@ fn turn_away_at_once(stream: TcpStream) {
     // The socket does not block, and a new one has room for an answer.
     stream.write_all(&answer::too_many_connections()).ok();
     stream.shutdown(std::net::Shutdown::Write).ok();
-    // // Bytes that were sent and not read would turn the close into a reset.
+    // Bytes that were sent and not read would turn the close into a reset.
     io::copy(&mut stream.take(READ_AT_ONCE), &mut io::sink()).ok();
 }
 

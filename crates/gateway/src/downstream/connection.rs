@@ -129,13 +129,13 @@ pub async fn serve(
         return;
     };
     let (mut stream, own) = parts.io.into_inner().into_parts();
-    // // The client keeps its slot while we read on.
+    // The client keeps its slot while we read on.
     let _downstream = parts.service;
     let answer = match end {
         End::TimedOut(false) | End::Waiting => return,
         End::Served => None,
         End::TimedOut(true) => {
-            // // A client that has not read its last answer gets no other one behind the rest of it; and this one gets
+            // A client that has not read its last answer gets no other one behind the rest of it; and this one gets
             // only a short time to be read.
             if stalled.load(Ordering::Relaxed) != 0 {
                 return;
@@ -179,7 +179,7 @@ impl Watch<'_> {
         S::Future: Send + 'static,
     {
         let mut notified = pin!(closing.notified());
-        // // Registered before the flag is read, so that a signal in between is not missed.
+        // Registered before the flag is read, so that a signal in between is not missed.
         notified.as_mut().enable();
         let mut last_call = None;
         let mut told = false;
@@ -191,7 +191,7 @@ impl Watch<'_> {
             {
                 last_call = Some(self.clock.tick() + LAST_CALL);
             }
-            // // hyper would close a connection on which nothing has come yet; but a client that has just connected may
+            // hyper would close a connection on which nothing has come yet; but a client that has just connected may
             // have sent a request that is still on its way through this machine.
             if last_call.is_some() && !told && !self.phase.is_fresh() {
                 told = true;
@@ -205,13 +205,13 @@ impl Watch<'_> {
                 Poll::Ready(Err(error)) if error.is_parse() => {
                     return Poll::Ready(End::Unread(error));
                 }
-                // // Other errors of a client's connection concern only the client.
+                // Other errors of a client's connection concern only the client.
                 Poll::Ready(_) => {
                     return Poll::Ready(std::mem::replace(&mut end, End::Served));
                 }
             }
             if !told && self.phase.has_left() && self.phase.is_waiting() {
-                // // The connection has had its answer, and nothing more comes from it.
+                // The connection has had its answer, and nothing more comes from it.
                 told = true;
                 Pin::new(&mut *connection).graceful_shutdown();
                 if Pin::new(&mut *connection).poll(cx).is_ready() {
@@ -219,7 +219,7 @@ impl Watch<'_> {
                 }
             }
             if told && !self.phase.is_waiting() {
-                // // A request came nevertheless, and is answered.
+                // A request came nevertheless, and is answered.
                 end = End::Served;
             }
             loop {
@@ -237,7 +237,7 @@ impl Watch<'_> {
                 if alarm.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                // // The timer fired for an earlier wait; the next one is set for the present wait.
+                // The timer fired for an earlier wait; the next one is set for the present wait.
                 let wait = deadline.saturating_since(now).max(Duration::from_millis(1));
                 armed = now + wait;
                 alarm.set(tokio::time::sleep(wait));

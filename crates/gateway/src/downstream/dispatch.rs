@@ -47,12 +47,12 @@ async fn take(
 ) -> Response<Body> {
     let live = shared.plan_for(&downstream.listener);
     let Some(listener) = live.listener(&downstream.listener) else {
-        // // The listener is gone for a while; its last connections have been signalled to end.
+        // The listener is gone for a while; its last connections have been signalled to end.
         let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, "this listener is closing");
         say_refused(&id, &request, status, why);
         return done(finish, answer::refused(status, why));
     };
-    // // An application's router reads a path by its own rules.
+    // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
     let read = target::normalise(&mut request, native)
         .and_then(|()| validate::inspect(&request, listener.rules.paths));

@@ -37,7 +37,7 @@ pub async fn secured(
     };
     let limits = &live.plan.limits;
     let (first_byte, rest) = (limits.first_byte_timeout, limits.head_timeout);
-    // // A slow handshake must not keep a plan alive that has been replaced.
+    // A slow handshake must not keep a plan alive that has been replaced.
     drop(live);
     let handshake = async {
         match timeout(first_byte, peeked(&stream)).await {
@@ -46,7 +46,7 @@ pub async fn secured(
                 None
             }
             Ok(Ok(Some(_))) => shake(&acceptor, stream, peer, rest).await,
-            // // Nothing has come, so there is nothing to answer.
+            // Nothing has come, so there is nothing to answer.
             Ok(Ok(None) | Err(_)) | Err(_) => None,
         }
     };

@@ -30,7 +30,7 @@ pub fn unread(
             "a TLS handshake came to a port that speaks plain HTTP: the listener has no `tls`".to_owned(),
         ),
         Some(status) => (status, format!("the request's head cannot be read: {error}")),
-        // // An answer is on its way already.
+        // An answer is on its way already.
         None => return None,
     };
     Some(refuse(worker, status, &why, peer))

@@ -45,7 +45,7 @@ pub struct Arrived {
 impl Serving {
     /// Notes a request that hyper has just read: the connection is busy from here on, and the socket knows which body
     /// follows.
-    // // Kept out of the caller, which hyper inlines: the future of a request is then built in its final place.
+    // Kept out of the caller, which hyper inlines: the future of a request is then built in its final place.
     #[inline(never)]
     pub fn arrive(&self, request: &mut Request<Incoming>) -> Arrived {
         let length = request.body().size_hint().exact();
@@ -84,7 +84,7 @@ impl Serving {
         } else if arrived.asks_to_switch {
             self.body_note.no_upgrade(arrived.length);
         }
-        // // A client that knows sends no further request into a connection that ends.
+        // A client that knows sends no further request into a connection that ends.
         let ends = self.closing.has_begun() || downstream.phase.has_left();
         if ends && !switches {
             response.headers_mut().insert(CONNECTION, CLOSE);

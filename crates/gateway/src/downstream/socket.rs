@@ -115,7 +115,7 @@ impl Socket {
                 return Poll::Ready(Ok(()));
             }
             if self.ended {
-                // // A client that has closed its side may still read: hyper would drop its request, as of a client
+                // A client that has closed its side may still read: hyper would drop its request, as of a client
                 // that has gone.
                 if self.phase.is_busy() {
                     self.phase.leave();
@@ -152,7 +152,7 @@ impl Socket {
             if passed > 0 {
                 return Poll::Ready(Ok(()));
             }
-            // // A request line without its end is the beginning of a head.
+            // A request line without its end is the beginning of a head.
             self.phase.bytes(self.clock.tick());
         }
     }
@@ -180,7 +180,7 @@ impl Socket {
     /// Takes an answer of hyper's own out of the bytes that it writes.
     fn hold_back(&mut self, bufs: &[io::IoSlice<'_>]) -> bool {
         if let Some((_, bytes)) = self.refusal.take() {
-            // // It was not hyper's own after all.
+            // It was not hyper's own after all.
             self.stream.write_first(&bytes);
         }
         if self.phase.is_busy() || self.body_note.is_tunnel() {
@@ -263,7 +263,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.refusal.is_some() {
-            // // Our own answer comes first.
+            // Our own answer comes first.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.stream).poll_shutdown(cx)

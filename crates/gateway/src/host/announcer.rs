@@ -74,7 +74,7 @@ impl Listener for Announcer {
         let token = transition.reason.token();
         let reason = &transition.reason;
         if transition.from == transition.to {
-            // // A hold or a reset: the state beneath is unchanged.
+            // A hold or a reset: the state beneath is unchanged.
             tracing::info!(breaker = %name, from, to, token, generation, "breaker {name}: {reason}");
         } else if transition.to == Phase::Open {
             tracing::warn!(breaker = %name, from, to, token, generation, "breaker {name} is open: {reason}");

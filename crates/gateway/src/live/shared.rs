@@ -72,7 +72,7 @@ impl Shared {
 
     /// A worker by its index, from 0; background work has a worker of its own, with the index after the last.
     pub fn worker(&self, index: usize) -> Arc<Worker> {
-        // // With few descriptors, few are spent on connections that get no service.
+        // With few descriptors, few are spent on connections that get no service.
         let workers = self.pulses.iter().count();
         let turned_away = TURNED_AWAY_MAX.min(self.slots.all_max() / 8 / workers + 1);
         Worker::new(index, self.clock.clone(), self.meters.clone(), turned_away)

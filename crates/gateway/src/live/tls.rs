@@ -58,7 +58,7 @@ fn config(certificates: &str, key: &str) -> Result<ServerConfig, PairFault> {
             Error::InvalidCertificate(_) | Error::NoCertificatesPresented => {
                 PairFault::Certificate(error.to_string())
             }
-            // // Returned for every key of another kind.
+            // Returned for every key of another kind.
             Error::General(_) => PairFault::Key(KINDS.to_owned()),
             error => PairFault::Key(error.to_string()),
         })?;

@@ -54,6 +54,7 @@ struct Scanner {
 
 #[derive(Debug)]
 enum Position {
+    /// At the start of a value.
     Start,
     /// In a header line of this kind, which announces a length.
     Head {
