@@ -18,6 +18,7 @@ mod breakers;
 mod clock;
 mod fleet;
 mod health;
+mod last_good;
 mod list;
 mod listen;
 mod problem;
@@ -62,6 +63,7 @@ fn router(gateway: Gateway, token: Option<Secret>) -> Router {
         .route("/api/v1/breakers", get(list::list))
         .route("/api/v1/breakers/{name}", get(breakers::show))
         .route("/api/v1/breakers/{name}/{action}", post(breakers::act))
+        .route("/api/v1/last-good/purge", post(last_good::purge))
         .route("/api/v1/plan", get(plan))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

@@ -28,6 +28,7 @@ use crate::live::live_plan::{BuildContext, Live, LiveBuilder};
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 use crate::upstream::health_checks::{self, RunningChecks};
+use crate::upstream::last_good::key::Salt;
 use crate::upstream::resolving::{self, RunningLookups};
 
 /// The time between two sweeps of expired objects from the store, and the most objects of one.
@@ -112,6 +113,8 @@ impl Gateway {
             apps: options.apps,
             durable: StoreHandle(stores.objects.clone()),
             volatile: volatile.clone(),
+            salt: Salt::load(&stores.records).await,
+            records: StoreHandle(stores.records.clone()),
         });
         let (live, _) = builder.build(plan, None).map_err(GatewayError::Plan)?;
         announcer.changed.set_homes(&live);

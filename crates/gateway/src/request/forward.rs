@@ -30,6 +30,8 @@ use crate::upstream::bulkhead::{Full, Place};
 use crate::upstream::call::{Holder, UpstreamCall};
 use crate::upstream::call_state::LiveBulkhead;
 use crate::upstream::held_answer::{HeldAnswer, Holding};
+use crate::upstream::last_good::key::Scope;
+use crate::upstream::last_good::{Judged, Recorder};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::probe_queue::Prober;
 use crate::upstream::run_call::{self, CallEnd, CallRules};
@@ -48,6 +50,8 @@ pub struct Forward {
     pub rewrite: Option<Rewrite>,
     /// The route's changes to the fields of requests to its own upstream.
     pub changes: FieldChanges,
+    /// The scope of the last good answers to the route's requests.
+    pub scope: Scope,
     /// The repeats of a failed attempt; `None`: none.
     pub retry: Option<Retry>,
     /// The bound on calls in flight: the route's own, or the upstream's.
@@ -178,6 +182,9 @@ pub async fn forward(
         Err(Unadmitted::Refused((live_breaker, rejection))) => {
             let refused = Refused::Breaker(live_breaker, rejection);
             let why = refusal(&exchange, &step.upstream, refused);
+            if let Some(bytes_max) = step.body_kept() {
+                request.keep_body(bytes_max);
+            }
             return ladder::climb(exchange, step, request, why, finish).await;
         }
     };
@@ -207,7 +214,9 @@ async fn refused(
         return unread(finish, why.answer, request).await;
     }
     let mut request = ClientRequest::new(&exchange, request);
-    request.keep_body(KEPT_FOR_LADDER);
+    if let Some(bytes_max) = step.body_kept() {
+        request.keep_body(bytes_max);
+    }
     ladder::climb(exchange, step, request, why, finish).await
 }
 
@@ -520,6 +529,10 @@ async fn carry(
         changes: &step.changes,
     };
     let on = (!step.ladder.is_empty()).then_some(step.upstream.plan.fallback_on);
+    let lookup = match step.ladder.keeps_answers() {
+        true => request.lookup(&exchange, step),
+        false => None,
+    };
     let carried = call(
         &exchange,
         &used,
@@ -531,7 +544,22 @@ async fn carry(
     )
     .await;
     match carried {
-        Carried::Answered(answer, call) => pass_on(exchange, request, answer, call, finish),
+        Carried::Answered(answer, call) => {
+            let recorder = lookup.and_then(|lookup| {
+                let judged = match call.as_ref().map(UpstreamCall::judged_so_far) {
+                    Some(Outcome::Failure) => Judged::Failed,
+                    Some(_) => Judged::Fine,
+                    // Held for a repeat that did not come.
+                    None => Judged::Failed,
+                };
+                let sent = request.sent_headers(step);
+                let (status, headers) = (answer.parts.status, &answer.parts.headers);
+                let now = exchange.worker.clock.wall_millis();
+                let last_good = step.upstream.calls.last_good.as_ref()?;
+                last_good.observe(&lookup, status, headers, &sent, judged, now)
+            });
+            pass_on(exchange, request, answer, call, recorder, finish)
+        }
         Carried::Ended(answer) => done(finish, answer),
         Carried::Failed(why, answer) => {
             let why = Failing {
@@ -552,6 +580,7 @@ pub fn pass_on(
     request: ClientRequest,
     answer: HeldAnswer,
     call: Option<UpstreamCall>,
+    recorder: Option<Recorder>,
     mut finish: Finish,
 ) -> Response<Body> {
     let HeldAnswer {
@@ -585,7 +614,9 @@ pub fn pass_on(
         Holder::new(call)
     });
     let clock = exchange.worker.clock.clone();
-    let body = ResponseBody::new(rest, call, connection, intake, clock, finish).behind(ahead);
+    let body = ResponseBody::new(rest, call, connection, intake, clock, finish)
+        .behind(ahead)
+        .recorded(recorder);
     Response::from_parts(parts, Body::Streamed(Box::new(body)))
 }
 

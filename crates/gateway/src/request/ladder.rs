@@ -5,6 +5,7 @@
 //! else our own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_breaker::{Rejection, Timestamp};
 use fusebox_plan::plan::{Facts, FallbackOn, FieldChanges, RungAnswer};
@@ -21,6 +22,7 @@ use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::bulkhead::Full;
 use crate::upstream::call_state::{RungKind, RungResult};
 use crate::upstream::held_answer::HeldAnswer;
+use crate::upstream::last_good::Wish;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
 
@@ -34,6 +36,8 @@ pub struct Ladder {
 /// One rung.
 #[derive(Debug)]
 pub enum LiveRung {
+    /// The last good answer of the route's upstream, if it is at most this old.
+    LastGood(Duration),
     /// Another upstream.
     Upstream(Arc<LiveUpstream>),
     /// A fixed answer.
@@ -44,6 +48,12 @@ impl Ladder {
     /// True without any rung.
     pub fn is_empty(&self) -> bool {
         self.rungs.is_empty()
+    }
+
+    /// True if a rung asks for the last good answer.
+    pub fn keeps_answers(&self) -> bool {
+        let mut rungs = self.rungs.iter();
+        rungs.any(|rung| matches!(rung, LiveRung::LastGood(_)))
     }
 }
 
@@ -134,7 +144,7 @@ fn first_answer(
     finish: Finish,
 ) -> Response<Body> {
     match why.upstreams {
-        Some(answer) => forward::pass_on(exchange, request, *answer, None, finish),
+        Some(answer) => forward::pass_on(exchange, request, *answer, None, None, finish),
         None => done(finish, why.answer),
     }
 }
@@ -151,6 +161,13 @@ impl Climbing<'_> {
         let counts = self.step.upstream.calls.counts.clone();
         for rung in &self.step.ladder.rungs {
             match rung {
+                LiveRung::LastGood(age_max) => match self.last_good(*age_max).await {
+                    Ok(answer) => {
+                        counts.count_rung(RungKind::LastGood, RungResult::Served);
+                        return done(finish, answer);
+                    }
+                    Err(why) => counts.count_rung(RungKind::LastGood, why),
+                },
                 LiveRung::Respond(respond) => {
                     counts.count_rung(RungKind::Respond, RungResult::Served);
                     return done(finish, self.respond(respond));
@@ -162,7 +179,8 @@ impl Climbing<'_> {
                         counts.count_rung(RungKind::Upstream, RungResult::Served);
                         let (exchange, request) = (self.exchange, self.request);
                         let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
-                        let mut answer = forward::pass_on(exchange, request, answer, call, finish);
+                        let mut answer =
+                            forward::pass_on(exchange, request, answer, call, None, finish);
                         let name = format!("upstream={}", upstream.plan.name);
                         mark(&mut answer, &name, reason);
                         return answer;
@@ -171,6 +189,30 @@ impl Climbing<'_> {
             }
         }
         first_answer(self.exchange, self.request, self.why, finish)
+    }
+
+    async fn last_good(&mut self, age_max: Duration) -> Result<Response<Body>, RungResult> {
+        let last_good = self.step.upstream.calls.last_good.as_ref();
+        let last_good = last_good.ok_or(RungResult::None)?;
+        let lookup = self.request.lookup(&self.exchange, self.step);
+        let lookup = lookup.ok_or(RungResult::Skipped)?;
+        let headers = self.request.sent_headers(self.step);
+        let wish = Wish {
+            headers: &headers,
+            age_max,
+            now: self.exchange.worker.clock.wall_millis(),
+            reason: &self.why.reason,
+        };
+        let served = last_good.serve(&lookup, &wish).await.map_err(|why| {
+            self.exchange.debug("no last good answer", why.word());
+            why.result()
+        })?;
+        let mut answer = Response::new(Body::fixed(served.body));
+        *answer.status_mut() = served.status;
+        *answer.headers_mut() = served.headers;
+        let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
+        mark(&mut answer, "last_good", reason);
+        Ok(answer)
     }
 
     fn respond(&mut self, respond: &RungAnswer) -> Response<Body> {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use fusebox_breaker::{Hold, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation};
 use fusebox_plan::Plan;
 use fusebox_plan::plan::Share;
+use fusebox_store::StoreError;
 
 use crate::ground::action::Action;
 use crate::ground::clock::Clock;
@@ -221,6 +222,25 @@ impl Gateway {
         }
         membership.say(name, action).await?;
         Ok(self.status(upstream, &live_breaker))
+    }
+
+    /// Removes the last good answers of an upstream: those to a path as the upstream sees it, or all. They are gone for
+    /// good when this returns. Returns the number of answers removed; `None`: no upstream of that name keeps any.
+    ///
+    /// # Errors
+    /// If the store cannot be written; then some may come back after a restart.
+    pub async fn purge_last_good(
+        &self,
+        upstream: &str,
+        path: Option<&str>,
+    ) -> Result<Option<u64>, StoreError> {
+        let live = self.0.shared.live.load_full();
+        let mut upstreams = live.upstreams.iter();
+        let found = upstreams.find(|it| *it.plan.name == *upstream);
+        match found.and_then(|it| it.calls.last_good.as_ref()) {
+            Some(last_good) => last_good.purge(path).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn share_of(&self, upstream: &str) -> Share {

@@ -9,6 +9,7 @@ use fusebox_call::{Budget, Bulkhead as Settings, Concurrent};
 
 use crate::ground::meter::Counter;
 use crate::upstream::bulkhead::{Bulkhead, BulkheadBounds};
+use crate::upstream::last_good::LastGood;
 
 /// The shared state of an upstream's calls; each part is kept over reloads while it fits.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct CallState {
     pub bulkhead: Option<LiveBulkhead>,
     /// True if a call may take several attempts, so that they are counted.
     pub repeats: bool,
+    /// The last good answers; `None`: no rung uses them.
+    pub last_good: Option<Arc<LastGood>>,
     /// Counts of what came of retries and of the ladder.
     pub counts: Arc<CallCounts>,
 }
@@ -154,6 +157,7 @@ impl CallState {
         budget: Budget,
         bulkhead: Option<&Settings>,
         repeats: bool,
+        last_good: Option<Arc<LastGood>>,
         before: Option<&CallState>,
         now: Timestamp,
     ) -> CallState {
@@ -166,6 +170,7 @@ impl CallState {
             ),
             budget_settings: budget,
             repeats,
+            last_good,
             bulkhead: bulkhead.map(|settings| LiveBulkhead::new(settings, places)),
             counts: before.map_or_else(Default::default, |it| it.counts.clone()),
         }

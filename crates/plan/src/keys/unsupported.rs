@@ -6,8 +6,6 @@
 /// Table, key, and the mend until the key has its effect.
 const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("upstream", "hedge", "remove the key; each call is one attempt for now"),
-    ("upstream", "last_good", "remove the key; a refused call is answered 503 with `Retry-After`"),
-    ("rung", "last_good", "remove the rung; `respond` and `upstream` are there"),
     ("concurrent", "adaptive", "give a number, such as `concurrent: 256`"),
 ];
 

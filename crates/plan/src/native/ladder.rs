@@ -143,21 +143,17 @@ impl Reader<'_> {
             kept.size("memory", self.notes),
             kept.size("disk", self.notes),
         );
-        let bytes = |size: &Option<At<u64>>, default| {
-            let given = size.as_ref();
-            given.map_or(default, |it| {
-                usize::try_from(it.value).unwrap_or(usize::MAX)
-            })
-        };
+        let value = |size: &Option<At<u64>>, default| size.as_ref().map_or(default, |it| it.value);
+        let body_max = value(&body, defaults.body_max as u64);
         let last_good = LastGood {
-            body_max: bytes(&body, defaults.body_max),
-            memory_max: bytes(&memory, defaults.memory_max),
-            disk_max: disk.as_ref().map_or(defaults.disk_max, |it| it.value),
+            body_max: usize::try_from(body_max).unwrap_or(usize::MAX),
+            memory_max: value(&memory, defaults.memory_max),
+            disk_max: value(&disk, defaults.disk_max),
             key: self.last_good_key(&kept),
             obey: kept.flag("obey", self.notes).is_none_or(|it| it.value),
         };
         let stores = [
-            ("memory", last_good.memory_max as u64, &memory),
+            ("memory", last_good.memory_max, &memory),
             ("disk", last_good.disk_max, &disk),
         ];
         let least = stores.into_iter().min_by_key(|(_, most, _)| *most);

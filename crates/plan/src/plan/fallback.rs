@@ -41,7 +41,7 @@ pub struct LastGood {
     /// `max_body`: the longest body that is kept, in bytes. Default 1 MiB.
     pub body_max: usize,
     /// `memory`: the most bytes that are kept in memory. Default 64 MiB.
-    pub memory_max: usize,
+    pub memory_max: u64,
     /// `disk`: the most bytes that are kept on disk. Default 256 MiB.
     pub disk_max: u64,
     /// `key`: the fields of a request that part the answers of one URI, such as a credential's. Empty by default.
