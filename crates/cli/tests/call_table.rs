@@ -2,16 +2,7 @@
 //! (docs/calls.md).
 //!
 //! One gateway has two upstreams for each row, one of them with a ladder of one fixed answer. They share six servers:
-//! three that answer 200, three that answer 503; the path says whose request it is. The numbers are derived by hand:
-//!
-//! - Both kinds of breakers trip at five failures in a row. A row sends 18 calls one after the other, in turns over the
-//!   endpoints, of which the first ones are dead.
-//! - A dead endpoint gets five attempts and is ejected, as long as half of the endpoints or fewer are. Beyond that its
-//!   breaker opens too, and it stays in use.
-//! - With retry a call has as many attempts as there are endpoints, at least two, each at an endpoint of its own.
-//! - In half-open a call is one attempt, the probes of one round go to different endpoints, and the breaker decides when
-//!   all endpoints have answered: it closes if fewer than half have failed.
-//! - The ladder changes the client's answer and no other number.
+//! three that answer 200, three that answer 503; the path says whose request it is.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -22,44 +13,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use support::{Gateway, Response, Upstream};
 
-/// Hits are those of each dead endpoint and of each live one, or `=` and their sum where the order of repeats is open.
-/// The breaker's counts are its successes, failures and refusals. `out` is the number of endpoints that are ejected, and
-/// of those whose breakers are open. The budget has paid for the attempts that are more than the calls.
-const TABLE: &str = "
-retry | endpoints | dead | begins    | calls | dead's hits | others' hits | upstream's breaker | out | retries        | client                                         | client of a ladder
-off   | 1         | 0    | closed    | 18    | -           | 18           | 18 0 0 closed      | 0 0 | -              | 18x 200 alive                                  | 18x 200 alive
-off   | 1         | 1    | closed    | 18    | 5           | -            | 0 5 13 open        | 0 0 | -              | 13x 503 breaker_open, 5x 503 dead              | 13x 200 respond breaker_open, 5x 200 respond status_503
-off   | 2         | 0    | closed    | 18    | -           | 9 9          | 18 0 0 closed      | 0 0 | -              | 18x 200 alive                                  | 18x 200 alive
-off   | 2         | 1    | closed    | 18    | 5           | 13           | 13 5 0 closed      | 1 1 | -              | 13x 200 alive, 5x 503 dead                     | 13x 200 alive, 5x 200 respond status_503
-off   | 2         | 2    | closed    | 18    | 3 2         | -            | 0 5 13 open        | 0 0 | -              | 13x 503 breaker_open, 5x 503 dead              | 13x 200 respond breaker_open, 5x 200 respond status_503
-off   | 3         | 0    | closed    | 18    | -           | 6 6 6        | 18 0 0 closed      | 0 0 | -              | 18x 200 alive                                  | 18x 200 alive
-off   | 3         | 1    | closed    | 18    | 5           | =13          | 13 5 0 closed      | 1 1 | -              | 13x 200 alive, 5x 503 dead                     | 13x 200 alive, 5x 200 respond status_503
-off   | 3         | 3    | closed    | 18    | 2 2 1       | -            | 0 5 13 open        | 0 0 | -              | 13x 503 breaker_open, 5x 503 dead              | 13x 200 respond breaker_open, 5x 200 respond status_503
-on    | 1         | 0    | closed    | 18    | -           | 18           | 18 0 0 closed      | 0 0 | -              | 18x 200 alive                                  | 18x 200 alive
-on    | 1         | 1    | closed    | 18    | 10          | -            | 0 5 13 open        | 0 0 | failure 5      | 13x 503 breaker_open, 5x 503 dead              | 13x 200 respond breaker_open, 5x 200 respond status_503
-on    | 2         | 0    | closed    | 18    | -           | 9 9          | 18 0 0 closed      | 0 0 | -              | 18x 200 alive                                  | 18x 200 alive
-on    | 2         | 1    | closed    | 18    | 5           | 18           | 18 0 0 closed      | 1 1 | success 5      | 18x 200 alive                                  | 18x 200 alive
-on    | 2         | 2    | closed    | 18    | 5 5         | -            | 0 5 13 open        | 1 2 | failure 5      | 13x 503 breaker_open, 5x 503 dead              | 13x 200 respond breaker_open, 5x 200 respond status_503
-on    | 3         | 0    | closed    | 18    | -           | 6 6 6        | 18 0 0 closed      | 0 0 | -              | 18x 200 alive                                  | 18x 200 alive
-on    | 3         | 1    | closed    | 18    | 5           | =18          | 18 0 0 closed      | 1 1 | success 5      | 18x 200 alive                                  | 18x 200 alive
-on    | 3         | 3    | closed    | 18    | 5 5 5       | -            | 0 5 13 open        | 1 3 | failure 5      | 13x 503 breaker_open, 5x 503 dead              | 13x 200 respond breaker_open, 5x 200 respond status_503
-off   | 1         | 0    | half_open | 1     | -           | 1            | 1 0 0 closed       | 0 0 | -              | 1x 200 alive                                   | 1x 200 alive
-off   | 1         | 1    | half_open | 2     | 1           | -            | 0 1 1 open         | 0 0 | -              | 1x 503 breaker_open, 1x 503 dead               | 1x 200 respond breaker_open, 1x 200 respond status_503
-off   | 2         | 0    | half_open | 2     | -           | 1 1          | 2 0 0 closed       | 0 0 | -              | 2x 200 alive                                   | 2x 200 alive
-off   | 2         | 1    | half_open | 3     | 1           | 1            | 1 1 1 open         | 0 0 | -              | 1x 200 alive, 1x 503 breaker_open, 1x 503 dead | 1x 200 alive, 1x 200 respond breaker_open, 1x 200 respond status_503
-off   | 2         | 2    | half_open | 3     | 1 1         | -            | 0 2 1 open         | 0 0 | -              | 1x 503 breaker_open, 2x 503 dead               | 1x 200 respond breaker_open, 2x 200 respond status_503
-off   | 3         | 0    | half_open | 3     | -           | 1 1 1        | 3 0 0 closed       | 0 0 | -              | 3x 200 alive                                   | 3x 200 alive
-off   | 3         | 1    | half_open | 3     | 1           | 1 1          | 2 1 0 closed       | 0 0 | -              | 2x 200 alive, 1x 503 dead                      | 2x 200 alive, 1x 200 respond status_503
-off   | 3         | 3    | half_open | 4     | 1 1 1       | -            | 0 3 1 open         | 0 0 | -              | 1x 503 breaker_open, 3x 503 dead               | 1x 200 respond breaker_open, 3x 200 respond status_503
-on    | 1         | 0    | half_open | 1     | -           | 1            | 1 0 0 closed       | 0 0 | -              | 1x 200 alive                                   | 1x 200 alive
-on    | 1         | 1    | half_open | 2     | 1           | -            | 0 1 1 open         | 0 0 | breaker_open 1 | 1x 503 breaker_open, 1x 503 dead               | 1x 200 respond breaker_open, 1x 200 respond status_503
-on    | 2         | 0    | half_open | 2     | -           | 1 1          | 2 0 0 closed       | 0 0 | -              | 2x 200 alive                                   | 2x 200 alive
-on    | 2         | 1    | half_open | 3     | 1           | 1            | 1 1 1 open         | 0 0 | breaker_open 1 | 1x 200 alive, 1x 503 breaker_open, 1x 503 dead | 1x 200 alive, 1x 200 respond breaker_open, 1x 200 respond status_503
-on    | 2         | 2    | half_open | 3     | 1 1         | -            | 0 2 1 open         | 0 0 | breaker_open 2 | 1x 503 breaker_open, 2x 503 dead               | 1x 200 respond breaker_open, 2x 200 respond status_503
-on    | 3         | 0    | half_open | 3     | -           | 1 1 1        | 3 0 0 closed       | 0 0 | -              | 3x 200 alive                                   | 3x 200 alive
-on    | 3         | 1    | half_open | 3     | 1           | 1 1          | 2 1 0 closed       | 0 0 | breaker_open 1 | 2x 200 alive, 1x 503 dead                      | 2x 200 alive, 1x 200 respond status_503
-on    | 3         | 3    | half_open | 4     | 1 1 1       | -            | 0 3 1 open         | 0 0 | breaker_open 3 | 1x 503 breaker_open, 3x 503 dead               | 1x 200 respond breaker_open, 3x 200 respond status_503
-";
+const TABLE: &str = include_str!("../../../conformance/calls.txt");
 
 /// A row of the table, with the upstream that it is tried on.
 #[derive(Debug)]
@@ -76,7 +30,8 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let lines = TABLE.trim().lines().skip(1).enumerate();
+    let lines = TABLE.lines().filter(|line| !line.starts_with('#'));
+    let lines = lines.skip(1).enumerate();
     let rows = lines.flat_map(|(number, line)| {
         let cells: Vec<_> = line.split('|').map(|it| it.trim().to_owned()).collect();
         assert_eq!(cells.len(), 12, "{line}");
