@@ -416,6 +416,7 @@ fn an_upstream_never_sees_one_call_more_than_its_bulkhead_admits() {
         .collect();
     let queued = "fusebox_bulkhead_queued{upstream=\"orders\"}";
     eventually("two wait", || gateway.metric(queued) == Some(2.0));
+    eventually("five are served", || gate.waiting() == 5);
     let full = gateway.get("/a");
     assert_eq!(full.status, 503);
     assert_eq!(full.fields.get("retry-after"), Some("1"));

@@ -452,11 +452,11 @@ pub async fn call(
                 }
                 Holding::Whole(answer) => {
                     call.end(None);
-                    judged(used, Some(answer))
+                    judged(used, answer.parts.status, Some(answer))
                 }
-                Holding::Long(_) => {
+                Holding::Long(answer) => {
                     call.end(None);
-                    judged(used, None)
+                    judged(used, answer.parts.status, None)
                 }
             }
         }
@@ -464,7 +464,7 @@ pub async fn call(
             let is_failed = call.judged_so_far() == Outcome::Failure;
             call.end_as_attempted();
             match is_failed && asks {
-                true => judged(used, Some(answer)),
+                true => judged(used, answer.parts.status, Some(answer)),
                 false => Carried::Answered(answer, None),
             }
         }
@@ -472,11 +472,10 @@ pub async fn call(
     }
 }
 
-/// An answer that was judged a failure.
-fn judged(used: &Use<'_>, answer: Option<HeldAnswer>) -> Carried {
+/// An answer of that status that was judged a failure; `None`: it is too long to be kept.
+fn judged(used: &Use<'_>, status: StatusCode, answer: Option<HeldAnswer>) -> Carried {
     let name = &used.upstream.plan.name;
-    let status = answer.as_ref().map(|answer| answer.parts.status);
-    let word = status.map_or("failed".to_owned(), |it| format!("status_{}", it.as_u16()));
+    let word = format!("status_{}", status.as_u16());
     let none = answer::not_sent(name, Failed::Upstream(fusebox_plan::CallError::Reset));
     Carried::Failed(Failing::failed(name, &word, none), answer)
 }
@@ -510,6 +509,8 @@ fn failed(exchange: &Exchange, used: &Use<'_>, call: UpstreamCall, not_sent: &No
             call.end(Some(error));
             Carried::Failed(Failing::failed(name, failed.word(), answer), None)
         }
+        // It says nothing about the upstream, but a rung that asks nobody may answer.
+        Failed::Stale => Carried::Failed(Failing::failed(name, failed.word(), answer), None),
         _ => Carried::Ended(answer),
     }
 }

@@ -192,6 +192,13 @@ impl UpstreamCall {
         outcome
     }
 
+    /// Ends an attempt that was on its way as the call was dropped.
+    fn attempt_dropped(&mut self, outcome: Outcome) {
+        if let Some(attempt) = self.attempt.take() {
+            attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
+        }
+    }
+
     /// Ends the call with the outcome of an attempt that [ended](UpstreamCall::attempt_ended) before.
     pub fn end_as_attempted(mut self) {
         let error = self.between.take().flatten();
@@ -553,7 +560,7 @@ impl Drop for UpstreamCall {
     /// `abandoned` makes it a failure.
     fn drop(&mut self) {
         if self.permit.is_none() {
-            return;
+            return self.attempt_dropped(Outcome::Ignored);
         }
         if let Some(error) = self.between.take() {
             let outcome = self.judge(error);
@@ -574,6 +581,10 @@ impl Drop for UpstreamCall {
             let is_probe = permit.is_probe();
             let settled = permit.abandoned(waited.unwrap_or_default(), now);
             self.ended(is_probe, settled.counted, now);
+            self.attempt_dropped(match settled.counted {
+                SettledAs::Failure => Outcome::Failure,
+                _ => Outcome::Ignored,
+            });
         }
     }
 }
