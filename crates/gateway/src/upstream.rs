@@ -13,6 +13,7 @@ mod gzip;
 pub mod health_checks;
 pub mod held_answer;
 pub mod jar;
+pub mod last_failures;
 pub mod live_upstream;
 pub mod pool;
 pub mod probe_queue;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fusebox_breaker::{Hold, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation};
+use fusebox_breaker::{
+    Hold, Reason, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation,
+};
 use fusebox_plan::Plan;
 use fusebox_plan::plan::Share;
 
@@ -13,6 +15,7 @@ use crate::ground::meter::{BreakerMeter, REASONS};
 use crate::host::gateway::Gateway;
 use crate::host::membership::{FleetError, FleetShown};
 use crate::upstream::breakers::{BreakerKind, LiveBreaker};
+use crate::upstream::last_failures::FailedCall;
 
 /// A breaker as it stands now.
 #[derive(Debug, Clone)]
@@ -157,6 +160,18 @@ impl Gateway {
         Some(live_breaker.breaker.explain(self.clock().exact()))
     }
 
+    /// The last failures of the breaker of a name, newest first.
+    pub fn last_failures(&self, name: &str) -> Option<Vec<FailedCall>> {
+        let (_, live_breaker) = self.find(name)?;
+        let snapshot = live_breaker.breaker.snapshot(self.clock().exact());
+        // A reset that was said to the fleet clears them too.
+        let mut resets = snapshot.recent.iter().rev();
+        let reset = resets.find(|it| it.reason == Reason::Reset).map(|it| it.at);
+        let mut failures = live_breaker.extras.failures.list();
+        failures.retain(|failed| reset.is_none_or(|reset| failed.at > reset));
+        Some(failures)
+    }
+
     /// Carries out a command on a breaker and returns its status afterwards; `None`: no breaker has that name.
     pub fn act(&self, name: &str, action: Action) -> Option<BreakerStatus> {
         let (upstream, live_breaker) = self.find(name)?;
@@ -185,6 +200,7 @@ impl Gateway {
             }
             Action::Reset { .. } => {
                 breaker.reset(now);
+                live_breaker.extras.failures.clear();
             }
         }
         self.0.shared.live.load().settle_endpoints(now);
@@ -216,14 +232,18 @@ impl Gateway {
             return Err(FleetError::NoFleet);
         };
         let (upstream, live_breaker) = self.find(name).ok_or(FleetError::NoBreaker)?;
-        if self.share_of(&upstream) == Share::None {
+        if self.share_of(&upstream, &live_breaker) == Share::None {
             return Err(FleetError::NotShared);
         }
         membership.say(name, action).await?;
         Ok(self.status(upstream, &live_breaker))
     }
 
-    fn share_of(&self, upstream: &str) -> Share {
+    /// The sharing of a breaker; those of endpoints and flows are never shared.
+    fn share_of(&self, upstream: &str, live_breaker: &LiveBreaker) -> Share {
+        if live_breaker.extras.kind != BreakerKind::Upstream {
+            return Share::None;
+        }
         let live = self.0.shared.live.load();
         let found = live.guarded(upstream);
         found.map_or(Share::None, |upstream| upstream.plan.breaker.share)
@@ -245,7 +265,7 @@ impl Gateway {
                 .changed
                 .is_persisted(&name, snapshot.generation),
             settings: live_breaker.breaker.settings(),
-            share: self.share_of(&upstream),
+            share: self.share_of(&upstream, live_breaker),
             calls: Calls {
                 success: sum(|meter| meter.success.get()),
                 failure: sum(|meter| meter.failure.get()),
