@@ -62,6 +62,7 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
         "hold": hold,
         "generation": snapshot.generation,
         "attempts": snapshot.attempts,
+        "now": time(status.now, wall),
         "since": time(snapshot.since, wall),
         "reason": snapshot.reason.as_ref().map(ToString::to_string),
         "reason_token": snapshot.reason.as_ref().map(|reason| reason.token()),
