@@ -1,8 +1,9 @@
 //! What an operator sees of upstreams, their endpoints and their failures, and how he steers a single endpoint.
 mod support;
 
+use fusebox_store::testing::Server;
 use serde_json::{Value, json};
-use support::{Dial, Exposition, Gate, Gateway, Refusing, Upstream, eventually};
+use support::{Dial, Exposition, Gate, Gateway, Refusing, Setup, Upstream, eventually};
 
 /// A breaker that these tests never trip.
 const NEVER: &str = "{ trip: { consecutive_failures: 1000 }, cooldown: 60s }";
@@ -298,21 +299,15 @@ ejection: {{ consecutive_failures: 2, for: {{ base: 60s, max: 60s }}, max_ejecte
     order(&gateway, &named(&held), "open");
     let shown = |gateway: &Gateway, of: &Upstream| {
         let breaker = gateway.breaker(&named(of));
-        (
-            breaker["state"].clone(),
-            breaker["retry_at"].clone(),
-            breaker["hold"].clone(),
-        )
+        (breaker["state"].clone(), breaker["hold"].clone())
     };
     let persisted = |of: &Upstream| gateway.breaker(&named(of))["persisted"] == true;
     eventually("both are written down", || {
         persisted(&failing) && persisted(&held)
     });
-    let before = shown(&gateway, &failing);
     gateway.restart();
-    let after = shown(&gateway, &failing);
-    assert_eq!((&before.0, &after.0), (&json!("open"), &json!("open")));
-    assert_eq!(shown(&gateway, &held).2["kind"], "open");
+    assert_eq!(shown(&gateway, &failing).0, "open");
+    assert_eq!(shown(&gateway, &held).1["kind"], "open");
     let counts = || (failing.calls(), held.calls());
     let were = counts();
     let mut client = gateway.client();
@@ -320,6 +315,80 @@ ejection: {{ consecutive_failures: 2, for: {{ base: 60s, max: 60s }}, max_ejecte
         assert_eq!(client.get("/a").status, 200);
     }
     assert_eq!(counts(), were);
+}
+
+#[test]
+fn an_endpoint_that_a_reload_removes_takes_its_state_with_it() {
+    let (held, good, other) = (well(), well(), well());
+    let more = format!("breaker: {NEVER}");
+    let all = file(&[good.url(), other.url(), held.url()], &more);
+    let mut gateway = Gateway::run(all.clone());
+    order(&gateway, &named(&held), "open");
+    let name = named(&held);
+    eventually("the hold is written down", || {
+        gateway.breaker(&name)["persisted"] == true
+    });
+    gateway.rewrite(&file(&[good.url(), other.url()], &more));
+    gateway.sighup();
+    let lost = format!("breaker {name}: its endpoint is gone, and its state with it");
+    gateway.log_line(|line| line.to_string().contains(&lost));
+    eventually("it is not listed", || !gateway.breakers().contains(&name));
+    let clean = || {
+        gateway
+            .admin_get("/readyz?verbose")
+            .text()
+            .contains("nothing waits")
+    };
+    eventually("its record is removed", clean);
+    gateway.rewrite(&all);
+    gateway.restart();
+    assert_eq!(gateway.breaker(&name)["hold"], json!(null));
+}
+
+#[test]
+fn an_endpoints_breaker_is_its_nodes_own_in_a_fleet() {
+    let endpoints = [well(), well()];
+    let server = Server::start();
+    let shared = "breaker: { trip: { consecutive_failures: 5 }, cooldown: 60s, share: verdict }";
+    let nodes = ["n1", "n2"].map(|node| {
+        let yaml = file(&endpoints.each_ref().map(Upstream::url), shared);
+        let setup = Setup::new(format!("{yaml}fleet: {{ node: {node} }}\n"));
+        setup.workers(1).arg("--store").arg(server.url()).start()
+    });
+    for node in &nodes {
+        eventually("the node shares the upstream's breaker alone", || {
+            node.metric("fusebox_fleet_breakers") == Some(1.0)
+        });
+    }
+    let name = named(&endpoints[0]);
+    let path = format!("/api/v1/breakers/{name}/open");
+    let refused = nodes[0].admin_post(&path, &json!({ "scope": "fleet" }));
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    let held = order(&nodes[0], &name, "open");
+    assert_eq!(
+        (&held["hold"]["kind"], &held["fleet"]),
+        (&json!("open"), &json!(null))
+    );
+    assert_eq!(nodes[1].breaker(&name)["hold"], json!(null));
+    assert_eq!(nodes[1].breaker("orders")["fleet"]["share"], "verdict");
+    endpoints.iter().for_each(Upstream::stop);
+    let failures = |node: usize| nodes[node].breaker("orders")["last_failures"].clone();
+    assert_eq!(
+        [nodes[0].get("/a").status, nodes[1].get("/a").status],
+        [502, 502]
+    );
+    assert_eq!(failures(0)[0]["error"], "refused");
+    let reset = nodes[0].admin_post(
+        "/api/v1/breakers/orders/reset",
+        &json!({ "scope": "fleet" }),
+    );
+    assert_eq!(reset.status, 200, "{}", reset.text());
+    assert_eq!(failures(0), json!([]));
+    assert_eq!(
+        failures(1)[0]["error"],
+        "refused",
+        "each node shows its own"
+    );
 }
 
 #[test]

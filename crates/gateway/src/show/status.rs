@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fusebox_breaker::{
-    Hold, Reason, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation,
-};
+use fusebox_breaker::{Hold, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation};
 use fusebox_plan::Plan;
 use fusebox_plan::plan::Share;
 
@@ -163,13 +161,7 @@ impl Gateway {
     /// The last failures of the breaker of a name, newest first.
     pub fn last_failures(&self, name: &str) -> Option<Vec<FailedCall>> {
         let (_, live_breaker) = self.find(name)?;
-        let snapshot = live_breaker.breaker.snapshot(self.clock().exact());
-        // A reset that was said to the fleet clears them too.
-        let mut resets = snapshot.recent.iter().rev();
-        let reset = resets.find(|it| it.reason == Reason::Reset).map(|it| it.at);
-        let mut failures = live_breaker.extras.failures.list();
-        failures.retain(|failed| reset.is_none_or(|reset| failed.at > reset));
-        Some(failures)
+        Some(live_breaker.extras.failures.list())
     }
 
     /// Carries out a command on a breaker and returns its status afterwards; `None`: no breaker has that name.
@@ -235,7 +227,11 @@ impl Gateway {
         if self.share_of(&upstream, &live_breaker) == Share::None {
             return Err(FleetError::NotShared);
         }
+        let resets = matches!(action, Action::Reset { .. });
         membership.say(name, action).await?;
+        if resets {
+            live_breaker.extras.failures.clear();
+        }
         Ok(self.status(upstream, &live_breaker))
     }
 
