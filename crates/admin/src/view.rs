@@ -202,7 +202,7 @@ pub fn failed(failed: &FailedCall, wall: Wall) -> Value {
         "endpoint": failed.endpoint.as_deref(),
         "status": status,
         "error": error,
-        "ms": milliseconds(failed.duration),
+        "ms": failed.duration.map(milliseconds),
         "request_id": failed.request_id.as_ref().map(RequestId::as_str),
     })
 }

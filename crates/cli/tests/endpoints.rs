@@ -1,4 +1,6 @@
-//! What an operator sees of upstreams, their endpoints and their failures, and how he steers a single endpoint.
+//! Upstreams, endpoints and failures as an operator sees them, and commands to a single endpoint.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use fusebox_store::testing::Server;

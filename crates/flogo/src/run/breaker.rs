@@ -1,8 +1,6 @@
 //! The `circuitbreaker` activity: checks a breaker before a call, or reports an outcome to it, depending on the
 //! `operation` in its input.
 
-use std::time::Duration;
-
 use fusebox_breaker::machine::SettledAs;
 use fusebox_breaker::{Cause, Outcome};
 use fusebox_gateway::parts::{FailedCall, LiveBreaker, WorkerRef};
@@ -34,7 +32,7 @@ impl BreakerService {
                         at: now,
                         endpoint: None,
                         cause: Some(Cause::Word("counter")),
-                        duration: Duration::ZERO,
+                        duration: None,
                         request_id: None,
                     });
                 }

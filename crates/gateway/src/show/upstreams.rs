@@ -65,7 +65,7 @@ pub struct FallbackCounts {
     pub last_good: u64,
     /// Answers of another upstream.
     pub upstream: u64,
-    /// Fixed answers.
+    /// Fixed answers, as in the file.
     pub respond: u64,
     /// Ladders without an answer, so that the failed one or our own went out.
     pub none: u64,

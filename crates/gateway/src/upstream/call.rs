@@ -518,7 +518,7 @@ impl UpstreamCall {
         self.ended(is_probe, counted, failed, now);
     }
 
-    /// Ends the present attempt, of which its endpoint hears; returns more about a failure.
+    /// Ends the present attempt, which its endpoint counts; returns more about a failure.
     fn end_attempt(&mut self, outcome: Outcome, now: Timestamp) -> Option<FailedCall> {
         let attempt = self.attempt.take();
         let failed = (outcome == Outcome::Failure).then(|| {
@@ -540,7 +540,7 @@ impl UpstreamCall {
             at,
             endpoint: Some(self.failed_at.as_ref().unwrap_or(only).clone()),
             cause,
-            duration,
+            duration: Some(duration),
             request_id: self.request_id.as_ref().map(RequestId::copy),
         }
     }

@@ -22,8 +22,8 @@ pub struct FailedCall {
     pub endpoint: Option<Arc<str>>,
     /// The answer's status, or the error's name; `None`: neither is known.
     pub cause: Option<Cause>,
-    /// The time up to the answer's head, or to the failure without one.
-    pub duration: Duration,
+    /// The time up to the answer's head, or to the failure without one; `None`: an application reported it without.
+    pub duration: Option<Duration>,
     /// The id of the client's request; `None`: no client asked for it.
     pub request_id: Option<RequestId>,
 }
@@ -98,7 +98,7 @@ mod tests {
                 at: Timestamp::from_secs(second),
                 endpoint: None,
                 cause: Some(Cause::Status(503)),
-                duration: Duration::ZERO,
+                duration: None,
                 request_id: None,
             });
         };
