@@ -13,6 +13,7 @@ mod gzip;
 pub mod health_checks;
 pub mod held_answer;
 pub mod jar;
+pub mod last_failures;
 pub mod last_good;
 pub mod live_upstream;
 pub mod pool;

@@ -29,7 +29,7 @@ use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
 use crate::request::ladder::{Ladder, LiveRung};
-use crate::upstream::breakers::{LiveBreaker, UpstreamBreakers};
+use crate::upstream::breakers::{BreakerKind, LiveBreaker, UpstreamBreakers};
 use crate::upstream::call_state::{CallState, LiveBulkhead};
 use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
@@ -274,6 +274,8 @@ impl LiveBuilder {
     /// The unavailable resource that the plan needs; nothing has changed then.
     pub fn build(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
+        // The choice among endpoints is one object over reloads, so those that leave are looked up before.
+        let own_before: Vec<_> = previous.iter().flat_map(|it| it.own_breakers()).collect();
         let listeners = listeners(&plan, previous)?;
         let mut endpoints = Vec::new();
         for upstream in &plan.upstreams {
@@ -322,11 +324,15 @@ impl LiveBuilder {
                 ));
             }
         }
-        for (_, old) in previous.iter().flat_map(|previous| previous.own_breakers()) {
+        for (_, old) in own_before {
             let name = old.breaker.name();
             if live.breaker(name).is_none() {
+                let what = match old.extras.kind {
+                    BreakerKind::Endpoint => "endpoint",
+                    BreakerKind::Upstream | BreakerKind::Flow => "service",
+                };
                 reloaded.lost.push(format!(
-                    "breaker {name}: its service is gone, and its state with it"
+                    "breaker {name}: its {what} is gone, and its state with it"
                 ));
             }
         }

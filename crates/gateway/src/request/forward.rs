@@ -338,6 +338,7 @@ pub async fn admit(
     call.takes_place(place);
     let method = request.head().map_or(&Method::GET, |head| &head.method);
     call.made_for(method, Some(phase));
+    call.asked_by(&exchange.id);
     if let Some(prober) = prober.filter(|_| call.is_probe()) {
         call.probes_for(prober);
     }

@@ -188,6 +188,7 @@ impl Climbing<'_> {
                 },
             }
         }
+        counts.count_unanswered();
         first_answer(self.exchange, self.request, self.why, finish)
     }
 

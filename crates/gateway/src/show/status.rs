@@ -14,6 +14,7 @@ use crate::ground::meter::{BreakerMeter, REASONS};
 use crate::host::gateway::Gateway;
 use crate::host::membership::{FleetError, FleetShown};
 use crate::upstream::breakers::{BreakerKind, LiveBreaker};
+use crate::upstream::last_failures::FailedCall;
 
 /// A breaker as it stands now.
 #[derive(Debug, Clone)]
@@ -158,6 +159,12 @@ impl Gateway {
         Some(live_breaker.breaker.explain(self.clock().exact()))
     }
 
+    /// The last failures of the breaker of a name, newest first.
+    pub fn last_failures(&self, name: &str) -> Option<Vec<FailedCall>> {
+        let (_, live_breaker) = self.find(name)?;
+        Some(live_breaker.extras.failures.list())
+    }
+
     /// Carries out a command on a breaker and returns its status afterwards; `None`: no breaker has that name.
     pub fn act(&self, name: &str, action: Action) -> Option<BreakerStatus> {
         let (upstream, live_breaker) = self.find(name)?;
@@ -186,6 +193,7 @@ impl Gateway {
             }
             Action::Reset { .. } => {
                 breaker.reset(now);
+                live_breaker.extras.failures.clear();
             }
         }
         self.0.shared.live.load().settle_endpoints(now);
@@ -217,10 +225,14 @@ impl Gateway {
             return Err(FleetError::NoFleet);
         };
         let (upstream, live_breaker) = self.find(name).ok_or(FleetError::NoBreaker)?;
-        if self.share_of(&upstream) == Share::None {
+        if self.share_of(&upstream, &live_breaker) == Share::None {
             return Err(FleetError::NotShared);
         }
+        let resets = matches!(action, Action::Reset { .. });
         membership.say(name, action).await?;
+        if resets {
+            live_breaker.extras.failures.clear();
+        }
         Ok(self.status(upstream, &live_breaker))
     }
 
@@ -243,7 +255,11 @@ impl Gateway {
         }
     }
 
-    fn share_of(&self, upstream: &str) -> Share {
+    /// The sharing of a breaker; those of endpoints and flows are never shared.
+    fn share_of(&self, upstream: &str, live_breaker: &LiveBreaker) -> Share {
+        if live_breaker.extras.kind != BreakerKind::Upstream {
+            return Share::None;
+        }
         let live = self.0.shared.live.load();
         let found = live.guarded(upstream);
         found.map_or(Share::None, |upstream| upstream.plan.breaker.share)
@@ -265,7 +281,7 @@ impl Gateway {
                 .changed
                 .is_persisted(&name, snapshot.generation),
             settings: live_breaker.breaker.settings(),
-            share: self.share_of(&upstream),
+            share: self.share_of(&upstream, live_breaker),
             calls: Calls {
                 success: sum(|meter| meter.success.get()),
                 failure: sum(|meter| meter.failure.get()),

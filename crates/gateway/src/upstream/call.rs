@@ -17,7 +17,7 @@ use fusebox_breaker::{
     Timestamp, machine::SettledAs,
 };
 use fusebox_plan::{Call as Facts, CallError, Failure};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub use holder::Holder;
 
@@ -28,6 +28,7 @@ use crate::message::retry_after;
 use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
 use crate::upstream::bulkhead::Place;
 use crate::upstream::endpoints::EndpointAttempt;
+use crate::upstream::last_failures::{FailedCall, RequestId};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
 use crate::upstream::probe_queue::Prober;
@@ -40,6 +41,9 @@ const HELD_BACK: Duration = Duration::from_millis(100);
 /// The time after which a probe's flowing body is judged if another request wants the place, even if `settle` is
 /// longer.
 pub const FLOWN: Duration = Duration::from_secs(1);
+
+/// The cause of the failure of a call that its client has given up, as the library names it.
+const ABANDONED: &str = "abandoned";
 
 /// A call without its outcome yet.
 #[derive(Debug)]
@@ -79,6 +83,10 @@ pub struct UpstreamCall {
     limits: Option<AttemptLimits>,
     /// The call's place in the upstream's bulkhead.
     place: Option<Place>,
+    /// The id of the client's request; `None`: an application makes the call for itself.
+    request_id: Option<HeaderValue>,
+    /// The endpoint of the last failed attempt, if it is known by a name of its own.
+    failed_at: Option<Arc<str>>,
 }
 
 /// The time limits of one attempt among several.
@@ -149,6 +157,8 @@ impl UpstreamCall {
             between: None,
             limits: None,
             place: None,
+            request_id: None,
+            failed_at: None,
         }
     }
 
@@ -184,9 +194,7 @@ impl UpstreamCall {
     /// Ends an attempt that another one may follow: its endpoint hears the outcome, the upstream's breaker not yet.
     pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
         let outcome = self.judge(error);
-        if let Some(attempt) = self.attempt.take() {
-            attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
-        }
+        self.end_attempt(outcome, self.worker.clock.exact());
         self.between = Some(error);
         self.waits_since(Timestamp::MAX);
         outcome
@@ -203,6 +211,11 @@ impl UpstreamCall {
     pub fn end_as_attempted(mut self) {
         let error = self.between.take().flatten();
         self.end(error);
+    }
+
+    /// Sets the id of the client's request.
+    pub fn asked_by(&mut self, request_id: &HeaderValue) {
+        self.request_id = Some(request_id.clone());
     }
 
     /// Sets the request's method and the state of the client's connection; without `phase` an application makes the
@@ -505,26 +518,60 @@ impl UpstreamCall {
         self.recorded = true;
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
         let now = self.worker.clock.exact();
-        if let Some(attempt) = self.attempt.take() {
-            attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
-        }
+        let failed = self.end_attempt(outcome, now);
         let ended = Ended {
             outcome,
             duration: Some(self.duration),
             retry_after: self.asked_to_return(outcome, now),
-            cause: self.cause_of(outcome),
+            cause: failed.as_ref().and_then(|failed| failed.cause),
         };
         let is_probe = permit.is_probe();
         let counted = permit.settle(ended, now).counted;
-        self.ended(is_probe, counted, now);
+        self.ended(is_probe, counted, failed, now);
+    }
+
+    /// Ends the present attempt, which its endpoint counts; returns more about a failure.
+    fn end_attempt(&mut self, outcome: Outcome, now: Timestamp) -> Option<FailedCall> {
+        let attempt = self.attempt.take();
+        let failed = (outcome == Outcome::Failure).then(|| {
+            if let Some(attempt) = &attempt {
+                self.failed_at = Some(attempt.name().clone());
+            }
+            self.failed(self.cause_of(outcome), self.duration, now)
+        });
+        if let Some(attempt) = attempt {
+            attempt.end(outcome, self.duration, failed.as_ref(), &self.worker);
+        }
+        failed
+    }
+
+    /// The call as a failure.
+    fn failed(&self, cause: Option<Cause>, duration: Duration, at: Timestamp) -> FailedCall {
+        let only = &self.upstream.endpoint().name;
+        FailedCall {
+            at,
+            endpoint: Some(self.failed_at.as_ref().unwrap_or(only).clone()),
+            cause,
+            duration: Some(duration),
+            request_id: self.request_id.as_ref().map(RequestId::copy),
+        }
     }
 
     /// Counts the call, and frees the place of a probe.
-    fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
+    fn ended(
+        &self,
+        is_probe: bool,
+        counted: SettledAs,
+        failed: Option<FailedCall>,
+        now: Timestamp,
+    ) {
         let Some(live_breaker) = &self.live_breaker else {
             return;
         };
         live_breaker.meter(&self.worker).count(counted);
+        if let Some(failed) = failed.filter(|_| counted == SettledAs::Failure) {
+            live_breaker.extras.failures.note(failed);
+        }
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
             let probes = &live_breaker.extras.probes;
@@ -579,9 +626,12 @@ impl Drop for UpstreamCall {
         let now = self.worker.clock.exact();
         if let Some(permit) = self.permit.take() {
             let is_probe = permit.is_probe();
-            let settled = permit.abandoned(waited.unwrap_or_default(), now);
-            self.ended(is_probe, settled.counted, now);
-            self.attempt_dropped(match settled.counted {
+            let waited = waited.unwrap_or_default();
+            let counted = permit.abandoned(waited, now).counted;
+            let failed = (counted == SettledAs::Failure)
+                .then(|| self.failed(Some(Cause::Word(ABANDONED)), waited, now));
+            self.ended(is_probe, counted, failed, now);
+            self.attempt_dropped(match counted {
                 SettledAs::Failure => Outcome::Failure,
                 _ => Outcome::Ignored,
             });

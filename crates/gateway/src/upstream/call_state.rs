@@ -65,6 +65,7 @@ impl LiveBulkhead {
 pub struct CallCounts {
     retries: [Counter; RetryResult::ALL.len()],
     rungs: [[Counter; RungResult::ALL.len()]; RungKind::ALL.len()],
+    unanswered: Counter,
 }
 
 /// A rung of a ladder, by kind.
@@ -148,6 +149,16 @@ impl CallCounts {
     /// Number of rungs that were looked at, by their kind and result.
     pub fn rungs(&self, rung: RungKind, result: RungResult) -> u64 {
         self.rungs[rung as usize][result as usize].get()
+    }
+
+    /// Counts a ladder of which no rung gave an answer.
+    pub fn count_unanswered(&self) {
+        self.unanswered.add();
+    }
+
+    /// Number of ladders of which no rung gave an answer.
+    pub fn unanswered(&self) -> u64 {
+        self.unanswered.get()
     }
 }
 
