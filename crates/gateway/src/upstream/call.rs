@@ -202,8 +202,8 @@ impl UpstreamCall {
 
     /// Ends an attempt that was on its way as the call was dropped.
     fn attempt_dropped(&mut self, outcome: Outcome) {
-        if let Some(attempt) = self.attempt.take() {
-            attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
+        if self.attempt.is_some() {
+            self.end_attempt(outcome, self.worker.clock.exact());
         }
     }
 

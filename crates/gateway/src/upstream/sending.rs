@@ -24,7 +24,7 @@ pub use no_answer::{Cut, Failed, Unanswered};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
-use crate::message::kept_body::Outgoing;
+use crate::message::kept_body::{ClientBytes, Outgoing};
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
@@ -109,7 +109,7 @@ impl Sending<'_> {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let is_idempotent = is_idempotent(&parts.method);
-        let repeatable = empty || matches!(body, Outgoing::Kept(_));
+        let repeatable = empty || matches!(body, Outgoing::Streamed(ClientBytes::Kept(_)));
         let repeat = Repeat {
             // A body that is kept may turn out to be too long.
             on_any_idle: empty && is_idempotent,
