@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::calls::{FIVE, RETRY, attempts, command, file, file_with, marks, retries};
+use support::calls::{FIVE, RETRY, alone, attempts, command, file, file_with, marks, retries};
 use support::{Dial, Gate, Gateway, Refusing, Upstream, eventually};
 
 /// Answers 503 at the first request, before its body, and the body of any other one.
@@ -169,4 +169,78 @@ fn a_refused_post_with_a_long_body_has_a_fixed_answer_and_no_other_upstream() {
         assert_eq!(marks(&response), (200, rung, "held_open"), "{length}");
     }
     assert_eq!((upstream.calls(), spare.calls()), (0, 1));
+}
+
+#[test]
+fn only_a_believed_proxy_says_that_it_repeats_by_itself() {
+    let next = Dial::at(0);
+    let upstream = Upstream::start(move |call| {
+        let status = if next.next() == 0 { 503 } else { 200 };
+        call.respond(status, "");
+    });
+    let gateway = Gateway::run(file(&[upstream.url()], FIVE, &[RETRY]));
+    let lines = "Fusebox-Attempt: 7\r\n";
+    assert_eq!(gateway.client().request("GET", "/a", lines, "").status, 200);
+    let seen = upstream.seen();
+    let numbers: Vec<_> = seen
+        .iter()
+        .map(|it| it.fields.get("fusebox-attempt"))
+        .collect();
+    assert_eq!(numbers, [None, Some("2")]);
+}
+
+#[test]
+fn a_thrown_away_answer_leaves_its_connection_for_the_next_attempt() {
+    let next = Dial::at(0);
+    let upstream = Upstream::start(move |call| {
+        let status = if next.next() % 2 == 0 { 503 } else { 200 };
+        call.respond(status, &"x".repeat(60_000));
+    });
+    let gateway = alone(file(&[upstream.url()], FIVE, &[RETRY]));
+    let mut client = gateway.client();
+    for _ in 0..5 {
+        assert_eq!(client.get("/a").status, 200);
+    }
+    assert_eq!((upstream.calls(), upstream.connections()), (10, 1));
+}
+
+#[test]
+fn a_connection_cut_before_an_answer_is_repeated_for_methods_that_may_be() {
+    for (method, hits) in [("GET", 3), ("PUT", 3), ("POST", 1)] {
+        let upstream = Upstream::start(|call| {
+            call.body();
+            call.reset();
+        });
+        let gateway = Gateway::run(file(&[upstream.url()], FIVE, &[RETRY]));
+        let response = gateway.client().request(method, "/a", "", "");
+        assert_eq!((response.status, upstream.calls()), (502, hits), "{method}");
+        assert_eq!(gateway.outcomes("orders"), (0, 1, 0), "{method}");
+        assert_eq!(
+            attempts(&gateway, &upstream),
+            (0.0, hits as f64, 0.0),
+            "{method}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_repeated_if_it_had_failed_and_passed_on_if_not() {
+    let next = Dial::at(0);
+    let upstream = Upstream::start(move |call| {
+        let status = if next.next() == 0 { 503 } else { 200 };
+        call.body();
+        call.send(format!(
+            "HTTP/1.1 {status} Oh\r\nContent-Length: 10\r\n\r\nhalf"
+        ));
+        call.close();
+    });
+    let gateway = Gateway::run(file(&[upstream.url()], FIVE, &[RETRY]));
+    let mut client = gateway.client();
+    client.send("GET /a HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    let (body, _) = client.ended();
+    assert_eq!(body, b"half");
+    assert_eq!(upstream.calls(), 2);
+    eventually("it is judged", || gateway.outcomes("orders") == (0, 1, 0));
+    assert_eq!(attempts(&gateway, &upstream), (0.0, 2.0, 0.0));
 }
