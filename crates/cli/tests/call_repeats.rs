@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::calls::{FIVE, RETRY, alone, attempts, command, file, file_with, marks, retries};
-use support::{Dial, Gate, Gateway, Refusing, Upstream, eventually};
+use support::{Dial, Gate, Gateway, Refusing, Setup, Upstream, eventually};
 
 /// Answers 503 at the first request, before its body, and the body of any other one.
 fn hasty() -> Upstream {
@@ -243,4 +243,39 @@ fn an_answer_that_breaks_off_is_repeated_if_it_had_failed_and_passed_on_if_not()
     assert_eq!(upstream.calls(), 2);
     eventually("it is judged", || gateway.outcomes("orders") == (0, 1, 0));
     assert_eq!(attempts(&gateway, &upstream), (0.0, 2.0, 0.0));
+}
+
+#[test]
+fn many_clients_share_one_budget_and_leave_no_place_behind() {
+    let upstream = Upstream::start(|call| call.respond(503, "busy"));
+    let breaker = "{ trip: { consecutive_failures: 100000 }, cooldown: 1h }";
+    let retry = "retry: { attempts: 2, backoff: { base: 1ms, max: 1ms } }";
+    let bulkhead = "bulkhead: { concurrent: 6, queued: 100, queue_for: 30s }";
+    let yaml = file(&[upstream.url()], breaker, &[retry, bulkhead]);
+    let gateway = Arc::new(Setup::new(yaml).workers(4).start());
+    let clients: Vec<_> = (0..10)
+        .map(|_| {
+            let gateway = gateway.clone();
+            thread::spawn(move || {
+                let mut client = gateway.client();
+                for _ in 0..50 {
+                    let response = client.get("/a");
+                    assert_eq!((response.status, response.text().as_str()), (503, "busy"));
+                }
+            })
+        })
+        .collect();
+    clients
+        .into_iter()
+        .for_each(|client| client.join().unwrap());
+    assert_eq!(gateway.outcomes("orders"), (0, 500, 0));
+    let [failure, budget, bulkhead] =
+        ["failure", "budget", "bulkhead"].map(|result| retries(&gateway, result));
+    assert_eq!(failure + budget + bulkhead, 500.0);
+    assert_eq!(upstream.calls() as f64, 500.0 + failure);
+    // What a place was lost for is paid for as well.
+    let paid = failure + bulkhead;
+    assert!((100.0..=103.0).contains(&paid), "{failure} and {bulkhead}");
+    let in_flight = gateway.metric("fusebox_bulkhead_in_flight{upstream=\"orders\"}");
+    assert_eq!(in_flight, Some(0.0));
 }
