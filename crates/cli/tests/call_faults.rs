@@ -4,7 +4,9 @@
 
 mod support;
 
-use support::calls::{FIVE, RESPOND, RETRY, alone, attempts, file, marks, retries};
+use support::calls::{
+    FIVE, RESPOND, RETRY, alone, attempts, command, file, file_with, half_open, marks, retries,
+};
 use support::{Gate, Gateway, Upstream, eventually};
 
 /// An upstream whose connections end without an answer as the second request comes on them.
@@ -152,4 +154,51 @@ fn an_answer_over_our_own_limits_is_ignored_and_not_repeated() {
         ),
         (0.0, 0.0, 1.0)
     );
+}
+
+/// An upstream that answers once the gate is open.
+fn behind(gate: &Gate) -> Upstream {
+    let gate = gate.clone();
+    Upstream::start(move |call| {
+        gate.pass();
+        call.respond(200, "ok");
+    })
+}
+
+#[test]
+fn a_client_that_leaves_a_rungs_upstream_is_ignored_there() {
+    let gate = Gate::default();
+    let (main, spare) = (Upstream::start(|call| call.respond(500, "")), behind(&gate));
+    let rung = "fallback: [{ upstream: spare }]";
+    let gateway = Gateway::run(file_with(&[main.url()], &[rung], &spare.url()));
+    let mut client = gateway.client();
+    client.send("GET /a HTTP/1.1\r\nHost: t\r\n\r\n");
+    eventually("the rung", || gate.waiting() == 1);
+    client.wire.reset();
+    eventually("the call has ended", || {
+        gateway.outcomes("spare") == (0, 0, 1)
+    });
+    gate.open();
+    assert_eq!(gateway.outcomes("orders"), (0, 1, 0));
+}
+
+#[test]
+fn a_probe_of_a_rungs_upstream_goes_on_without_its_client() {
+    let gate = Gate::default();
+    let (main, spare) = (Upstream::start(|call| call.respond(200, "")), behind(&gate));
+    let rung = "fallback: [{ upstream: spare }]";
+    let gateway = Gateway::run(file_with(&[main.url()], &[rung], &spare.url()));
+    command(&gateway, "orders", "open");
+    half_open(&gateway, "spare");
+    let mut client = gateway.client();
+    client.send("GET /a HTTP/1.1\r\nHost: t\r\n\r\n");
+    eventually("the rung", || gate.waiting() == 1);
+    client.wire.reset();
+    assert_eq!(gateway.get("/a").status, 503, "the probe's place is taken");
+    gate.open();
+    eventually("the probe has ended", || {
+        gateway.outcomes("spare") != (0, 0, 0)
+    });
+    assert_eq!(gateway.outcomes("spare"), (1, 0, 0));
+    assert_eq!(gateway.state("spare"), "closed");
 }

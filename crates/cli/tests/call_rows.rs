@@ -284,3 +284,30 @@ fn an_endpoint_over_the_limit_of_ejections_stays_in_use_with_half_its_weight() {
         33
     );
 }
+
+#[test]
+fn each_rung_that_was_looked_at_is_counted_with_its_result() {
+    let main = Upstream::start(|call| call.respond(500, "main"));
+    let status = Dial::at(500);
+    let spare = Upstream::dialled(&status);
+    let rungs = "fallback: [{ upstream: spare }, { respond: { status: 200, text: \"{reason}\" } }]";
+    let gateway = Gateway::run(file_with(&[main.url()], &[rungs], &spare.url()));
+    let count = |rung: &str, result: &str| {
+        let labels = format!("{{upstream=\"orders\",rung=\"{rung}\",result=\"{result}\"}}");
+        let count = gateway.metric(&format!("fusebox_fallback_total{labels}"));
+        count.unwrap_or_default()
+    };
+    // One that fails, one that must not have a request that may have been executed, one that serves, one that refuses.
+    assert_eq!(marks(&gateway.get("/a")).1, "respond");
+    assert_eq!(marks(&gateway.client().post("/a", "hello")).1, "respond");
+    status.set(200);
+    assert_eq!(marks(&gateway.get("/a")).1, "upstream=spare");
+    command(&gateway, "spare", "open");
+    assert_eq!(marks(&gateway.get("/a")).1, "respond");
+    let upstream = ["served", "skipped", "failed"].map(|result| count("upstream", result));
+    assert_eq!(upstream, [1.0, 1.0, 2.0]);
+    assert_eq!(count("respond", "served"), 3.0);
+    assert_eq!(gateway.outcomes("orders"), (0, 4, 0));
+    assert_eq!(gateway.outcomes("spare"), (1, 1, 0));
+    assert_eq!(gateway.count("spare", "rejected"), 1);
+}

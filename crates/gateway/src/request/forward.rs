@@ -434,7 +434,8 @@ pub async fn call(
             if !sees_body && call.judged_so_far() != Outcome::Failure {
                 return Carried::Answered(answer, Some(call));
             }
-            match answer.hold(&mut call, worker).await {
+            let within = used.upstream.plan.timeout.of_call();
+            match answer.hold(within, &mut call, worker).await {
                 Holding::Broken(why) => {
                     call.note(&why);
                     let error = why.as_body_error();
@@ -446,7 +447,7 @@ pub async fn call(
                         None,
                     )
                 }
-                Holding::Whole(answer) | Holding::Long(answer)
+                Holding::Whole(answer) | Holding::Long(answer) | Holding::Late(answer)
                     if call.judged_so_far() != Outcome::Failure =>
                 {
                     Carried::Answered(answer, Some(call))
@@ -455,7 +456,7 @@ pub async fn call(
                     call.end(None);
                     judged(used, answer.parts.status, Some(answer))
                 }
-                Holding::Long(answer) => {
+                Holding::Long(answer) | Holding::Late(answer) => {
                     call.end(None);
                     judged(used, answer.parts.status, None)
                 }
@@ -473,7 +474,7 @@ pub async fn call(
     }
 }
 
-/// An answer of that status that was judged a failure; `None`: it is too long to be kept.
+/// An answer of that status that was judged a failure; `None`: it is too long or too slow to be kept.
 fn judged(used: &Use<'_>, status: StatusCode, answer: Option<HeldAnswer>) -> Carried {
     let name = &used.upstream.plan.name;
     let word = format!("status_{}", status.as_u16());

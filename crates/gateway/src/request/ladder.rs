@@ -5,6 +5,7 @@
 //! else our own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fusebox_breaker::{Rejection, Timestamp};
@@ -17,6 +18,7 @@ use crate::request::answer;
 use crate::request::client_request::ClientRequest;
 use crate::request::exchange::{Exchange, Finish, done};
 use crate::request::forward::{self, Carried, Forward, HeadView, Use};
+use crate::request::outlive::Outliving;
 use crate::upstream::admission::Unadmitted;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::bulkhead::Full;
@@ -25,6 +27,7 @@ use crate::upstream::held_answer::HeldAnswer;
 use crate::upstream::last_good::Wish;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
+use crate::upstream::sending::PROBE_PATIENCE;
 
 /// The rungs of a route, in order.
 #[derive(Debug, Default)]
@@ -54,6 +57,15 @@ impl Ladder {
     pub fn keeps_answers(&self) -> bool {
         let mut rungs = self.rungs.iter();
         rungs.any(|rung| matches!(rung, LiveRung::LastGood(_)))
+    }
+
+    /// The longest time that a call of a rung's upstream may take.
+    fn longest_call(&self) -> Duration {
+        let calls = self.rungs.iter().map(|rung| match rung {
+            LiveRung::Upstream(upstream) => upstream.plan.timeout.of_call(),
+            LiveRung::LastGood(_) | LiveRung::Respond(_) => Duration::ZERO,
+        });
+        calls.max().unwrap_or_default()
     }
 }
 
@@ -127,13 +139,20 @@ pub async fn climb(
     if step.ladder.is_empty() || !asks {
         return first_answer(exchange, request, why, finish);
     }
+    let worker = exchange.downstream.worker.clone();
+    let is_probing = Arc::new(AtomicBool::new(false));
     let climbing = Climbing {
         exchange,
-        step,
+        step: step.clone(),
         request,
         why,
+        is_probing: is_probing.clone(),
     };
-    Box::pin(climbing.climb(finish)).await
+    // A client that leaves does not end a rung's probe either.
+    let limit = step.ladder.longest_call() + PROBE_PATIENCE;
+    let run = Box::pin(climbing.climb(finish));
+    let run = Outliving::new(&worker, run, limit).only_if(is_probing);
+    run.await
 }
 
 /// The answer where no rung has one.
@@ -149,17 +168,20 @@ fn first_answer(
     }
 }
 
-struct Climbing<'a> {
+struct Climbing {
     exchange: Exchange,
-    step: &'a Arc<Forward>,
+    step: Arc<Forward>,
     request: ClientRequest,
     why: Failing,
+    /// True while the call of a rung's upstream is a probe.
+    is_probing: Arc<AtomicBool>,
 }
 
-impl Climbing<'_> {
+impl Climbing {
     async fn climb(mut self, finish: Finish) -> Response<Body> {
-        let counts = self.step.upstream.calls.counts.clone();
-        for rung in &self.step.ladder.rungs {
+        let step = self.step.clone();
+        let counts = step.upstream.calls.counts.clone();
+        for rung in &step.ladder.rungs {
             match rung {
                 LiveRung::LastGood(age_max) => match self.last_good(*age_max).await {
                     Ok(answer) => {
@@ -280,7 +302,12 @@ impl Climbing<'_> {
         let rewrite = self.step.rewrite.as_ref();
         let on = Some(FallbackOn::default());
         let request = &mut self.request;
-        match forward::call(exchange, &used, rewrite, false, on, request, call).await {
+        self.is_probing.store(call.is_probe(), Ordering::Release);
+        let carried = forward::call(exchange, &used, rewrite, false, on, request, call).await;
+        if !matches!(carried, Carried::Answered(..)) {
+            self.is_probing.store(false, Ordering::Release);
+        }
+        match carried {
             Carried::Answered(answer, call) => Rung::Answered(answer, call),
             Carried::Failed(..) => Rung::Skipped(RungResult::Failed),
             Carried::Ended(answer) => Rung::Ended(answer),

@@ -1,9 +1,11 @@
 //! An answer that is held back while another attempt may follow it.
 //!
 //! A failed answer goes to the client if no attempt follows after all, or if those fail without an answer. So its head
-//! and body are kept, up to a bound; one that is longer is the answer.
+//! and body are kept, up to a bound and within the call's time; one that is longer, or slower, is the answer.
 
 use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -41,6 +43,8 @@ pub enum Holding {
     Whole(HeldAnswer),
     /// It is longer than what is kept.
     Long(HeldAnswer),
+    /// It had not come whole in time.
+    Late(HeldAnswer),
     /// Its body broke off.
     Broken(UpstreamError),
 }
@@ -64,12 +68,24 @@ impl HeldAnswer {
         *method != Method::HEAD && length.is_some_and(|it| it > HELD_BYTES_MAX as u64)
     }
 
-    /// Reads the body as far as it is kept, and gives the connection back at its end. The call sees the frames.
-    pub async fn hold(mut self, call: &mut UpstreamCall, worker: &WorkerRef) -> Holding {
+    /// Reads the body as far as it is kept and as it comes `within` that time, and gives the connection back at its end.
+    /// The call sees the frames.
+    pub async fn hold(
+        mut self,
+        within: Duration,
+        call: &mut UpstreamCall,
+        worker: &WorkerRef,
+    ) -> Holding {
         let mut bytes = 0;
+        let mut late = pin!(tokio::time::sleep(within));
         while !self.rest.is_end_stream() {
             let idle = call.wait();
-            let frame = match tokio::time::timeout(idle, self.rest.frame()).await {
+            let frame = tokio::select! {
+                biased;
+                frame = tokio::time::timeout(idle, self.rest.frame()) => frame,
+                () = &mut late => return Holding::Late(self),
+            };
+            let frame = match frame {
                 Err(_) => return Holding::Broken(UpstreamError::silent_body()),
                 Ok(None) => break,
                 Ok(Some(Err(error))) => return Holding::Broken(UpstreamError::body(&error)),

@@ -182,13 +182,17 @@ impl Running<'_> {
             let last = match sent {
                 Ok((response, connection)) => {
                     let answer = HeldAnswer::new(response, connection);
-                    match answer.hold(call, self.worker).await {
+                    let used = self.used(request, self.worker.clock.exact());
+                    let within = self.facts.total.saturating_sub(used.saturating_add(pause));
+                    match answer.hold(within, call, self.worker).await {
                         Holding::Whole(answer) => Ok(answer),
                         Holding::Long(answer) => {
                             let result = self.attempts.answer_too_long();
-                            self.count(Some(result));
-                            call.land();
-                            return CallEnd::Answered(answer);
+                            return self.passes(call, answer, result);
+                        }
+                        Holding::Late(answer) => {
+                            let result = self.attempts.answer_too_late();
+                            return self.passes(call, answer, result);
                         }
                         Holding::Broken(why) => {
                             call.note(&why);
@@ -298,6 +302,18 @@ impl Running<'_> {
         let has_place = !had_place || call.has_place();
         let is_closed = call.is_closed(now);
         (self.attempts).after_backoff(&self.facts, used, is_closed, has_place)
+    }
+
+    /// Ends the call with an answer that is not kept.
+    fn passes<F>(
+        &mut self,
+        call: &mut UpstreamCall,
+        answer: HeldAnswer,
+        result: RetryResult,
+    ) -> CallEnd<F> {
+        self.count(Some(result));
+        call.land();
+        CallEnd::Answered(answer)
     }
 
     fn count(&mut self, result: Option<RetryResult>) {
