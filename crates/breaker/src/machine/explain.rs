@@ -145,9 +145,20 @@ impl Machine {
     }
 }
 
+/// A duration for people: in whole seconds from ten on, in whole milliseconds from one on.
+fn rounded(duration: Duration) -> Duration {
+    let unit = match duration.as_millis() {
+        0 => return duration,
+        1..10_000 => 1_000_000,
+        _ => 1_000_000_000,
+    };
+    let nanos = duration.as_nanos() / unit * unit;
+    u64::try_from(nanos).map_or(duration, Duration::from_nanos)
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ago = self.at.saturating_since(self.since);
+        let ago = rounded(self.at.saturating_since(self.since));
         write!(f, "{} for {ago:?}", self.phase)?;
         if self.mode != Mode::Enforce {
             write!(f, ", mode {}", self.mode.as_str())?;
@@ -187,7 +198,7 @@ impl fmt::Display for Explanation {
                 ramp.share * 100.0
             )?;
         }
-        let in_time = |at: Timestamp| at.saturating_since(self.asked);
+        let in_time = |at: Timestamp| rounded(at.saturating_since(self.asked));
         match self.next {
             Next::RuleMet => f.write_str("; stays so until a rule is met")?,
             Next::CooldownEnds(at) => write!(f, "; the cooldown ends in {:?}", in_time(at))?,
