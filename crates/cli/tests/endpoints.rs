@@ -5,7 +5,7 @@ mod support;
 
 use fusebox_store::testing::Server;
 use serde_json::{Value, json};
-use support::{Dial, Exposition, Gate, Gateway, Refusing, Setup, Upstream, eventually};
+use support::{Backlogged, Dial, Exposition, Gate, Gateway, Refusing, Setup, Upstream, eventually};
 
 /// A breaker that these tests never trip.
 const NEVER: &str = "{ trip: { consecutive_failures: 1000 }, cooldown: 60s }";
@@ -105,16 +105,33 @@ fn a_breaker_shows_its_last_ten_failures_newest_first_until_it_is_reset() {
 
 #[test]
 fn a_failure_without_an_answer_has_an_error_and_no_status() {
-    let dead = Refusing::new();
-    let breaker = format!("breaker: {NEVER}");
-    let gateway = Gateway::run(file(&[dead.url()], &breaker));
-    assert_eq!(gateway.get("/a").status, 502);
-    let failed = gateway.breaker("orders")["last_failures"][0].clone();
-    assert_eq!(
-        (&failed["status"], &failed["error"]),
-        (&json!(null), &json!("refused"))
+    let (dead, other, full) = (Refusing::new(), Refusing::new(), Backlogged::new());
+    let more = format!("breaker: {NEVER}\ntimeout: {{ connect: 300ms }}");
+    let yaml = file(&[dead.url(), other.url()], &more).replace(
+        "routes:",
+        &format!(
+            "  full: {{ url: {}, breaker: {NEVER}, timeout: {{ connect: 300ms }} }}\nroutes:\n  - {{ path: /full, upstream: full }}",
+            full.url()
+        ),
     );
-    assert_eq!(failed["request_id"].as_str().unwrap().len(), 32, "{failed}");
+    let gateway = Gateway::run(yaml);
+    let failed = |path: &str, breaker: &str| {
+        assert!(gateway.get(path).status >= 502);
+        let failed = gateway.breaker(breaker)["last_failures"][0].clone();
+        assert_eq!(failed["status"], json!(null), "{failed}");
+        assert_eq!(failed["request_id"].as_str().unwrap().len(), 32, "{failed}");
+        (failed["error"].clone(), failed["ms"].as_f64().unwrap())
+    };
+    assert_eq!(failed("/a", "orders").0, "refused");
+    let (error, took) = failed("/full", "full");
+    assert_eq!(error, "connect timed out");
+    assert!(took >= 200.0, "{took}");
+    let endpoint = listed(&gateway, "orders")["endpoints"][0].clone();
+    assert_eq!(
+        endpoint["ewma_ms"],
+        json!(null),
+        "no time is known: {endpoint}"
+    );
 }
 
 #[test]

@@ -69,21 +69,28 @@ impl Clock {
     /// set in between.
     pub fn wall(&self) -> Wall {
         let kept = self.wall_origin.load(Ordering::Relaxed);
-        let mut origin = kept;
-        for _ in 0..5 {
-            let before = self.exact().as_nanos();
-            let wall = u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX);
-            let after = self.exact().as_nanos();
-            origin = wall.saturating_sub(before.midpoint(after));
-            if after - before <= READING_MAX {
+        let (mut origin, mut took) = self.read_origin();
+        for _ in 0..4 {
+            if took <= READING_MAX {
                 break;
             }
+            (origin, took) = self.read_origin();
         }
-        if origin.abs_diff(kept) <= STEP {
+        let is_vague = took > READING_MAX && kept > 0;
+        if is_vague || origin.abs_diff(kept) <= STEP {
             return Wall { origin: kept };
         }
         self.wall_origin.store(origin, Ordering::Relaxed);
         Wall { origin }
+    }
+
+    /// The wall time at the origin by one reading of both clocks, and the time that the reading took.
+    fn read_origin(&self) -> (u64, u64) {
+        let before = self.exact().as_nanos();
+        let wall = u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX);
+        let after = self.exact().as_nanos();
+        let origin = wall.saturating_sub(before.midpoint(after));
+        (origin, after.saturating_sub(before))
     }
 }
 

@@ -85,6 +85,8 @@ pub struct UpstreamCall {
     place: Option<Place>,
     /// The id of the client's request; `None`: an application makes the call for itself.
     request_id: Option<HeaderValue>,
+    /// The time that the attempt's last connection took, or failed to come.
+    connecting: Duration,
     /// The endpoint of the last failed attempt, if it is known by a name of its own.
     failed_at: Option<Arc<str>>,
 }
@@ -158,6 +160,7 @@ impl UpstreamCall {
             limits: None,
             place: None,
             request_id: None,
+            connecting: Duration::ZERO,
             failed_at: None,
         }
     }
@@ -185,7 +188,7 @@ impl UpstreamCall {
         self.between = None;
         self.attempt = attempt;
         self.limits = limits;
-        self.duration = Duration::ZERO;
+        (self.duration, self.connecting) = (Duration::ZERO, Duration::ZERO);
         (self.head, self.back_at, self.cause) = (None, None, None);
         self.body.clear();
         (self.flow, self.passed_at) = (Flow::Unknown, None);
@@ -289,8 +292,9 @@ impl UpstreamCall {
             .map_or(connect, |limits| connect.min(limits.whole))
     }
 
-    /// Takes the time that connecting took from what the attempt has.
+    /// Notes the time that connecting took, and takes it from what the attempt has.
     pub fn connected(&mut self, took: Duration) {
+        self.connecting = took;
         if let Some(limits) = &mut self.limits {
             limits.whole = limits.whole.saturating_sub(took);
         }
@@ -533,14 +537,19 @@ impl UpstreamCall {
     /// Ends the present attempt, which its endpoint counts; returns more about a failure.
     fn end_attempt(&mut self, outcome: Outcome, now: Timestamp) -> Option<FailedCall> {
         let attempt = self.attempt.take();
+        // A request that was never sent has the time that its connection did not come in.
+        let lasted = match self.duration {
+            Duration::ZERO => self.connecting,
+            lasted => lasted,
+        };
         let failed = (outcome == Outcome::Failure).then(|| {
             if let Some(attempt) = &attempt {
                 self.failed_at = Some(attempt.name().clone());
             }
-            self.failed(self.cause_of(outcome), self.duration, now)
+            self.failed(self.cause_of(outcome), lasted, now)
         });
         if let Some(attempt) = attempt {
-            attempt.end(outcome, self.duration, failed.as_ref(), &self.worker);
+            attempt.end(outcome, lasted, failed.as_ref(), &self.worker);
         }
         failed
     }

@@ -288,7 +288,8 @@ impl EndpointAttempt {
         if let Some(chosen) = self.chosen.take() {
             let call = Call {
                 outcome,
-                duration: Some(duration),
+                // What failed in no time says nothing about the time of an answer.
+                duration: (!duration.is_zero()).then_some(duration),
                 retry_after: None,
                 cause: failed.and_then(|failed| failed.cause),
             };
