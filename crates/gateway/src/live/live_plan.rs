@@ -127,7 +127,6 @@ impl LiveRoute {
         })
     }
 
-
     /// True if a request has the fields that it asks for, each once and with exactly that value.
     pub fn fits(&self, headers: &HeaderMap) -> bool {
         self.plan.headers.iter().all(|(name, value)| {

@@ -235,10 +235,10 @@ pub async fn ask(
     let mut place = None;
     if let Some(bulkhead) = used.bulkhead {
         // An open breaker refuses before anything else is touched.
-        if let Err(rejection) = live_breaker.breaker.check(worker.clock.exact()) {
-            if rejection.reason != fusebox_breaker::RejectReason::BreakerProbing {
-                return Err(Refused::Breaker(live_breaker, rejection));
-            }
+        if let Err(rejection) = live_breaker.breaker.check(worker.clock.exact())
+            && rejection.reason != fusebox_breaker::RejectReason::BreakerProbing
+        {
+            return Err(Refused::Breaker(live_breaker, rejection));
         }
         let entered = match bulkhead.places.try_enter() {
             Some(place) => Ok(place),
@@ -366,6 +366,10 @@ fn rejected(live_breaker: &LiveBreaker, rejection: &Rejection, now: Timestamp) -
 }
 
 /// The end of a call, before its answer is passed on.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment on the way of an answer"
+)]
 pub enum Carried {
     /// An answer; with its call while that is not judged.
     Answered(HeldAnswer, Option<UpstreamCall>),
