@@ -76,7 +76,7 @@ impl Forward {
 /// The reason why a call got no permit.
 #[derive(Debug)]
 pub enum Refused {
-    /// Its breaker refused it.
+    /// A refusal by its breaker.
     Breaker(LiveBreaker, Rejection),
     /// The bulkhead was full.
     Bulkhead(Full),
@@ -85,7 +85,7 @@ pub enum Refused {
 /// The upstream that a call uses, and the part of the configuration that it does so by.
 #[derive(Debug, Clone, Copy)]
 pub struct Use<'a> {
-    /// The upstream.
+    /// The upstream with its breakers and endpoints.
     pub upstream: &'a Arc<LiveUpstream>,
     /// The repeats of a failed attempt.
     pub retry: Option<&'a Retry>,
@@ -98,11 +98,11 @@ pub struct Use<'a> {
 /// The head of a request, as breakers and their turns to probe see it.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadView<'a> {
-    /// The method.
+    /// The request's method.
     pub method: &'a Method,
-    /// The target.
+    /// The request's target.
     pub uri: &'a Uri,
-    /// The fields.
+    /// The request's fields.
     pub headers: &'a HeaderMap,
 }
 

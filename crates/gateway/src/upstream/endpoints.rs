@@ -22,7 +22,7 @@ use crate::upstream::pool::{Pool, Pools};
 /// One endpoint of an upstream.
 #[derive(Debug)]
 pub struct LiveEndpoint {
-    /// The address.
+    /// The endpoint's address.
     pub plan: Endpoint,
     /// The value of the `Host` field.
     pub host: HeaderValue,
@@ -244,7 +244,7 @@ impl EndpointAttempt {
         }
     }
 
-    /// The endpoint.
+    /// The endpoint of this attempt.
     pub fn endpoint(&self) -> &Arc<LiveEndpoint> {
         &self.endpoint
     }
