@@ -229,7 +229,7 @@ fn outgoing_body(
 
 /// A client's request to one upstream.
 pub struct ToUpstream<'a> {
-    /// The request.
+    /// The request's head and body.
     pub request: &'a mut ClientRequest,
     /// The exchange that it belongs to.
     pub exchange: &'a Exchange,
@@ -244,9 +244,9 @@ pub struct ToUpstream<'a> {
 /// Reason why a client's request has no answer.
 #[derive(Debug)]
 pub enum NotSent {
-    /// Its target cannot be passed on.
+    /// A target that cannot be passed on.
     Refused(validate::Refused),
-    /// It was sent, or there was no connection.
+    /// A request without an answer, sent or without a connection.
     Unanswered(Unanswered),
 }
 

@@ -80,7 +80,7 @@ impl Forward {
 /// The reason why a call got no permit.
 #[derive(Debug)]
 pub enum Refused {
-    /// Its breaker refused it.
+    /// A refusal by its breaker.
     Breaker(LiveBreaker, Rejection),
     /// The bulkhead was full.
     Bulkhead(Full),
@@ -89,7 +89,7 @@ pub enum Refused {
 /// The upstream that a call uses, and the part of the configuration that it does so by.
 #[derive(Debug, Clone, Copy)]
 pub struct Use<'a> {
-    /// The upstream.
+    /// The upstream with its breakers and endpoints.
     pub upstream: &'a Arc<LiveUpstream>,
     /// The repeats of a failed attempt.
     pub retry: Option<&'a Retry>,
@@ -102,11 +102,11 @@ pub struct Use<'a> {
 /// The head of a request, as breakers and their turns to probe see it.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadView<'a> {
-    /// The method.
+    /// The request's method.
     pub method: &'a Method,
-    /// The target.
+    /// The request's target.
     pub uri: &'a Uri,
-    /// The fields.
+    /// The request's fields.
     pub headers: &'a HeaderMap,
 }
 
@@ -244,10 +244,10 @@ pub async fn ask(
     let mut place = None;
     if let Some(bulkhead) = used.bulkhead {
         // An open breaker refuses before anything else is touched.
-        if let Err(rejection) = live_breaker.breaker.check(worker.clock.exact()) {
-            if rejection.reason != fusebox_breaker::RejectReason::BreakerProbing {
-                return Err(Refused::Breaker(live_breaker, rejection));
-            }
+        if let Err(rejection) = live_breaker.breaker.check(worker.clock.exact())
+            && rejection.reason != fusebox_breaker::RejectReason::BreakerProbing
+        {
+            return Err(Refused::Breaker(live_breaker, rejection));
         }
         let entered = match bulkhead.places.try_enter() {
             Some(place) => Ok(place),
@@ -376,6 +376,10 @@ fn rejected(live_breaker: &LiveBreaker, rejection: &Rejection, now: Timestamp) -
 }
 
 /// The end of a call, before its answer is passed on.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment on the way of an answer"
+)]
 pub enum Carried {
     /// An answer; with its call while that is not judged.
     Answered(HeldAnswer, Option<UpstreamCall>),

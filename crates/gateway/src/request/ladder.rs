@@ -1,6 +1,6 @@
 //! The ladder: the answers to a call that was refused or failed, tried in order (docs/calls.md).
 //!
-//! The breaker has heard the outcome before. A rung's upstream is used as a route uses it, with its own breaker, but
+//! The breaker has got the outcome before. A rung's upstream is used as a route uses it, with its own breaker, but
 //! without its own ladder. After the last rung the first answer goes out: the upstream's failed one where it was kept,
 //! else our own.
 
@@ -32,16 +32,16 @@ use crate::upstream::sending::PROBE_PATIENCE;
 /// The rungs of a route, in order.
 #[derive(Debug, Default)]
 pub struct Ladder {
-    /// The rungs.
+    /// The rungs in the order of the file.
     pub rungs: Vec<LiveRung>,
 }
 
-/// One rung.
+/// One rung of a ladder.
 #[derive(Debug)]
 pub enum LiveRung {
     /// The last good answer of the route's upstream, if it is at most this old.
     LastGood(Duration),
-    /// Another upstream.
+    /// Another upstream for the request.
     Upstream(Arc<LiveUpstream>),
     /// A fixed answer.
     Respond(RungAnswer),

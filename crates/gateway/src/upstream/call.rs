@@ -1,7 +1,7 @@
 //! One use of an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
 //!
-//! A call may take several attempts; the upstream's breaker hears of the last one alone, and the breaker of an endpoint
-//! of each attempt at it (docs/calls.md).
+//! A call may take several attempts; the upstream's breaker gets the outcome of the last one alone, and the breaker of
+//! an endpoint that of each attempt at it (docs/calls.md).
 //!
 //! A call is judged once: at the end of the response's body, at a 101, or when a good body has flowed for `settle`. A
 //! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
@@ -194,7 +194,7 @@ impl UpstreamCall {
         (self.flow, self.passed_at) = (Flow::Unknown, None);
     }
 
-    /// Ends an attempt that another one may follow: its endpoint hears the outcome, the upstream's breaker not yet.
+    /// Ends an attempt that another one may follow: its endpoint gets the outcome, the upstream's breaker not yet.
     pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
         let outcome = self.judge(error);
         self.end_attempt(outcome, self.worker.clock.exact());

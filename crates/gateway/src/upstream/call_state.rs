@@ -30,7 +30,7 @@ pub struct CallState {
 /// A bulkhead with the bounds of its queue.
 #[derive(Debug, Clone)]
 pub struct LiveBulkhead {
-    /// The places.
+    /// The places for calls in flight.
     pub places: Arc<Bulkhead>,
     /// The bounds of the queue.
     pub bounds: BulkheadBounds,
@@ -73,7 +73,7 @@ pub struct CallCounts {
 pub enum RungKind {
     /// The last good answer.
     LastGood,
-    /// Another upstream.
+    /// Another upstream's answer.
     Upstream,
     /// A fixed answer.
     Respond,
@@ -96,13 +96,13 @@ impl RungKind {
 /// The result of one rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RungResult {
-    /// It gave the answer.
+    /// An answer to the client.
     Served,
-    /// It does not apply to the request.
+    /// No try: the rung does not apply to the request.
     Skipped,
-    /// It was tried and failed.
+    /// A try that failed.
     Failed,
-    /// It has nothing for the request.
+    /// Nothing kept for the request.
     None,
     /// The request carries a credential for which nothing may be kept.
     Credential,

@@ -23,7 +23,7 @@ use crate::upstream::pool::{Pool, Pools};
 /// One endpoint of an upstream.
 #[derive(Debug)]
 pub struct LiveEndpoint {
-    /// The address.
+    /// The endpoint's address.
     pub plan: Endpoint,
     /// The name while it is the only one: the URL's authority.
     pub name: Arc<str>,
@@ -248,7 +248,7 @@ impl EndpointAttempt {
         }
     }
 
-    /// The endpoint.
+    /// The endpoint of this attempt.
     pub fn endpoint(&self) -> &Arc<LiveEndpoint> {
         &self.endpoint
     }

@@ -26,9 +26,9 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024;
 /// An answer on its way to a client, some of it read already.
 #[derive(Debug)]
 pub struct HeldAnswer {
-    /// The head.
+    /// The answer's head.
     pub parts: Parts,
-    /// What was read of the body.
+    /// The part of the body that was read.
     pub ahead: VecDeque<Frame<Bytes>>,
     /// The rest of the body; at its end if all was read.
     pub rest: Incoming,
@@ -39,13 +39,13 @@ pub struct HeldAnswer {
 /// The end of an attempt to hold an answer.
 #[derive(Debug)]
 pub enum Holding {
-    /// All of it was read.
+    /// An answer that was read to its end.
     Whole(HeldAnswer),
-    /// It is longer than what is kept.
+    /// An answer above [`HELD_BYTES_MAX`].
     Long(HeldAnswer),
-    /// It had not come whole in time.
+    /// An answer that had not come whole in time.
     Late(HeldAnswer),
-    /// Its body broke off.
+    /// A body that broke off.
     Broken(UpstreamError),
 }
 
@@ -61,7 +61,7 @@ impl HeldAnswer {
         }
     }
 
-    /// True if the head says that the body is longer than what is kept.
+    /// True if the head announces a body above [`HELD_BYTES_MAX`].
     pub fn is_known_long(method: &Method, headers: &HeaderMap) -> bool {
         let length = headers.get(CONTENT_LENGTH);
         let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());

@@ -79,7 +79,7 @@ pub enum CallEnd<F> {
     Answered(HeldAnswer),
     /// An answer that was read whole; the call has the outcome already ([`UpstreamCall::end_as_attempted`]).
     Held(HeldAnswer),
-    /// No answer.
+    /// The lack of an answer.
     Failed(F),
 }
 
