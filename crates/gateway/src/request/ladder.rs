@@ -217,9 +217,9 @@ impl Climbing {
     async fn last_good(&mut self, age_max: Duration) -> Result<Response<Body>, RungResult> {
         let last_good = self.step.upstream.calls.last_good.as_ref();
         let last_good = last_good.ok_or(RungResult::None)?;
-        let lookup = self.request.lookup(&self.exchange, self.step);
+        let lookup = self.request.lookup(&self.exchange, &self.step);
         let lookup = lookup.ok_or(RungResult::Skipped)?;
-        let headers = self.request.sent_headers(self.step);
+        let headers = self.request.sent_headers(&self.step);
         let wish = Wish {
             headers: &headers,
             age_max,
