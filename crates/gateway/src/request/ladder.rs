@@ -14,11 +14,13 @@ use http::{HeaderValue, Response};
 
 use crate::message::body::Body;
 use crate::message::fields::{FUSEBOX_FALLBACK, FUSEBOX_REASON};
+use crate::request::admitting::{self, HeadView, Use};
 use crate::request::answer;
 use crate::request::client_request::ClientRequest;
 use crate::request::exchange::{Exchange, Finish, done};
-use crate::request::forward::{self, Carried, Forward, HeadView, Use};
+use crate::request::forward::{self, Carried, Forward};
 use crate::request::outlive::Outliving;
+use crate::request::passing;
 use crate::upstream::admission::Unadmitted;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::bulkhead::Full;
@@ -163,7 +165,7 @@ fn first_answer(
     finish: Finish,
 ) -> Response<Body> {
     match why.upstreams {
-        Some(answer) => forward::pass_on(exchange, request, *answer, None, None, finish),
+        Some(answer) => passing::pass_on(exchange, request, *answer, None, None, finish),
         None => done(finish, why.answer),
     }
 }
@@ -202,7 +204,7 @@ impl Climbing {
                         let (exchange, request) = (self.exchange, self.request);
                         let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
                         let mut answer =
-                            forward::pass_on(exchange, request, answer, call, None, finish);
+                            passing::pass_on(exchange, request, answer, call, None, finish);
                         let name = format!("upstream={}", upstream.plan.name);
                         mark(&mut answer, &name, reason);
                         return answer;
@@ -286,15 +288,15 @@ impl Climbing {
             let probes = &live_breaker.extras.probes;
             probes.prober(client, view.method, view.uri.path())
         };
-        let asked = match forward::ask(exchange, &used, view, true, prober).await {
+        let asked = match admitting::ask(exchange, &used, view, true, prober).await {
             Ok(Some(asked)) => asked,
             Ok(None) => return Rung::Skipped(RungResult::Skipped),
             Err(refused) => {
-                forward::refusal(exchange, upstream, refused);
+                admitting::refusal(exchange, upstream, refused);
                 return Rung::Skipped(RungResult::Failed);
             }
         };
-        let call = match forward::admit(exchange, upstream, asked, &mut self.request).await {
+        let call = match admitting::admit(exchange, upstream, asked, &mut self.request).await {
             Ok(call) => call,
             Err(Unadmitted::Client(fault)) => return Rung::Ended(answer::client_failed(fault)),
             Err(Unadmitted::Refused(_)) => return Rung::Skipped(RungResult::Failed),
