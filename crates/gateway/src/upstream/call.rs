@@ -192,8 +192,8 @@ impl UpstreamCall {
         outcome
     }
 
-    /// Ends an attempt that was on its way as the call was dropped.
-    fn attempt_dropped(&mut self, outcome: Outcome) {
+    /// Ends the attempt that is on its way, if there is one.
+    fn end_attempt(&mut self, outcome: Outcome) {
         if let Some(attempt) = self.attempt.take() {
             attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
         }
@@ -457,7 +457,8 @@ impl UpstreamCall {
         let half_open = &self.upstream.plan.breaker.settings.half_open;
         let replaced = half_open.on_probe_timeout == OnProbeTimeout::Replace;
         if error == Some(CallError::Timeout) && replaced && self.is_probe() {
-            return;
+            // To its endpoint it is an attempt like any other.
+            return self.end_attempt(self.judge(error));
         }
         let outcome = self.judge(error);
         self.record(outcome);
@@ -555,7 +556,7 @@ impl Drop for UpstreamCall {
     /// `abandoned` makes it a failure.
     fn drop(&mut self) {
         if self.permit.is_none() {
-            return self.attempt_dropped(Outcome::Ignored);
+            return self.end_attempt(Outcome::Ignored);
         }
         if let Some(error) = self.between.take() {
             let outcome = self.judge(error);
@@ -576,7 +577,7 @@ impl Drop for UpstreamCall {
             let is_probe = permit.is_probe();
             let settled = permit.abandoned(waited.unwrap_or_default(), now);
             self.ended(is_probe, settled.counted, now);
-            self.attempt_dropped(match settled.counted {
+            self.end_attempt(match settled.counted {
                 SettledAs::Failure => Outcome::Failure,
                 _ => Outcome::Ignored,
             });
