@@ -202,3 +202,18 @@ fn a_probe_of_a_rungs_upstream_goes_on_without_its_client() {
     assert_eq!(gateway.outcomes("spare"), (1, 0, 0));
     assert_eq!(gateway.state("spare"), "closed");
 }
+
+#[test]
+fn a_probe_without_an_answer_in_time_is_its_endpoints_failure_even_if_its_place_is_given_on() {
+    let gate = Gate::default();
+    let (one, two) = (behind(&gate), behind(&gate));
+    let breaker = "{ trip: { consecutive_failures: 5 }, cooldown: 1h, half_open: { probe_timeout: 50ms, on_probe_timeout: replace } }";
+    let gateway = Gateway::run(file(&[one.url(), two.url()], breaker, &[]));
+    half_open(&gateway, "orders");
+    assert_eq!(gateway.get("/a").status, 504);
+    assert_eq!(gateway.state("orders"), "half_open");
+    assert_eq!(gateway.outcomes("orders"), (0, 0, 1));
+    let (at_one, at_two) = (attempts(&gateway, &one), attempts(&gateway, &two));
+    assert_eq!((at_one.1 + at_two.1, at_one.2 + at_two.2), (1.0, 0.0));
+    gate.open();
+}

@@ -474,7 +474,8 @@ impl UpstreamCall {
         let half_open = &self.upstream.plan.breaker.settings.half_open;
         let replaced = half_open.on_probe_timeout == OnProbeTimeout::Replace;
         if error == Some(CallError::Timeout) && replaced && self.is_probe() {
-            return;
+            // To its endpoint it is an attempt like any other.
+            return self.attempt_dropped(self.judge(error));
         }
         let outcome = self.judge(error);
         self.record(outcome);
