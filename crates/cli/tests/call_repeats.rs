@@ -193,7 +193,11 @@ fn only_a_believed_proxy_says_that_it_repeats_by_itself() {
 fn a_thrown_away_answer_leaves_its_connection_for_the_next_attempt() {
     let next = Dial::at(0);
     let upstream = Upstream::start(move |call| {
-        let status = if next.next().is_multiple_of(2) { 503 } else { 200 };
+        let status = if next.next().is_multiple_of(2) {
+            503
+        } else {
+            200
+        };
         call.respond(status, &"x".repeat(60_000));
     });
     let gateway = alone(file(&[upstream.url()], FIVE, &[RETRY]));

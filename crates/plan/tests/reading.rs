@@ -223,7 +223,6 @@ fn every_example_is_read_without_diagnostics() {
             .is_some_and(|extension| extension == "yaml")
             && !path.ends_with("full.yaml")
         {
-            let name = path.file_name().unwrap().to_str().unwrap();
             plan_of(&std::fs::read_to_string(&path).unwrap());
             read += 1;
         }

@@ -9,9 +9,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("concurrent", "adaptive", "give a number, such as `concurrent: 256`"),
 ];
 
-/// False until an upstream may have several endpoints.
-pub(crate) const SEVERAL_ENDPOINTS: bool = true;
-
 /// The mend of a key that has no effect yet; `None` if it has.
 pub(crate) fn mend_of(table: &str, key: &str) -> Option<&'static str> {
     let found = UNSUPPORTED.iter().find(|it| (it.0, it.1) == (table, key));

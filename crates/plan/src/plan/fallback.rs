@@ -99,10 +99,13 @@ pub struct Facts<'a> {
 }
 
 impl RungAnswer {
-    /// The fields and the body, with the facts filled in.
+    /// The fields and the body, with the facts filled in. A field with `{retry_after}` is left out where that is not known.
     pub fn fill(&self, facts: &Facts<'_>) -> (HeaderMap, Bytes) {
         let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (name, words) in &self.headers {
+            if facts.retry_after.is_none() && words.0.contains(&Word::RetryAfter) {
+                continue;
+            }
             // Names of breakers have no control characters, so every filled text is a field's value.
             if let Ok(value) = HeaderValue::from_bytes(words.fill(facts, false).as_bytes()) {
                 headers.insert(name.clone(), value);
@@ -113,6 +116,9 @@ impl RungAnswer {
 }
 
 impl Words {
+    /// The words in braces that are filled in.
+    pub(crate) const FILLED: [&str; 3] = ["reason", "retry_after", "breaker"];
+
     /// Reads a text; `{reason}`, `{retry_after}` and `{breaker}` are places to fill in, all else stays.
     pub fn read(text: &str) -> Words {
         let mut words = Vec::new();
