@@ -25,7 +25,7 @@ routes:
 fn upstream(dial: &Dial, lines: &'static str) -> Upstream {
     let dial = dial.clone();
     Upstream::start(move |call: &mut Call| {
-        let status = u16::try_from(dial.get()).unwrap();
+        let status = u16::try_from(dial.get()).expect("a status");
         let who = call.seen.fields.get("authorization").unwrap_or("nobody");
         let body = format!("{} for {who}", call.seen.target);
         call.respond_with(status, lines, &body);
