@@ -27,7 +27,10 @@ fn upstream(status: &UpstreamStatus, wall: Wall) -> Value {
             "queued": bulkhead.queued,
         })),
         "retry": status.budget_ratio.map(|ratio| json!({ "budget_ratio": ratio })),
-        "last_good": null,
+        "last_good": status.last_good.map(|last_good| json!({
+            "entries": last_good.entries,
+            "bytes": last_good.bytes,
+        })),
         "fallback": {
             "last_good": status.fallback.last_good,
             "upstream": status.fallback.upstream,

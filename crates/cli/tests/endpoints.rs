@@ -259,6 +259,26 @@ bulkhead: {{ concurrent: 7, queued: 2, queue_for: 1s }}"
 }
 
 #[test]
+fn an_upstream_is_listed_with_its_last_good_answers_and_those_of_its_ladder() {
+    let status = Dial::at(200);
+    let upstream = Upstream::dialled(&status);
+    let more = format!("breaker: {NEVER}\nfallback: [{{ last_good: 1h }}]");
+    let gateway = Gateway::run(file(&[upstream.url()], &more));
+    let kept = || listed(&gateway, "orders")["last_good"].clone();
+    assert_eq!(kept(), json!({ "entries": 0, "bytes": 0 }));
+    assert_eq!(gateway.get("/a").status, 200);
+    eventually("the answer is kept", || kept()["entries"] == 1);
+    assert!(kept()["bytes"].as_u64() > Some(0));
+    status.set(500);
+    assert_eq!(
+        [gateway.get("/a").status, gateway.get("/b").status],
+        [200, 500]
+    );
+    let fallback = json!({ "last_good": 1, "upstream": 0, "respond": 0, "none": 1 });
+    assert_eq!(listed(&gateway, "orders")["fallback"], fallback);
+}
+
+#[test]
 fn an_endpoint_held_open_is_out_at_once_until_it_is_released() {
     let endpoints = [well(), well()];
     let more = format!("breaker: {NEVER}");

@@ -41,7 +41,9 @@ pub use live::tls::check_pair;
 pub use show::metrics::Exposition;
 pub use show::pages::{Listed, Page, PageQuery};
 pub use show::status::{BreakerStatus, Calls, Part};
-pub use show::upstreams::{BulkheadStatus, EndpointStatus, FallbackCounts, UpstreamStatus};
+pub use show::upstreams::{
+    BulkheadStatus, EndpointStatus, FallbackCounts, LastGoodStatus, UpstreamStatus,
+};
 pub use upstream::breakers::BreakerKind;
 pub use upstream::last_failures::{FailedCall, RequestId};
 

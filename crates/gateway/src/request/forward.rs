@@ -313,7 +313,7 @@ fn failed(exchange: &Exchange, used: &Use<'_>, call: UpstreamCall, not_sent: &No
             call.end(Some(error));
             Carried::Failed(Failing::failed(name, failed.word(), answer), None)
         }
-        // It says nothing about the upstream, but a rung that asks nobody may answer.
+        // It says nothing about the upstream, but a rung without an upstream may answer.
         Failed::Stale => Carried::Failed(Failing::failed(name, failed.word(), answer), None),
         _ => Carried::Ended(answer),
     }

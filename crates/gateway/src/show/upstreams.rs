@@ -20,6 +20,8 @@ pub struct UpstreamStatus {
     pub bulkhead: Option<BulkheadStatus>,
     /// The tokens of the retry budget, as a part of what it can hold; `None`: no call is repeated.
     pub budget_ratio: Option<f64>,
+    /// The answers that are kept for calls that are refused or fail; `None`: none are.
+    pub last_good: Option<LastGoodStatus>,
     /// The answers to calls that were refused or failed.
     pub fallback: FallbackCounts,
 }
@@ -58,6 +60,15 @@ pub struct BulkheadStatus {
     pub queued: usize,
 }
 
+/// The last good answers of an upstream, wherever they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastGoodStatus {
+    /// Number of answers.
+    pub entries: u64,
+    /// Bytes of all answers.
+    pub bytes: u64,
+}
+
 /// Counts of the answers that ladders gave since the program started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FallbackCounts {
@@ -92,6 +103,13 @@ fn status(upstream: &LiveUpstream, now: Timestamp) -> UpstreamStatus {
             queued: bulkhead.places.queued(),
         }),
         budget_ratio: upstream.repeats().then(|| calls.budget.ratio(now)),
+        last_good: calls.last_good.as_ref().map(|last_good| {
+            let counts = last_good.counts();
+            LastGoodStatus {
+                entries: counts.entries(),
+                bytes: counts.bytes(),
+            }
+        }),
         fallback: FallbackCounts {
             last_good: served(RungKind::LastGood),
             upstream: served(RungKind::Upstream),

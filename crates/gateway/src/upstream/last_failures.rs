@@ -70,7 +70,7 @@ impl LastFailures {
         ring.next = (ring.next + 1) % KEPT;
     }
 
-    /// Forgets all.
+    /// Forgets all failures.
     pub fn clear(&self) {
         *self.0.lock() = None;
     }
