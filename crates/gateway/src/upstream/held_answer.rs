@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::ground::clock::WorkerRef;
 use crate::upstream::call::UpstreamCall;
@@ -39,7 +40,7 @@ pub struct HeldAnswer {
 pub enum Holding {
     /// All of it was read.
     Whole(HeldAnswer),
-    /// It is longer than what is kept.
+    /// It is longer than what is kept, or did not come to its end in time.
     Long(HeldAnswer),
     /// Its body broke off.
     Broken(UpstreamError),
@@ -65,11 +66,24 @@ impl HeldAnswer {
     }
 
     /// Reads the body as far as it is kept, and gives the connection back at its end. The call sees the frames.
-    pub async fn hold(mut self, call: &mut UpstreamCall, worker: &WorkerRef) -> Holding {
+    pub async fn hold(self, call: &mut UpstreamCall, worker: &WorkerRef) -> Holding {
+        self.hold_until(call, worker, None).await
+    }
+
+    /// Reads the body as [`HeldAnswer::hold`] does, but no longer than until then.
+    pub async fn hold_until(
+        mut self,
+        call: &mut UpstreamCall,
+        worker: &WorkerRef,
+        until: Option<Instant>,
+    ) -> Holding {
         let mut bytes = 0;
         while !self.rest.is_end_stream() {
-            let idle = call.wait();
-            let frame = match tokio::time::timeout(idle, self.rest.frame()).await {
+            let silent_at = Instant::now() + call.wait();
+            let until = until.filter(|until| *until < silent_at);
+            let next = tokio::time::timeout_at(until.unwrap_or(silent_at), self.rest.frame());
+            let frame = match next.await {
+                Err(_) if until.is_some() => return Holding::Long(self),
                 Err(_) => return Holding::Broken(UpstreamError::silent_body()),
                 Ok(None) => break,
                 Ok(Some(Err(error))) => return Holding::Broken(UpstreamError::body(&error)),

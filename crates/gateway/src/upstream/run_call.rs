@@ -15,6 +15,7 @@ use fusebox_call::{Hedge, Retry};
 use fusebox_plan::CallError;
 use http::{Method, Response};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::ground::clock::WorkerRef;
 use crate::message::fields::FUSEBOX_REASON;
@@ -42,6 +43,8 @@ pub struct CallRules<'a> {
     pub hedge: Option<Hedge>,
     /// The hash of the text by which an endpoint is chosen; `None`: none.
     pub hash: Option<u64>,
+    /// The client's own bound on the time for all attempts, within `timeout.total`; `None`: none.
+    pub total: Option<Duration>,
     /// The bulkhead that the call's place belongs to.
     pub bulkhead: Option<&'a LiveBulkhead>,
 }
@@ -103,7 +106,9 @@ pub async fn run<A: Attempt>(
         is_attempt: rules.is_attempt,
         is_probe: call.is_probe(),
         request_timeout: timeout.request,
-        total: timeout.of_call(),
+        total: rules
+            .total
+            .map_or(timeout.of_call(), |own| own.min(timeout.of_call())),
         repeats,
     };
     let began = worker.clock.exact();
@@ -182,7 +187,8 @@ impl Running<'_> {
             let last = match sent {
                 Ok((response, connection)) => {
                     let answer = HeldAnswer::new(response, connection);
-                    match answer.hold(call, self.worker).await {
+                    let until = self.until(request);
+                    match answer.hold_until(call, self.worker, until).await {
                         Holding::Whole(answer) => Ok(answer),
                         Holding::Long(answer) => {
                             let result = self.attempts.answer_too_long();
@@ -248,6 +254,12 @@ impl Running<'_> {
             request: timeout.request,
             whole: per_try.map_or(left, |it| it.min(left)),
         })
+    }
+
+    /// The end of `timeout.total`, if the client is not waited for; `None`: beyond all times.
+    fn until<A: Attempt>(&self, request: &A) -> Option<Instant> {
+        let used = self.used(request, self.worker.clock.exact());
+        Instant::now().checked_add(self.facts.total.saturating_sub(used))
     }
 
     /// The time of `timeout.total` that is used.

@@ -19,6 +19,7 @@ use crate::upstream::breakers::UpstreamBreakers;
 use crate::upstream::call_state::CallState;
 use crate::upstream::endpoints::LiveEndpoint;
 use crate::upstream::event_switch::EventSwitch;
+use crate::upstream::pool::Pool;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
