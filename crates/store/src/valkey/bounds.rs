@@ -57,19 +57,11 @@ enum Position {
     /// At the start of a value.
     Start,
     /// In a header line of this kind, which announces a length.
-    Head {
-        kind: u8,
-        line: Vec<u8>,
-    },
+    Head { kind: u8, line: Vec<u8> },
     /// In any other line, `length` bytes so far; `ending` if the last was a carriage return.
-    Line {
-        length: usize,
-        ending: bool,
-    },
+    Line { length: usize, ending: bool },
     /// In content that is skipped, with `left` bytes to go.
-    Bulk {
-        left: usize,
-    },
+    Bulk { left: usize },
 }
 
 impl Scanner {
