@@ -44,7 +44,7 @@ pub async fn read(
 
 /// A body that reports each frame to its call, and fails after too long a silence.
 struct ObservedBody<'a> {
-    /// What was read, and reported, before.
+    /// Frames that were read, and reported, before.
     ahead: VecDeque<Frame<Bytes>>,
     body: Incoming,
     call: &'a mut Holder,
