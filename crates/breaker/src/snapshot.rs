@@ -152,11 +152,11 @@ pub struct ProbeStatus {
 /// for _ in 0..5 {
 ///     before.report(Outcome::Failure, Timestamp::ZERO);
 /// }
-/// SystemTime::now() in a program, at both ends.
+/// // SystemTime::now() in a program, at both ends.
 /// let stopped = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
 /// let saved = before.saved(Timestamp::ZERO).at(stopped);
 ///
-/// Bytes on a disk, twenty seconds, another process: ten of the thirty seconds remain.
+/// // Bytes on a disk, twenty seconds, another process: ten of the thirty seconds remain.
 /// let after = Breaker::new("orders", Settings::default())?;
 /// let started = stopped + Duration::from_secs(20);
 /// after.restore(&saved.at(started), Timestamp::ZERO);

@@ -175,6 +175,13 @@ impl Attempts {
         RetryResult::TooLong
     }
 
+    /// Ends a pause because the answer had not come whole when what was left of `timeout.total` was over: it goes out as it
+    /// comes.
+    pub fn answer_too_late(&mut self) -> RetryResult {
+        self.state = State::Returned;
+        RetryResult::Total
+    }
+
     /// Ends the call because its client has left; the result, if it could have been retried. In a pause the outcome of the
     /// last attempt stays.
     pub fn client_left(&mut self) -> Option<RetryResult> {

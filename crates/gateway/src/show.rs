@@ -9,3 +9,4 @@ pub mod metrics;
 pub mod pages;
 pub mod process_metrics;
 pub mod status;
+pub mod upstreams;

@@ -13,11 +13,7 @@ mod gzip;
 pub mod health_checks;
 pub mod held_answer;
 pub mod jar;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the ladder of fallbacks is to use it"
-)]
+pub mod last_failures;
 pub mod last_good;
 pub mod live_upstream;
 pub mod pool;

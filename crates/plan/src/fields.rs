@@ -23,10 +23,13 @@ impl<'n> Fields<'n> {
     /// Opens a map; reports unknown keys, keys that are not supported yet, and missing required keys.
     pub fn open(node: &'n Node, table: &'static Table, notes: &mut Notes) -> Option<Fields<'n>> {
         let Kind::Map(entries) = &node.kind else {
-            let mut mend = format!("write a map with any of {}", names(table));
-            if matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_null()) {
-                mend.push_str(", or `{}` for an empty one");
-            }
+            let mend = short_form(node, table).unwrap_or_else(|| {
+                let or_empty = match &node.kind {
+                    Kind::Scalar(scalar) if scalar.is_null() => ", or `{}` for an empty one",
+                    _ => "",
+                };
+                format!("write a map with any of {}{or_empty}", names(table))
+            });
             return mismatch(node, "a map", mend, notes);
         };
         for entry in entries {
@@ -209,6 +212,29 @@ impl<'n> Fields<'n> {
             }
         }
     }
+}
+
+/// The mend for a scalar in place of a map, if it is a value of the key that stands for the others.
+fn short_form(node: &Node, table: &Table) -> Option<String> {
+    let Kind::Scalar(scalar) = &node.kind else {
+        return None;
+    };
+    let text = scalar.text.trim();
+    let is_number = || text.parse::<u32>().is_ok();
+    let is_url = || text.starts_with("http://") || text.starts_with("https://");
+    let whole = match table.name {
+        "endpoint" if is_url() => format!("- url: {text}"),
+        "upstream" if is_url() => format!("{{ url: {text} }}"),
+        "bulkhead" if is_number() => format!("bulkhead: {{ concurrent: {text} }}"),
+        "retry" if is_number() => format!("retry: {{ attempts: {text} }}"),
+        "health" if text.starts_with('/') => format!("health: {{ path: {text} }}"),
+        _ => return None,
+    };
+    // The content of a variable or file is not shown.
+    scalar
+        .written
+        .is_none()
+        .then(|| format!("write {}", quote(&whole)))
 }
 
 fn named(entries: &[Entry], table: &'static Table, name: &str) -> Option<Place> {

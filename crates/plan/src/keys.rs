@@ -7,7 +7,7 @@ mod call;
 mod unsupported;
 
 pub(crate) use call::*;
-pub(crate) use unsupported::{SEVERAL_ENDPOINTS, mend_of};
+pub(crate) use unsupported::mend_of;
 
 /// A map with known keys.
 pub(crate) struct Table {

@@ -149,7 +149,7 @@ mod tests {
     fn keys_that_are_not_supported_yet_are_not_in_the_schema() {
         let schema = schema();
         assert!(schema["properties"]["on_transition"].is_null());
-        assert!(schema["$defs"]["upstream"]["properties"]["retry"].is_null());
-        assert!(schema["$defs"]["upstream"]["properties"]["breaker"].is_object());
+        assert!(schema["$defs"]["upstream"]["properties"]["hedge"].is_null());
+        assert!(schema["$defs"]["upstream"]["properties"]["retry"].is_object());
     }
 }

@@ -258,11 +258,11 @@ routes: [{ path: /orders, methods: [POST], upstream: orders }]
 #[test]
 fn a_rung_has_one_key() {
     single(
-        "fallback: [{}, { last_good: 1h, upstream: dr }, { lastgood: 1h }, { respond: { body: x } }]",
+        "fallback: [{}, { last_good: 1h, upstream: dr }, { upstrem: dr }, { respond: { body: x } }]",
         r#"5:16: error: this rung is empty; write one of `last_good: 1h`, `upstream: NAME` and `respond: { status: 503 }`
 5:37: error: a rung has one key; make each key a rung of its own, in the order in which they are tried
-5:55: error: unknown key `lastgood` in a rung; did you mean `last_good`?
-5:84: error: unknown key `body` in `respond`; expected one of status, headers, text, json"#,
+5:55: error: unknown key `upstrem` in a rung; did you mean `upstream`?
+5:83: error: unknown key `body` in `respond`; expected one of status, headers, text, json"#,
     );
     single(
         "fallback: last_good",

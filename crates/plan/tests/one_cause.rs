@@ -118,10 +118,9 @@ routes: [{ path: /orders, upstream: orders }]
 fn a_refused_key_is_refused_once() {
     check(
         "listen: 127.0.0.1:8080
-upstreams: { orders: { url: http://a, breaker: {}, fallback: [{ upstream: '${NONE}' }], bulkhead: { queued: 1 } } }
+upstreams: { orders: { url: http://a, breaker: {}, hedge: { after: '${NONE}', before: 1s } } }
 routes: [{ path: /orders, upstream: orders }]
 ",
-        r#"2:52: error: `fallback` is not supported yet; remove the key; a refused call is answered 503 with `Retry-After`
-2:89: error: `bulkhead` is not supported yet; remove the key, and bound concurrency in the upstream for now"#,
+        r#"2:52: error: `hedge` is not supported yet; remove the key; each call is one attempt for now"#,
     );
 }

@@ -50,7 +50,7 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 /// use fusebox_breaker::{Breaker, MetricsListener, Settings};
 /// use std::sync::Arc;
 ///
-/// After the program's recorder is installed.
+/// // After the program's recorder is installed.
 /// let metrics = Arc::new(MetricsListener::new());
 /// let breaker = Breaker::builder("orders", Settings::default())
 ///     .listener(metrics.clone())

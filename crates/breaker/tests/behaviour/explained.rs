@@ -32,6 +32,14 @@ fn a_closed_breaker_says_what_is_missing_for_a_trip() {
 }
 
 #[test]
+fn a_sentence_has_milliseconds_up_to_ten_seconds_and_then_whole_seconds() {
+    let breaker = breaker(in_a_row(5));
+    let after = |nanos| breaker.explain(Timestamp::from_nanos(nanos)).to_string();
+    assert!(after(2_025_793_518).starts_with("closed for 2.025s;"));
+    assert!(after(57_974_206_482).starts_with("closed for 57s;"));
+}
+
+#[test]
 fn an_open_breaker_says_why_and_until_when() {
     let breaker = tripped(in_a_row(1), 100);
     let explanation = breaker.explain(at(600));

@@ -19,7 +19,7 @@ pub enum RetryResult {
     TooLong,
     /// No place of the bulkhead was free after the pause.
     Bulkhead,
-    /// The pause, or the upstream's `Retry-After`, did not fit into `timeout.total`.
+    /// The pause, the upstream's `Retry-After` or the rest of the failed answer did not fit into `timeout.total`.
     Total,
     /// The client left in the pause or in a repeat.
     Left,

@@ -101,6 +101,16 @@ fn an_answer_found_to_be_long_in_the_pause_is_passed_on() {
 }
 
 #[test]
+fn an_answer_that_is_not_whole_within_the_total_is_passed_on() {
+    let case = Case::of(Method::GET);
+    let mut attempts = case.begin();
+    let _ = attempts.ended(&case.call(), &status(503), &moment());
+    assert_eq!(attempts.answer_too_late(), RetryResult::Total);
+    let resumed = attempts.after_backoff(&case.call(), ms(0), true, true);
+    assert_eq!(resumed, Resume::Return(None));
+}
+
+#[test]
 fn a_pause_that_would_end_after_total_is_not_begun() {
     let mut case = Case::of(Method::GET);
     case.total = ms(1_000);

@@ -109,7 +109,7 @@ async fn take(
     answer
 }
 
-/// Makes the changes that a route wants to each of its answers, whoever gave it; true if the origin is let in.
+/// Makes a route's changes to an answer, an upstream's or our own; true if the origin is let in.
 fn finish_answer(route: &Route, origin: Option<&HeaderValue>, answer: &mut Response<Body>) -> bool {
     let headers = answer.headers_mut();
     if route.cors.is_some() {

@@ -27,7 +27,9 @@ use crate::live::changes::Reloaded;
 use crate::live::live_plan::{BuildContext, Live, LiveBuilder};
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
+use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::health_checks::{self, RunningChecks};
+use crate::upstream::last_good::key::Salt;
 use crate::upstream::resolving::{self, RunningLookups};
 
 /// The time between two sweeps of expired objects from the store, and the most objects of one.
@@ -112,6 +114,8 @@ impl Gateway {
             apps: options.apps,
             durable: StoreHandle(stores.objects.clone()),
             volatile: volatile.clone(),
+            salt: Salt::load(&stores.records).await,
+            records: StoreHandle(stores.records.clone()),
         });
         let (live, _) = builder.build(plan, None).map_err(GatewayError::Plan)?;
         announcer.changed.set_homes(&live);
@@ -292,6 +296,7 @@ impl Inner {
             .map(|listener| (ListenerKey::of(listener), listener.name.clone()))
             .collect();
         let previous = self.shared.live.load_full();
+        let own_before = previous.own_breakers();
         let (live, reloaded) = self
             .builder
             .build(plan, Some(&previous))
@@ -315,7 +320,7 @@ impl Inner {
         }
         self.open(sockets);
         self.announcer.changed.set_homes(&self.shared.live.load());
-        self.forget(&previous);
+        self.forget(&previous, &own_before);
         self.mark_all();
         Ok(reloaded)
     }
@@ -381,7 +386,7 @@ impl Inner {
     }
 
     /// Removes the records of a plan's breakers that the present plan does not have.
-    fn forget(&self, previous: &Live) {
+    fn forget(&self, previous: &Live, own_before: &[(Arc<str>, LiveBreaker)]) {
         let live = self.shared.live.load();
         for old in &previous.guarded {
             if live
@@ -404,7 +409,7 @@ impl Inner {
                 }
             }
         }
-        for (_, live_breaker) in previous.own_breakers() {
+        for (_, live_breaker) in own_before {
             let name = live_breaker.breaker.name();
             if live.breaker(name).is_none() {
                 self.announcer.changed.forget(name);

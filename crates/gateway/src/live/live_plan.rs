@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_breaker::{Listener as BreakerListener, Timestamp};
 use fusebox_call::Bulkhead;
@@ -32,6 +33,8 @@ use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker, Upstrea
 use crate::upstream::call_state::{CallState, LiveBulkhead};
 use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
+use crate::upstream::last_good::LastGood;
+use crate::upstream::last_good::key::{Salt, Scope};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Pool, PoolLimits, Pools};
 use crate::upstream::trust::Trust;
@@ -101,7 +104,7 @@ impl LiveStep {
             LiveStep::Forward(forward) => {
                 let rungs = forward.ladder.rungs.iter().filter_map(|rung| match rung {
                     LiveRung::Upstream(upstream) => Some(upstream),
-                    LiveRung::Respond(_) => None,
+                    LiveRung::LastGood(_) | LiveRung::Respond(_) => None,
                 });
                 let mut used = rungs.chain([&forward.upstream]);
                 forward.rewrite.is_some() || used.any(|upstream| reads_params(&upstream.plan))
@@ -256,6 +259,10 @@ pub struct BuildContext {
     pub durable: StoreHandle,
     /// A store that ends with the process.
     pub volatile: StoreHandle,
+    /// The store of records, which is on this machine.
+    pub records: StoreHandle,
+    /// The salt of last good answers in it.
+    pub salt: Salt,
 }
 
 impl LiveBuilder {
@@ -276,6 +283,8 @@ impl LiveBuilder {
     /// The unavailable resource that the plan needs; nothing has changed then.
     pub fn build(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
+        // The choice among endpoints is one object over reloads, so those that leave are looked up before.
+        let own_before: Vec<_> = previous.iter().flat_map(|it| it.own_breakers()).collect();
         let listeners = listeners(&plan, previous)?;
         let mut endpoints = Vec::new();
         for upstream in &plan.upstreams {
@@ -324,11 +333,15 @@ impl LiveBuilder {
                 ));
             }
         }
-        for (_, old) in previous.iter().flat_map(|previous| previous.own_breakers()) {
+        for (_, old) in own_before {
             let name = old.breaker.name();
             if live.breaker(name).is_none() {
+                let what = match old.extras.kind {
+                    BreakerKind::Endpoint => "endpoint",
+                    BreakerKind::Upstream | BreakerKind::Flow => "service",
+                };
                 reloaded.lost.push(format!(
-                    "breaker {name}: its service is gone, and its state with it"
+                    "breaker {name}: its {what} is gone, and its state with it"
                 ));
             }
         }
@@ -424,13 +437,23 @@ impl LiveBuilder {
         let breakers = self.breakers(&plan.name, plan, previous, reloaded);
         let meter = self.meter(Kind::Upstream, &plan.name);
         let errors = self.errors(&plan.name);
-        let mut forwards = routes.iter().flat_map(|route| &route.steps);
-        let repeats = forwards.any(|step| match step {
-            Step::Forward(step) => step.upstream.name == plan.name && step.retry.is_some(),
-            Step::Respond(_) | Step::App(_) => false,
-        });
+        let forwards = || {
+            let steps = routes.iter().flat_map(|route| &route.steps);
+            steps.filter_map(|step| match step {
+                Step::Forward(step) => Some(step),
+                Step::Respond(_) | Step::App(_) => None,
+            })
+        };
+        let repeats = forwards().any(|it| it.upstream.name == plan.name && it.retry.is_some());
+        let ladders = forwards().filter(|step| step.upstream.name == plan.name);
+        let rungs = ladders
+            .flat_map(|step| step.fallback())
+            .filter_map(|rung| match rung {
+                Rung::LastGood(age) => Some(*age),
+                Rung::Upstream(_) | Rung::Respond(_) => None,
+            });
         let before = previous.and_then(|previous| find(previous, &plan.name));
-        let calls = self.calls(plan, repeats, before);
+        let calls = self.calls(plan, repeats, rungs.max(), before);
         let several = self.several(plan, &endpoints, previous);
         let (plan, breakers) = (plan.clone(), Some(breakers));
         LiveUpstream::new(plan, breakers, endpoints, several, meter, errors, calls)
@@ -473,12 +496,45 @@ impl LiveBuilder {
         &self,
         plan: &Upstream,
         repeats: bool,
+        age_max: Option<Duration>,
         before: Option<&Arc<LiveUpstream>>,
     ) -> CallState {
         let repeats = repeats || plan.retry.is_some() || plan.hedge.is_some();
         let before = before.map(|before| &before.calls);
         let now = self.context.clock.exact();
-        CallState::new(plan.budget, plan.bulkhead.as_ref(), repeats, before, now)
+        CallState::new(
+            plan.budget,
+            plan.bulkhead.as_ref(),
+            repeats,
+            self.last_good(plan, age_max, before),
+            before,
+            now,
+        )
+    }
+
+    /// The last good answers of an upstream, kept as long as `age_max` allows; the previous plan's if they fit. `None`:
+    /// no rung uses them.
+    fn last_good(
+        &self,
+        plan: &Upstream,
+        age_max: Option<Duration>,
+        before: Option<&CallState>,
+    ) -> Option<Arc<LastGood>> {
+        let age_max = age_max?;
+        let kept = before.and_then(|before| before.last_good.as_ref());
+        let fits =
+            |kept: &&Arc<LastGood>| *kept.settings() == plan.last_good && kept.age_max() == age_max;
+        if let Some(kept) = kept.filter(fits) {
+            return Some(kept.clone());
+        }
+        let (settings, store) = (plan.last_good.clone(), self.context.records.0.clone());
+        let salt = self.context.salt.clone();
+        let (last_good, writer) = LastGood::new(&plan.name, settings, age_max, store, salt);
+        // Without a runtime nothing is written, and answers are kept in memory alone.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(writer.run());
+        }
+        Some(last_good)
     }
 
     /// A target of an application's own requests, with the plan's guard before it, if there is one. `made` has the parts
@@ -499,7 +555,7 @@ impl LiveBuilder {
         let errors = self.errors(&target.name);
         let (target, endpoint, breakers, calls) = match guard {
             None => {
-                let calls = self.calls(&target, false, None);
+                let calls = self.calls(&target, false, None, None);
                 (target, endpoint, None, calls)
             }
             Some(guard) => {
@@ -533,7 +589,7 @@ impl LiveBuilder {
         let attempts = there.map(|it| it.endpoint().extras.clone());
         GuardParts {
             breakers: self.breakers(name, target, previous, reloaded),
-            calls: self.calls(target, false, before),
+            calls: self.calls(target, false, None, before),
             attempts: attempts.unwrap_or_else(|| {
                 let extras = BreakerExtras::new(self.context.workers, BreakerKind::Endpoint);
                 Arc::new(extras)
@@ -650,13 +706,14 @@ impl LiveBuilder {
             let before = old.and_then(|old| old.concurrency.as_ref());
             LiveBulkhead::new(&Bulkhead::of_route(max), before)
         });
-        let rungs = plan.fallback().iter().filter_map(|rung| match rung {
-            Rung::LastGood(_) => None,
-            Rung::Upstream(name) => Some(LiveRung::Upstream(named(name))),
-            Rung::Respond(respond) => Some(LiveRung::Respond(respond.clone())),
+        let rungs = plan.fallback().iter().map(|rung| match rung {
+            Rung::LastGood(age) => LiveRung::LastGood(*age),
+            Rung::Upstream(name) => LiveRung::Upstream(named(name)),
+            Rung::Respond(respond) => LiveRung::Respond(respond.clone()),
         });
         Forward {
             rewrite: plan.rewrite.clone(),
+            scope: Scope::of(route.request.set.iter().map(|(name, value)| (name, value))),
             changes: route.request.clone(),
             retry: plan.retry().cloned(),
             has_own_bulkhead: plan.bulkhead.is_some(),

@@ -1,6 +1,6 @@
 //! A client's body that is kept while it is sent, so that it can be sent again.
 //!
-//! Each attempt has a reader: it begins with what was kept and goes on with the client's body as it comes, trailers
+//! Each attempt has a reader: it begins with the kept part and continues with the client's body as it comes, trailers
 //! included. Up to a bound all of it is kept; a longer body is sent once. One reader reads at a time: a new one takes
 //! the body from the one before, whose connection may still hold it for a moment.
 

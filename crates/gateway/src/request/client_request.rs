@@ -10,7 +10,7 @@ use fusebox_plan::CallError;
 use fusebox_plan::plan::{FieldChanges, Rewrite};
 use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -20,10 +20,12 @@ use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::message::validate;
 use crate::request::exchange::Exchange;
+use crate::request::forward::Forward;
 use crate::request::target;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::connect::Unconnected;
 use crate::upstream::endpoints::LiveEndpoint;
+use crate::upstream::last_good::{Asked, Lookup};
 use crate::upstream::pool::Connection;
 use crate::upstream::run_call::Attempt;
 use crate::upstream::sending::{Failed, Sending, Unanswered, expects_no_body};
@@ -43,6 +45,8 @@ pub struct ClientRequest {
     pub client: IpAddr,
     /// True if a believed proxy repeats the request by itself.
     pub is_attempt: bool,
+    /// The use that it may make of last good answers; `None`: none, or it has not been asked for.
+    lookup: Option<Lookup>,
 }
 
 enum ClientBody {
@@ -110,7 +114,38 @@ impl ClientRequest {
             upgrade,
             client,
             is_attempt,
+            lookup: None,
         }
+    }
+
+    /// The use that the request may make of the last good answers of a step's upstream, decided once; `None`: none.
+    pub fn lookup(&mut self, exchange: &Exchange, step: &Forward) -> Option<Lookup> {
+        if self.lookup.is_none()
+            && let Some(last_good) = &step.upstream.calls.last_good
+            && let Some(parts) = &self.parts
+        {
+            let endpoint = &step.upstream.endpoint().plan;
+            let target = target::outgoing(exchange, endpoint, step.rewrite.as_ref(), parts).ok()?;
+            self.lookup = Some(last_good.admits(&Asked {
+                method: &parts.method,
+                target: target.path_and_query()?,
+                host: None,
+                headers: &parts.headers,
+                has_body: !matches!(self.body, ClientBody::Empty),
+                scope: step.scope,
+            }));
+        }
+        self.lookup.clone()
+    }
+
+    /// The fields as the step's upstream gets them.
+    pub fn sent_headers(&self, step: &Forward) -> HeaderMap {
+        let headers = self.parts.as_ref().map(|parts| parts.headers.clone());
+        let mut headers = headers.unwrap_or_default();
+        for changes in [&step.changes, &step.upstream.plan.request] {
+            changes.apply(&mut headers);
+        }
+        headers
     }
 
     /// The head; `None` once it has been sent for the only time.
@@ -194,7 +229,7 @@ fn outgoing_body(
 
 /// A client's request to one upstream.
 pub struct ToUpstream<'a> {
-    /// The request.
+    /// The request's head and body.
     pub request: &'a mut ClientRequest,
     /// The exchange that it belongs to.
     pub exchange: &'a Exchange,
@@ -209,9 +244,9 @@ pub struct ToUpstream<'a> {
 /// Reason why a client's request has no answer.
 #[derive(Debug)]
 pub enum NotSent {
-    /// Its target cannot be passed on.
+    /// A target that cannot be passed on.
     Refused(validate::Refused),
-    /// It was sent, or there was no connection.
+    /// A request without an answer, sent or without a connection.
     Unanswered(Unanswered),
 }
 

@@ -1,10 +1,12 @@
 //! The ladder: the answers to a call that was refused or failed, tried in order (docs/calls.md).
 //!
-//! The breaker has heard the outcome before. A rung's upstream is used as a route uses it, with its own breaker, but
+//! The breaker has got the outcome before. A rung's upstream is used as a route uses it, with its own breaker, but
 //! without its own ladder. After the last rung the first answer goes out: the upstream's failed one where it was kept,
 //! else our own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use fusebox_breaker::{Rejection, Timestamp};
 use fusebox_plan::plan::{Facts, FallbackOn, FieldChanges, RungAnswer};
@@ -12,29 +14,36 @@ use http::{HeaderValue, Response};
 
 use crate::message::body::Body;
 use crate::message::fields::{FUSEBOX_FALLBACK, FUSEBOX_REASON};
+use crate::request::admitting::{self, HeadView, Use};
 use crate::request::answer;
 use crate::request::client_request::ClientRequest;
 use crate::request::exchange::{Exchange, Finish, done};
-use crate::request::forward::{self, Carried, Forward, HeadView, Use};
+use crate::request::forward::{self, Carried, Forward};
+use crate::request::outlive::Outliving;
+use crate::request::passing;
 use crate::upstream::admission::Unadmitted;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::bulkhead::Full;
 use crate::upstream::call_state::{RungKind, RungResult};
 use crate::upstream::held_answer::HeldAnswer;
+use crate::upstream::last_good::Wish;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
+use crate::upstream::sending::PROBE_PATIENCE;
 
 /// The rungs of a route, in order.
 #[derive(Debug, Default)]
 pub struct Ladder {
-    /// The rungs.
+    /// The rungs in the order of the file.
     pub rungs: Vec<LiveRung>,
 }
 
-/// One rung.
+/// One rung of a ladder.
 #[derive(Debug)]
 pub enum LiveRung {
-    /// Another upstream.
+    /// The last good answer of the route's upstream, if it is at most this old.
+    LastGood(Duration),
+    /// Another upstream for the request.
     Upstream(Arc<LiveUpstream>),
     /// A fixed answer.
     Respond(RungAnswer),
@@ -44,6 +53,21 @@ impl Ladder {
     /// True without any rung.
     pub fn is_empty(&self) -> bool {
         self.rungs.is_empty()
+    }
+
+    /// True if a rung asks for the last good answer.
+    pub fn keeps_answers(&self) -> bool {
+        let mut rungs = self.rungs.iter();
+        rungs.any(|rung| matches!(rung, LiveRung::LastGood(_)))
+    }
+
+    /// The longest time that a call of a rung's upstream may take.
+    fn longest_call(&self) -> Duration {
+        let calls = self.rungs.iter().map(|rung| match rung {
+            LiveRung::Upstream(upstream) => upstream.plan.timeout.of_call(),
+            LiveRung::LastGood(_) | LiveRung::Respond(_) => Duration::ZERO,
+        });
+        calls.max().unwrap_or_default()
     }
 }
 
@@ -117,13 +141,20 @@ pub async fn climb(
     if step.ladder.is_empty() || !asks {
         return first_answer(exchange, request, why, finish);
     }
+    let worker = exchange.downstream.worker.clone();
+    let is_probing = Arc::new(AtomicBool::new(false));
     let climbing = Climbing {
         exchange,
-        step,
+        step: step.clone(),
         request,
         why,
+        is_probing: is_probing.clone(),
     };
-    Box::pin(climbing.climb(finish)).await
+    // A client that leaves does not end a rung's probe either.
+    let limit = step.ladder.longest_call() + PROBE_PATIENCE;
+    let run = Box::pin(climbing.climb(finish));
+    let run = Outliving::new(&worker, run, limit).only_if(is_probing);
+    run.await
 }
 
 /// The answer where no rung has one.
@@ -134,23 +165,33 @@ fn first_answer(
     finish: Finish,
 ) -> Response<Body> {
     match why.upstreams {
-        Some(answer) => forward::pass_on(exchange, request, *answer, None, finish),
+        Some(answer) => passing::pass_on(exchange, request, *answer, None, None, finish),
         None => done(finish, why.answer),
     }
 }
 
-struct Climbing<'a> {
+struct Climbing {
     exchange: Exchange,
-    step: &'a Arc<Forward>,
+    step: Arc<Forward>,
     request: ClientRequest,
     why: Failing,
+    /// True while the call of a rung's upstream is a probe.
+    is_probing: Arc<AtomicBool>,
 }
 
-impl Climbing<'_> {
+impl Climbing {
     async fn climb(mut self, finish: Finish) -> Response<Body> {
-        let counts = self.step.upstream.calls.counts.clone();
-        for rung in &self.step.ladder.rungs {
+        let step = self.step.clone();
+        let counts = step.upstream.calls.counts.clone();
+        for rung in &step.ladder.rungs {
             match rung {
+                LiveRung::LastGood(age_max) => match self.last_good(*age_max).await {
+                    Ok(answer) => {
+                        counts.count_rung(RungKind::LastGood, RungResult::Served);
+                        return done(finish, answer);
+                    }
+                    Err(why) => counts.count_rung(RungKind::LastGood, why),
+                },
                 LiveRung::Respond(respond) => {
                     counts.count_rung(RungKind::Respond, RungResult::Served);
                     return done(finish, self.respond(respond));
@@ -162,7 +203,8 @@ impl Climbing<'_> {
                         counts.count_rung(RungKind::Upstream, RungResult::Served);
                         let (exchange, request) = (self.exchange, self.request);
                         let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
-                        let mut answer = forward::pass_on(exchange, request, answer, call, finish);
+                        let mut answer =
+                            passing::pass_on(exchange, request, answer, call, None, finish);
                         let name = format!("upstream={}", upstream.plan.name);
                         mark(&mut answer, &name, reason);
                         return answer;
@@ -170,7 +212,32 @@ impl Climbing<'_> {
                 },
             }
         }
+        counts.count_unanswered();
         first_answer(self.exchange, self.request, self.why, finish)
+    }
+
+    async fn last_good(&mut self, age_max: Duration) -> Result<Response<Body>, RungResult> {
+        let last_good = self.step.upstream.calls.last_good.as_ref();
+        let last_good = last_good.ok_or(RungResult::None)?;
+        let lookup = self.request.lookup(&self.exchange, &self.step);
+        let lookup = lookup.ok_or(RungResult::Skipped)?;
+        let headers = self.request.sent_headers(&self.step);
+        let wish = Wish {
+            headers: &headers,
+            age_max,
+            now: self.exchange.worker.clock.wall_millis(),
+            reason: &self.why.reason,
+        };
+        let served = last_good.serve(&lookup, &wish).await.map_err(|why| {
+            self.exchange.debug("no last good answer", why.word());
+            why.result()
+        })?;
+        let mut answer = Response::new(Body::fixed(served.body));
+        *answer.status_mut() = served.status;
+        *answer.headers_mut() = served.headers;
+        let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
+        mark(&mut answer, "last_good", reason);
+        Ok(answer)
     }
 
     fn respond(&mut self, respond: &RungAnswer) -> Response<Body> {
@@ -221,15 +288,15 @@ impl Climbing<'_> {
             let probes = &live_breaker.extras.probes;
             probes.prober(client, view.method, view.uri.path())
         };
-        let asked = match forward::ask(exchange, &used, view, true, prober).await {
+        let asked = match admitting::ask(exchange, &used, view, true, prober).await {
             Ok(Some(asked)) => asked,
             Ok(None) => return Rung::Skipped(RungResult::Skipped),
             Err(refused) => {
-                forward::refusal(exchange, upstream, refused);
+                admitting::refusal(exchange, upstream, refused);
                 return Rung::Skipped(RungResult::Failed);
             }
         };
-        let call = match forward::admit(exchange, upstream, asked, &mut self.request).await {
+        let call = match admitting::admit(exchange, upstream, asked, &mut self.request).await {
             Ok(call) => call,
             Err(Unadmitted::Client(fault)) => return Rung::Ended(answer::client_failed(fault)),
             Err(Unadmitted::Refused(_)) => return Rung::Skipped(RungResult::Failed),
@@ -237,7 +304,12 @@ impl Climbing<'_> {
         let rewrite = self.step.rewrite.as_ref();
         let on = Some(FallbackOn::default());
         let request = &mut self.request;
-        match forward::call(exchange, &used, rewrite, false, on, request, call).await {
+        self.is_probing.store(call.is_probe(), Ordering::Release);
+        let carried = forward::call(exchange, &used, rewrite, false, on, request, call).await;
+        if !matches!(carried, Carried::Answered(..)) {
+            self.is_probing.store(false, Ordering::Release);
+        }
+        match carried {
             Carried::Answered(answer, call) => Rung::Answered(answer, call),
             Carried::Failed(..) => Rung::Skipped(RungResult::Failed),
             Carried::Ended(answer) => Rung::Ended(answer),

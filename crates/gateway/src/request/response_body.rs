@@ -24,6 +24,7 @@ use crate::message::offer::Offer;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::request::exchange::Finish;
 use crate::upstream::call::Holder;
+use crate::upstream::last_good::Recorder;
 use crate::upstream::pool::Connection;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
@@ -49,6 +50,8 @@ pub struct ResponseBody {
 /// The body itself, which a probe may have to read to its end without its client.
 #[derive(Debug)]
 struct Flow {
+    /// The recording of the answer as the last good one.
+    recorder: Option<Box<Recorder>>,
     /// Frames that were read before the body was passed on, and that the call has seen.
     ahead: VecDeque<Frame<Bytes>>,
     inner: Incoming,
@@ -84,6 +87,7 @@ impl ResponseBody {
         finish: Finish,
     ) -> ResponseBody {
         let mut flow = Flow {
+            recorder: None,
             ahead: VecDeque::new(),
             inner,
             call,
@@ -101,6 +105,15 @@ impl ResponseBody {
             flow: Some(flow),
             finish,
         }
+    }
+
+    /// Records the answer as the upstream's last good one, once it is whole.
+    pub fn recorded(mut self, recorder: Option<Recorder>) -> ResponseBody {
+        if let (Some(flow), Some(recorder)) = (&mut self.flow, recorder) {
+            flow.recorder = Some(Box::new(recorder));
+            flow.record_end();
+        }
+        self
     }
 
     /// Puts frames that were read before in front of the body; the call has seen them.
@@ -142,6 +155,22 @@ impl Flow {
             .as_mut()
             .and_then(|call| call.with(|call| call.is_probe() && !call.is_judged()));
         probes.unwrap_or(false)
+    }
+
+    /// Ends the recording if all of the body has passed.
+    fn record_end(&mut self) {
+        if self.ahead.is_empty()
+            && self.inner.is_end_stream()
+            && let Some(recorder) = self.recorder.take()
+        {
+            recorder.finish();
+        }
+    }
+
+    fn record(&mut self, frame: &Frame<Bytes>) {
+        if let (Some(recorder), Some(data)) = (&mut self.recorder, frame.data_ref()) {
+            recorder.push(data);
+        }
     }
 
     fn end(&mut self, error: Option<CallError>) {
@@ -280,6 +309,8 @@ impl Flow {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(frame) = self.ahead.pop_front() {
+            self.record(&frame);
+            self.record_end();
             return Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))));
         }
         self.asked();
@@ -291,6 +322,9 @@ impl Flow {
         match frame {
             None => {
                 self.end(None);
+                if let Some(recorder) = self.recorder.take() {
+                    recorder.finish();
+                }
                 Poll::Ready(None)
             }
             Some(Err(error)) => Poll::Ready(Some(Err(self.broken(&error)))),
@@ -302,8 +336,12 @@ impl Flow {
                 }
                 // Judged before the client has the last byte: its next request must meet the breaker in the state after
                 // this call. After a trailer section no more frames are asked for.
+                self.record(&frame);
                 if frame.is_trailers() || self.inner.is_end_stream() {
                     self.end(None);
+                    if let Some(recorder) = self.recorder.take() {
+                        recorder.finish();
+                    }
                 }
                 Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))))
             }

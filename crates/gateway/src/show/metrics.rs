@@ -22,6 +22,7 @@ use crate::host::announcer::TransitionKey;
 use crate::host::gateway::Gateway;
 use crate::show::families::{Labels, counters, gauge, gauges, histogram, observe};
 use crate::show::{call_metrics, fleet_metrics, key_metrics, process_metrics};
+use crate::upstream::breakers::BreakerKind;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::upstream_errors::ErrorKind;
 
@@ -155,8 +156,10 @@ impl Scrape {
         for (upstream, live_breaker) in live.breakers() {
             let snapshot = live_breaker.breaker.snapshot(now);
             let of_its_own = labelled.entry(upstream.clone()).or_default();
-            *of_its_own += 1;
-            let name = if *of_its_own <= KEYS_LABELLED_MAX {
+            // Clients make up keys, but not endpoints.
+            let is_endpoint = live_breaker.extras.kind == BreakerKind::Endpoint;
+            *of_its_own += usize::from(!is_endpoint);
+            let name = if is_endpoint || *of_its_own <= KEYS_LABELLED_MAX {
                 live_breaker.breaker.name().to_string()
             } else {
                 format!("{upstream}/other")

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::{BreakerMeter, PerWorker};
+use crate::upstream::last_failures::LastFailures;
 use crate::upstream::probe_turns::ProbeTurns;
 
 /// The longest key in bytes; a longer one is replaced by its digest.
@@ -61,6 +62,8 @@ pub struct BreakerExtras {
     pub meters: PerWorker<BreakerMeter>,
     /// The requests that want to probe.
     pub probes: ProbeTurns,
+    /// The last failures.
+    pub failures: LastFailures,
 }
 
 impl BreakerExtras {
@@ -70,6 +73,7 @@ impl BreakerExtras {
             kind,
             meters: PerWorker::new(workers),
             probes: ProbeTurns::default(),
+            failures: LastFailures::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One use of an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
 //!
-//! A call may take several attempts; the upstream's breaker hears of the last one alone, and the breaker of an endpoint
-//! of each attempt at it (docs/calls.md).
+//! A call may take several attempts; the upstream's breaker gets the outcome of the last one alone, and the breaker of
+//! an endpoint that of each attempt at it (docs/calls.md).
 //!
 //! A call is judged once: at the end of the response's body, at a 101, or when a good body has flowed for `settle`. A
 //! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
@@ -17,7 +17,7 @@ use fusebox_breaker::{
     Timestamp, machine::SettledAs,
 };
 use fusebox_plan::{Call as Facts, CallError, Failure};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub use holder::Holder;
 
@@ -28,6 +28,7 @@ use crate::message::retry_after;
 use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
 use crate::upstream::bulkhead::Place;
 use crate::upstream::endpoints::EndpointAttempt;
+use crate::upstream::last_failures::{FailedCall, RequestId};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
 use crate::upstream::probe_queue::Prober;
@@ -40,6 +41,9 @@ const HELD_BACK: Duration = Duration::from_millis(100);
 /// The time after which a probe's flowing body is judged if another request wants the place, even if `settle` is
 /// longer.
 pub const FLOWN: Duration = Duration::from_secs(1);
+
+/// The cause of the failure of a call that its client has given up, as the library names it.
+const ABANDONED: &str = "abandoned";
 
 /// A call without its outcome yet.
 #[derive(Debug)]
@@ -79,6 +83,12 @@ pub struct UpstreamCall {
     limits: Option<AttemptLimits>,
     /// The call's place in the upstream's bulkhead.
     place: Option<Place>,
+    /// The id of the client's request; `None`: an application makes the call for itself.
+    request_id: Option<HeaderValue>,
+    /// The time that the attempt's last connection took, or failed to come.
+    connecting: Duration,
+    /// The endpoint of the last failed attempt, if it is known by a name of its own.
+    failed_at: Option<Arc<str>>,
 }
 
 /// The time limits of one attempt among several.
@@ -149,6 +159,9 @@ impl UpstreamCall {
             between: None,
             limits: None,
             place: None,
+            request_id: None,
+            connecting: Duration::ZERO,
+            failed_at: None,
         }
     }
 
@@ -175,27 +188,37 @@ impl UpstreamCall {
         self.between = None;
         self.attempt = attempt;
         self.limits = limits;
-        self.duration = Duration::ZERO;
+        (self.duration, self.connecting) = (Duration::ZERO, Duration::ZERO);
         (self.head, self.back_at, self.cause) = (None, None, None);
         self.body.clear();
         (self.flow, self.passed_at) = (Flow::Unknown, None);
     }
 
-    /// Ends an attempt that another one may follow: its endpoint hears the outcome, the upstream's breaker not yet.
+    /// Ends an attempt that another one may follow: its endpoint gets the outcome, the upstream's breaker not yet.
     pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
         let outcome = self.judge(error);
-        if let Some(attempt) = self.attempt.take() {
-            attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
-        }
+        self.end_attempt(outcome, self.worker.clock.exact());
         self.between = Some(error);
         self.waits_since(Timestamp::MAX);
         outcome
+    }
+
+    /// Ends an attempt that was on its way as the call was dropped.
+    fn attempt_dropped(&mut self, outcome: Outcome) {
+        if self.attempt.is_some() {
+            self.end_attempt(outcome, self.worker.clock.exact());
+        }
     }
 
     /// Ends the call with the outcome of an attempt that [ended](UpstreamCall::attempt_ended) before.
     pub fn end_as_attempted(mut self) {
         let error = self.between.take().flatten();
         self.end(error);
+    }
+
+    /// Sets the id of the client's request.
+    pub fn asked_by(&mut self, request_id: &HeaderValue) {
+        self.request_id = Some(request_id.clone());
     }
 
     /// Sets the request's method and the state of the client's connection; without `phase` an application makes the
@@ -269,8 +292,9 @@ impl UpstreamCall {
             .map_or(connect, |limits| connect.min(limits.whole))
     }
 
-    /// Takes the time that connecting took from what the attempt has.
+    /// Notes the time that connecting took, and takes it from what the attempt has.
     pub fn connected(&mut self, took: Duration) {
+        self.connecting = took;
         if let Some(limits) = &mut self.limits {
             limits.whole = limits.whole.saturating_sub(took);
         }
@@ -462,7 +486,8 @@ impl UpstreamCall {
         let half_open = &self.upstream.plan.breaker.settings.half_open;
         let replaced = half_open.on_probe_timeout == OnProbeTimeout::Replace;
         if error == Some(CallError::Timeout) && replaced && self.is_probe() {
-            return;
+            // To its endpoint it is an attempt like any other.
+            return self.attempt_dropped(self.judge(error));
         }
         let outcome = self.judge(error);
         self.record(outcome);
@@ -510,26 +535,65 @@ impl UpstreamCall {
         self.recorded = true;
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
         let now = self.worker.clock.exact();
-        if let Some(attempt) = self.attempt.take() {
-            attempt.end(outcome, self.duration, self.cause_of(outcome), &self.worker);
-        }
+        let failed = self.end_attempt(outcome, now);
         let ended = Ended {
             outcome,
             duration: Some(self.duration),
             retry_after: self.asked_to_return(outcome, now),
-            cause: self.cause_of(outcome),
+            cause: failed.as_ref().and_then(|failed| failed.cause),
         };
         let is_probe = permit.is_probe();
         let counted = permit.settle(ended, now).counted;
-        self.ended(is_probe, counted, now);
+        self.ended(is_probe, counted, failed, now);
+    }
+
+    /// Ends the present attempt, which its endpoint counts; returns more about a failure.
+    fn end_attempt(&mut self, outcome: Outcome, now: Timestamp) -> Option<FailedCall> {
+        let attempt = self.attempt.take();
+        // A request that was never sent has the time that its connection did not come in.
+        let lasted = match self.duration {
+            Duration::ZERO => self.connecting,
+            lasted => lasted,
+        };
+        let failed = (outcome == Outcome::Failure).then(|| {
+            if let Some(attempt) = &attempt {
+                self.failed_at = Some(attempt.name().clone());
+            }
+            self.failed(self.cause_of(outcome), lasted, now)
+        });
+        if let Some(attempt) = attempt {
+            attempt.end(outcome, lasted, failed.as_ref(), &self.worker);
+        }
+        failed
+    }
+
+    /// The call as a failure.
+    fn failed(&self, cause: Option<Cause>, duration: Duration, at: Timestamp) -> FailedCall {
+        let only = &self.upstream.endpoint().name;
+        FailedCall {
+            at,
+            endpoint: Some(self.failed_at.as_ref().unwrap_or(only).clone()),
+            cause,
+            duration: Some(duration),
+            request_id: self.request_id.as_ref().map(RequestId::copy),
+        }
     }
 
     /// Counts the call, and frees the place of a probe.
-    fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
+    fn ended(
+        &self,
+        is_probe: bool,
+        counted: SettledAs,
+        failed: Option<FailedCall>,
+        now: Timestamp,
+    ) {
         let Some(live_breaker) = &self.live_breaker else {
             return;
         };
         live_breaker.meter(&self.worker).count(counted);
+        if let Some(failed) = failed.filter(|_| counted == SettledAs::Failure) {
+            live_breaker.extras.failures.note(failed);
+        }
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
             let probes = &live_breaker.extras.probes;
@@ -565,7 +629,7 @@ impl Drop for UpstreamCall {
     /// `abandoned` makes it a failure.
     fn drop(&mut self) {
         if self.permit.is_none() {
-            return;
+            return self.attempt_dropped(Outcome::Ignored);
         }
         if let Some(error) = self.between.take() {
             let outcome = self.judge(error);
@@ -584,8 +648,15 @@ impl Drop for UpstreamCall {
         let now = self.worker.clock.exact();
         if let Some(permit) = self.permit.take() {
             let is_probe = permit.is_probe();
-            let settled = permit.abandoned(waited.unwrap_or_default(), now);
-            self.ended(is_probe, settled.counted, now);
+            let waited = waited.unwrap_or_default();
+            let counted = permit.abandoned(waited, now).counted;
+            let failed = (counted == SettledAs::Failure)
+                .then(|| self.failed(Some(Cause::Word(ABANDONED)), waited, now));
+            self.ended(is_probe, counted, failed, now);
+            self.attempt_dropped(match counted {
+                SettledAs::Failure => Outcome::Failure,
+                _ => Outcome::Ignored,
+            });
         }
     }
 }

@@ -9,6 +9,7 @@ use fusebox_call::{Budget, Bulkhead as Settings, Concurrent};
 
 use crate::ground::meter::Counter;
 use crate::upstream::bulkhead::{Bulkhead, BulkheadBounds};
+use crate::upstream::last_good::LastGood;
 
 /// The shared state of an upstream's calls; each part is kept over reloads while it fits.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct CallState {
     pub bulkhead: Option<LiveBulkhead>,
     /// True if a call may take several attempts, so that they are counted.
     pub repeats: bool,
+    /// The last good answers; `None`: no rung uses them.
+    pub last_good: Option<Arc<LastGood>>,
     /// Counts of what came of retries and of the ladder.
     pub counts: Arc<CallCounts>,
 }
@@ -27,7 +30,7 @@ pub struct CallState {
 /// A bulkhead with the bounds of its queue.
 #[derive(Debug, Clone)]
 pub struct LiveBulkhead {
-    /// The places.
+    /// The places for calls in flight.
     pub places: Arc<Bulkhead>,
     /// The bounds of the queue.
     pub bounds: BulkheadBounds,
@@ -62,6 +65,7 @@ impl LiveBulkhead {
 pub struct CallCounts {
     retries: [Counter; RetryResult::ALL.len()],
     rungs: [[Counter; RungResult::ALL.len()]; RungKind::ALL.len()],
+    unanswered: Counter,
 }
 
 /// A rung of a ladder, by kind.
@@ -69,7 +73,7 @@ pub struct CallCounts {
 pub enum RungKind {
     /// The last good answer.
     LastGood,
-    /// Another upstream.
+    /// Another upstream's answer.
     Upstream,
     /// A fixed answer.
     Respond,
@@ -92,13 +96,13 @@ impl RungKind {
 /// The result of one rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RungResult {
-    /// It gave the answer.
+    /// An answer to the client.
     Served,
-    /// It does not apply to the request.
+    /// No try: the rung does not apply to the request.
     Skipped,
-    /// It was tried and failed.
+    /// A try that failed.
     Failed,
-    /// It has nothing for the request.
+    /// Nothing kept for the request.
     None,
     /// The request carries a credential for which nothing may be kept.
     Credential,
@@ -146,6 +150,16 @@ impl CallCounts {
     pub fn rungs(&self, rung: RungKind, result: RungResult) -> u64 {
         self.rungs[rung as usize][result as usize].get()
     }
+
+    /// Counts a ladder of which no rung gave an answer.
+    pub fn count_unanswered(&self) {
+        self.unanswered.add();
+    }
+
+    /// Number of ladders of which no rung gave an answer.
+    pub fn unanswered(&self) -> u64 {
+        self.unanswered.get()
+    }
 }
 
 impl CallState {
@@ -154,6 +168,7 @@ impl CallState {
         budget: Budget,
         bulkhead: Option<&Settings>,
         repeats: bool,
+        last_good: Option<Arc<LastGood>>,
         before: Option<&CallState>,
         now: Timestamp,
     ) -> CallState {
@@ -166,6 +181,7 @@ impl CallState {
             ),
             budget_settings: budget,
             repeats,
+            last_good,
             bulkhead: bulkhead.map(|settings| LiveBulkhead::new(settings, places)),
             counts: before.map_or_else(Default::default, |it| it.counts.clone()),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fusebox_breaker::machine::SettledAs;
-use fusebox_breaker::{Builder, Call, Cause, Listener, Outcome, Timestamp};
+use fusebox_breaker::{Builder, Call, Listener, Outcome, Timestamp};
 use fusebox_call::endpoints::{
     Ask, ChoiceRules, Chosen, Endpoint as Member, EndpointSet, EndpointSpec, EndpointView,
     Endpoints, EndpointsError, Watch,
@@ -17,13 +17,16 @@ use tokio::sync::Notify;
 
 use crate::ground::clock::WorkerRef;
 use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker};
+use crate::upstream::last_failures::FailedCall;
 use crate::upstream::pool::{Pool, Pools};
 
 /// One endpoint of an upstream.
 #[derive(Debug)]
 pub struct LiveEndpoint {
-    /// The address.
+    /// The endpoint's address.
     pub plan: Endpoint,
+    /// The name while it is the only one: the URL's authority.
+    pub name: Arc<str>,
     /// The value of the `Host` field.
     pub host: HeaderValue,
     /// The address of the host that it stands for; `None`: the host's, whatever it is at each connection.
@@ -40,6 +43,7 @@ impl LiveEndpoint {
         let host = HeaderValue::from_str(&plan.authority);
         LiveEndpoint {
             host: host.expect("a checked authority is a field value"),
+            name: plan.authority.as_str().into(),
             extras: Arc::new(BreakerExtras::new(pools.len(), BreakerKind::Endpoint)),
             pools,
             address: None,
@@ -244,9 +248,17 @@ impl EndpointAttempt {
         }
     }
 
-    /// The endpoint.
+    /// The endpoint of this attempt.
     pub fn endpoint(&self) -> &Arc<LiveEndpoint> {
         &self.endpoint
+    }
+
+    /// The endpoint's name.
+    pub fn name(&self) -> &Arc<str> {
+        match &self.chosen {
+            Some(chosen) => chosen.name(),
+            None => &self.endpoint.name,
+        }
     }
 
     /// The hold on one of several endpoints.
@@ -254,12 +266,12 @@ impl EndpointAttempt {
         self.chosen.as_ref()
     }
 
-    /// Ends the attempt with its outcome.
+    /// Ends the attempt with its outcome; `failed` says more about a failure.
     pub fn end(
         mut self,
         outcome: Outcome,
         duration: Duration,
-        cause: Option<Cause>,
+        failed: Option<&FailedCall>,
         worker: &WorkerRef,
     ) {
         let now = worker.clock.exact();
@@ -268,13 +280,18 @@ impl EndpointAttempt {
             Outcome::Failure => SettledAs::Failure,
             Outcome::Ignored => SettledAs::Ignored,
         };
-        self.endpoint.extras.meters.of(worker.index).count(counted);
+        let extras = &self.endpoint.extras;
+        extras.meters.of(worker.index).count(counted);
+        if let Some(failed) = failed {
+            extras.failures.note(failed.clone());
+        }
         if let Some(chosen) = self.chosen.take() {
             let call = Call {
                 outcome,
-                duration: Some(duration),
+                // What failed in no time says nothing about the time of an answer.
+                duration: (!duration.is_zero()).then_some(duration),
                 retry_after: None,
-                cause,
+                cause: failed.and_then(|failed| failed.cause),
             };
             chosen.end(call, now);
         }

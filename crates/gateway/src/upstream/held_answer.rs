@@ -1,9 +1,11 @@
 //! An answer that is held back while another attempt may follow it.
 //!
 //! A failed answer goes to the client if no attempt follows after all, or if those fail without an answer. So its head
-//! and body are kept, up to a bound; one that is longer is the answer.
+//! and body are kept, up to a bound and within the call's time; one that is longer, or slower, is the answer.
 
 use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -12,7 +14,6 @@ use http::{HeaderMap, Method, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use crate::ground::clock::WorkerRef;
 use crate::upstream::call::UpstreamCall;
@@ -25,9 +26,9 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024;
 /// An answer on its way to a client, some of it read already.
 #[derive(Debug)]
 pub struct HeldAnswer {
-    /// The head.
+    /// The answer's head.
     pub parts: Parts,
-    /// What was read of the body.
+    /// The part of the body that was read.
     pub ahead: VecDeque<Frame<Bytes>>,
     /// The rest of the body; at its end if all was read.
     pub rest: Incoming,
@@ -38,11 +39,13 @@ pub struct HeldAnswer {
 /// The end of an attempt to hold an answer.
 #[derive(Debug)]
 pub enum Holding {
-    /// All of it was read.
+    /// An answer that was read to its end.
     Whole(HeldAnswer),
-    /// It is longer than what is kept, or did not come to its end in time.
+    /// An answer above [`HELD_BYTES_MAX`].
     Long(HeldAnswer),
-    /// Its body broke off.
+    /// An answer that had not come whole in time.
+    Late(HeldAnswer),
+    /// A body that broke off.
     Broken(UpstreamError),
 }
 
@@ -58,32 +61,31 @@ impl HeldAnswer {
         }
     }
 
-    /// True if the head says that the body is longer than what is kept.
+    /// True if the head announces a body above [`HELD_BYTES_MAX`].
     pub fn is_known_long(method: &Method, headers: &HeaderMap) -> bool {
         let length = headers.get(CONTENT_LENGTH);
         let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
         *method != Method::HEAD && length.is_some_and(|it| it > HELD_BYTES_MAX as u64)
     }
 
-    /// Reads the body as far as it is kept, and gives the connection back at its end. The call sees the frames.
-    pub async fn hold(self, call: &mut UpstreamCall, worker: &WorkerRef) -> Holding {
-        self.hold_until(call, worker, None).await
-    }
-
-    /// Reads the body as [`HeldAnswer::hold`] does, but no longer than until then.
-    pub async fn hold_until(
+    /// Reads the body as far as it is kept and as it comes `within` that time, and gives the connection back at its end.
+    /// The call sees the frames.
+    pub async fn hold(
         mut self,
+        within: Duration,
         call: &mut UpstreamCall,
         worker: &WorkerRef,
-        until: Option<Instant>,
     ) -> Holding {
         let mut bytes = 0;
+        let mut late = pin!(tokio::time::sleep(within));
         while !self.rest.is_end_stream() {
-            let silent_at = Instant::now() + call.wait();
-            let until = until.filter(|until| *until < silent_at);
-            let next = tokio::time::timeout_at(until.unwrap_or(silent_at), self.rest.frame());
-            let frame = match next.await {
-                Err(_) if until.is_some() => return Holding::Long(self),
+            let idle = call.wait();
+            let frame = tokio::select! {
+                biased;
+                frame = tokio::time::timeout(idle, self.rest.frame()) => frame,
+                () = &mut late => return Holding::Late(self),
+            };
+            let frame = match frame {
                 Err(_) => return Holding::Broken(UpstreamError::silent_body()),
                 Ok(None) => break,
                 Ok(Some(Err(error))) => return Holding::Broken(UpstreamError::body(&error)),

@@ -32,7 +32,6 @@ mod queue;
 mod recorder;
 mod rules;
 mod serving;
-mod settings;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -41,6 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use fusebox_plan::plan::LastGood as Settings;
 use fusebox_store::{ObjectStore, StoreError};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, RANGE};
 use http::uri::PathAndQuery;
@@ -56,8 +56,9 @@ use crate::upstream::last_good::recorder::Kept;
 use crate::upstream::last_good::rules::Unstorable;
 
 pub use crate::upstream::last_good::recorder::Recorder;
-pub use crate::upstream::last_good::serving::{Served, Skipped, Wish};
-pub use crate::upstream::last_good::settings::Settings;
+#[cfg(test)]
+pub use crate::upstream::last_good::serving::Served;
+pub use crate::upstream::last_good::serving::{Skipped, Wish};
 pub use crate::upstream::last_good::writer::Writer;
 
 /// The time for which a purge waits for the disk.
@@ -67,6 +68,7 @@ const PURGE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct LastGood {
     settings: Settings,
+    age_max: Duration,
     memory: Arc<Memory>,
     disk: Arc<Disk>,
 }
@@ -159,11 +161,12 @@ impl LastGood {
         store: Arc<dyn ObjectStore>,
         salt: Salt,
     ) -> (Arc<LastGood>, Writer) {
-        let memory = Arc::new(Memory::new(settings.memory, settings.max_body));
-        let disk = Arc::new(Disk::new(upstream, store, salt, settings.disk, age_max));
+        let memory = Arc::new(Memory::new(settings.memory_max, settings.body_max));
+        let disk = Arc::new(Disk::new(upstream, store, salt, settings.disk_max, age_max));
         let writer = Writer::new(disk.clone(), memory.clone());
         let last_good = Arc::new(LastGood {
             settings,
+            age_max,
             memory,
             disk,
         });
@@ -173,6 +176,11 @@ impl LastGood {
     /// The settings of the upstream's last good answers.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The longest age limit of the rungs.
+    pub fn age_max(&self) -> Duration {
+        self.age_max
     }
 
     /// Decides which use a request may make of last good answers. A request that may make none costs nothing later.
@@ -309,7 +317,7 @@ impl LastGood {
             .get(CONTENT_LENGTH)
             .and_then(|len| len.to_str().ok());
         let len = len.and_then(|len| len.parse::<u64>().ok());
-        len.is_some_and(|len| len > self.settings.max_body as u64)
+        len.is_some_and(|len| len > self.settings.body_max as u64)
     }
 
     /// Removes all entries, or those of a path as the upstream sees it: with all its queries, for all credentials, in

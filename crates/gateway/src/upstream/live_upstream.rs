@@ -82,10 +82,7 @@ impl LiveUpstream {
     /// The endpoints in use now, with their names.
     pub fn named_endpoints(&self) -> Vec<(Arc<str>, Arc<LiveEndpoint>)> {
         match &self.several {
-            None => vec![(
-                self.endpoint().plan.authority.as_str().into(),
-                self.endpoint().clone(),
-            )],
+            None => vec![(self.endpoint().name.clone(), self.endpoint().clone())],
             Some(several) => {
                 let members = several.members().into_iter();
                 members

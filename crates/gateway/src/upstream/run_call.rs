@@ -15,7 +15,6 @@ use fusebox_call::{Hedge, Retry};
 use fusebox_plan::CallError;
 use http::{Method, Response};
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use crate::ground::clock::WorkerRef;
 use crate::message::fields::FUSEBOX_REASON;
@@ -82,7 +81,7 @@ pub enum CallEnd<F> {
     Answered(HeldAnswer),
     /// An answer that was read whole; the call has the outcome already ([`UpstreamCall::end_as_attempted`]).
     Held(HeldAnswer),
-    /// No answer.
+    /// The lack of an answer.
     Failed(F),
 }
 
@@ -187,14 +186,17 @@ impl Running<'_> {
             let last = match sent {
                 Ok((response, connection)) => {
                     let answer = HeldAnswer::new(response, connection);
-                    let until = self.until(request);
-                    match answer.hold_until(call, self.worker, until).await {
+                    let used = self.used(request, self.worker.clock.exact());
+                    let within = self.facts.total.saturating_sub(used.saturating_add(pause));
+                    match answer.hold(within, call, self.worker).await {
                         Holding::Whole(answer) => Ok(answer),
                         Holding::Long(answer) => {
                             let result = self.attempts.answer_too_long();
-                            self.count(Some(result));
-                            call.land();
-                            return CallEnd::Answered(answer);
+                            return self.passes(call, answer, result);
+                        }
+                        Holding::Late(answer) => {
+                            let result = self.attempts.answer_too_late();
+                            return self.passes(call, answer, result);
                         }
                         Holding::Broken(why) => {
                             call.note(&why);
@@ -256,12 +258,6 @@ impl Running<'_> {
         })
     }
 
-    /// The end of `timeout.total`, if the client is not waited for; `None`: beyond all times.
-    fn until<A: Attempt>(&self, request: &A) -> Option<Instant> {
-        let used = self.used(request, self.worker.clock.exact());
-        Instant::now().checked_add(self.facts.total.saturating_sub(used))
-    }
-
     /// The time of `timeout.total` that is used.
     fn used<A: Attempt>(&self, request: &A, now: Timestamp) -> Duration {
         let waited = request.waited(now).saturating_sub(self.waited_before);
@@ -310,6 +306,18 @@ impl Running<'_> {
         let has_place = !had_place || call.has_place();
         let is_closed = call.is_closed(now);
         (self.attempts).after_backoff(&self.facts, used, is_closed, has_place)
+    }
+
+    /// Ends the call with an answer that is not kept.
+    fn passes<F>(
+        &mut self,
+        call: &mut UpstreamCall,
+        answer: HeldAnswer,
+        result: RetryResult,
+    ) -> CallEnd<F> {
+        self.count(Some(result));
+        call.land();
+        CallEnd::Answered(answer)
     }
 
     fn count(&mut self, result: Option<RetryResult>) {

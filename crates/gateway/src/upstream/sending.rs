@@ -24,7 +24,7 @@ pub use no_answer::{Cut, Failed, Unanswered};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
-use crate::message::kept_body::Outgoing;
+use crate::message::kept_body::{ClientBytes, Outgoing};
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
@@ -51,7 +51,8 @@ pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Repeat {
     /// True if it may go out on a connection that was idle for longer than a moment.
     pub on_any_idle: bool,
-    /// The most repeats of a request that may have been executed; a body that comes from a client is never repeated.
+    /// The most repeats of a request that may have been executed; a body that comes from a client is repeated only if all
+    /// that was sent of it is kept.
     pub times: u32,
     /// True if it is repeated even after a new connection, whose end says something about the upstream.
     pub from_new: bool,
@@ -107,10 +108,12 @@ impl Sending<'_> {
                 .headers
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let repeatable = empty && is_idempotent(&parts.method);
+        let is_idempotent = is_idempotent(&parts.method);
+        let repeatable = empty || matches!(body, Outgoing::Streamed(ClientBytes::Kept(_)));
         let repeat = Repeat {
-            on_any_idle: repeatable,
-            times: u32::from(repeatable),
+            // A body that is kept may turn out to be too long.
+            on_any_idle: empty && is_idempotent,
+            times: u32::from(repeatable && is_idempotent),
             from_new: false,
         };
         let request = Request::from_parts(parts, body);

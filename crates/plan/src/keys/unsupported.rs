@@ -6,13 +6,8 @@
 /// Table, key, and the mend until the key has its effect.
 const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("upstream", "hedge", "remove the key; each call is one attempt for now"),
-    ("upstream", "last_good", "remove the key; a refused call is answered 503 with `Retry-After`"),
-    ("rung", "last_good", "remove the rung; `respond` and `upstream` are there"),
     ("concurrent", "adaptive", "give a number, such as `concurrent: 256`"),
 ];
-
-/// False until an upstream may have several endpoints.
-pub(crate) const SEVERAL_ENDPOINTS: bool = true;
 
 /// The mend of a key that has no effect yet; `None` if it has.
 pub(crate) fn mend_of(table: &str, key: &str) -> Option<&'static str> {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::breaker::CallTimes;
 use super::course;
-use super::draft::{Draft, DraftListener, DraftUpstream};
+use super::draft::{Draft, DraftListener, DraftTimes, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
 use super::{ladders, wiring};
 use crate::diagnostic::{At, Notes, Place, place_of, quote, value_of};
 use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
+use crate::words::show_duration;
 
 /// The admin API's default address.
 const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
@@ -216,6 +217,7 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
         total: times.total.as_ref().map(|it| it.value),
         idle: time(&times.idle, defaults.idle),
     };
+    check_times(times, notes);
     let breaker = breaker(draft, CallTimes::of(timeout.request), notes);
     let upstream = Upstream {
         pool_idle_max: draft
@@ -234,6 +236,20 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
         ..course::upstream(draft, timeout, notes)
     };
     (!draft.endpoints.is_empty()).then_some(upstream)
+}
+
+/// Warns about a time for one attempt that the time for all of them cuts off.
+pub(super) fn check_times(times: &DraftTimes, notes: &mut Notes) {
+    if let (Some(request), Some(total)) = (&times.request, &times.total)
+        && total.value < request.value
+    {
+        let (all, one) = (show_duration(total.value), show_duration(request.value));
+        notes.warn(
+            request.at,
+            format!("`timeout.request` has no effect: the whole call ends after `timeout.total`, {all}, before an attempt could take {one}"),
+            format!("write `request: {all}` or less, or raise `total`"),
+        );
+    }
 }
 
 /// The breaker before an upstream whose calls take so long; a disabled one where there is none.

@@ -32,6 +32,14 @@ pub(super) fn upstream(draft: &DraftUpstream, timeout: Timeout, notes: &mut Note
     if let Some((balance, key)) = &call.balance {
         upstream.balance = balance.clone();
         upstream.hash_key = key.as_ref().map(|key| key.value.clone());
+        let at = draft.keys.iter().find(|(key, _)| *key == "balance");
+        if let Some((_, at)) = at.filter(|_| !has_several) {
+            notes.warn(
+                *at,
+                "`balance` has no effect: there is only one endpoint",
+                "add `endpoints`, or remove it",
+            );
+        }
     }
     upstream.ejection = match &call.ejection {
         Some(DraftEjection::Off) => None,
@@ -52,6 +60,7 @@ pub(super) fn upstream(draft: &DraftUpstream, timeout: Timeout, notes: &mut Note
         }
     };
     if let Some(retry) = &call.retry {
+        retry.check_attempts(notes);
         upstream.retry = Some(retry.check(bounds, notes));
         upstream.budget = retry.budget.as_ref().map(|it| it.value).unwrap_or_default();
     }

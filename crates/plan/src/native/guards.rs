@@ -252,6 +252,10 @@ fn guard<'a>(upstream: &DraftUpstream, targets: &[&'a Target], notes: &mut Notes
         request: known.map(|(time, _)| time),
         total: timeout.total,
     };
+    check::check_times(&upstream.times, notes);
+    if let Some(retry) = &call.retry {
+        retry.check_attempts(notes);
+    }
     let retry = call.retry.as_ref().map(|retry| retry.check(bounds, notes));
     let budget = call.retry.as_ref().and_then(|retry| retry.budget.as_ref());
     if let Some(DraftEjection::On(rules)) = &call.ejection {

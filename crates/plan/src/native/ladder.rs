@@ -5,11 +5,11 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::draft::{Name, Reader};
-use crate::diagnostic::{At, Place, quote};
+use crate::diagnostic::{At, Notes, Place, nearest, quote};
 use crate::fields::{self, Fields};
 use crate::keys;
 use crate::plan::{FallbackOn, LastGood, Rung, RungAnswer, Words};
-use crate::tree::Node;
+use crate::tree::{Kind, Node};
 use crate::words::show_size;
 
 /// The rungs of a ladder, in order.
@@ -115,6 +115,12 @@ impl Reader<'_> {
 
     fn rung_answer(&mut self, node: &Node) -> Option<RungAnswer> {
         let answer = self.respond(node, &keys::RUNG_ANSWER)?;
+        if let Kind::Map(entries) = &node.kind {
+            let is_text = |key: &str| matches!(key, "headers" | "text" | "json");
+            for entry in entries.iter().filter(|entry| is_text(&entry.key)) {
+                check_words(&entry.value, self.notes);
+            }
+        }
         let words = |bytes: &[u8]| Words::read(&String::from_utf8_lossy(bytes));
         let headers = answer.headers.iter();
         Some(RungAnswer {
@@ -143,21 +149,17 @@ impl Reader<'_> {
             kept.size("memory", self.notes),
             kept.size("disk", self.notes),
         );
-        let bytes = |size: &Option<At<u64>>, default| {
-            let given = size.as_ref();
-            given.map_or(default, |it| {
-                usize::try_from(it.value).unwrap_or(usize::MAX)
-            })
-        };
+        let value = |size: &Option<At<u64>>, default| size.as_ref().map_or(default, |it| it.value);
+        let body_max = value(&body, defaults.body_max as u64);
         let last_good = LastGood {
-            body_max: bytes(&body, defaults.body_max),
-            memory_max: bytes(&memory, defaults.memory_max),
-            disk_max: disk.as_ref().map_or(defaults.disk_max, |it| it.value),
+            body_max: usize::try_from(body_max).unwrap_or(usize::MAX),
+            memory_max: value(&memory, defaults.memory_max),
+            disk_max: value(&disk, defaults.disk_max),
             key: self.last_good_key(&kept),
             obey: kept.flag("obey", self.notes).is_none_or(|it| it.value),
         };
         let stores = [
-            ("memory", last_good.memory_max as u64, &memory),
+            ("memory", last_good.memory_max, &memory),
             ("disk", last_good.disk_max, &disk),
         ];
         let least = stores.into_iter().min_by_key(|(_, most, _)| *most);
@@ -217,5 +219,44 @@ impl Reader<'_> {
             }
         }
         names
+    }
+}
+
+/// Reports words in braces that are filled in with nothing, in the texts below a node; JSON's own braces have none.
+fn check_words(node: &Node, notes: &mut Notes) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| check_words(item, notes)),
+        Kind::Map(entries) => entries.iter().for_each(|it| check_words(&it.value, notes)),
+        // The content of a variable or file is not shown.
+        Kind::Scalar(scalar) if scalar.written.is_some() => {}
+        Kind::Scalar(scalar) => {
+            let inner = scalar.text.split('{').skip(1);
+            for word in inner.filter_map(|rest| Some(rest.split_once('}')?.0)) {
+                check_word(word, node.at, notes);
+            }
+        }
+    }
+}
+
+fn check_word(word: &str, at: Place, notes: &mut Notes) {
+    let is_word = !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'));
+    if !is_word || Words::FILLED.contains(&word) {
+        return;
+    }
+    let shown = quote(&format!("{{{word}}}"));
+    match nearest(word, Words::FILLED) {
+        Some(near) => notes.error(
+            at,
+            format!("{shown} is not filled in"),
+            format!("did you mean {}?", quote(&format!("{{{near}}}"))),
+        ),
+        None => notes.warn(
+            at,
+            format!("{shown} is not filled in, and clients get it as it stands"),
+            "write one of `{reason}`, `{retry_after}` and `{breaker}`, or other brackets",
+        ),
     }
 }

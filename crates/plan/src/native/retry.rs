@@ -39,6 +39,7 @@ pub(crate) struct DraftRetry {
     /// The place of `timeout` in `on`.
     on_timeout: Option<Place>,
     per_try: Option<At<Duration>>,
+    attempts: Option<At<u32>>,
     /// The budget; a route may have none.
     pub budget: Option<At<Budget>>,
     /// The place of `budget`, also of one that could not be read.
@@ -80,7 +81,7 @@ pub(super) fn read_retry(of: &Fields<'_>, reader: &mut Reader<'_>) -> Option<Dra
     }
     Some(DraftRetry {
         retry: Retry {
-            attempts: attempts.map_or(defaults.attempts, |it| it.value),
+            attempts: attempts.as_ref().map_or(defaults.attempts, |it| it.value),
             on,
             per_try: per_try.as_ref().map(|it| it.value),
             methods: methods.unwrap_or(defaults.methods),
@@ -91,6 +92,7 @@ pub(super) fn read_retry(of: &Fields<'_>, reader: &mut Reader<'_>) -> Option<Dra
         },
         on_timeout,
         per_try,
+        attempts,
         budget: read_budget(&retry, reader.notes),
         budget_at: retry.place("budget"),
     })
@@ -232,6 +234,19 @@ impl DraftRetry {
             );
         }
         self.retry.clone()
+    }
+
+    /// Warns about a retry without a second attempt, where there is none that it stands in for, and no budget for others.
+    pub fn check_attempts(&self, notes: &mut Notes) {
+        if let Some(attempts) = self.attempts.as_ref().filter(|it| it.value == 1)
+            && self.budget_at.is_none()
+        {
+            notes.warn(
+                attempts.at,
+                "`retry` has no effect: the one attempt of `attempts: 1` is the first",
+                "write `attempts: 2`, or remove `retry`",
+            );
+        }
     }
 }
 

@@ -23,18 +23,6 @@ fn strip_map(node: &mut Node, table: &'static Table, notes: &mut Notes) {
             return false;
         }
         strip_value(&mut entry.value, &key.shape, notes);
-        if key.name == "endpoints"
-            && !keys::SEVERAL_ENDPOINTS
-            && let Kind::List(items) = &mut entry.value.kind
-            && let Some(second) = items.get(1)
-        {
-            notes.error(
-                second.at,
-                "several endpoints are not supported yet",
-                "keep one endpoint, or name a load balancer's address",
-            );
-            items.truncate(1);
-        }
         true
     });
 }

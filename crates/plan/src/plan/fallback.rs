@@ -41,7 +41,7 @@ pub struct LastGood {
     /// `max_body`: the longest body that is kept, in bytes. Default 1 MiB.
     pub body_max: usize,
     /// `memory`: the most bytes that are kept in memory. Default 64 MiB.
-    pub memory_max: usize,
+    pub memory_max: u64,
     /// `disk`: the most bytes that are kept on disk. Default 256 MiB.
     pub disk_max: u64,
     /// `key`: the fields of a request that part the answers of one URI, such as a credential's. Empty by default.
@@ -99,10 +99,13 @@ pub struct Facts<'a> {
 }
 
 impl RungAnswer {
-    /// The fields and the body, with the facts filled in.
+    /// The fields and the body, with the facts filled in. A field with `{retry_after}` is left out where that is not known.
     pub fn fill(&self, facts: &Facts<'_>) -> (HeaderMap, Bytes) {
         let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (name, words) in &self.headers {
+            if facts.retry_after.is_none() && words.0.contains(&Word::RetryAfter) {
+                continue;
+            }
             // Names of breakers have no control characters, so every filled text is a field's value.
             if let Ok(value) = HeaderValue::from_bytes(words.fill(facts, false).as_bytes()) {
                 headers.insert(name.clone(), value);
@@ -113,6 +116,9 @@ impl RungAnswer {
 }
 
 impl Words {
+    /// The words in braces that are filled in.
+    pub(crate) const FILLED: [&str; 3] = ["reason", "retry_after", "breaker"];
+
     /// Reads a text; `{reason}`, `{retry_after}` and `{breaker}` are places to fill in, all else stays.
     pub fn read(text: &str) -> Words {
         let mut words = Vec::new();

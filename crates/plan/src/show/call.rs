@@ -188,7 +188,7 @@ fn show_last_good(kept: &LastGood) -> Value {
     let key = kept.key.iter().map(|name| format!("header.{name}"));
     json!({
         "max_body": show_size(kept.body_max as u64),
-        "memory": show_size(kept.memory_max as u64),
+        "memory": show_size(kept.memory_max),
         "disk": show_size(kept.disk_max),
         "key": key.collect::<Vec<_>>(),
         "obey": kept.obey,

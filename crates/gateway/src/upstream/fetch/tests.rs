@@ -172,7 +172,7 @@ impl Caller {
             Pool::for_workers(1, &plan, endpoint, None, &limits, &Trust::default()).unwrap();
         let (meter, errors) = (PerWorker::new(1), UpstreamErrors::new("t".into()));
         let (bulkhead, repeats) = (plan.bulkhead.as_ref(), plan.retry.is_some());
-        let calls = CallState::new(plan.budget, bulkhead, repeats, None, clock.exact());
+        let calls = CallState::new(plan.budget, bulkhead, repeats, None, None, clock.exact());
         let endpoint = LiveEndpoint::new(plan.endpoint().clone(), pools);
         let (plan, ends, meter) = (Arc::new(plan), vec![Arc::new(endpoint)], Arc::new(meter));
         let target = LiveUpstream::new(plan, breakers, ends, None, meter, errors, calls);

@@ -76,7 +76,7 @@ impl Recorder {
             return;
         };
         kept.len += data.len();
-        if kept.len > self.owner.settings().max_body {
+        if kept.len > self.owner.settings().body_max {
             self.work = Work::TooLong;
         } else if !data.is_empty() {
             kept.parts.push(data.clone());

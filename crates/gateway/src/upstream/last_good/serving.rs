@@ -10,15 +10,14 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::message::fields::FUSEBOX_FALLBACK;
+use crate::upstream::call_state::RungResult;
 use crate::upstream::last_good::entry::Entry;
 use crate::upstream::last_good::memory::Stamp;
 use crate::upstream::last_good::{LastGood, Lookup};
 
 /// The field that says how a cache answered (RFC 9211).
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-/// The field that names the rung that answered.
-const FUSEBOX_FALLBACK: HeaderName = HeaderName::from_static("fusebox-fallback");
 
 /// The reason why the rung did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,18 +43,18 @@ pub enum Skipped {
 }
 
 impl Skipped {
-    /// The result in `fusebox_fallback_total`: `none`, `credential`, `failed` or `skipped`.
-    pub fn result(self) -> &'static str {
+    /// The result as it is counted.
+    pub fn result(self) -> RungResult {
         match self {
-            Skipped::None => "none",
-            Skipped::Credential => "credential",
-            Skipped::Unreadable => "failed",
+            Skipped::None => RungResult::None,
+            Skipped::Credential => RungResult::Credential,
+            Skipped::Unreadable => RungResult::Failed,
             Skipped::Range
             | Skipped::Method
             | Skipped::Body
             | Skipped::TooOld
             | Skipped::MustRevalidate
-            | Skipped::NoCache => "skipped",
+            | Skipped::NoCache => RungResult::Skipped,
         }
     }
 

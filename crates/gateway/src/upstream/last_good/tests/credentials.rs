@@ -126,7 +126,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 async fn run(steps: Vec<Step>) {
     // A memory of a few entries, so that many come from the disk.
     let settings = || Settings {
-        memory: 2_000,
+        memory_max: 2_000,
         ..keyed(&["authorization", "x-key"])
     };
     let store = memory_store();

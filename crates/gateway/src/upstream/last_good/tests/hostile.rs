@@ -44,7 +44,7 @@ async fn what_memory_holds_is_served_at_once_whatever_the_store_does() {
 async fn a_disk_that_hangs_delays_one_request_and_no_other() {
     let store = hostile();
     let settings = Settings {
-        memory: 0,
+        memory_max: 0,
         ..Settings::default()
     };
     let rig = Rig::on(settings, store.clone()).await;
@@ -179,7 +179,7 @@ async fn a_store_that_fails_at_the_start_leaves_memory_alone() {
 async fn what_is_read_while_its_uri_changes_is_not_served() {
     let store = hostile();
     let settings = Settings {
-        memory: 0,
+        memory_max: 0,
         ..Settings::default()
     };
     let rig = Rig::on(settings, store.clone()).await;

@@ -157,7 +157,7 @@ async fn an_answer_of_a_request_before_a_removal_does_not_come_back_after_it() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_not_kept_and_leaves_the_old_one() {
     let settings = Settings {
-        max_body: 10,
+        body_max: 10,
         ..Settings::default()
     };
     let rig = Rig::new(settings).await;
@@ -216,9 +216,9 @@ async fn a_request_that_asks_for_no_storing_removes_nothing() {
 #[tokio::test]
 async fn memory_and_disk_keep_their_bounds() {
     let settings = Settings {
-        memory: 100_000,
-        disk: 50_000,
-        max_body: 4_000,
+        memory_max: 100_000,
+        disk_max: 50_000,
+        body_max: 4_000,
         ..Settings::default()
     };
     let rig = Rig::new(settings).await;
@@ -239,8 +239,8 @@ async fn memory_and_disk_keep_their_bounds() {
 #[tokio::test]
 async fn the_disk_lets_go_of_the_entry_used_least_recently() {
     let settings = Settings {
-        memory: 0,
-        disk: 4_000,
+        memory_max: 0,
+        disk_max: 4_000,
         ..Settings::default()
     };
     let rig = Rig::new(settings).await;

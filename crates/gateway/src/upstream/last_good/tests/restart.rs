@@ -5,7 +5,7 @@ use fusebox_store::{EmbeddedOptions, EmbeddedStore};
 
 fn disk_only() -> Settings {
     Settings {
-        memory: 0,
+        memory_max: 0,
         ..Settings::default()
     }
 }
@@ -187,7 +187,7 @@ async fn a_disk_that_is_not_to_be_used_any_more_is_emptied() {
     rig.last_good.flush().await;
     rig.kill().await;
     let settings = Settings {
-        disk: 0,
+        disk_max: 0,
         ..Settings::default()
     };
     let rig = Rig::on(settings, store.clone()).await;

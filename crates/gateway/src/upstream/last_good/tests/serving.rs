@@ -223,6 +223,6 @@ fn each_reason_has_a_result_of_the_metric() {
         (Skipped::Unreadable, "failed"),
     ];
     for (why, result) in rows {
-        assert_eq!(why.result(), result);
+        assert_eq!(why.result().as_str(), result);
     }
 }

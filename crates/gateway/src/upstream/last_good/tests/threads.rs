@@ -67,7 +67,7 @@ async fn work(rig: &Rig, seed: u64, upstreams: &[AtomicU64]) {
 fn workers_at_the_same_time_never_serve_what_was_removed() {
     // A memory of a few entries, so that many come from the disk.
     let settings = Settings {
-        memory: 3_000,
+        memory_max: 3_000,
         ..Settings::default()
     };
     let store = memory_store();
