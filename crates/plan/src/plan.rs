@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{Mode, OnOverflow, OnProbeTimeout, Settings};
-use fusebox_call::{Budget, Bulkhead, Ejection, Retry};
+use fusebox_call::{Budget, Bulkhead, Retry};
 use ipnet::IpNet;
 
 use crate::failure::{Call, Failure, Ignore, Ruling, judge};
@@ -249,8 +249,6 @@ pub struct Guard {
     pub retry: Option<Retry>,
     /// `retry.budget`: the retries that are afforded.
     pub budget: Budget,
-    /// `ejection`: the rule by which an endpoint that fails gets no calls for a while; `None`: the target's own.
-    pub ejection: Option<Ejection>,
     /// `bulkhead`: the bound on calls in flight; `None`: no bound.
     pub bulkhead: Option<Bulkhead>,
     /// The breaker; without a `breaker:` key its mode is `disabled`.
@@ -264,7 +262,6 @@ impl Guard {
             timeout: self.timeout.within(&target.timeout),
             retry: self.retry.clone(),
             budget: self.budget,
-            ejection: self.ejection.clone().or(target.ejection),
             bulkhead: self.bulkhead.clone(),
             breaker: self.breaker.clone(),
             ..target

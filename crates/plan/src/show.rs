@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 mod call;
 
-use call::{show_bulkhead, show_changes, show_cors, show_ejection, show_ladder, show_retry};
+use call::{show_bulkhead, show_changes, show_cors, show_ladder, show_retry};
 
 use crate::failure::Ignore;
 use crate::native::show_key;
@@ -174,9 +174,6 @@ fn show_guard(guard: &Guard) -> Value {
     });
     if let Some(retry) = &guard.retry {
         shown["retry"] = show_retry(retry, Some(guard.budget));
-    }
-    if let Some(ejection) = &guard.ejection {
-        shown["ejection"] = show_ejection(ejection);
     }
     if let Some(bulkhead) = &guard.bulkhead {
         shown["bulkhead"] = show_bulkhead(bulkhead);

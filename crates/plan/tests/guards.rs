@@ -134,7 +134,7 @@ fn check(upstreams: &str, expected: &str) {
 #[test]
 fn what_stands_before_a_target_is_added_to_what_the_application_says() {
     let reading = beside(
-        "Orders: { breaker: {}, retry: { budget: 10%, per_try: 1s }, ejection: { consecutive_failures: 3 }, bulkhead: { concurrent: 8 }, timeout: { total: 3s } }",
+        "Orders: { breaker: {}, retry: { budget: 10%, per_try: 1s }, bulkhead: { concurrent: 8 }, timeout: { total: 3s } }",
     );
     assert_eq!(lines(&reading), "");
     let plan = reading.plan.unwrap();
@@ -158,13 +158,8 @@ fn what_stands_before_a_target_is_added_to_what_the_application_says() {
         Concurrent::Fixed(8)
     );
     assert_eq!(guarded.timeout.total, Some(Duration::from_secs(3)));
-    let ejection = guarded.ejection.unwrap();
-    assert_eq!(
-        ejection.breaker.half_open.probe_timeout,
-        Duration::from_secs(5)
-    );
     let shown = &plan.to_json()["upstreams"]["Orders"];
-    for key in ["retry", "ejection", "bulkhead"] {
+    for key in ["retry", "bulkhead"] {
         assert!(shown[key].is_object(), "{shown:#}");
     }
     let plain = beside("Orders: { breaker: {} }").plan.unwrap();
@@ -174,6 +169,15 @@ fn what_stands_before_a_target_is_added_to_what_the_application_says() {
     assert_eq!(guarded, Upstream { breaker, ..target });
     let retried = beside("Stock: { breaker: {}, retry: {} }").plan.unwrap();
     assert_eq!(retried.guards[0].retry, Some(Retry::default()));
+}
+
+#[test]
+fn the_one_address_of_a_service_is_never_ejected() {
+    check(
+        "Orders: { breaker: {}, ejection: { consecutive_failures: 3 } }",
+        "2:36: error: `ejection` has no place beside an application, whose file gives each service one address: the only one is never ejected; remove it; the breaker stands before the service as a whole",
+    );
+    check("Orders: { breaker: {}, ejection: off }", "");
 }
 
 #[test]

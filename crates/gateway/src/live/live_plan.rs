@@ -29,7 +29,7 @@ use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
 use crate::request::ladder::{Ladder, LiveRung};
-use crate::upstream::breakers::{BreakerKind, LiveBreaker, UpstreamBreakers};
+use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker, UpstreamBreakers};
 use crate::upstream::call_state::{CallState, LiveBulkhead};
 use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
@@ -213,6 +213,15 @@ impl Live {
 
 /// The breakers before an upstream, with their listener.
 type Breakers = (Arc<UpstreamBreakers>, Arc<EventSwitch>);
+
+/// The parts of a guard, which all targets behind it share.
+#[derive(Clone)]
+struct GuardParts {
+    breakers: Breakers,
+    calls: CallState,
+    /// Counts of attempts at the targets' one address.
+    attempts: Arc<BreakerExtras>,
+}
 
 /// Makes plans live, and keeps the state that outlives one plan.
 pub struct LiveBuilder {
@@ -443,7 +452,8 @@ impl LiveBuilder {
                 Rung::LastGood(age) => Some(*age),
                 Rung::Upstream(_) | Rung::Respond(_) => None,
             });
-        let calls = self.calls(plan, repeats, rungs.max(), previous);
+        let before = previous.and_then(|previous| find(previous, &plan.name));
+        let calls = self.calls(plan, repeats, rungs.max(), before);
         let several = self.several(plan, &endpoints, previous);
         let (plan, breakers) = (plan.clone(), Some(breakers));
         LiveUpstream::new(plan, breakers, endpoints, several, meter, errors, calls)
@@ -487,10 +497,9 @@ impl LiveBuilder {
         plan: &Upstream,
         repeats: bool,
         age_max: Option<Duration>,
-        previous: Option<&Live>,
+        before: Option<&Arc<LiveUpstream>>,
     ) -> CallState {
         let repeats = repeats || plan.retry.is_some() || plan.hedge.is_some();
-        let before = previous.and_then(|previous| find(previous, &plan.name));
         let before = before.map(|before| &before.calls);
         let now = self.context.clock.exact();
         CallState::new(
@@ -528,8 +537,8 @@ impl LiveBuilder {
         Some(last_good)
     }
 
-    /// A target of an application's own requests, with the breakers of the plan's guard before it, if there is one.
-    /// `made` has those of the guards that other targets stand behind.
+    /// A target of an application's own requests, with the plan's guard before it, if there is one. `made` has the parts
+    /// of the guards that other targets stand behind.
     fn target(
         &self,
         plan: &Plan,
@@ -537,28 +546,55 @@ impl LiveBuilder {
         pools: Pools,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
-        made: &mut HashMap<Arc<str>, Breakers>,
+        made: &mut HashMap<Arc<str>, GuardParts>,
     ) -> Arc<LiveUpstream> {
         let mut guards = plan.guards.iter();
         let guard = guards.find(|it| it.targets.contains(&target.name));
-        let (target, breakers) = match guard {
-            None => (target, None),
-            Some(guard) => {
-                let target = guard.before(target);
-                let breakers = made
-                    .entry(guard.name.clone())
-                    .or_insert_with(|| self.breakers(&guard.name, &target, previous, reloaded))
-                    .clone();
-                (target, Some(breakers))
-            }
-        };
+        let endpoint = LiveEndpoint::new(target.endpoint().clone(), pools);
         let meter = self.meter(Kind::Target, &target.name);
         let errors = self.errors(&target.name);
-        let calls = self.calls(&target, false, None, previous);
-        let endpoint = LiveEndpoint::new(target.endpoint().clone(), pools);
+        let (target, endpoint, breakers, calls) = match guard {
+            None => {
+                let calls = self.calls(&target, false, None, None);
+                (target, endpoint, None, calls)
+            }
+            Some(guard) => {
+                let target = guard.before(target);
+                let parts = made.entry(guard.name.clone());
+                let parts =
+                    parts.or_insert_with(|| self.guard(&guard.name, &target, previous, reloaded));
+                let endpoint = LiveEndpoint {
+                    extras: parts.attempts.clone(),
+                    ..endpoint
+                };
+                let breakers = Some(parts.breakers.clone());
+                (target, endpoint, breakers, parts.calls.clone())
+            }
+        };
         let (target, endpoints) = (Arc::new(target), vec![Arc::new(endpoint)]);
         let live = LiveUpstream::new(target, breakers, endpoints, None, meter, errors, calls);
         Arc::new(live)
+    }
+
+    /// The parts of a guard before its first target; those of the previous plan where they fit.
+    fn guard(
+        &self,
+        name: &Arc<str>,
+        target: &Upstream,
+        previous: Option<&Live>,
+        reloaded: &mut Reloaded,
+    ) -> GuardParts {
+        let before = previous.and_then(|live| live.guarded(name));
+        let there = before.filter(|it| it.plan.endpoint() == target.endpoint());
+        let attempts = there.map(|it| it.endpoint().extras.clone());
+        GuardParts {
+            breakers: self.breakers(name, target, previous, reloaded),
+            calls: self.calls(target, false, None, before),
+            attempts: attempts.unwrap_or_else(|| {
+                let extras = BreakerExtras::new(self.context.workers, BreakerKind::Endpoint);
+                Arc::new(extras)
+            }),
+        }
     }
 
     /// The breakers of a name that a plan wants before an upstream, with their listener; those of the previous plan

@@ -217,6 +217,7 @@ pub async fn call(
         is_attempt: request.is_attempt,
         retry: used.retry,
         hedge: None,
+        total: None,
         bulkhead: used.bulkhead,
     };
     let mut outgoing = ToUpstream {

@@ -18,7 +18,7 @@ use prometheus_client::encoding::EncodeMetric as _;
 
 /// Writes the metrics of all upstreams for which something of it is configured.
 pub fn encode(live: &Live, now: Timestamp, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let upstreams = || live.upstreams.iter();
+    let upstreams = || live.guarded.iter();
     let repeating = || upstreams().filter(|it| it.repeats());
     let several = || upstreams().filter(|it| it.repeats() || it.several.is_some());
     let endpoints: Vec<_> = several()
@@ -110,14 +110,16 @@ pub fn encode(live: &Live, now: Timestamp, encoder: &mut DescriptorEncoder<'_>) 
     )
 }
 
+/// The label of an upstream's name; for targets of an application it is that of the upstream before them.
 fn named(upstream: &LiveUpstream) -> Labels<'_> {
-    vec![("upstream", &*upstream.plan.name)]
+    let name = upstream.breakers.name().unwrap_or(&upstream.plan.name);
+    vec![("upstream", name)]
 }
 
 /// Writes the metrics of bulkheads: of upstreams, and of routes that have one of their own or a bound on requests.
 fn bulkheads(live: &Live, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let mut all: Vec<(Labels<'_>, Arc<Bulkhead>)> = Vec::new();
-    for upstream in &live.upstreams {
+    for upstream in &live.guarded {
         if let Some(bulkhead) = &upstream.calls.bulkhead {
             all.push((named(upstream), bulkhead.places.clone()));
         }

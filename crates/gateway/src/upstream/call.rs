@@ -300,6 +300,18 @@ impl UpstreamCall {
         }
     }
 
+    /// The time that the attempt still has for all of it; `None`: as long as the upstream's own limits allow.
+    pub fn whole(&self) -> Option<Duration> {
+        self.limits.map(|limits| limits.whole)
+    }
+
+    /// Leaves the attempt that time for the rest of it, if it is bounded as a whole.
+    pub fn leaves(&mut self, whole: Duration) {
+        if let Some(limits) = &mut self.limits {
+            limits.whole = whole;
+        }
+    }
+
     /// The outcome as far as the head alone decides it.
     pub fn judged_so_far(&self) -> Outcome {
         self.judge(None)

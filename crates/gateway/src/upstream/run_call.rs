@@ -42,6 +42,8 @@ pub struct CallRules<'a> {
     pub hedge: Option<Hedge>,
     /// The hash of the text by which an endpoint is chosen; `None`: none.
     pub hash: Option<u64>,
+    /// The client's own bound on the time for all attempts, within `timeout.total`; `None`: none.
+    pub total: Option<Duration>,
     /// The bulkhead that the call's place belongs to.
     pub bulkhead: Option<&'a LiveBulkhead>,
 }
@@ -103,7 +105,9 @@ pub async fn run<A: Attempt>(
         is_attempt: rules.is_attempt,
         is_probe: call.is_probe(),
         request_timeout: timeout.request,
-        total: timeout.of_call(),
+        total: rules
+            .total
+            .map_or(timeout.of_call(), |own| own.min(timeout.of_call())),
         repeats,
     };
     let began = worker.clock.exact();

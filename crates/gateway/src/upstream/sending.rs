@@ -143,7 +143,12 @@ impl Sending<'_> {
             let reused = idle.is_some();
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connect().await.map_err(Unanswered::Unconnected)?,
+                None => {
+                    let opened = self.connect().await.map_err(Unanswered::Unconnected)?;
+                    // Connecting took some of it, if the attempt is bounded as a whole.
+                    time = time.min(self.call.timeout());
+                    opened
+                }
             };
             // A probe is one attempt, except for repeats that cost nothing.
             let from_new = repeat.from_new && !self.call.is_probe();

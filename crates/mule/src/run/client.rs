@@ -245,9 +245,10 @@ fn fault(none: &NoAnswer) -> SendFault {
         Fault::Unconnected(failed) => unconnected(failed),
         Fault::Cut(cut) => closed(&cut.error),
         Fault::Broken(error) => closed(error),
+        Fault::BrokenHeld(_) => "Remotely closed".into(),
         Fault::TooLarge => format!("the answer is larger than {ANSWER_MAX} bytes"),
-        // Nothing is asked for in a compressed form.
-        none @ (Fault::CutGzip | Fault::NoGzip) => none.to_string(),
+        // The bulkhead says it in a sentence; and nothing is asked for in a compressed form.
+        none @ (Fault::Full(..) | Fault::CutGzip | Fault::NoGzip) => none.to_string(),
     })
 }
 

@@ -258,17 +258,19 @@ fn guard<'a>(upstream: &DraftUpstream, targets: &[&'a Target], notes: &mut Notes
     }
     let retry = call.retry.as_ref().map(|retry| retry.check(bounds, notes));
     let budget = call.retry.as_ref().and_then(|retry| retry.budget.as_ref());
-    let ejection = match &call.ejection {
-        Some(DraftEjection::On(rules)) => Some(rules.check(times, None, notes)),
-        Some(DraftEjection::Off) | None => None,
-    };
+    if let Some(DraftEjection::On(rules)) = &call.ejection {
+        notes.error(
+            rules.at(),
+            "`ejection` has no place beside an application, whose file gives each service one address: the only one is never ejected",
+            "remove it; the breaker stands before the service as a whole",
+        );
+    }
     Guard {
         name: upstream.name.value.as_str().into(),
         targets: targets.iter().map(|it| it.name.clone()).collect(),
         timeout,
         retry,
         budget: budget.map(|it| it.value).unwrap_or_default(),
-        ejection,
         bulkhead: call.bulkhead.as_ref().map(|it| it.value.clone()),
         breaker,
     }

@@ -77,7 +77,7 @@ fn show_endpoints(upstream: &Upstream) -> (&'static str, Value) {
     }
 }
 
-pub(super) fn show_ejection(ejection: &Ejection) -> Value {
+fn show_ejection(ejection: &Ejection) -> Value {
     let mut shown = Map::new();
     for rule in &ejection.breaker.trip {
         // The rules of one map have its windows in common.

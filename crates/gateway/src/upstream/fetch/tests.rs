@@ -1,5 +1,7 @@
 //! A target with a breaker, called as an application calls it.
 
+mod repeats;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -19,6 +21,7 @@ use crate::upstream::breakers::UpstreamBreakers;
 use crate::upstream::call_state::CallState;
 use crate::upstream::endpoints::LiveEndpoint;
 use crate::upstream::event_switch::EventSwitch;
+use crate::upstream::pool::Pool;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
@@ -168,7 +171,8 @@ impl Caller {
         let pools =
             Pool::for_workers(1, &plan, endpoint, None, &limits, &Trust::default()).unwrap();
         let (meter, errors) = (PerWorker::new(1), UpstreamErrors::new("t".into()));
-        let calls = CallState::new(plan.budget, None, false, None, None, clock.exact());
+        let (bulkhead, repeats) = (plan.bulkhead.as_ref(), plan.retry.is_some());
+        let calls = CallState::new(plan.budget, bulkhead, repeats, None, None, clock.exact());
         let endpoint = LiveEndpoint::new(plan.endpoint().clone(), pools);
         let (plan, ends, meter) = (Arc::new(plan), vec![Arc::new(endpoint)], Arc::new(meter));
         let target = LiveUpstream::new(plan, breakers, ends, None, meter, errors, calls);
