@@ -16,7 +16,7 @@ use fusebox_breaker::{
     Call as Ended, Cause, Mode, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter,
     Timestamp, machine::SettledAs,
 };
-use fusebox_plan::{Call as Facts, CallError, Failure};
+use fusebox_plan::{Call as Facts, CallError, Failure, Ruling};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub use holder::Holder;
@@ -196,7 +196,7 @@ impl UpstreamCall {
 
     /// Ends an attempt that another one may follow: its endpoint gets the outcome, the upstream's breaker not yet.
     pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
-        let outcome = self.judge(error);
+        let outcome = self.ruling(error).outcome;
         self.end_attempt(outcome, self.worker.clock.exact());
         self.between = Some(error);
         self.waits_since(Timestamp::MAX);
@@ -314,7 +314,7 @@ impl UpstreamCall {
 
     /// The outcome as far as the head alone decides it.
     pub fn judged_so_far(&self) -> Outcome {
-        self.judge(None)
+        self.ruling(None).outcome
     }
 
     /// True if the upstream's breaker lets calls pass as while closed, or refuses none.
@@ -498,7 +498,20 @@ impl UpstreamCall {
         (self.is_own, self.phase) = (false, None);
     }
 
+    /// The call's outcome; errors of its expressions are counted.
     fn judge(&self, error: Option<CallError>) -> Outcome {
+        let ruling = self.ruling(error);
+        for error in ruling.errors {
+            let Some(live_breaker) = &self.live_breaker else {
+                break;
+            };
+            live_breaker.meter(&self.worker).expression_errors.add();
+            tracing::debug!(breaker = %live_breaker.breaker.name(), %error, "expression about a call failed");
+        }
+        ruling.outcome
+    }
+
+    fn ruling(&self, error: Option<CallError>) -> Ruling {
         let head = self.head.as_ref();
         let facts = Facts {
             status: head.map_or(0, |head| head.status.as_u16()),
@@ -512,20 +525,13 @@ impl UpstreamCall {
                 .failure_body_max
                 .map(|_| self.body.as_slice()),
         };
-        let ruling = self.upstream.plan.breaker.judge(&facts);
-        for error in ruling.errors {
-            let Some(live_breaker) = &self.live_breaker else {
-                break;
-            };
-            live_breaker.meter(&self.worker).expression_errors.add();
-            tracing::debug!(breaker = %live_breaker.breaker.name(), %error, "expression about a call failed");
-        }
+        let mut ruling = self.upstream.plan.breaker.judge(&facts);
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
         if self.is_odd && by_default && facts.status == 501 {
             // The right answer of a server that does not know the method (RFC 9110, section 15.6.2).
-            return Outcome::Ignored;
+            ruling.outcome = Outcome::Ignored;
         }
-        ruling.outcome
+        ruling
     }
 
     fn record(&mut self, outcome: Outcome) {

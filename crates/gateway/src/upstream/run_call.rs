@@ -99,6 +99,9 @@ pub async fn run<A: Attempt>(
         hedge: rules.hedge,
         budget: &upstream.calls.budget,
     });
+    if repeats.is_none() && rules.total.is_none() && timeout.total.is_none() {
+        return once(upstream, call, rules, request, worker).await;
+    }
     let facts = Facts {
         method: rules.method,
         is_upgrade: rules.is_upgrade,
@@ -124,6 +127,62 @@ pub async fn run<A: Attempt>(
     running.run(call, request).await
 }
 
+/// Makes the one attempt of a call without repeats, within the upstream's own times.
+async fn once<A: Attempt>(
+    upstream: &LiveUpstream,
+    call: &mut UpstreamCall,
+    rules: &CallRules<'_>,
+    request: &mut A,
+    worker: &WorkerRef,
+) -> CallEnd<A::Failure> {
+    let attempt = choose(upstream, call, rules, request, &Tried::NONE, worker);
+    let endpoint = attempt.as_ref().map(|it| it.endpoint().clone());
+    let endpoint = endpoint.as_ref().unwrap_or(upstream.endpoint());
+    if attempt.is_some() {
+        call.attempts(attempt, None);
+    }
+    match request.attempt(call, endpoint, 1).await {
+        Ok((response, connection)) => {
+            call.answered(response.status(), response.headers());
+            CallEnd::Answered(HeldAnswer::new(response, connection))
+        }
+        Err(failure) => {
+            if let Some(several) = &upstream.several
+                && matches!(A::end(&failure), (End::ConnectError, _))
+            {
+                several.want_lookup();
+            }
+            CallEnd::Failed(failure)
+        }
+    }
+}
+
+/// The endpoint of the next attempt; `None`: the only one, of a call whose attempts are not counted.
+fn choose<A: Attempt>(
+    upstream: &LiveUpstream,
+    call: &UpstreamCall,
+    rules: &CallRules<'_>,
+    request: &A,
+    tried: &Tried,
+    worker: &WorkerRef,
+) -> Option<EndpointAttempt> {
+    let Some(several) = &upstream.several else {
+        let only = || EndpointAttempt::at_only(upstream.endpoint().clone());
+        return upstream.repeats().then(only);
+    };
+    let may_repeat = match rules.retry {
+        Some(retry) => retry.methods.contains(rules.method),
+        None => is_idempotent(rules.method),
+    };
+    Some(several.choose(&Ask {
+        now: worker.clock.exact(),
+        replayable: may_repeat && !rules.is_upgrade && request.body() != SentBody::Lost,
+        hash: rules.hash,
+        tried,
+        upstream_probe: call.probe_generation(),
+    }))
+}
+
 /// A call whose attempts are on their way.
 struct Running<'a> {
     upstream: &'a LiveUpstream,
@@ -146,7 +205,8 @@ impl Running<'_> {
     ) -> CallEnd<A::Failure> {
         let mut tried = Tried::NONE;
         loop {
-            let attempt = self.choose(call, request, &tried);
+            let (upstream, rules, worker) = (self.upstream, self.rules, self.worker);
+            let attempt = choose(upstream, call, rules, request, &tried, worker);
             let chosen = attempt.as_ref().and_then(EndpointAttempt::chosen);
             let is_endpoint_probe = chosen.is_some_and(Chosen::is_probe);
             if let Some(chosen) = chosen {
@@ -216,31 +276,6 @@ impl Running<'_> {
                 };
             }
         }
-    }
-
-    /// The endpoint of the next attempt; `None`: the only one, of a call whose attempts are not counted.
-    fn choose<A: Attempt>(
-        &self,
-        call: &UpstreamCall,
-        request: &A,
-        tried: &Tried,
-    ) -> Option<EndpointAttempt> {
-        let Some(several) = &self.upstream.several else {
-            let only = || EndpointAttempt::at_only(self.upstream.endpoint().clone());
-            return self.upstream.repeats().then(only);
-        };
-        let named = self.rules.retry.map(|retry| &retry.methods);
-        let may_repeat = match named {
-            Some(methods) => methods.contains(self.rules.method),
-            None => is_idempotent(self.rules.method),
-        };
-        Some(several.choose(&Ask {
-            now: self.worker.clock.exact(),
-            replayable: may_repeat && !self.rules.is_upgrade && request.body() != SentBody::Lost,
-            hash: self.rules.hash,
-            tried,
-            upstream_probe: call.probe_generation(),
-        }))
     }
 
     /// The limits of the next attempt; `None`: the upstream's own, as for a call without repeats.
