@@ -148,6 +148,16 @@ fn a_failure_that_a_repeat_mends_is_not_seen_by_the_application() {
 }
 
 #[test]
+fn repeats_need_no_breaker() {
+    for dialect in Dialect::ALL {
+        let upstream = scripted(&[503, 200]);
+        let gateway = dialect.start("GET", &upstream.url(), &format!("retry: {{ {NO_PAUSE} }}"));
+        assert_eq!(gateway.get("/t").status, 200);
+        assert_eq!(upstream.calls(), 2);
+    }
+}
+
+#[test]
 fn a_breaker_counts_the_applications_calls_and_not_attempts() {
     for dialect in Dialect::ALL {
         let upstream = scripted(&[503]);
@@ -316,6 +326,7 @@ fn a_service_never_sees_one_call_more_than_its_bulkhead_admits() {
         assert!(dialect.is_network_error(full.status, &text), "{text}");
         let why = "the bulkhead of `it` refused the call: all its places are taken (bulkhead_full)";
         assert!(text.contains(why), "{text}");
+        eventually("five are at the service", || upstream.in_flight() == 5);
         gate.open();
         for client in clients {
             assert_eq!(client.join().unwrap(), 200);

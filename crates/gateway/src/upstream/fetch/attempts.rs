@@ -220,7 +220,7 @@ impl Attempt for Following<'_> {
         })
     }
 
-    /// The body is there as a whole; `buffer` bounds what is sent again as it does for a client's body.
+    /// The state of the body, all of which is in memory: one above `buffer` is sent once all the same, as a client's.
     fn body(&self) -> SentBody {
         let first = self.first.as_ref().unwrap_or(self.request);
         let most = self.retry.map_or(usize::MAX, |retry| retry.buffer_max);
