@@ -1,4 +1,4 @@
-//! Makes plans live: builds what is new in a plan, and keeps what still fits of the plan before it.
+//! Makes plans live: builds the parts that are new in a plan, and keeps those of the plan before it that fit.
 
 use crate::app::{App, AppBuilder, Host};
 use crate::ground::clock::Clock;
