@@ -39,12 +39,13 @@ pub async fn show(
         return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
     };
     let fleet = gateway.fleet(Some(&breaker.name)).await.map(Fleet::of);
-    // A single reading for all its times: two readings may differ by a millisecond.
     let wall = gateway.clock().wall();
     let mut shown = view::breaker(&breaker, fleet.as_ref(), wall);
     if let Some(explanation) = gateway.explain(&name) {
         shown["explanation"] = view::explanation(&explanation, wall);
     }
+    let failures = gateway.last_failures(&name).unwrap_or_default();
+    shown["last_failures"] = failures.iter().map(|it| view::failed(it, wall)).collect();
     Ok(Json(shown))
 }
 

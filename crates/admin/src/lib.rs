@@ -11,6 +11,7 @@
 //! | `GET /api/v1/breakers[?prefix=&state=&limit=&after=]` | the breakers, in pages |
 //! | `GET /api/v1/breakers/{name}` | one breaker; a `/` in its name is `%2F` |
 //! | `POST /api/v1/breakers/{name}/{open\|close\|reset\|release}` | an operator's command |
+//! | `GET /api/v1/upstreams` | the upstreams with their endpoints, bulkheads, retry budgets and ladders |
 //! | `GET /api/v1/plan` | the running plan, with defaults and without secrets |
 
 mod access;
@@ -18,6 +19,7 @@ mod breakers;
 mod clock;
 mod fleet;
 mod health;
+mod last_good;
 mod list;
 mod listen;
 mod problem;
@@ -25,6 +27,7 @@ mod reserve;
 mod slots;
 mod stream;
 mod token;
+mod upstreams;
 mod view;
 
 use std::io;
@@ -62,6 +65,8 @@ fn router(gateway: Gateway, token: Option<Secret>) -> Router {
         .route("/api/v1/breakers", get(list::list))
         .route("/api/v1/breakers/{name}", get(breakers::show))
         .route("/api/v1/breakers/{name}/{action}", post(breakers::act))
+        .route("/api/v1/last-good/purge", post(last_good::purge))
+        .route("/api/v1/upstreams", get(upstreams::list))
         .route("/api/v1/plan", get(plan))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

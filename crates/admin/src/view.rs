@@ -3,11 +3,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use fusebox_breaker::{
-    HoldKind, Over, Phase, Rejection, Timestamp, Transition,
+    Cause, HoldKind, Over, Phase, Rejection, Timestamp, Transition,
     machine::{Explanation, Gap, Next, RuleGap},
 };
 use fusebox_gateway::app::Circuit;
-use fusebox_gateway::{BreakerStatus, Wall};
+use fusebox_gateway::{BreakerStatus, FailedCall, RequestId, Wall};
 use serde_json::{Value, json};
 
 use crate::fleet::{self, Fleet};
@@ -56,11 +56,13 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
     json!({
         "name": &*status.name,
         "upstream": &*status.upstream,
+        "kind": status.kind.as_str(),
         "state": snapshot.phase.as_str(),
         "mode": snapshot.mode.as_str(),
         "hold": hold,
         "generation": snapshot.generation,
         "attempts": snapshot.attempts,
+        "now": time(status.now, wall),
         "since": time(snapshot.since, wall),
         "reason": snapshot.reason.as_ref().map(ToString::to_string),
         "reason_token": snapshot.reason.as_ref().map(|reason| reason.token()),
@@ -188,20 +190,42 @@ fn transition(transition: &Transition, wall: Wall) -> Value {
     })
 }
 
+/// The JSON of a failure.
+pub fn failed(failed: &FailedCall, wall: Wall) -> Value {
+    let (status, error) = match failed.cause {
+        Some(Cause::Status(status)) => (Some(status), None),
+        Some(cause) => (None, Some(cause.to_string())),
+        None => (None, None),
+    };
+    json!({
+        "at": time(failed.at, wall),
+        "endpoint": failed.endpoint.as_deref(),
+        "status": status,
+        "error": error,
+        "ms": failed.duration.map(milliseconds),
+        "request_id": failed.request_id.as_ref().map(RequestId::as_str),
+    })
+}
+
+/// A duration in milliseconds, to the microsecond.
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1_000.0
+}
+
 /// Formats a timestamp as RFC 3339 in UTC, to the millisecond.
 pub fn time(at: Timestamp, wall: Wall) -> String {
     millis(wall.millis_at(at))
 }
 
 /// Formats the time at which a caller may return: rounded up, so that no caller comes too early.
-fn due(at: Timestamp, wall: Wall) -> String {
+pub fn due(at: Timestamp, wall: Wall) -> String {
     millis(wall.millis_by(at))
 }
 
 #[cfg(test)]
 mod tests {
     use fusebox_breaker::{Breaker, Hold, RejectReason, Settings, machine::ForcedTrip};
-    use fusebox_gateway::{Calls, Clock};
+    use fusebox_gateway::{BreakerKind, Calls, Clock};
     use fusebox_plan::plan::Share;
 
     use super::*;
@@ -210,6 +234,7 @@ mod tests {
         let status = BreakerStatus {
             name: of.name().clone(),
             upstream: "orders".into(),
+            kind: BreakerKind::Upstream,
             snapshot: of.snapshot(now),
             settings: of.settings(),
             share: Share::default(),

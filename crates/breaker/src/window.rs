@@ -47,9 +47,14 @@ impl Tally {
 #[derive(Clone, Debug)]
 pub(crate) enum Window {
     /// Failures since the last success.
-    Row { failures: u64 },
+    Row {
+        failures: u64,
+    },
     /// The times of the last failures.
-    Times { times: Times, sees: Sees },
+    Times {
+        times: Times,
+        sees: Sees,
+    },
     /// The last n calls.
     Calls(Calls),
     /// The calls of a time.
@@ -57,8 +62,10 @@ pub(crate) enum Window {
     /// Up to n calls, then from zero.
     TumblingCalls(TumblingCalls),
     /// The calls of a time, then from zero.
-    TumblingTime { time: TumblingTime, sees: Sees },
-    /// The calls in flight.
+    TumblingTime {
+        time: TumblingTime,
+        sees: Sees,
+    },
     Flights(Flights),
     /// The last outcomes, weighed by age.
     Memory(Memory),

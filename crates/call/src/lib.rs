@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod balance;
 pub mod budget;
 pub mod endpoints;
+pub mod health;
 pub mod settings;
 
 pub use settings::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fusebox_breaker::Settings;
+use fusebox_breaker::{Cooldown, Rule, Settings};
 use http::{Method, StatusCode};
 
 /// The repeats of a failed attempt (`retry:`).
@@ -140,12 +140,45 @@ pub enum Balance {
 /// The rule by which an endpoint that fails gets no calls for a while (`ejection:`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ejection {
-    /// The settings of the endpoint's breaker: trip, cooldown and ramp.
+    /// The settings of the endpoint's breaker: trip, cooldown (`for`) and ramp; it always probes with one call at a time
+    /// and ignores `Retry-After`. Default: five failures in a row, 10 s that double up to 5 min, 20 % jitter, no ramp.
     pub breaker: Settings,
     /// `max_ejected`: the largest part of the endpoints that may be ejected at once, 0 to 1. Default 0.5.
     pub ejected_max: f64,
-    /// `min_healthy`: the endpoints that always stay in use. Default 1.
+    /// `min_healthy`: the endpoints that always stay in use; it wins over `max_ejected`. Default 1.
     pub healthy_min: u32,
+}
+
+impl Ejection {
+    /// The most endpoints of `all` that may be ejected at once: `max_ejected` of them, rounded down, and at
+    /// least `min_healthy` stay. 0 means that nothing is ever ejected.
+    pub fn most(&self, all: usize) -> usize {
+        // A share of 0.29 is a little less in binary, and 29 of 100 are meant.
+        let share = (self.ejected_max * all as f64 + 1e-9).floor() as usize;
+        share.min(all.saturating_sub(self.healthy_min as usize))
+    }
+}
+
+impl Default for Ejection {
+    fn default() -> Ejection {
+        Ejection {
+            breaker: Settings {
+                trip: vec![Rule::ConsecutiveFailures {
+                    threshold: 5,
+                    within: None,
+                }],
+                cooldown: Cooldown {
+                    base: Duration::from_secs(10),
+                    max: Duration::from_secs(300),
+                    factor: 2.0,
+                    jitter: 0.2,
+                },
+                ..Settings::default()
+            },
+            ejected_max: 0.5,
+            healthy_min: 1,
+        }
+    }
 }
 
 /// The bound on an upstream's calls in flight (`bulkhead:`), over all workers.
@@ -159,6 +192,18 @@ pub struct Bulkhead {
     pub queue_for: Duration,
     /// `streams`: the most tunnels and event streams. Default 1000.
     pub streams_max: usize,
+}
+
+impl Bulkhead {
+    /// The bound of `max_concurrency`: a number of requests, without a queue.
+    pub const fn of_route(concurrent: usize) -> Bulkhead {
+        Bulkhead {
+            concurrent: Concurrent::Fixed(concurrent),
+            queued_max: 0,
+            queue_for: Duration::ZERO,
+            streams_max: 1000,
+        }
+    }
 }
 
 /// The most calls in flight (`bulkhead.concurrent`).

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("fusebox: {error:#}");
+            eprintln!("fusebox: {}", printable::with_causes(&error));
             ExitCode::FAILURE
         }
     }

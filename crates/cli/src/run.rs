@@ -17,6 +17,7 @@ use crate::descriptors::{self, Need};
 use crate::dialects;
 use crate::files::read_files;
 use crate::log::Log;
+use crate::printable::with_causes;
 use crate::state;
 
 /// The default address of the admin API.
@@ -26,7 +27,7 @@ const ADMIN: &str = "127.0.0.1:9900";
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let log = Log::start(args.log).context("the log cannot be written")?;
     let code = crate::control(serve(args, &log)).unwrap_or_else(|error| {
-        log.fault(&format!("{error:#}"));
+        log.fault(&with_causes(&error));
         ExitCode::FAILURE
     });
     Ok(code)
@@ -206,7 +207,7 @@ fn reload(
             reading.plan
         }
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", with_causes(&error));
             None
         }
     };

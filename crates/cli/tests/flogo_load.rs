@@ -120,6 +120,17 @@ fn a_killed_program_finds_its_breaker_open_again() {
         let generation = breaker["generation"].as_u64().unwrap();
         (breaker["persisted"] == true && breaker["state"] == "open").then_some(generation)
     });
+    let breaker = gateway.breaker(NAME);
+    let failed = &breaker["last_failures"][0];
+    assert_eq!(
+        (&breaker["kind"], &failed["error"]),
+        (&json!("flow"), &json!("counter"))
+    );
+    let unknown = ["endpoint", "status", "ms", "request_id"];
+    assert!(
+        unknown.iter().all(|name| failed[name].is_null()),
+        "{failed}"
+    );
     gateway.restart();
     assert_eq!(error(&gateway), "circuit breaker tripped");
     assert_eq!(upstream.calls(), 1);

@@ -56,6 +56,10 @@ fn an_operator_opens_and_closes_the_circuit_of_a_flow() {
     let path = "/api/v1/breakers/circuit-breaker-store%2Fcircuit-state";
     let order = |what: &str, body| gateway.admin_post(&format!("{path}/{what}"), &body);
     assert_eq!(gateway.get("/api/orders").status, 200);
+    let upstreams = gateway.admin_get("/api/v1/upstreams").json();
+    let target = &upstreams["upstreams"][0];
+    assert_eq!(target["name"], "Order_Service", "{upstreams}");
+    assert_eq!(target["endpoints"][0]["url"], upstream.url());
     let opened = order("open", json!({})).json();
     assert_eq!(opened["state"], "open");
     assert_eq!(gateway.get("/api/orders").status, 503);

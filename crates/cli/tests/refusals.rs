@@ -48,7 +48,7 @@ fn a_refused_request_is_in_the_log_at_debug_with_its_reason_and_id() {
 
     assert_eq!(ask("GET", "/nowhere", "unrouted", ""), 404);
     let line = refusal(&gateway, refused, "unrouted");
-    assert_eq!(line["reason"], "no route has this path");
+    assert_eq!(line["reason"], "no route takes this host and path");
 
     assert_eq!(ask("PUT", "/orders", "method", ""), 405);
     let line = refusal(&gateway, refused, "method");

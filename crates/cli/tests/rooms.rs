@@ -23,7 +23,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "call",
-        "attempts endpoints balance budget adaptive settings",
+        "attempts endpoints balance health budget adaptive settings",
     ),
     (
         "dataweave",
@@ -54,7 +54,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "admin",
-        "breakers access health list listen fleet view token stream slots reserve problem clock",
+        "breakers last_good upstreams access health list listen fleet view token stream slots reserve problem clock",
     ),
     ("sim", "suite replay mapping subject scenario fleet"),
     (

@@ -77,6 +77,18 @@ fn the_most_specific_route_wins_in_any_order() {
 }
 
 #[test]
+fn a_parameter_and_a_rest_may_begin_at_one_place() {
+    let bench = bench(
+        "  - { path: \"/orders/{*rest}\", upstream: a, rewrite: \"/rest/{rest}\" }
+  - { path: \"/orders/{id}\", upstream: a, rewrite: \"/one/{id}\" }
+",
+    );
+    bench.goes("/orders/7", "a GET /one/7");
+    bench.goes("/orders/7/lines", "a GET /rest/7/lines");
+    bench.goes("/orders", "a GET /rest/");
+}
+
+#[test]
 fn a_path_without_a_wildcard_is_exact() {
     let bench = bench("  - { path: /orders, upstream: a }\n");
     bench.goes("/orders", "a GET /orders");

@@ -62,9 +62,14 @@ fn ls_shows_a_line_for_each_breaker() {
             .map(|line| line.split_whitespace().collect())
             .collect();
         assert_eq!(lines.len(), 3, "{}", ended.stdout);
-        assert_eq!(lines[0], ["NAME", "STATE", "MODE", "RETRY", "IN", "REASON"]);
-        assert_eq!(lines[1][..4], ["orders/ann", "closed", "enforce", "-"]);
-        assert_eq!(lines[2][..3], ["orders/bea", "open", "enforce"]);
+        assert_eq!(
+            lines[0],
+            ["NAME", "STATE", "FOR", "MODE", "TRIES", "AGAIN", "REASON"]
+        );
+        let words = |at: usize| [lines[at][0], lines[at][1], lines[at][4]];
+        assert_eq!(words(1), ["orders/ann", "closed", "enforce"]);
+        assert_eq!(words(2), ["orders/bea", "open", "enforce"]);
+        assert_eq!((lines[1][5], lines[2][5]), ("-", "in"));
         assert!(
             ended.stdout.contains("1 consecutive failure"),
             "{}",
@@ -78,7 +83,7 @@ fn ls_shows_a_line_for_each_breaker() {
 
 #[test]
 fn show_tells_all_of_one_breaker() {
-    let (gateway, _upstream, status) =
+    let (gateway, upstream, status) =
         gateway("{ trip: { consecutive_failures: 2 }, cooldown: 60s }");
     status.set(500);
     for _ in 0..3 {
@@ -97,14 +102,43 @@ fn show_tells_all_of_one_breaker() {
         "failure      2",
         "rejected     1",
         "reason       2 consecutive failures",
+        "state        open for ",
+        "tries again  in ",
+        "consecutive_failures: ",
+        "LAST FAILURE",
         "closed -> open",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+    let table = text
+        .lines()
+        .skip_while(|line| !line.contains("LAST FAILURE"));
+    let rows: Vec<Vec<_>> = table
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows.len(), 3, "{text}");
+    let addr = upstream.addr().to_string();
+    assert!(
+        rows[1].contains(&"500") && rows[1].contains(&&*addr),
+        "{text}"
+    );
     let shown = breakers(&gateway, &["show", "orders", "--json"]);
     let shown: Value = serde_json::from_str(well(&shown)).unwrap();
     assert_eq!(shown["state"], "open");
     assert_eq!(shown["counts"]["failure"], 2);
+    breakers(&gateway, &["reset", "orders"]);
+    eventually("a second has passed", || {
+        let shown = breakers(&gateway, &["show", "orders"]);
+        well(&shown)
+            .lines()
+            .any(|line| line.contains("closed for ") && line.contains(" s, since 20"))
+    });
+    let shown = breakers(&gateway, &["show", "orders"]);
+    let text = well(&shown);
+    assert!(
+        text.contains("consecutive_failures: 0 of 2 (0 calls)"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn the_examples_breaker_call_and_route_are_carried() {
     assert_eq!(plan.listeners[0].addr.port(), 8080);
     let upstream = &plan.upstreams[0];
     assert_eq!(&*upstream.name, "Orders/CircuitBreaker");
-    assert_eq!(upstream.endpoint.url(), "http://127.0.0.1:8081");
+    assert_eq!(upstream.endpoint().url(), "http://127.0.0.1:8081");
     let settings = &upstream.breaker.settings;
     let rule = Rule::ConsecutiveFailures {
         threshold: 5,

@@ -2,6 +2,7 @@
 
 pub mod accepting;
 pub mod connection;
+pub mod cors;
 pub mod dispatch;
 pub mod handshake;
 pub mod refusal;

@@ -41,6 +41,11 @@ pub use live::tls::check_pair;
 pub use show::metrics::Exposition;
 pub use show::pages::{Listed, Page, PageQuery};
 pub use show::status::{BreakerStatus, Calls, Part};
+pub use show::upstreams::{
+    BulkheadStatus, EndpointStatus, FallbackCounts, LastGoodStatus, UpstreamStatus,
+};
+pub use upstream::breakers::BreakerKind;
+pub use upstream::last_failures::{FailedCall, RequestId};
 
 /// The parts of the host that an application of another dialect is built of.
 pub mod parts {
@@ -52,10 +57,11 @@ pub mod parts {
     pub use crate::request::outlive::Outliving;
     pub use crate::request::worker::Worker;
     pub use crate::request::{answer, whole_body};
-    pub use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
+    pub use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker};
     pub use crate::upstream::connect::{NoConnection, Unconnected};
     pub use crate::upstream::fetch::{Fault, NO_LIMIT, NoAnswer, Outbound, Policy, Refusal, fetch};
     pub use crate::upstream::jar::Jar;
+    pub use crate::upstream::last_failures::FailedCall;
     pub use crate::upstream::live_upstream::LiveUpstream;
     pub use crate::upstream::pool::{Pool, Pools, is_idempotent};
     pub use crate::upstream::redirect::Redirects;

@@ -1,6 +1,7 @@
 //! A plan as it runs, and the parts of it that a reload keeps.
 
 pub mod changes;
+pub mod live_builder;
 pub mod live_plan;
 pub mod router;
 pub mod shared;

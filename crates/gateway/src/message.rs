@@ -5,6 +5,7 @@ pub mod chunks;
 pub mod fields;
 pub mod heads;
 pub mod interim;
+pub mod kept_body;
 pub mod location;
 pub mod marks;
 pub mod offer;

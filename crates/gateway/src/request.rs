@@ -1,11 +1,15 @@
 //! One request and its answer: the exchange, forwarding, and the response.
 
+pub mod admitting;
 pub mod answer;
+pub mod client_request;
 pub mod downstream;
 pub mod exchange;
 pub mod forward;
+pub mod ladder;
 pub mod linger;
 pub mod outlive;
+pub mod passing;
 pub mod response_body;
 pub mod target;
 pub mod tunnel;

@@ -1,10 +1,12 @@
 //! The view of a running gateway: metrics, the state of its breakers, pages of lists.
 
+mod call_metrics;
 pub mod circuits;
-pub mod families;
+mod families;
 pub mod fleet_metrics;
 pub mod key_metrics;
 pub mod metrics;
 pub mod pages;
 pub mod process_metrics;
 pub mod status;
+pub mod upstreams;

@@ -2,17 +2,26 @@
 
 pub mod admission;
 pub mod breakers;
+pub mod bulkhead;
 pub mod call;
+pub mod call_state;
 pub mod connect;
+pub mod endpoints;
 pub mod event_switch;
 pub mod fetch;
 mod gzip;
+pub mod health_checks;
+pub mod held_answer;
 pub mod jar;
+pub mod last_failures;
+pub mod last_good;
 pub mod live_upstream;
 pub mod pool;
 pub mod probe_queue;
 pub mod probe_turns;
 pub mod redirect;
+pub mod resolving;
+pub mod run_call;
 pub mod sender;
 pub mod sending;
 pub mod stall_watch;

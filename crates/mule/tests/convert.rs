@@ -87,7 +87,7 @@ fn the_documents_flow_becomes_a_route_and_its_circuit_a_breaker() {
     assert_eq!(plan.listeners[0].addr.port(), 8081);
     let upstream = &plan.upstreams[0];
     assert_eq!(&*upstream.name, "circuit-breaker-store/circuit-state");
-    assert_eq!(upstream.endpoint.url(), "http://127.0.0.1:8082");
+    assert_eq!(upstream.endpoint().url(), "http://127.0.0.1:8082");
     assert_eq!(upstream.timeout.request, Duration::from_secs(10));
     let settings = &upstream.breaker.settings;
     let rule = Rule::ConsecutiveFailures {
@@ -164,7 +164,7 @@ fn parameters_of_the_path_go_on_and_rest_is_the_rest() {
     let two = plan
         .upstreams
         .iter()
-        .find(|upstream| upstream.endpoint.port == 9000);
+        .find(|upstream| upstream.endpoint().port == 9000);
     assert_eq!(
         two.map(|two| two.timeout.request),
         Some(Duration::from_millis(250))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fusebox_breaker::Outcome;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::expression::{EvalError, Expression, Fault, Kind, MapKey, Scope, Value};
+use crate::expression::{EvalError, Expression, Fault, Kind, MapKey, Scope, Value, Variables};
 
 /// The facts about a call from which its outcome is decided.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl Failure {
         if text.trim() == DEFAULT {
             return Ok(Failure::Default);
         }
-        condition(text).map(Failure::Expression)
+        condition(text, &VARIABLES).map(Failure::Expression)
     }
 
     /// The expression's source text, as a file would have it.
@@ -132,7 +132,7 @@ impl Ignore {
     }
 
     pub(crate) fn read(text: &str) -> Result<Ignore, Vec<Fault>> {
-        condition(text).map(Ignore)
+        condition(text, &VARIABLES).map(Ignore)
     }
 
     /// The expression's source text, as a file would have it.
@@ -142,6 +142,46 @@ impl Ignore {
 
     pub(crate) fn expression(&self) -> &Expression {
         &self.0
+    }
+}
+
+/// The rule for a good answer to a health check (`expect:`). If its evaluation fails, the answer is not good.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expect(Expression);
+
+/// The source text of the default of `expect`.
+const EXPECT: &str = "status == 200";
+
+/// The variables of an expression about the answer to a health check, with their types.
+const ANSWER: [(&str, Option<Kind>); 3] = [
+    ("status", Some(Kind::Int)),
+    ("headers", Some(Kind::Map)),
+    ("duration", Some(Kind::Span)),
+];
+
+impl Expect {
+    /// Compiles an expression over `status`, `headers` and `duration`.
+    pub(crate) fn read(text: &str) -> Result<Expect, Vec<Fault>> {
+        condition(text, &ANSWER).map(Expect)
+    }
+
+    /// The expression's source text, as a file would have it.
+    pub fn source(&self) -> &str {
+        self.0.source()
+    }
+
+    /// Decides whether an answer is good.
+    ///
+    /// # Errors
+    /// The evaluation's error; the answer is then not good.
+    pub fn holds(&self, answer: &Call<'_>) -> Result<bool, EvalError> {
+        holds(&self.0, "expect", &CallScope::of(answer))
+    }
+}
+
+impl Default for Expect {
+    fn default() -> Expect {
+        Expect::read(EXPECT).expect("the default is an expression")
     }
 }
 
@@ -175,8 +215,8 @@ pub(crate) fn judge(ignore: Option<&Ignore>, failure: &Failure, call: &Call<'_>)
 }
 
 /// Compiles a boolean expression about a call.
-fn condition(text: &str) -> Result<Expression, Vec<Fault>> {
-    let expression = Expression::compile(text, &VARIABLES)?;
+fn condition(text: &str, variables: Variables<'_>) -> Result<Expression, Vec<Fault>> {
+    let expression = Expression::compile(text, variables)?;
     match expression.kind() {
         Some(kind) if kind != Kind::Bool => Err(vec![Fault::new(
             0,

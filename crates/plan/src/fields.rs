@@ -1,5 +1,7 @@
 //! Reads values by the shapes of their keys, and reports the expected shape where a value has another.
 
+mod choices;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,10 +23,13 @@ impl<'n> Fields<'n> {
     /// Opens a map; reports unknown keys, keys that are not supported yet, and missing required keys.
     pub fn open(node: &'n Node, table: &'static Table, notes: &mut Notes) -> Option<Fields<'n>> {
         let Kind::Map(entries) = &node.kind else {
-            let mut mend = format!("write a map with any of {}", names(table));
-            if matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_null()) {
-                mend.push_str(", or `{}` for an empty one");
-            }
+            let mend = short_form(node, table).unwrap_or_else(|| {
+                let or_empty = match &node.kind {
+                    Kind::Scalar(scalar) if scalar.is_null() => ", or `{}` for an empty one",
+                    _ => "",
+                };
+                format!("write a map with any of {}{or_empty}", names(table))
+            });
             return mismatch(node, "a map", mend, notes);
         };
         for entry in entries {
@@ -41,7 +46,7 @@ impl<'n> Fields<'n> {
             }
         }
         for (name, example) in table.required {
-            if !entries.iter().any(|entry| entry.key == *name) {
+            if named(entries, table, name).is_none() {
                 notes.error(
                     node.at,
                     format!("{} needs the key `{name}`", noun(table)),
@@ -73,10 +78,15 @@ impl<'n> Fields<'n> {
         Some(entries.find(|entry| entry.key == name)?.at)
     }
 
+    /// The place of a key, or of an unknown one that is taken for it and has been reported.
+    pub fn named(&self, name: &'static str) -> Option<Place> {
+        named(self.entries, self.table, name)
+    }
+
     /// The places of all keys of this table that the file has.
     pub fn places(&self) -> Vec<(&'static str, Place)> {
         let place = |key: &'static Key| Some((key.name, self.place(key.name)?));
-        self.table.supported().filter_map(place).collect()
+        self.table.all().filter_map(place).collect()
     }
 
     pub fn section(&self, name: &'static str, notes: &mut Notes) -> Option<Fields<'n>> {
@@ -136,8 +146,12 @@ impl<'n> Fields<'n> {
         let (key, node) = self.get(name)?;
         match key.shape {
             Shape::Whole { min, max } => whole(node, name, min, max, None, notes),
-            Shape::Either([Shape::Whole { min, max }, Shape::Word([word])]) => {
-                whole(node, name, *min, *max, Some(word), notes)
+            Shape::Either([Shape::Whole { min, max }, other]) => {
+                let word = match other {
+                    Shape::Word([word]) => Some(*word),
+                    _ => None,
+                };
+                whole(node, name, *min, *max, word, notes)
             }
             _ => None,
         }
@@ -169,24 +183,15 @@ impl<'n> Fields<'n> {
         self.parsed(name, expected, read, notes)
     }
 
-    /// The index of the value among the words in the table.
-    pub fn word(&self, name: &'static str, notes: &mut Notes) -> Option<At<usize>> {
-        let (key, node) = self.get(name)?;
-        let Shape::Word(choices) = key.shape else {
-            return None;
-        };
-        let list = alternatives(choices);
-        let scalar = scalar(node, name, &list, notes)?;
-        match choices.iter().position(|word| *word == scalar.text) {
-            Some(index) => Some(At::new(index, node.at)),
-            None => {
-                let mend = match nearest(&scalar.text, choices.iter().copied()) {
-                    Some(near) => format!("did you mean {}?", quote(near)),
-                    None => format!("write {list}"),
-                };
-                wrong(node, name, &list, mend, notes)
-            }
-        }
+    /// True without any key.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// False if a key's value is another than the map that it must be; true also without the key.
+    pub fn is_map(&self, name: &'static str) -> bool {
+        self.get(name)
+            .is_none_or(|(_, node)| matches!(node.kind, Kind::Map(_)))
     }
 
     fn parsed<T>(
@@ -207,6 +212,39 @@ impl<'n> Fields<'n> {
             }
         }
     }
+}
+
+/// The mend for a scalar in place of a map, if it is a value of the key that stands for the others.
+fn short_form(node: &Node, table: &Table) -> Option<String> {
+    let Kind::Scalar(scalar) = &node.kind else {
+        return None;
+    };
+    let text = scalar.text.trim();
+    let is_number = || text.parse::<u32>().is_ok();
+    let is_url = || text.starts_with("http://") || text.starts_with("https://");
+    let whole = match table.name {
+        "endpoint" if is_url() => format!("- url: {text}"),
+        "upstream" if is_url() => format!("{{ url: {text} }}"),
+        "bulkhead" if is_number() => format!("bulkhead: {{ concurrent: {text} }}"),
+        "retry" if is_number() => format!("retry: {{ attempts: {text} }}"),
+        "health" if text.starts_with('/') => format!("health: {{ path: {text} }}"),
+        _ => return None,
+    };
+    // The content of a variable or file is not shown.
+    scalar
+        .written
+        .is_none()
+        .then(|| format!("write {}", quote(&whole)))
+}
+
+fn named(entries: &[Entry], table: &'static Table, name: &str) -> Option<Place> {
+    let known = || table.all().map(|key| key.name);
+    let exact = entries.iter().find(|entry| entry.key == name);
+    let unknown = || {
+        let mut unknown = entries.iter().filter(|it| table.key(&it.key).is_none());
+        unknown.find(|entry| nearest(&entry.key, known()) == Some(name))
+    };
+    exact.or_else(unknown).map(|entry| entry.at)
 }
 
 /// The items of a list; reports any other value.
@@ -323,16 +361,6 @@ pub(crate) fn refuse<T>(
     notes.refuse(at, what, CORRECT_FILLING)
 }
 
-/// Joins words as `a`, `b` or `c`.
-fn alternatives(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    match quoted.as_slice() {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
-}
-
 /// The expectation and its mend: an example or a hint, if the expectation contains one.
 fn mend_of(expected: &str) -> (&str, String) {
     if let Some((expected, hint)) = expected.split_once(": write ") {
@@ -357,7 +385,10 @@ fn noun(table: &Table) -> String {
     match table.name {
         "file" => "the configuration".to_owned(),
         "upstream" | "endpoint" => format!("an {}", table.name),
-        "listener" | "route" | "breaker" => format!("a {}", table.name),
+        "listener" | "route" | "breaker" | "rung" => format!("a {}", table.name),
+        "fields" => "changes of fields".to_owned(),
+        "rung_answer" => "`respond`".to_owned(),
+        "adaptive_limit" => "`adaptive`".to_owned(),
         name => format!("`{name}`"),
     }
 }

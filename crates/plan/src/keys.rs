@@ -3,6 +3,12 @@
 //! The reader refuses keys that are not in the table, suggests keys from it, and asserts that it reads no others; the
 //! published schema is made from it. So the three cannot diverge.
 
+mod call;
+mod unsupported;
+
+pub(crate) use call::*;
+pub(crate) use unsupported::mend_of;
+
 /// A map with known keys.
 pub(crate) struct Table {
     /// The table's name in messages and in the schema's `$defs`.
@@ -51,6 +57,8 @@ pub(crate) enum Shape {
     Either(&'static [Shape]),
     /// Any JSON value.
     Json,
+    /// In place of a key: all keys of another table.
+    Also(&'static Table),
     /// A key that is not supported yet, with a mend.
     Later(&'static str),
     /// A key of the library or of another form without a meaning here, with the reason and a mend.
@@ -62,14 +70,25 @@ pub(crate) enum Shape {
 
 impl Table {
     pub fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|key| key.name == name)
+        self.all().find(|key| key.name == name)
     }
 
     /// The keys that are supported today.
     pub fn supported(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
-        self.keys
-            .iter()
-            .filter(|key| !matches!(key.shape, Shape::Later(_) | Shape::Foreign { .. }))
+        let table = self.name;
+        self.all().filter(move |key| {
+            let later = matches!(key.shape, Shape::Later(_) | Shape::Foreign { .. });
+            !later && mend_of(table, key.name).is_none()
+        })
+    }
+
+    /// All keys, with those of other tables that it has too.
+    pub fn all(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
+        let own = |key: &'static Key| match key.shape {
+            Shape::Also(other) => other.keys,
+            _ => std::slice::from_ref(key),
+        };
+        self.keys.iter().flat_map(own)
     }
 }
 
@@ -105,7 +124,7 @@ use Shape::{
     Whole, Word,
 };
 
-const POSITIVE: Shape = Whole {
+pub(crate) const POSITIVE: Shape = Whole {
     min: 1,
     max: u32::MAX as u64,
 };
@@ -241,17 +260,22 @@ pub(crate) static UPSTREAM: Table = Table {
     required: &[],
     keys: &[
         key("url", Text, "", "Where it is: `http://HOST:PORT/BASE` or `https://…`."),
-        key("endpoints", List(&Shape::Table(&ENDPOINT)), "", "Where it is, in full; one endpoint for now."),
+        key("endpoints", List(&Shape::Table(&ENDPOINT)), "", "Where it is, in full; each address once."),
         key("applies_to", Text, "", "Beside an application, and instead of an address: the `http:request-config` or the rest service that it stands before. By default its own name."),
         key("timeout", Shape::Table(&TIMEOUT), "", "How long a call may take."),
         key("pool", Shape::Table(&POOL), "", "The idle connections that are kept."),
         key("breaker", Shape::Table(&BREAKER), "", "The breaker; `{}` is one with all defaults. Without the key the upstream has none."),
-        later("balance", "remove the key; there is one endpoint for now"),
-        later("health", "remove the key; the breaker's probes find out whether the upstream is back"),
-        later("resolve", "remove the key; names are looked up at each connection"),
-        later("bulkhead", "remove the key, and bound concurrency in the upstream for now"),
-        later("retry", "remove the key, and let clients retry for now"),
-        later("fallback", "remove the key; a refused call is answered 503 with `Retry-After`"),
+        key("balance", Either(&[Word(&["round_robin", "least_request", "p2c_ewma"]), Shape::Table(&HASH)]), "round_robin", "Which endpoint a call goes to: in turn, that of two with fewer calls, that of two with less time, or by a hash of a text (a map)."),
+        key("ejection", Either(&[Word(&["off"]), Shape::Table(&EJECTION)]), "", "Which endpoint gets no calls for a while. With several endpoints it is on, with its defaults."),
+        key("health", Shape::Table(&HEALTH), "", "Checks of each endpoint, beside its calls; without the key there are none."),
+        key("resolve", Duration, "", "How old a looked-up name may become; each of its addresses is then an endpoint. Without the key names are looked up at each connection."),
+        key("bulkhead", Shape::Table(&BULKHEAD), "", "How many calls may be in flight at once; no bound by default."),
+        key("request", Shape::Table(&FIELDS), "", "Changes to the fields of every request to this upstream, as a rung too, after the route's."),
+        key("retry", Shape::Table(&RETRY), "", "How a failed attempt is repeated; `{}` is two attempts. Without the key there is one."),
+        key("hedge", Shape::Table(&HEDGE), "", "One more attempt, at another endpoint, for a GET or HEAD that waits."),
+        key("fallback", List(&Shape::Table(&RUNG)), "", "What answers a call that was refused or failed: the first rung that can."),
+        key("fallback_on", List(&Word(&["refused", "failed"])), "", "Which calls the ladder answers; both by default."),
+        key("last_good", Shape::Table(&LAST_GOOD), "", "How the answers for the rungs `last_good` are kept."),
     ],
 };
 
@@ -261,7 +285,7 @@ pub(crate) static ENDPOINT: Table = Table {
     required: &[("url", "http://127.0.0.1:8081")],
     keys: &[
         key("url", Text, "", "Where it is: `http://HOST:PORT/BASE` or `https://…`."),
-        later("weight", "remove the key; there is one endpoint for now"),
+        key("weight", Whole { min: 1, max: 1000 }, "1", "Its share of the calls, in relation to the others'."),
     ],
 };
 
@@ -272,6 +296,7 @@ pub(crate) static TIMEOUT: Table = Table {
     keys: &[
         key("connect", Duration, "5s", "To connect, TLS included."),
         key("request", Duration, "30s", "From the later of \"request fully sent\" and \"last wait for the client\" to the response's head."),
+        key("total", Duration, "", "From the first attempt to the final answer's head, less the time spent waiting for the client; by default `request`."),
         key("idle", Duration, "60s", "The longest gap in the upstream's body."),
     ],
 };
@@ -369,7 +394,7 @@ pub(crate) static COOLDOWN: Table = Table {
     about: "A cooldown that grows with the attempts.",
     required: &[],
     keys: &[
-        key("base", Duration, "30s", "The first cooldown."),
+        key("base", Duration, "", "The first cooldown; by default 30s."),
         key("factor", Real { min: 1.0, max: 100.0, }, "2", "What each further trip multiplies it by."),
         key("max", Duration, "", "The longest, jitter aside; by default ten times `base`."),
         key("jitter", Share, "20%", "Lengthens each cooldown by a random share of up to this."),
@@ -394,7 +419,7 @@ pub(crate) static HALF_OPEN: Table = Table {
         key("on_probe_timeout", Word(&["replace", "fail"]), "fail", "Past it the place is freed; `fail` also reopens."),
         key("period_timeout", Duration, "", "How long it may be half-open without a decision; as long as it takes by default."),
         key("on_period_timeout", Word(&["open", "close"]), "open", "Past that it opens for another cooldown, or closes."),
-        later("probe", "remove the key; calls of clients are the probes for now"),
+        key("probe", Word(&["request", "health"]), "request", "What finds out whether the upstream is back: calls of clients, or the checks of `health`."),
     ],
 };
 
@@ -410,9 +435,15 @@ pub(crate) static ROUTE: Table = Table {
         key("upstream", Text, "", "The upstream that answers."),
         key("respond", Shape::Table(&RESPOND), "", "A fixed answer instead of an upstream."),
         key("rewrite", Text, "", "The path that the upstream sees, made of text and of the route's `{name}`; the request's own by default."),
-        later("max_concurrency", "remove the key, and bound concurrency in the upstream for now"),
-        later("fallback", "remove the key; a refused call is answered 503 with `Retry-After`"),
-        later("retry", "remove the key, and let clients retry for now"),
+        key("host", Text, "", "The host it takes: a name, or `*.example.com` for all below it; all by default. The most specific is asked first."),
+        key("headers", Texts, "", "The fields that a request must have, with these values; none by default."),
+        key("max_concurrency", POSITIVE, "", "The most requests in flight; one more is refused. No bound by default."),
+        key("request", Shape::Table(&FIELDS), "", "Changes to the fields of requests to the route's own upstream."),
+        key("response", Shape::Table(&FIELDS), "", "Changes to the fields of every answer of the route."),
+        key("cors", Shape::Table(&CORS), "", "The scripts of other origins that may read the answers; without the key the upstream says."),
+        key("retry", Shape::Table(&RETRY), "", "Instead of the upstream's `retry`; the budget stays the upstream's."),
+        key("fallback", List(&Shape::Table(&RUNG)), "", "Instead of the upstream's `fallback`."),
+        key("bulkhead", Shape::Table(&BULKHEAD), "", "Instead of the upstream's `bulkhead`."),
     ],
 };
 

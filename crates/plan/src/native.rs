@@ -5,6 +5,14 @@ mod listeners;
 mod store;
 mod upstreams;
 
+mod bulkhead;
+mod ejection;
+mod endpoints;
+mod header_fields;
+mod ladder;
+mod retry;
+mod unsupported;
+
 mod breaker;
 mod cooldown;
 mod half_open;
@@ -13,12 +21,16 @@ mod ramp;
 mod sample_calls;
 mod share;
 mod trip;
+mod validate;
 
+mod hosts;
 mod respond;
 mod routes;
 
 mod check;
+mod course;
 mod guards;
+mod ladders;
 mod shared_paths;
 mod wiring;
 
@@ -26,3 +38,4 @@ pub(crate) use check::check;
 pub(crate) use draft::Draft;
 pub(crate) use guards::put_before;
 pub(crate) use names::show_key;
+pub(crate) use unsupported::strip;

@@ -114,6 +114,47 @@ impl Template {
     }
 }
 
+/// The fault of a path in another product's notation (`/api/*`, `/v1/**`, `/v3/:id`), which here would match only itself.
+pub fn foreign(text: &str) -> Option<PathFault> {
+    let is_foreign = |part: &str| {
+        part.contains('*') && !part.starts_with('{')
+            || part.strip_prefix(':').is_some_and(|name| !name.is_empty())
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    let first = parts.iter().position(|part| is_foreign(part))?;
+    let offset = parts[..first]
+        .iter()
+        .map(|part| part.chars().count() + 1)
+        .sum();
+    // The parameter that stands for a segment; `None` if there is none.
+    let ours = |(index, part): (usize, &&str)| {
+        let last = index + 1 == parts.len();
+        match part.strip_prefix(':') {
+            _ if !is_foreign(part) => Some((*part).to_owned()),
+            Some(name) if is_name(name) => Some(format!("{{{name}}}")),
+            None if last && matches!(*part, "*" | "**") => Some("{*rest}".to_owned()),
+            None if *part == "*" => Some(format!("{{part{index}}}")),
+            None if last => {
+                let name = part.strip_prefix('*').filter(|name| is_name(name))?;
+                Some(format!("{{*{name}}}"))
+            }
+            _ => None,
+        }
+    };
+    let path: Option<Vec<String>> = parts.iter().enumerate().map(ours).collect();
+    Some(fault(
+        offset,
+        format!("{} would match only itself", quote(parts[first])),
+        match path {
+            Some(path) => format!("write {}", quote(&path.join("/"))),
+            None => {
+                "write `{name}` for one whole segment, or `{*rest}` at the end for all that follow"
+                    .to_owned()
+            }
+        },
+    ))
+}
+
 fn segment(part: &str, offset: usize, last: bool) -> Result<Segment, PathFault> {
     let inside = part.strip_prefix('{');
     if let Some(inside) = inside.and_then(|part| part.strip_suffix('}')) {

@@ -2,19 +2,28 @@
 //!
 //! A [`Plan`] exists only if `check` found no error, so the gateway that runs it checks nothing again.
 
+mod fallback;
+mod field_changes;
+mod route;
+mod upstream;
+
 use std::any::Any;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use fusebox_breaker::{Mode, OnOverflow, OnProbeTimeout, Settings};
-use http::{HeaderMap, Method, StatusCode};
+use fusebox_call::{Budget, Bulkhead, Retry};
 use ipnet::IpNet;
 
 use crate::failure::{Call, Failure, Ignore, Ruling, judge};
 use crate::program::Program;
+
+pub use fallback::{Facts, FallbackOn, LastGood, Rung, RungAnswer, Words};
+pub use field_changes::FieldChanges;
+pub use route::{Cors, Forward, HostPattern, Origins, Respond, Rewrite, RewritePart, Route, Step};
+pub use upstream::{Endpoint, Health, Timeout, Upstream, WeightedEndpoint};
 
 /// The complete behaviour of a gateway, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,27 +235,7 @@ impl Default for Limits {
     }
 }
 
-/// A service behind the gateway, with the breaker before it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Upstream {
-    /// The upstream's name, unique among the upstreams; the breaker's name begins with it.
-    pub name: Arc<str>,
-    /// The address of the service.
-    pub endpoint: Endpoint,
-    /// The limits on a call's duration.
-    pub timeout: Timeout,
-    /// `pool.idle`: idle connections kept per worker thread. Default 64.
-    pub pool_idle_max: usize,
-    /// `pool.idle_timeout`: the time after which an idle connection is closed; choose less than the upstream's own.
-    /// Default 30 s.
-    pub pool_idle_timeout: Duration,
-    /// `pool.max_age`: the age after which a connection is not used again. Default 5 min.
-    pub pool_max_age: Duration,
-    /// The breaker; without a `breaker:` key its mode is `disabled`.
-    pub breaker: Breaker,
-}
-
-/// A breaker before the requests that an application makes to one service (`upstreams.NAME` beside an application).
+/// A breaker before the requests that an application makes to one target (`upstreams.NAME` beside an application).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guard {
     /// The upstream's key in the file: the name of its breaker, or what those of a keyed one begin with.
@@ -256,15 +245,24 @@ pub struct Guard {
     pub targets: Vec<Arc<str>>,
     /// Bounds on the times that the application gives its calls.
     pub timeout: TimeoutBounds,
+    /// `retry`: the repeats of a failed attempt; `None`: the application's own alone.
+    pub retry: Option<Retry>,
+    /// `retry.budget`: the retries that are afforded.
+    pub budget: Budget,
+    /// `bulkhead`: the bound on calls in flight; `None`: no bound.
+    pub bulkhead: Option<Bulkhead>,
     /// The breaker; without a `breaker:` key its mode is `disabled`.
     pub breaker: Breaker,
 }
 
 impl Guard {
-    /// The target as the application has it, with this guard's breaker and within its times.
+    /// The target as the application has it, with all that this guard puts before it and within its times.
     pub fn before(&self, target: Upstream) -> Upstream {
         Upstream {
             timeout: self.timeout.within(&target.timeout),
+            retry: self.retry.clone(),
+            budget: self.budget,
+            bulkhead: self.bulkhead.clone(),
             breaker: self.breaker.clone(),
             ..target
         }
@@ -278,6 +276,8 @@ pub struct TimeoutBounds {
     pub connect: Option<Duration>,
     /// From the request fully sent to the response's head.
     pub request: Option<Duration>,
+    /// From the first attempt to the final answer's head.
+    pub total: Option<Duration>,
     /// The longest gap in the response's body.
     pub idle: Option<Duration>,
 }
@@ -290,44 +290,8 @@ impl TimeoutBounds {
         Timeout {
             connect: shorter(times.connect, self.connect),
             request: shorter(times.request, self.request),
+            total: self.total.into_iter().chain(times.total).min(),
             idle: shorter(times.idle, self.idle),
-        }
-    }
-}
-
-/// One address of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// True for a TLS connection (`https`).
-    pub tls: bool,
-    /// A host name or an IP literal, without brackets.
-    pub host: String,
-    /// The port, 1..=65535; by default 80 or 443.
-    pub port: u16,
-    /// The value of the `Host` field: the host, with the port unless it is the scheme's own.
-    pub authority: String,
-    /// The URL's path without a trailing slash, prepended to every request's path. May be empty.
-    pub base_path: String,
-}
-
-/// The limits on a call's duration (`timeout:`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timeout {
-    /// The time to connect, TLS included. Default 5 s.
-    pub connect: Duration,
-    /// The time from the later of "request fully sent" and "last wait for the client" to the response's head. Default
-    /// 30 s.
-    pub request: Duration,
-    /// The longest gap in the upstream's body. Default 60 s.
-    pub idle: Duration,
-}
-
-impl Default for Timeout {
-    fn default() -> Timeout {
-        Timeout {
-            connect: Duration::from_secs(5),
-            request: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
         }
     }
 }
@@ -356,6 +320,18 @@ pub struct Breaker {
     pub settle: Duration,
     /// `share`: the sharing of decisions over a fleet. Default: none.
     pub share: Share,
+    /// `half_open.probe`: the calls that find out whether the upstream is back. Default: requests.
+    pub probe: Probe,
+}
+
+/// The calls that probe while a breaker is half-open (`half_open.probe:`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Probe {
+    /// `request`: requests of clients.
+    #[default]
+    Request,
+    /// `health`: health checks; no request is let through until the breaker is closed.
+    Health,
 }
 
 impl Breaker {
@@ -379,6 +355,7 @@ impl Breaker {
             failure_body_max: None,
             settle: Duration::from_secs(5),
             share: Share::None,
+            probe: Probe::Request,
         }
     }
 
@@ -454,64 +431,4 @@ impl std::fmt::Display for Share {
             Share::Counts => f.write_str("counts"),
         }
     }
-}
-
-/// The handling of requests with one path.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Route {
-    /// The route's name, unique among the routes; by default its path.
-    pub name: Arc<str>,
-    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest. On an application's
-    /// listener the template follows its dialect.
-    pub path: String,
-    /// The methods that it matches; `None`: all but CONNECT and TRACE.
-    pub methods: Option<Vec<Method>>,
-    /// The listeners that serve it; `None`: all.
-    pub listeners: Option<Vec<Arc<str>>>,
-    /// The steps, in order. The last step answers.
-    pub steps: Vec<Step>,
-}
-
-/// An action of a route.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// Answers with a fixed response.
-    Respond(Respond),
-    /// Forwards the request to an upstream, through its breaker.
-    Forward(Forward),
-    /// Runs the plan's application, which answers; the number has a meaning to its dialect alone.
-    App(usize),
-}
-
-/// A fixed answer (`respond:`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Respond {
-    /// The status, 200..=599. Default 200.
-    pub status: StatusCode,
-    /// The fields of the answer, including `Content-Type`.
-    pub headers: HeaderMap,
-    /// The body; empty by default.
-    pub body: Bytes,
-}
-
-/// A call to an upstream, streamed in both directions.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Forward {
-    /// The upstream that is called.
-    pub upstream: Arc<Upstream>,
-    /// The path that the upstream receives; `None`: the request's own.
-    pub rewrite: Option<Rewrite>,
-}
-
-/// A path made of literals and of the route's path parameters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rewrite(pub Vec<RewritePart>);
-
-/// One part of a rewritten path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RewritePart {
-    /// A literal text, not changed.
-    Literal(String),
-    /// A path parameter's value as the client wrote it, with its percent-encoding.
-    Param(String),
 }

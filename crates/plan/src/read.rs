@@ -35,6 +35,26 @@ pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
 /// source is told by its content. There is one application at most, and whether it may have several files is its dialect's
 /// to say; native files beside it say what stands before its own requests.
 pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
+    read_all(dialects, sources, false, loader)
+}
+
+/// Like [`read_as`], with the keys that have no effect yet, for the tests of their reading.
+#[doc(hidden)]
+pub fn read_ahead(
+    dialects: &[&dyn Dialect],
+    sources: &[Source<'_>],
+    loader: &dyn Loader,
+) -> Reading {
+    read_all(dialects, sources, true, loader)
+}
+
+/// Reads sources; `ahead` keeps the keys that have no effect yet.
+fn read_all(
+    dialects: &[&dyn Dialect],
+    sources: &[Source<'_>],
+    ahead: bool,
+    loader: &dyn Loader,
+) -> Reading {
     let mut notes = Notes::default();
     let documents = documents(dialects, sources, &mut notes);
     let mut names: Vec<String> = sources.iter().map(|it| it.name.to_owned()).collect();
@@ -45,7 +65,7 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
     order.sort_by_key(|file| !is_app(*file));
     if matches!(together, Together::App(_)) && !order.is_sorted() {
         let sources: Vec<_> = order.into_iter().map(|file| sources[file]).collect();
-        return read_as(dialects, &sources, loader);
+        return read_all(dialects, &sources, ahead, loader);
     }
     let takes_bindings = match &together {
         Together::App(dialect) => dialects[*dialect].takes_bindings(),
@@ -57,7 +77,7 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
     let plan = match together {
         Together::Native => {
             let nothing = sources.is_empty();
-            Some(read_native(documents, nothing, loader, &mut notes))
+            Some(read_native(documents, nothing, ahead, loader, &mut notes))
         }
         Together::App(dialect) if one_application(dialects[dialect], &documents) => {
             let apps = app_documents(&documents, sources);
@@ -66,13 +86,13 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
             if documents.iter().any(|document| !document.is_app()) {
                 // The names in an application with a mistake may not be all of them.
                 let sound = notes.errors() == faults;
-                let draft = drafted(documents, loader, &mut notes);
+                let draft = drafted(documents, ahead, loader, &mut notes);
                 native::put_before(draft, plan.as_mut().filter(|_| sound), &mut notes);
             }
             plan
         }
         Together::Broken => {
-            let draft = drafted(documents, loader, &mut notes);
+            let draft = drafted(documents, ahead, loader, &mut notes);
             native::put_before(draft, None, &mut notes);
             None
         }
@@ -228,24 +248,33 @@ fn documents<'a>(
 fn read_native(
     documents: Vec<Document<'_>>,
     nothing: bool,
+    ahead: bool,
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Plan {
-    let draft = drafted(documents, loader, notes);
+    let draft = drafted(documents, ahead, loader, notes);
     if nothing {
         notes.error(START, "there is no configuration", "name a file");
     }
     native::check(draft, START, notes)
 }
 
-/// The draft of the native documents.
-fn drafted(documents: Vec<Document<'_>>, loader: &dyn Loader, notes: &mut Notes) -> Draft {
+/// The draft of the native documents; `ahead` keeps the keys that have no effect yet.
+fn drafted(
+    documents: Vec<Document<'_>>,
+    ahead: bool,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Draft {
     let mut draft = Draft::default();
     for document in documents {
         let Form::Native(mut root) = document.form else {
             continue;
         };
         let lines: Vec<&str> = document.text.split('\n').collect();
+        if !ahead {
+            native::strip(&mut root, notes);
+        }
         interpolate::fill(&mut root, &lines, loader, notes);
         draft.add(&root, &lines, loader, notes);
     }

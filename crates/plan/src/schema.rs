@@ -77,8 +77,8 @@ fn shape(shape_of: &'static Shape, definitions: &mut Map<String, Value>) -> Valu
             json!({ "type": "object", "additionalProperties": reference(of, definitions) })
         }
         Shape::Table(of) => reference(of, definitions),
-        // Unreachable: `Table::supported` excludes these keys.
-        Shape::Later(_) | Shape::Foreign { .. } => json!(false),
+        // Unreachable: `Table::supported` excludes or resolves these keys.
+        Shape::Later(_) | Shape::Foreign { .. } | Shape::Also(_) => json!(false),
     }
 }
 
@@ -104,6 +104,7 @@ fn or_variable(schema: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys;
 
     #[test]
     fn the_schema_refers_only_to_its_own_definitions() {
@@ -121,10 +122,34 @@ mod tests {
     }
 
     #[test]
+    fn every_table_of_a_call_has_a_schema() {
+        let tables = [
+            &keys::HASH,
+            &keys::EJECTION,
+            &keys::HEALTH,
+            &keys::BULKHEAD,
+            &keys::RETRY,
+            &keys::HEDGE,
+            &keys::RUNG,
+            &keys::LAST_GOOD,
+            &keys::FIELDS,
+            &keys::CORS,
+        ];
+        let mut definitions = Map::new();
+        for table in tables {
+            reference(table, &mut definitions);
+        }
+        let ejection = &definitions["ejection"]["properties"];
+        assert!(ejection["consecutive_failures"].is_object() && ejection["for"].is_object());
+        let text = Value::Object(definitions).to_string();
+        assert!(!text.contains("null") && !text.contains(":false,\"description"));
+    }
+
+    #[test]
     fn keys_that_are_not_supported_yet_are_not_in_the_schema() {
         let schema = schema();
         assert!(schema["properties"]["on_transition"].is_null());
-        assert!(schema["$defs"]["upstream"]["properties"]["retry"].is_null());
-        assert!(schema["$defs"]["upstream"]["properties"]["breaker"].is_object());
+        assert!(schema["$defs"]["upstream"]["properties"]["hedge"].is_null());
+        assert!(schema["$defs"]["upstream"]["properties"]["retry"].is_object());
     }
 }

@@ -7,11 +7,15 @@ use fusebox_breaker::{
 };
 use serde_json::{Map, Value, json};
 
+mod call;
+
+use call::{show_bulkhead, show_changes, show_cors, show_ladder, show_retry};
+
 use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Guard, Limits, Listener, ListenerTls, Plan, Respond, Rewrite,
-    RewritePart, Route, Share, Step, Store, Upstream, Valkey,
+    Admin, Breaker, Fleet, Forward, Guard, Limits, Listener, ListenerTls, Plan, Probe, Respond,
+    Rewrite, RewritePart, Route, Share, Step, Store, Upstream, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -131,12 +135,12 @@ fn show_limits(limits: &Limits) -> Value {
 }
 
 fn show_upstream(upstream: &Upstream) -> Value {
-    json!({
-        "url": upstream.endpoint.url(),
+    let timeout = &upstream.timeout;
+    let mut shown = json!({
         "timeout": {
-            "connect": show_duration(upstream.timeout.connect),
-            "request": show_duration(upstream.timeout.request),
-            "idle": show_duration(upstream.timeout.idle),
+            "connect": show_duration(timeout.connect),
+            "request": show_duration(timeout.request),
+            "idle": show_duration(timeout.idle),
         },
         "pool": {
             "idle": upstream.pool_idle_max,
@@ -144,22 +148,35 @@ fn show_upstream(upstream: &Upstream) -> Value {
             "max_age": show_duration(upstream.pool_max_age),
         },
         "breaker": show_breaker(&upstream.breaker),
-    })
+    });
+    if let Some(total) = timeout.total {
+        shown["timeout"]["total"] = json!(show_duration(total));
+    }
+    call::show_course(upstream, &mut shown);
+    shown
 }
 
 fn show_guard(guard: &Guard) -> Value {
     let bounds = [
         ("connect", guard.timeout.connect),
         ("request", guard.timeout.request),
+        ("total", guard.timeout.total),
         ("idle", guard.timeout.idle),
     ];
+    let bounds = bounds.into_iter().filter_map(|(key, bound)| {
+        let bound = show_duration(bound?);
+        Some((key.to_owned(), json!(bound)))
+    });
     let mut shown = json!({
         "applies_to": guard.targets.first().map(|it| &**it),
-        "timeout": {},
+        "timeout": bounds.collect::<Map<_, _>>(),
         "breaker": show_breaker(&guard.breaker),
     });
-    for (key, bound) in bounds {
-        put(&mut shown["timeout"], key, bound.map(show_duration));
+    if let Some(retry) = &guard.retry {
+        shown["retry"] = show_retry(retry, Some(guard.budget));
+    }
+    if let Some(bulkhead) = &guard.bulkhead {
+        shown["bulkhead"] = show_bulkhead(bulkhead);
     }
     shown
 }
@@ -168,6 +185,9 @@ fn show_breaker(breaker: &Breaker) -> Value {
     let mut shown = show_settings(&breaker.settings);
     shown["key"] = json!(show_key(&breaker.key));
     shown["failure"] = json!(breaker.failure.source());
+    if breaker.probe == Probe::Health {
+        shown["half_open"]["probe"] = json!("health");
+    }
     shown["settle"] = json!(show_duration(breaker.settle));
     shown["share"] = match breaker.share {
         Share::None => json!("none"),
@@ -347,12 +367,30 @@ fn show_half_open(half_open: &HalfOpen) -> Value {
 
 fn show_route(route: &Route, app: Option<&dyn Program>) -> Value {
     let mut shown = json!({ "name": &*route.name, "path": route.path });
-    let methods = route.methods.as_ref();
-    let methods = methods.map(|list| list.iter().map(|it| it.as_str()).collect::<Vec<_>>());
-    put(&mut shown, "methods", methods);
-    let listeners = route.listeners.as_ref();
-    let listeners = listeners.map(|list| list.iter().map(|it| &**it).collect::<Vec<_>>());
-    put(&mut shown, "listeners", listeners);
+    if let Some(host) = &route.host {
+        shown["host"] = json!(host.to_string());
+    }
+    if let Some(methods) = &route.methods {
+        shown["methods"] = show_methods(methods);
+    }
+    if !route.headers.is_empty() {
+        shown["headers"] =
+            call::show_fields(route.headers.iter().map(|(name, value)| (name, value)));
+    }
+    if let Some(requests) = route.concurrency_max {
+        shown["max_concurrency"] = json!(requests);
+    }
+    for (key, changes) in [("request", &route.request), ("response", &route.response)] {
+        if !changes.is_empty() {
+            shown[key] = show_changes(changes);
+        }
+    }
+    if let Some(cors) = &route.cors {
+        shown["cors"] = show_cors(cors);
+    }
+    if let Some(listeners) = &route.listeners {
+        shown["listeners"] = listeners.iter().map(|name| json!(&**name)).collect();
+    }
     for step in &route.steps {
         match step {
             Step::Respond(respond) => shown["respond"] = show_respond(respond),
@@ -362,13 +400,35 @@ fn show_route(route: &Route, app: Option<&dyn Program>) -> Value {
                     shown[key] = value;
                 }
             }
-            Step::Forward(Forward { upstream, rewrite }) => {
+            Step::Forward(Forward {
+                upstream,
+                rewrite,
+                retry,
+                fallback,
+                bulkhead,
+            }) => {
+                if let Some(retry) = retry {
+                    shown["retry"] = show_retry(retry, None);
+                }
+                if let Some(ladder) = fallback {
+                    shown["fallback"] = show_ladder(ladder);
+                }
+                if let Some(bulkhead) = bulkhead {
+                    shown["bulkhead"] = show_bulkhead(bulkhead);
+                }
                 shown["upstream"] = json!(&*upstream.name);
                 put(&mut shown, "rewrite", rewrite.as_ref().map(show_rewrite));
             }
         }
     }
     shown
+}
+
+fn show_methods(methods: &[http::Method]) -> Value {
+    methods
+        .iter()
+        .map(|method| json!(method.as_str()))
+        .collect()
 }
 
 fn show_rewrite(Rewrite(parts): &Rewrite) -> String {
@@ -379,12 +439,10 @@ fn show_rewrite(Rewrite(parts): &Rewrite) -> String {
 }
 
 fn show_respond(respond: &Respond) -> Value {
-    let headers = respond.headers.iter().map(|(name, value)| {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        (name.to_string(), json!(value))
+    let mut shown = json!({
+        "status": respond.status.as_u16(),
+        "headers": call::show_fields(&respond.headers),
     });
-    let headers: Map<String, Value> = headers.collect();
-    let mut shown = json!({ "status": respond.status.as_u16(), "headers": headers });
     if !respond.body.is_empty() {
         shown["body"] = json!(String::from_utf8_lossy(&respond.body));
     }

@@ -85,7 +85,7 @@ routes:
   - { path: "/a/{y}", upstream: orders }
   - { path: "/a/{*z}", upstream: orders }
 "#,
-        r#"5:13: error: the path `/a/{y}` matches the same requests as `/a/{x}` in line 4; make one route of the two, give each its own `methods`, or change one of the paths"#,
+        r#"5:13: error: the path `/a/{y}` matches the same requests as `/a/{x}` in line 4; make one route of the two, give each its own `methods`, `host` or `headers`, or change one of the paths"#,
     );
 }
 
@@ -102,9 +102,9 @@ routes:
   - { name: b-out, path: /b, listeners: [out], respond: {} }
   - { name: b-all, path: /b, respond: {} }
 "#,
-        r#"5:13: error: the path `/a/{x}` matches the same requests as `/a/{x}` in line 4; make one route of the two, give each its own `methods`, or change one of the paths
+        r#"5:13: error: the path `/a/{x}` matches the same requests as `/a/{x}` in line 4; make one route of the two, give each its own `methods`, `host` or `headers`, or change one of the paths
 6:13: error: the path `/a/{y}` names its parameters differently from `/a/{x}` in line 3; use the same names in both
-9:26: error: the path `/b` matches the same requests as `/b` in line 7; make one route of the two, give each its own `methods`, or change one of the paths"#,
+9:26: error: the path `/b` matches the same requests as `/b` in line 7; make one route of the two, give each its own `methods`, `host` or `headers`, or change one of the paths"#,
     );
 }
 

@@ -315,3 +315,16 @@ fn values_without_a_json_form_are_errors() {
             .contains("object")
     );
 }
+
+#[test]
+fn a_variable_without_a_scope_asks_for_a_value() {
+    let error = eval_native("status >= 500", &json!({})).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"unknown variable `status`; give it a value in the scope, as in `{"status": 1}` (at character 1)"#
+    );
+    fails(
+        "stats >= 500",
+        "unknown variable `stats`; did you mean `status`?",
+    );
+}

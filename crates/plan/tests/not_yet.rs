@@ -48,44 +48,9 @@ fn keys_of_an_upstream() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
-  orders: { endpoints: [{ url: http://a, weight: 2 }, { url: http://b }], balance: x, health: x, resolve: x, bulkhead: x, retry: x, fallback: x, breaker: {} }
+  orders: { endpoints: [{ url: http://a }, { url: http://b }], hedge: x, breaker: {} }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"3:42: error: `weight` is not supported yet; remove the key; there is one endpoint for now
-3:55: error: several endpoints are not supported yet; keep one endpoint, or name a load balancer's address
-3:75: error: `balance` is not supported yet; remove the key; there is one endpoint for now
-3:87: error: `health` is not supported yet; remove the key; the breaker's probes find out whether the upstream is back
-3:98: error: `resolve` is not supported yet; remove the key; names are looked up at each connection
-3:110: error: `bulkhead` is not supported yet; remove the key, and bound concurrency in the upstream for now
-3:123: error: `retry` is not supported yet; remove the key, and let clients retry for now
-3:133: error: `fallback` is not supported yet; remove the key; a refused call is answered 503 with `Retry-After`"#,
-    );
-}
-
-#[test]
-fn keys_of_a_breaker() {
-    check(
-        r#"listen: 127.0.0.1:8080
-upstreams:
-  orders:
-    url: http://127.0.0.1:8081
-    breaker: { half_open: { probe: health } }
-routes: [{ path: /orders, upstream: orders }]
-"#,
-        r#"5:29: error: `probe` is not supported yet; remove the key; calls of clients are the probes for now"#,
-    );
-}
-
-#[test]
-fn keys_of_a_route() {
-    check(
-        r#"listen: 127.0.0.1:8080
-upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
-routes:
-  - { path: /a, upstream: orders, max_concurrency: 100, fallback: x, retry: x }
-"#,
-        r#"4:35: error: `max_concurrency` is not supported yet; remove the key, and bound concurrency in the upstream for now
-4:57: error: `fallback` is not supported yet; remove the key; a refused call is answered 503 with `Retry-After`
-4:70: error: `retry` is not supported yet; remove the key, and let clients retry for now"#,
+        r#"3:64: error: `hedge` is not supported yet; remove the key; each call is one attempt for now"#,
     );
 }

@@ -31,7 +31,7 @@ fn the_shortest_useful_file_gives_one_of_everything() {
     assert_eq!(plan.limits, Limits::default());
     let orders = &plan.upstreams[0];
     assert_eq!(
-        (orders.endpoint.host.as_str(), orders.endpoint.port),
+        (orders.endpoint().host.as_str(), orders.endpoint().port),
         ("127.0.0.1", 8081)
     );
     assert_eq!(orders.breaker.settings.trip, Settings::standard().trip);
@@ -114,7 +114,7 @@ fn the_full_example_says_every_supported_key_and_each_arrives() {
     );
     assert!(plan.listeners[0].encoded_slash_allowed || plan.listeners[1].encoded_slash_allowed);
     let orders = &plan.upstreams[0];
-    assert_eq!(orders.endpoint.base_path, "/base");
+    assert_eq!(orders.endpoint().base_path, "/base");
     let breaker = &orders.breaker;
     assert_eq!(
         breaker.key.0,
@@ -256,7 +256,11 @@ fn the_full_example_leaves_out_no_key() {
 #[test]
 fn a_plan_written_out_is_read_back_as_the_same_plan() {
     let machine = Machine {
-        env: [("ORDERS_URL", "http://10.0.0.1:8081/base")].into(),
+        env: [
+            ("ORDERS_URL", "http://10.0.0.1:8081/base"),
+            ("PAYMENTS_KEY", "***"),
+        ]
+        .into(),
         files: [("/run/secrets/admin", "***")].into(),
     };
     for text in [SHORTEST, FULL] {
@@ -458,6 +462,30 @@ fn the_files_in_the_documentation_are_read_without_diagnostics() {
     assert!(files.len() >= 2);
     for file in files {
         plan_of(file);
+    }
+}
+
+/// Every file on the page about calls, and every part of one: indented keys of an upstream.
+#[test]
+fn the_page_about_calls_is_read_without_diagnostics() {
+    let page = include_str!("../../../docs/calls.md");
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 5);
+    for block in blocks {
+        if block.starts_with("listen") {
+            plan_of(block);
+            continue;
+        }
+        let url = match block.contains("endpoints:") {
+            true => "",
+            false => "    url: http://127.0.0.1:8081\n",
+        };
+        plan_of(&format!(
+            "listen: 127.0.0.1:8080\nupstreams:\n  orders_dr: {{ url: http://127.0.0.1:8082, breaker: {{}} }}\n  \
+                 orders:\n    breaker: {{}}\n{url}{block}routes:\n  - {{ path: /, upstream: orders }}\n  \
+                 - {{ path: /dr, upstream: orders_dr }}\n"
+        ));
     }
 }
 

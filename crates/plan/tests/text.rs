@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::check;
+use support::{check, lines, read_text};
 
 #[test]
 fn an_empty_file_says_how_to_begin() {
@@ -161,14 +161,15 @@ routes: [{ path: /orders, upstream: orders }]
         r#"1:9: error: `listen` must be an address with its port, found a map; write one such as `127.0.0.1:8080`, or remove the key
 2:9: error: expected a map, found a list; write a map with any of connections, head, fields, first_byte, head_timeout, keep_alive, body_rate, request_body, upgrade_idle, drain, drain_delay"#,
     );
-    check(
-        r#"listen: 127.0.0.1:8080
+    let report = lines(&read_text(
+        "listen: 127.0.0.1:8080
 upstreams:
-  orders: http://127.0.0.1:8081
+  orders: later
 routes: [{ path: /orders, upstream: orders }]
-"#,
-        r#"3:11: error: expected a map, found `http://127.0.0.1:8081`; write a map with any of url, endpoints, applies_to, timeout, pool, breaker"#,
-    );
+",
+    ));
+    let expected = "fb.yaml:3:11: error: expected a map, found `later`; write a map with any of url, endpoints, applies_to, timeout, pool, breaker, ";
+    assert!(report.starts_with(expected), "{report}");
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -176,7 +177,7 @@ upstreams:
 routes: [{ path: /orders, upstream: orders }]
 "#,
         r#"3:18: error: `url` must be a URL, found a list; write one such as `http://127.0.0.1:8081`, or remove the key
-3:39: error: expected a map, found `5s`; write a map with any of connect, request, idle
+3:39: error: expected a map, found `5s`; write a map with any of connect, request, total, idle
 3:57: error: `idle` must be a whole number from 0 to 100000, found `many`; write a whole number from 0 to 100000
 3:72: error: expected a map, found nothing; write a map with any of key, max_keys, idle_after, on_overflow, mode, trip, judge_on, compare, slow_compare, window, history, failure, ignore, abandoned, failure_body, settle, cooldown, half_open, share, retry_after, ramp, or `{}` for an empty one"#,
     );

@@ -257,6 +257,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         (any_time(), time(SECOND..=LONGEST), any_time()).prop_map(|(connect, request, idle)| {
             Timeout {
                 connect,
+                total: None,
                 request: request.max(Duration::from_nanos(SECOND)),
                 idle,
             }
@@ -347,10 +348,7 @@ proptest! {
     fn a_plan_written_out_is_read_back_as_the_same_plan(upstream in upstream(), limits in limits()) {
         let plain = plan("{}");
         let upstream = Arc::new(upstream);
-        let steps = vec![Step::Forward(Forward {
-            upstream: upstream.clone(),
-            rewrite: None,
-        })];
+        let steps = vec![Step::Forward(Forward::to(upstream.clone()))];
         let route = Route {
             steps,
             ..plain.routes[0].as_ref().clone()

@@ -1,9 +1,11 @@
 //! `fusebox breakers ls`: lists all breakers, requested page by page.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::human::{between, span};
 use super::text;
 use crate::admin_client::{AdminClient, encode};
 use crate::printable::printable;
@@ -77,6 +79,7 @@ async fn print_json(pages: &mut Pages<'_>) -> anyhow::Result<ExitCode> {
 struct Row {
     name: String,
     state: String,
+    passed: String,
     mode: String,
     retry: String,
     reason: String,
@@ -91,8 +94,12 @@ impl Row {
                 Some(kind) => format!("held {kind}"),
                 None => text(&breaker["state"]).into_owned(),
             },
+            passed: between(&breaker["since"], &breaker["now"]).unwrap_or_else(|| "-".into()),
             mode: text(&breaker["mode"]).into_owned(),
-            retry: retry.map_or_else(|| "-".into(), |seconds| format!("{seconds}s")),
+            retry: match retry {
+                Some(seconds) => format!("in {}", span(Duration::from_secs(seconds))),
+                None => "-".into(),
+            },
             reason: text(&breaker["reason"]).into_owned(),
         }
     }
@@ -110,19 +117,20 @@ async fn print_table(pages: &mut Pages<'_>) -> anyhow::Result<ExitCode> {
     let width = rows.iter().map(|row| row.name.len()).max();
     let width = width.unwrap_or(0).max(4);
     let mut out = format!(
-        "{:<width$}  {:<9}  {:<8}  {:>10}  REASON\n",
-        "NAME", "STATE", "MODE", "RETRY IN"
+        "{:<width$}  {:<11}  {:<11}  {:<8}  {:<14}  REASON\n",
+        "NAME", "STATE", "FOR", "MODE", "TRIES AGAIN"
     );
     for Row {
         name,
         state,
+        passed,
         mode,
         retry,
         reason,
     } in &rows
     {
         out.push_str(&format!(
-            "{name:<width$}  {state:<9}  {mode:<8}  {retry:>10}  {reason}\n"
+            "{name:<width$}  {state:<11}  {passed:<11}  {mode:<8}  {retry:<14}  {reason}\n"
         ));
     }
     crate::print(&out)

@@ -265,6 +265,7 @@ impl Triggers {
                 methods: Some(vec![route.method.clone()]),
                 listeners: Some(vec![route.trigger.clone()]),
                 steps: vec![Step::App(step)],
+                ..Route::default()
             })
         });
         routes.collect()

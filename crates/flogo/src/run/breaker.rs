@@ -1,8 +1,9 @@
 //! The `circuitbreaker` activity: checks a breaker before a call, or reports an outcome to it, depending on the
 //! `operation` in its input.
 
-use fusebox_breaker::Outcome;
-use fusebox_gateway::parts::{LiveBreaker, WorkerRef};
+use fusebox_breaker::machine::SettledAs;
+use fusebox_breaker::{Cause, Outcome};
+use fusebox_gateway::parts::{FailedCall, LiveBreaker, WorkerRef};
 
 use crate::{Fault, Map, Value};
 
@@ -26,6 +27,15 @@ impl BreakerService {
         if let Some(outcome) = outcome {
             let settled = live_breaker.breaker.report_settled(outcome, now);
             live_breaker.meter(worker).count(settled.counted);
+            if settled.counted == SettledAs::Failure {
+                live_breaker.extras.failures.note(FailedCall {
+                    at: now,
+                    endpoint: None,
+                    cause: Some(Cause::Word("counter")),
+                    duration: None,
+                    request_id: None,
+                });
+            }
         } else if let Err(rejection) = live_breaker.breaker.check(now) {
             live_breaker.meter(worker).refuse(&rejection);
             let (breaker, reason) = (live_breaker.breaker.name(), rejection.reason.as_str());

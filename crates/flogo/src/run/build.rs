@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::{Breaker, machine::WindowFate};
 use fusebox_gateway::app::Host;
-use fusebox_gateway::parts::{BreakerExtras, LiveBreaker, LiveUpstream};
+use fusebox_gateway::parts::{BreakerExtras, BreakerKind, LiveBreaker, LiveUpstream};
 use fusebox_plan::plan::{Limits, Plan};
 
 use super::action::{Counter, LiveAction, LiveActivity, LiveService};
@@ -247,7 +247,7 @@ impl Builder<'_> {
                             .listener(self.host.listener.clone())
                             .build()
                             .expect(checked),
-                        extras: Arc::new(BreakerExtras::new(self.host.workers)),
+                        extras: Arc::new(BreakerExtras::new(self.host.workers, BreakerKind::Flow)),
                     },
                 };
                 LiveActivity::Breaker(BreakerService(live_breaker))

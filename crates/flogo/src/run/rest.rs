@@ -97,7 +97,14 @@ impl Client {
             proxy: plan.proxy.clone(),
             tls: plan.tls.clone(),
             limits: limits.clone(),
-            pools: Pool::for_workers(workers, &upstream, proxy, limits, &trust)?,
+            pools: Pool::for_workers(
+                workers,
+                &upstream,
+                upstream.endpoint(),
+                proxy,
+                limits,
+                &trust,
+            )?,
         })
     }
 
@@ -119,17 +126,17 @@ impl Client {
 pub fn upstream(name: Arc<str>, plan: &RestActivity) -> Upstream {
     let request = plan.timeout.unwrap_or(NO_LIMIT);
     Upstream {
-        name,
-        endpoint: plan.endpoint.clone(),
         timeout: Timeout {
             connect: CONNECT_MAX,
             request,
+            total: None,
             idle: GAP_MAX,
         },
         pool_idle_max: 512,
         pool_idle_timeout: Duration::from_secs(30),
         pool_max_age: Duration::from_secs(300),
         breaker: Breaker::disabled(request),
+        ..Upstream::new(name, plan.endpoint.clone())
     }
 }
 

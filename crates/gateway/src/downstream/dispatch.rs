@@ -1,11 +1,15 @@
 //! The way of a request through the gateway: validation, route, steps, answer.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use fusebox_plan::plan::Route;
+use http::header::ORIGIN;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::app::Found;
+use crate::downstream::cors;
 use crate::ground::clock::WorkerRef;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
 use crate::live::shared::Shared;
@@ -60,6 +64,18 @@ async fn take(
     if request.uri().path() == "*" {
         return unread(finish, answer::options(), request).await;
     }
+    let origin = |request: &Request<Incoming>| request.headers().get(ORIGIN).cloned();
+    // Before the breaker, the bulkhead and the route's own methods: a browser asks ahead of the call.
+    if let Some((route, method)) = preflighted(&live, listener, &request) {
+        let route = &live.routes[route];
+        finish.route = Some(route.facts.clone());
+        let mut answer = answer::options();
+        let is_let_in = finish_answer(&route.plan, origin(&request).as_ref(), &mut answer);
+        if let (true, Some(cors)) = (is_let_in, &route.plan.cors) {
+            cors::grant(cors, &route.plan, &method, answer.headers_mut());
+        }
+        return unread(finish, answer, request).await;
+    }
     let (route, params) = match find(&live, listener, &request) {
         Ok(found) => found,
         Err(answer) => {
@@ -78,8 +94,9 @@ async fn take(
         params,
         id,
     };
+    let origin = route.plan.cors.as_ref().and_then(|_| origin(&request));
     // The first step answers, which ends the route.
-    match route.steps.first() {
+    let mut answer = match route.steps.first() {
         Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
         Some(LiveStep::Forward(step)) => forward::forward(exchange, step, request, finish).await,
         Some(LiveStep::App(step)) => match live.app.clone() {
@@ -87,7 +104,22 @@ async fn take(
             None => done(finish, answer::our_fault()),
         },
         None => done(finish, answer::our_fault()),
+    };
+    finish_answer(&route.plan, origin.as_ref(), &mut answer);
+    answer
+}
+
+/// Makes a route's changes to an answer, an upstream's or our own; true if the origin is let in.
+fn finish_answer(route: &Route, origin: Option<&HeaderValue>, answer: &mut Response<Body>) -> bool {
+    let headers = answer.headers_mut();
+    if route.cors.is_some() {
+        cors::strip(headers);
     }
+    if !route.response.is_empty() {
+        route.response.apply(headers);
+    }
+    let cors = route.cors.as_ref();
+    cors.is_some_and(|cors| cors::add(cors, origin, headers))
 }
 
 /// Logs at debug level why a request was refused before it had a route. The query may hold secrets, so it is left out.
@@ -101,7 +133,7 @@ fn say_refused(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode
 /// The same for a request without a route; preflights and redirections are not refusals.
 fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode) {
     let reason = match status {
-        StatusCode::NOT_FOUND => "no route has this path",
+        StatusCode::NOT_FOUND => "no route takes this host and path",
         StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method",
         status if status.is_client_error() => "no route takes this request",
         _ => return,
@@ -118,24 +150,54 @@ fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Fo
         let app = app.ok_or_else(|| Box::new(answer::our_fault()))?;
         return app.find(name, request);
     };
-    let found = router
-        .find(path)
+    let fits = |route: &usize| live.routes[*route].fits(request.headers());
+    let (routes, params) = router
+        .find(|| target::host(request), path, fits)
         .ok_or_else(|| Box::new(answer::no_route()))?;
-    let names = |route: &&usize| live.routes[**route].names(method);
-    let takes = |route: &&usize| live.routes[**route].takes(method);
-    let routes = found.value.iter();
-    let Some(route) = routes
-        .clone()
-        .find(names)
-        .or_else(|| routes.clone().find(takes))
-    else {
-        let allow = live.allow(found.value);
+    let fitting = || routes.iter().filter(|route| fits(route));
+    let Some(route) = pick(live, fitting(), method) else {
+        let allow = live.allow(fitting());
         return Err(Box::new(answer::wrong_method(&allow)));
     };
     if !live.routes[*route].reads_params {
         return Ok((*route, Vec::new()));
     }
-    let params = found.params.iter();
+    let params = params.iter();
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok((*route, params.collect()))
+}
+
+/// The route whose preflight the gateway answers, and the method that it asks for.
+fn preflighted(
+    live: &Live,
+    listener: &LiveListener,
+    request: &Request<Incoming>,
+) -> Option<(usize, Method)> {
+    let method = cors::asked(request)?;
+    let router = listener.router.as_ref()?;
+    let may_fit = |route: &usize| cors::may_fit(&live.routes[*route].plan, request.headers());
+    let path = request.uri().path();
+    let (routes, _) = router.find(|| target::host(request), path, may_fit)?;
+    let fitting = || routes.iter().filter(|route| may_fit(route));
+    let has_cors = |route: &usize| live.routes[*route].plan.cors.is_some();
+    // A method that no route takes is one that the answer does not grant.
+    let route = match pick(live, fitting(), &method) {
+        Some(route) => Some(route).filter(|route| has_cors(route)),
+        None => fitting().find(|route| has_cors(route)),
+    };
+    Some((*route?, method))
+}
+
+/// The one of these routes of a path that takes a method: it asks for the most fields, then lists the method, then comes
+/// first.
+fn pick<'a>(
+    live: &Live,
+    routes: impl Iterator<Item = &'a usize>,
+    method: &Method,
+) -> Option<&'a usize> {
+    let taking = routes.filter(|route| live.routes[**route].takes(method));
+    taking.min_by_key(|route| {
+        let route = &live.routes[**route];
+        (Reverse(route.plan.headers.len()), !route.names(method))
+    })
 }

@@ -18,11 +18,20 @@ const NANOS: u64 = 1_000_000;
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(1);
 
+/// The step of the wall clock, in nanoseconds, from which past times are shown differently. Below it they stay as they
+/// were shown first.
+const STEP: u64 = NANOS / 2;
+
+/// The longest reading of both clocks that counts, in nanoseconds: a longer one was interrupted.
+const READING_MAX: u64 = NANOS / 10;
+
 /// A monotonic clock whose origin is the moment it was started.
 #[derive(Debug)]
 pub struct Clock {
     origin: Instant,
     tick: AtomicU64,
+    /// The wall time at the origin, in nanoseconds since the Unix epoch.
+    wall_origin: AtomicU64,
 }
 
 impl Clock {
@@ -31,6 +40,7 @@ impl Clock {
         let clock = Arc::new(Clock {
             origin: Instant::now(),
             tick: AtomicU64::new(0),
+            wall_origin: AtomicU64::new(0),
         });
         let weak = Arc::downgrade(&clock);
         std::thread::Builder::new()
@@ -55,13 +65,32 @@ impl Clock {
         u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The wall clock beside this one, read now. Times shown together are converted by one such reading: two readings
-    /// may be a millisecond apart.
+    /// The wall clock beside this one. A time that is shown twice is the same both times, unless the system's clock was
+    /// set in between.
     pub fn wall(&self) -> Wall {
-        Wall {
-            now: self.exact(),
-            nanos: u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX),
+        let kept = self.wall_origin.load(Ordering::Relaxed);
+        let (mut origin, mut took) = self.read_origin();
+        for _ in 0..4 {
+            if took <= READING_MAX {
+                break;
+            }
+            (origin, took) = self.read_origin();
         }
+        let is_vague = took > READING_MAX && kept > 0;
+        if is_vague || origin.abs_diff(kept) <= STEP {
+            return Wall { origin: kept };
+        }
+        self.wall_origin.store(origin, Ordering::Relaxed);
+        Wall { origin }
+    }
+
+    /// The wall time at the origin by one reading of both clocks, and the time that the reading took.
+    fn read_origin(&self) -> (u64, u64) {
+        let before = self.exact().as_nanos();
+        let wall = u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX);
+        let after = self.exact().as_nanos();
+        let origin = wall.saturating_sub(before.midpoint(after));
+        (origin, after.saturating_sub(before))
     }
 }
 
@@ -72,11 +101,11 @@ impl BreakerClock for Clock {
     }
 }
 
-/// The wall clock beside the monotonic one, at one moment.
+/// The wall clock beside the monotonic one.
 #[derive(Debug, Clone, Copy)]
 pub struct Wall {
-    now: Timestamp,
-    nanos: u64,
+    /// The wall time at the monotonic clock's origin, in nanoseconds since the Unix epoch.
+    origin: u64,
 }
 
 impl Wall {
@@ -91,10 +120,7 @@ impl Wall {
     }
 
     fn nanos_at(&self, at: Timestamp) -> u64 {
-        let (now, at) = (self.now.as_nanos(), at.as_nanos());
-        self.nanos
-            .saturating_add(at.saturating_sub(now))
-            .saturating_sub(now.saturating_sub(at))
+        self.origin.saturating_add(at.as_nanos())
     }
 }
 
@@ -129,10 +155,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_past_time_does_not_move_between_readings() {
+        let clock = Clock::start().unwrap();
+        let at = clock.exact();
+        let shown = clock.wall().nanos_at(at);
+        for _ in 0..1_000 {
+            assert_eq!(clock.wall().nanos_at(at), shown);
+        }
+        clock.wall_origin.fetch_sub(NANOS, Ordering::Relaxed);
+        assert!(
+            clock.wall().nanos_at(at).abs_diff(shown) < STEP,
+            "the clock was set"
+        );
+    }
+
+    #[test]
     fn a_time_to_come_back_is_rounded_up_and_one_that_has_been_down() {
         let wall = Wall {
-            now: Timestamp::from_nanos(5_000_000),
-            nanos: 1_000_000_400,
+            origin: 995_000_400,
         };
         let times = |nanos| {
             let at = Timestamp::from_nanos(nanos);

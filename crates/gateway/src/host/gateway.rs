@@ -24,9 +24,14 @@ use crate::host::membership::Membership;
 use crate::host::options::{GatewayError, Options};
 use crate::host::records::{self, RENEWED_EVERY};
 use crate::live::changes::Reloaded;
-use crate::live::live_plan::{BuildContext, Live, LiveBuilder};
+use crate::live::live_builder::{BuildContext, LiveBuilder};
+use crate::live::live_plan::Live;
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
+use crate::upstream::breakers::LiveBreaker;
+use crate::upstream::health_checks::{self, RunningChecks};
+use crate::upstream::last_good::key::Salt;
+use crate::upstream::resolving::{self, RunningLookups};
 
 /// The time between two sweeps of expired objects from the store, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -58,6 +63,8 @@ pub(crate) struct Inner {
     background: Arc<Worker>,
     /// The own work of the present plan's application; dropping it stops new work.
     started: Mutex<Option<Box<dyn Any + Send>>>,
+    /// The health checks of the present plan's endpoints, and the lookups of their names.
+    checks: Mutex<(RunningChecks, RunningLookups)>,
     builder: LiveBuilder,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
@@ -108,6 +115,8 @@ impl Gateway {
             apps: options.apps,
             durable: StoreHandle(stores.objects.clone()),
             volatile: volatile.clone(),
+            salt: Salt::load(&stores.records).await,
+            records: StoreHandle(stores.records.clone()),
         });
         let (live, _) = builder.build(plan, None).map_err(GatewayError::Plan)?;
         announcer.changed.set_homes(&live);
@@ -138,6 +147,7 @@ impl Gateway {
             volatile,
             background: shared.worker(workers),
             started: Mutex::default(),
+            checks: Mutex::default(),
             builder,
             workers,
             commands,
@@ -287,6 +297,7 @@ impl Inner {
             .map(|listener| (ListenerKey::of(listener), listener.name.clone()))
             .collect();
         let previous = self.shared.live.load_full();
+        let own_before = previous.own_breakers();
         let (live, reloaded) = self
             .builder
             .build(plan, Some(&previous))
@@ -310,20 +321,26 @@ impl Inner {
         }
         self.open(sockets);
         self.announcer.changed.set_homes(&self.shared.live.load());
-        self.forget(&previous);
+        self.forget(&previous, &own_before);
         self.mark_all();
         Ok(reloaded)
     }
 
-    /// Starts the own work of the present plan's application; that of the previous one has stopped.
+    /// Starts the own work of the present plan's application and the health checks; those of the previous plan have
+    /// stopped.
     fn start_flows(&self) {
-        let app = self.shared.live.load().app.clone();
+        let live = self.shared.live.load();
+        let clock = &self.shared.clock;
+        let lookups = resolving::begin(&live.upstreams, clock);
+        *self.checks.lock() = (health_checks::begin(&live.upstreams, clock), lookups);
+        let app = live.app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
         *self.started.lock() = tasks;
     }
 
     fn stop_flows(&self) {
         *self.started.lock() = None;
+        *self.checks.lock() = Default::default();
     }
 
     /// The listeners of a plan that are not open yet, and the addresses of all open ones.
@@ -370,7 +387,7 @@ impl Inner {
     }
 
     /// Removes the records of a plan's breakers that the present plan does not have.
-    fn forget(&self, previous: &Live) {
+    fn forget(&self, previous: &Live, own_before: &[(Arc<str>, LiveBreaker)]) {
         let live = self.shared.live.load();
         for old in &previous.guarded {
             if live
@@ -393,7 +410,7 @@ impl Inner {
                 }
             }
         }
-        for (_, live_breaker) in previous.own_breakers() {
+        for (_, live_breaker) in own_before {
             let name = live_breaker.breaker.name();
             if live.breaker(name).is_none() {
                 self.announcer.changed.forget(name);
@@ -430,9 +447,11 @@ impl Inner {
                 interval.tick().await;
                 shared.sweep(background);
                 let now = shared.clock.tick();
-                for upstream in &shared.live.load().guarded {
+                let live = shared.live.load();
+                for upstream in &live.guarded {
                     upstream.breakers.rest(now);
                 }
+                live.settle_endpoints(now);
             }
         });
         for task in [&keeper, &sweeper, &renewer, &rester] {

@@ -98,7 +98,7 @@ impl Changed {
     pub fn set_homes(&self, live: &Live) {
         let home = |upstream: &Arc<LiveUpstream>| {
             let name = upstream.breakers.name()?.clone();
-            Some((name, upstream.plan.endpoint.url()))
+            Some((name, upstream.plan.endpoint().url()))
         };
         *self.homes.lock() = live.guarded.iter().filter_map(home).collect();
     }
@@ -277,7 +277,7 @@ pub async fn restore(
 ) -> Result<usize, StoreError> {
     let mut restored = 0;
     for upstream in &live.guarded {
-        let (name, url) = (upstream.breakers.name(), upstream.plan.endpoint.url());
+        let (name, url) = (upstream.breakers.name(), upstream.plan.endpoint().url());
         let Some(name) = name else { continue };
         let mut moved = 0;
         for key in store.keys(PARTITION, name, READ_MAX).await? {
@@ -312,6 +312,7 @@ pub async fn restore(
             take_up(&live_breaker.breaker, &record, clock);
         }
     }
+    live.settle_endpoints(clock.exact());
     Ok(restored)
 }
 

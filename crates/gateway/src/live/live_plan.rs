@@ -1,34 +1,19 @@
 //! A plan as it runs: with its routers built, its breakers made or kept, its connections pooled.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-
-use fusebox_breaker::Listener as BreakerListener;
-use fusebox_fleet::Fleet;
-use fusebox_plan::plan::{KeyPart, Listener, Manner, Plan, Respond, Route, Share, Step, Upstream};
-use http::{HeaderValue, Method};
-use parking_lot::Mutex;
-use tokio_rustls::TlsAcceptor;
-
-use crate::app::{App, AppBuilder, Host};
-use crate::ground::clock::Clock;
+use crate::app::App;
 use crate::ground::listen::ListenerKey;
-use crate::ground::meter::{PerWorker, RequestMeters};
-use crate::ground::stores::StoreHandle;
-use crate::live::changes::Changes;
-use crate::live::changes::Reloaded;
 use crate::live::router::Router;
-use crate::live::tls;
-use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
-use crate::upstream::breakers::{LiveBreaker, UpstreamBreakers};
-use crate::upstream::event_switch::EventSwitch;
+use crate::request::ladder::LiveRung;
+use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::{Pool, PoolLimits, Pools};
-use crate::upstream::trust::Trust;
-use crate::upstream::upstream_errors::UpstreamErrors;
+use fusebox_breaker::Timestamp;
+use fusebox_plan::plan::{KeyPart, Listener, Plan, Respond, Route, Upstream};
+use http::{HeaderMap, HeaderValue, Method};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
 
 /// A plan as it runs.
 #[derive(Debug)]
@@ -44,7 +29,7 @@ pub struct Live {
     /// The application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
     /// Few, and asked for with every request: comparing is cheaper than hashing.
-    listeners: BTreeMap<ListenerKey, LiveListener>,
+    pub listeners: BTreeMap<ListenerKey, LiveListener>,
 }
 
 /// A listener, with the routes that it serves.
@@ -54,7 +39,8 @@ pub struct LiveListener {
     pub router: Option<Router>,
     /// The TLS of its connections; `None`: they are plain.
     pub tls: Option<TlsAcceptor>,
-    plan: Arc<Listener>,
+    /// The plan's listener.
+    pub plan: Arc<Listener>,
 }
 
 impl std::fmt::Debug for LiveListener {
@@ -81,22 +67,33 @@ pub enum LiveStep {
     /// Answers with the fixed response in the file.
     Respond(Respond),
     /// Passes the request to an upstream, past its breaker.
-    Forward(Forward),
+    Forward(Arc<Forward>),
     /// Lets the plan's application answer, by the step's number there.
     App(usize),
 }
 
 impl LiveStep {
     /// True if it reads the path's parameters: to rewrite the path, or for a breaker's key. An application finds its own.
-    fn reads_params(&self) -> bool {
+    pub fn reads_params(&self) -> bool {
         match self {
             LiveStep::Respond(_) | LiveStep::App(_) => false,
             LiveStep::Forward(forward) => {
-                let key = &forward.upstream.plan.breaker.key.0;
-                forward.rewrite.is_some() || key.iter().any(|part| matches!(part, KeyPart::Path(_)))
+                let rungs = forward.ladder.rungs.iter().filter_map(|rung| match rung {
+                    LiveRung::Upstream(upstream) => Some(upstream),
+                    LiveRung::LastGood(_) | LiveRung::Respond(_) => None,
+                });
+                let mut used = rungs.chain([&forward.upstream]);
+                forward.rewrite.is_some() || used.any(|upstream| reads_params(&upstream.plan))
             }
         }
     }
+}
+
+/// True if a template of an upstream has a parameter of the path.
+fn reads_params(upstream: &Upstream) -> bool {
+    let keys = upstream.hash_key.iter().chain([&upstream.breaker.key]);
+    let mut parts = keys.flat_map(|key| &key.0);
+    parts.any(|part| matches!(part, KeyPart::Path(_)))
 }
 
 impl LiveRoute {
@@ -109,6 +106,15 @@ impl LiveRoute {
         })
     }
 
+    /// True if a request has the fields that it asks for, each once and with exactly that value.
+    pub fn fits(&self, headers: &HeaderMap) -> bool {
+        self.plan.headers.iter().all(|(name, value)| {
+            let mut values = headers.get_all(name).iter();
+            values.next() == Some(value) && values.next().is_none()
+        })
+    }
+
+    /// True if it lists the method.
     pub fn names(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_some_and(|methods| methods.contains(method))
@@ -117,10 +123,8 @@ impl LiveRoute {
 
 impl Live {
     /// The methods that the routes of one path take, for the `Allow` field of a 405.
-    pub fn allow(&self, routes: &[usize]) -> HeaderValue {
-        let methods = routes
-            .iter()
-            .flat_map(|route| self.routes[*route].plan.methods.iter().flatten());
+    pub fn allow<'a>(&self, routes: impl Iterator<Item = &'a usize>) -> HeaderValue {
+        let methods = routes.flat_map(|route| self.routes[*route].plan.methods.iter().flatten());
         let mut methods: Vec<_> = methods.map(Method::as_str).collect();
         if let Some(get) = methods.iter().position(|method| *method == "GET")
             && !methods.contains(&"HEAD")
@@ -158,426 +162,27 @@ impl Live {
         guarded.find(|it| it.breakers.name().is_some_and(|it| **it == *name))
     }
 
-    /// The breakers of the plan's application that are before no upstream.
+    /// The breakers that are before no whole upstream: those of the plan's application, and those of endpoints.
     pub fn own_breakers(&self) -> Vec<(Arc<str>, LiveBreaker)> {
-        self.app
+        let mut all = self
+            .app
             .as_ref()
-            .map_or_else(Vec::new, |app| app.breakers())
+            .map_or_else(Vec::new, |app| app.breakers());
+        for upstream in &self.upstreams {
+            let endpoints = upstream.several.iter().flat_map(|it| it.breakers());
+            all.extend(endpoints.map(|it| (upstream.plan.name.clone(), it)));
+        }
+        all
+    }
+
+    /// Has the choice among endpoints take account of breakers that were restored, commanded or held for a time.
+    pub fn settle_endpoints(&self, now: Timestamp) {
+        for several in self.upstreams.iter().filter_map(|it| it.several.as_ref()) {
+            several.settle(now);
+        }
     }
 
     pub fn listener(&self, key: &ListenerKey) -> Option<&LiveListener> {
         self.listeners.get(key)
     }
-}
-
-/// The breakers before an upstream, with their listener.
-type Breakers = (Arc<UpstreamBreakers>, Arc<EventSwitch>);
-
-/// Makes plans live, and keeps the state that outlives one plan.
-pub struct LiveBuilder {
-    context: BuildContext,
-    trust: Trust,
-    meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
-    errors: Mutex<HashMap<Arc<str>, Arc<UpstreamErrors>>>,
-}
-
-impl std::fmt::Debug for LiveBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LiveBuilder").finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
-    Route,
-    Upstream,
-    Target,
-}
-
-/// The resources of a [`LiveBuilder`].
-pub struct BuildContext {
-    pub workers: usize,
-    /// The gateway's clock.
-    pub clock: Arc<Clock>,
-    /// The listener of every breaker's transitions.
-    pub listener: Arc<dyn BreakerListener>,
-    /// The fleet through which breakers are shared; `None`: the gateway is alone.
-    pub fleet: Option<Fleet>,
-    /// The builders of applications, one for each dialect that can be run.
-    pub apps: Vec<Arc<dyn AppBuilder>>,
-    /// A store that outlives the process.
-    pub durable: StoreHandle,
-    /// A store that ends with the process.
-    pub volatile: StoreHandle,
-}
-
-impl LiveBuilder {
-    /// A builder without a previous plan.
-    pub fn new(context: BuildContext) -> LiveBuilder {
-        LiveBuilder {
-            context,
-            trust: Trust::default(),
-            meters: Mutex::default(),
-            errors: Mutex::default(),
-        }
-    }
-
-    /// Makes a plan live. Parts of the previous one that still fit are kept: breakers with their state, connections,
-    /// counters. The result lists the state that could not be kept, and breakers whose sharing changed.
-    ///
-    /// # Errors
-    /// The unavailable resource that the plan needs; nothing has changed then.
-    pub fn build(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
-        let plan = Arc::new(plan);
-        let listeners = listeners(&plan, previous)?;
-        let mut pools = Vec::new();
-        for upstream in &plan.upstreams {
-            pools.push(self.pools(&plan, upstream, previous)?);
-        }
-        let mut reloaded = Reloaded {
-            changes: previous.map_or_else(Changes::default, |previous| {
-                Changes::between(&previous.plan, &plan)
-            }),
-            ..Reloaded::default()
-        };
-        let app = self.app(&plan, previous, &mut reloaded)?;
-        // From here on nothing fails, so that breakers are changed only by a plan that runs.
-        let mut upstreams: Vec<_> = plan
-            .upstreams
-            .iter()
-            .zip(pools)
-            .map(|(upstream, pools)| {
-                Arc::new(self.upstream(upstream, pools, previous, &mut reloaded))
-            })
-            .collect();
-        upstreams.extend(app.iter().flat_map(|app| app.targets()));
-        let mut seen = HashSet::new();
-        let guarded = upstreams.iter().filter(|it| it.is_guarded());
-        let guarded = guarded.filter(|it| seen.insert(Arc::as_ptr(&it.breakers)));
-        let guarded = guarded.cloned().collect();
-        let routes = plan
-            .routes
-            .iter()
-            .map(|route| Arc::new(self.route(route, &upstreams)))
-            .collect();
-        let live = Live {
-            plan,
-            routes,
-            guarded,
-            upstreams,
-            app,
-            listeners,
-        };
-        let before = previous.iter().flat_map(|previous| &previous.guarded);
-        for name in before.filter_map(|old| old.breakers.name()) {
-            if live.guarded(name).is_none() {
-                reloaded.lost.push(format!(
-                    "breakers of {name}: the upstream is gone, and their state with it"
-                ));
-            }
-        }
-        for (_, old) in previous.iter().flat_map(|previous| previous.own_breakers()) {
-            let name = old.breaker.name();
-            if live.breaker(name).is_none() {
-                reloaded.lost.push(format!(
-                    "breaker {name}: its service is gone, and its state with it"
-                ));
-            }
-        }
-        Ok((live, reloaded))
-    }
-
-    fn app(
-        &self,
-        plan: &Arc<Plan>,
-        previous: Option<&Live>,
-        reloaded: &mut Reloaded,
-    ) -> Result<Option<Arc<dyn App>>, String> {
-        let before = previous.and_then(|live| live.app.as_ref());
-        let Some(program) = &plan.app else {
-            let lost = before.iter().flat_map(|app| app.lost());
-            reloaded.lost.extend(lost);
-            return Ok(None);
-        };
-        // Both the application and its targets may have something to say.
-        let of_targets = RefCell::new((Reloaded::default(), HashMap::new()));
-        let host = Host {
-            plan,
-            workers: self.context.workers,
-            clock: &self.context.clock,
-            listener: &self.context.listener,
-            durable: &self.context.durable,
-            volatile: &self.context.volatile,
-            trust: &self.trust,
-            target: &|upstream, pools| {
-                let (reloaded, made) = &mut *of_targets.borrow_mut();
-                self.target(plan, upstream, pools, previous, reloaded, made)
-            },
-        };
-        let mut builders = self.context.apps.iter();
-        let built = builders.find_map(|it| it.build(&host, before, &mut reloaded.lost));
-        let (of_targets, _) = of_targets.into_inner();
-        reloaded.lost.extend(of_targets.lost);
-        reloaded.shared.extend(of_targets.shared);
-        let built = built.unwrap_or_else(|| {
-            let dialect = program.dialect();
-            Err(format!(
-                "this program was built without the dialect `{dialect}`"
-            ))
-        });
-        built.map(Some)
-    }
-
-    fn pools(
-        &self,
-        plan: &Plan,
-        upstream: &Arc<Upstream>,
-        previous: Option<&Live>,
-    ) -> Result<Pools, String> {
-        if let Some(previous) = previous
-            && let Some(old) = find(previous, &upstream.name)
-            && old.plan.endpoint == upstream.endpoint
-            && old.plan.timeout.connect == upstream.timeout.connect
-            && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
-            && previous.plan.limits == plan.limits
-        {
-            // With a reload an operator may also announce that the name has a new address.
-            old.pools.iter().for_each(|pool| pool.clear());
-            return Ok(old.pools.clone());
-        }
-        Pool::for_workers(
-            self.context.workers,
-            upstream,
-            None,
-            &plan.limits,
-            &self.trust,
-        )
-        .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
-    }
-
-    fn upstream(
-        &self,
-        plan: &Arc<Upstream>,
-        pools: Pools,
-        previous: Option<&Live>,
-        reloaded: &mut Reloaded,
-    ) -> LiveUpstream {
-        let breakers = self.breakers(&plan.name, plan, previous, reloaded);
-        let meter = self.meter(Kind::Upstream, &plan.name);
-        let errors = self.errors(&plan.name);
-        LiveUpstream::new(plan.clone(), Some(breakers), pools, meter, errors)
-    }
-
-    /// A target of an application's own requests, with the breakers of the plan's guard before it, if there is one.
-    /// `made` has those of the guards that other targets stand behind.
-    fn target(
-        &self,
-        plan: &Plan,
-        target: Upstream,
-        pools: Pools,
-        previous: Option<&Live>,
-        reloaded: &mut Reloaded,
-        made: &mut HashMap<Arc<str>, Breakers>,
-    ) -> Arc<LiveUpstream> {
-        let mut guards = plan.guards.iter();
-        let guard = guards.find(|it| it.targets.contains(&target.name));
-        let (target, breakers) = match guard {
-            None => (target, None),
-            Some(guard) => {
-                let target = guard.before(target);
-                let breakers = made
-                    .entry(guard.name.clone())
-                    .or_insert_with(|| self.breakers(&guard.name, &target, previous, reloaded))
-                    .clone();
-                (target, Some(breakers))
-            }
-        };
-        let meter = self.meter(Kind::Target, &target.name);
-        let errors = self.errors(&target.name);
-        let live = LiveUpstream::new(Arc::new(target), breakers, pools, meter, errors);
-        Arc::new(live)
-    }
-
-    /// The breakers of a name that a plan wants before an upstream, with their listener; those of the previous plan
-    /// where they fit.
-    fn breakers(
-        &self,
-        name: &Arc<str>,
-        plan: &Upstream,
-        previous: Option<&Live>,
-        reloaded: &mut Reloaded,
-    ) -> Breakers {
-        let old = previous.and_then(|live| live.guarded(name));
-        let mut settings_changed = false;
-        let (breakers, events) = match old {
-            // What was learnt at one place says nothing of another.
-            Some(old) if old.plan.endpoint == plan.endpoint && old.breakers.fit(plan) => {
-                let (was, is) = (&old.plan.breaker, &plan.breaker);
-                let keys = |plan: &fusebox_plan::plan::Breaker| {
-                    (plan.keys_max, plan.idle_after, plan.on_overflow)
-                };
-                if was.settings != is.settings || keys(was) != keys(is) {
-                    let lost = old.breakers.reconfigure(is, self.context.clock.exact());
-                    reloaded.lost.extend(lost);
-                    settings_changed = true;
-                }
-                (old.breakers.clone(), old.events.clone())
-            }
-            _ => {
-                if let Some(old) = old {
-                    let what = if old.plan.endpoint == plan.endpoint {
-                        "their key"
-                    } else {
-                        "the upstream's url"
-                    };
-                    let now = self.context.clock.exact();
-                    let held = |live_breaker: &LiveBreaker| {
-                        live_breaker.breaker.snapshot(now).hold.is_some()
-                    };
-                    let holds = old.breakers.all().iter().filter(|it| held(it)).count();
-                    let holds = match holds {
-                        0 => String::new(),
-                        holds => format!("; {holds} held by an operator, no more"),
-                    };
-                    reloaded.lost.push(format!(
-                        "breakers of {name}: {what} changed, so they begin anew{holds}"
-                    ));
-                }
-                let events =
-                    EventSwitch::new(self.context.listener.clone(), self.context.fleet.clone());
-                let breakers = UpstreamBreakers::new(
-                    name,
-                    plan,
-                    self.context.workers,
-                    &self.context.clock,
-                    events.clone(),
-                );
-                (Arc::new(breakers), events)
-            }
-        };
-        let kept = old.filter(|old| Arc::ptr_eq(&old.events, &events));
-        let was = old.map_or(Share::None, |old| old.plan.breaker.share);
-        let is = plan.breaker.share;
-        // The fleet takes what it must know of the settings when a breaker joins.
-        if kept.is_none() || was != is || settings_changed {
-            events.share(is, || breakers.all());
-        }
-        if was != is && previous.is_some() {
-            let said = format!("breakers of {name}: shared as `{is}`, were `{was}`");
-            reloaded.shared.push(said);
-        }
-        if is != Share::None && self.context.fleet.is_none() {
-            tracing::warn!(
-                upstream = %name,
-                "its breakers are to be shared, but the store is not a Valkey server: each decides alone"
-            );
-        }
-        (breakers, events)
-    }
-
-    fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {
-        let steps = plan.steps.iter().map(|step| match step {
-            Step::App(step) => LiveStep::App(*step),
-            Step::Respond(respond) => LiveStep::Respond(respond.clone()),
-            Step::Forward(forward) => {
-                let upstream = upstreams
-                    .iter()
-                    .find(|live| live.plan.name == forward.upstream.name);
-                let upstream = upstream
-                    .expect("a checked route names an upstream of its plan")
-                    .clone();
-                LiveStep::Forward(Forward {
-                    upstream,
-                    rewrite: forward.rewrite.clone(),
-                })
-            }
-        });
-        let steps: Vec<_> = steps.collect();
-        LiveRoute {
-            plan: plan.clone(),
-            reads_params: steps.iter().any(LiveStep::reads_params),
-            steps,
-            facts: Arc::new(RouteFacts {
-                name: plan.name.clone(),
-                meter: self.meter(Kind::Route, &plan.name),
-            }),
-        }
-    }
-
-    fn meter(&self, kind: Kind, name: &Arc<str>) -> RequestMeters {
-        let mut meters = self.meters.lock();
-        let meter = meters.entry((kind, name.clone()));
-        meter
-            .or_insert_with(|| Arc::new(PerWorker::new(self.context.workers)))
-            .clone()
-    }
-
-    /// The errors of an upstream or a target: one object for a name, so that no label comes twice.
-    fn errors(&self, name: &Arc<str>) -> Arc<UpstreamErrors> {
-        let mut errors = self.errors.lock();
-        let errors = errors.entry(name.clone());
-        errors
-            .or_insert_with(|| UpstreamErrors::new(name.clone()))
-            .clone()
-    }
-}
-
-/// The listeners of a plan, each with its router and its TLS.
-fn listeners(
-    plan: &Plan,
-    previous: Option<&Live>,
-) -> Result<BTreeMap<ListenerKey, LiveListener>, String> {
-    let limits = Arc::new(plan.limits.clone());
-    let mut listeners = BTreeMap::new();
-    for listener in &plan.listeners {
-        let router = match listener.manner {
-            Manner::App => None,
-            Manner::Native => {
-                let served = plan.routes.iter().enumerate();
-                let served = served.filter(|(_, route)| listener.serves(route));
-                Some(Router::new(
-                    served.map(|(at, route)| (route.path.as_str(), at)),
-                )?)
-            }
-        };
-        let key = ListenerKey::of(listener);
-        // Clients can resume their sessions while the certificate is the same.
-        let kept = previous
-            .and_then(|previous| previous.listener(&key))
-            .filter(|kept| kept.plan.tls == listener.tls)
-            .and_then(|kept| kept.tls.clone());
-        let tls = match (&listener.tls, kept) {
-            (None, _) => None,
-            (Some(_), Some(kept)) => Some(kept),
-            (Some(tls), None) => Some(
-                tls::acceptor(tls)
-                    .map_err(|error| format!("listener `{}`: {error}", listener.name))?,
-            ),
-        };
-        let rules = ListenerRules {
-            name: listener.name.clone(),
-            limits: limits.clone(),
-            paths: PathRules {
-                encoded_slash_allowed: listener.encoded_slash_allowed,
-                double_slash_allowed: listener.double_slash_allowed,
-            },
-            trusted_proxies: listener.trusted_proxies.clone(),
-        };
-        listeners.insert(
-            key,
-            LiveListener {
-                rules: Arc::new(rules),
-                router,
-                tls,
-                plan: listener.clone(),
-            },
-        );
-    }
-    Ok(listeners)
-}
-
-fn find<'a>(live: &'a Live, name: &str) -> Option<&'a Arc<LiveUpstream>> {
-    live.upstreams
-        .iter()
-        .find(|upstream| &*upstream.plan.name == name)
 }

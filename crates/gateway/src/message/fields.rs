@@ -28,6 +28,13 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The vendors' additions to a trace.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// The field with the machine-readable reason of a refusal.
+pub const FUSEBOX_REASON: HeaderName = HeaderName::from_static("fusebox-reason");
+/// The number of an attempt after the first one, for a Fusebox further in.
+pub const FUSEBOX_ATTEMPT: HeaderName = HeaderName::from_static("fusebox-attempt");
+/// The rung of the ladder that gave an answer.
+pub const FUSEBOX_FALLBACK: HeaderName = HeaderName::from_static("fusebox-fallback");
+
 /// Fields of one connection that `Connection` need not name.
 const HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,

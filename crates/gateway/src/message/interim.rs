@@ -15,8 +15,9 @@ use http::{HeaderMap, Request, StatusCode};
 use parking_lot::Mutex;
 
 use crate::message::fields;
+use crate::message::kept_body::Outgoing;
 use crate::message::offer::Offer;
-use crate::message::request_body::{Intake, Outgoing};
+use crate::message::request_body::Intake;
 
 /// Limit on the interim answers to one request; with one more the upstream has failed.
 pub const MOST: u32 = 16;

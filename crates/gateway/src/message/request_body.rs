@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::ground::clock::Clock;
-use crate::message::body::{Body, BodyError};
+use crate::message::body::BodyError;
 use crate::message::offer::Offer;
 use crate::message::phase::Phase;
 
@@ -34,9 +34,6 @@ const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// The time for which a body may be slower than the least rate before it counts.
 const RATE_GRACE: Duration = Duration::from_secs(10);
-
-/// The body of a request to an upstream.
-pub type Outgoing = Body<RequestBody>;
 
 /// A client's fault with its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

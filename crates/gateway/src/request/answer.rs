@@ -9,14 +9,13 @@ use fusebox_breaker::{Rejection, Timestamp};
 use fusebox_plan::CallError;
 use fusebox_plan::plan::Respond;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
 use crate::message::body::Body;
+use crate::message::fields::FUSEBOX_REASON;
 use crate::message::request_body::ClientFault;
+use crate::upstream::bulkhead::Full;
 use crate::upstream::sending::Failed;
-
-/// The field with the machine-readable reason of a refusal.
-pub const FUSEBOX_REASON: HeaderName = HeaderName::from_static("fusebox-reason");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -42,7 +41,7 @@ pub fn refused(status: StatusCode, why: &str) -> Response<Body> {
 pub fn no_route() -> Response<Body> {
     json(
         StatusCode::NOT_FOUND,
-        &serde_json::json!({ "error": "no route has this path" }),
+        &serde_json::json!({ "error": "no route takes this host and path" }),
     )
 }
 
@@ -93,12 +92,31 @@ pub fn breaker_refused(
     response
 }
 
+/// The bulkhead of an upstream or a route (`kind`) was full: 503, with the reason; another try may succeed at any time.
+pub fn bulkhead_full(kind: &str, name: &str, full: Full) -> Response<Body> {
+    let reason = full.as_str();
+    let body = serde_json::json!({
+        "error": format!("the bulkhead of {kind} \"{name}\" refused the call: {reason}"),
+        "breaker": name,
+        "retry_after": 1,
+    });
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(FUSEBOX_REASON, quoted(reason, kind, name, ""));
+    response
+}
+
 /// `breaker_open; breaker="orders"; state=open`, the name as a quoted string (RFC 9110, section
 /// 5.6.4) with everything outside visible ASCII percent-encoded.
 fn reason_value(reason: &str, breaker: &str, phase: &str) -> HeaderValue {
+    quoted(reason, "breaker", breaker, &format!("; state={phase}"))
+}
+
+fn quoted(reason: &str, kind: &str, name: &str, rest: &str) -> HeaderValue {
     let mut text = String::with_capacity(64);
-    write!(text, "{reason}; breaker=\"").expect("a String takes any text");
-    for byte in breaker.bytes() {
+    write!(text, "{reason}; {kind}=\"").expect("a String takes any text");
+    for byte in name.bytes() {
         match byte {
             b'"' | b'\\' => {
                 text.push('\\');
@@ -108,7 +126,7 @@ fn reason_value(reason: &str, breaker: &str, phase: &str) -> HeaderValue {
             _ => write!(text, "%{byte:02X}").expect("a String takes any text"),
         }
     }
-    write!(text, "\"; state={phase}").expect("a String takes any text");
+    write!(text, "\"{rest}").expect("a String takes any text");
     HeaderValue::from_str(&text).expect("only visible ASCII was written")
 }
 

@@ -19,6 +19,7 @@ use crate::message::body::Body;
 use crate::message::validate::PathRules;
 use crate::request::downstream::Downstream;
 use crate::request::worker::TaskToken;
+use crate::upstream::bulkhead::Place;
 
 /// The size in bytes, and the time, up to which an unwanted body is read before an answer goes out without it.
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -86,6 +87,8 @@ pub struct Finish {
     method: Method,
     /// The route of the request; `None` until it is found.
     pub route: Option<Arc<RouteFacts>>,
+    /// The request's place among those that its route bounds.
+    pub place: Option<Place>,
     status: StatusCode,
 }
 
@@ -104,6 +107,7 @@ impl Finish {
             started,
             method: method.clone(),
             route: None,
+            place: None,
             status,
         }
     }

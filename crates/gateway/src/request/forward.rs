@@ -1,33 +1,40 @@
-//! Carries a request past a breaker to an upstream, and the answer back.
+//! Carries a request past a breaker to an upstream, and the answer back; a call that is refused or fails goes to the
+//! ladder.
 
 use std::sync::Arc;
 
-use fusebox_breaker::{OwnedPermit, Rejection, Timestamp};
-use fusebox_plan::plan::Rewrite;
-use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
-use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use fusebox_breaker::Outcome;
+use fusebox_call::Retry;
+use fusebox_plan::plan::{FallbackOn, FieldChanges, Rewrite};
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
 use crate::message::body::Body;
-use crate::message::fields::{self, Origin};
-use crate::message::request_body::{ClientFault, Intake, IntakeLimits, Outgoing, RequestBody};
-use crate::message::validate;
+use crate::message::fields;
+use crate::message::request_body::ClientFault;
+use crate::request::admitting::{HeadView, Refused, Use, admit, ask, refusal, rejected};
 use crate::request::answer;
+use crate::request::client_request::{ClientRequest, NotSent, ToUpstream, origin};
 use crate::request::exchange::{Exchange, Finish, done, unread};
+use crate::request::ladder::{self, Failing, Ladder};
 use crate::request::outlive::Outliving;
-use crate::request::response_body::ResponseBody;
-use crate::request::target;
-use crate::request::tunnel;
-use crate::upstream::admission::{self, Admission, Unadmitted};
-use crate::upstream::breakers::{KeyFacts, LiveBreaker};
-use crate::upstream::call::{Holder, UpstreamCall};
+use crate::request::passing::pass_on;
+use crate::upstream::admission::{self, Unadmitted};
+use crate::upstream::breakers::{KeyFacts, LiveBreaker, key_text};
+use crate::upstream::bulkhead::Full;
+use crate::upstream::call::UpstreamCall;
+use crate::upstream::call_state::LiveBulkhead;
+use crate::upstream::held_answer::{HeldAnswer, Holding};
+use crate::upstream::last_good::Judged;
+use crate::upstream::last_good::key::Scope;
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::probe_queue::Prober;
-use crate::upstream::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
+use crate::upstream::run_call::{self, CallEnd, CallRules};
+use crate::upstream::sending::{Failed, PROBE_PATIENCE};
 use crate::upstream::upstream_errors::UpstreamError;
+
+/// The most bytes of a body that are kept where only the ladder may send it again.
+const KEPT_FOR_LADDER: usize = 64 * 1024;
 
 /// A route's step that passes its requests to an upstream.
 #[derive(Debug)]
@@ -36,14 +43,41 @@ pub struct Forward {
     pub upstream: Arc<LiveUpstream>,
     /// The path that the upstream sees; `None`: the request's own.
     pub rewrite: Option<Rewrite>,
+    /// The route's changes to the fields of requests to its own upstream.
+    pub changes: FieldChanges,
+    /// The scope of the last good answers to the route's requests.
+    pub scope: Scope,
+    /// The repeats of a failed attempt; `None`: none.
+    pub retry: Option<Retry>,
+    /// The bound on calls in flight: the route's own, or the upstream's.
+    pub bulkhead: Option<LiveBulkhead>,
+    /// True if the bulkhead is the route's own.
+    pub has_own_bulkhead: bool,
+    /// `max_concurrency` of the route.
+    pub concurrency: Option<LiveBulkhead>,
+    /// The answers to a call that was refused or failed.
+    pub ladder: Ladder,
+}
+
+impl Forward {
+    /// True if a request goes out once, and its answer is passed on whatever it is.
+    fn is_once(&self) -> bool {
+        self.retry.is_none() && self.ladder.is_empty() && self.upstream.endpoints.len() == 1
+    }
+
+    /// The most bytes of a request's body that are kept; `None`: it is sent once.
+    fn body_kept(&self) -> Option<usize> {
+        let retry = self.retry.as_ref().map(|retry| retry.buffer_max);
+        retry.or_else(|| (!self.is_once()).then_some(KEPT_FOR_LADDER))
+    }
 }
 
 /// Passes a request to the step's upstream if the upstream's breaker admits it.
 pub async fn forward(
     exchange: Exchange,
-    step: &Forward,
-    mut request: Request<Incoming>,
-    finish: Finish,
+    step: &Arc<Forward>,
+    request: Request<Incoming>,
+    mut finish: Finish,
 ) -> Response<Body> {
     // A body whose declared length is over the limit is refused before a breaker or a byte of it is looked at.
     let size_max = exchange.listener.limits.request_body_max;
@@ -54,308 +88,294 @@ pub async fn forward(
         );
         return done(finish, answer::client_failed(ClientFault::TooLarge));
     }
-    let live_breaker = step.upstream.breakers.select(&KeyFacts {
-        route: &exchange.route.name,
+    if let Some(concurrency) = &step.concurrency {
+        match concurrency.places.try_enter() {
+            Some(place) => finish.place = Some(place),
+            None => {
+                let full = concurrency.places.reject(Full::BulkheadFull);
+                let answer = answer::bulkhead_full("route", &exchange.route.name, full);
+                let why = Failing::full(&exchange.route.name, full, answer);
+                return refused(exchange, step, request, finish, why).await;
+            }
+        }
+    }
+    let head = HeadView {
         method: request.method(),
+        uri: request.uri(),
         headers: request.headers(),
-        params: &exchange.params,
+    };
+    let used = Use {
+        upstream: &step.upstream,
+        retry: step.retry.as_ref(),
+        bulkhead: step.bulkhead.as_ref(),
+        changes: &step.changes,
+    };
+    let is_complete = request.body().is_end_stream();
+    let prober = |live_breaker: &LiveBreaker| {
+        let client = fields::client(head.headers, &origin(&exchange));
+        let probes = &live_breaker.extras.probes;
+        probes.prober(client, head.method, head.uri.path())
+    };
+    let asked = match ask(&exchange, &used, head, is_complete, prober).await {
+        Ok(Some(asked)) => asked,
+        // Every upstream of a route has a breaker, even if a disabled one.
+        Ok(None) => return done(finish, answer::our_fault()),
+        Err(why) => {
+            let why = refusal(&exchange, &step.upstream, why);
+            return refused(exchange, step, request, finish, why).await;
+        }
+    };
+    let mut request = ClientRequest::new(&exchange, request);
+    let call = match admit(&exchange, &step.upstream, asked, &mut request).await {
+        Ok(call) => call,
+        Err(Unadmitted::Client(fault)) => {
+            exchange.debug("request refused", UpstreamError::client(fault).word);
+            return done(finish, answer::client_failed(fault));
+        }
+        Err(Unadmitted::Refused((live_breaker, rejection))) => {
+            let refused = Refused::Breaker(live_breaker, rejection);
+            let why = refusal(&exchange, &step.upstream, refused);
+            if let Some(bytes_max) = step.body_kept() {
+                request.keep_body(bytes_max);
+            }
+            return ladder::climb(exchange, step, request, why, finish).await;
+        }
+    };
+    if let Some(bytes_max) = step.body_kept() {
+        request.keep_body(bytes_max);
+    }
+    if !call.is_probe() {
+        return carry(exchange, step, request, call, finish).await;
+    }
+    // A client that leaves does not end the probe: the call continues, and is judged.
+    let worker = exchange.downstream.worker.clone();
+    let limit = call.timeout() + PROBE_PATIENCE;
+    let step = step.clone();
+    let run = async move { carry(exchange, &step, request, call, finish).await };
+    Outliving::new(&worker, Box::pin(run), limit).await
+}
+
+/// Answers a request that was refused before its body was looked at.
+async fn refused(
+    exchange: Exchange,
+    step: &Arc<Forward>,
+    request: Request<Incoming>,
+    finish: Finish,
+    why: Failing,
+) -> Response<Body> {
+    if step.ladder.is_empty() {
+        return unread(finish, why.answer, request).await;
+    }
+    let mut request = ClientRequest::new(&exchange, request);
+    if let Some(bytes_max) = step.body_kept() {
+        request.keep_body(bytes_max);
+    }
+    ladder::climb(exchange, step, request, why, finish).await
+}
+
+/// The end of a call, before its answer is passed on.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment on the way of an answer"
+)]
+pub enum Carried {
+    /// An answer; with its call while that is not judged.
+    Answered(HeldAnswer, Option<UpstreamCall>),
+    /// A failure that the ladder may answer, and the upstream's own answer to it if that was kept.
+    Failed(Failing, Option<HeldAnswer>),
+    /// A failure that is its client's or our own.
+    Ended(Response<Body>),
+}
+
+/// Sends an admitted call's request; the call is judged, unless its answer is to be passed on.
+pub async fn call(
+    exchange: &Exchange,
+    used: &Use<'_>,
+    rewrite: Option<&Rewrite>,
+    is_once: bool,
+    fallback_on: Option<FallbackOn>,
+    request: &mut ClientRequest,
+    mut call: UpstreamCall,
+) -> Carried {
+    let method = request.head().map(|head| head.method.clone());
+    let method = method.unwrap_or_default();
+    let hash = used.upstream.plan.hash_key.as_ref().and_then(|key| {
+        let head = request.head()?;
+        let facts = KeyFacts {
+            route: &exchange.route.name,
+            method: &head.method,
+            headers: &head.headers,
+            params: &exchange.params,
+        };
+        let text = key_text(key, &used.upstream.plan.name, "", &facts);
+        Some(fusebox_call::balance::hash_of(&text))
     });
-    // Every upstream of a route has a breaker, even if a disabled one.
-    let Some(live_breaker) = live_breaker else {
-        return done(finish, answer::our_fault());
+    let rules = CallRules {
+        hash,
+        method: &method,
+        is_upgrade: request.upgrade.is_some(),
+        is_attempt: request.is_attempt,
+        retry: used.retry,
+        hedge: None,
+        total: None,
+        bulkhead: used.bulkhead,
+    };
+    let mut outgoing = ToUpstream {
+        exchange,
+        rewrite,
+        changes: [used.changes, &used.upstream.plan.request],
+        is_once,
+        request,
     };
     let worker = &exchange.worker;
-    let is_complete = request.body().is_end_stream();
-    let permit = match admission::ask(&live_breaker, worker, is_complete) {
-        Ok(Some(Admission::Admitted(permit))) => Ok(Some(permit)),
-        Ok(None) => Ok(None),
-        Ok(Some(Admission::Waits(refused))) => {
-            let prober = prober(&exchange, &live_breaker, &request);
-            let phase = &exchange.downstream.phase;
-            let turn = Box::pin(admission::turn(
-                &live_breaker,
-                worker,
-                Some(phase),
-                prober,
-                refused,
-            ));
-            turn.await.map(Some)
-        }
-        Err(rejection) => Err(rejection),
-    };
-    let permit = match permit {
-        Ok(permit) => permit,
-        Err(rejection) => {
-            let refusal = refuse(&exchange, &live_breaker, &rejection);
-            return unread(finish, refusal, request).await;
-        }
-    };
-    let may_probe = permit.as_ref().is_none_or(OwnedPermit::is_probe);
-    let prober = may_probe.then(|| prober(&exchange, &live_breaker, &request));
-    let is_offered = !is_complete
-        && request.version() == Version::HTTP_11
-        && request.headers().contains_key(EXPECT);
-    // An upstream may overlook a body; on a connection that may switch protocols that would be unsafe.
-    let may_switch = is_complete || !expects_no_body(request.method());
-    let upgrade =
-        (may_switch && validate::upgrade_asked(&request)).then(|| hyper::upgrade::on(&mut request));
-    let protocol = upgrade
-        .is_some()
-        .then(|| request.headers().get(UPGRADE).cloned())
-        .flatten();
-    let (parts, body) = request.into_parts();
-    let (mut parts, has_length) = match outgoing_head(&exchange, step, parts, protocol) {
-        Ok(head) => head,
-        Err(refused) => return done(finish, answer::refused(refused.status, refused.why)),
-    };
-    if !is_offered {
-        parts.headers.remove(EXPECT);
-    }
-    let (mut body, intake) = outgoing_body(&exchange, body, is_offered);
-    let permit = match (permit, prober, &mut body) {
-        (Some(permit), ..) => permit,
-        // Only a request with a body is not admitted at once.
-        (None, Some(prober), Outgoing::Streamed(body)) => {
-            let phase = &exchange.downstream.phase;
-            match admission::ask_with(&live_breaker, worker, phase, prober, body).await {
-                Ok(permit) => permit,
-                Err(Unadmitted::Client(fault)) => {
-                    exchange.debug("request refused", UpstreamError::client(fault).word);
-                    return done(finish, answer::client_failed(fault));
+    let end = run_call::run(used.upstream, &mut call, &rules, &mut outgoing, worker).await;
+    let asks = fallback_on.is_some_and(|it| it.failed);
+    match end {
+        CallEnd::Answered(answer) if !asks => Carried::Answered(answer, Some(call)),
+        CallEnd::Answered(answer) => {
+            let sees_body = used.upstream.plan.breaker.failure_body_max.is_some();
+            if !sees_body && call.judged_so_far() != Outcome::Failure {
+                return Carried::Answered(answer, Some(call));
+            }
+            let within = used.upstream.plan.timeout.of_call();
+            match answer.hold(within, &mut call, worker).await {
+                Holding::Broken(why) => {
+                    call.note(&why);
+                    let error = why.as_body_error();
+                    call.end(Some(error));
+                    let failed = Failed::Upstream(error);
+                    let answer = answer::not_sent(&used.upstream.plan.name, failed);
+                    Carried::Failed(
+                        Failing::failed(&used.upstream.plan.name, failed.word(), answer),
+                        None,
+                    )
                 }
-                Err(Unadmitted::Refused(rejection)) => {
-                    let mut refusal = refuse(&exchange, &live_breaker, &rejection);
-                    if !body.is_end_stream() {
-                        let close = HeaderValue::from_static("close");
-                        refusal.headers_mut().insert(CONNECTION, close);
-                    }
-                    return done(finish, refusal);
+                Holding::Whole(answer) | Holding::Long(answer) | Holding::Late(answer)
+                    if call.judged_so_far() != Outcome::Failure =>
+                {
+                    Carried::Answered(answer, Some(call))
+                }
+                Holding::Whole(answer) => {
+                    call.end(None);
+                    judged(used, answer.parts.status, Some(answer))
+                }
+                Holding::Long(answer) | Holding::Late(answer) => {
+                    call.end(None);
+                    judged(used, answer.parts.status, None)
                 }
             }
         }
-        (None, ..) => return done(finish, answer::our_fault()),
-    };
-    let mut call = UpstreamCall::new(permit, live_breaker, step.upstream.clone(), worker.clone());
-    call.made_for(&parts.method, Some(&exchange.downstream.phase));
-    if let Some(prober) = prober.filter(|_| call.is_probe()) {
-        call.probes_for(prober);
+        CallEnd::Held(answer) => {
+            let is_failed = call.judged_so_far() == Outcome::Failure;
+            call.end_as_attempted();
+            match is_failed && asks {
+                true => judged(used, answer.parts.status, Some(answer)),
+                false => Carried::Answered(answer, None),
+            }
+        }
+        CallEnd::Failed(not_sent) => failed(exchange, used, call, &not_sent),
     }
-    let carried = AdmittedCall {
-        call,
-        parts,
-        has_length,
-        body,
-        intake,
-        upgrade,
-        exchange,
-        finish,
+}
+
+/// An answer of that status that was judged a failure; `None`: it is too long or too slow to be kept.
+fn judged(used: &Use<'_>, status: StatusCode, answer: Option<HeldAnswer>) -> Carried {
+    let name = &used.upstream.plan.name;
+    let word = format!("status_{}", status.as_u16());
+    let none = answer::not_sent(name, Failed::Upstream(fusebox_plan::CallError::Reset));
+    Carried::Failed(Failing::failed(name, &word, none), answer)
+}
+
+fn failed(exchange: &Exchange, used: &Use<'_>, call: UpstreamCall, not_sent: &NotSent) -> Carried {
+    let failed = match (not_sent, not_sent.failed()) {
+        (NotSent::Refused(refused), _) => {
+            return Carried::Ended(answer::refused(refused.status, refused.why));
+        }
+        (_, None) => return Carried::Ended(answer::our_fault()),
+        (_, Some(failed)) => failed,
     };
-    if !carried.call.is_probe() {
-        return carry(carried).await;
+    let what = match failed {
+        Failed::Upstream(_) | Failed::Stale | Failed::Limit => "upstream failed",
+        Failed::GivenUp => "request given up",
+        Failed::Client(_) | Failed::Unfinished | Failed::Ours | Failed::GaveWay => {
+            "request refused"
+        }
+    };
+    exchange.debug(what, failed.word());
+    let name = &used.upstream.plan.name;
+    let answer = match (failed, call.live_breaker()) {
+        (Failed::GaveWay, Some(live_breaker)) => {
+            let now = exchange.worker.clock.exact();
+            rejected(live_breaker, &admission::come_again(now), now)
+        }
+        _ => answer::not_sent(name, failed),
+    };
+    match failed {
+        Failed::Upstream(error) => {
+            call.end(Some(error));
+            Carried::Failed(Failing::failed(name, failed.word(), answer), None)
+        }
+        // It says nothing about the upstream, but a rung without an upstream may answer.
+        Failed::Stale => Carried::Failed(Failing::failed(name, failed.word(), answer), None),
+        _ => Carried::Ended(answer),
     }
-    // A client that leaves does not end the probe: the call continues, and is judged.
-    let worker = carried.exchange.downstream.worker.clone();
-    let limit = carried.call.timeout() + PROBE_PATIENCE;
-    Outliving::new(&worker, Box::pin(carry(carried)), limit).await
-}
-
-/// The client and target of a request that may probe.
-fn prober(exchange: &Exchange, live_breaker: &LiveBreaker, request: &Request<Incoming>) -> Prober {
-    let client = fields::client(request.headers(), &origin(exchange));
-    let probes = &live_breaker.extras.probes;
-    probes.prober(client, request.method(), request.uri().path())
-}
-
-/// Counts a refusal, logs it, and makes the client's answer.
-fn refuse(
-    exchange: &Exchange,
-    live_breaker: &LiveBreaker,
-    rejection: &Rejection,
-) -> Response<Body> {
-    let worker = &exchange.worker;
-    live_breaker.meter(worker).refuse(rejection);
-    let name = live_breaker.breaker.name();
-    tracing::debug!(
-        request_id = exchange.id.to_str().unwrap_or_default(),
-        route = %exchange.route.name,
-        breaker = %name,
-        reason = rejection.reason.as_str(),
-        "call refused"
-    );
-    refused(live_breaker, rejection, worker.clock.exact())
-}
-
-fn refused(live_breaker: &LiveBreaker, rejection: &Rejection, now: Timestamp) -> Response<Body> {
-    let name = live_breaker.breaker.name();
-    answer::breaker_refused(name, rejection, now, live_breaker.fallback())
-}
-
-/// An admitted call with the request and the parts of the exchange that sending needs.
-struct AdmittedCall {
-    call: UpstreamCall,
-    parts: Parts,
-    has_length: bool,
-    body: Outgoing,
-    intake: Option<Arc<Intake>>,
-    upgrade: Option<OnUpgrade>,
-    exchange: Exchange,
-    finish: Finish,
 }
 
 /// Sends an admitted call's request and passes the answer on, or answers with the reason of the failure.
-async fn carry(carried: AdmittedCall) -> Response<Body> {
-    let AdmittedCall {
-        mut call,
-        parts,
-        has_length,
-        body,
-        intake,
-        upgrade,
-        exchange,
-        mut finish,
-    } = carried;
-    let upstream = call.upstream().clone();
-    let sending = Sending {
-        upstream: &upstream,
-        pool: upstream.pool(exchange.worker.index),
-        call: &mut call,
-        intake: intake.as_ref(),
-        phase: Some(&exchange.downstream.phase),
-        interim: &exchange.downstream.interim,
-        worker: &exchange.worker,
-    };
-    let (response, connection) = match sending.send(parts, body, has_length).await {
-        Ok(sent) => sent,
-        Err(failed) => {
-            let what = match failed {
-                Failed::Upstream(_) | Failed::Stale | Failed::Limit => "upstream failed",
-                Failed::GivenUp => "request given up",
-                Failed::Client(_) | Failed::Unfinished | Failed::Ours | Failed::GaveWay => {
-                    "request refused"
-                }
-            };
-            exchange.debug(what, failed.word());
-            let answer = match (failed, call.live_breaker()) {
-                (Failed::GaveWay, Some(live_breaker)) => {
-                    let now = exchange.worker.clock.exact();
-                    refused(live_breaker, &admission::come_again(now), now)
-                }
-                _ => answer::not_sent(&upstream.plan.name, failed),
-            };
-            if let Failed::Upstream(error) = failed {
-                call.end(Some(error));
-            }
-            return done(finish, answer);
-        }
-    };
-    finish.answered(response.status());
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        connection.become_tunnel();
-        return switch(exchange, response, call, upgrade, finish);
-    }
-    let (mut parts, body) = response.into_parts();
-    fields::strip_response(&mut parts.headers);
-    parts.version = Version::HTTP_11;
-    // The client has not been asked for its body, and never will be.
-    if intake.as_deref().is_some_and(Intake::is_held) {
-        let close = HeaderValue::from_static("close");
-        parts.headers.insert(CONNECTION, close);
-    }
-    let body = ResponseBody::new(
-        body,
-        Holder::new(call),
-        connection,
-        intake,
-        exchange.worker.clock.clone(),
-        finish,
-    );
-    Response::from_parts(parts, Body::Streamed(Box::new(body)))
-}
-
-/// The head for the upstream; true if the client declared the body's length.
-fn outgoing_head(
-    exchange: &Exchange,
-    step: &Forward,
-    mut parts: Parts,
-    protocol: Option<HeaderValue>,
-) -> Result<(Parts, bool), validate::Refused> {
-    parts.uri = target::outgoing(exchange, step, &parts)?;
-    parts.version = Version::HTTP_11;
-    let host = parts.headers.get(HOST).cloned();
-    let headers = &mut parts.headers;
-    let brought = fields::strip_request(headers);
-    let downstream = &exchange.downstream;
-    fields::set_forwarded(headers, brought, &origin(exchange), host.as_ref());
-    headers.insert(HOST, step.upstream.host.clone());
-    headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
-    if !fields::has_traceparent(headers) {
-        headers.insert(fields::TRACEPARENT, downstream.worker.ids.traceparent());
-        // The state belongs to a trace that had no valid parent (W3C Trace Context, section 3.3).
-        if brought.has_tracestate() {
-            headers.remove(fields::TRACESTATE);
-        }
-    }
-    if let Some(protocol) = protocol {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocol);
-    }
-    Ok((parts, brought.has_length()))
-}
-
-/// The facts about the client's connection that forwarded fields are made of.
-fn origin(exchange: &Exchange) -> Origin<'_> {
-    let downstream = &exchange.downstream;
-    Origin {
-        peer: downstream.peer.ip().to_canonical(),
-        peer_text: &downstream.peer_text,
-        trusted: exchange.listener.trusts(downstream.peer.ip()),
-        scheme: downstream.scheme,
-    }
-}
-
-fn outgoing_body(
-    exchange: &Exchange,
-    body: Incoming,
-    is_offered: bool,
-) -> (Outgoing, Option<Arc<Intake>>) {
-    if body.is_end_stream() {
-        return (Outgoing::empty(), None);
-    }
-    let limits = &exchange.listener.limits;
-    let limits = IntakeLimits {
-        rate_min: limits.body_rate_min,
-        size_max: limits.request_body_max,
-    };
-    let phase = exchange.downstream.phase.clone();
-    let clock = exchange.worker.clock.clone();
-    let (body, intake) = RequestBody::new(body, is_offered, phase, clock, limits);
-    (Outgoing::Streamed(body), Some(intake))
-}
-
-/// Joins both connections after the upstream has switched protocols, which is its success.
-fn switch(
+async fn carry(
     exchange: Exchange,
-    mut response: Response<Incoming>,
-    call: UpstreamCall,
-    client: Option<OnUpgrade>,
+    step: &Arc<Forward>,
+    mut request: ClientRequest,
+    admitted: UpstreamCall,
     finish: Finish,
 ) -> Response<Body> {
-    let upstream = hyper::upgrade::on(&mut response);
-    let protocol = response.headers().get(UPGRADE).cloned();
-    call.end(None);
-    drop(finish);
-    let Some(client) = client else {
-        return answer::our_fault();
+    let used = Use {
+        upstream: &step.upstream,
+        retry: step.retry.as_ref(),
+        bulkhead: step.bulkhead.as_ref(),
+        changes: &step.changes,
     };
-    let (mut parts, _) = response.into_parts();
-    fields::strip_response(&mut parts.headers);
-    parts
-        .headers
-        .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(protocol) = protocol {
-        parts.headers.insert(UPGRADE, protocol);
+    let on = (!step.ladder.is_empty()).then_some(step.upstream.plan.fallback_on);
+    let lookup = match step.ladder.keeps_answers() {
+        true => request.lookup(&exchange, step),
+        false => None,
+    };
+    let carried = call(
+        &exchange,
+        &used,
+        step.rewrite.as_ref(),
+        step.is_once(),
+        on,
+        &mut request,
+        admitted,
+    )
+    .await;
+    match carried {
+        Carried::Answered(answer, call) => {
+            let recorder = lookup.and_then(|lookup| {
+                let judged = match call.as_ref().map(UpstreamCall::judged_so_far) {
+                    Some(Outcome::Failure) => Judged::Failed,
+                    Some(_) => Judged::Fine,
+                    // Held for a repeat that did not come.
+                    None => Judged::Failed,
+                };
+                let sent = request.sent_headers(step);
+                let (status, headers) = (answer.parts.status, &answer.parts.headers);
+                let now = exchange.worker.clock.wall_millis();
+                let last_good = step.upstream.calls.last_good.as_ref()?;
+                last_good.observe(&lookup, status, headers, &sent, judged, now)
+            });
+            pass_on(exchange, request, answer, call, recorder, finish)
+        }
+        Carried::Ended(answer) => done(finish, answer),
+        Carried::Failed(why, answer) => {
+            let why = Failing {
+                upstreams: answer.map(Box::new),
+                ..why
+            };
+            match on {
+                Some(on) if on.failed => ladder::climb(exchange, step, request, why, finish).await,
+                _ => done(finish, why.answer),
+            }
+        }
     }
-    let idle = exchange.listener.limits.upgrade_idle_timeout;
-    tunnel::open(exchange.downstream.clone(), client, upstream, idle);
-    Response::from_parts(parts, Body::empty())
 }

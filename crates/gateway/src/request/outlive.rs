@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub struct Outliving<T: 'static> {
     run: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     limit: Duration,
     token: Option<TaskToken>,
+    /// True while the run is to continue without its client; `None`: always.
+    condition: Option<Arc<AtomicBool>>,
 }
 
 impl<T: 'static> Outliving<T> {
@@ -27,7 +30,14 @@ impl<T: 'static> Outliving<T> {
             run: Some(run),
             limit,
             token: Some(worker.task_token()),
+            condition: None,
         }
+    }
+
+    /// The same, but it ends with its client while `condition` is false.
+    pub fn only_if(mut self, condition: Arc<AtomicBool>) -> Self {
+        self.condition = Some(condition);
+        self
     }
 }
 
@@ -49,6 +59,10 @@ impl<T: 'static> Future for Outliving<T> {
 impl<T: 'static> Drop for Outliving<T> {
     fn drop(&mut self) {
         let limit = self.limit;
+        let condition = self.condition.take();
+        if condition.is_some_and(|condition| !condition.load(Ordering::Acquire)) {
+            return;
+        }
         let (Some(run), Some(token)) = (self.run.take(), self.token.take()) else {
             return;
         };

@@ -3,6 +3,7 @@
 //! The body is passed on frame by frame, at the client's pace. Only the time in which we wait for the upstream counts
 //! as the upstream's, and only a cut that comes while we read.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::message::offer::Offer;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::request::exchange::Finish;
 use crate::upstream::call::Holder;
+use crate::upstream::last_good::Recorder;
 use crate::upstream::pool::Connection;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
@@ -48,6 +50,10 @@ pub struct ResponseBody {
 /// The body itself, which a probe may have to read to its end without its client.
 #[derive(Debug)]
 struct Flow {
+    /// The recording of the answer as the last good one.
+    recorder: Option<Box<Recorder>>,
+    /// Frames that were read before the body was passed on, and that the call has seen.
+    ahead: VecDeque<Frame<Bytes>>,
     inner: Incoming,
     call: Option<Holder>,
     connection: Option<Connection>,
@@ -74,16 +80,18 @@ impl ResponseBody {
     /// Wraps an upstream's body; a body that has already ended judges its call at once.
     pub fn new(
         inner: Incoming,
-        call: Holder,
-        connection: Connection,
+        call: Option<Holder>,
+        connection: Option<Connection>,
         intake: Option<Arc<Intake>>,
         clock: Arc<Clock>,
         finish: Finish,
     ) -> ResponseBody {
         let mut flow = Flow {
+            recorder: None,
+            ahead: VecDeque::new(),
             inner,
-            call: Some(call),
-            connection: Some(connection),
+            call,
+            connection,
             intake,
             clock,
             alarm: None,
@@ -97,6 +105,23 @@ impl ResponseBody {
             flow: Some(flow),
             finish,
         }
+    }
+
+    /// Records the answer as the upstream's last good one, once it is whole.
+    pub fn recorded(mut self, recorder: Option<Recorder>) -> ResponseBody {
+        if let (Some(flow), Some(recorder)) = (&mut self.flow, recorder) {
+            flow.recorder = Some(Box::new(recorder));
+            flow.record_end();
+        }
+        self
+    }
+
+    /// Puts frames that were read before in front of the body; the call has seen them.
+    pub fn behind(mut self, frames: VecDeque<Frame<Bytes>>) -> ResponseBody {
+        if let Some(flow) = &mut self.flow {
+            flow.ahead = frames;
+        }
+        self
     }
 }
 
@@ -130,6 +155,22 @@ impl Flow {
             .as_mut()
             .and_then(|call| call.with(|call| call.is_probe() && !call.is_judged()));
         probes.unwrap_or(false)
+    }
+
+    /// Ends the recording if all of the body has passed.
+    fn record_end(&mut self) {
+        if self.ahead.is_empty()
+            && self.inner.is_end_stream()
+            && let Some(recorder) = self.recorder.take()
+        {
+            recorder.finish();
+        }
+    }
+
+    fn record(&mut self, frame: &Frame<Bytes>) {
+        if let (Some(recorder), Some(data)) = (&mut self.recorder, frame.data_ref()) {
+            recorder.push(data);
+        }
     }
 
     fn end(&mut self, error: Option<CallError>) {
@@ -267,6 +308,11 @@ impl Flow {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(frame) = self.ahead.pop_front() {
+            self.record(&frame);
+            self.record_end();
+            return Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))));
+        }
         self.asked();
         let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Pending => return self.wait(cx),
@@ -276,6 +322,9 @@ impl Flow {
         match frame {
             None => {
                 self.end(None);
+                if let Some(recorder) = self.recorder.take() {
+                    recorder.finish();
+                }
                 Poll::Ready(None)
             }
             Some(Err(error)) => Poll::Ready(Some(Err(self.broken(&error)))),
@@ -287,8 +336,12 @@ impl Flow {
                 }
                 // Judged before the client has the last byte: its next request must meet the breaker in the state after
                 // this call. After a trailer section no more frames are asked for.
+                self.record(&frame);
                 if frame.is_trailers() || self.inner.is_end_stream() {
                     self.end(None);
+                    if let Some(recorder) = self.recorder.take() {
+                        recorder.finish();
+                    }
                 }
                 Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))))
             }
@@ -313,12 +366,18 @@ impl http_body::Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         self.flow
             .as_ref()
-            .is_none_or(|flow| flow.inner.is_end_stream())
+            .is_none_or(|flow| flow.ahead.is_empty() && flow.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.flow {
-            Some(flow) => flow.inner.size_hint(),
+            Some(flow) => match flow.inner.size_hint().exact() {
+                Some(rest) if !flow.ahead.is_empty() => {
+                    let ahead = flow.ahead.iter().filter_map(Frame::data_ref);
+                    SizeHint::with_exact(rest + ahead.map(|it| it.len() as u64).sum::<u64>())
+                }
+                _ => flow.inner.size_hint(),
+            },
             None => SizeHint::with_exact(0),
         }
     }

@@ -4,7 +4,8 @@
 //! anything reads it, and the outgoing target is checked once more as it will stand in the request line.
 
 use fusebox_plan::normal_path;
-use fusebox_plan::plan::{Rewrite, RewritePart};
+use fusebox_plan::plan::{Endpoint, Rewrite, RewritePart};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode, Uri};
@@ -12,7 +13,6 @@ use http::{Request, StatusCode, Uri};
 use crate::message::marks;
 use crate::message::validate::{self, PathRules, Refused};
 use crate::request::exchange::Exchange;
-use crate::request::forward::Forward;
 
 const NOT_A_TARGET: Refused = Refused {
     status: StatusCode::BAD_REQUEST,
@@ -45,6 +45,17 @@ pub fn normalise<B>(request: &mut Request<B>, decoded: bool) -> Result<(), Refus
     parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| NOT_A_TARGET)?);
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| NOT_A_TARGET)?;
     Ok(())
+}
+
+/// The host that a valid request asks for, without its port and without the dot of the root; `None`: it names none.
+pub fn host<B>(request: &Request<B>) -> Option<&str> {
+    let text = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(HOST)?.to_str().ok()?,
+    };
+    let port = text.rfind(':').filter(|at| !text[*at..].contains(']'));
+    let host = &text[..port.unwrap_or(text.len())];
+    Some(host.strip_suffix('.').unwrap_or(host))
 }
 
 /// The query as the client wrote it, if the `http` crate cannot hold it so.
@@ -80,19 +91,17 @@ pub fn restore_raw<B>(request: &mut Request<B>) {
 /// # Errors
 /// If the resulting path could be read otherwise than it was routed, such as the `/..` that `/{rest}..` makes of an
 /// empty rest.
-pub fn outgoing(exchange: &Exchange, step: &Forward, parts: &Parts) -> Result<Uri, Refused> {
-    let base = &step.upstream.plan.endpoint.base_path;
+pub fn outgoing(
+    exchange: &Exchange,
+    endpoint: &Endpoint,
+    rewrite: Option<&Rewrite>,
+    parts: &Parts,
+) -> Result<Uri, Refused> {
+    let base = &endpoint.base_path;
     let rules = || exchange.listener.paths;
     let raw = parts.extensions.get::<RawQuery>();
     let raw = raw.map(|RawQuery(query)| query.as_str());
-    written(
-        base,
-        step.rewrite.as_ref(),
-        &exchange.params,
-        &parts.uri,
-        raw,
-        rules,
-    )
+    written(base, rewrite, &exchange.params, &parts.uri, raw, rules)
 }
 
 fn written(
@@ -192,6 +201,25 @@ mod tests {
         ] {
             assert_eq!(normal(target, true), form, "{target}");
             assert_eq!(normal(target, false), form, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_requests_host_has_no_port() {
+        for (target, field, name) in [
+            ("/", Some("a.test"), Some("a.test")),
+            ("/", Some("a.test.:80"), Some("a.test")),
+            ("/", Some("[::1]:80"), Some("[::1]")),
+            ("/", Some("[::1]"), Some("[::1]")),
+            ("http://b.test:81/", Some("b.test:81"), Some("b.test")),
+            ("http://b.test/", None, Some("b.test")),
+            ("/", None, None),
+        ] {
+            let mut request = Request::get(target).body(()).unwrap();
+            if let Some(field) = field {
+                request.headers_mut().insert(HOST, field.parse().unwrap());
+            }
+            assert_eq!(host(&request), name, "{target} {field:?}");
         }
     }
 

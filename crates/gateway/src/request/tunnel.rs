@@ -12,16 +12,23 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::request::downstream::Downstream;
+use crate::upstream::bulkhead::Place;
 
 /// Joins two connections once both have switched, in a task of the worker's own. The client's connection counts as open
-/// until the tunnel ends.
-pub fn open(downstream: Arc<Downstream>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
+/// until the tunnel ends, and so do its places.
+pub fn open(
+    downstream: Arc<Downstream>,
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+    idle: Duration,
+    places: [Option<Place>; 2],
+) {
     let token = downstream.worker.task_token();
     tokio::spawn(async move {
         if let Ok((client, upstream)) = tokio::try_join!(client, upstream) {
             join(client, upstream, idle).await;
         }
-        drop((downstream, token));
+        drop((downstream, token, places));
     });
 }
 

@@ -21,7 +21,8 @@ use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, Reque
 use crate::host::announcer::TransitionKey;
 use crate::host::gateway::Gateway;
 use crate::show::families::{Labels, counters, gauge, gauges, histogram, observe};
-use crate::show::{fleet_metrics, key_metrics, process_metrics};
+use crate::show::{call_metrics, fleet_metrics, key_metrics, process_metrics};
+use crate::upstream::breakers::BreakerKind;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::upstream_errors::ErrorKind;
 
@@ -121,7 +122,9 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let all = self.shown();
         self.breakers(&all, &mut encoder)?;
-        key_metrics::encode(&self.0.0.shared.live.load(), &mut encoder)?;
+        let live = self.0.0.shared.live.load();
+        key_metrics::encode(&live, &mut encoder)?;
+        call_metrics::encode(&live, self.0.clock().exact(), &mut encoder)?;
         self.transitions(&all, &mut encoder)?;
         self.requests(&mut encoder)?;
         fleet_metrics::encode(&self.0, &mut encoder)?;
@@ -153,8 +156,10 @@ impl Scrape {
         for (upstream, live_breaker) in live.breakers() {
             let snapshot = live_breaker.breaker.snapshot(now);
             let of_its_own = labelled.entry(upstream.clone()).or_default();
-            *of_its_own += 1;
-            let name = if *of_its_own <= KEYS_LABELLED_MAX {
+            // Clients make up keys, but not endpoints.
+            let is_endpoint = live_breaker.extras.kind == BreakerKind::Endpoint;
+            *of_its_own += usize::from(!is_endpoint);
+            let name = if is_endpoint || *of_its_own <= KEYS_LABELLED_MAX {
                 live_breaker.breaker.name().to_string()
             } else {
                 format!("{upstream}/other")
@@ -372,9 +377,9 @@ impl Scrape {
         let mut idle: BTreeMap<String, u64> = BTreeMap::new();
         for (at, target) in targets.iter().enumerate() {
             let mut before = targets[..at].iter();
-            if !before.any(|it| Arc::ptr_eq(&it.pools, &target.pools)) {
+            if !before.any(|it| Arc::ptr_eq(it.pools(), target.pools())) {
                 let count = target.idle_connections() as u64;
-                *idle.entry(target.plan.endpoint.url()).or_default() += count;
+                *idle.entry(target.plan.endpoint().url()).or_default() += count;
             }
         }
         let idle = idle

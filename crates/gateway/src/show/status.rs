@@ -6,13 +6,15 @@ use std::sync::atomic::Ordering;
 use fusebox_breaker::{Hold, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation};
 use fusebox_plan::Plan;
 use fusebox_plan::plan::Share;
+use fusebox_store::StoreError;
 
 use crate::ground::action::Action;
 use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, REASONS};
 use crate::host::gateway::Gateway;
 use crate::host::membership::{FleetError, FleetShown};
-use crate::upstream::breakers::LiveBreaker;
+use crate::upstream::breakers::{BreakerKind, LiveBreaker};
+use crate::upstream::last_failures::FailedCall;
 
 /// A breaker as it stands now.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub struct BreakerStatus {
     pub name: Arc<str>,
     /// The upstream that it is before, by the name in the file; of a Flogo service, its action.
     pub upstream: Arc<str>,
+    /// The thing that it stands before.
+    pub kind: BreakerKind,
     /// The machine's snapshot.
     pub snapshot: Snapshot,
     /// The breaker's settings.
@@ -155,6 +159,12 @@ impl Gateway {
         Some(live_breaker.breaker.explain(self.clock().exact()))
     }
 
+    /// The last failures of the breaker of a name, newest first.
+    pub fn last_failures(&self, name: &str) -> Option<Vec<FailedCall>> {
+        let (_, live_breaker) = self.find(name)?;
+        Some(live_breaker.extras.failures.list())
+    }
+
     /// Carries out a command on a breaker and returns its status afterwards; `None`: no breaker has that name.
     pub fn act(&self, name: &str, action: Action) -> Option<BreakerStatus> {
         let (upstream, live_breaker) = self.find(name)?;
@@ -183,8 +193,10 @@ impl Gateway {
             }
             Action::Reset { .. } => {
                 breaker.reset(now);
+                live_breaker.extras.failures.clear();
             }
         }
+        self.0.shared.live.load().settle_endpoints(now);
         Some(self.status(upstream, &live_breaker))
     }
 
@@ -213,14 +225,41 @@ impl Gateway {
             return Err(FleetError::NoFleet);
         };
         let (upstream, live_breaker) = self.find(name).ok_or(FleetError::NoBreaker)?;
-        if self.share_of(&upstream) == Share::None {
+        if self.share_of(&upstream, &live_breaker) == Share::None {
             return Err(FleetError::NotShared);
         }
+        let resets = matches!(action, Action::Reset { .. });
         membership.say(name, action).await?;
+        if resets {
+            live_breaker.extras.failures.clear();
+        }
         Ok(self.status(upstream, &live_breaker))
     }
 
-    fn share_of(&self, upstream: &str) -> Share {
+    /// Removes the last good answers of an upstream: those to a path as the upstream sees it, or all. They are gone for
+    /// good when this returns. Returns the number of answers removed; `None`: no upstream of that name keeps any.
+    ///
+    /// # Errors
+    /// If the store cannot be written; then some may come back after a restart.
+    pub async fn purge_last_good(
+        &self,
+        upstream: &str,
+        path: Option<&str>,
+    ) -> Result<Option<u64>, StoreError> {
+        let live = self.0.shared.live.load_full();
+        let mut upstreams = live.upstreams.iter();
+        let found = upstreams.find(|it| *it.plan.name == *upstream);
+        match found.and_then(|it| it.calls.last_good.as_ref()) {
+            Some(last_good) => last_good.purge(path).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The sharing of a breaker; those of endpoints and flows are never shared.
+    fn share_of(&self, upstream: &str, live_breaker: &LiveBreaker) -> Share {
+        if live_breaker.extras.kind != BreakerKind::Upstream {
+            return Share::None;
+        }
         let live = self.0.shared.live.load();
         let found = live.guarded(upstream);
         found.map_or(Share::None, |upstream| upstream.plan.breaker.share)
@@ -242,7 +281,7 @@ impl Gateway {
                 .changed
                 .is_persisted(&name, snapshot.generation),
             settings: live_breaker.breaker.settings(),
-            share: self.share_of(&upstream),
+            share: self.share_of(&upstream, live_breaker),
             calls: Calls {
                 success: sum(|meter| meter.success.get()),
                 failure: sum(|meter| meter.failure.get()),
@@ -257,6 +296,7 @@ impl Gateway {
                 }),
                 would_reject: sum(|meter| meter.would_reject.get()),
             },
+            kind: live_breaker.extras.kind,
             name,
             upstream,
             snapshot,

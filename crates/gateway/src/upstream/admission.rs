@@ -30,9 +30,9 @@ const COME_AGAIN: Duration = Duration::from_secs(1);
 
 /// The reason why there is no permit.
 #[derive(Debug)]
-pub enum Unadmitted {
+pub enum Unadmitted<R = Rejection> {
     /// The breaker rejected the call.
-    Refused(Rejection),
+    Refused(R),
     /// The client's body was at fault.
     Client(ClientFault),
 }
@@ -128,7 +128,7 @@ pub fn come_again(now: Timestamp) -> Rejection {
 }
 
 /// The rejection of a request that has to wait for a probe's place.
-fn probing_until(retry_at: Timestamp) -> Rejection {
+pub fn probing_until(retry_at: Timestamp) -> Rejection {
     let mut rejection = Rejection::new(RejectReason::BreakerProbing, State::HalfOpen);
     rejection.retry_at = Some(retry_at);
     rejection

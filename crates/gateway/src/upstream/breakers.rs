@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::{BreakerMeter, PerWorker};
+use crate::upstream::last_failures::LastFailures;
 use crate::upstream::probe_turns::ProbeTurns;
 
 /// The longest key in bytes; a longer one is replaced by its digest.
@@ -30,21 +31,49 @@ pub struct LiveBreaker {
     pub extras: Arc<BreakerExtras>,
 }
 
+/// The thing that a breaker stands before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerKind {
+    /// An upstream, or one key of it.
+    Upstream,
+    /// One endpoint of an upstream.
+    Endpoint,
+    /// A part of an application.
+    Flow,
+}
+
+impl BreakerKind {
+    /// The word `upstream`, `endpoint` or `flow`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BreakerKind::Upstream => "upstream",
+            BreakerKind::Endpoint => "endpoint",
+            BreakerKind::Flow => "flow",
+        }
+    }
+}
+
 /// The gateway's data for one breaker.
 #[derive(Debug)]
 pub struct BreakerExtras {
+    /// The thing that the breaker stands before.
+    pub kind: BreakerKind,
     /// Counts of each worker.
     pub meters: PerWorker<BreakerMeter>,
     /// The requests that want to probe.
     pub probes: ProbeTurns,
+    /// The last failures.
+    pub failures: LastFailures,
 }
 
 impl BreakerExtras {
     /// Counters at zero for `workers` workers.
-    pub fn new(workers: usize) -> BreakerExtras {
+    pub fn new(workers: usize, kind: BreakerKind) -> BreakerExtras {
         BreakerExtras {
+            kind,
             meters: PerWorker::new(workers),
             probes: ProbeTurns::default(),
+            failures: LastFailures::default(),
         }
     }
 }
@@ -111,7 +140,7 @@ impl UpstreamBreakers {
                 .expect(checked);
             return UpstreamBreakers::One(LiveBreaker {
                 breaker,
-                extras: Arc::new(BreakerExtras::new(workers)),
+                extras: Arc::new(BreakerExtras::new(workers, BreakerKind::Upstream)),
             });
         }
         let mut registry = Registry::builder(name.clone(), plan.settings.clone())
@@ -124,7 +153,7 @@ impl UpstreamBreakers {
         let registry = registry.build().expect(checked);
         UpstreamBreakers::Keyed(Box::new(Keyed {
             upstream: name.clone(),
-            endpoint: upstream.endpoint.authority.clone(),
+            endpoint: upstream.endpoint().authority.clone(),
             key: plan.key.clone(),
             registry,
             extras: papaya::HashMap::new(),
@@ -151,7 +180,7 @@ impl UpstreamBreakers {
             UpstreamBreakers::Keyed(keyed) => {
                 let by_endpoint = plan.key.0.contains(&KeyPart::Endpoint);
                 keyed.key == plan.key
-                    && (!by_endpoint || keyed.endpoint == upstream.endpoint.authority)
+                    && (!by_endpoint || keyed.endpoint == upstream.endpoint().authority)
             }
         }
     }
@@ -243,7 +272,7 @@ impl UpstreamBreakers {
         match self {
             UpstreamBreakers::None => LiveBreaker {
                 breaker,
-                extras: Arc::new(BreakerExtras::new(1)),
+                extras: Arc::new(BreakerExtras::new(1, BreakerKind::Upstream)),
             },
             UpstreamBreakers::One(live_breaker) => live_breaker.clone(),
             UpstreamBreakers::Keyed(keyed) => keyed.live(breaker),
@@ -316,7 +345,7 @@ impl Keyed {
             });
         }
         let made = extras.get_or_insert_with(breaker.name().clone(), || {
-            Arc::new(BreakerExtras::new(self.workers))
+            Arc::new(BreakerExtras::new(self.workers, BreakerKind::Upstream))
         });
         LiveBreaker {
             extras: made.clone(),
@@ -327,23 +356,7 @@ impl Keyed {
     /// The key's parts joined as [`KeyParts`] does. A key that is too long becomes its SHA-256; one that looks like a
     /// digest is written differently, so that the two never clash.
     fn render(&self, facts: &KeyFacts<'_>) -> String {
-        let mut key = KeyParts::default();
-        for part in &self.key.0 {
-            match part {
-                KeyPart::Upstream => key.push(Some(self.upstream.as_bytes())),
-                KeyPart::Endpoint => key.push(Some(self.endpoint.as_bytes())),
-                KeyPart::Route => key.push(Some(facts.route.as_bytes())),
-                KeyPart::Method => key.push(Some(facts.method.as_str().as_bytes())),
-                KeyPart::Header(name) => {
-                    key.push(facts.headers.get(name).map(HeaderValue::as_bytes))
-                }
-                KeyPart::Path(name) => {
-                    let value = facts.params.iter().find(|(param, _)| param == name);
-                    key.push(value.map(|(_, value)| value.as_bytes()));
-                }
-            }
-        }
-        let mut key = key.into_key();
+        let mut key = key_text(&self.key, &self.upstream, &self.endpoint, facts);
         if key.len() > KEY_BYTES_MAX {
             return hashed(&key);
         }
@@ -353,6 +366,25 @@ impl Keyed {
         }
         key
     }
+}
+
+/// A template's parts for a request, joined as [`KeyParts`] does.
+pub fn key_text(key: &Key, upstream: &str, endpoint: &str, facts: &KeyFacts<'_>) -> String {
+    let mut text = KeyParts::default();
+    for part in &key.0 {
+        match part {
+            KeyPart::Upstream => text.push(Some(upstream.as_bytes())),
+            KeyPart::Endpoint => text.push(Some(endpoint.as_bytes())),
+            KeyPart::Route => text.push(Some(facts.route.as_bytes())),
+            KeyPart::Method => text.push(Some(facts.method.as_str().as_bytes())),
+            KeyPart::Header(name) => text.push(facts.headers.get(name).map(HeaderValue::as_bytes)),
+            KeyPart::Path(name) => {
+                let value = facts.params.iter().find(|(param, _)| param == name);
+                text.push(value.map(|(_, value)| value.as_bytes()));
+            }
+        }
+    }
+    text.into_key()
 }
 
 /// The length of a digest in hexadecimal digits.

@@ -1,4 +1,7 @@
-//! One attempt at an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
+//! One use of an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
+//!
+//! A call may take several attempts; the upstream's breaker gets the outcome of the last one alone, and the breaker of
+//! an endpoint that of each attempt at it (docs/calls.md).
 //!
 //! A call is judged once: at the end of the response's body, at a 101, or when a good body has flowed for `settle`. A
 //! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
@@ -10,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
-    machine::SettledAs,
+    Call as Ended, Cause, Mode, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter,
+    Timestamp, machine::SettledAs,
 };
-use fusebox_plan::{Call as Facts, CallError, Failure};
-use http::{HeaderMap, Method, StatusCode};
+use fusebox_plan::{Call as Facts, CallError, Failure, Ruling};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub use holder::Holder;
 
@@ -23,6 +26,9 @@ use crate::ground::meter::BreakerMeter;
 use crate::message::phase::Phase;
 use crate::message::retry_after;
 use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
+use crate::upstream::bulkhead::Place;
+use crate::upstream::endpoints::EndpointAttempt;
+use crate::upstream::last_failures::{FailedCall, RequestId};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
 use crate::upstream::probe_queue::Prober;
@@ -35,6 +41,9 @@ const HELD_BACK: Duration = Duration::from_millis(100);
 /// The time after which a probe's flowing body is judged if another request wants the place, even if `settle` is
 /// longer.
 pub const FLOWN: Duration = Duration::from_secs(1);
+
+/// The cause of the failure of a call that its client has given up, as the library names it.
+const ABANDONED: &str = "abandoned";
 
 /// A call without its outcome yet.
 #[derive(Debug)]
@@ -66,6 +75,29 @@ pub struct UpstreamCall {
     is_own: bool,
     /// The client and target that probe, if the call is a probe.
     prober: Option<Prober>,
+    /// The attempt that is on its way, if the upstream has several endpoints.
+    attempt: Option<EndpointAttempt>,
+    /// The end of the last attempt while another one may follow: a client that leaves then leaves its outcome behind.
+    between: Option<Option<CallError>>,
+    /// The limits of the present attempt; `None`: the upstream's own.
+    limits: Option<AttemptLimits>,
+    /// The call's place in the upstream's bulkhead.
+    place: Option<Place>,
+    /// The id of the client's request; `None`: an application makes the call for itself.
+    request_id: Option<HeaderValue>,
+    /// The time that the attempt's last connection took, or failed to come.
+    connecting: Duration,
+    /// The endpoint of the last failed attempt, if it is known by a name of its own.
+    failed_at: Option<Arc<str>>,
+}
+
+/// The time limits of one attempt among several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptLimits {
+    /// The time from the request fully sent to the response's head.
+    pub request: Duration,
+    /// The time for all of the attempt up to the head, without that spent waiting for the client.
+    pub whole: Duration,
 }
 
 /// The progress of the response's body.
@@ -123,7 +155,70 @@ impl UpstreamCall {
             phase: None,
             is_own: false,
             prober: None,
+            attempt: None,
+            between: None,
+            limits: None,
+            place: None,
+            request_id: None,
+            connecting: Duration::ZERO,
+            failed_at: None,
         }
+    }
+
+    /// Gives the call its place in the upstream's bulkhead, which it keeps to the end of the answer's body; returns the
+    /// one before.
+    pub fn takes_place(&mut self, place: Option<Place>) -> Option<Place> {
+        std::mem::replace(&mut self.place, place)
+    }
+
+    /// True if the call has a place in the upstream's bulkhead.
+    pub fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Moves the call to the bulkhead's places for tunnels and event streams, if there is room.
+    pub fn becomes_stream(&mut self) {
+        if let Some(place) = &mut self.place {
+            place.become_stream();
+        }
+    }
+
+    /// Begins an attempt at an endpoint, within limits of its own; what an earlier attempt left is forgotten.
+    pub fn attempts(&mut self, attempt: Option<EndpointAttempt>, limits: Option<AttemptLimits>) {
+        self.between = None;
+        self.attempt = attempt;
+        self.limits = limits;
+        (self.duration, self.connecting) = (Duration::ZERO, Duration::ZERO);
+        (self.head, self.back_at, self.cause) = (None, None, None);
+        self.body.clear();
+        (self.flow, self.passed_at) = (Flow::Unknown, None);
+    }
+
+    /// Ends an attempt that another one may follow: its endpoint gets the outcome, the upstream's breaker not yet.
+    pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
+        let outcome = self.ruling(error).outcome;
+        self.end_attempt(outcome, self.worker.clock.exact());
+        self.between = Some(error);
+        self.waits_since(Timestamp::MAX);
+        outcome
+    }
+
+    /// Ends an attempt that was on its way as the call was dropped.
+    fn attempt_dropped(&mut self, outcome: Outcome) {
+        if self.attempt.is_some() {
+            self.end_attempt(outcome, self.worker.clock.exact());
+        }
+    }
+
+    /// Ends the call with the outcome of an attempt that [ended](UpstreamCall::attempt_ended) before.
+    pub fn end_as_attempted(mut self) {
+        let error = self.between.take().flatten();
+        self.end(error);
+    }
+
+    /// Sets the id of the client's request.
+    pub fn asked_by(&mut self, request_id: &HeaderValue) {
+        self.request_id = Some(request_id.clone());
     }
 
     /// Sets the request's method and the state of the client's connection; without `phase` an application makes the
@@ -141,6 +236,12 @@ impl UpstreamCall {
             live_breaker.extras.probes.begins(prober, now);
         }
         self.prober = Some(prober);
+    }
+
+    /// The generation of the upstream's breaker, if the call is its probe.
+    pub fn probe_generation(&self) -> Option<u64> {
+        let permit = self.permit.as_ref().filter(|permit| permit.is_probe());
+        permit.map(OwnedPermit::generation)
     }
 
     /// The breaker's data and the prober, if the call is a probe.
@@ -175,12 +276,53 @@ impl UpstreamCall {
 
     /// The time limit for the response's head: the call's timeout, or the probe's for a probe.
     pub fn timeout(&self) -> Duration {
-        let request = self.upstream.plan.timeout.request;
+        let limits = self.limits.map(|limits| limits.request.min(limits.whole));
+        let request = limits.unwrap_or(self.upstream.plan.timeout.request);
         if self.is_probe() {
             request.min(self.upstream.plan.breaker.settings.half_open.probe_timeout)
         } else {
             request
         }
+    }
+
+    /// The time limit for a connection.
+    pub fn connect_timeout(&self) -> Duration {
+        let connect = self.upstream.plan.timeout.connect;
+        self.limits
+            .map_or(connect, |limits| connect.min(limits.whole))
+    }
+
+    /// Notes the time that connecting took, and takes it from what the attempt has.
+    pub fn connected(&mut self, took: Duration) {
+        self.connecting = took;
+        if let Some(limits) = &mut self.limits {
+            limits.whole = limits.whole.saturating_sub(took);
+        }
+    }
+
+    /// The time that the attempt still has for all of it; `None`: as long as the upstream's own limits allow.
+    pub fn whole(&self) -> Option<Duration> {
+        self.limits.map(|limits| limits.whole)
+    }
+
+    /// Leaves the attempt that time for the rest of it, if it is bounded as a whole.
+    pub fn leaves(&mut self, whole: Duration) {
+        if let Some(limits) = &mut self.limits {
+            limits.whole = whole;
+        }
+    }
+
+    /// The outcome as far as the head alone decides it.
+    pub fn judged_so_far(&self) -> Outcome {
+        self.ruling(None).outcome
+    }
+
+    /// True if the upstream's breaker lets calls pass as while closed, or refuses none.
+    pub fn is_closed(&self, now: Timestamp) -> bool {
+        self.live_breaker.as_ref().is_none_or(|live_breaker| {
+            let breaker = &live_breaker.breaker;
+            breaker.settings().mode != Mode::Enforce || !breaker.may_probe(now)
+        })
     }
 
     /// Moves a probe's deadline to `timeout` from `base`: the time before was not the upstream's.
@@ -229,7 +371,7 @@ impl UpstreamCall {
     }
 
     /// Ends the wait for the head, so that the call does not count as stalled from here on.
-    fn land(&mut self) {
+    pub fn land(&mut self) {
         self.stall = None;
         if let Some(permit) = &self.permit {
             permit.answered();
@@ -241,10 +383,15 @@ impl UpstreamCall {
         self.duration = duration;
     }
 
-    /// Notes the response's head.
+    /// Notes the response's head, of which the call's outcome is made.
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.land();
-        if self.live_breaker.is_none() {
+        self.note_head(status, headers);
+    }
+
+    /// Notes the head of a response that another attempt may follow.
+    pub fn note_head(&mut self, status: StatusCode, headers: &HeaderMap) {
+        if self.live_breaker.is_none() && self.attempt.is_none() {
             return;
         }
         let at = self.worker.clock.tick();
@@ -330,13 +477,17 @@ impl UpstreamCall {
             return;
         }
         if self.permit.is_none() {
+            if self.attempt.is_some() {
+                self.attempt_ended(error);
+            }
             return;
         }
         // A probe without an answer in time says nothing if the settings say so; a dropped permit is ignored.
         let half_open = &self.upstream.plan.breaker.settings.half_open;
         let replaced = half_open.on_probe_timeout == OnProbeTimeout::Replace;
         if error == Some(CallError::Timeout) && replaced && self.is_probe() {
-            return;
+            // To its endpoint it is an attempt like any other.
+            return self.attempt_dropped(self.judge(error));
         }
         let outcome = self.judge(error);
         self.record(outcome);
@@ -347,7 +498,20 @@ impl UpstreamCall {
         (self.is_own, self.phase) = (false, None);
     }
 
+    /// The call's outcome; errors of its expressions are counted.
     fn judge(&self, error: Option<CallError>) -> Outcome {
+        let ruling = self.ruling(error);
+        for error in ruling.errors {
+            let Some(live_breaker) = &self.live_breaker else {
+                break;
+            };
+            live_breaker.meter(&self.worker).expression_errors.add();
+            tracing::debug!(breaker = %live_breaker.breaker.name(), %error, "expression about a call failed");
+        }
+        ruling.outcome
+    }
+
+    fn ruling(&self, error: Option<CallError>) -> Ruling {
         let head = self.head.as_ref();
         let facts = Facts {
             status: head.map_or(0, |head| head.status.as_u16()),
@@ -361,20 +525,13 @@ impl UpstreamCall {
                 .failure_body_max
                 .map(|_| self.body.as_slice()),
         };
-        let ruling = self.upstream.plan.breaker.judge(&facts);
-        for error in ruling.errors {
-            let Some(live_breaker) = &self.live_breaker else {
-                break;
-            };
-            live_breaker.meter(&self.worker).expression_errors.add();
-            tracing::debug!(breaker = %live_breaker.breaker.name(), %error, "expression about a call failed");
-        }
+        let mut ruling = self.upstream.plan.breaker.judge(&facts);
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
         if self.is_odd && by_default && facts.status == 501 {
             // The right answer of a server that does not know the method (RFC 9110, section 15.6.2).
-            return Outcome::Ignored;
+            ruling.outcome = Outcome::Ignored;
         }
-        ruling.outcome
+        ruling
     }
 
     fn record(&mut self, outcome: Outcome) {
@@ -384,23 +541,65 @@ impl UpstreamCall {
         self.recorded = true;
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
         let now = self.worker.clock.exact();
+        let failed = self.end_attempt(outcome, now);
         let ended = Ended {
             outcome,
             duration: Some(self.duration),
             retry_after: self.asked_to_return(outcome, now),
-            cause: self.cause_of(outcome),
+            cause: failed.as_ref().and_then(|failed| failed.cause),
         };
         let is_probe = permit.is_probe();
         let counted = permit.settle(ended, now).counted;
-        self.ended(is_probe, counted, now);
+        self.ended(is_probe, counted, failed, now);
+    }
+
+    /// Ends the present attempt, which its endpoint counts; returns more about a failure.
+    fn end_attempt(&mut self, outcome: Outcome, now: Timestamp) -> Option<FailedCall> {
+        let attempt = self.attempt.take();
+        // A request that was never sent has the time that its connection did not come in.
+        let lasted = match self.duration {
+            Duration::ZERO => self.connecting,
+            lasted => lasted,
+        };
+        let failed = (outcome == Outcome::Failure).then(|| {
+            if let Some(attempt) = &attempt {
+                self.failed_at = Some(attempt.name().clone());
+            }
+            self.failed(self.cause_of(outcome), lasted, now)
+        });
+        if let Some(attempt) = attempt {
+            attempt.end(outcome, lasted, failed.as_ref(), &self.worker);
+        }
+        failed
+    }
+
+    /// The call as a failure.
+    fn failed(&self, cause: Option<Cause>, duration: Duration, at: Timestamp) -> FailedCall {
+        let only = &self.upstream.endpoint().name;
+        FailedCall {
+            at,
+            endpoint: Some(self.failed_at.as_ref().unwrap_or(only).clone()),
+            cause,
+            duration: Some(duration),
+            request_id: self.request_id.as_ref().map(RequestId::copy),
+        }
     }
 
     /// Counts the call, and frees the place of a probe.
-    fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
+    fn ended(
+        &self,
+        is_probe: bool,
+        counted: SettledAs,
+        failed: Option<FailedCall>,
+        now: Timestamp,
+    ) {
         let Some(live_breaker) = &self.live_breaker else {
             return;
         };
         live_breaker.meter(&self.worker).count(counted);
+        if let Some(failed) = failed.filter(|_| counted == SettledAs::Failure) {
+            live_breaker.extras.failures.note(failed);
+        }
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
             let probes = &live_breaker.extras.probes;
@@ -436,7 +635,11 @@ impl Drop for UpstreamCall {
     /// `abandoned` makes it a failure.
     fn drop(&mut self) {
         if self.permit.is_none() {
-            return;
+            return self.attempt_dropped(Outcome::Ignored);
+        }
+        if let Some(error) = self.between.take() {
+            let outcome = self.judge(error);
+            return self.record(outcome);
         }
         let now = self.worker.clock.tick();
         let overdue = self.settles_at().is_some_and(|at| now >= at);
@@ -451,8 +654,15 @@ impl Drop for UpstreamCall {
         let now = self.worker.clock.exact();
         if let Some(permit) = self.permit.take() {
             let is_probe = permit.is_probe();
-            let settled = permit.abandoned(waited.unwrap_or_default(), now);
-            self.ended(is_probe, settled.counted, now);
+            let waited = waited.unwrap_or_default();
+            let counted = permit.abandoned(waited, now).counted;
+            let failed = (counted == SettledAs::Failure)
+                .then(|| self.failed(Some(Cause::Word(ABANDONED)), waited, now));
+            self.ended(is_probe, counted, failed, now);
+            self.attempt_dropped(match counted {
+                SettledAs::Failure => Outcome::Failure,
+                _ => Outcome::Ignored,
+            });
         }
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use fusebox_plan::CallError;
 use fusebox_plan::plan::{Endpoint, Limits};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::Request;
 use http::header::HOST;
 use hyper::client::conn::http1;
@@ -18,8 +20,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
+use crate::message::kept_body::Outgoing;
 use crate::message::marks::MarkWriter;
-use crate::message::request_body::Outgoing;
 use crate::upstream::sender::{ConnectionState, CountingStream, Sender};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, watching};
@@ -130,6 +132,9 @@ struct Step {
 /// A connection with or without TLS, straight or through a proxy's tunnel.
 type Stream = Box<dyn ByteStream>;
 
+/// The time after which the next address of a name is tried beside the one before.
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
 const DIALLING: &str = "connect timed out";
 
 /// The way to an upstream: its address, TLS, and the proxy on the way.
@@ -139,6 +144,8 @@ pub struct Connector {
     tls: Option<Tls>,
     trust: Trust,
     proxy: Option<(Endpoint, Option<Tls>)>,
+    /// The address to connect to; `None`: the host's.
+    address: Option<IpAddr>,
     timeout: Duration,
     head_bytes_max: usize,
     head_fields_max: usize,
@@ -169,6 +176,7 @@ impl Connector {
             tls: tls_of(endpoint, trust)?,
             trust: trust.clone(),
             proxy: None,
+            address: None,
             timeout,
             head_bytes_max: limits.head_bytes_max,
             head_fields_max: limits.head_fields_max,
@@ -188,11 +196,20 @@ impl Connector {
         Ok(self)
     }
 
+    /// The same connector to one address of its host.
+    pub fn at(self, address: IpAddr) -> Connector {
+        Connector {
+            address: Some(address),
+            ..self
+        }
+    }
+
     /// The same connector to another endpoint.
     pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Connector, String> {
         Ok(Connector {
             endpoint: endpoint.clone(),
             tls: tls_of(endpoint, &self.trust)?,
+            address: None,
             ..self.clone()
         })
     }
@@ -226,7 +243,7 @@ impl Connector {
             Some((proxy, tls)) => (proxy, tls),
             None => (&self.endpoint, &self.tls),
         };
-        let (tcp, address) = tcp(next, step).await?;
+        let (tcp, address) = tcp(next, self.address, step).await?;
         let broken = |error| NoConnection::dial(Some(address), error);
         tcp.set_nodelay(true).map_err(broken)?;
         let mut stream: Stream = Box::new(UpstreamSocket::new(tcp));
@@ -337,35 +354,71 @@ async fn secured(
 /// looked up for every connection, so that a moved upstream is found again.
 async fn tcp(
     endpoint: &Endpoint,
+    address: Option<IpAddr>,
     step: &mut Step,
 ) -> Result<(TcpStream, SocketAddr), NoConnection> {
     let (host, port) = (endpoint.host.as_str(), endpoint.port);
-    let mut dial = async |address| {
+    let dial = async |address| {
+        let tcp = TcpStream::connect(address).await;
+        tcp.map(|tcp| (tcp, address))
+            .map_err(|error| NoConnection::dial(Some(address), error))
+    };
+    let mut dialling = |address| {
         *step = Step {
             kind: ErrorKind::Connect,
             word: DIALLING,
             address: Some(address),
         };
-        let tcp = TcpStream::connect(address).await;
-        tcp.map(|tcp| (tcp, address))
-            .map_err(|error| NoConnection::dial(Some(address), error))
     };
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return dial(SocketAddr::new(address, port)).await;
+    if let Some(address) = address.or_else(|| host.parse().ok()) {
+        let address = SocketAddr::new(address, port);
+        dialling(address);
+        return dial(address).await;
     }
     let unknown = |error| {
         let cause = UpstreamError::lookup(host, &error);
         NoConnection::new(None, error, cause)
     };
-    let addresses = tokio::net::lookup_host((host, port)).await;
+    let found = tokio::net::lookup_host((host, port)).await;
+    let mut addresses = by_turns(found.map_err(unknown)?).into_iter();
+    // The next address is tried when one fails, and also when one takes long (RFC 8305, section 5).
+    let mut dials = FuturesUnordered::new();
     let mut first = None;
-    for address in addresses.map_err(unknown)? {
-        match dial(address).await {
-            Ok(connected) => return Ok(connected),
-            Err(failed) => {
-                first.get_or_insert(failed);
+    loop {
+        match addresses.next() {
+            Some(address) => {
+                dialling(address);
+                dials.push(dial(address));
             }
+            None if dials.is_empty() => break,
+            None => {}
+        }
+        let pause = async {
+            match addresses.len() {
+                0 => std::future::pending().await,
+                _ => tokio::time::sleep(NEXT_ADDRESS).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(dialled) = dials.next() => match dialled {
+                Ok(connected) => return Ok(connected),
+                Err(failed) => {
+                    first.get_or_insert(failed);
+                }
+            },
+            () = pause => {}
         }
     }
     Err(first.unwrap_or_else(|| unknown(io::Error::other("the name stands for no address"))))
+}
+
+/// Addresses of both families by turns, in the order of the lookup (RFC 8305, section 4).
+fn by_turns(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let all: Vec<_> = found.collect();
+    let is_first = |it: &SocketAddr| it.is_ipv6() == all[0].is_ipv6();
+    let (ours, others): (Vec<_>, Vec<_>) = all.iter().copied().partition(is_first);
+    let longest = ours.len().max(others.len());
+    let turns = (0..longest).flat_map(|at| [ours.get(at), others.get(at)]);
+    turns.flatten().copied().collect()
 }

@@ -4,51 +4,51 @@
 //! between clients of other languages are in a [`Policy`]; each dialect words a [`Fault`] itself.
 //!
 //! ## Order
-//! The breaker is checked before anything is touched, then the call waits for a place if they are limited, then it gets
-//! its one permit, and its time begins. Redirects and free repeats happen within the call.
+//! The breaker is checked before anything is touched, then the call waits for a place if they are limited, in the
+//! upstream's bulkhead and then among its client's own, then it gets its one permit, and its time begins. Its attempts
+//! follow one another as those of a route's request do; redirects and free repeats happen within one attempt.
 //!
 //! ## Outcome
 //! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last
-//! request. A body that breaks off or stops is a failure; an answer over our own limits, and an idle connection that
+//! request of its last attempt. A body that breaks off or stops is a failure; an answer over our own limits, and an idle connection that
 //! had been closed, say nothing. A fetch that is dropped gives its permit back.
 
+mod attempts;
 mod fault;
 
-use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fusebox_breaker::Rejection;
 use fusebox_plan::CallError;
 use fusebox_plan::plan::Endpoint;
-use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST, RANGE,
-};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response};
+use http_body::Frame;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use attempts::Following;
 use fault::Outcome;
 pub use fault::{Fault, Refusal};
 
 use crate::ground::clock::WorkerRef;
-use crate::message::interim::Interim;
-use crate::message::request_body::Outgoing;
 use crate::upstream::admission::{self, Admission};
 use crate::upstream::breakers::{KeyFacts, LiveBreaker};
+use crate::upstream::bulkhead::Place;
 use crate::upstream::call::{Holder, UpstreamCall};
+use crate::upstream::call_state::LiveBulkhead;
 use crate::upstream::gzip;
+use crate::upstream::held_answer::HeldAnswer;
 use crate::upstream::jar::{self, Jar};
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::{Connection, Pool};
 use crate::upstream::redirect::Redirects;
-use crate::upstream::sending::{Failed, Repeat, Sending, Unanswered};
+use crate::upstream::run_call::{self, CallEnd, CallRules};
+use crate::upstream::sending::Repeat;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 use crate::upstream::whole_answer;
 
@@ -57,10 +57,6 @@ pub const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// The client of all calls of an application: the clients that it serves with them are not known here.
 const NO_CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
-/// The size in bytes, and the time, up to which a redirect's body is read so that its connection can be used again.
-const DRAINED_BYTES: usize = 64 * 1024;
-const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A request with its whole body.
 #[derive(Debug, Clone)]
@@ -88,8 +84,8 @@ pub struct Policy<'a> {
     pub jar: Option<&'a Jar>,
     /// The places for calls that run at the same time; `None`: no limit.
     pub places: Option<&'a Semaphore>,
-    /// The longest total time of a call, and before it the longest wait for a place; `None`: only the upstream's own
-    /// times count.
+    /// The longest total time of a call with all its attempts, and before it the longest wait for a place; `None`: only
+    /// the upstream's own times count.
     pub total: Option<Duration>,
     /// True if compression is asked for and undone, unless the request asks for a coding or a part, or the breaker
     /// examines the body.
@@ -134,13 +130,6 @@ struct Fetching<'a> {
     worker: &'a WorkerRef,
 }
 
-/// An answer whose body has not been read.
-struct Answered {
-    response: Response<Incoming>,
-    connection: Connection,
-    is_compressed: bool,
-}
-
 impl Fetching<'_> {
     async fn run(&self, request: &mut Outbound) -> Result<Response<Bytes>, Fault> {
         request.name_host()?;
@@ -151,47 +140,90 @@ impl Fetching<'_> {
             params: &[],
         });
         let deadline = || self.policy.total.map(|total| Instant::now() + total);
-        let _place = match self.policy.places {
-            Some(places) => {
-                let place = self.place(places, live_breaker.as_ref(), deadline());
-                place.await?
-            }
+        let bulkhead = self.target.calls.bulkhead.as_ref();
+        if (bulkhead.is_some() || self.policy.places.is_some())
+            && let Some(live_breaker) = &live_breaker
+        {
+            let checked = admission::check(live_breaker, self.worker);
+            checked.map_err(|rejection| self.refused(live_breaker, rejection))?;
+        }
+        let place = match bulkhead {
+            Some(bulkhead) => Some(self.enter(bulkhead).await?),
+            None => None,
+        };
+        let _own_place = match self.policy.places {
+            Some(places) => self.place(places, deadline()).await?,
             None => None,
         };
         let mut call = self.admitted(live_breaker, request).await?;
         call.made_for(&request.method, None);
+        call.takes_place(place);
         // The upstream is answerable for the time that it has, not for the wait before.
         let (began, deadline) = (self.worker.clock.exact(), deadline());
-        let Some(answered) = within(deadline, self.follow(&mut call, request)).await else {
+        let (method, retry) = (request.method.clone(), self.target.plan.retry.as_ref());
+        let rules = CallRules {
+            method: &method,
+            is_upgrade: false,
+            is_attempt: false,
+            retry,
+            hedge: None,
+            hash: None,
+            total: self.policy.total,
+            bulkhead,
+        };
+        let mut following = Following::new(self, request, retry);
+        let run = run_call::run(self.target, &mut call, &rules, &mut following, self.worker);
+        // A call that may be repeated keeps its time itself, so that a failed answer goes out at the end of it.
+        let cut_at = deadline.filter(|_| retry.is_none());
+        let Some(end) = within(cut_at, run).await else {
             let now = self.worker.clock.exact();
             call.lasted(now.saturating_since(began));
             call.note(&UpstreamError::no_head());
             call.end(Some(CallError::Timeout));
             return Err(Fault::Timeout);
         };
-        match answered {
-            Ok(answered) => self.take_in(call, answered, deadline).await,
-            Err(fault) => {
-                match fault.outcome() {
+        match end {
+            CallEnd::Answered(answer) => {
+                let is_compressed = following.is_compressed(&answer.parts);
+                self.take_in(call, answer, is_compressed, deadline).await
+            }
+            CallEnd::Held(answer) => {
+                call.end_as_attempted();
+                let is_compressed = following.is_compressed(&answer.parts);
+                let bytes = self.held(&answer)?;
+                self.taken_in(answer.parts, bytes, is_compressed)
+            }
+            CallEnd::Failed(failure) => {
+                match failure.fault.outcome() {
                     Outcome::Ended(error) => call.end(error),
                     Outcome::SaysNothing => call.ignore(),
                 }
-                Err(fault)
+                Err(failure.fault)
             }
         }
     }
 
-    /// Waits for a place, unless the breaker rejects the call anyway.
+    /// Takes a place in the upstream's bulkhead, or waits for one.
+    async fn enter(&self, bulkhead: &LiveBulkhead) -> Result<Place, Fault> {
+        let entered = match bulkhead.places.try_enter() {
+            Some(place) => Ok(place),
+            // A call that its application gives up is dropped, and so leaves the queue.
+            None => Box::pin(bulkhead.places.enter(bulkhead.bounds, pending())).await,
+        };
+        entered.map_err(|full| {
+            let upstream = self.target.breakers.name();
+            let upstream = upstream.unwrap_or(&self.target.plan.name).clone();
+            tracing::debug!(%upstream, reason = full.as_str(), "call refused");
+            Fault::Full(upstream, full)
+        })
+    }
+
+    /// Waits for one of the client's own places.
     async fn place<'p>(
         &self,
         places: &'p Semaphore,
-        live_breaker: Option<&LiveBreaker>,
         deadline: Option<Instant>,
     ) -> Result<Option<tokio::sync::SemaphorePermit<'p>>, Fault> {
-        if let Some(live_breaker) = live_breaker {
-            let checked = admission::check(live_breaker, self.worker);
-            checked.map_err(|rejection| self.refused(live_breaker, rejection))?;
-        }
         // The semaphore is never closed, so there is a place in the end, or the time is over.
         match within(deadline, places.acquire()).await {
             Some(place) => Ok(place.ok()),
@@ -258,128 +290,20 @@ impl Fetching<'_> {
         })
     }
 
-    /// Makes the request, and those that redirects lead to, up to the head of the last answer.
-    async fn follow(
-        &self,
-        call: &mut UpstreamCall,
-        request: &mut Outbound,
-    ) -> Result<Answered, Fault> {
-        let (target, worker, policy) = (self.target, self.worker, self.policy);
-        let interim = Interim::new(Waker::noop().clone());
-        let home = target.pool(worker.index);
-        let mut left = policy.redirects.map_or(0, |redirects| redirects.most);
-        loop {
-            let elsewhere;
-            let pool = if request.endpoint == target.plan.endpoint {
-                home
-            } else {
-                let other = home.elsewhere(&request.endpoint);
-                elsewhere = other.map_err(Fault::Unsendable)?;
-                &elsewhere
-            };
-            let (head, asks_gzip) = self.head(request, pool)?;
-            let mut sending = Sending {
-                upstream: target,
-                pool,
-                call: &mut *call,
-                intake: None,
-                phase: None,
-                interim: &interim,
-                worker,
-            };
-            let repeat = (policy.repeat)(&request.method);
-            let exchanged = sending.exchange(head, repeat).await;
-            let (response, connection) = match (exchanged, call.live_breaker()) {
-                (Err(Unanswered::Failed(Failed::GaveWay)), Some(live_breaker)) => {
-                    let rejection = admission::come_again(worker.clock.exact());
-                    return Err(self.refusal(live_breaker, rejection));
-                }
-                (exchanged, _) => exchanged?,
-            };
-            let (status, headers) = (response.status(), response.headers());
-            if let Some(jar) = policy.jar {
-                jar.keep(request.asked(worker), headers);
-            }
-            let next = policy
-                .redirects
-                .and_then(|redirects| redirects.next(request, status, headers));
-            if left > 0
-                && let Some(Ok(next)) = next
-            {
-                left -= 1;
-                *request = next;
-                request.name_host()?;
-                drain(response.into_body(), connection, worker).await;
-                continue;
-            }
-            call.answered(status, headers);
-            match next {
-                None => {}
-                Some(Ok(next)) => {
-                    *request = next;
-                    return Err(Fault::Redirects);
-                }
-                Some(Err(bad)) => return Err(Fault::Location(bad)),
-            }
-            let coding = headers.get(CONTENT_ENCODING);
-            let coding = coding.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"gzip"));
-            return Ok(Answered {
-                response,
-                connection,
-                is_compressed: asks_gzip && coding,
-            });
-        }
-    }
-
-    /// The request in its written form, and true if it asks for compression.
-    fn head(&self, asked: &Outbound, pool: &Pool) -> Result<(Request<Outgoing>, bool), Fault> {
-        let unsendable = |error: &dyn fmt::Display| Fault::Unsendable(error.to_string());
-        let uri = match pool.asks_for_urls() {
-            true => asked.url(),
-            false => asked.target.clone(),
-        };
-        let request = Request::builder().method(asked.method.clone()).uri(uri);
-        let body = asked
-            .body
-            .clone()
-            .map_or_else(Outgoing::empty, Outgoing::fixed);
-        let request = request.body(body);
-        let mut request = request.map_err(|error| unsendable(&error))?;
-        let headers = request.headers_mut();
-        headers.clone_from(&asked.headers);
-        if let Some(body) = &asked.body {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        }
-        let jar = self.policy.jar;
-        if let Some(cookies) = jar.and_then(|jar| jar.cookies(asked.asked(self.worker))) {
-            headers.append(COOKIE, cookies);
-        }
-        if self.target.plan.pool_idle_max == 0 {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        let asks_gzip = self.policy.gzip
-            && self.target.plan.breaker.failure_body_max.is_none()
-            && !headers.contains_key(ACCEPT_ENCODING)
-            && !headers.contains_key(RANGE);
-        if asks_gzip {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        Ok((request, asks_gzip))
-    }
-
-    /// Reads an answer's body to its end, and judges the call.
+    /// Reads the rest of an answer's body to its end, and judges the call.
     async fn take_in(
         &self,
         call: UpstreamCall,
-        answered: Answered,
+        answer: HeldAnswer,
+        is_compressed: bool,
         deadline: Option<Instant>,
     ) -> Result<Response<Bytes>, Fault> {
         let worker = self.worker;
-        let (mut parts, body) = answered.response.into_parts();
         let mut call = Holder::new(call);
         let max = self.policy.body_max;
-        let read = within(deadline, whole_answer::read(body, &mut call, max, worker)).await;
-        let bytes = match read.unwrap_or(Err(Fault::Timeout)) {
+        let (ahead, rest) = (answer.ahead, answer.rest);
+        let read = whole_answer::read(ahead, rest, &mut call, max, worker);
+        let bytes = match within(deadline, read).await.unwrap_or(Err(Fault::Timeout)) {
             Ok(bytes) => bytes,
             Err(fault) => {
                 let why = fault.of_body();
@@ -392,16 +316,39 @@ impl Fetching<'_> {
             }
         };
         call.end(None);
-        answered.connection.give_back(worker.clock.tick());
-        let bytes = if answered.is_compressed {
-            parts.headers.remove(CONTENT_ENCODING);
-            parts.headers.remove(CONTENT_LENGTH);
-            match bytes.is_empty() {
-                true => bytes,
-                false => gzip::decompressed(&bytes, max)?,
-            }
-        } else {
-            bytes
+        if let Some(connection) = answer.connection {
+            connection.give_back(worker.clock.tick());
+        }
+        self.taken_in(answer.parts, bytes, is_compressed)
+    }
+
+    /// The body of an answer that was read whole while it was held.
+    fn held(&self, answer: &HeldAnswer) -> Result<Bytes, Fault> {
+        let mut bytes = BytesMut::new();
+        for data in answer.ahead.iter().filter_map(Frame::data_ref) {
+            bytes.extend_from_slice(data);
+        }
+        match bytes.len() > self.policy.body_max {
+            true => Err(Fault::TooLarge),
+            false => Ok(bytes.freeze()),
+        }
+    }
+
+    /// An answer as its application reads it: decompressed.
+    fn taken_in(
+        &self,
+        mut parts: Parts,
+        bytes: Bytes,
+        is_compressed: bool,
+    ) -> Result<Response<Bytes>, Fault> {
+        if !is_compressed {
+            return Ok(Response::from_parts(parts, bytes));
+        }
+        parts.headers.remove(CONTENT_ENCODING);
+        parts.headers.remove(CONTENT_LENGTH);
+        let bytes = match bytes.is_empty() {
+            true => bytes,
+            false => gzip::decompressed(&bytes, self.policy.body_max)?,
         };
         Ok(Response::from_parts(parts, bytes))
     }
@@ -440,14 +387,6 @@ async fn within<T>(deadline: Option<Instant>, rest: impl Future<Output = T>) -> 
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, rest).await.ok(),
         None => Some(rest.await),
-    }
-}
-
-/// Reads the body of a redirect, if it is short, so that its connection can be used again.
-async fn drain(body: Incoming, connection: Connection, worker: &WorkerRef) {
-    let rest = Limited::new(body, DRAINED_BYTES).collect();
-    if let Ok(Ok(_)) = tokio::time::timeout(DRAINED_WITHIN, rest).await {
-        connection.give_back(worker.clock.tick());
     }
 }
 

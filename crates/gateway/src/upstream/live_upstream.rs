@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_plan::plan::Upstream;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::ground::meter::RequestMeters;
 use crate::upstream::breakers::UpstreamBreakers;
+use crate::upstream::call_state::CallState;
+use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::pool::{Pool, Pools};
 use crate::upstream::stall_watch;
@@ -24,10 +26,12 @@ pub struct LiveUpstream {
     pub events: Arc<EventSwitch>,
     /// The times after which a call has stalled, shortest first.
     pub stall_limits: Arc<[Duration]>,
-    /// The value of the `Host` field.
-    pub host: HeaderValue,
-    /// The connections of each worker.
-    pub pools: Pools,
+    /// The endpoints, in the plan's order; at least one.
+    pub endpoints: Vec<Arc<LiveEndpoint>>,
+    /// The choice among several endpoints; `None`: there is one.
+    pub several: Option<Arc<SeveralEndpoints>>,
+    /// The state that all its calls share.
+    pub calls: CallState,
     /// Counts of each worker; kept over reloads by the upstream's name.
     pub meter: RequestMeters,
     /// Errors by kind; kept over reloads by the upstream's name.
@@ -39,19 +43,21 @@ impl LiveUpstream {
     pub fn new(
         plan: Arc<Upstream>,
         breakers: Option<(Arc<UpstreamBreakers>, Arc<EventSwitch>)>,
-        pools: Pools,
+        endpoints: Vec<Arc<LiveEndpoint>>,
+        several: Option<Arc<SeveralEndpoints>>,
         meter: RequestMeters,
         errors: Arc<UpstreamErrors>,
+        calls: CallState,
     ) -> LiveUpstream {
-        let host = HeaderValue::from_str(&plan.endpoint.authority);
         let (breakers, events) =
             breakers.unwrap_or_else(|| (Arc::new(UpstreamBreakers::None), EventSwitch::off()));
         LiveUpstream {
             breakers,
             events,
             stall_limits: stall_watch::limits(&plan.breaker.settings),
-            host: host.expect("a checked authority is a field value"),
-            pools,
+            endpoints,
+            several,
+            calls,
             meter,
             errors,
             plan,
@@ -63,19 +69,50 @@ impl LiveUpstream {
         !matches!(*self.breakers, UpstreamBreakers::None)
     }
 
-    /// The connections of one worker.
+    /// True if its attempts are counted, since a call may take several.
+    pub fn repeats(&self) -> bool {
+        self.calls.repeats
+    }
+
+    /// The first endpoint, which is the only one of most upstreams.
+    pub fn endpoint(&self) -> &Arc<LiveEndpoint> {
+        &self.endpoints[0]
+    }
+
+    /// The endpoints in use now, with their names.
+    pub fn named_endpoints(&self) -> Vec<(Arc<str>, Arc<LiveEndpoint>)> {
+        match &self.several {
+            None => vec![(self.endpoint().name.clone(), self.endpoint().clone())],
+            Some(several) => {
+                let members = several.members().into_iter();
+                members
+                    .map(|(member, live)| (member.name().clone(), live))
+                    .collect()
+            }
+        }
+    }
+
+    /// The connections of one worker to the first endpoint.
     pub fn pool(&self, worker: usize) -> &Arc<Pool> {
-        &self.pools[worker % self.pools.len()]
+        self.endpoint().pool(worker)
+    }
+
+    /// The connections of all workers to the first endpoint.
+    pub fn pools(&self) -> &Pools {
+        &self.endpoint().pools
     }
 
     /// Number of idle connections of all workers.
     pub fn idle_connections(&self) -> usize {
-        self.pools.iter().map(|pool| pool.idle_count()).sum()
+        let endpoints = self.named_endpoints().into_iter();
+        let idle = |live: &LiveEndpoint| live.pools.iter().map(|pool| pool.idle_count()).sum();
+        endpoints.map(|(_, live)| -> usize { idle(&live) }).sum()
     }
 
     /// Number of connections that ended because unrequested bytes came.
     pub fn unasked(&self) -> u64 {
-        self.pools.first().map_or(0, |pool| pool.unasked())
+        let firsts = self.endpoints.iter().filter_map(|it| it.pools.first());
+        firsts.map(|pool| pool.unasked()).sum()
     }
 
     /// Counts a response of the upstream, and its time.

@@ -7,6 +7,7 @@
 //! such connections few: it closes them before the upstream does (`Keep-Alive: timeout=N`), not long after they were
 //! opened (`pool.max_age`), and gives a request that must not be repeated only one that was in use a moment ago.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,22 +110,29 @@ impl Pool {
         })
     }
 
-    /// Empty pools to an upstream, one for each of `workers` workers; its endpoint is reached through `proxy`, if
+    /// Empty pools to an endpoint of an upstream, one for each of `workers` workers; it is reached through `proxy`, if
     /// given.
     pub fn for_workers(
         workers: usize,
         upstream: &Upstream,
+        endpoint: &Endpoint,
         proxy: Option<&Endpoint>,
         limits: &Limits,
         trust: &Trust,
     ) -> Result<Pools, String> {
-        let (endpoint, connect) = (&upstream.endpoint, upstream.timeout.connect);
+        let connect = upstream.timeout.connect;
         let mut connector = Connector::new(endpoint, connect, limits, trust)?;
         if let Some(proxy) = proxy {
             connector = connector.through(proxy)?;
         }
         let pool = |_| Pool::new(connector.clone(), PoolLimits::of(upstream));
         Ok((0..workers.max(1)).map(pool).collect())
+    }
+
+    /// Empty pools to one address of the endpoint, one for each of the pools given.
+    pub fn at_address(pools: &Pools, address: IpAddr) -> Pools {
+        let pool = |pool: &Arc<Pool>| Pool::new(pool.connector.clone().at(address), pool.limits);
+        pools.iter().map(pool).collect()
     }
 
     /// A pool to another endpoint, reached in the same way. It keeps no connection, since only one request needs it.

@@ -16,7 +16,7 @@ use hyper::client::conn::{TrySendError, http1};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 
-use crate::message::request_body::Outgoing;
+use crate::message::kept_body::Outgoing;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError};
 
 /// A connection's upper end: sends one request at a time, and explains its failure.

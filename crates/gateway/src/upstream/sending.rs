@@ -24,8 +24,9 @@ pub use no_answer::{Cut, Failed, Unanswered};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
+use crate::message::kept_body::{ClientBytes, Outgoing};
 use crate::message::phase::Phase;
-use crate::message::request_body::{ClientFault, Intake, Outgoing};
+use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
 use crate::upstream::breakers::BreakerExtras;
 use crate::upstream::call::{FLOWN, UpstreamCall};
@@ -50,7 +51,8 @@ pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Repeat {
     /// True if it may go out on a connection that was idle for longer than a moment.
     pub on_any_idle: bool,
-    /// The most repeats of a request that may have been executed; a body that comes from a client is never repeated.
+    /// The most repeats of a request that may have been executed; a body that comes from a client is repeated only if all
+    /// that was sent of it is kept.
     pub times: u32,
     /// True if it is repeated even after a new connection, whose end says something about the upstream.
     pub from_new: bool,
@@ -77,7 +79,7 @@ pub struct Sending<'a> {
 impl Sending<'_> {
     /// Sends the request. An idle connection that the upstream had closed already says nothing about the upstream: the
     /// request goes out once more on a new one, if none of it was sent or if sending it twice does no harm (RFC 9110,
-    /// section 9.2.2).
+    /// section 9.2.2). The call does not see the head yet.
     ///
     /// # Errors
     /// The reason why there is no answer.
@@ -86,7 +88,7 @@ impl Sending<'_> {
         mut parts: Parts,
         body: Outgoing,
         has_length: bool,
-    ) -> Result<(Response<Incoming>, Connection), Failed> {
+    ) -> Result<(Response<Incoming>, Connection), Unanswered> {
         let empty = matches!(body, Outgoing::Fixed(None));
         let is_careful = !empty && expects_no_body(&parts.method);
         if empty && has_length {
@@ -106,16 +108,16 @@ impl Sending<'_> {
                 .headers
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let repeatable = empty && is_idempotent(&parts.method);
+        let is_idempotent = is_idempotent(&parts.method);
+        let repeatable = empty || matches!(body, Outgoing::Streamed(ClientBytes::Kept(_)));
         let repeat = Repeat {
-            on_any_idle: repeatable,
-            times: u32::from(repeatable),
+            // A body that is kept may turn out to be too long.
+            on_any_idle: empty && is_idempotent,
+            times: u32::from(repeatable && is_idempotent),
             from_new: false,
         };
         let request = Request::from_parts(parts, body);
-        let sent = self.exchange(request, repeat).await;
-        let (response, mut connection) = sent.map_err(|why| why.failed())?;
-        self.call.answered(response.status(), response.headers());
+        let (response, mut connection) = self.exchange(request, repeat).await?;
         if is_careful {
             connection.make_last();
         }
@@ -141,7 +143,12 @@ impl Sending<'_> {
             let reused = idle.is_some();
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connect().await.map_err(Unanswered::Unconnected)?,
+                None => {
+                    let opened = self.connect().await.map_err(Unanswered::Unconnected)?;
+                    // Connecting took some of it, if the attempt is bounded as a whole.
+                    time = time.min(self.call.timeout());
+                    opened
+                }
             };
             // A probe is one attempt, except for repeats that cost nothing.
             let from_new = repeat.from_new && !self.call.is_probe();
@@ -163,7 +170,7 @@ impl Sending<'_> {
                 Err(Attempt::NotSent(_, why, error) | Attempt::Cut(why, error)) => (why, error),
                 Err(Attempt::Failed(failed)) => return Err(Unanswered::Failed(failed)),
             };
-            let Some(again) = again.filter(|_| !time.is_zero()) else {
+            let Some(again) = again.filter(|it| it.body().is_whole()) else {
                 self.call.note(&why);
                 let is_stale = reused;
                 let is_unfinished = body_bytes > 0 && !connection.sender.has_written(body_bytes);
@@ -195,7 +202,8 @@ impl Sending<'_> {
     /// stalls while it connects: that has a timeout of its own, and ends in an outcome.
     async fn connect(&mut self) -> Result<Connection, NoConnection> {
         self.call.waits_since(Timestamp::MAX);
-        let bound = self.upstream.plan.timeout.connect;
+        let bound = self.call.connect_timeout();
+        let began = self.worker.clock.tick();
         let connected = if self.call.is_probe() {
             let timeout = self.call.timeout();
             let now = self.worker.clock.exact();
@@ -208,6 +216,8 @@ impl Sending<'_> {
         } else {
             self.pool.open(bound).await
         };
+        let took = self.worker.clock.tick().saturating_since(began);
+        self.call.connected(took);
         connected.inspect_err(|failed| self.call.note(&failed.cause))
     }
 
@@ -453,10 +463,7 @@ pub fn expects_no_body(method: &Method) -> bool {
 
 /// A copy of the request; `None`: its body is a client's, which comes once.
 fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    let mut again = Request::new(match request.body() {
-        Outgoing::Fixed(bytes) => Outgoing::Fixed(bytes.clone()),
-        Outgoing::Streamed(_) => return None,
-    });
+    let mut again = Request::new(request.body().again()?);
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
     again.headers_mut().clone_from(request.headers());

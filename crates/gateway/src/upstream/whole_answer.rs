@@ -1,5 +1,6 @@
 //! An answer's body as a whole, for programs that read it; its end judges the call.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,17 +15,19 @@ use crate::ground::clock::WorkerRef;
 use crate::upstream::call::Holder;
 use crate::upstream::fetch::Fault;
 
-/// Reads a body to its end, at most `max` bytes, and reports its frames to `call`.
+/// Reads a body to its end, at most `max` bytes, and reports its frames to `call`, but not those that were read `ahead`.
 ///
 /// # Errors
 /// If it breaks off, stops flowing or is larger.
 pub async fn read(
+    ahead: VecDeque<Frame<Bytes>>,
     body: Incoming,
     call: &mut Holder,
     max: usize,
     worker: &WorkerRef,
 ) -> Result<Bytes, Fault> {
     let observed = ObservedBody {
+        ahead,
         body,
         call,
         worker,
@@ -41,6 +44,8 @@ pub async fn read(
 
 /// A body that reports each frame to its call, and fails after too long a silence.
 struct ObservedBody<'a> {
+    /// Frames that were read, and reported, before.
+    ahead: VecDeque<Frame<Bytes>>,
     body: Incoming,
     call: &'a mut Holder,
     worker: &'a WorkerRef,
@@ -57,6 +62,9 @@ impl Body for ObservedBody<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = self.get_mut();
+        if let Some(frame) = this.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
         if this.body.is_end_stream() {
             return Poll::Ready(None);
         }
@@ -80,10 +88,13 @@ impl Body for ObservedBody<'_> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.ahead.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match self.ahead.is_empty() {
+            true => self.body.size_hint(),
+            false => SizeHint::default(),
+        }
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
             methods: source.methods.clone(),
             listeners: Some(vec![config.name.clone()]),
             steps: vec![Step::App(index)],
+            ..Route::default()
         }));
     }
     refuse_shared_addresses(&listeners, elements, notes);

@@ -95,7 +95,14 @@ impl Clients {
         let previous = previous.filter(|previous| previous.limits == *limits);
         let pools = |upstream: &Upstream| {
             let workers = host.workers.max(1) + 1;
-            Pool::for_workers(workers, upstream, None, limits, host.trust)
+            Pool::for_workers(
+                workers,
+                upstream,
+                upstream.endpoint(),
+                None,
+                limits,
+                host.trust,
+            )
         };
         let mut all = Vec::new();
         for plan in &app.requesters {
@@ -103,7 +110,7 @@ impl Clients {
             let kept = kept.filter(|client| client.plan == *plan);
             let upstream = upstream(plan);
             let pools = match kept {
-                Some(kept) => kept.target.pools.clone(),
+                Some(kept) => kept.target.pools().clone(),
                 None => pools(&upstream)
                     .map_err(|error| format!("http:request-config `{}`: {error}", plan.name))?,
             };
@@ -206,17 +213,17 @@ pub fn upstream(plan: &Requester) -> Upstream {
 
 fn unconfigured(name: Arc<str>, endpoint: Endpoint, connect: Duration) -> Upstream {
     Upstream {
-        name,
-        endpoint,
         timeout: Timeout {
             connect,
             request: NO_LIMIT,
+            total: None,
             idle: NO_LIMIT,
         },
         pool_idle_max: IDLE_MAX,
         pool_idle_timeout: Duration::ZERO,
         pool_max_age: MAX_AGE,
         breaker: Breaker::disabled(NO_LIMIT),
+        ..Upstream::new(name, endpoint)
     }
 }
 
@@ -238,9 +245,10 @@ fn fault(none: &NoAnswer) -> SendFault {
         Fault::Unconnected(failed) => unconnected(failed),
         Fault::Cut(cut) => closed(&cut.error),
         Fault::Broken(error) => closed(error),
+        Fault::BrokenHeld(_) => "Remotely closed".into(),
         Fault::TooLarge => format!("the answer is larger than {ANSWER_MAX} bytes"),
-        // Nothing is asked for in a compressed form.
-        none @ (Fault::CutGzip | Fault::NoGzip) => none.to_string(),
+        // The bulkhead says it in a sentence; and nothing is asked for in a compressed form.
+        none @ (Fault::Full(..) | Fault::CutGzip | Fault::NoGzip) => none.to_string(),
     })
 }
 

@@ -199,7 +199,13 @@ impl Lowering<'_> {
             .iter()
             .map(String::as_str)
             .filter(|name| !name.starts_with('@'));
-        let mend = suggest(name, known.chain(locals));
+        let mend = match self.variables {
+            // Without any, the text was given no scope.
+            [] if self.locals.is_empty() => {
+                format!("give it a value in the scope, as in `{{\"{name}\": 1}}`")
+            }
+            _ => suggest(name, known.chain(locals)),
+        };
         self.fault(at, format!("unknown variable {}", quote(name)), mend)
     }
 

@@ -15,12 +15,13 @@ use super::ramp::{DraftRamp, read_ramp};
 use super::sample_calls::{self, Findings};
 use super::share::{DraftShare, read_share};
 use super::trip::{DraftTrip, read_trips};
+use super::validate::validate;
 use crate::diagnostic::{At, Notes, Place, place_of, value_of};
 use crate::expression::Fault;
 use crate::failure::{Failure, Ignore};
 use crate::fields::{self, Fields};
 use crate::keys;
-use crate::plan::{Breaker, Key, KeyPart, Share};
+use crate::plan::{Breaker, Key, KeyPart, Probe, Share};
 use crate::tree::{Node, place_within};
 use crate::words::show_duration;
 
@@ -132,7 +133,7 @@ impl DraftBreaker {
             abandoned: breaker.duration("abandoned", reader.notes),
             failure_body: breaker.size("failure_body", reader.notes),
             settle: breaker.duration("settle", reader.notes),
-            cooldown: read_cooldown(&breaker, reader.notes),
+            cooldown: read_cooldown(&breaker, "cooldown", reader.notes),
             half_open: read_half_open(&breaker, reader.notes),
             retry_after: breaker.word("retry_after", reader.notes).map(|word| {
                 word.map(|word| [RetryAfter::Ignore, RetryAfter::Honour, RetryAfter::Trip][word])
@@ -152,6 +153,11 @@ impl DraftBreaker {
         self.share.as_ref()
     }
 
+    /// The calls that probe, if the file says.
+    pub fn probe(&self) -> Option<&At<Probe>> {
+        self.half_open.as_ref()?.probe.as_ref()
+    }
+
     /// Compares the parts with one another, and with the times of the upstream's calls.
     pub fn check(&self, times: CallTimes<'_>, notes: &mut Notes) -> Breaker {
         let request = times.request;
@@ -168,7 +174,8 @@ impl DraftBreaker {
                 .cooldown
                 .as_ref()
                 .map_or_else(Cooldown::default, |cooldown| {
-                    cooldown.check(retry_after, notes)
+                    let base = Cooldown::default().base;
+                    cooldown.check(retry_after, Cooldown::exponential, base, notes)
                 }),
             retry_after,
             half_open: HalfOpen::default(),
@@ -181,7 +188,14 @@ impl DraftBreaker {
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), times, notes);
         let before = notes.errors();
-        self.check_settings(&settings, notes);
+        let place = |section: &str, key: &str| match section {
+            "cooldown" => self.cooldown.as_ref().map(|it| it.place(key)),
+            "half_open" => self.half_open.as_ref().map(|it| it.place(key)),
+            "ramp" => self.ramp.as_ref().map(|it| it.place(key)),
+            _ => None,
+        };
+        let trips = self.trip.as_deref().unwrap_or_default();
+        validate(&settings, trips, self.at, place, notes);
         for trip in self.trip.iter().flatten() {
             trip.check_reach(times, notes);
         }
@@ -217,16 +231,28 @@ impl DraftBreaker {
         Breaker {
             share: share.map_or(Share::None, |share| share.check(&settings.trip, notes)),
             settings,
-            key: value_of(&self.key).unwrap_or_else(|| Key(vec![KeyPart::Upstream])),
-            keys_max: value_of(&self.keys_max)
-                .map_or(KEYS_MAX, |keys| usize::try_from(keys).unwrap_or(usize::MAX)),
-            idle_after: value_of(&self.idle_after),
-            on_overflow: value_of(&self.on_overflow).unwrap_or_default(),
-            ignore: value_of(&self.ignore),
-            failure: value_of(&self.failure).unwrap_or(Failure::Default),
-            failure_body_max: value_of(&self.failure_body)
-                .map(|size| usize::try_from(size.min(FAILURE_BODY_MAX)).unwrap_or(usize::MAX)),
-            settle: value_of(&self.settle).unwrap_or(SETTLE),
+            key: self
+                .key
+                .clone()
+                .map_or_else(|| Key(vec![KeyPart::Upstream]), |key| key.value),
+            keys_max: self.keys_max.as_ref().map_or(KEYS_MAX, |keys| {
+                usize::try_from(keys.value).unwrap_or(usize::MAX)
+            }),
+            idle_after: self.idle_after.as_ref().map(|after| after.value),
+            on_overflow: self
+                .on_overflow
+                .as_ref()
+                .map_or_else(OnOverflow::default, |word| word.value),
+            ignore: self.ignore.clone().map(|ignore| ignore.value),
+            failure: self
+                .failure
+                .clone()
+                .map_or(Failure::Default, |failure| failure.value),
+            failure_body_max: self.failure_body.as_ref().map(|size| {
+                usize::try_from(size.value.min(FAILURE_BODY_MAX)).unwrap_or(usize::MAX)
+            }),
+            settle: self.settle.as_ref().map_or(SETTLE, |settle| settle.value),
+            probe: self.probe().map_or(Probe::Request, |probe| probe.value),
         }
     }
 
@@ -237,44 +263,6 @@ impl DraftBreaker {
             None if counted() => Settings::standard().trip.drain(..1).collect(),
             None => Settings::standard().trip,
             Some(trips) => trips.iter().flat_map(|trip| trip.rules(notes)).collect(),
-        }
-    }
-
-    /// Validates the settings by the breaker's own rules, and reports each fault at the place of its key.
-    fn check_settings(&self, settings: &Settings, notes: &mut Notes) {
-        // Each rule is validated alone, so that a fault is reported at the rule's own map.
-        let alone = |rules: Vec<Rule>| Settings {
-            trip: rules,
-            compare: self.compare,
-            ..Settings::default()
-        };
-        for trip in self.trip.iter().flatten() {
-            let rules = trip.rules(&mut Notes::default());
-            if rules.is_empty() {
-                continue;
-            }
-            for fault in alone(rules).validate().err().into_iter().flatten() {
-                let key = fault.setting().strip_prefix("trip.").unwrap_or_default();
-                notes.error(trip.place(key), fault.what(), fault.mend());
-            }
-        }
-        let rest = Settings {
-            trip: Settings::default().trip,
-            ..settings.clone()
-        };
-        for fault in rest.validate().err().into_iter().flatten() {
-            let at = match fault.setting().split_once('.') {
-                Some(("cooldown", key)) => {
-                    self.cooldown.as_ref().map(|cooldown| cooldown.place(key))
-                }
-                Some(("half_open", key)) => self
-                    .half_open
-                    .as_ref()
-                    .map(|half_open| half_open.place(key)),
-                Some(("ramp", key)) => self.ramp.as_ref().map(|ramp| ramp.place(key)),
-                _ => None,
-            };
-            notes.error(at.unwrap_or(self.at), fault.what(), fault.mend());
         }
     }
 
@@ -408,7 +396,7 @@ impl DraftBreaker {
 }
 
 /// Reads an expression about a call, and reports each fault at its place in the expression.
-fn read_condition<T>(
+pub(super) fn read_condition<T>(
     breaker: &Fields<'_>,
     key: &'static str,
     read: impl Fn(&str) -> Result<T, Vec<Fault>>,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::breaker::CallTimes;
-use super::draft::{Draft, DraftListener, DraftUpstream};
+use super::course;
+use super::draft::{Draft, DraftListener, DraftTimes, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
-use super::wiring;
+use super::{ladders, wiring};
 use crate::diagnostic::{At, Notes, Place, place_of, quote, value_of};
 use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
+use crate::words::show_duration;
 
 /// The admin API's default address.
 const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
@@ -27,6 +29,7 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         .map(Arc::new)
         .collect();
     let routes = wiring::routes(&draft, &upstreams, &listeners, start, notes);
+    ladders::check(&draft, notes);
     wiring::usage(&draft, notes);
     check_shares(&draft, notes);
     Plan {
@@ -158,10 +161,12 @@ fn check_listener(
 
 pub(super) fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
     let admin = draft.admin.as_ref()?;
-    let addr = value_of(&admin.addr).unwrap_or(ADMIN_ADDR);
-    let at = place_of(&admin.addr).unwrap_or(admin.at);
-    let token = value_of(&admin.token);
-    if !addr.ip().to_canonical().is_loopback() && token.is_none() {
+    let (addr, at) = admin
+        .addr
+        .as_ref()
+        .map_or((ADMIN_ADDR, admin.at), |addr| (addr.value, addr.at));
+    let token = admin.token.as_ref().map(|token| token.value.clone());
+    if !addr.ip().to_canonical().is_loopback() && !admin.has_token {
         notes.error(
             at,
             format!("the admin API would listen on {addr}, away from loopback, without a token"),
@@ -204,23 +209,47 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> {
-    let defaults = Timeout::default();
+    let (times, defaults) = (&draft.times, Timeout::default());
+    let time = |time: &Option<At<Duration>>, default| time.as_ref().map_or(default, |it| it.value);
     let timeout = Timeout {
-        connect: value_of(&draft.connect).unwrap_or(defaults.connect),
-        request: value_of(&draft.request).unwrap_or(defaults.request),
-        idle: value_of(&draft.idle).unwrap_or(defaults.idle),
+        connect: time(&times.connect, defaults.connect),
+        request: time(&times.request, defaults.request),
+        total: times.total.as_ref().map(|it| it.value),
+        idle: time(&times.idle, defaults.idle),
     };
+    check_times(times, notes);
     let breaker = breaker(draft, CallTimes::of(timeout.request), notes);
-    Some(Upstream {
-        name: draft.name.value.as_str().into(),
-        endpoint: draft.endpoint.clone()?,
-        timeout,
-        pool_idle_max: value_of(&draft.pool_idle)
-            .map_or(64, |idle| usize::try_from(idle).unwrap_or(usize::MAX)),
-        pool_idle_timeout: value_of(&draft.pool_idle_timeout).unwrap_or(Duration::from_secs(30)),
-        pool_max_age: value_of(&draft.pool_max_age).unwrap_or(Duration::from_secs(300)),
+    let upstream = Upstream {
+        pool_idle_max: draft
+            .pool_idle
+            .as_ref()
+            .map_or(64, |idle| usize::try_from(idle.value).unwrap_or(usize::MAX)),
+        pool_idle_timeout: draft
+            .pool_idle_timeout
+            .as_ref()
+            .map_or(Duration::from_secs(30), |timeout| timeout.value),
+        pool_max_age: draft
+            .pool_max_age
+            .as_ref()
+            .map_or(Duration::from_secs(300), |age| age.value),
         breaker,
-    })
+        ..course::upstream(draft, timeout, notes)
+    };
+    (!draft.endpoints.is_empty()).then_some(upstream)
+}
+
+/// Warns about a time for one attempt that the time for all of them cuts off.
+pub(super) fn check_times(times: &DraftTimes, notes: &mut Notes) {
+    if let (Some(request), Some(total)) = (&times.request, &times.total)
+        && total.value < request.value
+    {
+        let (all, one) = (show_duration(total.value), show_duration(request.value));
+        notes.warn(
+            request.at,
+            format!("`timeout.request` has no effect: the whole call ends after `timeout.total`, {all}, before an attempt could take {one}"),
+            format!("write `request: {all}` or less, or raise `total`"),
+        );
+    }
 }
 
 /// The breaker before an upstream whose calls take so long; a disabled one where there is none.

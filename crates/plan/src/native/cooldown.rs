@@ -19,10 +19,15 @@ pub(super) struct DraftCooldown {
     jitter: Option<At<f64>>,
 }
 
-pub(super) fn read_cooldown(breaker: &Fields<'_>, notes: &mut Notes) -> Option<DraftCooldown> {
-    let (_, node) = breaker.get("cooldown")?;
+/// Reads the cooldown in a key of a map.
+pub(super) fn read_cooldown(
+    of: &Fields<'_>,
+    key: &'static str,
+    notes: &mut Notes,
+) -> Option<DraftCooldown> {
+    let (_, node) = of.get(key)?;
     if !matches!(node.kind, Kind::Map(_)) {
-        let base = breaker.duration("cooldown", notes)?;
+        let base = of.duration(key, notes)?;
         return Some(DraftCooldown {
             at: node.at,
             base: Some(base),
@@ -52,13 +57,20 @@ impl DraftCooldown {
         at.unwrap_or(self.at)
     }
 
-    /// Checks and resolves the cooldown. `retry_after` matters because `max` bounds an upstream's `Retry-After` too.
-    pub(super) fn check(&self, retry_after: RetryAfter, notes: &mut Notes) -> Cooldown {
-        let base = value_of(&self.base).unwrap_or(Cooldown::default().base);
+    /// Checks and resolves the cooldown. `retry_after` matters because `max` bounds an upstream's `Retry-After` too;
+    /// `growing` makes the defaults from the base, which is `base` where the file has none.
+    pub(super) fn check(
+        &self,
+        retry_after: RetryAfter,
+        growing: impl Fn(Duration) -> Cooldown,
+        base: Duration,
+        notes: &mut Notes,
+    ) -> Cooldown {
+        let base = self.base.as_ref().map_or(base, |base| base.value);
         if !self.grows {
             return Cooldown::fixed(base);
         }
-        let defaults = Cooldown::exponential(base);
+        let defaults = growing(base);
         if let (Some(At { value: factor, at }), Some(_)) = (&self.factor, &self.max)
             && *factor == 1.0
             && retry_after == RetryAfter::Ignore

@@ -3,16 +3,25 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::Method;
+use bytes::Bytes;
+use fusebox_call::{Bulkhead, Hedge};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
 use super::breaker::DraftBreaker;
+use super::ejection::DraftEjection;
+use super::endpoints::DraftBalance;
+use super::ladder::DraftLadder;
+use super::retry::DraftRetry;
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
 use crate::interpolate::Loader;
 use crate::keys;
 use crate::path::Template;
-use crate::plan::{Endpoint, Limits, ListenerTls, Respond, Rewrite, Secret};
+use crate::plan::{
+    Cors, FallbackOn, FieldChanges, Health, HostPattern, LastGood, Limits, ListenerTls, Rewrite,
+    Secret, WeightedEndpoint,
+};
 use crate::tree::{Node, Scalar};
 
 /// The contents of all files, merged.
@@ -25,6 +34,10 @@ pub(crate) struct Draft {
     pub fleet: Option<DraftFleet>,
     pub limits: Option<At<Limits>>,
     pub upstreams: Vec<DraftUpstream>,
+    /// True if some upstreams could not be read, so that no name of one is unknown.
+    pub upstreams_doubtful: bool,
+    /// True if some listeners could not be read, so that no name of one is unknown.
+    pub listeners_doubtful: bool,
     pub routes: Vec<DraftRoute>,
 }
 
@@ -44,6 +57,8 @@ pub(crate) struct DraftAdmin {
     pub at: Place,
     pub addr: Option<At<SocketAddr>>,
     pub token: Option<At<Secret>>,
+    /// True if the file has a token, even an unreadable one.
+    pub has_token: bool,
 }
 
 #[derive(Debug)]
@@ -76,17 +91,46 @@ pub(crate) struct DraftUpstream {
     pub name: At<String>,
     /// The place of its address, also of one that could not be read.
     pub address: Option<Place>,
-    pub endpoint: Option<Endpoint>,
-    /// The name of what it stands before; `Some(None)` if the key exists and its value could not be read.
+    pub endpoints: Vec<WeightedEndpoint>,
+    /// True if an endpoint could not be read.
+    pub endpoints_broken: bool,
     pub applies_to: Option<Option<At<Name>>>,
-    pub connect: Option<At<Duration>>,
-    pub request: Option<At<Duration>>,
-    pub idle: Option<At<Duration>>,
+    pub times: DraftTimes,
     pub pool_idle: Option<At<u64>>,
     pub pool_idle_timeout: Option<At<Duration>>,
     pub pool_max_age: Option<At<Duration>>,
     /// The breaker; `Some(None)` if the key exists and its value could not be read.
     pub breaker: Option<Option<DraftBreaker>>,
+    pub call: DraftCall,
+    /// The keys that the file has, with their places.
+    pub keys: Vec<(&'static str, Place)>,
+}
+
+/// The limits on a call's duration.
+#[derive(Debug, Default)]
+pub(crate) struct DraftTimes {
+    pub connect: Option<At<Duration>>,
+    pub request: Option<At<Duration>>,
+    pub total: Option<At<Duration>>,
+    pub idle: Option<At<Duration>>,
+}
+
+/// The course of a call to an upstream.
+#[derive(Debug, Default)]
+pub(crate) struct DraftCall {
+    pub balance: Option<DraftBalance>,
+    pub ejection: Option<DraftEjection>,
+    pub health: Option<Health>,
+    pub resolve: Option<Duration>,
+    pub bulkhead: Option<At<Bulkhead>>,
+    pub request: Option<At<FieldChanges>>,
+    pub retry: Option<DraftRetry>,
+    pub hedge: Option<At<Hedge>>,
+    pub fallback: Option<DraftLadder>,
+    /// True if the ladder, or a rung of it, could not be read.
+    pub fallback_broken: bool,
+    pub fallback_on: Option<At<FallbackOn>>,
+    pub last_good: Option<At<LastGood>>,
 }
 
 impl DraftUpstream {
@@ -95,15 +139,16 @@ impl DraftUpstream {
         DraftUpstream {
             address: Some(name.at),
             name,
-            endpoint: None,
-            applies_to: Some(None),
-            connect: None,
-            request: None,
-            idle: None,
+            endpoints: Vec::new(),
+            endpoints_broken: true,
+            applies_to: None,
+            times: DraftTimes::default(),
             pool_idle: None,
             pool_idle_timeout: None,
             pool_max_age: None,
             breaker: Some(None),
+            call: DraftCall::default(),
+            keys: Vec::new(),
         }
     }
 }
@@ -114,12 +159,31 @@ pub(crate) struct DraftRoute {
     /// True if a key could not be read, so that missing keys are not reported.
     pub doubtful: bool,
     pub name: Option<At<Name>>,
+    pub host: Option<At<HostPattern>>,
     pub path: Option<At<DraftPath>>,
     pub methods: Option<Vec<Method>>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub concurrency_max: Option<At<u64>>,
+    pub request: Option<At<FieldChanges>>,
+    pub response: Option<At<FieldChanges>>,
+    pub cors: Option<At<Cors>>,
+    pub retry: Option<DraftRetry>,
+    pub fallback: Option<DraftLadder>,
+    pub bulkhead: Option<At<Bulkhead>>,
+    /// The keys that the file has, with their places.
+    pub keys: Vec<(&'static str, Place)>,
     pub listeners: Option<Vec<At<Name>>>,
     pub upstream: Option<At<Name>>,
-    pub respond: Option<At<Option<Respond>>>,
+    pub respond: Option<At<Option<DraftRespond>>>,
     pub rewrite: Option<At<DraftRewrite>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftRespond {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub json: bool,
 }
 
 /// A name in the file, and its form in messages.
@@ -191,6 +255,9 @@ impl Draft {
         let limits = reader.limits(&file);
         once(&mut self.limits, limits, &file, "limits", reader.notes);
         reader.upstreams(&file, &mut self.upstreams);
+        let doubtful = |name| file.named(name).is_some() && file.place(name).is_none();
+        self.upstreams_doubtful |= doubtful("upstreams") || !file.is_map("upstreams");
+        self.listeners_doubtful |= doubtful("listeners") || doubtful("listen");
         reader.routes(&file, &mut self.routes);
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use super::breaker::{CallTimes, TIMEOUT};
 use super::check;
+use super::course;
 use super::draft::{Draft, DraftUpstream};
+use super::ejection::DraftEjection;
+use super::retry::Bounds;
 use super::store::{check_fleet, check_shares, check_store};
 use crate::diagnostic::{At, Notes, Place, place_of, quote, suggest, value_of};
-use crate::plan::{Guard, KeyPart, Listener, Plan, Timeout, TimeoutBounds};
+use crate::plan::{Guard, KeyPart, Listener, Plan, Probe, Timeout, TimeoutBounds};
 use crate::program::{OwnTimeout, Target};
 
 /// The time of calls whose end nothing tells: the longest duration that can be written.
@@ -97,6 +100,17 @@ fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
                 "remove it here",
             );
         }
+    }
+    for (key, at) in &upstream.keys {
+        let why = match *key {
+            "balance" | "health" | "resolve" | "hedge" | "request" => {
+                "whose requests go where its file says"
+            }
+            "fallback" | "fallback_on" | "last_good" => "whose own error handling answers",
+            _ => continue,
+        };
+        let what = format!("`{key}` has no place beside an application, {why}");
+        notes.error(*at, what, "remove it");
     }
 }
 
@@ -188,9 +202,10 @@ fn warn_of_others(guards: &[(Place, Arc<Guard>)], targets: &[Target], notes: &mu
 
 fn guard<'a>(upstream: &DraftUpstream, targets: &[&'a Target], notes: &mut Notes) -> Guard {
     let timeout = TimeoutBounds {
-        connect: value_of(&upstream.connect),
-        request: value_of(&upstream.request),
-        idle: value_of(&upstream.idle),
+        connect: value_of(&upstream.times.connect),
+        request: value_of(&upstream.times.request),
+        total: value_of(&upstream.times.total),
+        idle: value_of(&upstream.times.idle),
     };
     let own = targets.iter().map(|target| target.request_timeout.as_ref());
     let longer = |one: &'a OwnTimeout, other: &'a OwnTimeout| {
@@ -225,10 +240,38 @@ fn guard<'a>(upstream: &DraftUpstream, targets: &[&'a Target], notes: &mut Notes
             );
         }
     }
+    if let Some(At { at, .. }) = course::probe(upstream).filter(|it| it.value == Probe::Health) {
+        notes.error(
+            *at,
+            "`probe: health` has no place beside an application, whose services are not checked",
+            "remove it",
+        );
+    }
+    let call = &upstream.call;
+    let bounds = Bounds {
+        request: known.map(|(time, _)| time),
+        total: timeout.total,
+    };
+    check::check_times(&upstream.times, notes);
+    if let Some(retry) = &call.retry {
+        retry.check_attempts(notes);
+    }
+    let retry = call.retry.as_ref().map(|retry| retry.check(bounds, notes));
+    let budget = call.retry.as_ref().and_then(|retry| retry.budget.as_ref());
+    if let Some(DraftEjection::On(rules)) = &call.ejection {
+        notes.error(
+            rules.at(),
+            "`ejection` has no place beside an application, whose file gives each service one address: the only one is never ejected",
+            "remove it; the breaker stands before the service as a whole",
+        );
+    }
     Guard {
         name: upstream.name.value.as_str().into(),
         targets: targets.iter().map(|it| it.name.clone()).collect(),
         timeout,
+        retry,
+        budget: budget.map(|it| it.value).unwrap_or_default(),
+        bulkhead: call.bulkhead.as_ref().map(|it| it.value.clone()),
         breaker,
     }
 }

@@ -12,6 +12,7 @@ use super::breaker::CallTimes;
 use super::trip::pair;
 use crate::diagnostic::{At, Notes, Place, value_of};
 use crate::fields::Fields;
+use crate::plan::Probe;
 use crate::tree::Kind;
 use crate::words::show_duration;
 
@@ -31,6 +32,8 @@ pub(super) struct DraftHalfOpen {
     places: Places,
     period_timeout: Option<At<Duration>>,
     on_period_timeout: Option<At<OnPeriodTimeout>>,
+    /// The calls that probe.
+    pub probe: Option<At<Probe>>,
     /// The places of all keys, even of those with invalid values.
     keys: Vec<(&'static str, Place)>,
 }
@@ -72,6 +75,9 @@ pub(super) fn read_half_open(breaker: &Fields<'_>, notes: &mut Notes) -> Option<
         on_period_timeout: half_open
             .word("on_period_timeout", notes)
             .map(|word| word.map(|word| [OnPeriodTimeout::Open, OnPeriodTimeout::Close][word])),
+        probe: half_open
+            .word("probe", notes)
+            .map(|word| word.map(|word| [Probe::Request, Probe::Health][word])),
         keys: half_open.places(),
     })
 }

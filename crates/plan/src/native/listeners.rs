@@ -140,6 +140,7 @@ impl Reader<'_> {
             at: admin.at,
             addr,
             token: token.map(|token| token.map(Secret::new)),
+            has_token: admin.named("token").is_some(),
         })
     }
 

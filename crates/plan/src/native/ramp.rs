@@ -15,7 +15,19 @@ pub(super) struct DraftRamp {
 }
 
 pub(super) fn read_ramp(breaker: &Fields<'_>, notes: &mut Notes) -> Option<DraftRamp> {
-    let ramp = breaker.section("ramp", notes)?;
+    let (_, node) = breaker.get("ramp")?;
+    // An ejection's may be a duration alone.
+    let ramp = match breaker.map_in("ramp", notes) {
+        Some(map) => map?,
+        None if breaker.is_either("ramp") => {
+            return Some(DraftRamp {
+                at: node.at,
+                over: Some(breaker.duration("ramp", notes)?),
+                from: None,
+            });
+        }
+        None => breaker.section("ramp", notes)?,
+    };
     // The only curve so far is the default, but the word is checked.
     ramp.word("curve", notes);
     Some(DraftRamp {

@@ -1,31 +1,44 @@
-//! Reads `respond:`, a fixed answer.
+//! Reads `respond:`, a fixed answer of a route or a rung.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use super::draft::Reader;
-use crate::diagnostic::{quote, value_of};
-use crate::fields::{self, Fields};
+use super::draft::{DraftRespond, Reader};
+use crate::fields::Fields;
 use crate::keys;
-use crate::plan::Respond;
 use crate::tree::{Kind, Node, Style};
 
 impl Reader<'_> {
-    pub(super) fn respond(&mut self, node: &Node) -> Option<Respond> {
-        let respond = Fields::open(node, &keys::RESPOND, self.notes)?;
-        let code = value_of(&respond.whole("status", self.notes));
-        let code = u16::try_from(code.unwrap_or(200)).unwrap_or(200);
-        let mut headers = self.headers(&respond);
+    /// A route's fixed answer, or with the table of a rung's answer that.
+    pub(super) fn respond(
+        &mut self,
+        node: &Node,
+        table: &'static keys::Table,
+    ) -> Option<DraftRespond> {
+        let respond = Fields::open(node, table, self.notes)?;
+        let has_body = table.key("body").is_some();
+        let status = respond.whole("status", self.notes);
+        let code = status
+            .as_ref()
+            .map_or(200, |status| u16::try_from(status.value).unwrap_or(200));
+        let mut headers = HeaderMap::new();
+        for field in self.header_fields(&respond, "headers", &[]) {
+            headers.insert(field.name, field.value);
+        }
         let bodies: Vec<_> = ["text", "json", "body"]
             .into_iter()
+            .filter(|key| has_body || *key != "body")
             .filter_map(|key| respond.place(key))
             .collect();
         if let [_, second, ..] = bodies[..] {
             self.notes.error(
                 second,
                 "an answer has one body",
-                "keep one of `text`, `json` and `body`",
+                match has_body {
+                    true => "keep one of `text`, `json` and `body`",
+                    false => "keep one of `text` and `json`",
+                },
             );
         }
         if let (Some(at), 204 | 205 | 304) = (bodies.first(), code) {
@@ -45,7 +58,7 @@ impl Reader<'_> {
             body = Bytes::from(json_of(json).to_string());
             media = Some("application/json");
         }
-        if let Some(text) = respond.text("body", self.notes) {
+        if has_body && let Some(text) = respond.text("body", self.notes) {
             body = Bytes::from(text.value);
         }
         if let Some(media) = media {
@@ -53,90 +66,13 @@ impl Reader<'_> {
                 .entry(http::header::CONTENT_TYPE)
                 .or_insert(HeaderValue::from_static(media));
         }
-        Some(Respond {
+        Some(DraftRespond {
             status: StatusCode::from_u16(code).unwrap_or(StatusCode::OK),
             headers,
             body,
+            json: respond.place("json").is_some(),
         })
     }
-
-    fn headers(&mut self, respond: &Fields<'_>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let Some((_, node)) = respond.get("headers") else {
-            return headers;
-        };
-        let Kind::Map(entries) = &node.kind else {
-            self.notes.error(
-                node.at,
-                format!(
-                    "`headers` must be a map from names to texts, found {}",
-                    node.describe()
-                ),
-                "write `headers: { cache-control: no-store }`",
-            );
-            return headers;
-        };
-        for entry in entries {
-            let Ok(name) = HeaderName::from_bytes(entry.key.as_bytes()) else {
-                self.notes.error(
-                    entry.at,
-                    format!("{} is not a field's name", quote(&entry.key)),
-                    "use letters, digits and `-`",
-                );
-                continue;
-            };
-            if is_framing(&name) {
-                self.notes.error(
-                    entry.at,
-                    format!(
-                        "the field `{name}` belongs to the connection, and the gateway sets it"
-                    ),
-                    "remove it",
-                );
-                continue;
-            }
-            let expected = "a text";
-            let Some(scalar) = fields::scalar(&entry.value, name.as_str(), expected, self.notes)
-            else {
-                continue;
-            };
-            match HeaderValue::from_str(scalar.text.trim()) {
-                Ok(_) if headers.contains_key(&name) => {
-                    self.notes.error(
-                        entry.at,
-                        format!("the field `{name}` is given twice"),
-                        "remove one of the two",
-                    );
-                }
-                Ok(value) => {
-                    headers.insert(name, value);
-                }
-                Err(_) => self.notes.error(
-                    entry.value.at,
-                    format!(
-                        "the value of `{name}` has characters that a field's value cannot have"
-                    ),
-                    "use visible ASCII characters and spaces, on one line",
-                ),
-            }
-        }
-        headers
-    }
-}
-
-/// True for fields that frame a message or apply to the next hop alone (RFC 9110, section 7.6.1).
-fn is_framing(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "content-length"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
 }
 
 /// Converts a tree to JSON; plain scalars by YAML's core schema, all others as texts.

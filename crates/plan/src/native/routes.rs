@@ -1,9 +1,12 @@
 //! Reads `routes:`: paths, methods, listeners, and each route's upstream or answer.
 
-use http::Method;
+use http::{HeaderName, HeaderValue};
 
+use super::bulkhead::read_bulkhead;
 use super::draft::{DraftPath, DraftRewrite, DraftRoute, Name, Reader};
-use crate::diagnostic::{At, Place, quote};
+use super::header_fields::Field;
+use super::retry::read_retry;
+use crate::diagnostic::{At, Place};
 use crate::fields::{self, Fields};
 use crate::keys;
 use crate::path::{self, PathFault, Template};
@@ -27,7 +30,10 @@ impl Reader<'_> {
     }
 
     fn route(&mut self, route: &Fields<'_>) -> DraftRoute {
-        let path = self.parsed_path(route, "path", Template::read);
+        let path = self.parsed_path(route, "path", |text| match path::foreign(text) {
+            None => Template::read(text),
+            Some(fault) => Err(fault),
+        });
         let rewrite = self.parsed_path(route, "rewrite", path::read_rewrite);
         let rewrite = rewrite.map(|(scalar, rewrite)| {
             rewrite.map(|(rewrite, offsets)| DraftRewrite {
@@ -42,6 +48,7 @@ impl Reader<'_> {
             at: route.at,
             doubtful: false,
             name: self.name(route, "name"),
+            host: self.host(route),
             path: path.map(|(scalar, path)| {
                 path.map(|template| DraftPath {
                     text: path::normal(&scalar.text).into_owned(),
@@ -49,16 +56,42 @@ impl Reader<'_> {
                     template,
                 })
             }),
-            methods: self.methods(route),
+            methods: self.method_list(
+                route,
+                "methods",
+                (
+                    "a route without methods matches no request",
+                    "name the methods, as in `[GET, POST]`, or remove the key to take all",
+                ),
+            ),
+            headers: self.matched_fields(route),
+            concurrency_max: route.whole("max_concurrency", self.notes),
+            request: self.field_changes(route, "request"),
+            response: self.field_changes(route, "response"),
+            cors: self.cors(route),
+            retry: read_retry(route, self),
+            fallback: self.ladder(route),
+            bulkhead: read_bulkhead(route, self.notes),
+            keys: route.places(),
             listeners: self.names(route, "listeners"),
             upstream: route
                 .scalar("upstream", self.notes)
                 .map(|scalar| scalar.map(Name::of)),
             respond: route
                 .get("respond")
-                .map(|(_, node)| At::new(self.respond(node), node.at)),
+                .map(|(_, node)| At::new(self.respond(node, &keys::RESPOND), node.at)),
             rewrite,
         }
+    }
+
+    fn matched_fields(&mut self, route: &Fields<'_>) -> Vec<(HeaderName, HeaderValue)> {
+        const HOST: [(&str, &str, &str); 1] = [(
+            "host",
+            "the field `host` has a key of its own",
+            "write `host: api.example.com` beside `path`",
+        )];
+        let fields = self.header_fields(route, "headers", &HOST);
+        fields.into_iter().map(Field::guarded).collect()
     }
 
     fn parsed_path<'n, T>(
@@ -91,56 +124,6 @@ impl Reader<'_> {
         } else {
             place_within(self.lines, at, scalar, offset)
         }
-    }
-
-    fn methods(&mut self, route: &Fields<'_>) -> Option<Vec<Method>> {
-        let (_, node) = route.get("methods")?;
-        let items = fields::items(node, "methods", self.notes)?;
-        if items.is_empty() {
-            self.notes.error(
-                node.at,
-                "a route without methods matches no request",
-                "name the methods, as in `[GET, POST]`, or remove the key to take all",
-            );
-        }
-        let mut methods = Vec::new();
-        for item in items {
-            let Some(scalar) =
-                fields::scalar(item, "methods", "a method such as `GET`", self.notes)
-            else {
-                continue;
-            };
-            let upper = scalar.text.to_ascii_uppercase();
-            if matches!(upper.as_str(), "CONNECT" | "TRACE") {
-                self.notes.error(
-                    item.at,
-                    format!("the method {} is never forwarded", scalar.shown()),
-                    "remove it",
-                );
-                continue;
-            }
-            match Method::from_bytes(scalar.text.as_bytes()) {
-                Ok(method) if methods.contains(&method) => {
-                    let what = format!("the method {} is listed twice", scalar.shown());
-                    self.notes.error(item.at, what, "remove one of them");
-                }
-                Ok(_) if upper != scalar.text => {
-                    let what = format!(
-                        "the method {} is not in capitals, and methods are compared letter by letter",
-                        scalar.shown()
-                    );
-                    let mend = format!("write {}", quote(&upper));
-                    fields::refuse::<Method>(item.at, scalar, what, mend, self.notes);
-                }
-                Ok(method) => methods.push(method),
-                Err(_) => self.notes.error(
-                    item.at,
-                    format!("{} is not a method", scalar.shown()),
-                    "write one such as `GET` or `POST`",
-                ),
-            }
-        }
-        Some(methods)
     }
 
     fn names(&mut self, fields: &Fields<'_>, key: &'static str) -> Option<Vec<At<Name>>> {

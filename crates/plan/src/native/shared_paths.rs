@@ -39,11 +39,11 @@ impl<'a> SharedPaths<'a> {
                 notes.error(
                     path.at,
                     format!("the path {shown} matches the same requests as {} in line {line}", other.shown),
-                    "make one route of the two, give each its own `methods`, or change one of the paths",
+                    "make one route of the two, give each its own `methods`, `host` or `headers`, or change one of the paths",
                 );
                 return false;
             }
-            if other.params != params {
+            if other.params != params && other.has_host_of(route) {
                 notes.error(
                     path.at,
                     format!(
@@ -72,7 +72,21 @@ impl EarlierRoute<'_> {
             let names = route.listeners.as_ref()?;
             Some(names.iter().map(|name| name.value.text.clone()).collect())
         };
-        meet(&self.route.methods, &other.methods) && meet(&names(self.route), &names(other))
+        // The more specific host, and then the route with more fields, is asked first.
+        meet(&self.route.methods, &other.methods)
+            && meet(&names(self.route), &names(other))
+            && self.has_host_of(other)
+            && self.route.headers.len() == other.headers.len()
+            && self
+                .route
+                .headers
+                .iter()
+                .all(|it| other.headers.contains(it))
+    }
+
+    fn has_host_of(&self, other: &DraftRoute) -> bool {
+        let host = |route: &DraftRoute| route.host.as_ref().map(|host| host.value.clone());
+        host(self.route) == host(other)
     }
 }
 
@@ -84,13 +98,21 @@ fn meet<T: PartialEq>(one: &Option<Vec<T>>, other: &Option<Vec<T>>) -> bool {
     }
 }
 
-/// The default name of a route: its path, after its methods if another route has the same path.
-pub(super) fn default_name(path: &str, methods: Option<&[Method]>, shared: bool) -> String {
-    match methods {
-        Some(methods) if shared => {
-            let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
-            format!("{} {path}", methods.join(","))
-        }
-        _ => path.to_owned(),
+/// The default name of a route that has its path with others: the path, with the methods, the host and the fields that
+/// tell them apart.
+pub(super) fn default_name(path: &str, route: &DraftRoute) -> String {
+    let mut name = String::new();
+    if let Some(methods) = &route.methods {
+        let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+        name = methods.join(",") + " ";
     }
+    if let Some(host) = &route.host {
+        name.push_str(&host.value.to_string());
+    }
+    name.push_str(path);
+    for (field, value) in &route.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        name.push_str(&format!(" {field}: {value}"));
+    }
+    name
 }

@@ -58,9 +58,16 @@ pub(super) fn read_trips(breaker: &Fields<'_>, notes: &mut Notes) -> Option<Vec<
 
 fn read_trip(node: &Node, notes: &mut Notes) -> Option<DraftTrip> {
     let faults = notes.errors();
-    let trip = Fields::open(node, &keys::TRIP, notes)?;
+    let trip = read_trip_keys(&Fields::open(node, &keys::TRIP, notes)?, notes);
+    // With a key unknown, the rules of the others may not be those that were meant.
+    trip.filter(|_| faults == notes.errors())
+}
+
+/// Reads the rules in a map that has the keys of `trip`; `None` if one could not be read.
+pub(super) fn read_trip_keys(trip: &Fields<'_>, notes: &mut Notes) -> Option<DraftTrip> {
+    let faults = notes.errors();
     let draft = DraftTrip {
-        at: node.at,
+        at: trip.at,
         consecutive_failures: trip.count("consecutive_failures", notes),
         failures: trip.count("failures", notes),
         failure_rate: trip.ratio("failure_rate", notes),

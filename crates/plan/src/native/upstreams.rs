@@ -1,13 +1,14 @@
-//! Reads `upstreams:`: addresses, timeouts, pools and breakers.
+//! Reads `upstreams:`: timeouts, pools, breakers, and the course of a call.
 
 use super::breaker::DraftBreaker;
-use super::draft::{DraftUpstream, Name, Reader};
+use super::bulkhead::read_bulkhead;
+use super::draft::{DraftCall, DraftTimes, DraftUpstream, Name, Reader};
+use super::ejection::read_ejection;
+use super::retry::{read_hedge, read_retry};
 use crate::diagnostic::{At, quote};
-use crate::fields::{self, Fields};
+use crate::fields::Fields;
 use crate::keys;
-use crate::plan::Endpoint;
-use crate::tree::{Kind, Node};
-use crate::url;
+use crate::tree::Kind;
 
 impl Reader<'_> {
     pub(super) fn upstreams(&mut self, file: &Fields<'_>, upstreams: &mut Vec<DraftUpstream>) {
@@ -44,26 +45,22 @@ impl Reader<'_> {
                 upstreams.push(DraftUpstream::unread(name));
                 continue;
             };
-            let address = upstream
-                .place("url")
-                .or_else(|| upstream.place("endpoints"));
-            let endpoint = self.endpoint(&upstream);
+            let errors = self.notes.errors();
+            let endpoints = self.endpoints(&upstream);
+            let endpoints_broken = self.notes.errors() > errors;
+            let address = upstream.named("url").or(upstream.named("endpoints"));
             let applies_to = upstream.get("applies_to").map(|_| {
                 let scalar = upstream.scalar("applies_to", self.notes)?;
                 Some(scalar.map(Name::of))
             });
-            let timeout = upstream.section("timeout", self.notes);
-            let mut time = |key| timeout.as_ref()?.duration(key, self.notes);
-            let (connect, request, idle) = (time("connect"), time("request"), time("idle"));
             let pool = upstream.section("pool", self.notes);
             upstreams.push(DraftUpstream {
                 name,
                 address,
-                endpoint,
+                endpoints,
+                endpoints_broken,
                 applies_to,
-                connect,
-                request,
-                idle,
+                times: self.times(&upstream),
                 pool_idle: pool
                     .as_ref()
                     .and_then(|pool| pool.whole("idle", self.notes)),
@@ -73,66 +70,48 @@ impl Reader<'_> {
                 pool_max_age: pool
                     .as_ref()
                     .and_then(|pool| pool.duration("max_age", self.notes)),
-                breaker: upstream
-                    .get("breaker")
-                    .map(|(_, node)| DraftBreaker::read(node, self)),
+                breaker: match upstream.get("breaker") {
+                    Some((_, node)) => Some(DraftBreaker::read(node, self)),
+                    None => upstream.named("breaker").map(|_| None),
+                },
+                call: self.call(&upstream),
+                keys: upstream.places(),
             });
         }
     }
 
-    fn endpoint(&mut self, upstream: &Fields<'_>) -> Option<Endpoint> {
-        match (upstream.get("url"), upstream.get("endpoints")) {
-            (Some((_, url)), None) => self.url(url),
-            (None, Some((_, list))) => {
-                let items = fields::items(list, "endpoints", self.notes)?;
-                let mut endpoints = Vec::new();
-                for item in items {
-                    let Some(endpoint) = Fields::open(item, &keys::ENDPOINT, self.notes) else {
-                        continue;
-                    };
-                    if let Some((_, url)) = endpoint.get("url") {
-                        endpoints.extend(self.url(url));
-                    }
-                }
-                match items {
-                    [] => {
-                        self.notes.error(
-                            list.at,
-                            "`endpoints` is empty",
-                            "add `- url: http://127.0.0.1:8081`",
-                        );
-                    }
-                    [_] => {}
-                    [_, second, ..] => self.notes.error(
-                        second.at,
-                        "several endpoints are not supported yet",
-                        "keep one endpoint, or name a load balancer's address",
-                    ),
-                }
-                endpoints.into_iter().next()
-            }
-            (Some(_), Some((_, list))) => {
-                self.notes.error(
-                    list.at,
-                    "both `url` and `endpoints` are given",
-                    "keep one of them",
-                );
-                None
-            }
-            (None, None) => None,
+    fn times(&mut self, upstream: &Fields<'_>) -> DraftTimes {
+        let Some(timeout) = upstream.section("timeout", self.notes) else {
+            return DraftTimes::default();
+        };
+        let mut time = |key| timeout.duration(key, self.notes);
+        DraftTimes {
+            connect: time("connect"),
+            request: time("request"),
+            total: time("total"),
+            idle: time("idle"),
         }
     }
 
-    fn url(&mut self, node: &Node) -> Option<Endpoint> {
-        let scalar = fields::scalar(
-            node,
-            "url",
-            "a URL such as `http://127.0.0.1:8081`",
-            self.notes,
-        )?;
-        match url::read(scalar.text.trim()) {
-            Ok(endpoint) => Some(endpoint),
-            Err((what, mend)) => fields::refuse(node.at, scalar, what, mend, self.notes),
+    fn call(&mut self, upstream: &Fields<'_>) -> DraftCall {
+        let balance = self.balance(upstream);
+        let errors = self.notes.errors();
+        let fallback = self.ladder(upstream);
+        let fallback_broken = self.notes.errors() > errors
+            || (fallback.is_none() && upstream.named("fallback").is_some());
+        DraftCall {
+            balance,
+            ejection: read_ejection(upstream, self.notes),
+            health: self.health(upstream),
+            resolve: upstream.duration("resolve", self.notes).map(|it| it.value),
+            bulkhead: read_bulkhead(upstream, self.notes),
+            request: self.field_changes(upstream, "request"),
+            retry: read_retry(upstream, self),
+            hedge: read_hedge(upstream, self.notes),
+            fallback,
+            fallback_broken,
+            fallback_on: self.fallback_on(upstream),
+            last_good: self.last_good(upstream),
         }
     }
 }

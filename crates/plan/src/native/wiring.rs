@@ -3,10 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fusebox_call::Retry;
+use http::Method;
+
 use super::draft::{Draft, DraftPath, DraftRoute, Name};
+use super::ladder::DraftLadder;
+use super::ladders;
+use super::retry::Bounds;
 use super::shared_paths::{SharedPaths, default_name};
 use crate::diagnostic::{At, Notes, Place, quote, suggest};
-use crate::plan::{Forward, KeyPart, Listener, RewritePart, Route, Step, Upstream};
+use crate::plan::{
+    FieldChanges, Forward, Key, KeyPart, Listener, Respond, RewritePart, Route, Step, Upstream,
+};
 
 pub(super) fn routes(
     draft: &Draft,
@@ -37,7 +45,10 @@ pub(super) fn routes(
                 other.is_some_and(|other| other.value.text == path.value.text)
             };
             let shared = draft.routes.iter().filter(has_path).count() > 1;
-            let name = |path: &str| default_name(path, route.methods.as_deref(), shared);
+            let name = |path: &str| match shared {
+                true => default_name(path, route),
+                false => path.to_owned(),
+            };
             At::new(
                 Name {
                     text: name(&path.value.text),
@@ -62,13 +73,24 @@ pub(super) fn routes(
                 "give each a name of its own",
             );
         }
-        check_listeners(route, listeners, notes);
+        if !draft.listeners_doubtful {
+            check_listeners(route, listeners, notes);
+        }
         let step = step(route, draft, upstreams, notes);
         if let (Some(name), Some(path), Some(step)) = (name, &route.path, step) {
             routes.push(Arc::new(Route {
                 name: name.value.text.into(),
                 path: path.value.text.clone(),
+                host: route.host.as_ref().map(|host| host.value.clone()),
                 methods: route.methods.clone(),
+                headers: route.headers.clone(),
+                concurrency_max: route
+                    .concurrency_max
+                    .as_ref()
+                    .map(|it| usize::try_from(it.value).unwrap_or(usize::MAX)),
+                request: changes(&route.request),
+                response: changes(&route.response),
+                cors: route.cors.as_ref().map(|cors| cors.value.clone()),
                 listeners: route.listeners.as_ref().map(|names| {
                     names
                         .iter()
@@ -80,6 +102,12 @@ pub(super) fn routes(
         }
     }
     routes
+}
+
+fn changes(changes: &Option<At<FieldChanges>>) -> FieldChanges {
+    changes
+        .as_ref()
+        .map_or_else(FieldChanges::default, |it| it.value.clone())
 }
 
 fn check_listeners(route: &DraftRoute, listeners: &[At<Listener>], notes: &mut Notes) {
@@ -125,7 +153,28 @@ fn step(
                     "remove it",
                 );
             }
-            respond.value.clone().map(Step::Respond)
+            const OF_UPSTREAMS: [&str; 5] = [
+                "retry",
+                "fallback",
+                "bulkhead",
+                "max_concurrency",
+                "request",
+            ];
+            for (key, at) in &route.keys {
+                if OF_UPSTREAMS.contains(key) {
+                    notes.error(
+                        *at,
+                        format!("`{key}` belongs to `upstream`, and this route answers itself"),
+                        "remove it",
+                    );
+                }
+            }
+            let respond = respond.value.as_ref()?;
+            Some(Step::Respond(Respond {
+                status: respond.status,
+                headers: respond.headers.clone(),
+                body: respond.body.clone(),
+            }))
         }
         (Some(upstream), None) => {
             check_rewrite(route, notes);
@@ -133,7 +182,7 @@ fn step(
                 .upstreams
                 .iter()
                 .any(|other| other.name.value == upstream.value.text);
-            if !known {
+            if !known && !draft.upstreams_doubtful {
                 notes.error(
                     upstream.at,
                     format!("unknown upstream {}", upstream.value.shown),
@@ -150,14 +199,37 @@ fn step(
                 .iter()
                 .find(|other| *other.name == *upstream.value.text)?;
             Some(Step::Forward(Forward {
-                upstream: Arc::clone(upstream),
+                retry: check_retry(route, upstream, notes),
+                fallback: route.fallback.as_ref().map(DraftLadder::rungs),
+                bulkhead: route.bulkhead.as_ref().map(|it| it.value.clone()),
                 rewrite: route
                     .rewrite
                     .as_ref()
                     .map(|rewrite| rewrite.value.rewrite.clone()),
+                ..Forward::to(Arc::clone(upstream))
             }))
         }
     }
+}
+
+/// The retry of a route, compared with the times of its upstream.
+fn check_retry(route: &DraftRoute, upstream: &Upstream, notes: &mut Notes) -> Option<Retry> {
+    let retry = route.retry.as_ref()?;
+    if let Some(at) = retry.budget_at {
+        notes.error(
+            at,
+            "a route has no budget of its own: its retries come out of its upstream's",
+            format!(
+                "move it to the `retry` of the upstream {}",
+                quote(&upstream.name)
+            ),
+        );
+    }
+    let bounds = Bounds {
+        request: Some(upstream.timeout.request),
+        total: upstream.timeout.total,
+    };
+    Some(retry.check(bounds, notes))
 }
 
 fn check_rewrite(route: &DraftRoute, notes: &mut Notes) {
@@ -188,6 +260,7 @@ fn check_rewrite(route: &DraftRoute, notes: &mut Notes) {
 
 /// Warns about upstreams that no route reaches, and about keys that some route cannot fill.
 pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
+    let rungs = ladders::used(draft);
     for upstream in &draft.upstreams {
         let name = &upstream.name;
         let routes: Vec<&DraftRoute> = draft
@@ -200,43 +273,57 @@ pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
                     .is_some_and(|upstream| upstream.value.text == name.value)
             })
             .collect();
-        if routes.is_empty() {
+        if routes.is_empty() && !rungs.contains(&*name.value) {
             notes.warn(
                 name.at,
                 format!("no route leads to the upstream {}", quote(&name.value)),
                 "add a route, or remove the upstream",
             );
         }
-        let Some(key) = upstream
-            .breaker
-            .as_ref()
-            .and_then(|breaker| breaker.as_ref()?.key())
-        else {
-            continue;
+        let takes_reads = |route: &&DraftRoute| {
+            let methods = route.methods.as_ref();
+            methods.is_none_or(|it| it.contains(&Method::GET) || it.contains(&Method::HEAD))
         };
-        let params: Vec<&str> = key
-            .value
-            .0
+        if let Some(hedge) = &upstream.call.hedge
+            && !routes.is_empty()
+            && !routes.iter().any(takes_reads)
+            && !rungs.contains(&*name.value)
+        {
+            notes.warn(
+                hedge.at,
+                "`hedge` has no effect: it is for GET and HEAD, and no route takes them to this upstream",
+                "remove it",
+            );
+        }
+        let breaker = upstream.breaker.iter().flatten();
+        let hash = upstream.call.balance.iter();
+        let hash = hash.filter_map(|(_, key)| key.as_ref());
+        for key in breaker.filter_map(|it| it.key()).chain(hash) {
+            check_params(key, &routes, notes);
+        }
+    }
+}
+
+/// Warns about a key with parts that some route cannot fill.
+fn check_params(key: &At<Key>, routes: &[&DraftRoute], notes: &mut Notes) {
+    let params = key.value.0.iter().filter_map(|part| match part {
+        KeyPart::Path(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let params: Vec<&str> = params.collect();
+    for path in routes.iter().filter_map(|route| route.path.as_ref()) {
+        let DraftPath {
+            shown, template, ..
+        } = &path.value;
+        for name in params
             .iter()
-            .filter_map(|part| match part {
-                KeyPart::Path(name) => Some(name.as_str()),
-                _ => None,
-            })
-            .collect();
-        for path in routes.iter().filter_map(|route| route.path.as_ref()) {
-            let DraftPath {
-                shown, template, ..
-            } = &path.value;
-            for name in params
-                .iter()
-                .filter(|name| !template.params().any(|param| param == **name))
-            {
-                notes.warn(
-                    key.at,
-                    format!("the path {shown} in line {} has no parameter {}, so its calls share the key `-`", path.at.line, quote(name)),
-                    "name the parameter in the path, or remove it from the key",
-                );
-            }
+            .filter(|name| !template.params().any(|param| param == **name))
+        {
+            notes.warn(
+                key.at,
+                format!("the path {shown} in line {} has no parameter {}, so its calls share the key `-`", path.at.line, quote(name)),
+                "name the parameter in the path, or remove it from the key",
+            );
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use fusebox_plan::{Loader, Plan, Reading, Source, read};
+use fusebox_plan::{Loader, Plan, Reading, Source, read, read_ahead};
 
 /// An environment and files that exist in the test alone.
 #[derive(Default)]
@@ -77,4 +77,32 @@ pub fn plan_of(text: &str) -> Plan {
     let reading = read_text(text);
     assert_eq!(lines(&reading), "", "\n--- the text:\n{text}");
     reading.plan.expect("no diagnostics, so there is a plan")
+}
+
+/// Like [`check`], with the keys that have no effect yet.
+#[track_caller]
+pub fn check_ahead(text: &str, expected: &str) {
+    let found = lines(&ahead(text)).replace("fb.yaml:", "");
+    assert_eq!(
+        found.trim(),
+        expected.trim(),
+        "\n--- the text:\n{text}\n--- was told:\n{found}"
+    );
+}
+
+/// Like [`plan_of`], with the keys that have no effect yet.
+#[track_caller]
+pub fn plan_ahead(text: &str) -> Plan {
+    let reading = ahead(text);
+    assert_eq!(lines(&reading), "", "\n--- the text:\n{text}");
+    reading.plan.expect("no diagnostics, so there is a plan")
+}
+
+/// Reads a text, with the keys that have no effect yet.
+pub fn ahead(text: &str) -> Reading {
+    let source = Source {
+        name: "fb.yaml",
+        text: text.as_bytes(),
+    };
+    read_ahead(&[], &[source], &Machine::default())
 }

@@ -16,6 +16,7 @@ pub fn fault(op: &str, none: &NoAnswer) -> Fault {
     use fusebox_gateway::parts::Fault as Cause;
     let cause = match &none.fault {
         Cause::Refused(refusal) => refusal.to_string(),
+        full @ Cause::Full(..) => full.to_string(),
         Cause::Unsendable(why) => why.clone(),
         Cause::Unconnected(failed) if failed.why == Unconnected::Exhausted => {
             return Fault::plain("the gateway has no connection to spare");
@@ -31,7 +32,9 @@ pub fn fault(op: &str, none: &NoAnswer) -> Fault {
             format!("failed to parse Location header {location:?}: {why}")
         }
         Cause::Redirects => format!("stopped after {REQUESTS_MAX} redirects"),
-        Cause::Broken(_) | Cause::CutGzip => return Fault::plain("unexpected EOF"),
+        Cause::Broken(_) | Cause::BrokenHeld(_) | Cause::CutGzip => {
+            return Fault::plain("unexpected EOF");
+        }
         Cause::NoGzip => return Fault::plain("gzip: invalid header"),
         Cause::Silent(waited) => {
             let waited = waited.as_secs_f64();

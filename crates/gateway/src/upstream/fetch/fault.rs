@@ -7,6 +7,7 @@ use std::time::Duration;
 use fusebox_breaker::Rejection;
 use fusebox_plan::CallError;
 
+use crate::upstream::bulkhead::Full;
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::redirect::BadLocation;
 use crate::upstream::sending::{Cut, Failed, Unanswered};
@@ -41,6 +42,9 @@ pub enum Fault {
     /// The breaker rejected the call before anything was touched, or its probe gave way to another one's.
     #[error("{0}")]
     Refused(Refusal),
+    /// The bulkhead of that upstream had no place.
+    #[error("the bulkhead of `{}` refused the call: {} ({})", .0.escape_debug(), sentence(*.1), .1.as_str())]
+    Full(Arc<str>, Full),
     /// The request or its endpoint is invalid, whatever the upstream does.
     #[error("{0}")]
     Unsendable(String),
@@ -68,6 +72,9 @@ pub enum Fault {
     /// The body broke off or was malformed.
     #[error("{0}")]
     Broken(hyper::Error),
+    /// The body of a failed answer broke off while it was kept for a repeat that was called off.
+    #[error("{0}")]
+    BrokenHeld(UpstreamError),
     /// The body has not continued for this long.
     #[error("silent within the body")]
     Silent(Duration),
@@ -80,6 +87,13 @@ pub enum Fault {
     /// The body is not compressed, though it says so.
     #[error("no gzip")]
     NoGzip,
+}
+
+fn sentence(full: Full) -> &'static str {
+    match full {
+        Full::BulkheadFull => "all its places are taken",
+        Full::QueueTimeout => "no place became free in time",
+    }
 }
 
 /// The outcome of a call without an answer, for its breaker.
@@ -111,6 +125,7 @@ impl Fault {
             Fault::Cut(cut) => Outcome::Ended(Some(cut.why.kind.as_call_error())),
             Fault::Timeout => Outcome::Ended(Some(CallError::Timeout)),
             Fault::Malformed => Outcome::Ended(Some(CallError::Protocol)),
+            Fault::BrokenHeld(why) => Outcome::Ended(Some(why.as_body_error())),
             Fault::Location(_) | Fault::Redirects => Outcome::Ended(None),
             _ => Outcome::SaysNothing,
         }

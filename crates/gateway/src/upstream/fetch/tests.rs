@@ -1,5 +1,7 @@
 //! A target with a breaker, called as an application calls it.
 
+mod repeats;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -16,7 +18,10 @@ use super::*;
 use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, Counter, PerWorker};
 use crate::upstream::breakers::UpstreamBreakers;
+use crate::upstream::call_state::CallState;
+use crate::upstream::endpoints::LiveEndpoint;
 use crate::upstream::event_switch::EventSwitch;
+use crate::upstream::pool::Pool;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
@@ -162,9 +167,15 @@ impl Caller {
         clock: Arc<Clock>,
     ) -> Caller {
         let limits = Limits::default();
-        let pools = Pool::for_workers(1, &plan, None, &limits, &Trust::default()).unwrap();
+        let endpoint = plan.endpoint();
+        let pools =
+            Pool::for_workers(1, &plan, endpoint, None, &limits, &Trust::default()).unwrap();
         let (meter, errors) = (PerWorker::new(1), UpstreamErrors::new("t".into()));
-        let target = LiveUpstream::new(Arc::new(plan), breakers, pools, Arc::new(meter), errors);
+        let (bulkhead, repeats) = (plan.bulkhead.as_ref(), plan.retry.is_some());
+        let calls = CallState::new(plan.budget, bulkhead, repeats, None, None, clock.exact());
+        let endpoint = LiveEndpoint::new(plan.endpoint().clone(), pools);
+        let (plan, ends, meter) = (Arc::new(plan), vec![Arc::new(endpoint)], Arc::new(meter));
+        let target = LiveUpstream::new(plan, breakers, ends, None, meter, errors, calls);
         Caller {
             target: Arc::new(target),
             worker: WorkerRef { clock, index: 0 },
@@ -174,7 +185,7 @@ impl Caller {
     fn request(&self, path: &str) -> Outbound {
         Outbound {
             method: Method::GET,
-            endpoint: self.target.plan.endpoint.clone(),
+            endpoint: self.target.plan.endpoint().clone(),
             target: path.into(),
             headers: HeaderMap::new(),
             body: None,

@@ -1,0 +1,93 @@
+//! Passes an upstream's answer on to the client: its head, its body as it comes, or the switch to another protocol.
+
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::{HeaderValue, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use crate::message::body::Body;
+use crate::message::fields;
+use crate::message::request_body::Intake;
+use crate::request::answer;
+use crate::request::client_request::ClientRequest;
+use crate::request::exchange::{Exchange, Finish};
+use crate::request::response_body::ResponseBody;
+use crate::request::tunnel;
+use crate::upstream::call::{Holder, UpstreamCall};
+use crate::upstream::held_answer::HeldAnswer;
+use crate::upstream::last_good::Recorder;
+
+/// Passes an upstream's answer on to the client.
+pub fn pass_on(
+    exchange: Exchange,
+    request: ClientRequest,
+    answer: HeldAnswer,
+    call: Option<UpstreamCall>,
+    recorder: Option<Recorder>,
+    mut finish: Finish,
+) -> Response<Body> {
+    let HeldAnswer {
+        mut parts,
+        ahead,
+        rest,
+        connection,
+    } = answer;
+    finish.answered(parts.status);
+    let intake = request.intake;
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        let (Some(call), Some(connection)) = (call, connection) else {
+            return answer::our_fault();
+        };
+        connection.become_tunnel();
+        let response = Response::from_parts(parts, rest);
+        return switch(exchange, response, call, request.upgrade, finish);
+    }
+    fields::strip_response(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    // The client has not been asked for its body, and never will be.
+    if intake.as_deref().is_some_and(Intake::is_held) {
+        let close = HeaderValue::from_static("close");
+        parts.headers.insert(CONNECTION, close);
+    }
+    let call = call.map(|mut call| {
+        let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
+            call.becomes_stream();
+        }
+        Holder::new(call)
+    });
+    let clock = exchange.worker.clock.clone();
+    let body = ResponseBody::new(rest, call, connection, intake, clock, finish)
+        .behind(ahead)
+        .recorded(recorder);
+    Response::from_parts(parts, Body::Streamed(Box::new(body)))
+}
+
+/// Joins both connections after the upstream has switched protocols, which is its success.
+fn switch(
+    exchange: Exchange,
+    mut response: Response<Incoming>,
+    mut call: UpstreamCall,
+    client: Option<hyper::upgrade::OnUpgrade>,
+    mut finish: Finish,
+) -> Response<Body> {
+    let upstream = hyper::upgrade::on(&mut response);
+    let protocol = response.headers().get(UPGRADE).cloned();
+    call.becomes_stream();
+    let places = [call.takes_place(None), finish.place.take()];
+    call.end(None);
+    drop(finish);
+    let Some(client) = client else {
+        return answer::our_fault();
+    };
+    let (mut parts, _) = response.into_parts();
+    fields::strip_response(&mut parts.headers);
+    parts
+        .headers
+        .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        parts.headers.insert(UPGRADE, protocol);
+    }
+    let idle = exchange.listener.limits.upgrade_idle_timeout;
+    tunnel::open(exchange.downstream.clone(), client, upstream, idle, places);
+    Response::from_parts(parts, Body::empty())
+}

@@ -1,0 +1,167 @@
+//! Active health checks: one task for each endpoint asks it at its pace, whether its breaker is open or not.
+//!
+//! A check has a connection of its own, moves no window and appears in no count of calls. Its finding takes an endpoint
+//! out of the choice; with `half_open: { probe: health }` it also closes the upstream's breaker (docs/calls.md).
+
+use std::sync::Arc;
+
+use fusebox_breaker::{CloseRule, Outcome, Timestamp};
+use fusebox_call::endpoints::Endpoint as Member;
+use fusebox_call::health::{HealthChecks, HealthPace, HealthReturn};
+use fusebox_plan::Call as Answer;
+use fusebox_plan::plan::{Health, Probe};
+use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::{HeaderValue, Request};
+use tokio::task::AbortHandle;
+
+use crate::ground::clock::Clock;
+use crate::message::kept_body::Outgoing;
+use crate::upstream::breakers::LiveBreaker;
+use crate::upstream::endpoints::LiveEndpoint;
+use crate::upstream::live_upstream::LiveUpstream;
+
+/// The name that a check gives itself.
+const AGENT: HeaderValue = HeaderValue::from_static("fusebox-health");
+
+/// Running checks, which end when this is dropped.
+#[derive(Debug, Default)]
+pub struct RunningChecks(Vec<AbortHandle>);
+
+impl Drop for RunningChecks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Begins the checks of upstreams, on the present runtime.
+pub fn begin(upstreams: &[Arc<LiveUpstream>], clock: &Arc<Clock>) -> RunningChecks {
+    let mut running = RunningChecks::default();
+    for upstream in upstreams {
+        let (Some(health), Some(several)) = (&upstream.plan.health, &upstream.several) else {
+            continue;
+        };
+        for (member, endpoint) in several.members() {
+            let checking = Checking {
+                upstream: upstream.clone(),
+                health: health.clone(),
+                member,
+                endpoint,
+                clock: clock.clone(),
+            };
+            running.0.push(tokio::spawn(checking.run()).abort_handle());
+        }
+    }
+    running
+}
+
+/// The checks of one endpoint.
+struct Checking {
+    upstream: Arc<LiveUpstream>,
+    health: Health,
+    member: Arc<Member>,
+    endpoint: Arc<LiveEndpoint>,
+    clock: Arc<Clock>,
+}
+
+impl Checking {
+    async fn run(self) {
+        let pace = HealthPace {
+            interval: self.health.interval,
+            timeout: self.health.timeout,
+            rise: self.health.rise,
+            fall: self.health.fall,
+            jitter: self.health.jitter,
+        };
+        let mut chance = fastrand::Rng::new();
+        let mut checks = HealthChecks::new(pace, self.clock.exact(), &mut chance);
+        let mut back = HealthReturn::default();
+        loop {
+            let next = checks.next_at().unwrap_or_default();
+            let rest = next.saturating_since(self.clock.exact());
+            tokio::time::sleep(rest).await;
+            let begun = self.clock.exact();
+            if !checks.begin(begun) {
+                continue;
+            }
+            let result = tokio::time::timeout(self.health.timeout, self.check()).await;
+            let result = result.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+            let now = self.clock.exact();
+            let found = checks.end(result.is_ok(), now, &mut chance);
+            if let Some(found) = found.filter(|found| self.member.set_health(*found, now)) {
+                let why = result
+                    .as_ref()
+                    .err()
+                    .map(String::as_str)
+                    .unwrap_or_default();
+                tracing::info!(
+                    upstream = %self.upstream.plan.name,
+                    endpoint = %self.member.name(),
+                    health = found.as_str(),
+                    why,
+                    "endpoint's health changed"
+                );
+            }
+            if self.upstream.plan.breaker.probe == Probe::Health {
+                self.probe(&mut back, result.is_ok(), begun, now);
+            }
+        }
+    }
+
+    /// Asks the endpoint once.
+    async fn check(&self) -> Result<(), String> {
+        let asked_at = self.clock.exact();
+        // The pools are by worker; a new connection is the same in each.
+        let pool = self.endpoint.pool(0);
+        let bound = self.health.timeout;
+        let mut connection = pool
+            .open(bound)
+            .await
+            .map_err(|error| error.error.to_string())?;
+        connection.make_last();
+        let path = format!("{}{}", self.endpoint.plan.base_path, self.health.path);
+        let request = Request::get(path)
+            .header(HOST, self.endpoint.host.clone())
+            .header(USER_AGENT, AGENT)
+            .header(CONNECTION, HeaderValue::from_static("close"))
+            .body(Outgoing::empty())
+            .map_err(|error| error.to_string())?;
+        let sent = connection.sender.try_send_request(request).await;
+        let response = sent.map_err(|error| error.into_error().to_string())?;
+        let answer = Answer {
+            status: response.status().as_u16(),
+            headers: Some(response.headers()),
+            duration: self.clock.exact().saturating_since(asked_at),
+            error: None,
+            body: None,
+        };
+        match self.health.expect.holds(&answer) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("status {}", answer.status)),
+            Err(error) => Err(error.what),
+        }
+    }
+
+    /// Closes the upstream's open breakers after enough good checks in a row since their cooldown.
+    fn probe(&self, back: &mut HealthReturn, good: bool, begun: Timestamp, now: Timestamp) {
+        for LiveBreaker { breaker, .. } in self.upstream.breakers.all() {
+            if !breaker.may_probe(now) || breaker.check(now).is_err() {
+                continue;
+            }
+            let settings = breaker.settings();
+            let successes = match settings.half_open.close {
+                CloseRule::Successes(successes) => successes,
+                CloseRule::FailureRate { over, .. } => over,
+            };
+            let cooldown_end = breaker.snapshot(now).retry_at.unwrap_or_default();
+            if !back.take(good, begun, cooldown_end, successes) {
+                continue;
+            }
+            for _ in 0..successes {
+                // Over a fleet only the node that leads gets the permits.
+                if let Ok(permit) = breaker.admit_owned(now) {
+                    permit.settle(Outcome::Success, now);
+                }
+            }
+        }
+    }
+}

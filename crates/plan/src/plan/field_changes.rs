@@ -1,0 +1,33 @@
+//! Changes to the fields of requests and answers (`request:`, `response:`).
+
+use http::header::Entry;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Fields that are set, and fields that are removed. By default none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldChanges {
+    /// `set`: each takes the place of all fields of its name. Values from variables or files, and credentials, are
+    /// marked as sensitive. Names are unique.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// `remove`: the names of fields that are removed. None of them is set.
+    pub remove: Vec<HeaderName>,
+}
+
+impl FieldChanges {
+    /// True without any change.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+
+    /// Changes the fields of a message.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for name in &self.remove {
+            if let Entry::Occupied(entry) = headers.entry(name) {
+                entry.remove_entry_mult();
+            }
+        }
+        for (name, value) in &self.set {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
