@@ -528,3 +528,37 @@ fn with_health_probes_no_client_probes_and_the_checks_close_the_breaker() {
     assert_eq!(gateway.get("/a").status, 200);
     assert_eq!(asked(), 3);
 }
+
+#[test]
+fn an_adaptive_bulkhead_grows_with_what_the_upstream_can_take() {
+    let upstream = Upstream::start(|call| {
+        std::thread::sleep(Duration::from_millis(5));
+        call.respond(200, "ok");
+    });
+    let more =
+        "bulkhead: { concurrent: { adaptive: { min: 2, max: 64 } }, queued: 64, queue_for: 30s }";
+    let gateway = Gateway::run(file(&[upstream.url()], FIVE, more));
+    let addr = gateway.addr();
+    let stop = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..12)
+        .map(|_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let mut client = support::Client::to(addr);
+                while stop.load(Ordering::SeqCst) == 0 {
+                    assert_eq!(client.get("/a").status, 200);
+                }
+            })
+        })
+        .collect();
+    let concurrent = || {
+        let upstreams = gateway.admin_get("/api/v1/upstreams").json();
+        upstreams["upstreams"][0]["bulkhead"]["concurrent"].as_u64()
+    };
+    eventually("the limit has grown", || {
+        concurrent().is_some_and(|it| it >= 8)
+    });
+    stop.store(1, Ordering::SeqCst);
+    clients.into_iter().for_each(|it| it.join().unwrap());
+    assert_eq!(gateway.count("orders", "rejected"), 0);
+}

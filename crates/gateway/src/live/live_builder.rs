@@ -519,17 +519,18 @@ impl LiveBuilder {
             _ => None,
         });
         let upstream = named(&plan.upstream.name);
+        let now = self.context.clock.exact();
         let bulkhead = match &plan.bulkhead {
             Some(own) => {
                 let before = old.filter(|old| old.has_own_bulkhead);
                 let before = before.and_then(|old| old.bulkhead.as_ref());
-                Some(LiveBulkhead::new(own, before))
+                Some(LiveBulkhead::new(own, before, now))
             }
             None => upstream.calls.bulkhead.clone(),
         };
         let concurrency = route.concurrency_max.map(|max| {
             let before = old.and_then(|old| old.concurrency.as_ref());
-            LiveBulkhead::new(&Bulkhead::of_route(max), before)
+            LiveBulkhead::new(&Bulkhead::of_route(max), before, now)
         });
         let rungs = plan.fallback().iter().map(|rung| match rung {
             Rung::LastGood(age) => LiveRung::LastGood(*age),

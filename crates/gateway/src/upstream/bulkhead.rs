@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use fusebox_breaker::Timestamp;
+use fusebox_call::Adaptive;
+use fusebox_call::adaptive::AdaptiveLimit;
 use tokio::sync::Semaphore;
 
 /// Places for calls in flight; kept over reloads by the name of their upstream or route.
@@ -25,6 +28,8 @@ pub struct Bulkhead {
     /// The most tunnels and event streams.
     streams_max: AtomicUsize,
     rejected: [AtomicU64; Full::ALL.len()],
+    /// The limit that follows the upstream's times; `None`: it is fixed.
+    adaptive: Option<AdaptiveLimit>,
 }
 
 /// The bounds of a bulkhead's queue.
@@ -71,7 +76,24 @@ impl Bulkhead {
             streams: AtomicUsize::new(0),
             streams_max: AtomicUsize::new(streams_max),
             rejected: Default::default(),
+            adaptive: None,
         })
+    }
+
+    /// A bulkhead whose number of places follows the upstream's times from now on.
+    pub fn adaptive(settings: Adaptive, streams_max: usize, now: Timestamp) -> Arc<Bulkhead> {
+        let adaptive = AdaptiveLimit::new(settings, now);
+        let bulkhead = Bulkhead::new(adaptive.limit(), streams_max);
+        let bulkhead = Arc::into_inner(bulkhead).expect("a new one has one owner");
+        Arc::new(Bulkhead {
+            adaptive: Some(adaptive),
+            ..bulkhead
+        })
+    }
+
+    /// True if the number of places follows the upstream's times.
+    pub fn is_adaptive(&self) -> bool {
+        self.adaptive.is_some()
     }
 
     /// A place for a call, at once or after a wait in the queue; a call whose client leaves, so that `left` resolves,
@@ -197,6 +219,18 @@ enum PlaceKind {
 }
 
 impl Place {
+    /// Takes in the time of a call that was answered, or that ended by a time limit; a quick failure says nothing.
+    pub fn answered(&self, took: Duration, now: Timestamp) {
+        let bulkhead = &self.bulkhead;
+        if let Some(adaptive) = &bulkhead.adaptive {
+            adaptive.ended(now, took, bulkhead.in_flight());
+            let limit = adaptive.limit();
+            if limit != bulkhead.limit() {
+                bulkhead.resize(limit, bulkhead.streams_max.load(Ordering::Relaxed));
+            }
+        }
+    }
+
     /// Moves a call that has become a tunnel or an event stream to the places for those, if there is room.
     pub fn become_stream(&mut self) {
         if self.kind == PlaceKind::Stream {

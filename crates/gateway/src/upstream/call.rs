@@ -83,6 +83,8 @@ pub struct UpstreamCall {
     limits: Option<AttemptLimits>,
     /// The call's place in the upstream's bulkhead.
     place: Option<Place>,
+    /// True if the upstream did not answer in time.
+    is_timeout: bool,
     /// The id of the client's request; `None`: an application makes the call for itself.
     request_id: Option<HeaderValue>,
     /// The time that the attempt's last connection took, or failed to come.
@@ -159,6 +161,7 @@ impl UpstreamCall {
             between: None,
             limits: None,
             place: None,
+            is_timeout: false,
             request_id: None,
             connecting: Duration::ZERO,
             failed_at: None,
@@ -470,6 +473,7 @@ impl UpstreamCall {
 
     /// Ends the call and judges it, unless it is judged already.
     pub fn end(mut self, error: Option<CallError>) {
+        self.is_timeout = error == Some(CallError::Timeout);
         if self.recorded {
             if let Some(meter) = self.meter().filter(|_| error.is_some()) {
                 meter.late_truncations.add();
@@ -541,6 +545,11 @@ impl UpstreamCall {
         self.recorded = true;
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
         let now = self.worker.clock.exact();
+        if let Some(place) = &self.place
+            && (outcome == Outcome::Success || self.is_timeout)
+        {
+            place.answered(self.duration, now);
+        }
         let failed = self.end_attempt(outcome, now);
         let ended = Ended {
             outcome,

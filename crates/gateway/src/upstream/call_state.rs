@@ -34,23 +34,28 @@ pub struct LiveBulkhead {
     pub places: Arc<Bulkhead>,
     /// The bounds of the queue.
     pub bounds: BulkheadBounds,
+    concurrent: Concurrent,
 }
 
 impl LiveBulkhead {
     /// The bulkhead of those settings, with the places of the one before it, which calls in flight hold.
-    pub fn new(settings: &Settings, before: Option<&LiveBulkhead>) -> LiveBulkhead {
-        let limit = match settings.concurrent {
-            Concurrent::Fixed(limit) => limit,
-            Concurrent::Adaptive(adaptive) => adaptive.max,
-        };
-        let places = match before {
-            Some(before) => {
-                before.places.resize(limit, settings.streams_max);
+    pub fn new(settings: &Settings, before: Option<&LiveBulkhead>, now: Timestamp) -> LiveBulkhead {
+        let streams_max = settings.streams_max;
+        let before = before.filter(|before| match settings.concurrent {
+            Concurrent::Fixed(_) => !before.places.is_adaptive(),
+            Concurrent::Adaptive(_) => before.concurrent == settings.concurrent,
+        });
+        let places = match (before, settings.concurrent) {
+            (Some(before), Concurrent::Fixed(limit)) => {
+                before.places.resize(limit, streams_max);
                 before.places.clone()
             }
-            None => Bulkhead::new(limit, settings.streams_max),
+            (Some(before), Concurrent::Adaptive(_)) => before.places.clone(),
+            (None, Concurrent::Fixed(limit)) => Bulkhead::new(limit, streams_max),
+            (None, Concurrent::Adaptive(bounds)) => Bulkhead::adaptive(bounds, streams_max, now),
         };
         LiveBulkhead {
+            concurrent: settings.concurrent,
             places,
             bounds: BulkheadBounds {
                 queued_max: settings.queued_max,
@@ -182,7 +187,7 @@ impl CallState {
             budget_settings: budget,
             repeats,
             last_good,
-            bulkhead: bulkhead.map(|settings| LiveBulkhead::new(settings, places)),
+            bulkhead: bulkhead.map(|settings| LiveBulkhead::new(settings, places, now)),
             counts: before.map_or_else(Default::default, |it| it.counts.clone()),
         }
     }

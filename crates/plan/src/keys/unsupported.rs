@@ -6,7 +6,6 @@
 /// Table, key, and the mend until the key has its effect.
 const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("upstream", "hedge", "remove the key; each call is one attempt for now"),
-    ("concurrent", "adaptive", "give a number, such as `concurrent: 256`"),
 ];
 
 /// The mend of a key that has no effect yet; `None` if it has.
