@@ -175,3 +175,30 @@ fn the_last_good_answer_is_there_after_a_kill_and_a_purge_stays_one() {
         404
     );
 }
+
+#[test]
+fn a_host_never_gets_the_answer_to_another_and_a_write_by_any_route_removes_it() {
+    let status = Dial::at(200);
+    let upstream = upstream(&status, "Connection: x-hop\r\nX-Hop: internal\r\n");
+    let file = file(&upstream, "").replace(
+        "routes:\n",
+        "routes:\n  - { path: \"/plain/{*rest}\", upstream: orders, rewrite: \"/{rest}\", fallback: [{ respond: { status: 297 } }] }\n",
+    );
+    let gateway = Gateway::run(file);
+    let get = |host: &str, path: &str| {
+        let mut client = gateway.client();
+        client.host = host.to_owned();
+        client.get(path)
+    };
+    assert_eq!(get("a.example", "/a").status, 200);
+    assert_eq!(get("a.example", "/b").status, 200);
+    let mut client = gateway.client();
+    client.host = "a.example".to_owned();
+    assert_eq!(client.request("DELETE", "/plain/b", "", "").status, 200);
+    trip(&gateway, &status);
+    let kept = get("a.example", "/a");
+    assert_eq!(kept.fields.get("fusebox-fallback"), Some("last_good"));
+    assert_eq!(kept.fields.get("x-hop"), None, "a field of the connection");
+    assert_eq!(get("b.example", "/a").status, 503);
+    assert_eq!(get("a.example", "/b").status, 503, "deleted");
+}

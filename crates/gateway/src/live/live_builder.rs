@@ -346,15 +346,18 @@ impl LiveBuilder {
         before: Option<&CallState>,
     ) -> Option<Arc<LastGood>> {
         let age_max = age_max?;
+        // Another URL is another service, whose answers are its own.
+        let name = format!("{}@{}", plan.name, plan.endpoint().url());
         let kept = before.and_then(|before| before.last_good.as_ref());
-        let fits =
-            |kept: &&Arc<LastGood>| *kept.settings() == plan.last_good && kept.age_max() == age_max;
+        let fits = |kept: &&Arc<LastGood>| {
+            *kept.settings() == plan.last_good && kept.age_max() == age_max && kept.name() == name
+        };
         if let Some(kept) = kept.filter(fits) {
             return Some(kept.clone());
         }
         let (settings, store) = (plan.last_good.clone(), self.context.records.0.clone());
         let salt = self.context.salt.clone();
-        let (last_good, writer) = LastGood::new(&plan.name, settings, age_max, store, salt);
+        let (last_good, writer) = LastGood::new(&name, settings, age_max, store, salt);
         // Without a runtime nothing is written, and answers are kept in memory alone.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(writer.run());

@@ -25,7 +25,9 @@ use crate::request::target;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::connect::Unconnected;
 use crate::upstream::endpoints::LiveEndpoint;
+use crate::upstream::last_good::key::Scope;
 use crate::upstream::last_good::{Asked, Lookup};
+use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::Connection;
 use crate::upstream::run_call::Attempt;
 use crate::upstream::sending::{Failed, Sending, Unanswered, expects_no_body};
@@ -120,29 +122,40 @@ impl ClientRequest {
 
     /// The use that the request may make of the last good answers of a step's upstream, decided once; `None`: none.
     pub fn lookup(&mut self, exchange: &Exchange, step: &Forward) -> Option<Lookup> {
-        if self.lookup.is_none()
-            && let Some(last_good) = &step.upstream.calls.last_good
-            && let Some(parts) = &self.parts
-        {
-            let endpoint = &step.upstream.endpoint().plan;
-            let target = target::outgoing(exchange, endpoint, step.rewrite.as_ref(), parts).ok()?;
-            self.lookup = Some(last_good.admits(&Asked {
-                method: &parts.method,
-                target: target.path_and_query()?,
-                host: None,
-                headers: &parts.headers,
-                has_body: !matches!(self.body, ClientBody::Empty),
-                scope: step.scope,
-            }));
+        if self.lookup.is_none() {
+            let rewrite = step.rewrite.as_ref();
+            self.lookup = self.lookup_at(exchange, &step.upstream, rewrite, step.scope);
         }
         self.lookup.clone()
     }
 
-    /// The fields as the step's upstream gets them.
-    pub fn sent_headers(&self, step: &Forward) -> HeaderMap {
+    /// The use that it may make of the last good answers of an upstream; `None`: none.
+    pub fn lookup_at(
+        &self,
+        exchange: &Exchange,
+        upstream: &LiveUpstream,
+        rewrite: Option<&Rewrite>,
+        scope: Scope,
+    ) -> Option<Lookup> {
+        let (last_good, parts) = (upstream.calls.last_good.as_ref()?, self.parts.as_ref()?);
+        let endpoint = &upstream.endpoint().plan;
+        let target = target::outgoing(exchange, endpoint, rewrite, parts).ok()?;
+        Some(last_good.admits(&Asked {
+            method: &parts.method,
+            target: target.path_and_query()?,
+            // The upstream sees it as `X-Forwarded-Host`, and may answer each host otherwise.
+            host: parts.headers.get(HOST),
+            headers: &parts.headers,
+            has_body: !matches!(self.body, ClientBody::Empty),
+            scope,
+        }))
+    }
+
+    /// The fields as an upstream gets them.
+    pub fn sent_headers(&self, changes: [&FieldChanges; 2]) -> HeaderMap {
         let headers = self.parts.as_ref().map(|parts| parts.headers.clone());
         let mut headers = headers.unwrap_or_default();
-        for changes in [&step.changes, &step.upstream.plan.request] {
+        for changes in changes {
             changes.apply(&mut headers);
         }
         headers

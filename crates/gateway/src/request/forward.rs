@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fusebox_breaker::Outcome;
 use fusebox_call::Retry;
 use fusebox_plan::plan::{FallbackOn, FieldChanges, Rewrite};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -26,8 +26,8 @@ use crate::upstream::bulkhead::Full;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::call_state::LiveBulkhead;
 use crate::upstream::held_answer::{HeldAnswer, Holding};
-use crate::upstream::last_good::Judged;
 use crate::upstream::last_good::key::Scope;
+use crate::upstream::last_good::{Judged, Lookup, Recorder};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::run_call::{self, CallEnd, CallRules};
 use crate::upstream::sending::{Failed, PROBE_PATIENCE};
@@ -62,7 +62,10 @@ pub struct Forward {
 impl Forward {
     /// True if a request goes out once, and its answer is passed on whatever it is.
     fn is_once(&self) -> bool {
-        self.retry.is_none() && self.ladder.is_empty() && self.upstream.endpoints.len() == 1
+        self.retry.is_none()
+            && self.ladder.is_empty()
+            && self.upstream.endpoints.len() == 1
+            && self.upstream.calls.last_good.is_none()
     }
 
     /// The most bytes of a request's body that are kept; `None`: it is sent once.
@@ -320,6 +323,27 @@ fn failed(exchange: &Exchange, used: &Use<'_>, call: UpstreamCall, not_sent: &No
     }
 }
 
+/// Looks at an answer as the upstream's last good one. `Some`: it is to be recorded as it passes.
+pub fn observed(
+    exchange: &Exchange,
+    upstream: &LiveUpstream,
+    lookup: &Lookup,
+    answer: &HeldAnswer,
+    call: Option<&UpstreamCall>,
+    sent: impl FnOnce() -> HeaderMap,
+) -> Option<Recorder> {
+    let last_good = upstream.calls.last_good.as_ref()?;
+    let judged = match call.map(UpstreamCall::judged_so_far) {
+        Some(Outcome::Failure) => Judged::Failed,
+        Some(_) => Judged::Fine,
+        // Held for a repeat that did not come.
+        None => Judged::Failed,
+    };
+    let (status, headers) = (answer.parts.status, &answer.parts.headers);
+    let now = exchange.worker.clock.wall_millis();
+    last_good.observe(lookup, status, headers, &sent(), judged, now)
+}
+
 /// Sends an admitted call's request and passes the answer on, or answers with the reason of the failure.
 async fn carry(
     exchange: Exchange,
@@ -335,10 +359,8 @@ async fn carry(
         changes: &step.changes,
     };
     let on = (!step.ladder.is_empty()).then_some(step.upstream.plan.fallback_on);
-    let lookup = match step.ladder.keeps_answers() {
-        true => request.lookup(&exchange, step),
-        false => None,
-    };
+    // Also a route without such a rung tells what may not be kept any longer.
+    let lookup = request.lookup(&exchange, step);
     let carried = call(
         &exchange,
         &used,
@@ -352,17 +374,15 @@ async fn carry(
     match carried {
         Carried::Answered(answer, call) => {
             let recorder = lookup.and_then(|lookup| {
-                let judged = match call.as_ref().map(UpstreamCall::judged_so_far) {
-                    Some(Outcome::Failure) => Judged::Failed,
-                    Some(_) => Judged::Fine,
-                    // Held for a repeat that did not come.
-                    None => Judged::Failed,
-                };
-                let sent = request.sent_headers(step);
-                let (status, headers) = (answer.parts.status, &answer.parts.headers);
-                let now = exchange.worker.clock.wall_millis();
-                let last_good = step.upstream.calls.last_good.as_ref()?;
-                last_good.observe(&lookup, status, headers, &sent, judged, now)
+                let sent = || request.sent_headers([&step.changes, &step.upstream.plan.request]);
+                observed(
+                    &exchange,
+                    &step.upstream,
+                    &lookup,
+                    &answer,
+                    call.as_ref(),
+                    sent,
+                )
             });
             pass_on(exchange, request, answer, call, recorder, finish)
         }

@@ -24,9 +24,11 @@ use crate::request::passing;
 use crate::upstream::admission::Unadmitted;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::bulkhead::Full;
+use crate::upstream::call::UpstreamCall;
 use crate::upstream::call_state::{RungKind, RungResult};
 use crate::upstream::held_answer::HeldAnswer;
-use crate::upstream::last_good::Wish;
+use crate::upstream::last_good::key::Scope;
+use crate::upstream::last_good::{Recorder, Wish};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
 use crate::upstream::sending::PROBE_PATIENCE;
@@ -53,12 +55,6 @@ impl Ladder {
     /// True without any rung.
     pub fn is_empty(&self) -> bool {
         self.rungs.is_empty()
-    }
-
-    /// True if a rung asks for the last good answer.
-    pub fn keeps_answers(&self) -> bool {
-        let mut rungs = self.rungs.iter();
-        rungs.any(|rung| matches!(rung, LiveRung::LastGood(_)))
     }
 
     /// The longest time that a call of a rung's upstream may take.
@@ -199,12 +195,12 @@ impl Climbing {
                 LiveRung::Upstream(upstream) => match self.ask(upstream).await {
                     Rung::Skipped(result) => counts.count_rung(RungKind::Upstream, result),
                     Rung::Ended(answer) => return done(finish, answer),
-                    Rung::Answered(answer, call) => {
+                    Rung::Answered(answer, call, recorder) => {
                         counts.count_rung(RungKind::Upstream, RungResult::Served);
                         let (exchange, request) = (self.exchange, self.request);
                         let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
                         let mut answer =
-                            passing::pass_on(exchange, request, answer, call, None, finish);
+                            passing::pass_on(exchange, request, answer, call, recorder, finish);
                         let name = format!("upstream={}", upstream.plan.name);
                         mark(&mut answer, &name, reason);
                         return answer;
@@ -221,7 +217,9 @@ impl Climbing {
         let last_good = last_good.ok_or(RungResult::None)?;
         let lookup = self.request.lookup(&self.exchange, &self.step);
         let lookup = lookup.ok_or(RungResult::Skipped)?;
-        let headers = self.request.sent_headers(&self.step);
+        let headers = self
+            .request
+            .sent_headers([&self.step.changes, &self.step.upstream.plan.request]);
         let wish = Wish {
             headers: &headers,
             age_max,
@@ -303,6 +301,9 @@ impl Climbing {
         };
         let rewrite = self.step.rewrite.as_ref();
         let on = Some(FallbackOn::default());
+        let lookup = self
+            .request
+            .lookup_at(exchange, upstream, rewrite, Scope::default());
         let request = &mut self.request;
         self.is_probing.store(call.is_probe(), Ordering::Release);
         let carried = forward::call(exchange, &used, rewrite, false, on, request, call).await;
@@ -310,7 +311,15 @@ impl Climbing {
             self.is_probing.store(false, Ordering::Release);
         }
         match carried {
-            Carried::Answered(answer, call) => Rung::Answered(answer, call),
+            Carried::Answered(answer, call) => {
+                let recorder = lookup.and_then(|lookup| {
+                    let changes = [&FieldChanges::default(), &upstream.plan.request];
+                    let sent = || self.request.sent_headers(changes);
+                    let call = call.as_ref();
+                    forward::observed(&self.exchange, upstream, &lookup, &answer, call, sent)
+                });
+                Rung::Answered(answer, call, recorder)
+            }
             Carried::Failed(..) => Rung::Skipped(RungResult::Failed),
             Carried::Ended(answer) => Rung::Ended(answer),
         }
@@ -323,7 +332,7 @@ impl Climbing {
     reason = "it lives for a moment on the way of an answer"
 )]
 enum Rung {
-    Answered(HeldAnswer, Option<crate::upstream::call::UpstreamCall>),
+    Answered(HeldAnswer, Option<UpstreamCall>, Option<Recorder>),
     Skipped(RungResult),
     Ended(Response<Body>),
 }

@@ -249,10 +249,28 @@ impl Gateway {
         let live = self.0.shared.live.load_full();
         let mut upstreams = live.upstreams.iter();
         let found = upstreams.find(|it| *it.plan.name == *upstream);
-        match found.and_then(|it| it.calls.last_good.as_ref()) {
-            Some(last_good) => last_good.purge(path).await.map(Some),
-            None => Ok(None),
+        let Some((found, last_good)) =
+            found.and_then(|it| Some((it, it.calls.last_good.as_ref()?)))
+        else {
+            return Ok(None);
+        };
+        let Some(path) = path else {
+            return last_good.purge(None).await.map(Some);
+        };
+        // An answer is kept under its path at the first endpoint, whichever gave it.
+        let base = &found.endpoint().plan.base_path;
+        let others = found.endpoints.iter().filter_map(|endpoint| {
+            let rest = path.strip_prefix(endpoint.plan.base_path.as_str())?;
+            rest.starts_with('/').then(|| format!("{base}{rest}"))
+        });
+        let mut paths: Vec<String> = others.chain([path.to_owned()]).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        let mut removed = 0;
+        for path in paths {
+            removed += last_good.purge(Some(&path)).await?;
         }
+        Ok(Some(removed))
     }
 
     /// The sharing of a breaker; those of endpoints and flows are never shared.

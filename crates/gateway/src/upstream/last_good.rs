@@ -47,6 +47,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
 
+use crate::message::fields;
 use crate::upstream::last_good::disk::Disk;
 use crate::upstream::last_good::entry::{Entry, Facts};
 use crate::upstream::last_good::key::{Digest, Key, Private, Salt, Scope, Spot};
@@ -68,6 +69,7 @@ const PURGE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct LastGood {
     settings: Settings,
+    name: String,
     age_max: Duration,
     memory: Arc<Memory>,
     disk: Arc<Disk>,
@@ -166,6 +168,7 @@ impl LastGood {
         let writer = Writer::new(disk.clone(), memory.clone());
         let last_good = Arc::new(LastGood {
             settings,
+            name: upstream.to_owned(),
             age_max,
             memory,
             disk,
@@ -176,6 +179,11 @@ impl LastGood {
     /// The settings of the upstream's last good answers.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The name that it was made with.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The longest age limit of the rungs.
@@ -305,7 +313,7 @@ impl LastGood {
             facts,
             path: reading.target.path().into(),
             vary,
-            head: entry::pack(headers),
+            head: entry::pack(&passed_on(headers)),
             stamp: reading.stamp,
             parts: Vec::new(),
             len: 0,
@@ -394,6 +402,13 @@ impl LastGood {
             self.memory.purge(|_| true, || ());
         }
     }
+}
+
+/// The fields of an answer as a client gets them.
+fn passed_on(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    fields::strip_response(&mut headers);
+    headers
 }
 
 impl Drop for LastGood {
