@@ -1,7 +1,7 @@
 //! The last good answer: kept while the upstream answers, served when it does not, also after a kill (docs/calls.md).
 mod support;
 
-use support::{Call, Dial, Gateway, Upstream};
+use support::{Call, Dial, Gateway, Upstream, eventually};
 
 const BREAKER: &str = "{ trip: { consecutive_failures: 2 }, cooldown: 60s }";
 
@@ -153,6 +153,9 @@ fn the_last_good_answer_is_there_after_a_kill_and_a_purge_stays_one() {
         );
     }
     trip(&gateway, &status);
+    eventually("the breaker's state is written", || {
+        gateway.breaker("orders")["persisted"] == true
+    });
     gateway.kill9();
     gateway.restart();
     assert_eq!(gateway.get("/a").text(), "/a for nobody");
