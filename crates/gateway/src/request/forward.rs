@@ -359,7 +359,7 @@ async fn carry(
         changes: &step.changes,
     };
     let on = (!step.ladder.is_empty()).then_some(step.upstream.plan.fallback_on);
-    // Also a route without such a rung tells what may not be kept any longer.
+    // A route without such a rung may remove entries too.
     let lookup = request.lookup(&exchange, step);
     let carried = call(
         &exchange,

@@ -47,6 +47,7 @@ async fn a_served_answer_has_its_status_and_fields_and_is_marked() {
         ("fusebox-fallback", "last_good"),
         ("link", "a"),
         ("link", "b"),
+        ("via", "1.1 fusebox"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(shown(&served), expected);
