@@ -5,27 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{Dial, Gate, Gateway, Refusing, Upstream, eventually};
+use support::{Dial, Gate, Gateway, Refusing, Upstream, calls, eventually};
 
 const NO_PAUSE: &str = "backoff: { base: 1ms, max: 1ms }";
 const FIVE: &str = "{ trip: { consecutive_failures: 5 }, cooldown: 60s }";
 
 /// A file with the upstream `orders` before those URLs, and more keys of it.
 fn file(urls: &[String], breaker: &str, more: &str) -> String {
-    let endpoints: Vec<_> = urls.iter().map(|url| format!("{{ url: {url} }}")).collect();
-    format!(
-        "listen: 127.0.0.1:0
-upstreams:
-  orders:
-    endpoints: [{}]
-    breaker: {breaker}
-    {}
-routes:
-  - {{ path: \"/{{*rest}}\", upstream: orders }}
-",
-        endpoints.join(", "),
-        more.replace('\n', "\n    ")
-    )
+    calls::file(urls, breaker, &more.lines().collect::<Vec<_>>())
 }
 
 /// An upstream whose answers have those statuses in turn, the last one again and again.
@@ -532,6 +519,7 @@ fn with_health_probes_no_client_probes_and_the_checks_close_the_breaker() {
 #[test]
 fn an_adaptive_bulkhead_grows_with_what_the_upstream_can_take() {
     let upstream = Upstream::start(|call| {
+        // The service's own work, which the limit measures; nothing waits for it.
         std::thread::sleep(Duration::from_millis(5));
         call.respond(200, "ok");
     });
