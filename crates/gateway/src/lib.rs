@@ -52,7 +52,8 @@ pub mod parts {
     pub use crate::ground::clock::{Clock, WorkerRef};
     pub use crate::ground::stores::StoreHandle;
     pub use crate::message::body::Body;
-    pub use crate::message::fields::{self, is_framing, is_fusebox_word};
+    pub use crate::message::field_kinds::is_fusebox_word;
+    pub use crate::message::fields::{self, is_framing};
     pub use crate::request::exchange::{Exchange, Finish, done, unread};
     pub use crate::request::outlive::Outliving;
     pub use crate::request::worker::Worker;

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod chunks;
+pub mod field_kinds;
 pub mod fields;
 pub mod heads;
 pub mod interim;

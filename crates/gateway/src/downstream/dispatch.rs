@@ -10,10 +10,10 @@ use hyper::body::Incoming;
 
 use crate::app::Found;
 use crate::downstream::cors;
-use crate::ground::clock::WorkerRef;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
 use crate::live::shared::Shared;
 use crate::message::body::Body;
+use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
 use crate::message::validate;
 use crate::request::answer;
@@ -22,17 +22,19 @@ use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::forward;
 use crate::request::target;
 
-/// Serves one request of a client's connection.
+/// Serves one request of a client's connection, whose fields are of those kinds.
 pub async fn serve(
     shared: &Shared,
     downstream: Arc<Downstream>,
     request: Request<Incoming>,
+    found: FieldKinds,
     finish: Finish,
 ) -> Response<Body> {
-    let worker = finish.worker.clone();
-    let id =
-        fields::request_id(request.headers()).unwrap_or_else(|| downstream.worker.ids.request_id());
-    let mut response = take(shared, downstream, worker, request, id.clone(), finish).await;
+    let brought = found.has(FieldKinds::REQUEST_ID);
+    let brought = brought.then(|| fields::request_id(request.headers()));
+    let made = || downstream.worker.ids.request_id();
+    let id = brought.flatten().unwrap_or_else(made);
+    let mut response = take(shared, downstream, request, found, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
@@ -40,8 +42,8 @@ pub async fn serve(
 async fn take(
     shared: &Shared,
     downstream: Arc<Downstream>,
-    worker: WorkerRef,
     mut request: Request<Incoming>,
+    found: FieldKinds,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
@@ -55,7 +57,7 @@ async fn take(
     // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
     let read = target::normalise(&mut request, native)
-        .and_then(|()| validate::inspect(&request, listener.rules.paths));
+        .and_then(|()| validate::inspect(&request, found, listener.rules.paths));
     if let Err(refused) = read {
         downstream.worker.meter().requests_refused.add();
         say_refused(&id, &request, refused.status, refused.why);
@@ -88,9 +90,10 @@ async fn take(
     finish.route = Some(route.facts.clone());
     let exchange = Exchange {
         downstream,
-        worker,
+        worker: finish.worker.clone(),
         listener: listener.rules.clone(),
         route: route.facts.clone(),
+        found,
         params,
         id,
     };
@@ -98,7 +101,7 @@ async fn take(
     // The first step answers, which ends the route.
     let mut answer = match route.steps.first() {
         Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
-        Some(LiveStep::Forward(step)) => forward::forward(exchange, step, request, finish).await,
+        Some(LiveStep::Forward(step)) => forward::forward(&exchange, step, request, finish).await,
         Some(LiveStep::App(step)) => match live.app.clone() {
             Some(app) => app.serve(*step, exchange, request, finish).await,
             None => done(finish, answer::our_fault()),

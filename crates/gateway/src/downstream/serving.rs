@@ -13,6 +13,7 @@ use crate::downstream::dispatch;
 use crate::ground::closing::Closing;
 use crate::live::shared::Shared;
 use crate::message::body::Body;
+use crate::message::field_kinds::FieldKinds;
 use crate::message::heads::BodyNote;
 use crate::message::validate;
 use crate::request::downstream::Downstream;
@@ -38,6 +39,7 @@ pub struct Serving {
 #[derive(Debug)]
 pub struct Arrived {
     finish: Finish,
+    fields: FieldKinds,
     length: Option<u64>,
     asks_to_switch: bool,
 }
@@ -49,7 +51,8 @@ impl Serving {
     #[inline(never)]
     pub fn arrive(&self, request: &mut Request<Incoming>) -> Arrived {
         let length = request.body().size_hint().exact();
-        let asks_to_switch = validate::upgrade_asked(request);
+        let fields = FieldKinds::of_request(request.headers());
+        let asks_to_switch = fields.has(FieldKinds::UPGRADE) && validate::upgrade_asked(request);
         if asks_to_switch {
             self.body_note.upgrade();
         } else {
@@ -60,6 +63,7 @@ impl Serving {
         self.downstream.interim.begin(has_interim);
         Arrived {
             finish: Finish::begin(&self.downstream, request.method()),
+            fields,
             length,
             asks_to_switch,
         }
@@ -75,7 +79,8 @@ impl Serving {
         arrived: Arrived,
     ) -> Result<Response<Body>, Infallible> {
         let downstream = &self.downstream;
-        let response = dispatch::serve(&self.shared, downstream.clone(), request, arrived.finish);
+        let (found, finish) = (arrived.fields, arrived.finish);
+        let response = dispatch::serve(&self.shared, downstream.clone(), request, found, finish);
         let mut response = response.await;
         downstream.interim.end().await;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;

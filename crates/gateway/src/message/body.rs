@@ -47,6 +47,14 @@ impl<S> Body<S> {
         Body::Fixed(None)
     }
 
+    /// The number of its bytes if they are fixed, else 0.
+    pub fn size_fixed(&self) -> u64 {
+        match self {
+            Body::Fixed(Some(bytes)) => bytes.len() as u64,
+            Body::Fixed(None) | Body::Streamed(_) => 0,
+        }
+    }
+
     /// A body of fixed bytes.
     pub fn fixed(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();

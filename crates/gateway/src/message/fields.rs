@@ -13,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 
+use crate::message::field_kinds::{FieldKinds, is_fusebox_word, is_ours};
 use crate::message::proxy_words::is_proxy_word;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -36,15 +37,35 @@ pub const FUSEBOX_ATTEMPT: HeaderName = HeaderName::from_static("fusebox-attempt
 pub const FUSEBOX_FALLBACK: HeaderName = HeaderName::from_static("fusebox-fallback");
 
 /// Fields of one connection that `Connection` need not name.
-const HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-    HTTP2_SETTINGS,
+const HOP_BY_HOP: [(FieldKinds, HeaderName); 7] = [
+    (FieldKinds::CONNECTION, CONNECTION),
+    (FieldKinds::KEEP_ALIVE, KEEP_ALIVE),
+    (FieldKinds::PROXY_CONNECTION, PROXY_CONNECTION),
+    (FieldKinds::TRANSFER_ENCODING, TRANSFER_ENCODING),
+    (FieldKinds::UPGRADE, UPGRADE),
+    (FieldKinds::PROXY_AUTHENTICATE, PROXY_AUTHENTICATE),
+    (FieldKinds::HTTP2_SETTINGS, HTTP2_SETTINGS),
 ];
+
+/// The kinds of [`HOP_BY_HOP`].
+const HOP_BY_HOP_KINDS: FieldKinds = FieldKinds::CONNECTION
+    .or(FieldKinds::KEEP_ALIVE)
+    .or(FieldKinds::PROXY_CONNECTION)
+    .or(FieldKinds::TRANSFER_ENCODING)
+    .or(FieldKinds::UPGRADE)
+    .or(FieldKinds::PROXY_AUTHENTICATE)
+    .or(FieldKinds::HTTP2_SETTINGS);
+
+/// The kinds of fields that belong to a single connection or frame a body.
+const FRAMING: FieldKinds = FieldKinds::CONNECTION
+    .or(FieldKinds::KEEP_ALIVE)
+    .or(FieldKinds::PROXY_CONNECTION)
+    .or(FieldKinds::TRANSFER_ENCODING)
+    .or(FieldKinds::UPGRADE)
+    .or(FieldKinds::HTTP2_SETTINGS)
+    .or(FieldKinds::TE)
+    .or(FieldKinds::PROXY_AUTHORIZATION)
+    .or(FieldKinds::CONTENT_LENGTH);
 
 /// Fields that `Connection` may list but not remove: without them the request would mean something else.
 const NEVER_NOMINATED: [&str; 5] = [
@@ -68,51 +89,9 @@ pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
     })
 }
 
-/// The index of a field's name in [`HOP_BY_HOP`] as a bit, or a bit above those for fields that only a request has.
-fn hop_bit(name: &str) -> u16 {
-    match name {
-        "connection" => HAS_CONNECTION,
-        "keep-alive" => 1 << 1,
-        "proxy-connection" => 1 << 2,
-        "transfer-encoding" => 1 << 3,
-        "upgrade" => 1 << 4,
-        "proxy-authenticate" => 1 << 5,
-        "http2-settings" => 1 << 6,
-        "te" => HAS_TE,
-        "proxy-authorization" => HAS_PROXY_AUTHORIZATION,
-        "content-length" => HAS_CONTENT_LENGTH,
-        "tracestate" => HAS_TRACESTATE,
-        _ => 0,
-    }
-}
-
-/// The bit of a request's field: [`hop_bit`], or the bit of a field that clients may not send.
-fn request_bit(name: &HeaderName) -> u16 {
-    let text = name.as_str();
-    let ours = u16::from(is_ours(text)) * HAS_OURS;
-    let proxys = u16::from(is_proxy_word(text)) * HAS_PROXY_WORD;
-    hop_bit(text) | ours | proxys
-}
-
-const HAS_CONNECTION: u16 = 1;
-const HAS_TE: u16 = 1 << 7;
-const HAS_PROXY_AUTHORIZATION: u16 = 1 << 8;
-const HAS_CONTENT_LENGTH: u16 = 1 << 9;
-const HAS_TRACESTATE: u16 = 1 << 10;
-const HAS_OURS: u16 = 1 << 11;
-const HAS_PROXY_WORD: u16 = 1 << 12;
-
-/// The fields of a single connection in a head, as [`hop_bit`]s: most heads have none or one, and looking each name up
-/// costs more than looking all names through.
-fn hop_fields(headers: &HeaderMap) -> u16 {
-    headers
-        .keys()
-        .fold(0, |found, name| found | hop_bit(name.as_str()))
-}
-
 /// Removes the fields of a single connection; `found` are those that are present.
-fn strip_hop_by_hop(headers: &mut HeaderMap, found: u16) {
-    if found & HAS_CONNECTION != 0 && !is_plain_connection(headers) {
+fn strip_hop_by_hop(headers: &mut HeaderMap, found: FieldKinds) {
+    if found.has(FieldKinds::CONNECTION) && !is_plain_connection(headers) {
         let nominated: Vec<HeaderName> = headers
             .get_all(CONNECTION)
             .iter()
@@ -124,9 +103,11 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, found: u16) {
             headers.remove(name);
         }
     }
-    for (at, name) in HOP_BY_HOP.iter().enumerate() {
-        if found & (1 << at) != 0 {
-            headers.remove(name);
+    if found.has(HOP_BY_HOP_KINDS) {
+        for (kind, name) in &HOP_BY_HOP {
+            if found.has(*kind) {
+                headers.remove(name);
+            }
         }
     }
 }
@@ -134,8 +115,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, found: u16) {
 /// True if a field of this name, in lower case, belongs to a single connection or frames a body, so that an application
 /// can neither set it nor pass another's on.
 pub fn is_framing(name: &str) -> bool {
-    let others = HAS_PROXY_AUTHORIZATION | HAS_TRACESTATE;
-    hop_bit(name) & !others != 0 || name == TRAILER.as_str()
+    FieldKinds::of_name(name).has(FRAMING) || name == TRAILER.as_str()
 }
 
 /// Removes the fields of a single connection, and those that frame a body.
@@ -151,69 +131,35 @@ fn is_plain_connection(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Kinds of fields found in a request. All its names are looked through once, since looking one up costs more.
-#[derive(Debug, Clone, Copy)]
-pub struct FieldKinds(u16);
-
-impl FieldKinds {
-    /// True if there was a `Content-Length`, which has been removed to be written again.
-    pub fn has_length(self) -> bool {
-        self.0 & HAS_CONTENT_LENGTH != 0
-    }
-
-    /// True if there is a `tracestate`.
-    pub fn has_tracestate(self) -> bool {
-        self.0 & HAS_TRACESTATE != 0
-    }
-}
-
-/// Removes the fields of a request that an upstream must not get, and returns the kinds of the others.
-pub fn strip_request(headers: &mut HeaderMap) -> FieldKinds {
-    let bits = headers.keys().map(request_bit);
-    let found = bits.fold(0, |found, bit| found | bit);
+/// Removes the fields of a request that an upstream must not get; `found` are the kinds that are present.
+pub fn strip_request(headers: &mut HeaderMap, found: FieldKinds) {
     // Checked first, since `Connection` must list `TE` and so removes it.
-    let trailers_welcome = found & HAS_TE != 0 && lists(headers, &TE, "trailers");
+    let trailers_welcome = found.has(FieldKinds::TE) && lists(headers, &TE, "trailers");
     strip_hop_by_hop(headers, found);
-    if found & HAS_PROXY_AUTHORIZATION != 0 {
+    if found.has(FieldKinds::PROXY_AUTHORIZATION) {
         headers.remove(PROXY_AUTHORIZATION);
     }
-    if found & HAS_TE != 0 {
+    if found.has(FieldKinds::TE) {
         headers.remove(TE);
     }
     if trailers_welcome {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    if found & HAS_CONTENT_LENGTH != 0 {
+    if found.has(FieldKinds::CONTENT_LENGTH) {
         headers.remove(CONTENT_LENGTH);
     }
-    if found & HAS_OURS != 0 {
+    if found.has(FieldKinds::OURS) {
         remove_where(headers, is_ours);
     }
-    FieldKinds(found)
 }
 
-/// True for names that clients may not send: those with `_`, which some programs read as `-`, and those that a gateway
-/// uses towards the programs behind it.
-fn is_ours(name: &str) -> bool {
-    name.contains('_')
-        || is_fusebox_word(name)
-        || name.starts_with("x-fusebox-")
-        || name.starts_with("x-breaker-")
-        || name.starts_with("x-gateway-")
-}
-
-/// True if a field of this name, in lower case, is a statement of this gateway about an answer, such as
-/// `Fusebox-Reason`. In an upstream's answer it would be mistaken for ours, so it is removed; an upstream that is a
-/// Fusebox too addressed it to us.
-pub fn is_fusebox_word(name: &str) -> bool {
-    name.starts_with("fusebox-")
-}
-
-/// Removes the fields of a response that a client must not get, and adds our `Via`.
-pub fn strip_response(headers: &mut HeaderMap) {
-    let found = hop_fields(headers);
+/// Removes the fields of a response that a client must not get, and adds our `Via`; `found` are the kinds that are
+/// present.
+pub fn strip_response(headers: &mut HeaderMap, found: FieldKinds) {
     strip_hop_by_hop(headers, found);
-    remove_where(headers, is_fusebox_word);
+    if found.has(FieldKinds::OURS) {
+        remove_where(headers, is_fusebox_word);
+    }
     append_via(headers);
 }
 
@@ -277,10 +223,11 @@ pub struct Origin<'a> {
 
 /// The client's address: the peer's, or the one that a trusted peer states.
 pub fn client(headers: &HeaderMap, origin: &Origin<'_>) -> IpAddr {
+    if !origin.trusted {
+        return origin.peer;
+    }
     let last = headers.get_all(X_FORWARDED_FOR).iter().next_back();
-    let named = last
-        .filter(|_| origin.trusted)
-        .and_then(|value| value.to_str().ok()?.rsplit(',').next());
+    let named = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
     let named = named.and_then(|name| name.trim().parse::<IpAddr>().ok());
     named.map_or(origin.peer, |ip| ip.to_canonical())
 }
@@ -288,7 +235,7 @@ pub fn client(headers: &HeaderMap, origin: &Origin<'_>) -> IpAddr {
 /// Writes the client's address into `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
 pub fn set_forwarded(
     headers: &mut HeaderMap,
-    brought: FieldKinds,
+    found: FieldKinds,
     origin: &Origin<'_>,
     host: Option<&HeaderValue>,
 ) {
@@ -307,7 +254,7 @@ pub fn set_forwarded(
                 .or_insert_with(|| host.clone());
         }
     } else {
-        if brought.0 & HAS_PROXY_WORD != 0 {
+        if found.has(FieldKinds::PROXY_WORD) {
             remove_where(headers, is_proxy_word);
         }
         headers.insert(FORWARDED, value(&element));
@@ -415,9 +362,10 @@ mod tests {
             trusted,
             scheme: "http",
         };
-        let brought = strip_request(map);
+        let found = FieldKinds::of_request(map);
+        strip_request(map, found);
         let host = host.map(HeaderValue::from_static);
-        set_forwarded(map, brought, &origin, host.as_ref());
+        set_forwarded(map, found, &origin, host.as_ref());
     }
 
     #[test]
@@ -434,7 +382,8 @@ mod tests {
             ("x-breaker-state", "closed"),
             ("accept", "*/*"),
         ]);
-        strip_request(&mut map);
+        let found = FieldKinds::of_request(&map);
+        strip_request(&mut map, found);
         let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "authorization"]);
@@ -488,7 +437,8 @@ mod tests {
             ("fusebox-fallback", "last_good"),
             ("x-served-by", "a"),
         ]);
-        strip_response(&mut map);
+        let found = FieldKinds::of_answer(&map);
+        strip_response(&mut map, found);
         let left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-served-by", "via"]);
         let mut map = headers(&[("fusebox-reason", "breaker_open"), ("x-sum", "1")]);

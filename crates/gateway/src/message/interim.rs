@@ -14,6 +14,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, StatusCode};
 use parking_lot::Mutex;
 
+use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
 use crate::message::kept_body::Outgoing;
 use crate::message::offer::Offer;
@@ -145,7 +146,8 @@ impl Interim {
 
 fn written(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let mut headers = headers.clone();
-    fields::strip_response(&mut headers);
+    let found = FieldKinds::of_answer(&headers);
+    fields::strip_response(&mut headers, found);
     headers.remove(CONTENT_LENGTH);
     headers.remove(TRANSFER_ENCODING);
     let reason = status.canonical_reason().unwrap_or("Interim");

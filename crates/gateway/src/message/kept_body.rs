@@ -173,7 +173,7 @@ impl http_body::Body for KeptReader {
 #[derive(Debug)]
 pub enum ClientBytes {
     /// The client's body, sent once.
-    Once(RequestBody),
+    Once(Box<RequestBody>),
     /// The client's body, kept while it is sent.
     Kept(KeptReader),
 }

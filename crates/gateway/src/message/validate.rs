@@ -8,6 +8,8 @@
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
+use crate::message::field_kinds::FieldKinds;
+
 /// The refusal of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
@@ -33,11 +35,15 @@ pub struct PathRules {
     pub double_slash_allowed: bool,
 }
 
-/// Checks that a request has a single meaning.
+/// Checks that a request, with its fields of those kinds, has a single meaning.
 ///
 /// # Errors
 /// The fault in the request, with its status.
-pub fn inspect<B>(request: &Request<B>, rules: PathRules) -> Result<(), Refused> {
+pub fn inspect<B>(
+    request: &Request<B>,
+    found: FieldKinds,
+    rules: PathRules,
+) -> Result<(), Refused> {
     if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
         return Err(Refused {
             status: StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -45,10 +51,15 @@ pub fn inspect<B>(request: &Request<B>, rules: PathRules) -> Result<(), Refused>
         });
     }
     method(request.method())?;
-    framing(request)?;
+    if found.has(FieldKinds::TRANSFER_ENCODING.or(FieldKinds::CONTENT_LENGTH)) {
+        framing(request)?;
+    }
     host(request)?;
     target(request.method(), request.uri(), rules)?;
-    expectation(request.headers())
+    match found.has(FieldKinds::EXPECT) {
+        true => expectation(request.headers()),
+        false => Ok(()),
+    }
 }
 
 fn method(method: &Method) -> Result<(), Refused> {
@@ -303,17 +314,19 @@ pub fn switches_as_asked<B>(response: &http::Response<B>, asked: Option<&HeaderV
     }
 }
 
-/// True if an upstream's response head has a single framing; one that we and a client could read differently is not
-/// passed on.
-pub fn response_is_sound<B>(response: &http::Response<B>) -> bool {
+/// True if an upstream's response head, with its fields of those kinds, has a single framing; one that we and a client
+/// could read differently is not passed on.
+pub fn response_is_sound<B>(response: &http::Response<B>, found: FieldKinds) -> bool {
     let headers = response.headers();
+    let lengths = || headers.get_all(CONTENT_LENGTH).iter().count();
+    if !found.has(FieldKinds::TRANSFER_ENCODING) {
+        return !found.has(FieldKinds::CONTENT_LENGTH) || lengths() <= 1;
+    }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let coding = codings.next();
     let chunked = coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
         && codings.next().is_none();
-    let both = coding.is_some() && headers.contains_key(CONTENT_LENGTH);
-    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
-    chunked && !both && lengths <= 1
+    chunked && !found.has(FieldKinds::CONTENT_LENGTH)
 }
 
 #[cfg(test)]
@@ -325,7 +338,8 @@ mod tests {
     }
 
     fn refused(request: &Request<()>) -> Option<u16> {
-        inspect(request, PathRules::default())
+        let found = FieldKinds::of_request(request.headers());
+        inspect(request, found, PathRules::default())
             .err()
             .map(|refused| refused.status.as_u16())
     }
@@ -375,9 +389,9 @@ mod tests {
             encoded_slash_allowed: true,
             double_slash_allowed: true,
         };
-        assert!(inspect(&get("/a%2fb"), rules).is_ok());
-        assert!(inspect(&get("/a//b"), rules).is_ok());
-        assert!(inspect(&get("/a//../b"), rules).is_err());
+        assert!(inspect(&get("/a%2fb"), FieldKinds::default(), rules).is_ok());
+        assert!(inspect(&get("/a//b"), FieldKinds::default(), rules).is_ok());
+        assert!(inspect(&get("/a//../b"), FieldKinds::default(), rules).is_err());
     }
 
     #[test]

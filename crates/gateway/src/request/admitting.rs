@@ -157,7 +157,7 @@ pub async fn admit(
     upstream: &Arc<LiveUpstream>,
     asked: Asked,
     request: &mut ClientRequest,
-) -> Result<UpstreamCall, Unadmitted<(LiveBreaker, Rejection)>> {
+) -> Result<Box<UpstreamCall>, Unadmitted<(LiveBreaker, Rejection)>> {
     let Asked {
         live_breaker,
         place,

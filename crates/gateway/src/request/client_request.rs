@@ -15,6 +15,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use crate::message::field_kinds::FieldKinds;
 use crate::message::fields::{self, FUSEBOX_ATTEMPT, Origin};
 use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
@@ -32,6 +33,9 @@ use crate::upstream::pool::Connection;
 use crate::upstream::run_call::Attempt;
 use crate::upstream::sending::{Failed, Sending, Unanswered, expects_no_body};
 use crate::upstream::upstream_errors::UpstreamError;
+
+/// The most fields that are added to a request on its way out.
+const FIELDS_ADDED: usize = 8;
 
 /// A client's request, without the fields of its connection.
 pub struct ClientRequest {
@@ -54,7 +58,7 @@ pub struct ClientRequest {
 enum ClientBody {
     Empty,
     /// A body that is sent once; `None`: it has been.
-    Once(Option<RequestBody>),
+    Once(Option<Box<RequestBody>>),
     Kept(KeptBody),
 }
 
@@ -73,13 +77,14 @@ impl ClientRequest {
     /// Takes a request from its client.
     pub fn new(exchange: &Exchange, mut request: Request<Incoming>) -> ClientRequest {
         let is_complete = request.body().is_end_stream();
-        let is_offered = !is_complete
-            && request.version() == Version::HTTP_11
-            && request.headers().contains_key(EXPECT);
+        let found = exchange.found;
+        let is_offered =
+            !is_complete && request.version() == Version::HTTP_11 && found.has(FieldKinds::EXPECT);
         // An upstream may overlook a body; on a connection that may switch protocols that would be unsafe.
         let may_switch = is_complete || !expects_no_body(request.method());
-        let upgrade = (may_switch && validate::upgrade_asked(&request))
-            .then(|| hyper::upgrade::on(&mut request));
+        let is_upgrade =
+            may_switch && found.has(FieldKinds::UPGRADE) && validate::upgrade_asked(&request);
+        let upgrade = is_upgrade.then(|| hyper::upgrade::on(&mut request));
         let protocol = upgrade.is_some().then(|| request.headers().get(UPGRADE));
         let protocol = protocol.flatten().cloned();
         let (mut parts, body) = request.into_parts();
@@ -89,14 +94,15 @@ impl ClientRequest {
         parts.version = Version::HTTP_11;
         let host = parts.headers.get(HOST).cloned();
         let headers = &mut parts.headers;
-        let brought = fields::strip_request(headers);
+        fields::strip_request(headers, found);
         let downstream = &exchange.downstream;
-        fields::set_forwarded(headers, brought, &origin, host.as_ref());
+        headers.reserve(FIELDS_ADDED);
+        fields::set_forwarded(headers, found, &origin, host.as_ref());
         headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
-        if !fields::has_traceparent(headers) {
+        if !(found.has(FieldKinds::TRACEPARENT) && fields::has_traceparent(headers)) {
             headers.insert(fields::TRACEPARENT, downstream.worker.ids.traceparent());
             // The state belongs to a trace that had no valid parent (W3C Trace Context, section 3.3).
-            if brought.has_tracestate() {
+            if found.has(FieldKinds::TRACESTATE) {
                 headers.remove(fields::TRACESTATE);
             }
         }
@@ -104,13 +110,13 @@ impl ClientRequest {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, protocol);
         }
-        if !is_offered {
+        if !is_offered && found.has(FieldKinds::EXPECT) {
             headers.remove(EXPECT);
         }
         let (body, intake) = outgoing_body(exchange, body, is_offered);
         ClientRequest {
             parts: Some(parts),
-            has_length: brought.has_length(),
+            has_length: found.has(FieldKinds::CONTENT_LENGTH),
             body,
             intake,
             upgrade,
@@ -118,6 +124,19 @@ impl ClientRequest {
             is_attempt,
             lookup: None,
         }
+    }
+
+    /// Takes the request out of a place that lives on; what stays has neither head nor body.
+    pub fn take(&mut self) -> ClientRequest {
+        let rest = ClientRequest {
+            parts: None,
+            body: ClientBody::Empty,
+            intake: None,
+            upgrade: None,
+            lookup: None,
+            ..*self
+        };
+        std::mem::replace(self, rest)
     }
 
     /// The use that the request may make of the last good answers of a step's upstream, decided once; `None`: none.
@@ -169,7 +188,7 @@ impl ClientRequest {
     /// The body before any of it has been sent; `None`: it is complete, or there is none.
     pub fn body_mut(&mut self) -> Option<&mut RequestBody> {
         match &mut self.body {
-            ClientBody::Once(body) => body.as_mut(),
+            ClientBody::Once(body) => body.as_deref_mut(),
             ClientBody::Empty | ClientBody::Kept(_) => None,
         }
     }
@@ -179,7 +198,7 @@ impl ClientRequest {
         if let ClientBody::Once(body) = &mut self.body
             && let Some(body) = body.take()
         {
-            self.body = ClientBody::Kept(KeptBody::new(body, bytes_max));
+            self.body = ClientBody::Kept(KeptBody::new(*body, bytes_max));
         }
     }
 
@@ -237,7 +256,7 @@ fn outgoing_body(
     let phase = exchange.downstream.phase.clone();
     let clock = exchange.worker.clock.clone();
     let (body, intake) = RequestBody::new(body, is_offered, phase, clock, limits);
-    (ClientBody::Once(Some(body)), Some(intake))
+    (ClientBody::Once(Some(Box::new(body))), Some(intake))
 }
 
 /// A client's request to one upstream.
@@ -312,7 +331,7 @@ impl Attempt for ToUpstream<'_> {
         number: u32,
     ) -> Result<(Response<Incoming>, Connection), NotSent> {
         let parts = self.head_for(endpoint, number).map_err(NotSent::Refused)?;
-        let body = self.request.next_body();
+        let request = Request::from_parts(parts, self.request.next_body());
         let exchange = self.exchange;
         let upstream = call.upstream().clone();
         let sending = Sending {
@@ -321,10 +340,11 @@ impl Attempt for ToUpstream<'_> {
             call,
             intake: self.request.intake.as_ref(),
             phase: Some(&exchange.downstream.phase),
+            is_upgrade: self.request.upgrade.is_some(),
             interim: &exchange.downstream.interim,
             worker: &exchange.worker,
         };
-        let sent = sending.send(parts, body, self.request.has_length).await;
+        let sent = sending.send(request, self.request.has_length).await;
         sent.map_err(NotSent::Unanswered)
     }
 

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
+use crate::message::field_kinds::FieldKinds;
 use crate::message::validate::PathRules;
 use crate::request::downstream::Downstream;
 use crate::request::worker::TaskToken;
@@ -52,7 +53,7 @@ pub struct RouteFacts {
 }
 
 /// A request on its way, with the data that every step may need.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Exchange {
     /// The client's connection.
     pub downstream: Arc<Downstream>,
@@ -63,6 +64,8 @@ pub struct Exchange {
     pub listener: Arc<ListenerRules>,
     /// The route that takes the request.
     pub route: Arc<RouteFacts>,
+    /// The kinds of fields that the request came with.
+    pub found: FieldKinds,
     /// The route's path parameters, as the client wrote them; those of a Flogo handler or a Mule flow decoded.
     pub params: Params,
     /// The request's id, carried or made.

@@ -77,7 +77,7 @@ impl Forward {
 
 /// Passes a request to the step's upstream if the upstream's breaker admits it.
 pub async fn forward(
-    exchange: Exchange,
+    exchange: &Exchange,
     step: &Arc<Forward>,
     request: Request<Incoming>,
     mut finish: Finish,
@@ -115,21 +115,21 @@ pub async fn forward(
     };
     let is_complete = request.body().is_end_stream();
     let prober = |live_breaker: &LiveBreaker| {
-        let client = fields::client(head.headers, &origin(&exchange));
+        let client = fields::client(head.headers, &origin(exchange));
         let probes = &live_breaker.extras.probes;
         probes.prober(client, head.method, head.uri.path())
     };
-    let asked = match ask(&exchange, &used, head, is_complete, prober).await {
+    let asked = match ask(exchange, &used, head, is_complete, prober).await {
         Ok(Some(asked)) => asked,
         // Every upstream of a route has a breaker, even if a disabled one.
         Ok(None) => return done(finish, answer::our_fault()),
         Err(why) => {
-            let why = refusal(&exchange, &step.upstream, why);
+            let why = refusal(exchange, &step.upstream, why);
             return refused(exchange, step, request, finish, why).await;
         }
     };
-    let mut request = ClientRequest::new(&exchange, request);
-    let call = match admit(&exchange, &step.upstream, asked, &mut request).await {
+    let mut request = ClientRequest::new(exchange, request);
+    let call = match admit(exchange, &step.upstream, asked, &mut request).await {
         Ok(call) => call,
         Err(Unadmitted::Client(fault)) => {
             exchange.debug("request refused", UpstreamError::client(fault).word);
@@ -137,7 +137,7 @@ pub async fn forward(
         }
         Err(Unadmitted::Refused((live_breaker, rejection))) => {
             let refused = Refused::Breaker(live_breaker, rejection);
-            let why = refusal(&exchange, &step.upstream, refused);
+            let why = refusal(exchange, &step.upstream, refused);
             if let Some(bytes_max) = step.body_kept() {
                 request.keep_body(bytes_max);
             }
@@ -148,19 +148,19 @@ pub async fn forward(
         request.keep_body(bytes_max);
     }
     if !call.is_probe() {
-        return carry(exchange, step, request, call, finish).await;
+        return carry(exchange, step, &mut request, call, finish).await;
     }
     // A client that leaves does not end the probe: the call continues, and is judged.
     let worker = exchange.downstream.worker.clone();
     let limit = call.timeout() + PROBE_PATIENCE;
-    let step = step.clone();
-    let run = async move { carry(exchange, &step, request, call, finish).await };
+    let (exchange, step) = (exchange.clone(), step.clone());
+    let run = async move { carry(&exchange, &step, &mut request, call, finish).await };
     Outliving::new(&worker, Box::pin(run), limit).await
 }
 
 /// Answers a request that was refused before its body was looked at.
 async fn refused(
-    exchange: Exchange,
+    exchange: &Exchange,
     step: &Arc<Forward>,
     request: Request<Incoming>,
     finish: Finish,
@@ -169,7 +169,7 @@ async fn refused(
     if step.ladder.is_empty() {
         return unread(finish, why.answer, request).await;
     }
-    let mut request = ClientRequest::new(&exchange, request);
+    let mut request = ClientRequest::new(exchange, request);
     if let Some(bytes_max) = step.body_kept() {
         request.keep_body(bytes_max);
     }
@@ -183,7 +183,7 @@ async fn refused(
 )]
 pub enum Carried {
     /// An answer; with its call while that is not judged.
-    Answered(HeldAnswer, Option<UpstreamCall>),
+    Answered(HeldAnswer, Option<Box<UpstreamCall>>),
     /// A failure that the ladder may answer, and the upstream's own answer to it if that was kept.
     Failed(Failing, Option<HeldAnswer>),
     /// A failure that is its client's or our own.
@@ -198,7 +198,7 @@ pub async fn call(
     is_once: bool,
     fallback_on: Option<FallbackOn>,
     request: &mut ClientRequest,
-    mut call: UpstreamCall,
+    mut call: Box<UpstreamCall>,
 ) -> Carried {
     let method = request.head().map(|head| head.method.clone());
     let method = method.unwrap_or_default();
@@ -288,7 +288,12 @@ fn judged(used: &Use<'_>, status: StatusCode, answer: Option<HeldAnswer>) -> Car
     Carried::Failed(Failing::failed(name, &word, none), answer)
 }
 
-fn failed(exchange: &Exchange, used: &Use<'_>, call: UpstreamCall, not_sent: &NotSent) -> Carried {
+fn failed(
+    exchange: &Exchange,
+    used: &Use<'_>,
+    call: Box<UpstreamCall>,
+    not_sent: &NotSent,
+) -> Carried {
     let failed = match (not_sent, not_sent.failed()) {
         (NotSent::Refused(refused), _) => {
             return Carried::Ended(answer::refused(refused.status, refused.why));
@@ -346,10 +351,10 @@ pub fn observed(
 
 /// Sends an admitted call's request and passes the answer on, or answers with the reason of the failure.
 async fn carry(
-    exchange: Exchange,
+    exchange: &Exchange,
     step: &Arc<Forward>,
-    mut request: ClientRequest,
-    admitted: UpstreamCall,
+    request: &mut ClientRequest,
+    admitted: Box<UpstreamCall>,
     finish: Finish,
 ) -> Response<Body> {
     let used = Use {
@@ -360,14 +365,14 @@ async fn carry(
     };
     let on = (!step.ladder.is_empty()).then_some(step.upstream.plan.fallback_on);
     // A route without such a rung may remove entries too.
-    let lookup = request.lookup(&exchange, step);
+    let lookup = request.lookup(exchange, step);
     let carried = call(
-        &exchange,
+        exchange,
         &used,
         step.rewrite.as_ref(),
         step.is_once(),
         on,
-        &mut request,
+        request,
         admitted,
     )
     .await;
@@ -376,11 +381,11 @@ async fn carry(
             let recorder = lookup.and_then(|lookup| {
                 let sent = || request.sent_headers([&step.changes, &step.upstream.plan.request]);
                 observed(
-                    &exchange,
+                    exchange,
                     &step.upstream,
                     &lookup,
                     &answer,
-                    call.as_ref(),
+                    call.as_deref(),
                     sent,
                 )
             });
@@ -393,7 +398,9 @@ async fn carry(
                 ..why
             };
             match on {
-                Some(on) if on.failed => ladder::climb(exchange, step, request, why, finish).await,
+                Some(on) if on.failed => {
+                    ladder::climb(exchange, step, request.take(), why, finish).await
+                }
                 _ => done(finish, why.answer),
             }
         }

@@ -126,21 +126,21 @@ impl Failing {
 
 /// Answers a call that was refused or failed by the first rung that can.
 pub async fn climb(
-    exchange: Exchange,
+    exchange: &Exchange,
     step: &Arc<Forward>,
-    request: ClientRequest,
+    mut request: ClientRequest,
     why: Failing,
     finish: Finish,
 ) -> Response<Body> {
     let FallbackOn { refused, failed } = step.upstream.plan.fallback_on;
     let asks = if why.is_refused { refused } else { failed };
     if step.ladder.is_empty() || !asks {
-        return first_answer(exchange, request, why, finish);
+        return first_answer(exchange, &mut request, why, finish);
     }
     let worker = exchange.downstream.worker.clone();
     let is_probing = Arc::new(AtomicBool::new(false));
     let climbing = Climbing {
-        exchange,
+        exchange: exchange.clone(),
         step: step.clone(),
         request,
         why,
@@ -155,8 +155,8 @@ pub async fn climb(
 
 /// The answer where no rung has one.
 fn first_answer(
-    exchange: Exchange,
-    request: ClientRequest,
+    exchange: &Exchange,
+    request: &mut ClientRequest,
     why: Failing,
     finish: Finish,
 ) -> Response<Body> {
@@ -197,7 +197,7 @@ impl Climbing {
                     Rung::Ended(answer) => return done(finish, answer),
                     Rung::Answered(answer, call, recorder) => {
                         counts.count_rung(RungKind::Upstream, RungResult::Served);
-                        let (exchange, request) = (self.exchange, self.request);
+                        let (exchange, request) = (&self.exchange, &mut self.request);
                         let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
                         let mut answer =
                             passing::pass_on(exchange, request, answer, call, recorder, finish);
@@ -209,7 +209,7 @@ impl Climbing {
             }
         }
         counts.count_unanswered();
-        first_answer(self.exchange, self.request, self.why, finish)
+        first_answer(&self.exchange, &mut self.request, self.why, finish)
     }
 
     async fn last_good(&mut self, age_max: Duration) -> Result<Response<Body>, RungResult> {
@@ -315,7 +315,7 @@ impl Climbing {
                 let recorder = lookup.and_then(|lookup| {
                     let changes = [&FieldChanges::default(), &upstream.plan.request];
                     let sent = || self.request.sent_headers(changes);
-                    let call = call.as_ref();
+                    let call = call.as_deref();
                     forward::observed(&self.exchange, upstream, &lookup, &answer, call, sent)
                 });
                 Rung::Answered(answer, call, recorder)
@@ -327,12 +327,8 @@ impl Climbing {
 }
 
 /// The result of a rung that is another upstream.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for a moment on the way of an answer"
-)]
 enum Rung {
-    Answered(HeldAnswer, Option<UpstreamCall>, Option<Recorder>),
+    Answered(HeldAnswer, Option<Box<UpstreamCall>>, Option<Recorder>),
     Skipped(RungResult),
     Ended(Response<Body>),
 }

@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::message::body::Body;
+use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
 use crate::message::request_body::Intake;
 use crate::request::answer;
@@ -18,30 +19,31 @@ use crate::upstream::last_good::Recorder;
 
 /// Passes an upstream's answer on to the client.
 pub fn pass_on(
-    exchange: Exchange,
-    request: ClientRequest,
+    exchange: &Exchange,
+    request: &mut ClientRequest,
     answer: HeldAnswer,
-    call: Option<UpstreamCall>,
+    call: Option<Box<UpstreamCall>>,
     recorder: Option<Recorder>,
     mut finish: Finish,
 ) -> Response<Body> {
     let HeldAnswer {
         mut parts,
+        found,
         ahead,
         rest,
         connection,
     } = answer;
     finish.answered(parts.status);
-    let intake = request.intake;
+    let intake = request.intake.take();
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         let (Some(call), Some(connection)) = (call, connection) else {
             return answer::our_fault();
         };
         connection.become_tunnel();
         let response = Response::from_parts(parts, rest);
-        return switch(exchange, response, call, request.upgrade, finish);
+        return switch(exchange, response, call, request.upgrade.take(), finish);
     }
-    fields::strip_response(&mut parts.headers);
+    fields::strip_response(&mut parts.headers, found);
     parts.version = Version::HTTP_11;
     // The client has not been asked for its body, and never will be.
     if intake.as_deref().is_some_and(Intake::is_held) {
@@ -49,9 +51,11 @@ pub fn pass_on(
         parts.headers.insert(CONNECTION, close);
     }
     let call = call.map(|mut call| {
-        let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
-            call.becomes_stream();
+        if call.has_place() {
+            let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
+                call.becomes_stream();
+            }
         }
         Holder::new(call)
     });
@@ -64,9 +68,9 @@ pub fn pass_on(
 
 /// Joins both connections after the upstream has switched protocols, which is its success.
 fn switch(
-    exchange: Exchange,
+    exchange: &Exchange,
     mut response: Response<Incoming>,
-    mut call: UpstreamCall,
+    mut call: Box<UpstreamCall>,
     client: Option<hyper::upgrade::OnUpgrade>,
     mut finish: Finish,
 ) -> Response<Body> {
@@ -80,7 +84,8 @@ fn switch(
         return answer::our_fault();
     };
     let (mut parts, _) = response.into_parts();
-    fields::strip_response(&mut parts.headers);
+    let found = FieldKinds::of_answer(&parts.headers);
+    fields::strip_response(&mut parts.headers, found);
     parts
         .headers
         .insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -127,7 +127,7 @@ impl UpstreamCall {
         live_breaker: LiveBreaker,
         upstream: Arc<LiveUpstream>,
         worker: WorkerRef,
-    ) -> UpstreamCall {
+    ) -> Box<UpstreamCall> {
         if permit.would_reject().is_some() {
             live_breaker.meter(&worker).would_reject.add();
         }
@@ -137,9 +137,9 @@ impl UpstreamCall {
         call
     }
 
-    /// A call to an upstream without a breaker.
-    pub fn unguarded(upstream: Arc<LiveUpstream>, worker: WorkerRef) -> UpstreamCall {
-        UpstreamCall {
+    /// A call to an upstream without a breaker. It is boxed, since it passes through many hands.
+    pub fn unguarded(upstream: Arc<LiveUpstream>, worker: WorkerRef) -> Box<UpstreamCall> {
+        Box::new(UpstreamCall {
             permit: None,
             live_breaker: None,
             upstream,
@@ -165,7 +165,7 @@ impl UpstreamCall {
             request_id: None,
             connecting: Duration::ZERO,
             failed_at: None,
-        }
+        })
     }
 
     /// Gives the call its place in the upstream's bulkhead, which it keeps to the end of the answer's body; returns the
@@ -214,7 +214,7 @@ impl UpstreamCall {
     }
 
     /// Ends the call with the outcome of an attempt that [ended](UpstreamCall::attempt_ended) before.
-    pub fn end_as_attempted(mut self) {
+    pub fn end_as_attempted(mut self: Box<Self>) {
         let error = self.between.take().flatten();
         self.end(error);
     }
@@ -472,7 +472,7 @@ impl UpstreamCall {
     }
 
     /// Ends the call and judges it, unless it is judged already.
-    pub fn end(mut self, error: Option<CallError>) {
+    pub fn end(mut self: Box<Self>, error: Option<CallError>) {
         self.is_timeout = error == Some(CallError::Timeout);
         if self.recorded {
             if let Some(meter) = self.meter().filter(|_| error.is_some()) {
@@ -498,7 +498,7 @@ impl UpstreamCall {
     }
 
     /// Ends the call without an outcome: it says nothing about the upstream, however long it took.
-    pub fn ignore(mut self) {
+    pub fn ignore(mut self: Box<Self>) {
         (self.is_own, self.phase) = (false, None);
     }
 

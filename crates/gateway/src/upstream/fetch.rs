@@ -18,6 +18,7 @@ mod fault;
 
 use std::future::{Future, pending};
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,10 +173,14 @@ impl Fetching<'_> {
             bulkhead,
         };
         let mut following = Following::new(self, request, retry);
-        let run = run_call::run(self.target, &mut call, &rules, &mut following, self.worker);
         // A call that may be repeated keeps its time itself, so that a failed answer goes out at the end of it.
         let cut_at = deadline.filter(|_| retry.is_none());
-        let Some(end) = within(cut_at, run).await else {
+        let end = {
+            // Pinned where it is built: a future that is passed on is copied whole.
+            let run = run_call::run(self.target, &mut call, &rules, &mut following, self.worker);
+            within(cut_at, pin!(run)).await
+        };
+        let Some(end) = end else {
             let now = self.worker.clock.exact();
             call.lasted(now.saturating_since(began));
             call.note(&UpstreamError::no_head());
@@ -241,7 +246,7 @@ impl Fetching<'_> {
         &self,
         live_breaker: Option<LiveBreaker>,
         request: &Outbound,
-    ) -> Result<UpstreamCall, Fault> {
+    ) -> Result<Box<UpstreamCall>, Fault> {
         let (target, worker) = (self.target.clone(), self.worker.clone());
         let Some(live_breaker) = live_breaker else {
             return Ok(UpstreamCall::unguarded(target, worker));
@@ -293,7 +298,7 @@ impl Fetching<'_> {
     /// Reads the rest of an answer's body to its end, and judges the call.
     async fn take_in(
         &self,
-        call: UpstreamCall,
+        call: Box<UpstreamCall>,
         answer: HeldAnswer,
         is_compressed: bool,
         deadline: Option<Instant>,
@@ -302,8 +307,11 @@ impl Fetching<'_> {
         let mut call = Holder::new(call);
         let max = self.policy.body_max;
         let (ahead, rest) = (answer.ahead, answer.rest);
-        let read = whole_answer::read(ahead, rest, &mut call, max, worker);
-        let bytes = match within(deadline, read).await.unwrap_or(Err(Fault::Timeout)) {
+        let read = {
+            let read = whole_answer::read(ahead, rest, &mut call, max, worker);
+            within(deadline, pin!(read)).await
+        };
+        let bytes = match read.unwrap_or(Err(Fault::Timeout)) {
             Ok(bytes) => bytes,
             Err(fault) => {
                 let why = fault.of_body();

@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::ground::clock::WorkerRef;
+use crate::message::field_kinds::FieldKinds;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::pool::Connection;
 use crate::upstream::upstream_errors::UpstreamError;
@@ -28,6 +29,8 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024;
 pub struct HeldAnswer {
     /// The answer's head.
     pub parts: Parts,
+    /// The kinds of fields in the head.
+    pub found: FieldKinds,
     /// The part of the body that was read.
     pub ahead: VecDeque<Frame<Bytes>>,
     /// The rest of the body; at its end if all was read.
@@ -55,6 +58,7 @@ impl HeldAnswer {
         let (parts, rest) = response.into_parts();
         HeldAnswer {
             parts,
+            found: connection.heard(),
             ahead: VecDeque::new(),
             rest,
             connection: Some(connection),

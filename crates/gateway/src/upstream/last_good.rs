@@ -47,6 +47,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
 
+use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
 use crate::upstream::last_good::disk::Disk;
 use crate::upstream::last_good::entry::{Entry, Facts};
@@ -407,7 +408,8 @@ impl LastGood {
 /// The fields of an answer as a client gets them.
 fn passed_on(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
-    fields::strip_response(&mut headers);
+    let found = FieldKinds::of_answer(&headers);
+    fields::strip_response(&mut headers, found);
     headers
 }
 

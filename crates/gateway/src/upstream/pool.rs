@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, Method};
 use parking_lot::Mutex;
 
 use crate::ground::clock::Clock;
+use crate::message::field_kinds::FieldKinds;
 use crate::upstream::connect::{Connector, NoConnection};
 use crate::upstream::sender::{CutOnDrop, Sender};
 use crate::upstream::trust::Trust;
@@ -97,6 +98,8 @@ pub struct Connection {
     /// The time for which the upstream promises to keep the connection.
     kept_for: Option<Duration>,
     is_last: bool,
+    /// The kinds of fields in the last answer's head.
+    heard: FieldKinds,
     cut: CutOnDrop,
 }
 
@@ -215,15 +218,26 @@ impl Connection {
             old_at,
             kept_for: None,
             is_last: false,
+            heard: FieldKinds::default(),
         }
     }
 
     /// Reads the time for which the upstream keeps the connection (`Keep-Alive: timeout=N`, RFC 2068 19.7.1) from the
-    /// answer's head; ours is a little shorter.
-    pub fn hear(&mut self, headers: &HeaderMap) {
-        if let Some(value) = headers.get(KEEP_ALIVE) {
-            self.kept_for = value.to_str().ok().and_then(keep_alive_timeout);
+    /// answer's head; ours is a little shorter. Returns the kinds of the answer's fields.
+    pub fn hear(&mut self, headers: &HeaderMap) -> FieldKinds {
+        self.heard = FieldKinds::of_answer(headers);
+        if self.heard.has(FieldKinds::KEEP_ALIVE) {
+            let value = headers
+                .get(KEEP_ALIVE)
+                .and_then(|value| value.to_str().ok());
+            self.kept_for = value.and_then(keep_alive_timeout);
         }
+        self.heard
+    }
+
+    /// The kinds of fields in the last answer's head.
+    pub fn heard(&self) -> FieldKinds {
+        self.heard
     }
 
     /// Makes this the connection's last request, whatever its answer says.

@@ -124,7 +124,8 @@ pub async fn run<A: Attempt>(
         facts,
         is_counted: false,
     };
-    running.run(call, request).await
+    // Boxed, so that a call without repeats is no larger for it.
+    Box::pin(running.run(call, request)).await
 }
 
 /// Makes the one attempt of a call without repeats, within the upstream's own times.

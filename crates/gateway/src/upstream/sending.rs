@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -70,6 +69,8 @@ pub struct Sending<'a> {
     pub intake: Option<&'a Arc<Intake>>,
     /// The state of the client's connection; `None`: the call has no client that could give it up.
     pub phase: Option<&'a Phase>,
+    /// True if the client asks for another protocol.
+    pub is_upgrade: bool,
     /// The receiver of interim answers.
     pub interim: &'a Arc<Interim>,
     /// The worker and the clock.
@@ -85,53 +86,48 @@ impl Sending<'_> {
     /// The reason why there is no answer.
     pub async fn send(
         mut self,
-        mut parts: Parts,
-        body: Outgoing,
+        mut request: Request<Outgoing>,
         has_length: bool,
     ) -> Result<(Response<Incoming>, Connection), Unanswered> {
-        let empty = matches!(body, Outgoing::Fixed(None));
-        let is_careful = !empty && expects_no_body(&parts.method);
+        let empty = matches!(request.body(), Outgoing::Fixed(None));
+        let is_careful = !empty && expects_no_body(request.method());
+        let has_size = request.body().size_hint().exact().is_some();
+        let headers = request.headers_mut();
         if empty && has_length {
-            parts
-                .headers
-                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        } else if body.size_hint().exact().is_none() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        } else if !has_size {
             // Stated explicitly, since hyper assumes that a GET has no body.
-            parts
-                .headers
-                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if is_careful {
             // An upstream that overlooks such a body would read it as the next request (RFC 9110, section 9.3.1), so
             // this connection carries none.
-            parts
-                .headers
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let is_idempotent = is_idempotent(&parts.method);
-        let repeatable = empty || matches!(body, Outgoing::Streamed(ClientBytes::Kept(_)));
+        let is_idempotent = is_idempotent(request.method());
+        let is_kept = matches!(request.body(), Outgoing::Streamed(ClientBytes::Kept(_)));
+        let repeatable = empty || is_kept;
         let repeat = Repeat {
             // A body that is kept may turn out to be too long.
             on_any_idle: empty && is_idempotent,
             times: u32::from(repeatable && is_idempotent),
             from_new: false,
         };
-        let request = Request::from_parts(parts, body);
-        let (response, mut connection) = self.exchange(request, repeat).await?;
+        let (response, mut connection) = self.exchange(&mut Some(request), repeat).await?;
         if is_careful {
             connection.make_last();
         }
         Ok((response, connection))
     }
 
-    /// Sends a request whose framing is in its head and waits for the head of its answer. The call does not see the
-    /// head yet: more requests may follow within it. Errors are counted and logged.
+    /// Sends a request whose framing is in its head and waits for the head of its answer; the request is taken as it is
+    /// sent. The call does not see the head yet: more requests may follow within it. Errors are counted and logged.
     ///
     /// # Errors
     /// The reason why there is no answer.
     pub async fn exchange(
         &mut self,
-        mut request: Request<Outgoing>,
+        request: &mut Option<Request<Outgoing>>,
         repeat: Repeat,
     ) -> Result<(Response<Incoming>, Connection), Unanswered> {
         let now = self.worker.clock.tick();
@@ -153,21 +149,19 @@ impl Sending<'_> {
             // A probe is one attempt, except for repeats that cost nothing.
             let from_new = repeat.from_new && !self.call.is_probe();
             let may_repeat = left > 0 && (reused || from_new);
-            let again = may_repeat.then(|| copy_of(&request)).flatten();
-            let body_bytes = match request.body() {
-                Outgoing::Fixed(Some(bytes)) => bytes.len() as u64,
-                _ => 0,
+            let (again, body_bytes) = match request.as_ref() {
+                Some(request) => {
+                    let again = may_repeat.then(|| copy_of(request)).flatten();
+                    (again, request.body().size_fixed())
+                }
+                None => (None, 0),
             };
             let (why, error) = match self.attempt(&mut connection, request, &mut time).await {
                 Ok(response) => {
-                    connection.hear(response.headers());
                     return Ok((response, connection));
                 }
-                Err(Attempt::NotSent(unsent, ..)) if reused => {
-                    request = *unsent;
-                    continue;
-                }
-                Err(Attempt::NotSent(_, why, error) | Attempt::Cut(why, error)) => (why, error),
+                Err(Attempt::NotSent(..)) if reused => continue,
+                Err(Attempt::NotSent(why, error) | Attempt::Cut(why, error)) => (why, error),
                 Err(Attempt::Failed(failed)) => return Err(Unanswered::Failed(failed)),
             };
             let Some(again) = again.filter(|it| it.body().is_whole()) else {
@@ -181,7 +175,7 @@ impl Sending<'_> {
                     is_unfinished,
                 }));
             };
-            request = again;
+            *request = Some(again);
             left -= 1;
         }
     }
@@ -221,22 +215,30 @@ impl Sending<'_> {
         connected.inspect_err(|failed| self.call.note(&failed.cause))
     }
 
-    /// One try on one connection, within the `time` that the call has left; less is left afterwards.
+    /// One try on one connection, within the `time` that the call has left; less is left afterwards. The request is taken,
+    /// and put back if nothing of it was sent.
     async fn attempt(
         &mut self,
         connection: &mut Connection,
-        mut request: Request<Outgoing>,
+        place: &mut Option<Request<Outgoing>>,
         time: &mut Duration,
     ) -> Result<Response<Incoming>, Attempt> {
+        let Some(request) = place else {
+            return Err(Attempt::Failed(Failed::Ours));
+        };
         let interim = self.interim;
-        interim.watch(&mut request, self.intake);
+        interim.watch(request, self.intake);
         let clock = &self.worker.clock;
-        let asked = request.headers().get(UPGRADE).cloned();
+        let asked = self.is_upgrade.then(|| request.headers().get(UPGRADE));
+        let asked = asked.flatten().cloned();
         let is_careful = self.intake.is_some() && expects_no_body(request.method());
         let timeout = *time;
         let sent_at = clock.exact();
         self.call.extend(sent_at, timeout + PROBE_GRACE);
         self.call.waits_since(sent_at);
+        let Some(request) = place.take() else {
+            return Err(Attempt::Failed(Failed::Ours));
+        };
         let mut response = pin!(connection.sender.try_send_request(request));
         let mut alarm = pin!(tokio::time::sleep(timeout));
         let has_body = self.intake.is_some();
@@ -308,9 +310,13 @@ impl Sending<'_> {
         self.call.lasted(duration);
         *time = timeout.saturating_sub(duration);
         match result {
-            Ok(response) if !validate::response_is_sound(&response) => Err(Attempt::Failed(
-                self.failed(&UpstreamError::ambiguous_head()),
-            )),
+            Ok(response)
+                if !validate::response_is_sound(&response, connection.hear(response.headers())) =>
+            {
+                Err(Attempt::Failed(
+                    self.failed(&UpstreamError::ambiguous_head()),
+                ))
+            }
             Ok(response) if !validate::switches_as_asked(&response, asked.as_ref()) => {
                 Err(Attempt::Failed(self.failed(&UpstreamError::wrong_switch())))
             }
@@ -328,7 +334,10 @@ impl Sending<'_> {
                 let unsent = failure.take_message();
                 let error = failure.into_error();
                 match unsent {
-                    Some(unsent) => Err(Attempt::NotSent(Box::new(unsent), why, error)),
+                    Some(unsent) => {
+                        *place = Some(unsent);
+                        Err(Attempt::NotSent(why, error))
+                    }
                     None => Err(self.judge(why, error, is_careful)),
                 }
             }
@@ -446,7 +455,7 @@ async fn after(wait: Option<Duration>) {
 /// Reason why one attempt on one connection gave no response.
 enum Attempt {
     /// Nothing of the request was written; the error.
-    NotSent(Box<Request<Outgoing>>, UpstreamError, hyper::Error),
+    NotSent(UpstreamError, hyper::Error),
     /// The connection ended before any of the response came; the error.
     Cut(UpstreamError, hyper::Error),
     /// A failure that no other attempt could avoid.

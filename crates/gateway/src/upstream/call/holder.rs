@@ -11,20 +11,16 @@ use super::{Flow, HELD_BACK, UpstreamCall};
 /// A probe must be judged in time even if its client stops reading and the body is not polled, so
 /// its call is shared with a task that settles it.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be an allocation for every call but a probe"
-)]
 pub enum Holder {
     /// The body alone owns the call.
-    Body(UpstreamCall),
+    Body(Box<UpstreamCall>),
     /// The body shares the call with the probe's timer.
-    Shared(Arc<Mutex<Option<UpstreamCall>>>),
+    Shared(Arc<Mutex<Option<Box<UpstreamCall>>>>),
 }
 
 impl Holder {
     /// Takes a call whose head has come.
-    pub fn new(call: UpstreamCall) -> Holder {
+    pub fn new(call: Box<UpstreamCall>) -> Holder {
         let Some(at) = call.settles_at().filter(|_| call.is_probe()) else {
             return Holder::Body(call);
         };
@@ -61,7 +57,7 @@ impl Holder {
             Holder::Shared(shared) => shared
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .as_mut()
+                .as_deref_mut()
                 .map(see),
         }
     }

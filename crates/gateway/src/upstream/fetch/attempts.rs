@@ -99,8 +99,9 @@ impl<'a> Following<'a> {
                 elsewhere = other.map_err(Fault::Unsendable)?;
                 &elsewhere
             };
-            let head = self.head(pool, number)?;
+            let mut head = Some(self.head(pool, number)?);
             let mut sending = Sending {
+                is_upgrade: false,
                 upstream: target,
                 pool,
                 call: &mut *call,
@@ -110,7 +111,7 @@ impl<'a> Following<'a> {
                 worker,
             };
             let repeat = (policy.repeat)(&self.request.method);
-            let exchanged = sending.exchange(head, repeat).await;
+            let exchanged = sending.exchange(&mut head, repeat).await;
             self.is_sent |= !matches!(exchanged, Err(Unanswered::Unconnected(_)));
             let (response, connection) = match (exchanged, call.live_breaker()) {
                 (Err(Unanswered::Failed(Failed::GaveWay)), Some(live_breaker)) => {

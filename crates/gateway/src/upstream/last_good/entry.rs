@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::message::field_kinds::is_fusebox_word;
 use crate::message::fields;
 use crate::upstream::last_good::key::{Digest, Key, Salt, Spot};
 use crate::upstream::last_good::memory::Stamp;
@@ -266,7 +267,7 @@ fn is_kept(name: &HeaderName) -> bool {
     !GONE.contains(name)
         && !matches!(text, "cdn-cache-control" | "surrogate-control")
         && !fields::is_framing(text)
-        && !fields::is_fusebox_word(text)
+        && !is_fusebox_word(text)
 }
 
 fn unpack(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
