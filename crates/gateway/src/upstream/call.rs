@@ -30,7 +30,7 @@ use crate::upstream::bulkhead::Place;
 use crate::upstream::endpoints::EndpointAttempt;
 use crate::upstream::last_failures::{FailedCall, RequestId};
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::is_idempotent;
+use crate::upstream::pool::{Connection, is_idempotent};
 use crate::upstream::probe_queue::Prober;
 use crate::upstream::stall_watch::StallWatch;
 use crate::upstream::upstream_errors::UpstreamError;
@@ -177,6 +177,13 @@ impl UpstreamCall {
     /// True if the call has a place in the upstream's bulkhead.
     pub fn has_place(&self) -> bool {
         self.place.is_some()
+    }
+
+    /// Ties the call's place to the connection that it goes out on now.
+    pub fn goes_over(&mut self, connection: &Connection) {
+        if let Some(place) = &mut self.place {
+            place.goes_over(connection.sender.parting());
+        }
     }
 
     /// Moves the call to the bulkhead's places for tunnels and event streams, if there is room.
