@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_breaker::{Phase, Timestamp};
+use fusebox_breaker::{HoldKind, Phase, Timestamp};
 
 use crate::host::gateway::Gateway;
 use crate::upstream::call_state::{RungKind, RungResult};
@@ -39,9 +39,13 @@ pub struct EndpointStatus {
     pub state: Phase,
     /// `unknown`, `healthy`, `unhealthy`, or `kept` for one that is unhealthy and in use all the same.
     pub health: &'static str,
+    /// True if it gets no calls, since its breaker is open or held open.
+    pub ejected: bool,
+    /// The operator's hold on its breaker; `None`: there is none.
+    pub hold: Option<HoldKind>,
     /// True if its breaker is open and it stays in use, since the limit of ejections is reached.
     pub would_eject: bool,
-    /// The end of the cooldown of an ejected one.
+    /// The end of the cooldown, or of the hold, of an ejected one.
     pub ejected_until: Option<Timestamp>,
     /// Attempts in flight; `None`: they are not counted, as of a single endpoint.
     pub in_flight: Option<usize>,
@@ -127,6 +131,8 @@ fn endpoints(upstream: &LiveUpstream, now: Timestamp) -> Vec<EndpointStatus> {
             url: only.plan.url().into(),
             weight: 1,
             state: Phase::Closed,
+            ejected: false,
+            hold: None,
             health: "unknown",
             would_eject: false,
             ejected_until: None,
@@ -140,6 +146,8 @@ fn endpoints(upstream: &LiveUpstream, now: Timestamp) -> Vec<EndpointStatus> {
         url: view.url,
         weight: view.weight,
         state: view.state,
+        ejected: view.ejected,
+        hold: view.hold,
         health: view.health,
         would_eject: view.would_eject,
         ejected_until: view.ejected_until,

@@ -327,11 +327,12 @@ impl UpstreamCall {
         self.ruling(None).outcome
     }
 
-    /// True if the upstream's breaker lets calls pass as while closed, or refuses none.
+    /// True if the upstream's breaker lets calls pass as while closed, or refuses none, and there is an endpoint to call.
     pub fn is_closed(&self, now: Timestamp) -> bool {
         self.live_breaker.as_ref().is_none_or(|live_breaker| {
-            let breaker = &live_breaker.breaker;
-            breaker.settings().mode != Mode::Enforce || !breaker.may_probe(now)
+            let (breaker, several) = (&live_breaker.breaker, self.upstream.several.as_ref());
+            (breaker.settings().mode != Mode::Enforce || !breaker.may_probe(now))
+                && several.is_none_or(|several| several.rejection(breaker, now).is_none())
         })
     }
 
