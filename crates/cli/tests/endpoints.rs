@@ -279,6 +279,56 @@ fn an_upstream_is_listed_with_its_last_good_answers_and_those_of_its_ladder() {
 }
 
 #[test]
+fn rungs_of_all_routes_are_counted_from_zero() {
+    let (upstream, spare) = (Upstream::start(|call| call.respond(500, "no")), well());
+    let more = format!(
+        "breaker: {NEVER}\nfallback: [{{ last_good: 1h }}, {{ respond: {{ status: 203 }} }}]"
+    );
+    let yaml = file(&[upstream.url()], &more).replace(
+        "routes:",
+        &format!(
+            "  spare: {{ url: {}, breaker: {NEVER} }}\nroutes:\n  - {{ path: /own, upstream: orders, fallback: [{{ upstream: spare }}] }}",
+            spare.url()
+        ),
+    );
+    let gateway = Gateway::run(yaml);
+    let counts = |gateway: &Gateway| {
+        let text = gateway.admin_get("/metrics").text();
+        let lines = text.lines().filter_map(|line| {
+            line.strip_prefix("fusebox_fallback_total{upstream=\"orders\",rung=")
+        });
+        lines
+            .map(|line| line.replace(['"', '}'], "").replace(",result=", " "))
+            .collect::<Vec<_>>()
+    };
+    let mut expected = [
+        "last_good served 0",
+        "last_good skipped 0",
+        "last_good failed 0",
+        "last_good none 0",
+        "last_good credential 0",
+        "upstream served 0",
+        "upstream skipped 0",
+        "upstream failed 0",
+        "respond served 0",
+    ];
+    assert_eq!(counts(&gateway), expected);
+    assert!(
+        !gateway
+            .admin_get("/metrics")
+            .text()
+            .contains("fusebox_fallback_total{upstream=\"spare\"")
+    );
+    assert_eq!(
+        (gateway.get("/a").status, gateway.get("/own").status),
+        (203, 200)
+    );
+    (expected[3], expected[5], expected[8]) =
+        ("last_good none 1", "upstream served 1", "respond served 1");
+    assert_eq!(counts(&gateway), expected);
+}
+
+#[test]
 fn an_endpoint_held_open_is_out_at_once_until_it_is_released() {
     let endpoints = [well(), well()];
     let more = format!("breaker: {NEVER}");

@@ -1,5 +1,6 @@
 //! The upstreams of a running gateway: their endpoints, and what stands around their breakers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::upstream::live_upstream::LiveUpstream;
 /// An upstream as it stands now.
 #[derive(Debug, Clone)]
 pub struct UpstreamStatus {
-    /// The name in the file; of an application's target, the application's.
+    /// The name in the file; of an application's target without an upstream before it, the application's.
     pub name: Arc<str>,
     /// The endpoints, in the file's order; at least one.
     pub endpoints: Vec<EndpointStatus>,
@@ -87,11 +88,15 @@ pub struct FallbackCounts {
 }
 
 impl Gateway {
-    /// The upstreams of the plan and the targets of its application, as they stand now.
+    /// The upstreams of the plan and the targets of its application, as they stand now. Targets behind one upstream of a
+    /// native file are one service at one address, and listed once, as it.
     pub fn upstreams(&self) -> Vec<UpstreamStatus> {
         let now = self.clock().exact();
         let live = self.0.shared.live.load();
-        live.upstreams.iter().map(|it| status(it, now)).collect()
+        let mut listed = HashSet::new();
+        let upstreams = live.upstreams.iter();
+        let upstreams = upstreams.filter(|it| listed.insert(it.name_of_calls().clone()));
+        upstreams.map(|it| status(it, now)).collect()
     }
 }
 
@@ -99,7 +104,7 @@ fn status(upstream: &LiveUpstream, now: Timestamp) -> UpstreamStatus {
     let calls = &upstream.calls;
     let served = |rung| calls.counts.rungs(rung, RungResult::Served);
     UpstreamStatus {
-        name: upstream.plan.name.clone(),
+        name: upstream.name_of_calls().clone(),
         endpoints: endpoints(upstream, now),
         bulkhead: calls.bulkhead.as_ref().map(|bulkhead| BulkheadStatus {
             concurrent: bulkhead.places.limit(),
