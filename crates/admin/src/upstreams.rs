@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Json;
+use fusebox_breaker::HoldKind;
 use fusebox_gateway::{EndpointStatus, Gateway, UpstreamStatus, Wall};
 use serde_json::{Value, json};
 
@@ -46,7 +47,9 @@ fn endpoint(status: &EndpointStatus, wall: Wall) -> Value {
         "url": &*status.url,
         "weight": status.weight,
         "state": status.state.as_str(),
+        "hold": status.hold.map(HoldKind::as_str),
         "health": status.health,
+        "ejected": status.ejected,
         "would_eject": status.would_eject,
         "ejected_until": status.ejected_until.map(|at| due(at, wall)),
         "in_flight": status.in_flight,

@@ -248,8 +248,8 @@ bulkhead: {{ concurrent: 7, queued: 2, queue_for: 1s }}"
     let alone = listed(&gateway, "alone");
     let named = other.addr().to_string();
     let endpoint = json!({
-        "name": named, "url": format!("http://{named}"), "weight": 1, "state": "closed", "health": "unknown",
-        "would_eject": false, "ejected_until": null, "in_flight": null, "ewma_ms": null,
+        "name": named, "url": format!("http://{named}"), "weight": 1, "state": "closed", "hold": null,
+        "health": "unknown", "ejected": false, "would_eject": false, "ejected_until": null, "in_flight": null, "ewma_ms": null,
     });
     assert_eq!(alone["endpoints"], json!([endpoint]));
     assert_eq!(
@@ -276,6 +276,56 @@ fn an_upstream_is_listed_with_its_last_good_answers_and_those_of_its_ladder() {
     );
     let fallback = json!({ "last_good": 1, "upstream": 0, "respond": 0, "none": 1 });
     assert_eq!(listed(&gateway, "orders")["fallback"], fallback);
+}
+
+#[test]
+fn rungs_of_all_routes_are_counted_from_zero() {
+    let (upstream, spare) = (Upstream::start(|call| call.respond(500, "no")), well());
+    let more = format!(
+        "breaker: {NEVER}\nfallback: [{{ last_good: 1h }}, {{ respond: {{ status: 203 }} }}]"
+    );
+    let yaml = file(&[upstream.url()], &more).replace(
+        "routes:",
+        &format!(
+            "  spare: {{ url: {}, breaker: {NEVER} }}\nroutes:\n  - {{ path: /own, upstream: orders, fallback: [{{ upstream: spare }}] }}",
+            spare.url()
+        ),
+    );
+    let gateway = Gateway::run(yaml);
+    let counts = |gateway: &Gateway| {
+        let text = gateway.admin_get("/metrics").text();
+        let lines = text.lines().filter_map(|line| {
+            line.strip_prefix("fusebox_fallback_total{upstream=\"orders\",rung=")
+        });
+        lines
+            .map(|line| line.replace(['"', '}'], "").replace(",result=", " "))
+            .collect::<Vec<_>>()
+    };
+    let mut expected = [
+        "last_good served 0",
+        "last_good skipped 0",
+        "last_good failed 0",
+        "last_good none 0",
+        "last_good credential 0",
+        "upstream served 0",
+        "upstream skipped 0",
+        "upstream failed 0",
+        "respond served 0",
+    ];
+    assert_eq!(counts(&gateway), expected);
+    assert!(
+        !gateway
+            .admin_get("/metrics")
+            .text()
+            .contains("fusebox_fallback_total{upstream=\"spare\"")
+    );
+    assert_eq!(
+        (gateway.get("/a").status, gateway.get("/own").status),
+        (203, 200)
+    );
+    (expected[3], expected[5], expected[8]) =
+        ("last_good none 1", "upstream served 1", "respond served 1");
+    assert_eq!(counts(&gateway), expected);
 }
 
 #[test]
@@ -531,4 +581,55 @@ fallback: [{{ upstream: spare }}, {{ respond: {{ status: 200, text: fixed }} }}]
     );
     gate.open();
     assert_eq!((first.join().unwrap(), second.join().unwrap()), (200, 200));
+}
+
+#[test]
+fn an_endpoint_held_open_gets_no_call_and_with_all_held_calls_are_refused_as_metric_and_api_say() {
+    let (a, b) = (well(), well());
+    let more = "breaker: { trip: { consecutive_failures: 5 } }
+fallback: [{ respond: { status: 200, text: \"{reason}\" } }]
+bulkhead: { concurrent: 10 }
+retry: {}";
+    let gateway = Gateway::run(file(&[a.url(), b.url()], more));
+    let ejected = |endpoint: &Upstream| {
+        let labels = format!("upstream=\"orders\",endpoint=\"{}\"", endpoint.addr());
+        gateway.metric(&format!("fusebox_endpoint_ejected{{{labels}}}"))
+    };
+    let shown = || {
+        let endpoints = listed(&gateway, "orders")["endpoints"].clone();
+        let shown = |at: usize| {
+            let it = &endpoints[at];
+            (
+                it["ejected"].clone(),
+                it["hold"].clone(),
+                it["state"].clone(),
+            )
+        };
+        [shown(0), shown(1)]
+    };
+    order(&gateway, &named(&a), "open");
+    (0..4).for_each(|_| assert_eq!(gateway.get("/a").text(), "ok"));
+    assert_eq!((a.calls(), b.calls()), (0, 4));
+    let held = (json!(true), json!("open"), json!("closed"));
+    assert_eq!(
+        shown(),
+        [held.clone(), (json!(false), json!(null), json!("closed"))]
+    );
+
+    order(&gateway, &named(&b), "open");
+    let refused = gateway.get("/a");
+    assert_eq!(refused.text(), "held_open");
+    assert_eq!(refused.fields.get("fusebox-fallback"), Some("respond"));
+    let reason = refused.fields.get("fusebox-reason").unwrap();
+    assert_eq!(reason, "held_open; breaker=\"orders\"; state=closed");
+    assert_eq!((a.calls(), b.calls()), (0, 4));
+    assert_eq!((ejected(&a), ejected(&b)), (Some(1.0), Some(1.0)));
+    assert_eq!(shown(), [held.clone(), held]);
+    assert_eq!(gateway.outcomes("orders"), (4, 0, 0));
+    assert_eq!(gateway.count("orders", "rejected"), 1);
+
+    order(&gateway, &named(&b), "reset");
+    assert_eq!(gateway.get("/a").text(), "ok");
+    assert_eq!((ejected(&a), ejected(&b)), (Some(1.0), Some(0.0)));
+    assert_eq!((a.calls(), b.calls()), (0, 5));
 }

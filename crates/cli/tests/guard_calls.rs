@@ -404,6 +404,13 @@ fn all_uses_of_a_service_at_one_address_share_its_bulkhead() {
     assert!(gateway.get("/u").text().contains("bulkhead_full"));
     let metrics = gateway.admin_get("/metrics").text();
     assert_eq!(metrics.matches("fusebox_bulkhead_in_flight{").count(), 1);
+    // The API lists them by the name that the metrics have, once.
+    let listed = gateway.admin_get("/api/v1/upstreams").json();
+    let listed = listed["upstreams"].as_array().unwrap();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0]["name"], "it");
+    assert_eq!(listed[0]["bulkhead"]["in_flight"], 1);
+    assert_eq!(listed[0]["endpoints"][0]["url"], upstream.url());
     gate.open();
     assert_eq!(held.join().unwrap(), 200);
 }

@@ -205,3 +205,25 @@ fn a_host_never_gets_the_answer_to_another_and_a_write_by_any_route_removes_it()
     assert_eq!(get("b.example", "/a").status, 503);
     assert_eq!(get("a.example", "/b").status, 503, "deleted");
 }
+
+#[test]
+fn a_clients_own_revalidation_renews_the_kept_answer() {
+    let status = Dial::at(200);
+    let upstream = Upstream::start({
+        let status = status.clone();
+        move |call: &mut Call| match (status.get(), call.seen.fields.has("if-none-match")) {
+            (200, true) => call.respond_with(304, "ETag: \"1\"\r\nX-Version: new\r\n", ""),
+            (200, false) => call.respond_with(200, "ETag: \"1\"\r\nX-Version: old\r\n", "kept"),
+            _ => call.respond(500, "down"),
+        }
+    });
+    let gateway = Gateway::run(file(&upstream, ""));
+    assert_eq!(gateway.get("/a").text(), "kept");
+    let lines = "If-None-Match: \"1\"\r\n";
+    let unmodified = gateway.client().request("GET", "/a", lines, "");
+    assert_eq!(unmodified.status, 304);
+    trip(&gateway, &status);
+    let served = gateway.get("/a");
+    assert_eq!((served.status, served.text().as_str()), (200, "kept"));
+    assert_eq!(served.fields.get("x-version"), Some("new"));
+}

@@ -320,10 +320,10 @@ fn a_body_too_long_to_be_kept_probes_when_no_complete_request_wants_to() {
     assert_eq!(gateway.state("orders"), "half_open", "one of two");
     let refused = gateway.client().post("/long", &long);
     assert_eq!(refused.status, 503);
-    assert_eq!(refused.fields.get("retry-after"), Some("2"));
+    assert_eq!(refused.fields.get("retry-after"), Some("1"));
     let reason = refused.fields.get("fusebox-reason").unwrap();
     assert!(reason.starts_with("breaker_probing"), "{reason}");
-    std::thread::sleep(Duration::from_millis(2_100));
+    std::thread::sleep(Duration::from_millis(1_100));
     assert_eq!(gateway.client().post("/long", &long).status, 200);
     assert_eq!(gateway.state("orders"), "closed");
 }

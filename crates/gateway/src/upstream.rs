@@ -16,6 +16,7 @@ pub mod jar;
 pub mod last_failures;
 pub mod last_good;
 pub mod live_upstream;
+pub mod parting;
 pub mod pool;
 pub mod probe_queue;
 pub mod probe_turns;

@@ -444,7 +444,10 @@ fn show_respond(respond: &Respond) -> Value {
         "headers": call::show_fields(&respond.headers),
     });
     if !respond.body.is_empty() {
-        shown["body"] = json!(String::from_utf8_lossy(&respond.body));
+        shown["body"] = match &respond.body_shown {
+            Some(shown) => json!(shown),
+            None => json!(String::from_utf8_lossy(&respond.body)),
+        };
     }
     shown
 }

@@ -94,6 +94,12 @@ impl Scalar {
         quote(self.written.as_deref().unwrap_or(&self.text))
     }
 
+    /// True if a variable or a file gave a part of the text, so that it may be a secret.
+    pub fn is_filled(&self) -> bool {
+        let written = self.written.as_deref();
+        written.is_some_and(crate::interpolate::is_filled)
+    }
+
     /// True for a null value (`key:` alone, `~`, `null`).
     pub fn is_null(&self) -> bool {
         self.style == Style::Plain

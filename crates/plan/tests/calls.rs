@@ -365,9 +365,60 @@ fn fields_of_requests_are_changed_and_credentials_are_never_shown() {
     let shown = plan.to_json();
     assert_eq!(
         shown["upstreams"]["orders"]["request"],
-        json!({ "set": { "authorization": "***", "x-one": "1", "x-env": "***" }, "remove": ["cookie"] })
+        json!({ "set": { "authorization": "***", "x-one": "***", "x-env": "***" }, "remove": ["cookie"] })
     );
     assert!(!format!("{plan:?}").contains("s3cret"));
+}
+
+#[test]
+fn what_variables_and_files_bring_into_answers_and_checks_is_never_shown() {
+    let secret = "${VARIABLE:-s3cret}";
+    let answer = format!(
+        "{{ headers: {{ x-env: '{secret}', x-price: '5 $${{EUR}}' }}, json: {{ plain: '$${{A}}', env: ['a {secret}', '{{reason}}'] }} }}"
+    );
+    let text = file(&format!(
+        "health: {{ path: '/healthz?key={secret}' }}, fallback: [{{ respond: {answer} }}]"
+    ));
+    let routes = format!(
+        "upstream: dr }}, {{ path: /a, respond: {{ text: '{secret}' }}, response: {{ set: {{ x-by: fusebox, x-env: '{secret}' }} }} }}, \
+         {{ path: /b, respond: {answer} }}]"
+    );
+    let text = text.replace("upstream: dr }]", &routes);
+    let plan = plan_ahead(&text);
+    let shown = plan.to_json();
+    let orders = &shown["upstreams"]["orders"];
+    assert_eq!(orders["health"]["path"], "/***");
+    let rung = &orders["fallback"][0]["respond"];
+    let json = json!({ "plain": "$${A}", "env": ["***", "{reason}"] });
+    assert_eq!(rung["json"], json);
+    assert_eq!(
+        (&rung["headers"]["x-env"], &rung["headers"]["x-price"]),
+        (&json!("***"), &json!("5 $${EUR}"))
+    );
+    let route = |path: &str| {
+        let all = shown["routes"].as_array().unwrap();
+        all.iter().find(|it| it["path"] == path).unwrap().clone()
+    };
+    assert_eq!(route("/a")["respond"]["body"], "***");
+    assert_eq!(
+        route("/a")["response"],
+        json!({ "set": { "x-by": "fusebox", "x-env": "***" } })
+    );
+    assert_eq!(route("/b")["respond"]["body"], json.to_string());
+    assert!(!shown.to_string().contains("s3cret"), "{shown}");
+
+    // It is sent all the same.
+    let Rung::Respond(answer) = &plan.upstreams[1].fallback[0] else {
+        panic!("{:?}", plan.upstreams[1].fallback);
+    };
+    let facts = Facts {
+        reason: "reset",
+        retry_after: None,
+        breaker: "orders",
+    };
+    let (fields, body) = answer.fill(&facts);
+    assert_eq!(fields["x-env"], "s3cret");
+    assert_eq!(body, r#"{"plain":"${A}","env":["a s3cret","reset"]}"#);
 }
 
 #[test]

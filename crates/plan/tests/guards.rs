@@ -172,10 +172,15 @@ fn what_stands_before_a_target_is_added_to_what_the_application_says() {
 }
 
 #[test]
-fn the_one_address_of_a_service_is_never_ejected() {
+fn an_ejection_has_no_effect_since_the_one_address_of_a_service_is_never_ejected() {
     check(
         "Orders: { breaker: {}, ejection: { consecutive_failures: 3 } }",
-        "2:36: error: `ejection` has no place beside an application, whose file gives each service one address: the only one is never ejected; remove it; the breaker stands before the service as a whole",
+        "2:36: warning: `ejection` has no effect: an application gives each service one address, and the only one is never ejected; remove it; the breaker stands before the service as a whole",
+    );
+    check(
+        "Orders: { breaker: {}, ejection: { failures: 3 } }",
+        "2:36: warning: `ejection` has no effect: an application gives each service one address, and the only one is never ejected; remove it; the breaker stands before the service as a whole
+2:48: error: `failures` has no window; add `within: 60s` or `over: 100 calls`, or use `consecutive_failures`",
     );
     check("Orders: { breaker: {}, ejection: off }", "");
 }

@@ -263,7 +263,9 @@ fn a_plan_written_out_is_read_back_as_the_same_plan() {
         .into(),
         files: [("/run/secrets/admin", "***")].into(),
     };
-    for text in [SHORTEST, FULL] {
+    // What is set in requests is not shown.
+    let full = FULL.replace("x-via: payments", "x-via: '***'");
+    for text in [SHORTEST, &full] {
         let plan = read_with(text, &machine).plan.unwrap();
         let written = plan.to_json().to_string();
         let again = read_text(&written);

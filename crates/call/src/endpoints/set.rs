@@ -2,7 +2,8 @@
 //!
 //! # Who may be chosen
 //! One that is neither ejected nor unhealthy, and that the call has not tried; else one that it has tried; else, if all
-//! that are not ejected are unhealthy, any of those; else the one ejected longest ago. There is always a choice.
+//! that are not ejected are unhealthy, any of those; else the one ejected longest ago. There is always a choice, but none
+//! that should be used while [an operator holds all](EndpointSet::is_held): one that is held gets no calls.
 //!
 //! # Cost
 //! The ordinary choice looks at one or two endpoints and at one shared word that says when to look closer. Only while
@@ -77,6 +78,29 @@ impl EndpointSet {
     /// True if endpoints can be ejected: then their breakers record each attempt.
     pub fn ejects(&self) -> bool {
         self.ejects
+    }
+
+    /// True while an operator holds the breakers of all endpoints open, so that a call has to be refused.
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        let are_held = || {
+            let mut members = self.members.iter();
+            self.ejects && members.all(|member| member.endpoint.facts() & HELD != 0)
+        };
+        if !are_held() {
+            return false;
+        }
+        // A hold may have ended by itself.
+        if self.ledger.is_due(now) {
+            self.ledger.settle(now);
+        }
+        are_held()
+    }
+
+    /// The time at which the first of the holds ends, while all endpoints are held; `None`: none ends by itself.
+    pub fn held_until(&self) -> Option<Timestamp> {
+        let until = |member: &Member| member.endpoint.vitals.until.load(Ordering::Acquire);
+        let ends = self.members.iter().map(until).filter(|until| *until > 0);
+        ends.min().map(Timestamp::from_nanos)
     }
 
     /// The endpoint for an attempt. Chance is asked by the balancers that draw.
@@ -234,14 +258,14 @@ impl EndpointSet {
         None
     }
 
-    /// The one ejected longest ago, when all are; one held open by an operator, or tried before, only if there is no
-    /// other.
+    /// The one ejected longest ago, when all are; one tried before only if there is no other, and one held open by an
+    /// operator only if all are, as by a hold that has come since the call was admitted.
     fn longest_ejected(&self, ask: &Ask<'_>) -> Chosen {
         let worth = |index: &usize| {
             let endpoint = &self.members[*index].endpoint;
             let is_held = endpoint.facts() & HELD != 0;
             let since = endpoint.vitals.ejected_at.load(Ordering::Acquire);
-            (ask.tried.has(endpoint.id()), is_held, since)
+            (is_held, ask.tried.has(endpoint.id()), since)
         };
         let index = (0..self.members.len()).min_by_key(worth).unwrap_or(0);
         let permit = self.members[index].endpoint.breaker().admit_owned(ask.now);

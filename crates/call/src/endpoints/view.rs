@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fusebox_breaker::{Phase, Timestamp};
+use fusebox_breaker::{HoldKind, Phase, Timestamp};
 
 use super::endpoint::{EJECTED, UNHEALTHY, WOULD_EJECT};
 use super::set::EndpointSet;
@@ -24,11 +24,13 @@ pub struct EndpointView {
     /// The word for its health: `unknown`, `healthy`, `unhealthy`, or `kept` for one that is unhealthy and in use all
     /// the same, since no other is left.
     pub health: &'static str,
-    /// True if it gets no calls because its breaker is open: `fusebox_endpoint_ejected`.
+    /// The operator's hold on its breaker; `None`: there is none.
+    pub hold: Option<HoldKind>,
+    /// True if it gets no calls because its breaker is open or held open: `fusebox_endpoint_ejected`.
     pub ejected: bool,
     /// True if its breaker is open and it stays in use with half its weight, because the limit of ejections is reached.
     pub would_eject: bool,
-    /// The end of the cooldown of an ejected one; past while it waits for its probe, or for the probe's answer.
+    /// The end of the cooldown, or of the hold, of an ejected one; past while it waits for its probe, or for the probe's answer.
     pub ejected_until: Option<Timestamp>,
     /// The attempts in flight.
     pub in_flight: usize,
@@ -57,14 +59,13 @@ impl EndpointSet {
             let (endpoint, facts) = (&member.endpoint, member.endpoint.facts());
             let is_ejected = facts & EJECTED != 0;
             let until = endpoint.vitals.until.load(Ordering::Acquire);
+            let snapshot = self.ejects.then(|| endpoint.breaker().snapshot(now));
             EndpointView {
                 name: endpoint.name().clone(),
                 url: member.url.clone(),
                 weight: member.weight,
-                state: match self.ejects {
-                    true => endpoint.breaker().snapshot(now).phase,
-                    false => Phase::Closed,
-                },
+                state: snapshot.as_ref().map_or(Phase::Closed, |it| it.phase),
+                hold: snapshot.and_then(|it| it.hold).map(|hold| hold.kind),
                 health: match endpoint.health() {
                     Health::Unhealthy if !has_usable && !is_ejected => "kept",
                     health => health.as_str(),

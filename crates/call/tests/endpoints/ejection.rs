@@ -275,6 +275,38 @@ fn an_operators_commands_are_obeyed_at_once() {
 }
 
 #[test]
+fn an_endpoint_that_an_operator_holds_open_gets_no_call_and_where_all_are_there_is_none_to_call() {
+    // No limit keeps one in use here.
+    let mut world = World::ejecting(&[1, 1], |ejection| {
+        (ejection.ejected_max, ejection.healthy_min) = (1.0, 0);
+    });
+    let set = world.endpoints.set();
+    let [a, b] = [0, 1].map(|index| set.members()[index].endpoint().breaker().clone());
+    a.hold(Hold::open("drain", "ada"), world.now);
+    world.failing = vec![1];
+    // The other one is ejected, and all the same it gets the repeats too.
+    for _ in 0..10 {
+        world.call();
+    }
+    assert_eq!(world.ejected(), [true, true]);
+    assert_eq!(world.hits[0], 0);
+    assert!(!set.is_held(world.now));
+
+    let hold = Hold::open("drain", "bob").until(world.now + Duration::from_secs(5));
+    b.hold(hold, world.now);
+    assert!(set.is_held(world.now));
+    assert_eq!(set.held_until(), Some(world.now + Duration::from_secs(5)));
+    world.wait(4);
+    assert!(set.is_held(world.now));
+    world.wait(1);
+    assert!(!set.is_held(world.now), "the hold has ended by itself");
+    b.hold(Hold::open("drain", "bob"), world.now);
+    assert_eq!((set.is_held(world.now), set.held_until()), (true, None));
+    a.release(world.now);
+    assert!(!set.is_held(world.now));
+}
+
+#[test]
 fn an_ejection_outlives_a_restart() {
     let mut world = World::new(&[1, 1]);
     let remaining = Duration::from_secs(4);

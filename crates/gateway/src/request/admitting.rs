@@ -87,6 +87,11 @@ pub async fn ask(
         return Ok(None);
     };
     let (worker, phase) = (&exchange.worker, &exchange.downstream.phase);
+    if let Some(several) = &used.upstream.several
+        && let Some(held) = several.rejection(&live_breaker.breaker, worker.clock.exact())
+    {
+        return Err(Refused::Breaker(live_breaker, held));
+    }
     let mut place = None;
     if let Some(bulkhead) = used.bulkhead {
         // An open breaker refuses before anything else is touched.

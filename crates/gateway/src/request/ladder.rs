@@ -51,6 +51,17 @@ pub enum LiveRung {
     Respond(RungAnswer),
 }
 
+impl LiveRung {
+    /// The kind under which it is counted.
+    pub fn kind(&self) -> RungKind {
+        match self {
+            LiveRung::LastGood(_) => RungKind::LastGood,
+            LiveRung::Upstream(_) => RungKind::Upstream,
+            LiveRung::Respond(_) => RungKind::Respond,
+        }
+    }
+}
+
 impl Ladder {
     /// True without any rung.
     pub fn is_empty(&self) -> bool {

@@ -67,22 +67,7 @@ pub fn encode(live: &Live, now: Timestamp, encoder: &mut DescriptorEncoder<'_>) 
         let ratio = ConstGauge::new(upstream.calls.budget.ratio(now));
         ratio.encode(metric.encode_family(&named(upstream))?)?;
     }
-    counters(
-        encoder,
-        "fusebox_fallback",
-        "Rungs of the ladder that were looked at, by the result",
-        upstreams().flat_map(|upstream| {
-            RungKind::ALL.into_iter().flat_map(move |rung| {
-                let counts = RungResult::ALL.map(|result| {
-                    let mut labels = named(upstream);
-                    labels.push(("rung", rung.as_str()));
-                    labels.push(("result", result.as_str()));
-                    (labels, upstream.calls.counts.rungs(rung, result))
-                });
-                counts.into_iter().filter(|(_, count)| *count > 0)
-            })
-        }),
-    )?;
+    fallbacks(live, encoder)?;
     bulkheads(live, encoder)?;
     let views: Vec<_> = upstreams()
         .filter_map(|upstream| Some((upstream, upstream.several.as_ref()?.views(now))))
@@ -110,10 +95,47 @@ pub fn encode(live: &Live, now: Timestamp, encoder: &mut DescriptorEncoder<'_>) 
     )
 }
 
+/// Writes the metric of ladders: from the start all results of the rungs that a route has, so that an alert need not
+/// wait for the first one, and what rungs of before a reload have counted.
+fn fallbacks(live: &Live, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let steps = live.routes.iter().flat_map(|route| &route.steps);
+    let rungs = steps.filter_map(|step| match step {
+        LiveStep::Forward(step) => Some(step),
+        LiveStep::Respond(_) | LiveStep::App(_) => None,
+    });
+    let rungs = rungs.flat_map(|step| {
+        let name = step.upstream.name_of_calls();
+        step.ladder
+            .rungs
+            .iter()
+            .map(move |rung| (name, rung.kind()))
+    });
+    let rungs: Vec<_> = rungs.collect();
+    counters(
+        encoder,
+        "fusebox_fallback",
+        "Rungs of the ladder that were looked at, by the result",
+        live.guarded.iter().flat_map(|upstream| {
+            let rungs = &rungs;
+            RungKind::ALL.into_iter().flat_map(move |rung| {
+                let is_there = rungs.contains(&(upstream.name_of_calls(), rung));
+                let counts = RungResult::ALL.map(|result| {
+                    let mut labels = named(upstream);
+                    labels.push(("rung", rung.as_str()));
+                    labels.push(("result", result.as_str()));
+                    let count = upstream.calls.counts.rungs(rung, result);
+                    let is_possible = is_there && rung.results().contains(&result);
+                    (count > 0 || is_possible).then_some((labels, count))
+                });
+                counts.into_iter().flatten()
+            })
+        }),
+    )
+}
+
 /// The label of an upstream's name; for targets of an application it is that of the upstream before them.
 fn named(upstream: &LiveUpstream) -> Labels<'_> {
-    let name = upstream.breakers.name().unwrap_or(&upstream.plan.name);
-    vec![("upstream", name)]
+    vec![("upstream", upstream.name_of_calls())]
 }
 
 /// Writes the metrics of bulkheads: of upstreams, and of routes that have one of their own or a bound on requests.

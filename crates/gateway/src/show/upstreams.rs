@@ -1,9 +1,10 @@
 //! The upstreams of a running gateway: their endpoints, and what stands around their breakers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_breaker::{Phase, Timestamp};
+use fusebox_breaker::{HoldKind, Phase, Timestamp};
 
 use crate::host::gateway::Gateway;
 use crate::upstream::call_state::{RungKind, RungResult};
@@ -12,7 +13,7 @@ use crate::upstream::live_upstream::LiveUpstream;
 /// An upstream as it stands now.
 #[derive(Debug, Clone)]
 pub struct UpstreamStatus {
-    /// The name in the file; of an application's target, the application's.
+    /// The name in the file; of an application's target without an upstream before it, the application's.
     pub name: Arc<str>,
     /// The endpoints, in the file's order; at least one.
     pub endpoints: Vec<EndpointStatus>,
@@ -39,9 +40,13 @@ pub struct EndpointStatus {
     pub state: Phase,
     /// `unknown`, `healthy`, `unhealthy`, or `kept` for one that is unhealthy and in use all the same.
     pub health: &'static str,
+    /// True if it gets no calls, since its breaker is open or held open.
+    pub ejected: bool,
+    /// The operator's hold on its breaker; `None`: there is none.
+    pub hold: Option<HoldKind>,
     /// True if its breaker is open and it stays in use, since the limit of ejections is reached.
     pub would_eject: bool,
-    /// The end of the cooldown of an ejected one.
+    /// The end of the cooldown, or of the hold, of an ejected one.
     pub ejected_until: Option<Timestamp>,
     /// Attempts in flight; `None`: they are not counted, as of a single endpoint.
     pub in_flight: Option<usize>,
@@ -83,11 +88,15 @@ pub struct FallbackCounts {
 }
 
 impl Gateway {
-    /// The upstreams of the plan and the targets of its application, as they stand now.
+    /// The upstreams of the plan and the targets of its application, as they stand now. Targets behind one upstream of a
+    /// native file are one service at one address, and listed once, as it.
     pub fn upstreams(&self) -> Vec<UpstreamStatus> {
         let now = self.clock().exact();
         let live = self.0.shared.live.load();
-        live.upstreams.iter().map(|it| status(it, now)).collect()
+        let mut listed = HashSet::new();
+        let upstreams = live.upstreams.iter();
+        let upstreams = upstreams.filter(|it| listed.insert(it.name_of_calls().clone()));
+        upstreams.map(|it| status(it, now)).collect()
     }
 }
 
@@ -95,7 +104,7 @@ fn status(upstream: &LiveUpstream, now: Timestamp) -> UpstreamStatus {
     let calls = &upstream.calls;
     let served = |rung| calls.counts.rungs(rung, RungResult::Served);
     UpstreamStatus {
-        name: upstream.plan.name.clone(),
+        name: upstream.name_of_calls().clone(),
         endpoints: endpoints(upstream, now),
         bulkhead: calls.bulkhead.as_ref().map(|bulkhead| BulkheadStatus {
             concurrent: bulkhead.places.limit(),
@@ -127,6 +136,8 @@ fn endpoints(upstream: &LiveUpstream, now: Timestamp) -> Vec<EndpointStatus> {
             url: only.plan.url().into(),
             weight: 1,
             state: Phase::Closed,
+            ejected: false,
+            hold: None,
             health: "unknown",
             would_eject: false,
             ejected_until: None,
@@ -140,6 +151,8 @@ fn endpoints(upstream: &LiveUpstream, now: Timestamp) -> Vec<EndpointStatus> {
         url: view.url,
         weight: view.weight,
         state: view.state,
+        ejected: view.ejected,
+        hold: view.hold,
         health: view.health,
         would_eject: view.would_eject,
         ejected_until: view.ejected_until,

@@ -23,7 +23,7 @@ use crate::upstream::probe_queue::Prober;
 const READ_AHEAD: u64 = 64 * 1024;
 
 /// The time for which a complete request that wanted a probe's place keeps longer ones from it.
-const TURN: Duration = Duration::from_secs(2);
+const TURN: Duration = Duration::from_secs(1);
 
 /// The time after which a request should come again if others wait before it for a probe's place.
 const COME_AGAIN: Duration = Duration::from_secs(1);

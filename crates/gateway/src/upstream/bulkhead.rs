@@ -3,6 +3,11 @@
 //! A call takes a place before its permit and gives it back when the answer's body has ended. Without a free place it
 //! waits in a fair queue, if there is one. A refusal moves no breaker (docs/calls.md). Tunnels and event streams move to
 //! places of their own once they have begun.
+//!
+//! # Exact
+//! One number counts all that hold a place or wait for one. Who makes it grow beyond places and queue together is refused,
+//! and who finds it below the places finds one free. So a place that passes from one call to the next takes no room in
+//! the queue, however late the next one notices.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,6 +19,8 @@ use fusebox_call::Adaptive;
 use fusebox_call::adaptive::AdaptiveLimit;
 use tokio::sync::Semaphore;
 
+use crate::upstream::parting::Parting;
+
 /// Places for calls in flight; kept over reloads by the name of their upstream or route.
 #[derive(Debug)]
 pub struct Bulkhead {
@@ -22,6 +29,8 @@ pub struct Bulkhead {
     limit: AtomicUsize,
     /// Places that vanish when their calls end, since the limit became lower.
     excess: AtomicUsize,
+    /// Calls that hold a place or wait for one.
+    present: AtomicUsize,
     in_flight: AtomicUsize,
     queued: AtomicUsize,
     streams: AtomicUsize,
@@ -71,6 +80,7 @@ impl Bulkhead {
             places: Semaphore::new(limit),
             limit: AtomicUsize::new(limit),
             excess: AtomicUsize::new(0),
+            present: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
@@ -106,24 +116,24 @@ impl Bulkhead {
         bounds: BulkheadBounds,
         left: impl Future<Output = ()>,
     ) -> Result<Place, Full> {
-        if let Some(place) = self.try_enter() {
+        let Some(mut waiting) = self.join(bounds.queued_max) else {
+            return Err(self.reject(Full::BulkheadFull));
+        };
+        if let Some(place) = waiting.try_take() {
             return Ok(place);
         }
-        if self.queued.fetch_add(1, Ordering::Relaxed) >= bounds.queued_max {
-            self.queued.fetch_sub(1, Ordering::Relaxed);
-            return Err(self.reject(Full::BulkheadFull));
-        }
-        let _waiting = Waiting(self);
+        let queued = Queued::new(self);
         let free = tokio::time::timeout(bounds.queue_for, self.places.acquire());
         let free = tokio::select! {
             biased;
             free = free => free.ok().and_then(Result::ok),
             () = left => None,
         };
+        drop(queued);
         match free {
             Some(free) => {
                 free.forget();
-                Ok(self.taken())
+                Ok(waiting.takes())
             }
             None => Err(self.reject(Full::QueueTimeout)),
         }
@@ -131,16 +141,18 @@ impl Bulkhead {
 
     /// A place that is free now, unless others wait for it.
     pub fn try_enter(self: &Arc<Bulkhead>) -> Option<Place> {
-        self.places.try_acquire().ok()?.forget();
-        Some(self.taken())
+        self.join(0)?.try_take()
     }
 
-    fn taken(self: &Arc<Bulkhead>) -> Place {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Place {
-            bulkhead: self.clone(),
-            kind: PlaceKind::Call,
-        }
+    /// Joins those that hold a place or wait for one; `None`: all places are taken, and that many wait.
+    fn join(self: &Arc<Bulkhead>, queued_max: usize) -> Option<Waiting> {
+        let room = self.limit.load(Ordering::Acquire) + self.excess.load(Ordering::Acquire);
+        let room = room.saturating_add(queued_max);
+        let present = &self.present;
+        let joined = present.fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| {
+            (it < room).then_some(it + 1)
+        });
+        joined.ok().map(|_| Waiting(Some(self.clone())))
     }
 
     /// Counts a refusal.
@@ -197,19 +209,58 @@ impl Bulkhead {
 }
 
 /// A call in the queue; leaving it is counted however it happens.
-struct Waiting<'a>(&'a Bulkhead);
+struct Queued<'a>(&'a Bulkhead);
 
-impl Drop for Waiting<'_> {
+impl Queued<'_> {
+    fn new(bulkhead: &Bulkhead) -> Queued<'_> {
+        bulkhead.queued.fetch_add(1, Ordering::Relaxed);
+        Queued(bulkhead)
+    }
+}
+
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.0.queued.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// A place in a bulkhead, given back when it is dropped.
+/// A call without a place yet; dropped without one, it is gone.
+struct Waiting(Option<Arc<Bulkhead>>);
+
+impl Waiting {
+    /// A place that is free now.
+    fn try_take(&mut self) -> Option<Place> {
+        self.0.as_ref()?.places.try_acquire().ok()?.forget();
+        Some(self.takes())
+    }
+
+    /// The place of a permit that was taken.
+    fn takes(&mut self) -> Place {
+        let bulkhead = self.0.take().expect("a call takes one place");
+        bulkhead.in_flight.fetch_add(1, Ordering::Relaxed);
+        Place {
+            bulkhead,
+            kind: PlaceKind::Call,
+            over: None,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bulkhead) = &self.0 {
+            bulkhead.present.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// A place in a bulkhead, given back when it is dropped, or with the connection that its call has left in use.
 #[derive(Debug)]
 pub struct Place {
     bulkhead: Arc<Bulkhead>,
     kind: PlaceKind,
+    /// The connection that its call is on.
+    over: Option<Arc<Parting>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +280,12 @@ impl Place {
                 bulkhead.resize(limit, bulkhead.streams_max.load(Ordering::Relaxed));
             }
         }
+    }
+
+    /// Ties the place to the connection that its call goes out on now.
+    pub fn goes_over(&mut self, parting: &Arc<Parting>) {
+        parting.tie();
+        self.over = Some(parting.clone());
     }
 
     /// Moves a call that has become a tunnel or an event stream to the places for those, if there is room.
@@ -252,11 +309,20 @@ impl Place {
         if !self.bulkhead.take_excess() {
             self.bulkhead.places.add_permits(1);
         }
+        // Last, so that whoever finds room finds the place too.
+        self.bulkhead.present.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(parting) = self.over.take() {
+            return parting.outlast(Place {
+                bulkhead: self.bulkhead.clone(),
+                kind: self.kind,
+                over: None,
+            });
+        }
         match self.kind {
             PlaceKind::Call => self.free_call(),
             PlaceKind::Stream => {
@@ -267,95 +333,4 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-
-    use super::*;
-
-    fn bounds(queued_max: usize) -> BulkheadBounds {
-        BulkheadBounds {
-            queued_max,
-            queue_for: Duration::from_millis(200),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn beyond_places_and_queue_a_call_is_refused_at_once_and_in_the_queue_after_its_time() {
-        let bulkhead = Bulkhead::new(2, 1);
-        let first = bulkhead.enter(bounds(1), pending()).await.unwrap();
-        let second = bulkhead.enter(bounds(1), pending()).await.unwrap();
-        let third = tokio::spawn({
-            let bulkhead = bulkhead.clone();
-            async move { bulkhead.enter(bounds(1), pending()).await }
-        });
-        tokio::task::yield_now().await;
-        assert_eq!(bulkhead.queued(), 1);
-        let full = bulkhead.enter(bounds(1), pending()).await.unwrap_err();
-        assert_eq!(full, Full::BulkheadFull);
-        assert_eq!(third.await.unwrap().unwrap_err(), Full::QueueTimeout);
-        assert_eq!((bulkhead.in_flight(), bulkhead.queued()), (2, 0));
-        assert_eq!(Full::ALL.map(|why| bulkhead.rejected(why)), [1, 1]);
-        drop((first, second));
-        assert_eq!(bulkhead.in_flight(), 0);
-        assert!(bulkhead.try_enter().is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_waits_gets_the_place_before_who_comes_later() {
-        let bulkhead = Bulkhead::new(1, 1);
-        let first = bulkhead.try_enter().unwrap();
-        let waiting = tokio::spawn({
-            let bulkhead = bulkhead.clone();
-            async move { bulkhead.enter(bounds(1), pending()).await }
-        });
-        tokio::task::yield_now().await;
-        drop(first);
-        assert!(bulkhead.try_enter().is_none(), "the place is promised");
-        assert!(waiting.await.unwrap().is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_leaves_the_queue_frees_its_turn() {
-        let bulkhead = Bulkhead::new(1, 1);
-        let first = bulkhead.try_enter().unwrap();
-        assert!(bulkhead.enter(bounds(1), ready(())).await.is_err());
-        assert_eq!(bulkhead.queued(), 0);
-        drop(first);
-        assert!(bulkhead.try_enter().is_some());
-    }
-
-    #[test]
-    fn a_stream_frees_its_calls_place_while_there_is_room_for_streams() {
-        let bulkhead = Bulkhead::new(1, 1);
-        let mut stream = bulkhead.try_enter().unwrap();
-        stream.become_stream();
-        stream.become_stream();
-        let mut other = bulkhead.try_enter().unwrap();
-        other.become_stream();
-        assert!(bulkhead.try_enter().is_none(), "the streams are full");
-        drop(stream);
-        assert!(bulkhead.try_enter().is_none());
-        drop(other);
-        assert_eq!(bulkhead.in_flight(), 0);
-        assert!(bulkhead.try_enter().is_some());
-    }
-
-    #[test]
-    fn a_lower_limit_takes_places_away_as_calls_end_and_a_higher_one_gives_them_back() {
-        let bulkhead = Bulkhead::new(3, 1);
-        let calls: Vec<_> = (0..3).map(|_| bulkhead.try_enter().unwrap()).collect();
-        bulkhead.resize(1, 1);
-        bulkhead.resize(2, 1);
-        let mut calls = calls.into_iter();
-        drop(calls.next());
-        assert!(bulkhead.try_enter().is_none(), "two are still in flight");
-        drop(calls.next());
-        let call = bulkhead.try_enter().unwrap();
-        assert!(bulkhead.try_enter().is_none());
-        drop((call, calls));
-        bulkhead.resize(4, 1);
-        let calls: Vec<_> = (0..4).map(|_| bulkhead.try_enter().unwrap()).collect();
-        assert!(bulkhead.try_enter().is_none());
-        drop(calls);
-    }
-}
+mod tests;

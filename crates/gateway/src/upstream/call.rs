@@ -30,7 +30,7 @@ use crate::upstream::bulkhead::Place;
 use crate::upstream::endpoints::EndpointAttempt;
 use crate::upstream::last_failures::{FailedCall, RequestId};
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::is_idempotent;
+use crate::upstream::pool::{Connection, is_idempotent};
 use crate::upstream::probe_queue::Prober;
 use crate::upstream::stall_watch::StallWatch;
 use crate::upstream::upstream_errors::UpstreamError;
@@ -179,6 +179,13 @@ impl UpstreamCall {
         self.place.is_some()
     }
 
+    /// Ties the call's place to the connection that it goes out on now.
+    pub fn goes_over(&mut self, connection: &Connection) {
+        if let Some(place) = &mut self.place {
+            place.goes_over(connection.sender.parting());
+        }
+    }
+
     /// Moves the call to the bulkhead's places for tunnels and event streams, if there is room.
     pub fn becomes_stream(&mut self) {
         if let Some(place) = &mut self.place {
@@ -320,11 +327,12 @@ impl UpstreamCall {
         self.ruling(None).outcome
     }
 
-    /// True if the upstream's breaker lets calls pass as while closed, or refuses none.
+    /// True if the upstream's breaker lets calls pass as while closed, or refuses none, and there is an endpoint to call.
     pub fn is_closed(&self, now: Timestamp) -> bool {
         self.live_breaker.as_ref().is_none_or(|live_breaker| {
-            let breaker = &live_breaker.breaker;
-            breaker.settings().mode != Mode::Enforce || !breaker.may_probe(now)
+            let (breaker, several) = (&live_breaker.breaker, self.upstream.several.as_ref());
+            (breaker.settings().mode != Mode::Enforce || !breaker.may_probe(now))
+                && several.is_none_or(|several| several.rejection(breaker, now).is_none())
         })
     }
 

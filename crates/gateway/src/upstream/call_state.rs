@@ -88,6 +88,15 @@ impl RungKind {
     /// All kinds, in the order of their counters.
     pub const ALL: [RungKind; 3] = [RungKind::LastGood, RungKind::Upstream, RungKind::Respond];
 
+    /// The results that a rung of the kind may have.
+    pub const fn results(self) -> &'static [RungResult] {
+        match self {
+            RungKind::LastGood => &RungResult::ALL,
+            RungKind::Upstream => &[RungResult::Served, RungResult::Skipped, RungResult::Failed],
+            RungKind::Respond => &[RungResult::Served],
+        }
+    }
+
     /// The label's value: `last_good`, `upstream` or `respond`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -22,6 +22,7 @@ use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
 use crate::message::kept_body::Outgoing;
 use crate::message::marks::MarkWriter;
+use crate::upstream::parting::CloseOnDrop;
 use crate::upstream::sender::{ConnectionState, CountingStream, Sender};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, watching};
@@ -272,7 +273,9 @@ impl Connector {
         let authority = self.endpoint.authority.clone();
         // Ends with the last use of `sender`, or when the upstream closes. The call sees the error; without a call yet,
         // the next one does.
+        let parting = CloseOnDrop(state.parting().clone());
         let task = tokio::spawn(async move {
+            let _parting = parting;
             let Err(error) = connection.with_upgrades().await else {
                 return;
             };

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fusebox_breaker::machine::SettledAs;
-use fusebox_breaker::{Builder, Call, Listener, Outcome, Timestamp};
+use fusebox_breaker::{
+    Breaker, Builder, Call, Listener, Outcome, RejectReason, Rejection, Timestamp,
+};
 use fusebox_call::endpoints::{
     Ask, ChoiceRules, Chosen, Endpoint as Member, EndpointSet, EndpointSpec, EndpointView,
     Endpoints, EndpointsError, Watch,
@@ -176,6 +178,22 @@ impl SeveralEndpoints {
             endpoint: current.live[chosen.index()].clone(),
             chosen: Some(chosen),
         }
+    }
+
+    /// The rejection of every call while an operator holds all endpoints open, unless the upstream's own breaker rejects
+    /// it; `None`: there is an endpoint to call.
+    pub fn rejection(&self, breaker: &Breaker, now: Timestamp) -> Option<Rejection> {
+        let current = self.current.load();
+        if !current.set.is_held(now) {
+            return None;
+        }
+        let own = breaker.check(now).err();
+        Some(own.unwrap_or_else(|| {
+            let phase = breaker.snapshot(now).phase;
+            let mut rejection = Rejection::new(RejectReason::HeldOpen, phase);
+            rejection.retry_at = current.set.held_until();
+            rejection
+        }))
     }
 
     /// The endpoints as they are shown.

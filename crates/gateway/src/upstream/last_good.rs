@@ -7,8 +7,9 @@
 //!
 //! # Kept answers
 //! Whole GET answers of eight statuses that a shared cache may store (RFC 9111, section 3) and that the breaker did not
-//! judge a failure. [`rules`] has the words that forbid it. An answer that may not be kept removes the
-//! earlier ones of its request; a success of POST, PUT, PATCH or DELETE removes all of its URI.
+//! judge a failure. [`rules`] has the words that forbid it. An answer that may not be kept, or that is too long, removes
+//! the earlier ones of its request; a success of POST, PUT, PATCH or DELETE removes all of its URI. A 304 to a client's
+//! own revalidation renews the entry of which it speaks ([`freshening`]).
 //!
 //! # Credentials
 //! A request with `Authorization` or `Cookie` is neither kept nor served, unless the settings' `key` names the field.
@@ -25,6 +26,7 @@
 mod control;
 mod disk;
 mod entry;
+mod freshening;
 mod index;
 pub mod key;
 mod memory;
@@ -263,10 +265,18 @@ impl LastGood {
         };
         // An inner gateway's own answer is not the upstream's.
         let is_inner = headers.contains_key("fusebox-fallback");
+        if status == StatusCode::NOT_MODIFIED && judged != Judged::Failed && !is_inner {
+            self.freshen(reading, headers, sent, now);
+            return None;
+        }
         if judged == Judged::Failed || !rules::is_kept(status) || is_inner {
             return None;
         }
         match self.examined(reading, status, headers, sent, now) {
+            // The one before is no longer the last good one, once this one has come whole.
+            Ok(Some(_)) if self.is_too_long(headers) => {
+                Some(Recorder::forget(self.clone(), reading.key))
+            }
             Ok(kept) => kept.map(|kept| Recorder::keep(self.clone(), kept)),
             Err(why) => {
                 tracing::debug!(
@@ -295,7 +305,7 @@ impl LastGood {
         let obey = self.settings.obey;
         let rules = rules::examine(status, headers, reading.is_private, obey, now)?;
         let vary = rules::vary(headers)?;
-        if reading.is_head || rules::forbids_store(sent) || self.is_too_long(headers) {
+        if reading.is_head || rules::forbids_store(sent) {
             return Ok(None);
         }
         let spot = Spot {

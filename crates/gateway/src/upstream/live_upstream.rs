@@ -64,6 +64,12 @@ impl LiveUpstream {
         }
     }
 
+    /// The name under which its calls are counted and shown; for a target of an application that of the upstream before
+    /// it, if there is one.
+    pub fn name_of_calls(&self) -> &Arc<str> {
+        self.breakers.name().unwrap_or(&self.plan.name)
+    }
+
     /// True if it has breakers, which may not exist before their first call.
     pub fn is_guarded(&self) -> bool {
         !matches!(*self.breakers, UpstreamBreakers::None)

@@ -253,11 +253,13 @@ impl Connection {
     /// Hands the connection over to a tunnel, and ends it with the tunnel.
     pub fn become_tunnel(mut self) {
         self.cut.spare();
+        self.sender.parting().untie();
     }
 
     /// Returns the connection once its request, which the upstream has already answered, is sent to its end; after a
     /// time limit it is cut.
     pub fn give_back_when_sent(mut self, clock: Arc<Clock>) {
+        self.sender.parting().untie();
         tokio::spawn(async move {
             if let Ok(Ok(())) = tokio::time::timeout(UPLOAD_REST, self.sender.ready()).await {
                 self.give_back(clock.tick());
@@ -268,6 +270,7 @@ impl Connection {
     /// Returns the connection for the next request; it need not be ready yet.
     pub fn give_back(mut self, now: Timestamp) {
         self.cut.spare();
+        self.sender.parting().untie();
         let limits = self.pool.limits;
         // The age is counted from the first return, which is when the time is known here.
         let old_at = self.old_at.unwrap_or(now + limits.max_age);

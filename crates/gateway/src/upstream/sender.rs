@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 
 use crate::message::kept_body::Outgoing;
+use crate::upstream::parting::Parting;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError};
 
 /// A connection's upper end: sends one request at a time, and explains its failure.
@@ -62,6 +63,7 @@ pub struct ConnectionState {
     ended: OnceLock<UpstreamError>,
     /// Over TLS, the upstream's request for a client certificate that we do not have.
     wish: Option<Arc<CertificateWish>>,
+    parting: Arc<Parting>,
 }
 
 impl ConnectionState {
@@ -72,7 +74,13 @@ impl ConnectionState {
             written: AtomicU64::new(0),
             ended: OnceLock::new(),
             wish,
+            parting: Arc::default(),
         })
+    }
+
+    /// The part that the place of a call on the connection is tied to.
+    pub fn parting(&self) -> &Arc<Parting> {
+        &self.parting
     }
 
     /// Notes an error that no request received.
@@ -105,6 +113,11 @@ impl Sender {
     /// A guard that ends the connection when it is dropped.
     pub fn cut_on_drop(&self) -> CutOnDrop {
         CutOnDrop(Some(self.task.clone()))
+    }
+
+    /// The part that the place of a call on the connection is tied to.
+    pub fn parting(&self) -> &Arc<Parting> {
+        self.state.parting()
     }
 
     /// The reason why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as

@@ -146,6 +146,7 @@ impl Sending<'_> {
                     opened
                 }
             };
+            self.call.goes_over(&connection);
             // A probe is one attempt, except for repeats that cost nothing.
             let from_new = repeat.from_new && !self.call.is_probe();
             let may_repeat = left > 0 && (reused || from_new);

@@ -183,6 +183,8 @@ pub(crate) struct DraftRespond {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The body as plans show it, where that differs.
+    pub body_shown: Option<String>,
     pub json: bool,
 }
 

@@ -117,7 +117,7 @@ impl Reader<'_> {
         let path = path.and_then(|scalar| {
             let text = scalar.value.text.trim();
             if text.starts_with('/') && text.parse::<PathAndQuery>().is_ok() {
-                return Some(text.to_owned());
+                return Some((text.to_owned(), scalar.value.is_filled()));
             }
             let what = format!("{} is not a path", scalar.value.shown());
             let mend = "write one such as `/healthz`".to_owned();
@@ -133,7 +133,8 @@ impl Reader<'_> {
         );
         let expect = read_condition(&health, "expect", Expect::read, self);
         let jitter = health.share("jitter", self.notes);
-        let defaults = Health::at(path?);
+        let (path, is_path_hidden) = path?;
+        let defaults = Health::at(path);
         Some(Health {
             interval: interval.map_or(defaults.interval, |it| it.value),
             timeout: timeout.map_or(defaults.timeout, |it| it.value),
@@ -142,6 +143,7 @@ impl Reader<'_> {
             expect: expect.map_or(defaults.expect, |it| it.value),
             jitter: jitter.map_or(defaults.jitter, |it| it.value),
             path: defaults.path,
+            is_path_hidden,
         })
     }
 }

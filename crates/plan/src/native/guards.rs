@@ -259,9 +259,10 @@ fn guard<'a>(upstream: &DraftUpstream, targets: &[&'a Target], notes: &mut Notes
     let retry = call.retry.as_ref().map(|retry| retry.check(bounds, notes));
     let budget = call.retry.as_ref().and_then(|retry| retry.budget.as_ref());
     if let Some(DraftEjection::On(rules)) = &call.ejection {
-        notes.error(
+        rules.check(times, None, notes);
+        notes.warn(
             rules.at(),
-            "`ejection` has no place beside an application, whose file gives each service one address: the only one is never ejected",
+            "`ejection` has no effect: an application gives each service one address, and the only one is never ejected",
             "remove it; the breaker stands before the service as a whole",
         );
     }

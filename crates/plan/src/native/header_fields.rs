@@ -139,7 +139,14 @@ impl Reader<'_> {
         )];
         let changes = of.section(key, self.notes)?;
         let set = self.header_fields(&changes, "set", &HOST);
-        let set: Vec<_> = set.into_iter().map(Field::guarded).collect();
+        let set = set.into_iter().map(Field::guarded);
+        // What is set for a service is for it alone: an API key's field may have any name.
+        let is_private = key == "request";
+        let set = set.map(|(name, mut value)| {
+            value.set_sensitive(is_private || value.is_sensitive());
+            (name, value)
+        });
+        let set: Vec<_> = set.collect();
         let remove = self.field_names(&changes, "remove", &HOST);
         if let Some(name) = remove
             .iter()
@@ -229,7 +236,7 @@ impl Field<'_> {
 fn is_secret(field: &Field<'_>) -> bool {
     const CREDENTIALS: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
     let name = field.name.as_str();
-    field.scalar.written.is_some() || CREDENTIALS.iter().any(|part| name.contains(part))
+    field.scalar.is_filled() || CREDENTIALS.iter().any(|part| name.contains(part))
 }
 
 /// True for fields that frame a message or apply to the next hop alone (RFC 9110, section 7.6.1).

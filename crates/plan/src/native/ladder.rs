@@ -126,9 +126,12 @@ impl Reader<'_> {
         Some(RungAnswer {
             status: answer.status,
             headers: headers
-                .map(|(name, value)| (name.clone(), words(value.as_bytes())))
+                .map(|(name, value)| {
+                    let shown = value.is_sensitive().then(|| "***".to_owned());
+                    (name.clone(), words(value.as_bytes()).shown_as(shown))
+                })
                 .collect(),
-            body: words(&answer.body),
+            body: words(&answer.body).shown_as(answer.body_shown),
             json: answer.json,
         })
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::draft::{DraftRespond, Reader};
 use crate::fields::Fields;
 use crate::keys;
-use crate::tree::{Kind, Node, Style};
+use crate::tree::{Kind, Node, Scalar, Style};
 
 impl Reader<'_> {
     /// A route's fixed answer, or with the table of a rung's answer that.
@@ -24,7 +24,10 @@ impl Reader<'_> {
             .map_or(200, |status| u16::try_from(status.value).unwrap_or(200));
         let mut headers = HeaderMap::new();
         for field in self.header_fields(&respond, "headers", &[]) {
-            headers.insert(field.name, field.value);
+            let (name, mut value) = (field.name, field.value);
+            // A literal goes to every client, whatever its field is called.
+            value.set_sensitive(field.scalar.is_filled());
+            headers.insert(name, value);
         }
         let bodies: Vec<_> = ["text", "json", "body"]
             .into_iter()
@@ -48,18 +51,24 @@ impl Reader<'_> {
                 "remove the body, or change the status",
             );
         }
-        let mut body = Bytes::new();
+        let (mut body, mut body_shown) = (Bytes::new(), None);
         let mut media = None;
-        if let Some(text) = respond.text("text", self.notes) {
-            body = Bytes::from(text.value);
+        let hidden = |scalar: &Scalar| scalar.is_filled().then(|| HIDDEN.to_owned());
+        if let Some(text) = respond.scalar("text", self.notes) {
+            body_shown = hidden(text.value);
+            body = Bytes::from(text.value.text.clone());
             media = Some("text/plain; charset=utf-8");
         }
         if let Some((_, json)) = respond.get("json") {
-            body = Bytes::from(json_of(json).to_string());
+            let text = json_of(json, false).to_string();
+            let shown = json_of(json, true).to_string();
+            body_shown = (shown != text).then_some(shown);
+            body = Bytes::from(text);
             media = Some("application/json");
         }
-        if has_body && let Some(text) = respond.text("body", self.notes) {
-            body = Bytes::from(text.value);
+        if has_body && let Some(text) = respond.scalar("body", self.notes) {
+            body_shown = hidden(text.value);
+            body = Bytes::from(text.value.text.clone());
         }
         if let Some(media) = media {
             headers
@@ -70,21 +79,27 @@ impl Reader<'_> {
             status: StatusCode::from_u16(code).unwrap_or(StatusCode::OK),
             headers,
             body,
+            body_shown,
             json: respond.place("json").is_some(),
         })
     }
 }
 
-/// Converts a tree to JSON; plain scalars by YAML's core schema, all others as texts.
-fn json_of(node: &Node) -> Value {
+/// A text in place of one that came from a variable or a file.
+const HIDDEN: &str = "***";
+
+/// Converts a tree to JSON; plain scalars by YAML's core schema, all others as texts. `hides` what came from variables
+/// and files.
+fn json_of(node: &Node, hides: bool) -> Value {
     match &node.kind {
-        Kind::List(items) => Value::Array(items.iter().map(json_of).collect()),
+        Kind::List(items) => items.iter().map(|item| json_of(item, hides)).collect(),
         Kind::Map(entries) => Value::Object(
             entries
                 .iter()
-                .map(|entry| (entry.key.clone(), json_of(&entry.value)))
+                .map(|entry| (entry.key.clone(), json_of(&entry.value, hides)))
                 .collect(),
         ),
+        Kind::Scalar(scalar) if hides && scalar.is_filled() => Value::from(HIDDEN),
         Kind::Scalar(scalar) if scalar.is_null() => Value::Null,
         Kind::Scalar(scalar) if scalar.style == Style::Plain && scalar.written.is_none() => {
             plain_json(&scalar.text)

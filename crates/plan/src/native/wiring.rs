@@ -174,6 +174,7 @@ fn step(
                 status: respond.status,
                 headers: respond.headers.clone(),
                 body: respond.body.clone(),
+                body_shown: respond.body_shown.clone(),
             }))
         }
         (Some(upstream), None) => {

@@ -75,9 +75,13 @@ pub struct RungAnswer {
     pub json: bool,
 }
 
-/// A text with places to fill in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Words(Vec<Word>);
+/// A text with places to fill in. It displays as it was written, and with `***` for what came from variables and files.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    words: Vec<Word>,
+    /// The text in which it displays; `None`: as it is.
+    shown: Option<String>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Word {
@@ -103,7 +107,7 @@ impl RungAnswer {
     pub fn fill(&self, facts: &Facts<'_>) -> (HeaderMap, Bytes) {
         let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (name, words) in &self.headers {
-            if facts.retry_after.is_none() && words.0.contains(&Word::RetryAfter) {
+            if facts.retry_after.is_none() && words.words.contains(&Word::RetryAfter) {
                 continue;
             }
             // Names of breakers have no control characters, so every filled text is a field's value.
@@ -142,12 +146,18 @@ impl Words {
         if !rest.is_empty() {
             words.push(Word::Text(rest.to_owned()));
         }
-        Words(words)
+        Words { words, shown: None }
+    }
+
+    /// The same text, which displays in another one.
+    #[must_use]
+    pub fn shown_as(self, shown: Option<String>) -> Words {
+        Words { shown, ..self }
     }
 
     /// True without any text.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.words.is_empty()
     }
 
     fn fill(&self, facts: &Facts<'_>, json: bool) -> String {
@@ -166,7 +176,7 @@ impl Words {
                 .map_or_else(String::new, |it| it.to_string()),
             Word::Breaker => text_of(facts.breaker),
         };
-        self.0.iter().map(word).collect()
+        self.words.iter().map(word).collect()
     }
 }
 
@@ -183,8 +193,18 @@ impl Word {
 
 impl std::fmt::Display for Words {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|word| f.write_str(word.written()))
+        match &self.shown {
+            Some(shown) => f.write_str(shown),
+            None => self
+                .words
+                .iter()
+                .try_for_each(|word| f.write_str(word.written())),
+        }
+    }
+}
+
+impl std::fmt::Debug for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.to_string())
     }
 }

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// Fields that are set, and fields that are removed. By default none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldChanges {
-    /// `set`: each takes the place of all fields of its name. Values from variables or files, and credentials, are
-    /// marked as sensitive. Names are unique.
+    /// `set`: each takes the place of all fields of its name. All that is set in requests is marked as sensitive; in
+    /// answers, values from variables or files and credentials are. Names are unique.
     pub set: Vec<(HeaderName, HeaderValue)>,
     /// `remove`: the names of fields that are removed. None of them is set.
     pub remove: Vec<HeaderName>,

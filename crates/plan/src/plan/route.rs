@@ -58,6 +58,8 @@ pub struct Respond {
     pub headers: HeaderMap,
     /// The body; empty by default.
     pub body: Bytes,
+    /// The body as the plan's JSON shows it, without what came from variables and files; `None`: as it is.
+    pub body_shown: Option<String>,
 }
 
 /// A call to an upstream, streamed in both directions.

@@ -120,6 +120,8 @@ impl From<Endpoint> for WeightedEndpoint {
 pub struct Health {
     /// `path`: the path that a GET asks for, with its query, below the endpoint's own path.
     pub path: String,
+    /// True if a variable or a file gave a part of the path, so that the plan's JSON does not show it.
+    pub is_path_hidden: bool,
     /// `interval`: the time from one check of an endpoint to the next, at most one in flight. Default 5 s.
     pub interval: Duration,
     /// `timeout`: the time after which a check without an answer has failed. Default 1 s.
@@ -139,6 +141,7 @@ impl Health {
     pub fn at(path: String) -> Health {
         Health {
             path,
+            is_path_hidden: false,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(1),
             rise: 2,

@@ -99,7 +99,7 @@ fn show_ejection(ejection: &Ejection) -> Value {
 
 fn show_health(health: &Health) -> Value {
     json!({
-        "path": health.path,
+        "path": if health.is_path_hidden { "/***" } else { &health.path },
         "interval": show_duration(health.interval),
         "timeout": show_duration(health.timeout),
         "rise": health.rise,

@@ -154,6 +154,17 @@ impl Disk {
         Ok(keys.iter().filter_map(|key| Spot::from_text(key)).collect())
     }
 
+    /// True unless it is known, without a look at the disk, that it has nothing of an answer.
+    pub fn may_have(&self, key: Key) -> bool {
+        if !self.is_used() || self.queue.is_gone(key) {
+            return false;
+        }
+        let index = self.index();
+        !index.is_complete
+            || !index.range(key.spots()).is_empty()
+            || !self.queue.waiting(key).is_empty()
+    }
+
     /// The variants of an answer on disk, or on their way there, the newest first. Those that are read get the stamp.
     ///
     /// # Errors

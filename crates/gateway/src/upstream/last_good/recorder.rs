@@ -28,8 +28,6 @@ enum Work {
     Keep(Box<Kept>),
     /// The answer may not be kept, and no earlier one any longer.
     Forget(Key),
-    /// The body is longer than the limit.
-    TooLong,
 }
 
 /// The head of an answer, with its body so far.
@@ -70,14 +68,15 @@ impl Recorder {
         }
     }
 
-    /// Takes up a part of the body, without copying it. A body longer than `max_body` is dropped.
+    /// Takes up a part of the body, without copying it. A body longer than `max_body` is dropped, and at its end so are
+    /// the earlier answers.
     pub fn push(&mut self, data: &Bytes) {
         let Work::Keep(kept) = &mut self.work else {
             return;
         };
         kept.len += data.len();
         if kept.len > self.owner.settings().body_max {
-            self.work = Work::TooLong;
+            self.work = Work::Forget(kept.spot.key);
         } else if !data.is_empty() {
             kept.parts.push(data.clone());
         }
@@ -102,7 +101,6 @@ impl Recorder {
                 self.owner.keep(Arc::new(entry));
             }
             Work::Forget(key) => self.owner.forget(key),
-            Work::TooLong => {}
         }
     }
 }

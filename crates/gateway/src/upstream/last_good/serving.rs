@@ -240,7 +240,7 @@ fn is_unmodified(answer: &HeaderMap, request: &HeaderMap) -> bool {
 }
 
 /// An entity tag without its weakness, by which tags are compared here.
-fn opaque(tag: &[u8]) -> &[u8] {
+pub(super) fn opaque(tag: &[u8]) -> &[u8] {
     let tag = tag.trim_ascii();
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }

@@ -1,6 +1,7 @@
 //! Last good answers as a caller uses them: a rig of one upstream, and its tests by theme.
 
 mod credentials;
+mod freshening;
 mod hostile;
 mod keeping;
 mod restart;

@@ -155,7 +155,7 @@ async fn an_answer_of_a_request_before_a_removal_does_not_come_back_after_it() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_not_kept_and_leaves_the_old_one() {
+async fn a_body_up_to_the_limit_is_kept() {
     let settings = Settings {
         body_max: 10,
         ..Settings::default()
@@ -164,8 +164,7 @@ async fn a_body_over_the_limit_is_not_kept_and_leaves_the_old_one() {
     rig.get("/a", 200, &[], "0123456789");
     assert_eq!(rig.asks("/a").await, ok("0123456789"));
     rig.get("/a", 200, &[], "01234567890");
-    rig.get("/a", 200, &[("content-length", "11")], "01234567890");
-    assert_eq!(rig.asks("/a").await, ok("0123456789"));
+    assert_eq!(rig.asks("/a").await, Err(Skipped::None));
 }
 
 #[tokio::test]
@@ -297,4 +296,38 @@ async fn routes_that_set_different_fields_share_nothing() {
     rig.scope = Scope::of(&tenant("one"));
     rig.get("/a", 200, &[("cache-control", "private")], "secret");
     assert_eq!(rig.asks("/a").await, Err(Skipped::None));
+}
+
+#[tokio::test]
+async fn a_good_answer_that_is_too_long_removes_the_one_before_once_it_is_whole() {
+    let settings = Settings {
+        body_max: 10,
+        ..Settings::default()
+    };
+    let rig = Rig::new(settings).await;
+    let longer: Fields<'_> = &[("content-length", "11")];
+    for headers in [&[][..], longer] {
+        rig.get("/a", 200, &[], "kept");
+        rig.get("/b", 200, &[], "kept");
+        let lookup = rig.lookup(&Method::GET, "/a", &HeaderMap::new());
+        let (headers, none) = (fields(headers), HeaderMap::new());
+        let observe = || {
+            let (status, judged) = (StatusCode::OK, Judged::Fine);
+            let last_good = &rig.last_good;
+            last_good.observe(&lookup, status, &headers, &none, judged, START + 1)
+        };
+        // Dropped, as for a body that is cut.
+        observe().unwrap().push(&Bytes::from_static(b"hello world"));
+        assert_eq!(rig.asks("/a").await, ok("kept"));
+        let mut whole = observe().unwrap();
+        whole.push(&Bytes::from_static(b"hello "));
+        whole.push(&Bytes::from_static(b"world"));
+        whole.finish();
+        assert_eq!(rig.asks("/a").await, Err(Skipped::None));
+        assert_eq!(rig.asks("/b").await, ok("kept"));
+    }
+    // A HEAD has no body that could be too long.
+    rig.get("/a", 200, &[], "kept");
+    rig.answered_at(Duration::ZERO, (Method::HEAD, "/a", &[]), (200, longer, ""));
+    assert_eq!(rig.asks("/a").await, ok("kept"));
 }
