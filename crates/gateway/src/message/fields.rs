@@ -124,7 +124,7 @@ pub fn strip_framing(headers: &mut HeaderMap) {
 }
 
 /// True if `Connection` lists no field that must be removed for it.
-fn is_plain_connection(headers: &HeaderMap) -> bool {
+pub fn is_plain_connection(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().all(|value| {
         value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
             || value.as_bytes().eq_ignore_ascii_case(b"close")
@@ -204,8 +204,13 @@ fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     }
 }
 
+/// Our element of `Via` (RFC 9110, section 7.6.3).
+pub fn our_via() -> HeaderValue {
+    HeaderValue::from_static("1.1 fusebox")
+}
+
 fn append_via(headers: &mut HeaderMap) {
-    headers.append(VIA, HeaderValue::from_static("1.1 fusebox"));
+    headers.append(VIA, our_via());
 }
 
 /// The facts about a client's connection that forwarded fields are made of.

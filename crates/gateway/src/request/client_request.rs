@@ -1,5 +1,6 @@
 //! A client's request on its way out: its head for each endpoint, and its body, kept if it may have to go again.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,12 +171,14 @@ impl ClientRequest {
         }))
     }
 
-    /// The fields as an upstream gets them.
-    pub fn sent_headers(&self, changes: [&FieldChanges; 2]) -> HeaderMap {
-        let headers = self.parts.as_ref().map(|parts| parts.headers.clone());
-        let mut headers = headers.unwrap_or_default();
-        for changes in changes {
-            changes.apply(&mut headers);
+    /// The fields as an upstream gets them; a copy where changes are made to them.
+    pub fn sent_headers(&self, changes: [&FieldChanges; 2]) -> Cow<'_, HeaderMap> {
+        let Some(parts) = &self.parts else {
+            return Cow::default();
+        };
+        let mut headers = Cow::Borrowed(&parts.headers);
+        for changes in changes.iter().filter(|changes| !changes.is_empty()) {
+            changes.apply(headers.to_mut());
         }
         headers
     }

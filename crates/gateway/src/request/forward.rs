@@ -1,6 +1,7 @@
 //! Carries a request past a breaker to an upstream, and the answer back; a call that is refused or fails goes to the
 //! ladder.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fusebox_breaker::Outcome;
@@ -329,13 +330,13 @@ fn failed(
 }
 
 /// Looks at an answer as the upstream's last good one. `Some`: it is to be recorded as it passes.
-pub fn observed(
+pub fn observed<'a>(
     exchange: &Exchange,
     upstream: &LiveUpstream,
     lookup: &Lookup,
     answer: &HeldAnswer,
     call: Option<&UpstreamCall>,
-    sent: impl FnOnce() -> HeaderMap,
+    sent: impl FnOnce() -> Cow<'a, HeaderMap>,
 ) -> Option<Recorder> {
     let last_good = upstream.calls.last_good.as_ref()?;
     let judged = match call.map(UpstreamCall::judged_so_far) {

@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use fusebox_plan::plan::LastGood as Settings;
 use fusebox_store::{ObjectStore, StoreError};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, RANGE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, RANGE, VIA};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
@@ -324,7 +324,7 @@ impl LastGood {
             facts,
             path: reading.target.path().into(),
             vary,
-            head: entry::pack(&passed_on(headers)),
+            head: packed(headers),
             stamp: reading.stamp,
             parts: Vec::new(),
             len: 0,
@@ -412,6 +412,15 @@ impl LastGood {
         if !has_room {
             self.memory.purge(|_| true, || ());
         }
+    }
+}
+
+/// The fields of an answer as a client gets them, packed.
+fn packed(headers: &HeaderMap) -> Vec<u8> {
+    // Without a list in `Connection` the fields to leave out are known by their names, so nothing is copied first.
+    match fields::is_plain_connection(headers) {
+        true => entry::pack(headers.iter().chain([(&VIA, &fields::our_via())])),
+        false => entry::pack(passed_on(headers).iter()),
     }
 }
 

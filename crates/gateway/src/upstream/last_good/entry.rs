@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES, PRAGMA};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES, PRAGMA, PROXY_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::message::field_kinds::is_fusebox_word;
@@ -16,10 +16,16 @@ use crate::upstream::last_good::memory::Stamp;
 use crate::upstream::last_good::rules::Rules;
 
 /// The first bytes of a record: its kind and version.
-const MAGIC: &[u8; 4] = b"LGA1";
+const MAGIC: &[u8; 4] = b"LGA2";
 
 /// Bytes of a record beside its texts: kind, key, facts, lengths, checksum.
 const RECORD_FIXED: usize = 4 + 48 + 31 + 32 + 16;
+
+/// The time in milliseconds within which an answer that is the same as the one before need not be kept anew.
+const SAME_MILLIS: u64 = 1_000;
+
+/// The bytes of most heads.
+const HEAD_BYTES: usize = 512;
 
 /// Bytes counted for an entry beside its texts.
 const OVERHEAD: u64 = 256;
@@ -86,7 +92,7 @@ impl Entry {
             path,
             vary: vary.into(),
             stamp,
-            head: head.into(),
+            head: head.into_boxed_slice().into(),
             body: Mutex::new(body),
             body_len,
         }
@@ -112,6 +118,36 @@ impl Entry {
         };
         *body = Pieces::One(whole.clone());
         whole
+    }
+
+    /// True if an answer of that head and body, which came a moment later, is the same but for the time.
+    pub fn is_same(&self, facts: &Facts, head: &[u8], parts: &[Bytes], len: usize) -> bool {
+        let own = &self.facts;
+        let moment = facts.at.checked_sub(own.at).filter(|it| *it < SAME_MILLIS);
+        let is_rules = moment.is_some_and(|moment| {
+            let moment = i64::try_from(moment).unwrap_or(i64::MAX);
+            let rules = Rules {
+                fresh_until: own.rules.fresh_until.saturating_add(moment),
+                ..own.rules
+            };
+            facts.rules == rules
+        });
+        if !is_rules || (facts.status, facts.age) != (own.status, own.age) {
+            return false;
+        }
+        if head != self.head || len != self.body_len {
+            return false;
+        }
+        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let Pieces::One(body) = &*body else {
+            return false;
+        };
+        let mut rest = &body[..];
+        parts.iter().all(|part| {
+            let (begin, end) = rest.split_at(part.len().min(rest.len()));
+            rest = end;
+            begin == part
+        })
     }
 
     /// The bytes counted for the entry.
@@ -247,11 +283,9 @@ fn flags(rules: &Rules) -> u8 {
 
 /// The fields of an answer as a block: those that describe it, without those of its connection, its framing, and the
 /// freshness that it no longer has when it is served.
-pub fn pack(headers: &HeaderMap) -> Vec<u8> {
-    let kept = || headers.iter().filter(|(name, _)| is_kept(name));
-    let len = kept().map(|(name, value)| name.as_str().len() + value.len() + 8);
-    let mut head = Vec::with_capacity(len.sum());
-    for (name, value) in kept() {
+pub fn pack<'a>(headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    for (name, value) in headers.filter(|(name, _)| is_kept(name)) {
         for part in [name.as_str().as_bytes(), value.as_bytes()] {
             // The fields of a head are far below 4 GiB.
             head.put_u32_le(u32::try_from(part.len()).unwrap_or(0));
@@ -262,7 +296,14 @@ pub fn pack(headers: &HeaderMap) -> Vec<u8> {
 }
 
 fn is_kept(name: &HeaderName) -> bool {
-    const GONE: [HeaderName; 5] = [AGE, CACHE_CONTROL, EXPIRES, PRAGMA, CONTENT_LENGTH];
+    const GONE: [HeaderName; 6] = [
+        AGE,
+        CACHE_CONTROL,
+        EXPIRES,
+        PRAGMA,
+        CONTENT_LENGTH,
+        PROXY_AUTHENTICATE,
+    ];
     let text = name.as_str();
     !GONE.contains(name)
         && !matches!(text, "cdn-cache-control" | "surrogate-control")
@@ -346,7 +387,7 @@ mod tests {
             facts,
             "/a".into(),
             vary,
-            pack(&headers),
+            pack(headers.iter()),
             body,
             Stamp::default(),
         )

@@ -136,7 +136,7 @@ fn renewed(entry: &Entry, headers: &HeaderMap, rules: Rules, now: u64, stamp: St
         facts,
         entry.path.clone(),
         entry.vary.to_vec(),
-        pack(&fields),
+        pack(fields.iter()),
         Pieces::One(entry.body()),
         stamp,
     )

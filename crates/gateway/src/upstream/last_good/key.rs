@@ -1,9 +1,11 @@
 //! The key of an entry: salted digests of the URI, the credential and the fields that `Vary` names.
 //!
 //! Nothing of a request is stored but its digests and the path that a purge names. The salt is random and stays beside
-//! the entries, so a digest says nothing about the credential of which it was made.
+//! the entries, so a digest says nothing about the credential of which it was made. A URI is no secret, and every
+//! request has one: its digest is a SipHash under the salt, which no client can make collide, at a tenth of the cost.
 
 use std::fmt;
+use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +13,9 @@ use aws_lc_rs::digest::{Context, SHA256};
 use fusebox_store::{NewObject, ObjectStore, Put, StoreError, When};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
-/// Bytes of a digest: the first half of a SHA-256.
+/// Bytes of a digest: the first half of a SHA-256, or a SipHash of 128 bits.
 pub type Digest = [u8; 16];
 
 /// The partition and the key of the salt.
@@ -25,7 +28,6 @@ const SALT_MAX: Duration = Duration::from_secs(2);
 /// The purpose of a digest, so that digests of different things never meet.
 #[derive(Debug, Clone, Copy)]
 enum Of {
-    Uri = 1,
     Private = 2,
     Variant = 3,
     Path = 4,
@@ -119,8 +121,11 @@ impl Salt {
         private: Option<Private<'_>>,
     ) -> Key {
         let host = host.map_or(&[][..], HeaderValue::as_bytes);
-        let uri = self.digest(Of::Uri).with(host);
-        let uri = uri.with(target.as_str().as_bytes()).end();
+        let mut uri = SipHasher24::new_with_key(&self.of_uris());
+        uri.write_usize(host.len());
+        uri.write(host);
+        uri.write(target.as_str().as_bytes());
+        let uri = uri.finish128().as_bytes();
         let private = private.map_or(Digest::default(), |private| {
             let digest = self.digest(Of::Private).with(&private.scope.0);
             with_fields(digest, private.fields, private.headers).end()
@@ -134,6 +139,13 @@ impl Salt {
             return Digest::default();
         }
         with_fields(self.digest(Of::Variant), vary, headers).end()
+    }
+
+    /// The part of the salt that is the key of the URIs' digests.
+    fn of_uris(&self) -> [u8; 16] {
+        let mut key = [0; 16];
+        key.copy_from_slice(&self.bytes[..16]);
+        key
     }
 
     fn digest(&self, of: Of) -> Hashing {

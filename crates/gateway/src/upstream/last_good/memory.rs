@@ -108,6 +108,15 @@ impl Memory {
         family.variants.iter().filter(is_current).cloned().collect()
     }
 
+    /// The entry of a spot, unless it was removed meanwhile.
+    pub fn newest(&self, spot: &Spot) -> Option<Arc<Entry>> {
+        let family = self.cache.get(&spot.key)?;
+        let removed = Stamp(family.removed.load(Ordering::SeqCst));
+        let entry = family.variants.first().filter(|it| it.spot == *spot)?;
+        let is_current = entry.stamp >= removed && self.is_current(spot.key.uri, entry.stamp);
+        is_current.then(|| entry.clone())
+    }
+
     fn insert(&self, key: Key, variants: Vec<Arc<Entry>>, removed: u64) {
         let removed = AtomicU64::new(removed);
         self.cache

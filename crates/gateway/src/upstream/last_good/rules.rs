@@ -76,9 +76,6 @@ pub fn examine(
     obey: bool,
     now: u64,
 ) -> Result<Rules, Unstorable> {
-    if headers.contains_key(SET_COOKIE) {
-        return Err(Unstorable::SetCookie);
-    }
     let arrived = i64::try_from(now).unwrap_or(i64::MAX);
     let mut rules = Rules {
         fresh_until: arrived,
@@ -86,6 +83,15 @@ pub fn examine(
         forbids_stale: false,
         no_cache: false,
     };
+    if !speaks(headers) {
+        return match is_kept(status) {
+            true => Ok(rules),
+            false => Err(Unstorable::Forbidden),
+        };
+    }
+    if headers.contains_key(SET_COOKIE) {
+        return Err(Unstorable::SetCookie);
+    }
     let has_control = headers.contains_key(CACHE_CONTROL);
     let has_pragma = !has_control && headers.contains_key(PRAGMA);
     if !is_kept(status) {
@@ -112,6 +118,13 @@ pub fn examine(
     let lifetime = millis(control.lifetime(headers, now));
     rules.fresh_until = arrived.saturating_add(lifetime) - millis(age(headers));
     Ok(rules)
+}
+
+/// True if an answer has one of the fields that decide about its keeping. Most have none, and one look over the names
+/// costs less than a look for each.
+fn speaks(headers: &HeaderMap) -> bool {
+    const WORDS: [HeaderName; 5] = [SET_COOKIE, CACHE_CONTROL, PRAGMA, EXPIRES, AGE];
+    headers.keys().any(|name| WORDS.contains(name))
 }
 
 /// True if a request asks that its answer be not kept.
