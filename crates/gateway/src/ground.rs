@@ -4,6 +4,7 @@ pub mod action;
 pub mod clock;
 pub mod closing;
 pub mod connection_slots;
+pub mod histogram;
 pub mod ids;
 pub mod listen;
 pub mod measures;
