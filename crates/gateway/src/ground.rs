@@ -10,5 +10,6 @@ pub mod listen;
 pub mod measures;
 pub mod meter;
 pub mod pulse;
+pub mod series;
 pub mod stores;
 pub mod transport;
