@@ -51,6 +51,9 @@ const LAST_READ: Duration = Duration::from_millis(5);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The most connections in the system's queue, before they are accepted.
 const BACKLOG: i32 = 4_096;
+/// The most bytes of an answer that the system keeps for a client that does not read. Without it, a listener of
+/// events could fall megabytes behind before it is noticed.
+const SEND_BUFFER: usize = 128 * 1024;
 /// The pause in accepting when neither the process nor the reserve has a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
@@ -75,7 +78,8 @@ pub async fn serve(
     Ok(())
 }
 
-fn connections_max() -> usize {
+/// The most connections at once.
+pub fn connections_max() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current;
     let share = descriptors.map_or(CONNECTIONS_MAX, |all| {
         usize::try_from(all / DESCRIPTORS_SHARE).unwrap_or(CONNECTIONS_MAX)
@@ -89,6 +93,9 @@ async fn accept(app: Router, socket: Arc<TcpListener>, slots: Slots, reserve: Re
         match socket.accept().await {
             Ok((stream, peer)) => {
                 reserve.fill();
+                SockRef::from(&stream)
+                    .set_send_buffer_size(SEND_BUFFER)
+                    .ok();
                 let slot = slots.acquire().await;
                 let stream = Stream::new(stream, slot.activity.clone(), reserve.clone());
                 tokio::spawn(serve_connection(app.clone(), stream, peer, slot));
@@ -131,6 +138,7 @@ async fn serve_connection(
             biased;
             // A fault on a client's connection matters only to the client.
             _ = &mut connection => return,
+            () = activity.is_cut_off() => return,
             () = activity.evicted() => {
                 let ended = timeout(LAST_READ, &mut connection).await.is_ok();
                 if ended || slot.closes_at_once() {
@@ -156,6 +164,7 @@ fn answer(
     let answering = Answering::begin(activity);
     let mut request = request.map(|body| Incoming::new(body, activity.clone()));
     request.extensions_mut().insert(ConnectInfo(peer));
+    request.extensions_mut().insert(activity.clone());
     let answer = app.call(request);
     async {
         let answer = match timeout(REQUEST_TIMEOUT, answer).await {
