@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use fusebox_gateway::{Gateway, Options};
 use fusebox_plan::Severity;
+use fusebox_plan::access_log::AccessLog;
 use fusebox_plan::plan::{Plan, Secret};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::args::{AdminAddr, RunArgs};
+use crate::args::{AccessLogTo, AdminAddr, RunArgs};
 use crate::descriptors::{self, Need};
 use crate::dialects;
 use crate::files::read_files;
@@ -100,7 +101,19 @@ fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<Plan>> {
     for diagnostic in &reading.diagnostics {
         log.diagnostic(diagnostic);
     }
-    Ok(reading.plan)
+    Ok(reading.plan.map(|plan| with_access_log(plan, args)))
+}
+
+/// The plan with the access log where the command line wants it.
+fn with_access_log(mut plan: Plan, args: &RunArgs) -> Plan {
+    let Some(AccessLogTo(to)) = &args.access_log else {
+        return plan;
+    };
+    plan.access_log = to.clone().map(|to| match plan.access_log.take() {
+        Some(log) => AccessLog { to, ..log },
+        None => AccessLog::to(to),
+    });
+    plan
 }
 
 struct AdminSettings {
@@ -154,7 +167,9 @@ impl Signals {
             tokio::select! {
                 _ = self.hangup.recv() => reload(),
                 _ = self.reopen.recv() => {
-                    tracing::info!("nothing to reopen: the log goes to standard error");
+                    if !gateway.reopen_access_log() {
+                        tracing::info!("nothing to reopen: the log goes to standard error, and no access log to a file");
+                    }
                 }
                 () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => break,
             }
@@ -175,6 +190,7 @@ impl Signals {
             cut = gateway.drain() => tracing::info!(cut, "drained"),
             () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => {
                 tracing::warn!("ended before the drain was complete");
+                gateway.finish_access_log().await;
             }
         }
     }
@@ -204,7 +220,7 @@ fn reload(
                     Severity::Warning => tracing::warn!("{diagnostic}"),
                 }
             }
-            reading.plan
+            reading.plan.map(|plan| with_access_log(plan, args))
         }
         Err(error) => {
             tracing::error!("{}", with_causes(&error));
