@@ -146,7 +146,9 @@ impl Drop for Finish {
         self.downstream.worker.meter().requests_ended.add();
         if self.status.is_none() {
             // Its line is written once no call of it is left.
-            drop(self.downstream.phase.noted.take());
+            if let Some(note) = self.downstream.phase.noted.take() {
+                note.ended();
+            }
         }
         if let Some(route) = &self.route {
             let duration = now.saturating_since(self.started);

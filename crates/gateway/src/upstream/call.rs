@@ -579,6 +579,8 @@ impl UpstreamCall {
             place.answered(self.duration, now);
         }
         let failed = self.end_attempt(outcome, now);
+        // What may follow changes nothing about the call, so its line need not wait for it.
+        self.noted = None;
         let ended = Ended {
             outcome,
             duration: Some(self.duration),
