@@ -8,12 +8,27 @@ use crate::fields::Fields;
 
 /// The fields that are never logged, with the error and the mend.
 const CREDENTIALS: [(&str, &str, &str); 4] = [
-    ("authorization", SECRET, MEND),
-    ("proxy-authorization", SECRET, MEND),
-    ("cookie", SECRET, MEND),
-    ("x-api-key", SECRET, MEND),
+    (
+        "authorization",
+        "the field `authorization` holds a credential, which no log may keep",
+        MEND,
+    ),
+    (
+        "proxy-authorization",
+        "the field `proxy-authorization` holds a credential, which no log may keep",
+        MEND,
+    ),
+    (
+        "cookie",
+        "the field `cookie` holds a credential, which no log may keep",
+        MEND,
+    ),
+    (
+        "x-api-key",
+        "the field `x-api-key` holds a credential, which no log may keep",
+        MEND,
+    ),
 ];
-const SECRET: &str = "the field holds a credential, which no log may keep";
 const MEND: &str = "remove it from the list";
 
 impl Reader<'_> {
