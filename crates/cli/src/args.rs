@@ -84,7 +84,7 @@ pub struct RunArgs {
     /// [default: pretty on a terminal, otherwise json once the gateway runs]
     #[arg(long, env = "FUSEBOX_LOG")]
     pub log: Option<LogForm>,
-    /// Where the access log's lines go: stdout, stderr or a file, or `off` [default: as the file says, or off]
+    /// Place of the access log's lines: stdout, stderr or a file, or `off` [default: as the file says, or off]
     #[arg(
         long,
         value_name = "stdout|stderr|FILE|off",

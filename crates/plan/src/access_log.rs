@@ -42,9 +42,9 @@ impl AccessLog {
 /// The place of the access log's lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogTarget {
-    /// Standard output.
+    /// The standard output.
     Stdout,
-    /// Standard error.
+    /// The standard error.
     Stderr,
     /// A file, to which lines are appended; relative to the working directory.
     File(PathBuf),
@@ -95,7 +95,7 @@ pub struct Entry<'a> {
     pub generation: u64,
     /// The texts, by the names of the line's fields.
     pub texts: Texts<'a>,
-    /// The flags.
+    /// The flags, in order.
     pub flags: &'a [&'static str],
     /// The attempts, in order.
     pub attempts: &'a [Attempt],

@@ -38,7 +38,7 @@ pub struct AccessLog {
 /// The log as one plan has it. An exchange keeps what it began with, so that a reload changes no line halfway.
 #[derive(Debug)]
 pub struct Running {
-    /// The settings.
+    /// The settings of the plan.
     pub rules: Rules,
     /// The place of the lines.
     pub sink: Arc<Sink>,
@@ -47,7 +47,7 @@ pub struct Running {
 }
 
 impl AccessLog {
-    /// A log that is off, for so many workers; lines that it loses are counted in `dropped`.
+    /// A log that is off, for a number of workers; lines that it loses are counted in `dropped`.
     pub fn new(clock: Arc<Clock>, workers: usize, dropped: Arc<AtomicU64>) -> AccessLog {
         AccessLog {
             is_on: AtomicBool::new(false),

@@ -47,8 +47,8 @@ impl Downstream {
 }
 
 impl Drop for Downstream {
-    /// Its last exchange may have ended without its client, unnoticed.
     fn drop(&mut self) {
+        // Where the client left unnoticed, the note of the last exchange is still here.
         drop(self.phase.noted.take());
         self.worker.meter().connections_ended.add();
     }

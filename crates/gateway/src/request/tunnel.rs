@@ -73,9 +73,12 @@ async fn join(client: Upgraded, upstream: Upgraded, idle: Duration, noted: Optio
 struct Watched<T> {
     reader: T,
     active: Arc<AtomicBool>,
-    /// The note of the exchange, and its count of these bytes.
-    noted: Option<(Arc<Note>, fn(&Note, usize))>,
+    /// The count of its bytes for the access log.
+    noted: Option<Counting>,
 }
+
+/// The note of an exchange, and its count of the bytes of one direction.
+type Counting = (Arc<Note>, fn(&Note, usize));
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     fn poll_read(

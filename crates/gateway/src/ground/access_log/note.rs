@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::ground::access_log::{Running, line};
 
 /// The note of one exchange. Its line is written once, when the last holder drops it: the body of the answer, a tunnel,
-/// or a call that goes on without its client.
+/// or a call that continues without its client.
 #[derive(Debug)]
 pub struct Note {
     running: Arc<Running>,
@@ -75,7 +75,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The text.
+    /// The reason as text.
     pub fn as_str(&self) -> &str {
         match self {
             Reason::Fixed(text) => text,

@@ -1,7 +1,7 @@
 //! The way of lines to their target: a bounded buffer for each worker, and one thread that empties them.
 //!
 //! A worker holds its buffer's lock while it writes a line into it; the thread holds it only to take the whole buffer
-//! away. So neither waits for the other, and a target that blocks the thread blocks nobody else.
+//! away. So neither waits for the other, and a target that blocks the thread blocks no request.
 
 use std::io;
 use std::sync::Arc;

@@ -21,7 +21,7 @@ impl NoteSlot {
         self.is_full.store(true, Ordering::Release);
     }
 
-    /// The note.
+    /// The note of the present exchange.
     #[inline]
     pub fn get(&self) -> Option<Arc<Note>> {
         match self.is_full() {

@@ -114,7 +114,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// The whole lines at the beginning of a text that fit into so many bytes; one line, if that is longer.
+/// The whole lines at the beginning of a text that fit into `size_max` bytes; one line, if that is longer.
 fn whole_lines(text: &[u8], size_max: usize) -> &[u8] {
     if text.len() <= size_max {
         return text;
@@ -137,7 +137,7 @@ fn open(to: &LogTarget) -> io::Result<File> {
 fn open_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o640);
-    // A named pipe without a reader would block whoever opens it for writing alone.
+    // A named pipe without a reader would block an opening for writing alone.
     let is_pipe = path.metadata().is_ok_and(|it| it.file_type().is_fifo());
     options.read(is_pipe);
     options.open(path)
