@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use fusebox_plan::plan::Secret;
+use fusebox_plan::access_log::{AccessLog, LogTarget};
+use fusebox_plan::plan::{Plan, Secret};
 
 /// A gateway whose breakers count failures, trip, refuse fast, probe and recover.
 #[derive(Debug, Parser)]
@@ -83,9 +84,29 @@ pub struct RunArgs {
     /// [default: pretty on a terminal, otherwise json once the gateway runs]
     #[arg(long, env = "FUSEBOX_LOG")]
     pub log: Option<LogForm>,
+    /// Place of the access log's lines: stdout, stderr or a file, or `off` [default: as the file says, or off]
+    #[arg(
+        long,
+        value_name = "stdout|stderr|FILE|off",
+        env = "FUSEBOX_ACCESS_LOG"
+    )]
+    pub access_log: Option<AccessLogTo>,
     /// Worker threads [default: one for each core]
     #[arg(long, value_name = "N", env = "FUSEBOX_WORKERS")]
     pub workers: Option<std::num::NonZeroUsize>,
+}
+
+impl RunArgs {
+    /// A plan with what the options say otherwise.
+    pub fn applied_to(&self, mut plan: Plan) -> Plan {
+        if let Some(AccessLogTo(to)) = &self.access_log {
+            plan.access_log = to.clone().map(|to| match plan.access_log.take() {
+                Some(log) => AccessLog { to, ..log },
+                None => AccessLog::to(to),
+            });
+        }
+        plan
+    }
 }
 
 /// Options of every command that reads configuration files.
@@ -330,6 +351,21 @@ pub fn wants_json_log(args: impl Iterator<Item = OsString>) -> bool {
         .any(|arg| arg.to_string_lossy().starts_with("--log"));
     let variable = || std::env::var_os("FUSEBOX_LOG").is_some_and(|form| form == "json");
     runs && (asked || !named && variable())
+}
+
+/// The place of the access log's lines; `None`: the log is off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLogTo(pub Option<LogTarget>);
+
+impl FromStr for AccessLogTo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<AccessLogTo, String> {
+        match text {
+            "" => Err("expected stdout, stderr, off or a file".to_owned()),
+            text => Ok(AccessLogTo(LogTarget::read(text))),
+        }
+    }
 }
 
 /// The form of the log.

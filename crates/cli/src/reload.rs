@@ -64,7 +64,7 @@ impl Reloader {
             }
         }
         match reading.plan {
-            Some(plan) => Ok((plan, hash)),
+            Some(plan) => Ok((self.args.applied_to(plan), hash)),
             None => {
                 self.gateway.reload_refused(reading.diagnostics.clone());
                 Err(ReloadError::Refused(reading.diagnostics))

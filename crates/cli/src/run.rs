@@ -115,7 +115,7 @@ fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<(Plan, String)>> {
     for diagnostic in &reading.diagnostics {
         log.diagnostic(diagnostic);
     }
-    Ok(reading.plan.map(|plan| (plan, hash)))
+    Ok(reading.plan.map(|plan| (args.applied_to(plan), hash)))
 }
 
 struct AdminSettings {
@@ -176,7 +176,9 @@ impl Signals {
             tokio::select! {
                 _ = self.hangup.recv() => reload(),
                 _ = self.reopen.recv() => {
-                    tracing::info!("nothing to reopen: the log goes to standard error");
+                    if !gateway.reopen_access_log() {
+                        tracing::info!("nothing to reopen: the log goes to standard error, and no access log to a file");
+                    }
                 }
                 () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => break,
             }
@@ -197,6 +199,7 @@ impl Signals {
             cut = gateway.drain() => tracing::info!(cut, "drained"),
             () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => {
                 tracing::warn!("ended before the drain was complete");
+                gateway.finish_access_log().await;
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::flogo::{REST, single};
 use support::mule::{flow, setup};
-use support::{Gate, Gateway, Refusing, Upstream, eventually};
+use support::{Gate, Gateway, Refusing, Upstream, eventually, until};
 
 const NO_PAUSE: &str = "attempts: 3, backoff: { base: 1ms, max: 1ms }";
 const FIVE: &str = "breaker: { trip: { consecutive_failures: 5 }, cooldown: 60s }";
@@ -431,4 +431,42 @@ fn each_try_of_until_successful_is_a_call() {
     assert_eq!(gateway.get("/t").status, 500);
     assert_eq!(gateway.outcomes("it"), (0, 3, 0));
     assert_eq!(upstream.calls(), 6);
+}
+
+#[test]
+fn the_access_log_has_an_applications_own_requests() {
+    for dialect in Dialect::ALL {
+        let upstream = Upstream::start(|call| call.respond(200, "fine"));
+        let gateway = dialect.start("GET", &upstream.url(), FIVE);
+        assert_eq!(gateway.get("/t").status, 200, "{dialect:?}");
+        let guards = dialect.guards(FIVE);
+        let log = "access_log: { to: access.log }\n";
+        gateway.rewrite_beside("guards.yaml", &format!("{guards}{log}"));
+        gateway.sighup();
+        gateway.log_line(|line| line["message"] == "reloaded");
+        assert_eq!(gateway.get("/t").status, 200, "{dialect:?}");
+        let opened = json!({ "reason": "a test" });
+        gateway.admin_post("/api/v1/breakers/it/open", &opened);
+        gateway.get("/t");
+        let path = gateway.config().with_file_name("access.log");
+        let lines = until("both are written", || {
+            let text = std::fs::read_to_string(&path).ok()?;
+            let lines = text.lines().map(|line| serde_json::from_str(line).ok());
+            let lines: Option<Vec<Value>> = lines.collect();
+            lines.filter(|lines| lines.len() == 2)
+        });
+        let part = |line: &Value| {
+            let [path, upstream, breaker] = ["path", "upstream", "breaker"].map(|it| &line[it]);
+            json!([path, upstream.is_string(), breaker])
+        };
+        let mut lines = lines;
+        lines.sort_by_key(|line| line["ts"].to_string());
+        for line in &lines {
+            assert_eq!(part(line), json!(["/t", true, "it"]), "{dialect:?}: {line}");
+        }
+        let attempts = &lines[0]["attempts"];
+        assert_eq!(attempts[0]["status"], 200, "{dialect:?}: {}", lines[0]);
+        assert_eq!(lines[1]["reason"], "held_open", "{dialect:?}: {}", lines[1]);
+        assert_eq!(lines[1]["attempts"], json!([]));
+    }
 }

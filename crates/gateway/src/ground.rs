@@ -1,5 +1,6 @@
-//! The lowest floor: the clock, counters, ids, stores and listening sockets.
+//! The lowest floor: the access log, the clock, counters, ids, stores and listening sockets.
 
+pub mod access_log;
 pub mod action;
 pub mod clock;
 pub mod closing;

@@ -8,6 +8,7 @@ pub mod exchange;
 pub mod forward;
 pub mod ladder;
 pub mod linger;
+pub mod noted_body;
 pub mod outlive;
 pub mod passing;
 pub mod response_body;

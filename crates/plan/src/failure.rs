@@ -215,7 +215,7 @@ pub(crate) fn judge(ignore: Option<&Ignore>, failure: &Failure, call: &Call<'_>)
 }
 
 /// Compiles a boolean expression about a call.
-fn condition(text: &str, variables: Variables<'_>) -> Result<Expression, Vec<Fault>> {
+pub(crate) fn condition(text: &str, variables: Variables<'_>) -> Result<Expression, Vec<Fault>> {
     let expression = Expression::compile(text, variables)?;
     match expression.kind() {
         Some(kind) if kind != Kind::Bool => Err(vec![Fault::new(
@@ -228,7 +228,11 @@ fn condition(text: &str, variables: Variables<'_>) -> Result<Expression, Vec<Fau
 }
 
 /// Evaluates a boolean expression; `key` is its name in messages.
-fn holds(expression: &Expression, key: &str, scope: &CallScope<'_>) -> Result<bool, EvalError> {
+pub(crate) fn holds(
+    expression: &Expression,
+    key: &str,
+    scope: &dyn Scope,
+) -> Result<bool, EvalError> {
     match expression.eval(scope)? {
         Value::Bool(holds) => Ok(holds),
         value => {

@@ -143,6 +143,7 @@ pub(crate) static FILE: Table = Table {
         key("admin", Shape::Table(&ADMIN), "", "The admin API's own address."),
         key("store", Shape::Table(&STORE), "", "Where state is kept."),
         key("fleet", Shape::Table(&FLEET), "", "Who this process is among those that share breakers."),
+        key("access_log", Shape::Table(&ACCESS_LOG), "", "One line for each request, at its end; without the key none is written."),
         key("limits", Shape::Table(&LIMITS), "", "Bounds on what one client or upstream may cost."),
         key("upstreams", Named(&UPSTREAM), "", "The services behind the gateway, by name."),
         key("routes", List(&Shape::Table(&ROUTE)), "", "What is done with the requests of each path."),
@@ -222,6 +223,19 @@ pub(crate) static FLEET: Table = Table {
         "",
         "Its name, which no other process of the fleet has; at most 128 bytes. By default the machine's name with a suffix that is drawn once and kept in the data directory.",
     )],
+};
+
+pub(crate) static ACCESS_LOG: Table = Table {
+    name: "access_log",
+    about: "One line of JSON for each request, written at its end.",
+    required: &[],
+    keys: &[
+        key("to", Text, "stdout", "Where the lines go: `stdout`, `stderr`, `off`, or a file, relative to the working directory."),
+        key("when", Text, "", "An expression over the line's fields: it is written where this is true, as in `status >= 500`. Without `when` and `sample` each is."),
+        key("sample", Share, "", "The share of all requests whose line is written whatever `when` says, chosen at random."),
+        key("query", Flag, "false", "True to log the query too, which may hold secrets."),
+        key("headers", List(&Text), "", "The request's fields to log; none by default, and never credentials."),
+    ],
 };
 
 pub(crate) static SHARE: Table = Table {

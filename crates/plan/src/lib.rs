@@ -9,11 +9,13 @@
 //! - `native`: draft and check; `listener_tls`: a listener's certificate and key
 //! - [`dialect`]: the port for the readers of other forms, which are crates of their own
 //! - [`yaml`]: writes the native form, for applications that move to it
-//! - [`plan`]: the result; [`failure`] and `expression`: the calls that count as failures
+//! - [`plan`]: the result; [`failure`] and `expression`: the calls that count as failures; [`access_log`]: the requests
+//!   that are logged
 //! - [`schema()`], [`Plan::to_json`]: the form, and a plan, for other programs
 //!
 //! This crate reads no file, no environment and no clock: the [`Loader`] provides files and variables.
 
+pub mod access_log;
 mod diagnostic;
 pub mod dialect;
 mod expression;

@@ -1,5 +1,6 @@
 //! The native form: tree → draft (as written) → check → plan.
 
+mod access_log;
 mod draft;
 mod listeners;
 mod store;

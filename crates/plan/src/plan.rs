@@ -17,6 +17,7 @@ use fusebox_breaker::{Mode, OnOverflow, OnProbeTimeout, Settings};
 use fusebox_call::{Budget, Bulkhead, Retry};
 use ipnet::IpNet;
 
+use crate::access_log::AccessLog;
 use crate::failure::{Call, Failure, Ignore, Ruling, judge};
 use crate::program::Program;
 
@@ -37,6 +38,8 @@ pub struct Plan {
     pub store: Option<Store>,
     /// This process's identity in a fleet; `None` if the file has no section.
     pub fleet: Option<Fleet>,
+    /// The access log; `None` writes no line.
+    pub access_log: Option<AccessLog>,
     /// Limits on the cost of a client or an upstream.
     pub limits: Limits,
     /// The services behind the gateway, in the order of the file; names are unique.

@@ -11,6 +11,7 @@ mod call;
 
 use call::{show_bulkhead, show_changes, show_cors, show_ladder, show_retry};
 
+use crate::access_log::{AccessLog, When};
 use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
@@ -43,6 +44,11 @@ impl Plan {
             plan["fleet"] = json!({});
             put(&mut plan["fleet"], "node", node.as_deref());
         }
+        put(
+            &mut plan,
+            "access_log",
+            self.access_log.as_ref().map(show_access_log),
+        );
         for (key, value) in self.app.iter().flat_map(|app| app.show()) {
             plan[key] = value;
         }
@@ -115,6 +121,17 @@ fn show_server(server: &Valkey) -> Value {
     put(&mut shown, "timeout", server.timeout.map(show_duration));
     let path = server.path.as_ref().map(|path| path.to_string_lossy());
     put(&mut shown, "path", path);
+    shown
+}
+
+fn show_access_log(log: &AccessLog) -> Value {
+    let mut shown = json!({
+        "to": log.to.to_string(),
+        "query": log.query,
+        "headers": log.headers.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+    });
+    put(&mut shown, "when", log.when.as_ref().map(When::source));
+    put(&mut shown, "sample", log.sample.map(show_share));
     shown
 }
 

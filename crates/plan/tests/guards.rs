@@ -98,6 +98,7 @@ impl Dialect for Word {
             admin: None,
             store: None,
             fleet: None,
+            access_log: None,
             limits: Limits::default(),
             upstreams: Vec::new(),
             guards: Vec::new(),

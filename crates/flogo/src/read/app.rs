@@ -84,6 +84,7 @@ pub(crate) fn read(
         admin: None,
         store: None,
         fleet: None,
+        access_log: None,
         limits: Limits::default(),
         upstreams: Vec::new(),
         guards: Vec::new(),

@@ -10,6 +10,8 @@ use hyper::body::Incoming;
 
 use crate::app::Found;
 use crate::downstream::cors;
+use crate::ground::access_log::note::Flag;
+use crate::ground::access_log::scope;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
 use crate::live::shared::Shared;
 use crate::message::body::Body;
@@ -52,8 +54,18 @@ async fn take(
         // The listener is gone for a while; its last connections have been signalled to end.
         let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, "this listener is closing");
         say_refused(&id, &request, status, why);
+        downstream.phase.noted.with(|note| {
+            note.identify(&id, None);
+            note.fixed_reason(why);
+        });
         return done(finish, answer::refused(status, why));
     };
+    downstream.phase.noted.with(|note| {
+        let trusted = listener.rules.trusts(downstream.peer.ip());
+        let origin = trusted.then(|| downstream.origin(trusted));
+        let client = origin.map(|origin| fields::client(request.headers(), &origin));
+        note.identify(&id, client);
+    });
     // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
     let read = target::normalise(&mut request, native)
@@ -61,6 +73,10 @@ async fn take(
     if let Err(refused) = read {
         downstream.worker.meter().requests_refused.add();
         say_refused(&id, &request, refused.status, refused.why);
+        downstream.phase.noted.with(|note| {
+            note.fixed_reason(refused.why);
+            note.flag(Flag::BadRequest);
+        });
         return done(finish, answer::refused(refused.status, refused.why));
     }
     if request.uri().path() == "*" {
@@ -70,7 +86,7 @@ async fn take(
     // Before the breaker, the bulkhead and the route's own methods: a browser asks ahead of the call.
     if let Some((route, method)) = preflighted(&live, listener, &request) {
         let route = &live.routes[route];
-        finish.route = Some(route.facts.clone());
+        finish.takes(&route.facts);
         let mut answer = answer::options();
         let is_let_in = finish_answer(&route.plan, origin(&request).as_ref(), &mut answer);
         if let (true, Some(cors)) = (is_let_in, &route.plan.cors) {
@@ -82,12 +98,17 @@ async fn take(
         Ok(found) => found,
         Err(answer) => {
             downstream.worker.meter().requests_unrouted.add();
-            say_unrouted(&id, &request, answer.status());
+            if let Some(reason) = say_unrouted(&id, &request, answer.status()) {
+                downstream.phase.noted.with(|note| {
+                    note.fixed_reason(reason);
+                    note.flag(Flag::NoRoute);
+                });
+            }
             return unread(finish, *answer, request).await;
         }
     };
     let route = &live.routes[route];
-    finish.route = Some(route.facts.clone());
+    finish.takes(&route.facts);
     let exchange = Exchange {
         downstream,
         worker: finish.worker.clone(),
@@ -103,7 +124,10 @@ async fn take(
         Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
         Some(LiveStep::Forward(step)) => forward::forward(&exchange, step, request, finish).await,
         Some(LiveStep::App(step)) => match live.app.clone() {
-            Some(app) => app.serve(*step, exchange, request, finish).await,
+            Some(app) => {
+                let note = exchange.downstream.phase.noted.get();
+                scope::within(note, app.serve(*step, exchange, request, finish)).await
+            }
             None => done(finish, answer::our_fault()),
         },
         None => done(finish, answer::our_fault()),
@@ -133,15 +157,20 @@ fn say_refused(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode
     tracing::debug!(request_id, %method, path, status, reason, "request refused");
 }
 
-/// The same for a request without a route; preflights and redirections are not refusals.
-fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode) {
+/// The same for a request without a route, returning the reason; preflights and redirections are not refusals.
+fn say_unrouted(
+    id: &HeaderValue,
+    request: &Request<Incoming>,
+    status: StatusCode,
+) -> Option<&'static str> {
     let reason = match status {
         StatusCode::NOT_FOUND => "no route takes this host and path",
         StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method",
         status if status.is_client_error() => "no route takes this request",
-        _ => return,
+        _ => return None,
     };
     say_refused(id, request, status, reason);
+    Some(reason)
 }
 
 /// The route that takes a request, as its index in the plan, and the path's parameters; or the answer if none does.

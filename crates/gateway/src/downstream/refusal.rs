@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use http::StatusCode;
 
+use crate::ground::access_log::Note;
 use crate::request::answer;
 use crate::request::worker::Worker;
 
@@ -43,6 +44,9 @@ pub fn refuse(worker: &Worker, status: StatusCode, why: &str, peer: SocketAddr) 
     meter.requests_refused.add();
     meter.requests_ended.add();
     let id = worker.ids.request_id();
+    if let Some(log) = worker.access_log.running() {
+        Note::unread(log, worker.index, peer.ip(), &id, status, why);
+    }
     let request_id = id.to_str().unwrap_or_default();
     let number = status.as_u16();
     tracing::debug!(request_id, %peer, status = number, reason = why, "request refused");

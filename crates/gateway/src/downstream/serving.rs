@@ -18,6 +18,7 @@ use crate::message::heads::BodyNote;
 use crate::message::validate;
 use crate::request::downstream::Downstream;
 use crate::request::exchange::Finish;
+use crate::request::noted_body;
 use crate::request::target;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -62,7 +63,7 @@ impl Serving {
         let has_interim = request.version() == Version::HTTP_11;
         self.downstream.interim.begin(has_interim);
         Arrived {
-            finish: Finish::begin(&self.downstream, request.method()),
+            finish: Finish::begin(&self.downstream, request),
             fields,
             length,
             asks_to_switch,
@@ -94,6 +95,6 @@ impl Serving {
         if ends && !switches {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
-        Ok(response)
+        Ok(noted_body::watched(&downstream.phase.noted, response))
     }
 }

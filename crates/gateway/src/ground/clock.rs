@@ -119,6 +119,11 @@ impl Wall {
         self.nanos_at(at).div_ceil(NANOS)
     }
 
+    /// The wall time at which the monotonic clock shows `at`, in microseconds since the Unix epoch.
+    pub fn micros_at(&self, at: Timestamp) -> u64 {
+        self.nanos_at(at) / (NANOS / 1_000)
+    }
+
     fn nanos_at(&self, at: Timestamp) -> u64 {
         self.origin.saturating_add(at.as_nanos())
     }

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::accepting;
 use crate::downstream::accepting::Command;
+use crate::ground::access_log::AccessLog;
 use crate::ground::clock::Clock;
 use crate::ground::listen::{self, ListenerKey};
 use crate::ground::series::Progress;
@@ -139,9 +140,14 @@ impl Gateway {
         }
         let listeners = live.plan.listeners.clone();
         let bound = bind_all(&listeners, workers, &[])?;
+        let dropped = options.log_lines_dropped.clone();
+        let access_log = Arc::new(AccessLog::new(clock.clone(), workers, dropped));
+        let log = access_log.prepare(live.plan.access_log.as_ref());
+        access_log.switch(log.map_err(GatewayError::Plan)?);
         let shared = Arc::new(Shared::new(
             live,
             clock.clone(),
+            access_log,
             workers,
             options.connections_max,
         ));
@@ -319,7 +325,18 @@ impl Gateway {
                 Err(_) => tracing::error!("a store took too long to be flushed"),
             }
         }
+        self.finish_access_log().await;
         cut
+    }
+
+    /// Waits until the access log's lines are written, for a limited time.
+    pub async fn finish_access_log(&self) {
+        self.0.shared.access_log.finish().await;
+    }
+
+    /// Opens the access log's file anew, as after its rotation; false if the log is off or goes to a stream.
+    pub fn reopen_access_log(&self) -> bool {
+        self.0.shared.access_log.reopen()
     }
 }
 
@@ -336,12 +353,15 @@ impl Inner {
             .iter()
             .map(|listener| (ListenerKey::of(listener), listener.name.clone()))
             .collect();
+        let log = self.shared.access_log.prepare(plan.access_log.as_ref());
+        let log = log.map_err(GatewayError::Plan)?;
         let previous = self.shared.live.load_full();
         let own_before = previous.own_breakers();
         let (live, reloaded) = self
             .builder
             .build(plan, Some(&previous))
             .map_err(GatewayError::Plan)?;
+        self.shared.access_log.switch(log);
         // The plan comes first, so that a new listener's first request finds its routes.
         self.shared.replace(live);
         self.start_flows();

@@ -39,6 +39,7 @@ impl Changes {
     pub fn between(old: &Plan, new: &Plan) -> Changes {
         let settings = [
             ("limits", old.limits != new.limits),
+            ("access_log", old.access_log != new.access_log),
             ("store", old.store != new.store),
             ("fleet", old.fleet != new.fleet),
             ("admin", old.admin != new.admin),

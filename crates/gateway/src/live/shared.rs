@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use fusebox_breaker::Timestamp;
 
+use crate::ground::access_log::AccessLog;
 use crate::ground::clock::Clock;
 use crate::ground::connection_slots::ConnectionSlots;
 use crate::ground::listen::ListenerKey;
@@ -30,6 +31,8 @@ pub struct Shared {
     /// The previous plan, and the time until which it is kept.
     former: ArcSwapOption<(Arc<Live>, Timestamp)>,
     pub meters: Arc<PerWorker<WorkerMeter>>,
+    /// The access log.
+    pub access_log: Arc<AccessLog>,
     /// The liveness check of each worker.
     pub pulses: PerWorker<Pulse>,
     /// The open connections of each listener.
@@ -38,12 +41,19 @@ pub struct Shared {
 
 impl Shared {
     /// The shared state of a new gateway, with at most `connections_max` connections over all listeners.
-    pub fn new(live: Live, clock: Arc<Clock>, workers: usize, connections_max: usize) -> Shared {
+    pub fn new(
+        live: Live,
+        clock: Arc<Clock>,
+        access_log: Arc<AccessLog>,
+        workers: usize,
+        connections_max: usize,
+    ) -> Shared {
         Shared {
             clock,
             live: ArcSwap::from_pointee(live),
             former: ArcSwapOption::empty(),
             meters: Arc::new(PerWorker::new(workers)),
+            access_log,
             pulses: PerWorker::new(workers),
             slots: ConnectionSlots::new(connections_max),
         }
@@ -75,7 +85,8 @@ impl Shared {
         // With few descriptors, few are spent on connections that get no service.
         let workers = self.pulses.iter().count();
         let turned_away = TURNED_AWAY_MAX.min(self.slots.all_max() / 8 / workers + 1);
-        Worker::new(index, self.clock.clone(), self.meters.clone(), turned_away)
+        let (clock, meters) = (self.clock.clone(), self.meters.clone());
+        Worker::new(index, clock, meters, self.access_log.clone(), turned_away)
     }
 
     /// Closes connections that a worker's pools have kept for too long, and drops a former plan in time.

@@ -7,6 +7,8 @@ use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
 use futures_util::task::AtomicWaker;
 
+use crate::ground::access_log::slot::NoteSlot;
+
 /// The state of a connection and the time of its last change: one word, written by its own worker.
 #[derive(Debug)]
 pub struct Phase {
@@ -18,6 +20,8 @@ pub struct Phase {
     /// The tasks to wake then: a body that waits for more, and a call that may be given up.
     body: AtomicWaker,
     caller: AtomicWaker,
+    /// The note of the present exchange, for the access log.
+    pub noted: NoteSlot,
 }
 
 const KIND_BITS: u32 = 2;
@@ -34,6 +38,7 @@ impl Phase {
             left: AtomicBool::new(false),
             body: AtomicWaker::new(),
             caller: AtomicWaker::new(),
+            noted: NoteSlot::default(),
         }
     }
 

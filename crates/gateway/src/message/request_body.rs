@@ -372,6 +372,7 @@ impl http_body::Body for RequestBody {
                 }
                 if let Some(data) = frame.data_ref() {
                     this.received = this.received.saturating_add(data.len() as u64);
+                    this.phase.noted.with(|note| note.came(data.len()));
                 }
                 if this.limits.size_max.is_some_and(|max| this.received > max) {
                     return this.fail(ClientFault::TooLarge);

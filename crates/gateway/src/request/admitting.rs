@@ -9,6 +9,7 @@ use fusebox_call::Retry;
 use fusebox_plan::plan::{FieldChanges, Probe};
 use http::{HeaderMap, Method, Response, Uri};
 
+use crate::ground::access_log::note::Decision;
 use crate::message::body::Body;
 use crate::message::phase::Phase;
 use crate::message::request_body::ClientFault;
@@ -203,6 +204,10 @@ pub fn refusal(exchange: &Exchange, upstream: &LiveUpstream, why: Refused) -> Fa
         Refused::Breaker(live_breaker, rejection) => {
             live_breaker.meter(worker).refuse(&rejection);
             let name = live_breaker.breaker.name();
+            exchange.downstream.phase.noted.with(|note| {
+                note.decision(|| live_breaker.refusal(&upstream.plan.name, &rejection, worker));
+                note.fixed_reason(rejection.reason.as_str());
+            });
             tracing::debug!(
                 request_id = exchange.id.to_str().unwrap_or_default(),
                 route = %exchange.route.name,
@@ -213,8 +218,15 @@ pub fn refusal(exchange: &Exchange, upstream: &LiveUpstream, why: Refused) -> Fa
             Failing::rejected(&live_breaker, &rejection, worker.clock.exact())
         }
         Refused::Bulkhead(full) => {
-            exchange.debug("call refused", full.as_str());
             let name = &upstream.plan.name;
+            exchange.downstream.phase.noted.with(|note| {
+                let upstream = name.clone();
+                note.decision(|| Decision {
+                    upstream,
+                    breaker: None,
+                });
+            });
+            exchange.debug("call refused", full.as_str());
             Failing::full(name, full, answer::bulkhead_full("upstream", name, full))
         }
     }

@@ -66,12 +66,7 @@ enum ClientBody {
 /// The facts about the client's connection that forwarded fields are made of.
 pub fn origin(exchange: &Exchange) -> Origin<'_> {
     let downstream = &exchange.downstream;
-    Origin {
-        peer: downstream.peer.ip().to_canonical(),
-        peer_text: &downstream.peer_text,
-        trusted: exchange.listener.trusts(downstream.peer.ip()),
-        scheme: downstream.scheme,
-    }
+    downstream.origin(exchange.listener.trusts(downstream.peer.ip()))
 }
 
 impl ClientRequest {

@@ -7,6 +7,7 @@ use http::HeaderValue;
 
 use crate::ground::connection_slots::ConnectionSlot;
 use crate::ground::listen::ListenerKey;
+use crate::message::fields::Origin;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::worker::Worker;
@@ -33,8 +34,22 @@ pub struct Downstream {
     pub slot: ConnectionSlot,
 }
 
+impl Downstream {
+    /// The facts about the connection that forwarded fields are made of; `trusted`: the peer's own fields are believed.
+    pub fn origin(&self, trusted: bool) -> Origin<'_> {
+        Origin {
+            peer: self.peer.ip().to_canonical(),
+            peer_text: &self.peer_text,
+            trusted,
+            scheme: self.scheme,
+        }
+    }
+}
+
 impl Drop for Downstream {
     fn drop(&mut self) {
+        // Where the client left unnoticed, the note of the last exchange is still here.
+        drop(self.phase.noted.take());
         self.worker.meter().connections_ended.add();
     }
 }

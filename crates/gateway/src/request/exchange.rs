@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
+use crate::ground::access_log::Note;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
@@ -73,10 +74,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Logs the request's result and the reason at debug level, with its id and route.
+    /// Logs the request's result and the reason at debug level, with its id and route. The reason is noted for the
+    /// access log, too.
     pub fn debug(&self, what: &str, reason: &str) {
         let request_id = self.id.to_str().unwrap_or_default();
         tracing::debug!(request_id, route = %self.route.name, reason, "{what}");
+        self.downstream.phase.noted.with(|note| note.reason(reason));
     }
 }
 
@@ -92,26 +95,30 @@ pub struct Finish {
     pub route: Option<Arc<RouteFacts>>,
     /// The request's place among those that its route bounds.
     pub place: Option<Place>,
-    status: StatusCode,
+    /// The answer's status; `None` while there is none.
+    status: Option<StatusCode>,
 }
 
 impl Finish {
     /// Begins a request: the connection is busy until this value is dropped.
-    pub fn begin(downstream: &Arc<Downstream>, method: &Method) -> Finish {
+    pub fn begin(downstream: &Arc<Downstream>, request: &Request<Incoming>) -> Finish {
         let worker = downstream.worker.to_ref();
         downstream.worker.meter().requests.add();
         downstream.phase.busy();
         let started = worker.clock.exact();
-        // A client that leaves before the answer is counted under 499, as nginx does.
-        let status = StatusCode::from_u16(499).expect("499 is within 100..=999");
+        if let Some(log) = downstream.worker.access_log.running() {
+            let (index, peer) = (worker.index, downstream.peer.ip());
+            let note = Note::begin(log, index, peer, request, started);
+            downstream.phase.noted.put(note);
+        }
         Finish {
             downstream: downstream.clone(),
             worker,
             started,
-            method: method.clone(),
+            method: request.method().clone(),
             route: None,
             place: None,
-            status,
+            status: None,
         }
     }
 
@@ -120,9 +127,18 @@ impl Finish {
         self.downstream.worker.task_token()
     }
 
+    /// Notes the route that takes the request.
+    pub fn takes(&mut self, route: &Arc<RouteFacts>) {
+        self.downstream
+            .phase
+            .noted
+            .with(|note| note.route(&route.name));
+        self.route = Some(route.clone());
+    }
+
     /// Notes the answer's status.
     pub fn answered(&mut self, status: StatusCode) {
-        self.status = status;
+        self.status = Some(status);
     }
 }
 
@@ -131,12 +147,21 @@ impl Drop for Finish {
         let now = self.worker.clock.exact();
         self.downstream.phase.idle(now);
         self.downstream.worker.meter().requests_ended.add();
+        if self.status.is_none() {
+            // Its line is written once no call of it is left.
+            if let Some(note) = self.downstream.phase.noted.take() {
+                note.ended();
+            }
+        }
         if let Some(route) = &self.route {
             let duration = now.saturating_since(self.started);
+            // A client that leaves before the answer is counted under 499, as nginx does.
+            let left = || StatusCode::from_u16(499).expect("499 is within 100..=999");
+            let status = self.status.unwrap_or_else(left);
             route
                 .meter
                 .of(self.worker.index)
-                .observe(&self.method, self.status, duration);
+                .observe(&self.method, status, duration);
         }
     }
 }
@@ -154,7 +179,7 @@ pub async fn unread(
     // Reading would ask the client for a body that it only offers.
     let offered = request.headers().contains_key(EXPECT);
     let mut body = request.into_body();
-    if !body.is_end_stream() && (offered || !is_drained(&mut body).await) {
+    if !body.is_end_stream() && (offered || !is_drained(&mut body, &finish).await) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
@@ -162,12 +187,13 @@ pub async fn unread(
 }
 
 /// Reads a body to its end if the end is near; returns true if it was reached.
-async fn is_drained(body: &mut Incoming) -> bool {
+async fn is_drained(body: &mut Incoming, finish: &Finish) -> bool {
     let drain = async {
         let mut left = DRAIN_BYTES;
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return false };
             let size = frame.data_ref().map_or(0, |data| data.len());
+            finish.downstream.phase.noted.with(|note| note.came(size));
             let Some(rest) = left.checked_sub(size) else {
                 return false;
             };

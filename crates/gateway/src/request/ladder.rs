@@ -12,6 +12,7 @@ use fusebox_breaker::{Rejection, Timestamp};
 use fusebox_plan::plan::{Facts, FallbackOn, FieldChanges, RungAnswer};
 use http::{HeaderValue, Response};
 
+use crate::ground::access_log::note::Fallback;
 use crate::message::body::Body;
 use crate::message::fields::{FUSEBOX_FALLBACK, FUSEBOX_REASON};
 use crate::request::admitting::{self, HeadView, Use};
@@ -195,12 +196,14 @@ impl Climbing {
                 LiveRung::LastGood(age_max) => match self.last_good(*age_max).await {
                     Ok(answer) => {
                         counts.count_rung(RungKind::LastGood, RungResult::Served);
+                        self.noted(Fallback::LastGood);
                         return done(finish, answer);
                     }
                     Err(why) => counts.count_rung(RungKind::LastGood, why),
                 },
                 LiveRung::Respond(respond) => {
                     counts.count_rung(RungKind::Respond, RungResult::Served);
+                    self.noted(Fallback::Respond);
                     return done(finish, self.respond(respond));
                 }
                 LiveRung::Upstream(upstream) => match self.ask(upstream).await {
@@ -208,6 +211,7 @@ impl Climbing {
                     Rung::Ended(answer) => return done(finish, answer),
                     Rung::Answered(answer, call, recorder) => {
                         counts.count_rung(RungKind::Upstream, RungResult::Served);
+                        self.noted(Fallback::Upstream(upstream.plan.name.clone()));
                         let (exchange, request) = (&self.exchange, &mut self.request);
                         let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
                         let mut answer =
@@ -221,6 +225,12 @@ impl Climbing {
         }
         counts.count_unanswered();
         first_answer(&self.exchange, &mut self.request, self.why, finish)
+    }
+
+    /// Notes the rung that answered, for the access log.
+    fn noted(&self, rung: Fallback) {
+        let noted = &self.exchange.downstream.phase.noted;
+        noted.with(|note| note.fallback(rung));
     }
 
     async fn last_good(&mut self, age_max: Duration) -> Result<Response<Body>, RungResult> {

@@ -93,6 +93,14 @@ fn switch(
         parts.headers.insert(UPGRADE, protocol);
     }
     let idle = exchange.listener.limits.upgrade_idle_timeout;
-    tunnel::open(exchange.downstream.clone(), client, upstream, idle, places);
+    let noted = exchange.downstream.phase.noted.take();
+    tunnel::open(
+        exchange.downstream.clone(),
+        client,
+        upstream,
+        idle,
+        places,
+        noted,
+    );
     Response::from_parts(parts, Body::empty())
 }

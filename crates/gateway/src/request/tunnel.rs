@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::ground::access_log::Note;
+use crate::ground::access_log::note::Flag;
 use crate::request::downstream::Downstream;
 use crate::upstream::bulkhead::Place;
 
@@ -22,24 +25,35 @@ pub fn open(
     upstream: OnUpgrade,
     idle: Duration,
     places: [Option<Place>; 2],
+    noted: Option<Arc<Note>>,
 ) {
+    if let Some(note) = &noted {
+        note.answered(StatusCode::SWITCHING_PROTOCOLS);
+        note.flag(Flag::Upgraded);
+    }
     let token = downstream.worker.task_token();
     tokio::spawn(async move {
         if let Ok((client, upstream)) = tokio::try_join!(client, upstream) {
-            join(client, upstream, idle).await;
+            join(client, upstream, idle, noted.as_ref()).await;
         }
-        drop((downstream, token, places));
+        drop((downstream, token, places, noted));
     });
 }
 
-async fn join(client: Upgraded, upstream: Upgraded, idle: Duration) {
+async fn join(client: Upgraded, upstream: Upgraded, idle: Duration, noted: Option<&Arc<Note>>) {
     let active = Arc::new(AtomicBool::new(false));
-    let watched = |connection| {
+    let watched = |connection, count: fn(&Note, usize)| {
         let (reader, writer) = tokio::io::split(TokioIo::new(connection));
         let active = active.clone();
-        tokio::io::join(Watched { reader, active }, writer)
+        let noted = noted.map(|note| (note.clone(), count));
+        let reader = Watched {
+            reader,
+            active,
+            noted,
+        };
+        tokio::io::join(reader, writer)
     };
-    let (mut client, mut upstream) = (watched(client), watched(upstream));
+    let (mut client, mut upstream) = (watched(client, Note::came), watched(upstream, Note::went));
     let silence = async {
         loop {
             tokio::time::sleep(idle).await;
@@ -59,7 +73,12 @@ async fn join(client: Upgraded, upstream: Upgraded, idle: Duration) {
 struct Watched<T> {
     reader: T,
     active: Arc<AtomicBool>,
+    /// The count of its bytes for the access log.
+    noted: Option<Counting>,
 }
+
+/// The note of an exchange, and its count of the bytes of one direction.
+type Counting = (Arc<Note>, fn(&Note, usize));
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     fn poll_read(
@@ -68,9 +87,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buf.filled().len();
         let result = Pin::new(&mut this.reader).poll_read(cx, buf);
         if result.is_ready() {
             this.active.store(true, Ordering::Relaxed);
+            if let Some((note, count)) = &this.noted {
+                count(note, buf.filled().len() - before);
+            }
         }
         result
     }

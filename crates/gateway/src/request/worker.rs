@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
+use crate::ground::access_log::AccessLog;
 use crate::ground::clock::{Clock, WorkerRef};
 use crate::ground::ids::Ids;
 use crate::ground::meter::{PerWorker, WorkerMeter};
@@ -27,6 +28,8 @@ pub struct Worker {
     pub index: usize,
     clock: Arc<Clock>,
     meters: Arc<PerWorker<WorkerMeter>>,
+    /// The access log of the gateway.
+    pub access_log: Arc<AccessLog>,
     /// The source of request ids.
     pub ids: Ids,
     /// Connections whose clients may still send after their last answer.
@@ -56,12 +59,14 @@ impl Worker {
         index: usize,
         clock: Arc<Clock>,
         meters: Arc<PerWorker<WorkerMeter>>,
+        access_log: Arc<AccessLog>,
         turned_away: usize,
     ) -> Arc<Worker> {
         Arc::new(Worker {
             index,
             clock,
             meters,
+            access_log,
             ids: Ids::new(fastrand::u64(..)),
             lingering: LingeringConnections::default(),
             open: AtomicUsize::new(0),

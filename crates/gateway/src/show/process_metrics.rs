@@ -78,7 +78,7 @@ pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
         ),
         (
             "fusebox_log_lines_dropped",
-            "Log lines lost because they were not read in time",
+            "Lines of the log and the access log lost because they were not taken in time",
             inner.log_lines_dropped.load(Ordering::Relaxed),
         ),
     ] {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use fusebox_breaker::{
-    Breaker, Listener, Registry, Timestamp,
+    Breaker, Listener, Registry, Rejection, Timestamp,
     machine::WindowFate,
     registry::{KeyCounts, KeyParts, OVERFLOW_BREAKERS},
 };
 use fusebox_plan::plan::{self, Key, KeyPart, Upstream};
 use http::{HeaderMap, HeaderValue, Method};
 
+use crate::ground::access_log::note::Decision;
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::{BreakerMeter, PerWorker};
@@ -86,6 +87,21 @@ impl LiveBreaker {
     /// The counts of one worker.
     pub fn meter(&self, worker: &WorkerRef) -> &BreakerMeter {
         self.extras.meters.of(worker.index)
+    }
+
+    /// The refusal of a call to an upstream, for the access log.
+    pub fn refusal(
+        &self,
+        upstream: &Arc<str>,
+        rejection: &Rejection,
+        worker: &WorkerRef,
+    ) -> Decision {
+        let generation = self.breaker.snapshot(worker.clock.exact()).generation;
+        let state = rejection.phase.as_str();
+        Decision {
+            upstream: upstream.clone(),
+            breaker: Some((self.breaker.name().clone(), state, generation)),
+        }
     }
 
     /// The time to wait after a refusal that has no end of its own: the breaker's cooldown.

@@ -8,6 +8,7 @@
 //! dropped too, and the outcome is ignored.
 
 mod holder;
+mod noting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub use holder::Holder;
 
+use crate::ground::access_log::{Note, scope};
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::BreakerMeter;
 use crate::message::phase::Phase;
@@ -91,6 +93,10 @@ pub struct UpstreamCall {
     connecting: Duration,
     /// The endpoint of the last failed attempt, if it is known by a name of its own.
     failed_at: Option<Arc<str>>,
+    /// The note of the exchange for the access log; `None`: it is off.
+    noted: Option<Arc<Note>>,
+    /// True once the present attempt is in the note.
+    is_attempt_noted: bool,
 }
 
 /// The time limits of one attempt among several.
@@ -116,7 +122,8 @@ enum Flow {
 #[derive(Debug)]
 struct Head {
     status: StatusCode,
-    headers: Option<HeaderMap>,
+    /// In a box, since few breakers look at them.
+    headers: Option<Box<HeaderMap>>,
     at: Timestamp,
 }
 
@@ -165,6 +172,8 @@ impl UpstreamCall {
             request_id: None,
             connecting: Duration::ZERO,
             failed_at: None,
+            noted: None,
+            is_attempt_noted: false,
         })
     }
 
@@ -202,6 +211,10 @@ impl UpstreamCall {
         (self.head, self.back_at, self.cause) = (None, None, None);
         self.body.clear();
         (self.flow, self.passed_at) = (Flow::Unknown, None);
+        if let Some(note) = &self.noted {
+            note.attempt_begins();
+            self.is_attempt_noted = false;
+        }
     }
 
     /// Ends an attempt that another one may follow: its endpoint gets the outcome, the upstream's breaker not yet.
@@ -215,6 +228,7 @@ impl UpstreamCall {
 
     /// Ends an attempt that was on its way as the call was dropped.
     fn attempt_dropped(&mut self, outcome: Outcome) {
+        self.note_attempt(outcome);
         if self.attempt.is_some() {
             self.end_attempt(outcome, self.worker.clock.exact());
         }
@@ -237,6 +251,14 @@ impl UpstreamCall {
         self.is_odd = !is_idempotent(method) && !matches!(*method, Method::POST | Method::PATCH);
         self.is_own = phase.is_none();
         self.phase = phase.filter(|_| self.abandoned_after().is_some()).cloned();
+        self.noted = match phase {
+            Some(phase) => phase.noted.get(),
+            None => scope::present(),
+        };
+        if let Some(note) = &self.noted {
+            note.decision(|| self.decision());
+            note.attempt_begins();
+        }
     }
 
     /// Marks the call as a probe of that prober.
@@ -378,6 +400,9 @@ impl UpstreamCall {
     /// Counts and logs an error of the upstream or the client, and keeps it for the breaker's reason.
     pub fn note(&mut self, error: &UpstreamError) {
         self.cause = Some(error.cause());
+        if let Some(note) = &self.noted {
+            note.error(error.kind.as_str());
+        }
         self.upstream.errors.note(error, self.worker.clock.exact());
     }
 
@@ -402,7 +427,7 @@ impl UpstreamCall {
 
     /// Notes the head of a response that another attempt may follow.
     pub fn note_head(&mut self, status: StatusCode, headers: &HeaderMap) {
-        if self.live_breaker.is_none() && self.attempt.is_none() {
+        if self.live_breaker.is_none() && self.attempt.is_none() && self.noted.is_none() {
             return;
         }
         let at = self.worker.clock.tick();
@@ -414,7 +439,7 @@ impl UpstreamCall {
         }
         self.head = Some(Head {
             status,
-            headers: breaker.sees_headers().then(|| headers.clone()),
+            headers: breaker.sees_headers().then(|| Box::new(headers.clone())),
             at,
         });
         // From here on only the body can be slow, and a good one is judged at `settle`.
@@ -489,6 +514,9 @@ impl UpstreamCall {
             return;
         }
         if self.permit.is_none() {
+            if self.noted.is_some() {
+                self.note_attempt(self.ruling(error).outcome);
+            }
             if self.attempt.is_some() {
                 self.attempt_ended(error);
             }
@@ -527,7 +555,7 @@ impl UpstreamCall {
         let head = self.head.as_ref();
         let facts = Facts {
             status: head.map_or(0, |head| head.status.as_u16()),
-            headers: head.and_then(|head| head.headers.as_ref()),
+            headers: head.and_then(|head| head.headers.as_deref()),
             duration: self.duration,
             error,
             body: self
@@ -559,6 +587,8 @@ impl UpstreamCall {
             place.answered(self.duration, now);
         }
         let failed = self.end_attempt(outcome, now);
+        // What may follow changes nothing about the call, so its line need not wait for it.
+        self.noted = None;
         let ended = Ended {
             outcome,
             duration: Some(self.duration),
@@ -572,6 +602,7 @@ impl UpstreamCall {
 
     /// Ends the present attempt, which its endpoint counts; returns more about a failure.
     fn end_attempt(&mut self, outcome: Outcome, now: Timestamp) -> Option<FailedCall> {
+        self.note_attempt(outcome);
         let attempt = self.attempt.take();
         // A request that was never sent has the time that its connection did not come in.
         let lasted = match self.duration {
@@ -651,6 +682,13 @@ impl Drop for UpstreamCall {
     /// then kept its client waiting beyond `settle`, or it kept the client waiting for the head for so long that
     /// `abandoned` makes it a failure.
     fn drop(&mut self) {
+        self.dropped();
+        self.note_attempt(Outcome::Ignored);
+    }
+}
+
+impl UpstreamCall {
+    fn dropped(&mut self) {
         if self.permit.is_none() {
             return self.attempt_dropped(Outcome::Ignored);
         }

@@ -37,6 +37,7 @@ use attempts::Following;
 use fault::Outcome;
 pub use fault::{Fault, Refusal};
 
+use crate::ground::access_log::scope;
 use crate::ground::clock::WorkerRef;
 use crate::upstream::admission::{self, Admission};
 use crate::upstream::breakers::{KeyFacts, LiveBreaker};
@@ -282,6 +283,11 @@ impl Fetching<'_> {
     /// Writes a refusal to the log.
     fn refusal(&self, live_breaker: &LiveBreaker, rejection: Rejection) -> Fault {
         let breaker = live_breaker.breaker.name().clone();
+        if let Some(note) = scope::present() {
+            let upstream = &self.target.plan.name;
+            note.decision(|| live_breaker.refusal(upstream, &rejection, self.worker));
+            note.fixed_reason(rejection.reason.as_str());
+        }
         tracing::debug!(
             upstream = %self.target.plan.name,
             breaker = %breaker,

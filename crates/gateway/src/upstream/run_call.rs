@@ -232,6 +232,7 @@ impl Running<'_> {
             };
             let pause = match self.attempts.ended(&self.facts, &end, &moment) {
                 Next::Return(result) => {
+                    call.note_retry(result);
                     self.count(result);
                     return match sent {
                         Ok((response, connection)) => {
@@ -269,6 +270,7 @@ impl Running<'_> {
             };
             call.attempt_ended(last.as_ref().err().and_then(|(_, error)| *error));
             if let Resume::Return(result) = self.pause(call, request, pause).await {
+                call.note_retry(result);
                 self.count(result);
                 call.land();
                 return match last {

@@ -38,6 +38,7 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
         admin: None,
         store: None,
         fleet: None,
+        access_log: None,
         limits: Limits::default(),
         upstreams: Vec::new(),
         guards: Vec::new(),

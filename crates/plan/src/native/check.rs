@@ -40,6 +40,7 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         admin: admin.map(|admin| admin.value),
         store: check_store(&draft, notes),
         fleet: check_fleet(&draft, notes),
+        access_log: value_of(&draft.access_log).and_then(|log| log),
         limits: value_of(&draft.limits).unwrap_or_default(),
         upstreams,
         guards: Vec::new(),

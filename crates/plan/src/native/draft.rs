@@ -13,6 +13,7 @@ use super::ejection::DraftEjection;
 use super::endpoints::DraftBalance;
 use super::ladder::DraftLadder;
 use super::retry::DraftRetry;
+use crate::access_log::AccessLog;
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
 use crate::interpolate::Loader;
@@ -32,6 +33,8 @@ pub(crate) struct Draft {
     pub admin: Option<DraftAdmin>,
     pub store: Option<DraftStore>,
     pub fleet: Option<DraftFleet>,
+    /// The access log; an inner `None`: `to: off`.
+    pub access_log: Option<At<Option<AccessLog>>>,
     pub limits: Option<At<Limits>>,
     pub upstreams: Vec<DraftUpstream>,
     /// True if some upstreams could not be read, so that no name of one is unknown.
@@ -255,6 +258,8 @@ impl Draft {
         once(&mut self.store, store, &file, "store", reader.notes);
         let fleet = reader.fleet(&file);
         once(&mut self.fleet, fleet, &file, "fleet", reader.notes);
+        let log = reader.access_log(&file);
+        once(&mut self.access_log, log, &file, "access_log", reader.notes);
         let limits = reader.limits(&file);
         once(&mut self.limits, limits, &file, "limits", reader.notes);
         reader.upstreams(&file, &mut self.upstreams);

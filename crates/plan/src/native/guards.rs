@@ -59,6 +59,7 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
     plan.admin = admin.map(|admin| admin.value);
     plan.store = store;
     plan.fleet = fleet;
+    plan.access_log = value_of(&draft.access_log).and_then(|log| log);
     plan.limits = value_of(&draft.limits).unwrap_or_default();
     plan.guards = guards.into_iter().map(|(_, guard)| guard).collect();
 }
