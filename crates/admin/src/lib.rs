@@ -5,6 +5,7 @@
 //!
 //! | | |
 //! |---|---|
+//! | `GET /` | the dashboard, whose assets are below `/page/` |
 //! | `GET /healthz` | 200 if every worker responds, otherwise 503 |
 //! | `GET /readyz[?verbose]` | 200 while requests are accepted, 503 while draining |
 //! | `GET /metrics` | Prometheus or OpenMetrics, by `Accept` |
@@ -22,7 +23,9 @@ mod health;
 mod last_good;
 mod list;
 mod listen;
+mod page;
 mod problem;
+mod rendered;
 mod reserve;
 mod slots;
 mod stream;
@@ -59,6 +62,8 @@ pub async fn serve(
 /// All routes of the API, behind the access checks.
 fn router(gateway: Gateway, token: Option<Secret>) -> Router {
     Router::new()
+        .route("/", get(rendered::page))
+        .route("/page/{*name}", get(page::asset))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
