@@ -49,6 +49,7 @@ const stream = new Stream({
 let live = false;
 let joinedAt = 0;
 let joining = null;
+let failed = false;
 let soon = null;
 
 /** Takes a snapshot, and the stream from it on. */
@@ -57,9 +58,9 @@ async function join() {
     const state = await get('/api/v1/state');
     model.snapshot(state);
     joinedAt = performance.now();
+    failed = false;
     byId('token').hidden = true;
     stream.start(stream.last ?? state.event_id);
-    document.body.dataset.joined = '';
     show();
     events.show();
     fleet.refresh().catch(() => {});
@@ -67,8 +68,9 @@ async function join() {
   } catch (error) {
     if (error.status === 401 || error.status === 403 || error.status === 429) askToken(error);
     else {
-      lamp(error);
-      setTimeout(rejoin, 2000);
+      failed = true;
+      lamp();
+      soon ??= setTimeout(rejoin, 2000);
     }
   }
 }
@@ -172,7 +174,7 @@ function verdict() {
 
 /** What each breaker that is not closed means for clients, and until when. */
 function sentences(place, sum) {
-  const told = [...sum.refusing, ...sum.half, ...sum.heldClosed, ...sum.ramp];
+  const told = [...sum.refusing, ...sum.half, ...sum.heldClosed, ...sum.ramp, ...sum.ejected];
   const shown = told.slice(0, 4);
   const key = shown.map((row) => `${row.name} ${row.state} ${JSON.stringify(row.hold)} ${Boolean(row.ramp)}`).join('|') + told.length;
   if (place.told !== key) {
@@ -207,6 +209,7 @@ function sentence(row) {
   }
   if (refuses(row)) {
     const when = next(row, model.now());
+    if (row.kind === 'endpoint') return [`of ${row.upstream} gets no calls`, '', / s$/.test(when) ? ' and is tried again in ' : '', / s$/.test(when) ? when : '', '.'];
     const does = row.mode === 'monitor' ? ['would refuse its calls', ''] : refused > 0 ? ['refuses ', `${rate(refused)} calls/s`] : ['refuses calls', ''];
     const then = when === 'next call' ? ['tries again with the next call', ''] : when === '–' || row.kind === 'flow' ? ['waits', ''] : ['tries again in ', when];
     return [does[0], does[1], ` and ${then[0]}`, then[1], rest];
@@ -228,13 +231,12 @@ function icon(colour) {
 
 // --- Lamp, filter, theme, routes, keys ---
 
-function lamp(error) {
+function lamp() {
   const place = byId('lamp');
-  const quiet = (performance.now() - stream.heard) / 1000;
-  const waits = !byId('token').hidden;
-  const stale = !waits && (!live || quiet > 3);
-  attribute(place, 'data-is', waits ? 'waits' : stale ? 'stale' : 'live');
-  text(place.lastElementChild, waits ? 'no token' : !stale ? 'live' : model.gateway || error ? `stale ${span(quiet)}` : 'connecting');
+  const quiet = (performance.now() - Math.max(stream.heard, joinedAt)) / 1000;
+  const is = !byId('token').hidden ? 'waits' : live && quiet <= 3 ? 'live' : model.gateway || failed ? 'stale' : 'waits';
+  attribute(place, 'data-is', is);
+  text(place.lastElementChild, { waits: byId('token').hidden ? 'connecting' : 'no token', live: 'live', stale: `stale ${span(quiet)}` }[is]);
 }
 
 let asked = 0;
@@ -294,11 +296,11 @@ function route() {
     // A broken address shows all breakers.
   }
   const before = detail.name;
+  if (name && !model.gateway) return;
   if (name === before) return;
   const place = byId('detail');
   // Near its table where that is short, before it where it is long.
-  if (name) table.table[table.links().length > 14 ? 'before' : 'after'](place);
-  if (name && !document.body.hasAttribute('data-joined')) return;
+  if (name) table.table[model.rows.size > 14 ? 'before' : 'after'](place);
   detail.open(name);
   table.patchAll();
   if (name) {
@@ -353,7 +355,10 @@ addEventListener('pageshow', (event) => event.persisted && rejoin());
 theme(localStorage.getItem('fusebox-theme'));
 setInterval(tick, 250);
 setInterval(() => {
-  if (document.hidden || !live) return;
+  if (document.hidden || !byId('token').hidden || !model.gateway) return;
+  // Without the stream, as where it has too many listeners, the page asks now and then.
+  if (!live && performance.now() - joinedAt > 5000) return rejoinSoon();
+  if (!live) return;
   detail.refresh(false);
   fleet.refresh().catch(() => {});
   if (performance.now() - joinedAt > (model.rows.size > 200 ? 60000 : 20000)) rejoin();

@@ -35,7 +35,7 @@ export class Model {
     // Events that have come meanwhile are newer than the snapshot's.
     const known = new Set(state.events.map((event) => event.id));
     const newer = this.events.filter((event) => event.local || (!known.has(event.id) && isAfter(event.id, state.event_id)));
-    this.events = [...state.events, ...newer].slice(-EVENTS_MAX);
+    this.events = [...state.events, ...newer].sort((one, other) => (one.at < other.at ? -1 : one.at > other.at ? 1 : 0)).slice(-EVENTS_MAX);
   }
 
   /** Takes an event; true if only a new snapshot shows all that it changed. */
@@ -113,15 +113,15 @@ export class Model {
 
   /** The counts that the verdict tells. */
   summary() {
-    const rows = [...this.rows.values()];
-    const total = this.more ? (this.counts?.breakers ?? rows.length + this.more) : rows.length;
-    const by = (is) => rows.filter(is);
+    const rows = [...this.rows.values()].filter((row) => row.kind !== 'endpoint');
+    const on = rows.filter((row) => row.mode !== 'disabled');
     return {
-      total,
-      refusing: by(refuses),
-      half: by((row) => row.mode !== 'disabled' && row.state === 'half_open' && !row.hold),
-      heldClosed: by((row) => row.hold?.kind === 'closed'),
-      ramp: by((row) => row.mode !== 'disabled' && row.state === 'closed' && row.ramp && !row.hold),
+      total: this.more ? (this.counts?.breakers ?? rows.length + this.more) : rows.length,
+      refusing: on.filter(refuses),
+      half: on.filter((row) => row.state === 'half_open' && !row.hold),
+      heldClosed: on.filter((row) => row.hold?.kind === 'closed'),
+      ramp: on.filter((row) => row.state === 'closed' && row.ramp && !row.hold),
+      ejected: [...this.rows.values()].filter((row) => row.kind === 'endpoint' && refuses(row)),
       calls: rows.reduce((sum, row) => sum + (row.rates?.calls_per_s ?? 0), 0),
     };
   }

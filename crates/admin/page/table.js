@@ -1,7 +1,7 @@
 // The table of breakers: rows are patched, never replaced, and only those in sight.
 
 import { attribute, h, list, s, text } from './dom.js';
-import { look, ms, next, percent, rank, rate } from './words.js';
+import { FAILING, look, ms, next, percent, rank, rate } from './words.js';
 
 /** The cells of a row: class and the label that a card shows. */
 const CELLS = [
@@ -58,7 +58,7 @@ export class Table {
     const rows = this.model.sorted(this.column, this.descending);
     list(this.body, rows, (row) => row.name, (row) => this.make(row), (element, row) => {
       element.hidden = !this.fits(row);
-      attribute(element, 'data-state', row.mode !== 'disabled' && rank(row) === 5 ? 'warn' : look(row).class);
+      attribute(element, 'data-state', rank(row) === FAILING ? 'warn' : look(row).class);
     });
     this.patchAll();
   }

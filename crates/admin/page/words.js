@@ -67,14 +67,19 @@ export function look(row) {
 export const refuses = (row) =>
   row.mode !== 'disabled' && (row.hold ? row.hold.kind === 'open' : row.state === 'open');
 
+/** The rank of closed breakers with failures. */
+export const FAILING = 6;
+
 /** The rank of a row in a table with the red ones first. */
 export function rank(row) {
-  if (row.mode === 'disabled') return 7;
+  if (row.mode === 'disabled') return 8;
+  // An endpoint that is out of use is the business of its upstream's row.
+  if (row.kind === 'endpoint') return row.hold || row.state !== 'closed' ? 5 : 7;
   if (row.hold) return row.hold.kind === 'open' ? 1 : 3;
   if (row.state === 'open') return 0;
   if (row.state === 'half_open') return 2;
   if (row.ramp) return 4;
-  return row.minute?.some((second) => second[1] > 0) ? 5 : 6;
+  return row.rules?.some((rule) => rule.observed > 0) || row.minute?.some((second) => second[1] > 0) ? FAILING : 6.5;
 }
 
 /** When a row's breaker tries again: a countdown, a time, now, or nothing. */

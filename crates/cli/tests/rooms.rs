@@ -54,7 +54,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "admin",
-        "breakers last_good upstreams access health list listen fleet view token stream slots reserve problem clock",
+        "rendered breakers last_good upstreams access page health list listen fleet view token stream slots reserve problem clock",
     ),
     ("sim", "suite replay mapping subject scenario fleet"),
     (
