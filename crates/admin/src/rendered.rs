@@ -1,18 +1,22 @@
 //! The page as it is sent: with the table of breakers in it for clients that may read it without a script's help.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use axum::Extension;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{Json, Response};
 use bytes::Bytes;
 use fusebox_gateway::Gateway;
 use http::HeaderMap;
 use serde_json::Value;
 
 use crate::access::MayRead;
+use crate::config::Config;
+use crate::hub::Hub;
 use crate::page::{INDEX, Served};
+use crate::state;
+use crate::token::Grant;
 
 const MEDIA_TYPE: &str = "text/html; charset=utf-8";
 
@@ -28,19 +32,17 @@ static EMPTY: LazyLock<Served> = LazyLock::new(|| {
 
 /// Answers `GET /`.
 pub async fn page(
-    State(gateway): State<Gateway>,
+    gateway: State<Gateway>,
+    config: State<Arc<dyn Config>>,
+    hub: State<Hub>,
     Extension(MayRead(may_read)): Extension<MayRead>,
     headers: HeaderMap,
 ) -> Response {
     if !may_read {
         return EMPTY.answer(&headers);
     }
-    let state = state(&gateway).await;
+    let Json(state) = state::show(gateway, config, hub, Extension(Grant::Read)).await;
     Served::new(MEDIA_TYPE, Bytes::from(filled(&state))).answer(&headers)
-}
-
-async fn state(_gateway: &Gateway) -> Value {
-    serde_json::json!({ "breakers": [] })
 }
 
 /// The page with a snapshot's rows and verdict.
