@@ -112,7 +112,7 @@ export class Actions {
       try {
         const breaker = await command(name, action, body);
         this.dialog.close();
-        this.tell(action, name, breaker);
+        this.tell(action, name, breaker, body.scope);
         this.done(name);
       } catch (problem) {
         text(error, problem.message);
@@ -131,17 +131,17 @@ export class Actions {
     this.refresh?.();
   }
 
-  tell(action, name, breaker) {
+  tell(action, name, breaker, scope) {
     const until = breaker.hold?.until ? ` until ${clock(breaker.hold.until, { seconds: false })}` : breaker.hold ? ' without end' : '';
     const generation = breaker.generation === undefined ? '' : ` (generation ${breaker.generation})`;
     const what = { open: `${name} is held open${until}`, close: `${name} is held closed${until}`, release: `${name} is released`, reset: `${name} is reset` }[action];
-    const undo = breaker.hold ? h('button', { type: 'button', onclick: () => this.undo(name) }, 'Undo') : null;
+    const undo = breaker.hold ? h('button', { type: 'button', onclick: () => this.undo(name, scope) }, 'Undo') : null;
     this.show(h('span', {}, `${what}${generation}.`), undo);
   }
 
-  async undo(name) {
+  async undo(name, scope) {
     try {
-      await command(name, 'release', { reason: 'undone at the dashboard', by: localStorage.getItem(NAME) ?? undefined });
+      await command(name, 'release', { scope, reason: 'undone at the dashboard', by: localStorage.getItem(NAME) ?? undefined });
       this.show(h('span', {}, `${name} is released.`));
       this.done(name);
     } catch (problem) {

@@ -1,11 +1,11 @@
 // One breaker in full: why, when next, what clients get; then rules, endpoints, failures, what happened, the fleet.
 
 import { ACTIONS, actionsFor } from './actions.js';
-import { attribute, h, list, renew, text } from './dom.js';
+import { attribute, h, list, renew, rich, text } from './dom.js';
 import { at, item, keyOf, nodesOf, time } from './happened.js';
 import { get } from './live.js';
 import { Plots } from './plots.js';
-import { RULES, RUNGS, clock, left, look, ms, next, percent, rate, span } from './words.js';
+import { RULES, RUNGS, clock, explained, left, look, ms, percent, rate, span } from './words.js';
 
 const RATIOS = ['failure_rate', 'slow_rate', 'adaptive'];
 
@@ -107,9 +107,8 @@ export class Detail {
     const state = look(row);
     text(p.chip, state.word);
     attribute(p.chip, 'class', `chip ${state.class}`);
-    const trips = breaker?.attempts > 1 ? ` · trip ${breaker.attempts} in a row` : '';
     const kept = row.persisted === false ? ' · not persisted' : '';
-    text(p.since, `${row.since ? `since ${clock(row.since)} · ` : ''}${row.generation === undefined || row.generation === null ? (row.kind ?? '') : `generation ${row.generation}`}${trips}${kept}${row.mode === 'monitor' ? ' · monitor: refuses nothing' : ''}`);
+    text(p.since, `${row.since ? `since ${clock(row.since)} · ` : ''}${row.generation === undefined || row.generation === null ? (row.kind ?? '') : `generation ${row.generation}`}${kept}${row.mode === 'monitor' ? ' · monitor: refuses nothing' : ''}`);
     this.showActions(row);
     this.tick();
     this.showRules(breaker?.rules ?? row.rules ?? []);
@@ -129,10 +128,7 @@ export class Detail {
     const row = model.rows.get(this.name) ?? breaker;
     if (!row) return;
     const now = model.now();
-    const counting = row.state === 'open' && !row.hold && row.retry_at && row.mode !== 'disabled';
-    const why = this.failed ? `${this.failed.message}.` : (breaker?.explanation?.text ?? row.why ?? row.reason ?? '');
-    renew(p.say, why + counting, () => [why ? `${why[0].toUpperCase()}${why.slice(1)}${/[.!?]$/.test(why) ? '' : '.'}` : '', ...(counting ? [' It tries again in ', (this.count = h('b', { class: 'count' })), '.'] : [])]);
-    if (counting) text(this.count, left(row.retry_at, now) > 0 ? next(row, now) : '0 s, with the next call');
+    rich(p.say, this.failed ? [`${this.failed.message}.`] : explained(row, breaker, now));
     text(p.clients, clients(row, model.upstreams.get(row.upstream)));
   }
 
@@ -207,7 +203,9 @@ export class Detail {
   }
 
   showTime(row) {
-    const recent = (this.breaker?.recent ?? []).map((one) => ({ ...one, type: 'transition', id: `recent ${one.generation} ${one.to}`, breaker: row.name }));
+    const holds = this.model.events.filter((event) => event.type === 'hold' && event.breaker === row.name).map((event) => Date.parse(event.at));
+    const told = (one) => one.from === one.to && holds.some((at) => Math.abs(at - Date.parse(one.at)) < 2000);
+    const recent = (this.breaker?.recent ?? []).filter((one) => !told(one)).map((one) => ({ ...one, type: 'transition', id: `recent ${one.generation} ${one.to}`, breaker: row.name }));
     const known = new Set(recent.map((one) => `${one.generation} ${one.to}`));
     const others = this.model.events.filter((event) =>
       event.breaker ? event.breaker === row.name && !(event.type === 'transition' && known.has(`${event.generation} ${event.to}`)) : event.upstream ? event.upstream === row.upstream : ['reload', 'store'].includes(event.type),

@@ -114,10 +114,11 @@ export function at(breaker, node) {
   const record = view?.record;
   const state = node.self ? breaker.state : (record?.state ?? 'closed');
   const marks = [];
-  if (record?.hold) marks.push(`held ${record.hold.kind}`);
   if (record?.votes?.some((vote) => vote.node === node.name)) marks.push('votes to open');
   if (record?.lease?.node === node.name) marks.push('probes');
   if (node.self && view?.alone) marks.push('alone');
+  const hold = (node.self && breaker.hold) || record?.hold;
+  if (hold) return { state: 'held', word: `held ${hold.kind}`, marks };
   return { state: { half_open: 'half', open: 'open' }[state] ?? 'closed', word: state === 'half_open' ? 'half-open' : state, marks };
 }
 

@@ -7,7 +7,7 @@ import { Events, Fleet, showFacts } from './happened.js';
 import { Refused, Stream, get, token } from './live.js';
 import { Model } from './model.js';
 import { Table, href } from './table.js';
-import { held, next, percent, rate, refuses, span } from './words.js';
+import { held, next, percent, rate, refuses, span, stop } from './words.js';
 
 const HIDDEN_MAX = 300000;
 const ANNOUNCED_EVERY = 5000;
@@ -202,8 +202,7 @@ function sentence(row) {
   const rest = `${gets && ';'}${gets || '.'}`;
   if (row.hold) {
     const { by, until, why } = held(row.hold);
-    const stop = /[.!?]$/.test(why) ? '' : '.';
-    const told = [`is held ${row.hold.kind} by `, by, `${until}: ${why}${stop}`];
+    const told = [`is held ${row.hold.kind} by `, by, `${until}: ${why}${stop(why)}`];
     if (row.hold.kind === 'open' && refused > 0) told.push('', ' It refuses ', `${rate(refused)} calls/s`, rest);
     return told;
   }
@@ -359,6 +358,7 @@ setInterval(() => {
   // Without the stream, as where it has too many listeners, the page asks now and then.
   if (!live && performance.now() - joinedAt > 5000) return rejoinSoon();
   if (!live) return;
+  if (model.due()) rejoinSoon();
   detail.refresh(false);
   fleet.refresh().catch(() => {});
   if (performance.now() - joinedAt > (model.rows.size > 200 ? 60000 : 20000)) rejoin();

@@ -15,6 +15,7 @@ export class Model {
     this.upstreams = new Map();
     this.more = 0;
     this.behind = 0;
+    this.asked = new Map();
     this.opened = null;
     this.history = [];
   }
@@ -32,10 +33,22 @@ export class Model {
     this.more = state.more ?? 0;
     this.upstreams = new Map((state.upstreams ?? []).map((upstream) => [upstream.name, upstream]));
     this.rows = new Map(state.breakers.map((row) => [row.name, row]));
+    this.eject();
     // Events that have come meanwhile are newer than the snapshot's.
     const known = new Set(state.events.map((event) => event.id));
     const newer = this.events.filter((event) => event.local || (!known.has(event.id) && isAfter(event.id, state.event_id)));
     this.events = [...state.events, ...newer].sort((one, other) => (one.at < other.at ? -1 : one.at > other.at ? 1 : 0)).slice(-EVENTS_MAX);
+  }
+
+  /** Marks the rows of endpoints that get no calls: some stay in use because no other is left. */
+  eject() {
+    for (const upstream of this.upstreams.values()) {
+      if (upstream.endpoints.length < 2) continue;
+      for (const end of upstream.endpoints) {
+        const row = this.rows.get(`${upstream.name}@${end.name}`);
+        if (row) row.ejected = Boolean(end.ejected_until);
+      }
+    }
   }
 
   /** Takes an event; true if only a new snapshot shows all that it changed. */
@@ -83,6 +96,14 @@ export class Model {
     }
   }
 
+  /** True once for each breaker whose time to try again has come, of which no event tells. */
+  due() {
+    const now = this.now();
+    const due = [...this.rows.values()].filter((row) => row.state === 'open' && row.retry_at && row.retry_at !== this.asked.get(row.name) && Date.parse(row.retry_at) < now);
+    for (const row of due) this.asked.set(row.name, row.retry_at);
+    return due.length > 0;
+  }
+
   /** Opens a breaker's detail: its plots begin with the minute that is known. */
   open(name) {
     if (name === this.opened) return;
@@ -121,7 +142,7 @@ export class Model {
       half: on.filter((row) => row.state === 'half_open' && !row.hold),
       heldClosed: on.filter((row) => row.hold?.kind === 'closed'),
       ramp: on.filter((row) => row.state === 'closed' && row.ramp && !row.hold),
-      ejected: [...this.rows.values()].filter((row) => row.kind === 'endpoint' && refuses(row)),
+      ejected: [...this.rows.values()].filter((row) => row.kind === 'endpoint' && row.ejected),
       calls: rows.reduce((sum, row) => sum + (row.rates?.calls_per_s ?? 0), 0),
     };
   }

@@ -1,7 +1,7 @@
 // The table of breakers: rows are patched, never replaced, and only those in sight.
 
 import { attribute, h, list, s, text } from './dom.js';
-import { FAILING, look, ms, next, percent, rank, rate } from './words.js';
+import { FAILING, look, ms, next, percent, rank, rate, why } from './words.js';
 
 /** The cells of a row: class and the label that a card shows. */
 const CELLS = [
@@ -128,7 +128,7 @@ export class Table {
     text(parts.fallback, rate(rates.fallback_per_s));
     text(parts.times, `${ms(rates.p50_ms)} · ${ms(rates.p95_ms)} · ${ms(rates.p99_ms)}`);
     drawSpark(parts.spark, row.minute);
-    text(parts.why, row.hold ? `${row.hold.by}: ${row.hold.reason}` : (row.why ?? ''));
+    text(parts.why, why(row, this.model.now()));
     attribute(parts.why, 'title', parts.why.textContent || null);
     this.count(parts.next, row);
     const { endpoints } = row;

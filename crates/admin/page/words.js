@@ -38,9 +38,10 @@ export function span(seconds) {
   return shown.map(([count, unit]) => `${count} ${unit}`).join(' ');
 }
 
-/** What is left until `at`, rounded up, so that nobody comes too early. */
+/** The seconds left until `at`, right to half a second; 0 only when it has passed. */
 export function left(at, now) {
-  return Math.max(0, Math.ceil((Date.parse(at) - now) / 1000 - 0.05));
+  const seconds = (Date.parse(at) - now) / 1000;
+  return seconds > 0 ? Math.max(1, Math.round(seconds)) : 0;
 }
 
 const pad = (number, width = 2) => String(number).padStart(width, '0');
@@ -57,7 +58,7 @@ export function clock(at, { seconds = true, millis = false } = {}) {
 export function look(row) {
   if (row.mode === 'disabled') return { word: 'disabled', class: 'disabled' };
   if (row.hold) return { word: row.hold.kind === 'open' ? 'held open' : 'held closed', class: 'held' };
-  if (row.state === 'open') return { word: 'open', class: 'open' };
+  if (row.state === 'open') return { word: row.ejected ? 'ejected' : 'open', class: 'open' };
   if (row.state === 'half_open') return { word: 'half-open', class: 'half' };
   if (row.ramp) return { word: `closed ${percent(row.ramp.share)}`, class: 'ramp' };
   return { word: 'closed', class: 'closed' };
@@ -93,6 +94,43 @@ export function next(row, now) {
   return seconds > 0 ? span(seconds) : 'next call';
 }
 
+/** Why a row is as it is, in a short sentence. */
+export function why(row, now) {
+  if (row.hold) return `${row.hold.by}: ${row.hold.reason}`;
+  if (row.ramp) return `ramp: 100 % in ${span(left(row.ramp.ends, now))}`;
+  if (row.state === 'half_open') return `probing: ${row.why ?? ''}`;
+  return row.why ?? '';
+}
+
+/** The same in full, with what comes next; every second part is bold. */
+export function explained(row, breaker, now) {
+  const since = row.since ? ` since ${clock(row.since)}` : '';
+  const { reason } = row;
+  if (row.mode === 'disabled') return ['Disabled: it neither judges calls nor refuses them.'];
+  if (row.hold) {
+    const { by, until, why: words } = held(row.hold);
+    return ['', by, ` holds it ${row.hold.kind}${until}: ${words}${stop(words)} ${row.hold.kind === 'open' ? 'After that single calls try the upstream.' : 'After that it judges calls again.'}`];
+  }
+  if (row.state === 'open') {
+    const told = reason ? [`Open${since}: `, reason, stop(reason)] : [`Open${since}.`, '', ''];
+    if (row.kind === 'flow') return told;
+    const when = row.retry_at ? left(row.retry_at, now) : 0;
+    told.push('', when ? ' It tries again in ' : ' It tries again with the next call.', when ? span(when) : '', when ? '.' : '');
+    if (breaker?.attempts > 1) told.push('', ` This is trip ${breaker.attempts} in a row.`);
+    return told;
+  }
+  if (row.state === 'half_open') {
+    const probes = breaker?.probes;
+    const tries = probes ? [' Single calls try the upstream: ', `${probes.successes} succeeded`, `, ${probes.failures} failed, ${probes.in_flight} of at most ${probes.limit} in flight.`] : [' Single calls try the upstream.'];
+    return [`Half-open${since}.`, '', ...tries];
+  }
+  if (row.ramp) return [`Closed${since}: `, percent(row.ramp.share), ' of the calls pass, all in ', span(left(row.ramp.ends, now)), '.'];
+  return [`Closed${since}: all calls pass.`];
+}
+
+/** The stop that a sentence still needs. */
+export const stop = (words) => (/[.!?]$/.test(words) ? '' : '.');
+
 /** The names of rules as people say them. */
 export const RULES = {
   consecutive_failures: 'failures in a row',
@@ -121,6 +159,8 @@ export function happened(event) {
   const state = (name) => (name === 'half_open' ? 'half-open' : name);
   switch (event.type) {
     case 'transition':
+      // A hold or a release, as a breaker remembers it.
+      if (event.from === event.to) return { class: 'held', text: event.reason };
       return {
         class: { open: 'open', half_open: 'half', closed: 'closed' }[event.to],
         text: `${event.to === 'open' ? 'opened' : event.to === 'closed' ? 'closed' : 'half-open'}: ${event.reason ?? `was ${state(event.from)}`}`,

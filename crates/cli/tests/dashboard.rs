@@ -73,6 +73,7 @@ behaviours![
     looking_changes_no_generation,
     without_a_script_the_table_is_rendered_once,
     a_wrong_token_is_refused_and_the_right_one_is_taken,
+    the_fleet_is_shown_as_breaker_by_node,
     a_thousand_rows_scroll_without_jank,
 ];
 

@@ -1,7 +1,7 @@
 // The real program behind the page: started, steered and watched; with a service behind it and a proxy that cuts.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -119,6 +119,17 @@ export async function gateway(yaml, args = []) {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A Valkey or Redis server that keeps nothing. */
+export async function store() {
+  const finder = net.createServer();
+  await new Promise((resolve) => finder.listen(0, '127.0.0.1', resolve));
+  const { port } = finder.address();
+  await new Promise((resolve) => finder.close(resolve));
+  const name = ['/usr/bin', '/usr/local/bin'].some((folder) => existsSync(join(folder, 'valkey-server'))) ? 'valkey-server' : 'redis-server';
+  const child = spawn(name, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], { stdio: 'ignore' });
+  return { url: `redis://127.0.0.1:${port}`, end: () => child.kill('SIGKILL') };
 }
 
 /** A proxy before an address, which can cut all connections and take none for a time. */
