@@ -149,8 +149,9 @@ export class Detail {
       gauge.style.setProperty('--v', `${Math.round(share * 100)}%`);
       attribute(gauge, 'class', `gauge ${share >= 1 ? 'full' : share >= 0.6 ? 'near' : ''}`);
       const gap = gaps.get(rule.rule);
+      const judged = this.breaker?.state === 'closed';
       const missing = { too_few_calls: `${gap?.missing_calls} more calls before it is judged`, never_trips: 'never trips', not_judged: 'not judged now' }[gap?.gap];
-      text(note, missing ?? (rule.min_calls > 1 ? `${rule.calls} calls, ${rule.min_calls} needed` : ''));
+      text(note, !judged ? '' : missing ?? (rule.min_calls > 1 ? `${rule.calls} calls, ${rule.min_calls} needed` : ''));
     });
   }
 
@@ -216,10 +217,10 @@ export class Detail {
 
   showFleet(breaker) {
     const view = breaker?.fleet;
-    renew(this.parts.fleet, JSON.stringify([view, breaker?.state]), () => {
+    const nodes = view ? nodesOf(this.model.gateway?.fleet, [breaker]) : [];
+    renew(this.parts.fleet, JSON.stringify([view, breaker?.state, breaker?.hold, nodes]), () => {
       if (!view) return [];
       const { record } = view;
-      const nodes = nodesOf(this.model.gateway?.fleet, [breaker]);
       const marks = nodes.map((node) => {
         const { state, word, marks: also } = at(breaker, node);
         return h('li', { class: `${state}${node.self ? ' me' : ''}`, title: [word, ...also].join(', ') }, node.name, h('span', { class: 'sr' }, ` ${word}`), also.length ? h('small', {}, ` ${also.join(', ')}`) : null);
@@ -254,8 +255,10 @@ export function clients(row, upstream) {
   if (!refused && !fallback) return calls ? `${rate(calls)} calls/s go to ${row.upstream}; ${percent(rates.failed_ratio)} fail.` : '';
   const from = rung(upstream);
   if (!fallback) return `${rate(refused)} calls/s are refused with an error.`;
+  if (!refused) return `${rate(fallback)} calls/s fail and get ${from}.`;
   const rest = Math.max(0, refused - fallback);
-  return `Of ${rate(refused)} refused calls/s, ${rate(Math.min(fallback, refused || fallback))} get ${from}${rest >= 0.05 ? `, ${rate(rest)} an error` : ''}.`;
+  if (fallback >= refused * 0.995) return `All ${rate(refused)} refused calls/s get ${from}.`;
+  return `Of ${rate(refused)} refused calls/s, ${rate(fallback)} get ${from}${rest >= 0.05 ? `, ${rate(rest)} an error` : ''}.`;
 }
 
 /** The rung that gives most of an upstream's fallback answers. */

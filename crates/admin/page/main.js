@@ -1,16 +1,16 @@
 // The dashboard: joins the snapshot and the stream, and shows them. Looking changes nothing at the gateway.
 
 import { Actions } from './actions.js';
-import { Detail, rung } from './detail.js';
-import { attribute, byId, h, renew, rich, text } from './dom.js';
+import { Detail } from './detail.js';
+import { attribute, byId, text } from './dom.js';
 import { Events, Fleet, showFacts } from './happened.js';
 import { Refused, Stream, get, token } from './live.js';
 import { Model } from './model.js';
-import { Table, href } from './table.js';
-import { held, next, percent, rate, refuses, span, stop } from './words.js';
+import { Table } from './table.js';
+import { Verdict } from './verdict.js';
+import { span } from './words.js';
 
 const HIDDEN_MAX = 300000;
-const ANNOUNCED_EVERY = 5000;
 const THEMES = ['system', 'light', 'dark'];
 
 const model = new Model();
@@ -18,6 +18,7 @@ const actions = new Actions(model, (name) => {
   rejoinSoon();
   if (name === detail.name) detail.refresh();
 });
+const verdict = new Verdict(byId('verdict'), model);
 const table = new Table(byId('breakers'), model);
 const detail = new Detail(byId('detail'), model, actions);
 const events = new Events(byId('events'), model);
@@ -95,7 +96,7 @@ function askToken(error) {
   text(byId('refused'), error.status === 429 ? error.message : tried ? 'The gateway does not take this token.' : '');
   token.forget();
   form.hidden = false;
-  byId('verdict').replaceChildren();
+  verdict.clear();
   lamp();
   form.elements.token.focus();
 }
@@ -119,7 +120,7 @@ function show() {
     drawing = false;
     table.arrange();
     detail.show();
-    verdict();
+    if (byId('token').hidden) verdict.show();
     narrowed();
     showFacts(model.gateway, model.now(), span);
     actions.tick();
@@ -132,103 +133,9 @@ function show() {
 function tick() {
   table.tick();
   detail.tick();
-  verdict();
+  if (byId('token').hidden) verdict.show();
   lamp();
 }
-
-// --- The verdict ---
-
-let announced = '';
-let announcedAt = -Infinity;
-
-function verdict() {
-  if (!model.gateway || !byId('token').hidden) return;
-  const sum = model.summary();
-  const open = sum.refusing.length;
-  const verb = open === 1 ? 'is' : 'are';
-  const line = sum.total === 0 ? 'No breakers yet' : open ? `${open} of ${sum.total}` : sum.half.length ? `${sum.half.length} of ${sum.total}` : '';
-  const rest = sum.total === 0 ? '' : open ? ` breakers ${verb} open` : sum.half.length ? ` breakers ${sum.half.length === 1 ? 'is' : 'are'} half-open` : sum.total === 1 ? 'The breaker is closed' : `All ${sum.total} breakers are closed`;
-  const place = byId('verdict');
-  if (!place.head) {
-    place.head = h('h1');
-    place.says = h('p', { 'aria-live': 'off' });
-    place.replaceChildren(place.head, place.says);
-  }
-  // Read out at most every five seconds; the eyes get it at once.
-  const news = line + rest;
-  const quiet = news !== announced && performance.now() - announcedAt < ANNOUNCED_EVERY;
-  if (news !== announced && !quiet) {
-    announced = news;
-    announcedAt = performance.now();
-    attribute(place, 'aria-live', 'polite');
-    place.head.madeOf = null;
-  } else if (quiet) attribute(place, 'aria-live', 'off');
-  renew(place.head, news, () => (line ? [h('b', { class: open ? 'n-open' : sum.total ? 'n-half' : '' }, line), rest] : [rest]));
-  sentences(place.says, sum);
-  const title = open ? `${open} open · Fusebox` : model.gateway ? 'All closed · Fusebox' : 'Fusebox';
-  if (document.title !== title) {
-    document.title = title;
-    icon(open ? '%23b3261e' : '%231f7a45');
-  }
-}
-
-/** What each breaker that is not closed means for clients, and until when. */
-function sentences(place, sum) {
-  const told = [...sum.refusing, ...sum.half, ...sum.heldClosed, ...sum.ramp, ...sum.ejected];
-  const shown = told.slice(0, 4);
-  const key = shown.map((row) => `${row.name} ${row.state} ${JSON.stringify(row.hold)} ${Boolean(row.ramp)}`).join('|') + told.length;
-  if (place.told !== key) {
-    place.told = key;
-    place.parts = shown.map((row) => ({ name: row.name, says: h('span') }));
-    const lines = place.parts.map(({ name, says }) => h('span', { class: 'line' }, h('a', { href: href(name) }, name), ' ', says));
-    if (told.length > shown.length) lines.push(h('span', { class: 'line' }, `and ${told.length - shown.length} more`));
-    place.replaceChildren(...lines);
-  }
-  for (const { name, says } of place.parts) rich(says, sentence(model.rows.get(name)));
-  if (told.length === 0) {
-    const failed = [...model.rows.values()].filter((row) => row.rates?.failed_ratio > 0);
-    const worst = failed.sort((one, other) => other.rates.failed_ratio - one.rates.failed_ratio)[0];
-    const noise = worst ? `; most failures at ${worst.name}, ${percent(worst.rates.failed_ratio)}` : '; none fails';
-    text(place, sum.total === 0 ? 'A breaker appears here when the configuration has one, or with the first call of its key.' : `${rate(sum.calls)} calls/s${sum.calls > 0 ? noise : ''}.`);
-    place.told = null;
-  }
-}
-
-/** What a row means for clients: every second part is bold. */
-function sentence(row) {
-  if (!row) return [''];
-  const { refused_per_s: refused, fallback_per_s: fallback } = row.rates ?? {};
-  const gets = refused > 0 && fallback > 0 ? ` ${served(fallback / refused)} ${rung(model.upstreams.get(row.upstream))}.` : '';
-  const rest = `${gets && ';'}${gets || '.'}`;
-  if (row.hold) {
-    const { by, until, why } = held(row.hold);
-    const told = [`is held ${row.hold.kind} by `, by, `${until}: ${why}${stop(why)}`];
-    if (row.hold.kind === 'open' && refused > 0) told.push('', ' It refuses ', `${rate(refused)} calls/s`, rest);
-    return told;
-  }
-  if (refuses(row)) {
-    const when = next(row, model.now());
-    if (row.kind === 'endpoint') return [`of ${row.upstream} gets no calls`, '', / s$/.test(when) ? ' and is tried again in ' : '', / s$/.test(when) ? when : '', '.'];
-    const does = row.mode === 'monitor' ? ['would refuse its calls', ''] : refused > 0 ? ['refuses ', `${rate(refused)} calls/s`] : ['refuses calls', ''];
-    const then = when === 'next call' ? ['tries again with the next call', ''] : when === '–' || row.kind === 'flow' ? ['waits', ''] : ['tries again in ', when];
-    return [does[0], does[1], ` and ${then[0]}`, then[1], rest];
-  }
-  if (row.state === 'half_open') return refused > 0 ? ['lets single calls try and refuses ', `${rate(refused)} calls/s`, rest] : [`lets single calls try${rest}`];
-  return ['comes back: ', percent(row.ramp?.share), ` of the calls pass${rest}`];
-}
-
-/** A share of clients in words. */
-function served(share) {
-  const tenths = Math.round(Math.min(1, share) * 10);
-  return tenths === 10 ? 'its clients get' : `${tenths || 'fewer than 1'} of 10 clients get`;
-}
-
-function icon(colour) {
-  const link = document.querySelector('link[rel=icon]');
-  link.href = `data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${colour}"/></svg>`;
-}
-
-// --- Lamp, filter, theme, routes, keys ---
 
 function lamp() {
   const place = byId('lamp');

@@ -1,7 +1,7 @@
 // The table of breakers: rows are patched, never replaced, and only those in sight.
 
-import { attribute, h, list, s, text } from './dom.js';
-import { FAILING, look, ms, next, percent, rank, rate, why } from './words.js';
+import { attribute, byId, h, list, s, text } from './dom.js';
+import { FAILING, IN_USE, look, ms, next, percent, rank, rate, why } from './words.js';
 
 /** The cells of a row: class and the label that a card shows. */
 const CELLS = [
@@ -21,6 +21,7 @@ export class Table {
     this.filter = '';
     this.column = 'state';
     this.descending = false;
+    this.unfolded = false;
     this.inSight = new Set();
     this.body.replaceChildren();
     this.sight = new IntersectionObserver(
@@ -36,6 +37,13 @@ export class Table {
     for (const head of table.tHead.rows[0].cells) {
       if (head.dataset.sort) head.replaceChildren(h('button', { type: 'button', onclick: () => this.sort(head) }, head.textContent));
     }
+    this.foot = table.tFoot;
+    this.ends = byId('ends');
+    this.ends.addEventListener('click', () => {
+      this.unfolded = !this.unfolded;
+      attribute(this.ends, 'aria-expanded', String(this.unfolded));
+      this.arrange();
+    });
     this.body.addEventListener('click', (event) => {
       const row = event.target.closest('tr');
       if (row && !event.target.closest('a') && !getSelection().toString()) location.hash = href(row.dataset.breaker);
@@ -60,12 +68,15 @@ export class Table {
       element.hidden = !this.fits(row);
       attribute(element, 'data-state', rank(row) === FAILING ? 'warn' : look(row).class);
     });
+    const folded = rows.filter((row) => rank(row) === IN_USE).length;
+    this.foot.hidden = folded === 0 || this.filter.trim() !== '';
+    text(this.ends, `${this.unfolded ? 'Hide' : 'Show'} ${folded === 1 ? 'the endpoint' : `${folded} endpoints`} in use`);
     this.patchAll();
   }
 
   fits(row) {
     const wanted = this.filter.trim().toLowerCase();
-    if (!wanted) return true;
+    if (!wanted) return this.unfolded || rank(row) !== IN_USE;
     const words = [row.name, row.upstream, look(row).word, row.mode];
     return words.some((word) => word?.toLowerCase().includes(wanted));
   }

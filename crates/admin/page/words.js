@@ -70,12 +70,14 @@ export const refuses = (row) =>
 
 /** The rank of closed breakers with failures. */
 export const FAILING = 6;
+/** The rank of endpoints without a fault, which the table folds away. */
+export const IN_USE = 7;
 
 /** The rank of a row in a table with the red ones first. */
 export function rank(row) {
   if (row.mode === 'disabled') return 8;
   // An endpoint that is out of use is the business of its upstream's row.
-  if (row.kind === 'endpoint') return row.hold || row.state !== 'closed' ? 5 : 7;
+  if (row.kind === 'endpoint') return row.hold || row.state !== 'closed' ? 5 : IN_USE;
   if (row.hold) return row.hold.kind === 'open' ? 1 : 3;
   if (row.state === 'open') return 0;
   if (row.state === 'half_open') return 2;

@@ -40,12 +40,13 @@ macro_rules! assets {
 }
 
 /// The assets: name, media type, bytes.
-const ASSETS: [(&str, &str, &[u8]); 12] = assets![
+const ASSETS: [(&str, &str, &[u8]); 13] = assets![
     "page.css": STYLE,
     "detail.css": STYLE,
     "main.js": SCRIPT,
     "live.js": SCRIPT,
     "model.js": SCRIPT,
+    "verdict.js": SCRIPT,
     "words.js": SCRIPT,
     "dom.js": SCRIPT,
     "table.js": SCRIPT,

@@ -62,6 +62,7 @@ behaviours![
     a_trip_is_shown_within_a_second,
     the_countdown_is_right_to_a_second,
     a_cut_stream_resumes_without_a_hole,
+    a_gateway_that_was_started_again_is_joined_anew,
     a_hold_needs_a_reason_and_appears_in_breakers_show,
     what_the_gateway_refuses_keeps_the_dialog_and_is_said,
     names_with_markup_do_nothing,

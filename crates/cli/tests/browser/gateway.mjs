@@ -134,7 +134,7 @@ export async function store() {
 
 /** A proxy before an address, which can cut all connections and take none for a time. */
 export async function cuttable(address) {
-  const [host, port] = address.split(':');
+  let [host, port] = address.split(':');
   const pairs = new Set();
   let refusing = false;
   const server = net.createServer((near) => {
@@ -164,7 +164,9 @@ export async function cuttable(address) {
         far.destroy();
       }
     },
-    mend() {
+    /** Takes connections again, to another address if one is given. */
+    mend(other = `${host}:${port}`) {
+      [host, port] = other.split(':');
       refusing = false;
     },
     end() {
