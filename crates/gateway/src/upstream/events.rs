@@ -254,7 +254,7 @@ mod tests {
         let events = ring_of(3);
         assert_eq!(numbers(&events.after(0)), [1, 2, 3]);
         assert_eq!(numbers(&events.after(2)), [3]);
-        assert_eq!(numbers(&events.after(3)), []);
+        assert!(numbers(&events.after(3)).is_empty());
         assert_eq!(events.after(0).missed, 0);
         assert_eq!(events.latest(2).0, 3);
         assert_eq!(events.latest(2).1[0].number, 2);
