@@ -1,7 +1,7 @@
 //! The dashboard at `/`: one page and its assets, which are part of the program.
 //!
-//! The page and its assets hold no data, so they need no token. Whoever may read without a script's help (no token is
-//! configured, or the request carries one) finds the table of breakers in the page itself, as it was at that moment.
+//! The page and its assets hold no data, so they need no token. A client that may read (no token is configured, or the
+//! request carries one) gets the table of breakers in the page itself, as it is at that moment; see `rendered`.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::problem::Problem;
 
-/// The page, up to and from its table's rows.
+/// The page, with marks where a rendered one has its verdict, rows and note.
 pub const INDEX: &str = include_str!("../page/index.html");
 
 /// The folder of the assets, as a prefix of their paths.

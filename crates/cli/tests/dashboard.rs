@@ -1,5 +1,9 @@
 //! The dashboard in a real browser: each behaviour of the page, driven by `browser/run.mjs`, and how the page is served.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
 
 mod support;
 
