@@ -18,6 +18,7 @@ use http::header::{
 use http::{HeaderMap, Method, Uri};
 
 use crate::health;
+use crate::page;
 use crate::problem::{Detail, Problem};
 use crate::token::{Grant, Token};
 
@@ -51,12 +52,14 @@ impl Access {
     }
 }
 
-/// True for targets that load balancers call without a token: they reveal only yes or no.
+/// True for targets that need no token: those of load balancers reveal only yes or no, the dashboard's page nothing.
 fn is_open(target: &Uri) -> bool {
     match target.path() {
         "/healthz" => true,
         "/readyz" => !health::is_verbose(target.query()),
-        _ => false,
+        // The dashboard holds no data; its script sends the token with what it asks for.
+        "/" => true,
+        path => path.starts_with(page::FOLDER),
     }
 }
 
@@ -111,6 +114,10 @@ fn origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
     }
 }
 
+/// True for a requester of the open page who may also read what it shows.
+#[derive(Debug, Clone, Copy)]
+pub struct MayRead(pub bool);
+
 /// Admits or refuses a request, and adds fields to every answer that keep a browser from misusing it.
 pub async fn check(
     State(access): State<Access>,
@@ -119,6 +126,11 @@ pub async fn check(
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    if uri.path() == "/" {
+        let state = Uri::from_static("/api/v1/state");
+        let may_read = access.check(peer.ip(), &Method::GET, &state, request.headers());
+        request.extensions_mut().insert(MayRead(may_read.is_ok()));
+    }
     let mut response = match access.check(peer.ip(), &method, &uri, request.headers()) {
         Ok(grant) => {
             request.extensions_mut().insert(grant);
@@ -131,13 +143,17 @@ pub async fn check(
         tracing::debug!(%peer, %method, path, status, %reason, "admin request refused");
     }
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
+    // The page brings a policy of its own, and may be kept.
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -207,6 +223,8 @@ mod tests {
             "/healthz?verbose",
             "/readyz",
             "/readyz?a=verbose",
+            "/",
+            "/page/main.js",
         ] {
             assert_eq!(check(open, &[]), Ok(()), "{open}");
         }
@@ -217,7 +235,8 @@ mod tests {
             "//healthz",
             "/metrics",
             "/api/v1/breakers",
-            "/",
+            "//",
+            "/page",
         ] {
             assert_eq!(check(shut, &[]), Err(Problem::unauthorized()), "{shut}");
             let token = ("authorization", "Bearer s3cret");

@@ -5,6 +5,7 @@
 //!
 //! | | |
 //! |---|---|
+//! | `GET /` | the dashboard, whose assets are below `/page/` |
 //! | `GET /healthz` | 200 if every worker responds, otherwise 503 |
 //! | `GET /readyz[?verbose]` | 200 while requests are accepted, 503 while draining |
 //! | `GET /metrics` | Prometheus or OpenMetrics, by `Accept` |
@@ -31,7 +32,9 @@ mod hub;
 mod last_good;
 mod list;
 mod listen;
+mod page;
 mod problem;
+mod rendered;
 mod reserve;
 mod row;
 mod slots;
@@ -122,6 +125,8 @@ pub async fn serve(
 fn router(gateway: Gateway, options: &Options, hub: Hub) -> Router {
     let access = access::Access::new(options.token.as_ref(), options.read_token.as_ref());
     Router::new()
+        .route("/", get(rendered::page))
+        .route("/page/{*name}", get(page::asset))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -54,7 +54,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "admin",
-        "breakers last_good state events hub frame wishes row event_view upstreams config access health list listen fleet view \
+        "rendered breakers last_good state events hub frame wishes row event_view upstreams config access page health list listen fleet view \
          token stream slots reserve problem clock",
     ),
     ("sim", "suite replay mapping subject scenario fleet"),
