@@ -7,14 +7,15 @@
 //! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
 //! dropped too, and the outcome is ignored.
 
+mod beside;
 mod holder;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call as Ended, Cause, Mode, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter,
-    Timestamp, machine::SettledAs,
+    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
+    machine::SettledAs,
 };
 use fusebox_plan::{Call as Facts, CallError, Failure, Ruling};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -322,10 +323,8 @@ impl UpstreamCall {
 
     /// True if the upstream's breaker lets calls pass as while closed, or refuses none.
     pub fn is_closed(&self, now: Timestamp) -> bool {
-        self.live_breaker.as_ref().is_none_or(|live_breaker| {
-            let breaker = &live_breaker.breaker;
-            breaker.settings().mode != Mode::Enforce || !breaker.may_probe(now)
-        })
+        let live_breaker = self.live_breaker.as_ref();
+        live_breaker.is_none_or(|live_breaker| live_breaker.is_closed(now))
     }
 
     /// Moves a probe's deadline to `timeout` from `base`: the time before was not the upstream's.
