@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use fusebox_breaker::{
-    Breaker, Listener, Mode, Registry, Timestamp,
+    Breaker, Listener, Registry, Timestamp,
     machine::WindowFate,
     registry::{KeyCounts, KeyParts, OVERFLOW_BREAKERS},
 };
@@ -82,11 +82,6 @@ impl LiveBreaker {
     /// The counts of one worker.
     pub fn meter(&self, worker: &WorkerRef) -> &BreakerMeter {
         self.extras.meters.of(worker.index)
-    }
-
-    /// True if it lets calls pass as while closed, or refuses none.
-    pub fn is_closed(&self, now: Timestamp) -> bool {
-        self.breaker.settings().mode != Mode::Enforce || !self.breaker.may_probe(now)
     }
 
     /// The time to wait after a refusal that has no end of its own: the breaker's cooldown.

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
-    machine::SettledAs,
+    Call as Ended, Cause, Mode, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter,
+    Timestamp, machine::SettledAs,
 };
 use fusebox_plan::{Call as Facts, CallError, Failure, Ruling};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -323,8 +323,10 @@ impl UpstreamCall {
 
     /// True if the upstream's breaker lets calls pass as while closed, or refuses none.
     pub fn is_closed(&self, now: Timestamp) -> bool {
-        let live_breaker = self.live_breaker.as_ref();
-        live_breaker.is_none_or(|live_breaker| live_breaker.is_closed(now))
+        self.live_breaker.as_ref().is_none_or(|live_breaker| {
+            let breaker = &live_breaker.breaker;
+            breaker.settings().mode != Mode::Enforce || !breaker.may_probe(now)
+        })
     }
 
     /// Moves a probe's deadline to `timeout` from `base`: the time before was not the upstream's.

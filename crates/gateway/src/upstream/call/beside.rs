@@ -1,7 +1,7 @@
 //! A call with two attempts in flight: the later one has a call of its own, until one of them is the call's.
 //!
-//! That call has no permit, so it moves no breaker of the upstream. Its endpoint counts its attempt like any other, and a
-//! place in the bulkhead is its own.
+//! That call has no permit, so it looks at the upstream's breaker and never moves it. Its endpoint counts its attempt like
+//! any other, and a place in the bulkhead is its own.
 
 use fusebox_plan::CallError;
 
@@ -11,6 +11,7 @@ impl UpstreamCall {
     /// A call for one more attempt beside this one's.
     pub fn beside(&self) -> UpstreamCall {
         let mut beside = UpstreamCall::unguarded(self.upstream.clone(), self.worker.clone());
+        beside.live_breaker = self.live_breaker.clone();
         beside.request_id = self.request_id.clone();
         beside
     }

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use fusebox_call::attempts::{End, Moment, Next, RetryResult};
+use fusebox_call::attempts::{End, Next, RetryResult};
 use fusebox_call::endpoints::Tried;
 use fusebox_plan::CallError;
 use http::Response;
@@ -46,7 +46,7 @@ pub(super) async fn send<A: Attempt>(
     request: &mut A,
     after: Duration,
 ) -> Hedged<A::Failure> {
-    let (live_breaker, has_place) = (call.live_breaker().cloned(), call.has_place());
+    let has_place = call.has_place();
     let mut beside = call.beside();
     let number = running.attempts.number();
     let Some(mut first) = request.beside(call, endpoint, number, false) else {
@@ -64,9 +64,7 @@ pub(super) async fn send<A: Attempt>(
             break;
         }
     }
-    let now = running.worker.clock.exact();
-    let is_closed = live_breaker.is_none_or(|it| it.is_closed(now));
-    let Some(paid) = running.pay(&beside, request, tried, is_closed, has_place) else {
+    let Some(paid) = running.pay(&beside, request, tried, has_place) else {
         return alone(first.await);
     };
     let endpoint = paid.attempt.endpoint().clone();
@@ -136,7 +134,6 @@ impl Running<'_> {
         beside: &UpstreamCall,
         request: &A,
         tried: &mut Tried,
-        is_closed: bool,
         has_place: bool,
     ) -> Option<Paid> {
         let (upstream, rules, worker) = (self.upstream, self.rules, self.worker);
@@ -149,15 +146,7 @@ impl Running<'_> {
             true => Some(rules.bulkhead?.places.try_enter()?),
             false => None,
         };
-        let now = worker.clock.exact();
-        let moment = Moment {
-            now,
-            used: self.used(request, now),
-            is_closed,
-            body: request.body(),
-            is_endpoint_probe: false,
-            draw: 0.0,
-        };
+        let moment = self.moment(beside, request);
         if !self.attempts.hedge(&self.facts, &moment, true) {
             return None;
         }
