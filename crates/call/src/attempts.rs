@@ -205,14 +205,15 @@ impl Attempts {
     }
 
     /// Decides on one more attempt at another endpoint, beside the one in flight. Takes its token. Under a bulkhead it
-    /// needs a place of its own.
+    /// needs a place of its own. The probe of an ejected endpoint is not hedged: cut off each time, it would never find out
+    /// whether the endpoint is well.
     #[must_use]
     pub fn hedge(&mut self, call: &Call<'_>, at: &Moment, has_place: bool) -> bool {
         let (Some(_), Some(repeats)) = (self.hedge_after(call), &call.repeats) else {
             return false;
         };
         let is_fit = at.is_closed && has_place && at.body != Body::Lost && at.used < call.total;
-        if !is_fit || !repeats.budget.take(at.now) {
+        if !is_fit || at.is_endpoint_probe || !repeats.budget.take(at.now) {
             return false;
         }
         self.state = State::Hedging;

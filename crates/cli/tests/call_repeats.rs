@@ -283,33 +283,3 @@ fn many_clients_share_one_budget_and_leave_no_place_behind() {
     let in_flight = gateway.metric("fusebox_bulkhead_in_flight{upstream=\"orders\"}");
     assert_eq!(in_flight, Some(0.0));
 }
-
-#[test]
-#[ignore = "the gateway reads `hedge` and sends no hedges yet"]
-fn a_get_that_waits_has_one_more_attempt_elsewhere_and_the_loser_counts_nothing() {
-    let gate = Gate::default();
-    let slow = Upstream::start({
-        let gate = gate.clone();
-        move |call| {
-            gate.pass();
-            call.respond(200, "slow");
-        }
-    });
-    let quick = Upstream::start(|call| call.respond(200, "quick"));
-    let hedge = "hedge: { after: 20ms }";
-    let gateway = Gateway::run(file(&[slow.url(), quick.url()], FIVE, &[hedge]));
-    let mut client = gateway.client();
-    for _ in 0..2 {
-        assert_eq!(client.get("/a").text(), "quick");
-    }
-    assert_eq!((slow.calls(), quick.calls()), (1, 2));
-    assert_eq!(gateway.outcomes("orders"), (2, 0, 0));
-    assert_eq!(attempts(&gateway, &slow), (0.0, 0.0, 0.0));
-    assert_eq!(attempts(&gateway, &quick), (2.0, 0.0, 0.0));
-    assert_eq!(
-        retries(&gateway, "success"),
-        1.0,
-        "a hedge counts as an attempt"
-    );
-    gate.open();
-}

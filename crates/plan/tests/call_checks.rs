@@ -243,6 +243,14 @@ fn a_hedge_needs_time_another_endpoint_and_reads() {
         r#"5:21: error: `after` is 5s, and an attempt ends after `timeout.request`, 5s, so no hedge could begin; lower it, or raise `timeout.request`"#,
     );
     orders(
+        "hedge: { after: 2s }, retry: { per_try: 1s }",
+        r#"5:21: warning: `hedge` has no effect beside the upstream's `retry`: `after` is 2s, and `per_try` ends an attempt after 1s; lower `after`, or raise `per_try`"#,
+    );
+    orders(
+        "hedge: { after: 2s }, retry: { attempts: 1, budget: 10% }",
+        r#"5:21: warning: `hedge` has no effect beside the upstream's `retry`: a hedge is a second attempt, and `attempts` is 1; write `attempts: 2`, or remove one of them"#,
+    );
+    orders(
         "hedge: {}",
         r#"5:12: error: `hedge` needs the key `after`; add `after: 200ms`"#,
     );

@@ -42,15 +42,3 @@ routes: [{ path: /, respond: {} }]
         assert!(report.contains(expected), "{expected}\n{report}");
     }
 }
-
-#[test]
-fn keys_of_an_upstream() {
-    check(
-        r#"listen: 127.0.0.1:8080
-upstreams:
-  orders: { endpoints: [{ url: http://a }, { url: http://b }], hedge: x, breaker: {} }
-routes: [{ path: /orders, upstream: orders }]
-"#,
-        r#"3:64: error: `hedge` is not supported yet; remove the key; each call is one attempt for now"#,
-    );
-}

@@ -113,14 +113,3 @@ routes: [{ path: /orders, upstream: orders }]
 12:54: error: `queue_for` must be a duration, found `1x`; write one such as `250ms`, `5s` or `1m`"#,
     );
 }
-
-#[test]
-fn a_refused_key_is_refused_once() {
-    check(
-        "listen: 127.0.0.1:8080
-upstreams: { orders: { url: http://a, breaker: {}, hedge: { after: '${NONE}', before: 1s } } }
-routes: [{ path: /orders, upstream: orders }]
-",
-        r#"2:52: error: `hedge` is not supported yet; remove the key; each call is one attempt for now"#,
-    );
-}

@@ -57,7 +57,7 @@ fn a_hedge_takes_a_token_and_counts_as_an_attempt() {
 }
 
 #[test]
-fn no_hedge_without_token_place_time_body_or_a_closed_breaker() {
+fn no_hedge_without_token_place_time_body_or_a_closed_breaker_or_for_an_endpoints_probe() {
     let at = [
         (
             Moment {
@@ -80,13 +80,20 @@ fn no_hedge_without_token_place_time_body_or_a_closed_breaker() {
             },
             true,
         ),
+        (
+            Moment {
+                is_endpoint_probe: true,
+                ..moment()
+            },
+            true,
+        ),
         (moment(), false),
     ];
     let case = Case::hedged();
     for (at, has_place) in at {
         assert!(!case.begin().hedge(&case.call(), &at, has_place), "{at:?}");
     }
-    assert_eq!(case.tokens(), 3);
+    assert_eq!(case.tokens(), 4, "five calls have paid for one more");
     let mut attempts = case.begin();
     while case.budget.take(START) {}
     assert!(!attempts.hedge(&case.call(), &moment(), true));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
@@ -18,6 +19,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields::{self, FUSEBOX_ATTEMPT, Origin};
+use crate::message::interim::Interim;
 use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::message::validate;
@@ -31,7 +33,7 @@ use crate::upstream::last_good::key::Scope;
 use crate::upstream::last_good::{Asked, Lookup};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::Connection;
-use crate::upstream::run_call::Attempt;
+use crate::upstream::run_call::{Attempt, Beside};
 use crate::upstream::sending::{Failed, Sending, Unanswered, expects_no_body};
 use crate::upstream::upstream_errors::UpstreamError;
 
@@ -226,6 +228,15 @@ impl ClientRequest {
         }
     }
 
+    /// The body for an attempt that may have another one beside it; `None`: it is sent once.
+    fn body_beside(&self) -> Option<Outgoing> {
+        match &self.body {
+            ClientBody::Empty => Some(Outgoing::empty()),
+            ClientBody::Once(_) => None,
+            ClientBody::Kept(kept) => Some(Outgoing::Streamed(ClientBytes::Kept(kept.reader()))),
+        }
+    }
+
     fn next_body(&mut self) -> Outgoing {
         match &mut self.body {
             ClientBody::Empty => Outgoing::empty(),
@@ -304,7 +315,19 @@ impl ToUpstream<'_> {
             head.clone()
         };
         let mut parts = parts.expect("a request that is sent once is sent once");
-        parts.uri = target::outgoing(self.exchange, &endpoint.plan, self.rewrite, &parts)?;
+        self.address(&mut parts, endpoint, number)?;
+        Ok(parts)
+    }
+
+    /// Makes a head that of an attempt at an endpoint.
+    #[inline]
+    fn address(
+        &self,
+        parts: &mut Parts,
+        endpoint: &LiveEndpoint,
+        number: u32,
+    ) -> Result<(), validate::Refused> {
+        parts.uri = target::outgoing(self.exchange, &endpoint.plan, self.rewrite, parts)?;
         let headers = &mut parts.headers;
         headers.insert(HOST, endpoint.host.clone());
         for changes in self.changes {
@@ -315,7 +338,7 @@ impl ToUpstream<'_> {
         if number > 1 {
             headers.insert(FUSEBOX_ATTEMPT, HeaderValue::from(number));
         }
-        Ok(parts)
+        Ok(())
     }
 }
 
@@ -344,6 +367,41 @@ impl Attempt for ToUpstream<'_> {
         };
         let sent = sending.send(request, self.request.has_length).await;
         sent.map_err(NotSent::Unanswered)
+    }
+
+    fn beside<'s>(
+        &'s self,
+        call: &'s mut UpstreamCall,
+        endpoint: &'s LiveEndpoint,
+        number: u32,
+        is_hedge: bool,
+    ) -> Option<Beside<'s, NotSent>> {
+        let mut parts = self.request.parts.clone()?;
+        let body = self.request.body_beside()?;
+        Some(Box::pin(async move {
+            let addressed = self.address(&mut parts, endpoint, number);
+            addressed.map_err(NotSent::Refused)?;
+            let exchange = self.exchange;
+            let upstream = call.upstream().clone();
+            // The client gets the interim answers of one attempt.
+            let unseen = is_hedge.then(|| Interim::new(Waker::noop().clone()));
+            let sending = Sending {
+                upstream: &upstream,
+                pool: endpoint.pool(exchange.worker.index),
+                call,
+                intake: self.request.intake.as_ref(),
+                phase: Some(&exchange.downstream.phase),
+                interim: unseen.as_ref().unwrap_or(&exchange.downstream.interim),
+                worker: &exchange.worker,
+            };
+            let sent = sending.send(parts, body, self.request.has_length).await;
+            sent.map_err(NotSent::Unanswered)
+        }))
+    }
+
+    fn is_read(&self) -> bool {
+        let intake = self.request.intake.as_deref();
+        intake.is_none_or(|intake| !intake.is_owed())
     }
 
     fn body(&self) -> SentBody {

@@ -220,7 +220,7 @@ pub async fn call(
         is_upgrade: request.upgrade.is_some(),
         is_attempt: request.is_attempt,
         retry: used.retry,
-        hedge: None,
+        hedge: used.upstream.plan.hedge,
         total: None,
         bulkhead: used.bulkhead,
     };

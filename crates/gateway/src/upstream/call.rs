@@ -7,6 +7,7 @@
 //! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
 //! dropped too, and the outcome is ignored.
 
+mod beside;
 mod holder;
 mod noting;
 

@@ -168,6 +168,7 @@ impl Fetching<'_> {
             is_upgrade: false,
             is_attempt: false,
             retry,
+            // An application's upstream has one address.
             hedge: None,
             hash: None,
             total: self.policy.total,

@@ -3,6 +3,9 @@
 //! `fusebox-call` decides whether an attempt follows another; here it is sent, timed and judged. The call's outcome is
 //! left to the caller, since the answer's body belongs to it.
 
+mod hedge;
+
+use std::pin::Pin;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
@@ -61,6 +64,23 @@ pub trait Attempt {
         number: u32,
     ) -> impl Future<Output = Result<(Response<Incoming>, Connection), Self::Failure>> + Send;
 
+    /// Sends the request as [`Attempt::attempt`] does, but so that two attempts may be on their way; `is_hedge`: this is
+    /// the later one. `None`: it cannot be sent so, and is not hedged.
+    fn beside<'s>(
+        &'s self,
+        _call: &'s mut UpstreamCall,
+        _endpoint: &'s LiveEndpoint,
+        _number: u32,
+        _is_hedge: bool,
+    ) -> Option<Beside<'s, Self::Failure>> {
+        None
+    }
+
+    /// True once all of the request's body has come from its client.
+    fn is_read(&self) -> bool {
+        false
+    }
+
     /// The state of the request's body.
     fn body(&self) -> SentBody;
 
@@ -73,6 +93,10 @@ pub trait Attempt {
     /// The failure as attempts know it, and its name if it is the upstream's.
     fn end(failure: &Self::Failure) -> (End, Option<CallError>);
 }
+
+/// An attempt that may have another one beside it.
+pub type Beside<'s, F> =
+    Pin<Box<dyn Future<Output = Result<(Response<Incoming>, Connection), F>> + Send + 's>>;
 
 /// The end of a call's attempts.
 #[derive(Debug)]
@@ -216,9 +240,19 @@ impl Running<'_> {
             let endpoint = attempt.as_ref().map(|it| it.endpoint().clone());
             let endpoint = endpoint.as_ref().unwrap_or(self.upstream.endpoint());
             call.attempts(attempt, self.limits(request));
-            let sent = request
-                .attempt(call, endpoint, self.attempts.number())
-                .await;
+            let mut won = None;
+            let sent = match self.hedge_after(is_endpoint_probe) {
+                None => {
+                    let number = self.attempts.number();
+                    request.attempt(call, endpoint, number).await
+                }
+                Some(after) => {
+                    let pair = hedge::send(&mut self, call, endpoint, &mut tried, request, after);
+                    let hedged = Box::pin(pair).await;
+                    won = hedged.won;
+                    hedged.sent
+                }
+            };
             let (end, error) = match &sent {
                 Ok((response, _)) => (End::Answered(self.answer(call, response)), None),
                 Err(failure) => A::end(failure),
@@ -230,7 +264,11 @@ impl Running<'_> {
                 is_endpoint_probe,
                 ..self.moment(call, request)
             };
-            let pause = match self.attempts.ended(&self.facts, &end, &moment) {
+            let next = match won {
+                Some(result) => Next::Return(result),
+                None => self.attempts.ended(&self.facts, &end, &moment),
+            };
+            let pause = match next {
                 Next::Return(result) => {
                     call.note_retry(result);
                     self.count(result);

@@ -65,7 +65,7 @@ pub(super) fn upstream(draft: &DraftUpstream, timeout: Timeout, notes: &mut Note
         upstream.budget = retry.budget.as_ref().map(|it| it.value).unwrap_or_default();
     }
     if let Some(hedge) = &call.hedge {
-        retry::check_hedge(hedge, bounds, has_several, notes);
+        retry::check_hedge(hedge, bounds, call.retry.as_ref(), has_several, notes);
     }
     if let Some(At { at, value }) = probe(draft)
         && *value == Probe::Health

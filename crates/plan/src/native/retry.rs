@@ -256,8 +256,15 @@ pub(super) fn read_hedge(of: &Fields<'_>, notes: &mut Notes) -> Option<At<Hedge>
     Some(after.map(|after| Hedge { after }))
 }
 
-/// Compares a hedge with the times of its calls; `has_several`: there is another endpoint to go to.
-pub(super) fn check_hedge(hedge: &At<Hedge>, bounds: Bounds, has_several: bool, notes: &mut Notes) {
+/// Compares a hedge with the times of its calls and the upstream's own `retry`; `has_several`: there is another endpoint
+/// to go to.
+pub(super) fn check_hedge(
+    hedge: &At<Hedge>,
+    bounds: Bounds,
+    retry: Option<&DraftRetry>,
+    has_several: bool,
+    notes: &mut Notes,
+) {
     let ends = [
         bounds.request.map(|it| ("timeout.request", it)),
         bounds.total.map(|it| ("timeout.total", it)),
@@ -274,6 +281,25 @@ pub(super) fn check_hedge(hedge: &At<Hedge>, bounds: Bounds, has_several: bool, 
                 show_duration(end),
             ),
             format!("lower it, or raise `{name}`"),
+        );
+    }
+    let per_try = retry.and_then(|it| it.per_try.as_ref());
+    if let Some(per_try) = per_try.filter(|it| it.value <= hedge.value.after) {
+        notes.warn(
+            hedge.at,
+            format!(
+                "`hedge` has no effect beside the upstream's `retry`: `after` is {}, and `per_try` ends an attempt after {}",
+                show_duration(hedge.value.after),
+                show_duration(per_try.value),
+            ),
+            "lower `after`, or raise `per_try`",
+        );
+    }
+    if retry.is_some_and(|it| it.retry.attempts == 1) {
+        notes.warn(
+            hedge.at,
+            "`hedge` has no effect beside the upstream's `retry`: a hedge is a second attempt, and `attempts` is 1",
+            "write `attempts: 2`, or remove one of them",
         );
     }
     if !has_several {
