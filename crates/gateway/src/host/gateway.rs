@@ -20,6 +20,7 @@ use crate::ground::clock::Clock;
 use crate::ground::listen::{self, ListenerKey};
 use crate::ground::stores::{StoreHandle, Stores};
 use crate::host::announcer::Announcer;
+use crate::host::endpoint_records::EndpointRecords;
 use crate::host::membership::Membership;
 use crate::host::options::{GatewayError, Options};
 use crate::host::records::{self, RENEWED_EVERY};
@@ -31,7 +32,7 @@ use crate::request::worker::Worker;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::health_checks::{self, RunningChecks};
 use crate::upstream::last_good::key::Salt;
-use crate::upstream::resolving::{self, RunningLookups};
+use crate::upstream::resolving::{self, Arrivals, RunningLookups};
 
 /// The time between two sweeps of expired objects from the store, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -331,7 +332,12 @@ impl Inner {
     fn start_flows(&self) {
         let live = self.shared.live.load();
         let clock = &self.shared.clock;
-        let lookups = resolving::begin(&live.upstreams, clock);
+        let arrivals: Arc<dyn Arrivals> = Arc::new(EndpointRecords {
+            changed: self.announcer.changed.clone(),
+            store: self.stores.records.clone(),
+            clock: clock.clone(),
+        });
+        let lookups = resolving::begin(&live.upstreams, clock, &arrivals);
         *self.checks.lock() = (health_checks::begin(&live.upstreams, clock), lookups);
         let app = live.app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
