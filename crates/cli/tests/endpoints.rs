@@ -4,6 +4,7 @@
 mod support;
 
 use fusebox_store::testing::Server;
+use fusebox_store::{EmbeddedOptions, EmbeddedStore, ObjectStore as _};
 use serde_json::{Value, json};
 use support::{Backlogged, Dial, Exposition, Gate, Gateway, Refusing, Setup, Upstream, eventually};
 
@@ -632,4 +633,47 @@ retry: {}";
     assert_eq!(gateway.get("/a").text(), "ok");
     assert_eq!((ejected(&a), ejected(&b)), (Some(1.0), Some(0.0)));
     assert_eq!((a.calls(), b.calls()), (0, 5));
+}
+
+#[test]
+fn records_of_endpoints_come_and_leave_with_the_addresses_of_their_name() {
+    let (a, b) = (well(), well());
+    let by_name = format!("localhost:{}", a.addr().port());
+    let more = format!("breaker: {NEVER}\nresolve: 1h");
+    let urls = [format!("http://{by_name}"), b.url()];
+    let mut gateway = Gateway::run(file(&urls, &more));
+    let found = |gateway: &Gateway| {
+        let endpoints = listed(gateway, "orders")["endpoints"].clone();
+        let mut endpoints = endpoints.as_array().unwrap().clone().into_iter();
+        endpoints.find(|it| it["name"] == a.addr().to_string())
+    };
+    eventually("the name is looked up", || found(&gateway).is_some());
+    order(&gateway, &named(&a), "open");
+    eventually("its record is written", || {
+        gateway.breaker(&named(&a))["persisted"] == true
+    });
+    gateway.restart();
+    eventually("it is held as before", || {
+        found(&gateway).is_some_and(|it| it["hold"] == "open" && it["ejected"] == true)
+    });
+    eventually("all records are written", || {
+        gateway
+            .breakers()
+            .iter()
+            .all(|it| gateway.breaker(it)["persisted"] == true)
+    });
+    gateway.kill9();
+    let (store, _) = EmbeddedStore::open(&gateway.data(), EmbeddedOptions::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let keys = runtime
+        .block_on(store.keys("breakers", "orders@", 100))
+        .unwrap();
+    assert!(keys.contains(&named(&a).into()), "{keys:?}");
+    assert!(
+        !keys.contains(&format!("orders@{by_name}").into()),
+        "{keys:?}"
+    );
 }

@@ -24,6 +24,7 @@ use crate::ground::listen::{self, ListenerKey};
 use crate::ground::series::Progress;
 use crate::ground::stores::{StoreHandle, Stores};
 use crate::host::announcer::Announcer;
+use crate::host::endpoint_records::EndpointRecords;
 use crate::host::membership::Membership;
 use crate::host::options::{GatewayError, Options};
 use crate::host::records::{self, RENEWED_EVERY};
@@ -36,7 +37,7 @@ use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::events::{Events, News, ReloadResult};
 use crate::upstream::health_checks::{self, RunningChecks};
 use crate::upstream::last_good::key::Salt;
-use crate::upstream::resolving::{self, RunningLookups};
+use crate::upstream::resolving::{self, Arrivals, RunningLookups};
 
 /// The time between two sweeps of expired objects from the store, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -391,11 +392,14 @@ impl Inner {
     fn start_flows(&self) {
         let live = self.shared.live.load();
         let clock = &self.shared.clock;
-        let lookups = resolving::begin(&live.upstreams, clock);
-        *self.checks.lock() = (
-            health_checks::begin(&live.upstreams, clock, &self.events),
-            lookups,
-        );
+        let arrivals: Arc<dyn Arrivals> = Arc::new(EndpointRecords {
+            changed: self.announcer.changed.clone(),
+            store: self.stores.records.clone(),
+            clock: clock.clone(),
+        });
+        let lookups = resolving::begin(&live.upstreams, clock, &arrivals);
+        let checks = health_checks::begin(&live.upstreams, clock, &self.events);
+        *self.checks.lock() = (checks, lookups);
         let app = live.app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
         *self.started.lock() = tasks;

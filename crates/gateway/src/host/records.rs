@@ -327,13 +327,28 @@ pub async fn restore(
         }
     }
     for (_, live_breaker) in live.own_breakers() {
-        if let Some(record) = read(live_breaker.breaker.name(), store).await? {
+        if recall(&live_breaker.breaker, store, clock).await? {
             restored += 1;
-            take_up(&live_breaker.breaker, &record, clock);
         }
     }
     live.settle_endpoints(clock.exact());
     Ok(restored)
+}
+
+/// Restores one breaker to the state that an earlier process left in the store, and says whether there was one.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn recall(
+    breaker: &Breaker,
+    store: &Arc<dyn ObjectStore>,
+    clock: &Clock,
+) -> Result<bool, StoreError> {
+    let record = read(breaker.name(), store).await?;
+    if let Some(record) = &record {
+        take_up(breaker, record, clock);
+    }
+    Ok(record.is_some())
 }
 
 /// The record of a breaker; `None`: it has none that can be read.

@@ -310,7 +310,7 @@ impl LiveBuilder {
             // The addresses that were looked up stay too.
             let updated = match stay {
                 true => several.update_rules(plan, now),
-                false => several.update(plan, endpoints, now),
+                false => several.update(plan, endpoints, now).map(drop),
             };
             updated.expect(checked);
             return Some(several);

@@ -12,7 +12,7 @@ use fusebox_breaker::{
 };
 use fusebox_call::endpoints::{
     Ask, ChoiceRules, Chosen, EjectionChange, Endpoint as Member, EndpointSet, EndpointSpec,
-    EndpointView, Endpoints, EndpointsError, Watch,
+    EndpointView, Endpoints, EndpointsError, Updated, Watch,
 };
 use fusebox_plan::plan::{Endpoint, Upstream};
 use http::HeaderValue;
@@ -184,7 +184,7 @@ impl SeveralEndpoints {
         })
     }
 
-    /// Takes the endpoints of another plan; those that stay keep their state.
+    /// Takes the endpoints of another plan, or other addresses of their names; those that stay keep their state.
     ///
     /// # Errors
     /// As for [`SeveralEndpoints::new`]; nothing is changed then.
@@ -193,13 +193,13 @@ impl SeveralEndpoints {
         plan: &Upstream,
         live: &[Arc<LiveEndpoint>],
         now: Timestamp,
-    ) -> Result<(), EndpointsError> {
-        self.choice.update(&specs(plan, live), &rules(plan), now)?;
+    ) -> Result<Updated, EndpointsError> {
+        let updated = self.choice.update(&specs(plan, live), &rules(plan), now)?;
         self.current.store(Arc::new(Current {
             set: self.choice.set(),
             live: live.into(),
         }));
-        Ok(())
+        Ok(updated)
     }
 
     /// The endpoint for an attempt.

@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_breaker::Breaker;
 use fusebox_plan::plan::Endpoint;
 use tokio::task::AbortHandle;
 
@@ -23,6 +25,15 @@ const LOOKUP_MAX: Duration = Duration::from_secs(5);
 /// The shortest time between two lookups.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
+/// The surroundings of endpoints that come and leave with their names' addresses.
+pub trait Arrivals: Send + Sync {
+    /// Brings the breaker of an endpoint that has come to the state that an earlier process left.
+    fn came(&self, breaker: Breaker) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Called with the name of the breaker of an endpoint that has left.
+    fn left(&self, breaker: &Arc<str>);
+}
+
 /// Running lookups, which end when this is dropped.
 #[derive(Debug, Default)]
 pub struct RunningLookups(Vec<AbortHandle>);
@@ -34,7 +45,11 @@ impl Drop for RunningLookups {
 }
 
 /// Begins the lookups of upstreams, on the present runtime.
-pub fn begin(upstreams: &[Arc<LiveUpstream>], clock: &Arc<Clock>) -> RunningLookups {
+pub fn begin(
+    upstreams: &[Arc<LiveUpstream>],
+    clock: &Arc<Clock>,
+    arrivals: &Arc<dyn Arrivals>,
+) -> RunningLookups {
     let mut running = RunningLookups::default();
     for upstream in upstreams {
         let Some(every) = upstream.plan.resolve else {
@@ -43,6 +58,7 @@ pub fn begin(upstreams: &[Arc<LiveUpstream>], clock: &Arc<Clock>) -> RunningLook
         let resolving = Resolving {
             upstream: upstream.clone(),
             clock: clock.clone(),
+            arrivals: arrivals.clone(),
             known: HashMap::new(),
         };
         let task = tokio::spawn(resolving.run(every.max(PAUSE_MIN)));
@@ -55,6 +71,7 @@ pub fn begin(upstreams: &[Arc<LiveUpstream>], clock: &Arc<Clock>) -> RunningLook
 struct Resolving {
     upstream: Arc<LiveUpstream>,
     clock: Arc<Clock>,
+    arrivals: Arc<dyn Arrivals>,
     /// The last addresses of each name that had some.
     known: HashMap<String, Vec<IpAddr>>,
 }
@@ -135,9 +152,20 @@ impl Resolving {
             endpoints = live.len(),
             "the upstream's names have other addresses"
         );
-        if let Err(error) = several.update(&upstream.plan, &live, self.clock.exact()) {
-            tracing::error!(upstream = %upstream.plan.name, %error, "its endpoints stay as they were");
+        let updated = match several.update(&upstream.plan, &live, self.clock.exact()) {
+            Ok(updated) => updated,
+            Err(error) => {
+                tracing::error!(upstream = %upstream.plan.name, %error, "its endpoints stay as they were");
+                return;
+            }
+        };
+        for endpoint in &updated.left {
+            self.arrivals.left(endpoint.breaker().name());
         }
+        for endpoint in &updated.came {
+            self.arrivals.came(endpoint.breaker().clone()).await;
+        }
+        several.settle(self.clock.exact());
     }
 }
 
