@@ -391,10 +391,12 @@ impl Attempt for ToUpstream<'_> {
                 call,
                 intake: self.request.intake.as_ref(),
                 phase: Some(&exchange.downstream.phase),
+                is_upgrade: false,
                 interim: unseen.as_ref().unwrap_or(&exchange.downstream.interim),
                 worker: &exchange.worker,
             };
-            let sent = sending.send(parts, body, self.request.has_length).await;
+            let request = Request::from_parts(parts, body);
+            let sent = sending.send(request, self.request.has_length).await;
             sent.map_err(NotSent::Unanswered)
         }))
     }

@@ -9,7 +9,7 @@ use super::UpstreamCall;
 
 impl UpstreamCall {
     /// A call for one more attempt beside this one's.
-    pub fn beside(&self) -> UpstreamCall {
+    pub fn beside(&self) -> Box<UpstreamCall> {
         let mut beside = UpstreamCall::unguarded(self.upstream.clone(), self.worker.clone());
         beside.live_breaker = self.live_breaker.clone();
         beside.request_id = self.request_id.clone();
@@ -29,7 +29,7 @@ impl UpstreamCall {
 
     /// Takes the attempt of a call beside this one, with its place and its answer, as this one's own. An attempt of this
     /// one that is in flight counts nowhere.
-    pub fn takes_over(&mut self, mut other: UpstreamCall) {
+    pub fn takes_over(&mut self, mut other: Box<UpstreamCall>) {
         self.attempts(other.attempt.take(), other.limits);
         if let Some(place) = other.place.take() {
             self.place = Some(place);
@@ -40,7 +40,7 @@ impl UpstreamCall {
     }
 
     /// Drops a call whose attempt was cut because another one has won: it counts nowhere.
-    pub fn loses(mut self) {
+    pub fn loses(mut self: Box<Self>) {
         self.attempt = None;
     }
 }
