@@ -65,7 +65,7 @@ pub struct BreakerExtras {
     pub probes: ProbeTurns,
     /// The last failures.
     pub failures: LastFailures,
-    /// The last minute, where somebody samples it.
+    /// The last minute, if a sampler runs.
     pub sampled: Sampled,
 }
 
