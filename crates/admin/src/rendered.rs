@@ -176,10 +176,14 @@ fn spark(minute: &Value) -> String {
     );
     for (class, parts) in [("refused", 3), ("fail", 2), ("ok", 1)] {
         let mut path = String::from("M0 24");
+        let mut level = 0;
         for (at, second) in seconds.iter().enumerate() {
-            let calls = second[..parts].iter().sum::<u64>() as f64;
-            let y = 24.0 - calls / most * 22.0;
-            write!(path, "H{at}V{y:.1}").expect("a string takes all text");
+            let calls = second[..parts].iter().sum::<u64>();
+            if calls != level {
+                let y = 24.0 - calls as f64 / most * 22.0;
+                write!(path, "H{at}V{y:.1}").expect("a string takes all text");
+                level = calls;
+            }
         }
         write!(svg, "<path class=\"{class}\" d=\"{path}H60V24Z\"/>")
             .expect("a string takes all text");
@@ -239,7 +243,7 @@ mod tests {
             ">118<",
             ">100 %<",
             ">1 of 3<",
-            "<path class=\"refused\" d=\"M0 24H0V2.0H1V2.0H60V24Z\"/>",
+            "<path class=\"refused\" d=\"M0 24H0V2.0H60V24Z\"/>",
             "<path class=\"ok\" d=\"M0 24H0V13.0H1V24.0H60V24Z\"/>",
             ">held open<",
             ">anna: moving<",
