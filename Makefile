@@ -56,6 +56,7 @@ compare-border: ## show what passes nginx, HAProxy and Fusebox (needs nginx and 
 screenshots: ## take the dashboard's pictures in docs/ anew (needs node and Chromium, see scripts/test)
 	cargo build --locked
 	FUSEBOX_PROGRAM=target/debug/fusebox node crates/cli/tests/browser/screenshots.mjs docs
+	! command -v pngquant >/dev/null || pngquant --force --ext .png docs/dashboard-*.png
 
 fmt: ## format the code
 	cargo fmt --all

@@ -4,7 +4,7 @@
 //! request carries one) gets the table of breakers in the page itself, as it is at that moment; see `rendered`.
 
 use std::io::Write as _;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::Path;
@@ -72,24 +72,26 @@ pub struct Served {
     media_type: &'static str,
     etag: HeaderValue,
     plain: Bytes,
-    gzip: Bytes,
+    /// The compressed body, made for the first client that takes it.
+    gzip: OnceLock<Bytes>,
 }
 
 impl Served {
-    /// Compresses a body and makes its tag.
+    /// A body whose tag is made of all of it.
     pub fn new(media_type: &'static str, plain: Bytes) -> Served {
-        let tag = digest(&SHA256, &plain);
-        let tag: String = tag.as_ref()[..12]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let etag = tag(&plain);
         Served {
             media_type,
-            // Weak, since both encodings have it.
-            etag: HeaderValue::try_from(format!("W/\"{tag}\"")).expect("hexadecimal digits"),
-            gzip: compressed(&plain),
+            etag,
             plain,
+            gzip: OnceLock::new(),
         }
+    }
+
+    /// The same with the tag made of `content`, for a body that says more than what a client asks again for.
+    pub fn tagged(self, content: &[u8]) -> Served {
+        let etag = tag(content);
+        Served { etag, ..self }
     }
 
     /// The answer to a request with these fields: the body in an encoding that its client takes, or 304.
@@ -112,10 +114,21 @@ impl Served {
         }
         if takes_gzip(request) {
             let encoding = [(CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
-            return (encoding, fields(self.media_type), self.gzip.clone()).into_response();
+            let gzip = self.gzip.get_or_init(|| compressed(&self.plain)).clone();
+            return (encoding, fields(self.media_type), gzip).into_response();
         }
         (fields(self.media_type), self.plain.clone()).into_response()
     }
+}
+
+/// The tag of a content; weak, since both encodings have it.
+fn tag(content: &[u8]) -> HeaderValue {
+    let digest = digest(&SHA256, content);
+    let digits: String = digest.as_ref()[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    HeaderValue::try_from(format!("W/\"{digits}\"")).expect("hexadecimal digits are valid")
 }
 
 fn compressed(plain: &[u8]) -> Bytes {

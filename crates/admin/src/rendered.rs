@@ -42,10 +42,18 @@ pub async fn page(
         return EMPTY.answer(&headers);
     }
     let Json(state) = state::show(gateway, config, hub, Extension(Grant::Read)).await;
-    Served::new(MEDIA_TYPE, Bytes::from(filled(&state))).answer(&headers)
+    // The time alone is no news.
+    let timeless = filled(&state);
+    let now = state["now"].as_str().unwrap_or_default();
+    let page = timeless.replace(NOW, &escaped(now));
+    let served = Served::new(MEDIA_TYPE, Bytes::from(page));
+    served.tagged(timeless.as_bytes()).answer(&headers)
 }
 
-/// The page with a snapshot's rows and verdict.
+/// The mark of the snapshot's time.
+const NOW: &str = "<!--now-->";
+
+/// The page with a snapshot's rows and verdict, and [`NOW`] where the time of the snapshot belongs.
 fn filled(state: &Value) -> String {
     let breakers = state["breakers"].as_array().map_or(&[][..], Vec::as_slice);
     let refusing = breakers.iter().filter(|row| refuses(row)).count();
@@ -58,7 +66,6 @@ fn filled(state: &Value) -> String {
         _ => format!("<h1><b class=\"n-open\">{refusing} of {total}</b> breakers are open</h1>"),
     };
     let rows: String = breakers.iter().map(row).collect();
-    let now = escaped(state["now"].as_str().unwrap_or_default());
     let rest = state["more"].as_u64().filter(|more| *more > 0);
     let rest = rest.map_or_else(String::new, |more| {
         format!(" {more} more breakers are in <code>/api/v1/breakers</code>.")
@@ -68,7 +75,7 @@ fn filled(state: &Value) -> String {
         .replace("<!--rows-->", &rows)
         .replace(
             "<!--without-->",
-            &format!("As it was at {now}. With JavaScript this page is live.{rest}"),
+            &format!("As it was at {NOW}. With JavaScript this page is live.{rest}"),
         )
 }
 
@@ -98,11 +105,10 @@ fn row(row: &Value) -> String {
     let name = row["name"].as_str().unwrap_or_default();
     let (word, class) = look(row);
     let rates = &row["rates"];
-    let rate = |key: &str| {
-        let rate = rates[key].as_f64();
-        rate.map_or("–".to_owned(), |rate| {
-            format!("{:.1}", rate).trim_end_matches(".0").to_owned()
-        })
+    let rate = |key: &str| match rates[key].as_f64() {
+        None => "–".to_owned(),
+        Some(rate) if rate == 0.0 || rate >= 10.0 => format!("{rate:.0}"),
+        Some(rate) => format!("{rate:.1}"),
     };
     let failed = rates["failed_ratio"].as_f64();
     let failed = failed.map_or("–".to_owned(), |ratio| format!("{:.0} %", ratio * 100.0));
@@ -115,6 +121,8 @@ fn row(row: &Value) -> String {
         Value::Null => row["retry_at"].as_str().filter(|_| row["state"] == "open"),
         hold => hold["until"].as_str(),
     };
+    // The time of day of an RFC 3339 time in UTC.
+    let next = next.and_then(|at| Some(format!("{}Z", at.get(11..19)?)));
     let ends = &row["endpoints"];
     let ends = match (ends["in_use"].as_u64(), ends["of"].as_u64()) {
         (Some(in_use), Some(of)) => format!("{in_use} of {of}"),
@@ -133,12 +141,15 @@ fn row(row: &Value) -> String {
         ("num refused", "refused/s", &*rate("refused_per_s")),
         ("num fallback", "fallback/s", &*rate("fallback_per_s")),
         ("num times", "p50 · p95 · p99 ms", &*times),
-        ("minute", "", ""),
+        ("minute", "", SPARK),
         ("why", "", &*why),
-        ("num next", "", next.unwrap_or("–")),
+        ("num next", "", next.as_deref().unwrap_or("–")),
         ("ends-of", "endpoints", &*ends),
     ] {
-        let text = escaped(text);
+        let text = match text {
+            SPARK => spark(&row["minute"]),
+            text => escaped(text),
+        };
         write!(
             html,
             "<td role=\"cell\" class=\"{class}\" data-label=\"{label}\">{text}</td>"
@@ -147,6 +158,38 @@ fn row(row: &Value) -> String {
     }
     html.push_str("</tr>\n");
     html
+}
+
+/// The mark of a picture among the texts of a row.
+const SPARK: &str = "<!--spark-->";
+
+/// The last minute as a picture: all calls behind those that went out, behind those that succeeded.
+fn spark(minute: &Value) -> String {
+    let seconds: Vec<[u64; 3]> = serde_json::from_value(minute.clone()).unwrap_or_default();
+    let most = seconds
+        .iter()
+        .map(|second| second.iter().sum::<u64>())
+        .max();
+    let most = most.unwrap_or(0).max(1) as f64;
+    let mut svg = String::from(
+        "<svg class=\"spark\" viewBox=\"0 0 60 24\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
+    );
+    for (class, parts) in [("refused", 3), ("fail", 2), ("ok", 1)] {
+        let mut path = String::from("M0 24");
+        let mut level = 0;
+        for (at, second) in seconds.iter().enumerate() {
+            let calls = second[..parts].iter().sum::<u64>();
+            if calls != level {
+                let y = 24.0 - calls as f64 / most * 22.0;
+                write!(path, "H{at}V{y:.1}").expect("a string takes all text");
+                level = calls;
+            }
+        }
+        write!(svg, "<path class=\"{class}\" d=\"{path}H60V24Z\"/>")
+            .expect("a string takes all text");
+    }
+    svg.push_str("</svg>");
+    svg
 }
 
 /// Text in a form that has no meaning in HTML, also in a quoted attribute.
@@ -181,7 +224,7 @@ mod tests {
                     "name": "orders/<img src=x onerror='alert(1)'>", "state": "open", "mode": "enforce", "hold": null,
                     "ramp": null, "retry_at": "2026-11-30T03:00:12.000Z", "why": "5 failures & more",
                     "rates": { "calls_per_s": 0.0, "failed_ratio": 1.0, "refused_per_s": 118.25, "p50_ms": null },
-                    "endpoints": { "in_use": 1, "of": 3 },
+                    "endpoints": { "in_use": 1, "of": 3 }, "minute": [[4, 2, 2], [0, 0, 8]],
                 },
                 {
                     "name": "pay", "state": "closed", "mode": "enforce", "ramp": null, "rates": null,
@@ -197,12 +240,15 @@ mod tests {
         for part in [
             "data-breaker=\"orders/&lt;img src=x onerror=&#39;alert(1)&#39;&gt;\"",
             "5 failures &amp; more",
-            ">118.2<",
+            ">118<",
             ">100 %<",
             ">1 of 3<",
+            "<path class=\"refused\" d=\"M0 24H0V2.0H60V24Z\"/>",
+            "<path class=\"ok\" d=\"M0 24H0V13.0H1V24.0H60V24Z\"/>",
             ">held open<",
             ">anna: moving<",
-            "As it was at 2026-11-30T03:00:00.000Z",
+            "As it was at <!--now-->. With JavaScript",
+            ">03:00:12Z<",
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }

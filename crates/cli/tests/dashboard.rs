@@ -115,7 +115,7 @@ fn the_page_needs_no_token_and_holds_no_data_without_it() {
 fn assets_have_a_tag_and_a_policy_without_inline_parts() {
     let upstream = Upstream::dialled(&Dial::at(200));
     let gateway = Gateway::run(orders(&upstream, "{}"));
-    for path in ["/page/page.css", "/page/main.js"] {
+    for path in ["/", "/page/page.css", "/page/main.js"] {
         let asset = gateway.admin().get(path);
         let field = |name: &str| asset.fields.get(name).unwrap_or_default().to_owned();
         let policy = field("content-security-policy");

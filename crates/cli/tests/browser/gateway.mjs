@@ -23,6 +23,12 @@ export async function until(what, question, patience = PATIENCE) {
   }
 }
 
+/** Ends a child with this process, however that ends. */
+function tied(child) {
+  process.on('exit', () => child.kill('SIGKILL'));
+  return child;
+}
+
 /** Runs a verb of the program to its end. */
 export function program(args) {
   return new Promise((resolve, reject) => {
@@ -63,7 +69,7 @@ export async function gateway(yaml, args = []) {
   writeFileSync(file, yaml);
   const all = ['run', file, '--admin', '127.0.0.1:0', '--data', join(folder, 'data'), '--log', 'json', ...args];
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FUSEBOX_') && name !== 'RUST_LOG'));
-  const child = spawn(PROGRAM, all, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = tied(spawn(PROGRAM, all, { env, stdio: ['ignore', 'ignore', 'pipe'] }));
   const lines = [];
   let rest = '';
   child.stderr.on('data', (chunk) => {
@@ -128,7 +134,7 @@ export async function store() {
   const { port } = finder.address();
   await new Promise((resolve) => finder.close(resolve));
   const name = ['/usr/bin', '/usr/local/bin'].some((folder) => existsSync(join(folder, 'valkey-server'))) ? 'valkey-server' : 'redis-server';
-  const child = spawn(name, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], { stdio: 'ignore' });
+  const child = tied(spawn(name, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], { stdio: 'ignore' }));
   return { url: `redis://127.0.0.1:${port}`, end: () => child.kill('SIGKILL') };
 }
 

