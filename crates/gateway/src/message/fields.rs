@@ -262,7 +262,7 @@ pub fn set_forwarded(
         if found.has(FieldKinds::PROXY_WORD) {
             remove_where(headers, is_proxy_word);
         }
-        headers.insert(FORWARDED, value(&element));
+        headers.insert(FORWARDED, value(element));
         headers.insert(X_FORWARDED_FOR, origin.peer_text.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
         if let Some(host) = host {
@@ -299,11 +299,13 @@ fn joined(headers: &HeaderMap, field: &HeaderName, item: &[u8]) -> HeaderValue {
         line.extend_from_slice(b", ");
     }
     line.extend_from_slice(item);
-    value(&line)
+    value(line)
 }
 
-fn value(bytes: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(bytes).expect("made of field values and of our own ASCII")
+fn value(bytes: Vec<u8>) -> HeaderValue {
+    // Not copied: the bytes have their place for good.
+    let value = HeaderValue::from_maybe_shared(Bytes::from(bytes));
+    value.expect("made of field values and of our own ASCII")
 }
 
 /// A client's request id if it is fit to be passed on: 1 to 128 visible ASCII characters.

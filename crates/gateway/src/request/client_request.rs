@@ -319,6 +319,13 @@ impl ToUpstream<'_> {
         Ok(parts)
     }
 
+    /// The request for an endpoint once more; `None`: its body is not kept.
+    fn anew(&self, endpoint: &LiveEndpoint, number: u32) -> Option<Request<Outgoing>> {
+        let mut parts = self.request.parts.clone()?;
+        self.address(&mut parts, endpoint, number).ok()?;
+        Some(Request::from_parts(parts, self.request.body_beside()?))
+    }
+
     /// Makes a head that of an attempt at an endpoint.
     #[inline]
     fn address(
@@ -355,7 +362,9 @@ impl Attempt for ToUpstream<'_> {
         let request = Request::from_parts(parts, self.request.next_body());
         let exchange = self.exchange;
         let upstream = call.upstream().clone();
+        let again = || self.anew(endpoint, number);
         let sending = Sending {
+            again: (!self.is_once).then_some(&again),
             upstream: &upstream,
             pool: endpoint.pool(exchange.worker.index),
             call,
@@ -392,6 +401,7 @@ impl Attempt for ToUpstream<'_> {
                 intake: self.request.intake.as_ref(),
                 phase: Some(&exchange.downstream.phase),
                 is_upgrade: false,
+                again: None,
                 interim: unseen.as_ref().unwrap_or(&exchange.downstream.interim),
                 worker: &exchange.worker,
             };

@@ -57,6 +57,9 @@ pub struct Repeat {
     pub from_new: bool,
 }
 
+/// Makes a request anew that is kept; `None`: not all of it is.
+pub type Again<'a> = &'a (dyn Fn() -> Option<Request<Outgoing>> + Sync);
+
 /// A request about to be sent.
 pub struct Sending<'a> {
     /// The upstream of the call.
@@ -71,6 +74,8 @@ pub struct Sending<'a> {
     pub phase: Option<&'a Phase>,
     /// True if the client asks for another protocol.
     pub is_upgrade: bool,
+    /// Makes the request anew where it is kept, so that it need not be copied before it goes out.
+    pub again: Option<Again<'a>>,
     /// The receiver of interim answers.
     pub interim: &'a Arc<Interim>,
     /// The worker and the clock.
@@ -90,20 +95,14 @@ impl Sending<'_> {
         has_length: bool,
     ) -> Result<(Response<Incoming>, Connection), Unanswered> {
         let empty = matches!(request.body(), Outgoing::Fixed(None));
-        let is_careful = !empty && expects_no_body(request.method());
-        let has_size = request.body().size_hint().exact().is_some();
-        let headers = request.headers_mut();
-        if empty && has_length {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        } else if !has_size {
-            // Stated explicitly, since hyper assumes that a GET has no body.
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        if is_careful {
-            // An upstream that overlooks such a body would read it as the next request (RFC 9110, section 9.3.1), so
-            // this connection carries none.
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        let is_careful = frame(&mut request, has_length);
+        let kept = self.again.take();
+        let again = || {
+            let mut request = kept?()?;
+            frame(&mut request, has_length);
+            Some(request)
+        };
+        self.again = kept.is_some().then_some(&again);
         let is_idempotent = is_idempotent(request.method());
         let is_kept = matches!(request.body(), Outgoing::Streamed(ClientBytes::Kept(_)));
         let repeatable = empty || is_kept;
@@ -150,10 +149,11 @@ impl Sending<'_> {
             // A probe is one attempt, except for repeats that cost nothing.
             let from_new = repeat.from_new && !self.call.is_probe();
             let may_repeat = left > 0 && (reused || from_new);
-            let (again, body_bytes) = match request.as_ref() {
+            let (copy, body_bytes) = match request.as_ref() {
                 Some(request) => {
-                    let again = may_repeat.then(|| copy_of(request)).flatten();
-                    (again, request.body().size_fixed())
+                    let is_copied = may_repeat && self.again.is_none();
+                    let copy = is_copied.then(|| copy_of(request)).flatten();
+                    (copy, request.body().size_fixed())
                 }
                 None => (None, 0),
             };
@@ -164,6 +164,10 @@ impl Sending<'_> {
                 Err(Attempt::NotSent(..)) if reused => continue,
                 Err(Attempt::NotSent(why, error) | Attempt::Cut(why, error)) => (why, error),
                 Err(Attempt::Failed(failed)) => return Err(Unanswered::Failed(failed)),
+            };
+            let again = match self.again {
+                Some(again) if may_repeat => again(),
+                _ => copy,
             };
             let Some(again) = again.filter(|it| it.body().is_whole()) else {
                 self.call.note(&why);
@@ -469,6 +473,26 @@ pub fn expects_no_body(method: &Method) -> bool {
         *method,
         Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
     )
+}
+
+/// Writes how a request's body is framed into its head; true if its connection is to carry no other request.
+fn frame(request: &mut Request<Outgoing>, has_length: bool) -> bool {
+    let empty = matches!(request.body(), Outgoing::Fixed(None));
+    let is_careful = !empty && expects_no_body(request.method());
+    let has_size = request.body().size_hint().exact().is_some();
+    let headers = request.headers_mut();
+    if empty && has_length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    } else if !has_size {
+        // Stated explicitly, since hyper assumes that a GET has no body.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if is_careful {
+        // An upstream that overlooks such a body would read it as the next request (RFC 9110, section 9.3.1), so this
+        // connection carries none.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    is_careful
 }
 
 /// A copy of the request; `None`: its body is a client's, which comes once.

@@ -102,6 +102,7 @@ impl<'a> Following<'a> {
             let mut head = Some(self.head(pool, number)?);
             let mut sending = Sending {
                 is_upgrade: false,
+                again: None,
                 upstream: target,
                 pool,
                 call: &mut *call,
