@@ -118,19 +118,6 @@ fn fill_within(
     node.each_child(|child| fill_within(child, lines, loader, notes, left));
 }
 
-/// True if a variable or a file has a place in the text, and not only `$${`.
-pub(crate) fn is_filled(text: &str) -> bool {
-    let mut from = 0;
-    while let Some(found) = text[from..].find("${") {
-        let start = from + found;
-        if !(text[..start].ends_with('$') && found > 0) {
-            return true;
-        }
-        from = start + 2;
-    }
-    false
-}
-
 /// A `${…}` that cannot be replaced: its byte offset, the fault, and the mend.
 struct Fault(usize, String, String);
 

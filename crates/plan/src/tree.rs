@@ -78,6 +78,19 @@ pub enum Style {
     Folded,
 }
 
+/// True if a variable or a file has a place in the text, and not only `$${`.
+fn has_place(text: &str) -> bool {
+    let mut from = 0;
+    while let Some(found) = text[from..].find("${") {
+        let start = from + found;
+        if !(text[..start].ends_with('$') && found > 0) {
+            return true;
+        }
+        from = start + 2;
+    }
+    false
+}
+
 impl Scalar {
     /// A scalar as the file has it.
     pub fn new(text: String, style: Style) -> Scalar {
@@ -97,7 +110,7 @@ impl Scalar {
     /// True if a variable or a file gave a part of the text, so that it may be a secret.
     pub fn is_filled(&self) -> bool {
         let written = self.written.as_deref();
-        written.is_some_and(crate::interpolate::is_filled)
+        written.is_some_and(has_place)
     }
 
     /// True for a null value (`key:` alone, `~`, `null`).

@@ -5,8 +5,8 @@
 //! places of their own once they have begun.
 //!
 //! # Exact
-//! One number counts all that hold a place or wait for one. Who makes it grow beyond places and queue together is refused,
-//! and who finds it below the places finds one free. So a place that passes from one call to the next takes no room in
+//! One number counts all that hold a place or wait for one. A call that would make it grow beyond places and queue together
+//! is refused, and one that finds it below the places finds one free. So a place that passes from one call to the next takes no room in
 //! the queue, however late the next one notices.
 
 use std::future::Future;
@@ -309,7 +309,7 @@ impl Place {
         if !self.bulkhead.take_excess() {
             self.bulkhead.places.add_permits(1);
         }
-        // Last, so that whoever finds room finds the place too.
+        // Last, so that a call that finds room finds the place too.
         self.bulkhead.present.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -43,7 +43,7 @@ impl Parting {
         }
     }
 
-    /// Ends the call on the connection, which goes on without it; its place, if it waits, is free.
+    /// Ends the call on the connection, which may carry the next one; a place that waits is free.
     pub fn untie(&self) {
         if !self.is_tied.load(Ordering::Relaxed) {
             return;

@@ -140,7 +140,7 @@ impl Reader<'_> {
         let changes = of.section(key, self.notes)?;
         let set = self.header_fields(&changes, "set", &HOST);
         let set = set.into_iter().map(Field::guarded);
-        // What is set for a service is for it alone: an API key's field may have any name.
+        // A field that is set for a service is for it alone, and an API key's may have any name.
         let is_private = key == "request";
         let set = set.map(|(name, mut value)| {
             value.set_sensitive(is_private || value.is_sensitive());
