@@ -184,6 +184,8 @@ pub(crate) struct DraftRespond {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub json: bool,
+    /// `on` of a rung's answer.
+    pub on: Option<FallbackOn>,
 }
 
 /// A name in the file, and its form in messages.
