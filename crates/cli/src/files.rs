@@ -20,14 +20,18 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// If a file cannot be read. Errors in the files' content are in the reading's diagnostics.
 pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Reading> {
-    with_sources(files, args, |sources, loader| {
+    with_sources(files, args, false, |sources, loader| {
         read_as(DIALECTS, sources, loader)
     })
 }
 
-/// Reads an application of another dialect, and writes it in the native form.
-pub fn convert_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Conversion> {
-    with_sources(files, args, |sources, loader| {
+/// Reads an application of another dialect, and writes it in the native form; `lossy`: guards may be lost.
+pub fn convert_files(
+    files: &[PathBuf],
+    args: &ReadingArgs,
+    lossy: bool,
+) -> anyhow::Result<Conversion> {
+    with_sources(files, args, lossy, |sources, loader| {
         convert(DIALECTS, sources, loader)
     })
 }
@@ -35,6 +39,7 @@ pub fn convert_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Co
 fn with_sources<T>(
     files: &[PathBuf],
     args: &ReadingArgs,
+    lossy: bool,
     work: impl FnOnce(&[Source<'_>], &dyn Loader) -> T,
 ) -> anyhow::Result<T> {
     let mut texts = Vec::new();
@@ -63,6 +68,7 @@ fn with_sources<T>(
             CompatArg::Intent => false,
             CompatArg::Strict => true,
         },
+        lossy,
     };
     Ok(work(&sources, &disk))
 }
@@ -74,6 +80,7 @@ struct Disk {
     properties: HashMap<String, String>,
     bindings: Vec<(String, String)>,
     is_strict: bool,
+    lossy: bool,
 }
 
 /// The properties of `--set`, which override those of the variable `FUSEBOX_SET`, separated by commas.
@@ -113,6 +120,10 @@ impl Loader for Disk {
 
     fn check_pair(&self, certificates: &str, key: &str) -> Result<(), PairFault> {
         fusebox_gateway::check_pair(certificates, key)
+    }
+
+    fn accepts_losses(&self) -> bool {
+        self.lossy
     }
 
     fn property(&self, name: &str) -> Option<String> {
