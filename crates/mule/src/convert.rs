@@ -7,7 +7,7 @@
 //!
 //! - `route`: the listener, path and methods; `call`: what is sent; `target`: where to, in terms of the client's path
 //! - `upstream`: the server of a call, with its breaker; `repeat`: its retries
-//! - `answer`, `ladder`: the answers that the flow gives itself
+//! - `answer`, `ladder`: the answers that the flow gives itself; `kept`: entries that hold answers
 //! - `gates`: what is left out
 
 use std::collections::BTreeSet;
@@ -25,6 +25,7 @@ use super::xml::start_of;
 mod answer;
 mod call;
 mod gates;
+mod kept;
 mod ladder;
 mod repeat;
 mod route;
@@ -34,7 +35,8 @@ mod upstream;
 use answer::Answers;
 use call::{Sent, is_second};
 use gates::{Carried, Left};
-use ladder::{Ladder, Scene, store_name};
+use kept::{KEPT_FOR_EVER, store_name};
+use ladder::{Ladder, Scene};
 use repeat::{Around, Repeat};
 use route::Route;
 use upstream::{Course, Losses as Sited, Upstreams};
@@ -282,7 +284,7 @@ impl<'w, 'a> Draft<'w, 'a> {
                 Around::Retry(..) => {}
                 Around::Cache(cache) => {
                     let ttl = cache.store.as_ref().map_or(Some(CACHED), |store| store.ttl);
-                    cached = Some(ttl.unwrap_or(ladder::KEPT_FOR_EVER));
+                    cached = Some(ttl.unwrap_or(KEPT_FOR_EVER));
                 }
             }
         }
@@ -306,7 +308,9 @@ impl<'w, 'a> Draft<'w, 'a> {
                     self.upstreams.of(app, called, &base, &course, &mut losses),
                 )
             });
-            let is_limited = self.limit(flow, call, route);
+            let config = walk.calls[call].request.config.as_ref();
+            let has_own = config.is_some_and(|config| config.connections_max.is_some());
+            let is_limited = route.limit(flow, has_own);
             let scene = Scene {
                 answers: self.answers(source),
                 paths,
@@ -345,7 +349,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         self.lose_all(losses);
         let mut route = route.unwrap_or_else(|(at, why)| {
             self.lose_flow(flow, &at, &why);
-            Route::left(flow, source, format!("{why} {}", crate::convert::at(&at)))
+            Route::left(flow, source, format!("{why} {}", self::at(&at)))
         });
         route.entries.insert("upstream".into(), json!(name));
         let from = route.entries["path"].as_str().unwrap_or_default();
@@ -355,21 +359,6 @@ impl<'w, 'a> Draft<'w, 'a> {
                 .insert("rewrite".into(), json!(sent.target.path));
         }
         self.routes.push(route);
-    }
-
-    /// Gives a route the limit of its flow. True if its calls are limited.
-    fn limit(&self, flow: &Flow, call: usize, route: &mut Route) -> bool {
-        let config = self.walk.calls[call].request.config.as_ref();
-        let has_own = config.is_some_and(|config| config.connections_max.is_some());
-        match flow.max_concurrency {
-            // The upstream has a bulkhead, for all its routes.
-            Some(max) if has_own => route.entries.insert("max_concurrency".into(), json!(max)),
-            Some(max) => route
-                .entries
-                .insert("bulkhead".into(), json!({ "concurrent": max })),
-            None => None,
-        };
-        has_own || flow.max_concurrency.is_some()
     }
 
     fn text(&self) -> String {

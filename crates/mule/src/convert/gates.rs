@@ -1,4 +1,4 @@
-//! What keeps a request from the call of a flow, and processors without a native form.
+//! The gates of a flow, which keep requests from its call, and processors without a native form.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::dialect::quote;
 
 use super::answer::Answers;
-use super::ladder::store_name;
+use super::kept::store_name;
 use crate::app::{App, Does, Flow, Processor, Site};
 use crate::circuit::{Act, Path};
 

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::dialect::show_duration;
 use serde_json::{Value as Json, json};
@@ -14,13 +13,11 @@ use serde_json::{Value as Json, json};
 use super::answer::{Answer, Answers};
 use super::at;
 use super::call::{called, outcome};
-use crate::app::{Site, StoreDeclaration};
+use super::kept::{KEPT_FOR_EVER, key_of, store_name};
+use crate::app::Site;
 use crate::circuit::{Act, Circuit, Failure, Outcome, Path};
 
-/// How old a last good answer may be that the flow keeps for ever.
-pub(super) const KEPT_FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// What the ladder of a route is made from.
+/// The parts of a flow that its ladder is made from.
 pub(super) struct Scene<'w, 'a> {
     pub answers: Answers<'w, 'a>,
     pub paths: &'w [Path<'a>],
@@ -387,44 +384,4 @@ fn handled<'a>(path: &Path<'a>, call: usize) -> Option<&'a Site> {
         Act::Handled { site } => Some(*site),
         _ => None,
     })
-}
-
-/// The fields of the request in the key of a kept answer, as `header.NAME`; false: the key depends on more than them and
-/// the address.
-fn key_of(key: &Symbol) -> (Vec<String>, bool) {
-    let pieces = match key {
-        Symbol::Text(pieces) => &pieces[..],
-        one => std::slice::from_ref(one),
-    };
-    let attributes = Symbol::input("attributes");
-    let mut fields = Vec::new();
-    for piece in pieces {
-        match piece.bare() {
-            Symbol::Known(Value::String(_) | Value::Number(_)) => {}
-            Symbol::Field(of, name) if *of == attributes.field("headers") => {
-                fields.push(format!("header.{}", name.to_ascii_lowercase()));
-            }
-            Symbol::Field(of, _)
-                if *of == attributes.field("uriParams")
-                    || *of == attributes.field("queryParams") => {}
-            other => {
-                let parts = [
-                    "requestUri",
-                    "requestPath",
-                    "rawRequestUri",
-                    "rawRequestPath",
-                    "queryString",
-                ];
-                if !parts.iter().any(|part| other == attributes.field(part)) {
-                    return (fields, false);
-                }
-            }
-        }
-    }
-    (fields, true)
-}
-
-/// The name of a store; that of the default store is empty.
-pub(super) fn store_name(store: Option<&StoreDeclaration>) -> String {
-    store.map_or_else(String::new, |store| store.name.to_string())
 }

@@ -14,7 +14,7 @@ use crate::circuit::{Act, Failure, Path, Walk};
 const ATTEMPTS_MAX: u64 = 10;
 /// The methods that a native retry repeats unasked.
 const REPEATED: [&str; 5] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
-/// How many calls in a row may have all their retries within a second, whatever the traffic.
+/// The number of calls that may have all their retries within a second, whatever the traffic.
 const CALLS_AT_ONCE: u64 = 10;
 
 /// A scope around a call.

@@ -114,6 +114,20 @@ impl Route {
         }
     }
 
+    /// Gives the route the limit of its flow; `has_own`: its upstream has a limit. True if its calls are limited.
+    pub fn limit(&mut self, flow: &Flow, has_own: bool) -> bool {
+        match flow.max_concurrency {
+            // The upstream has a bulkhead, for all its routes.
+            Some(max) if has_own => self.entries.insert("max_concurrency".into(), json!(max)),
+            Some(max) => {
+                let places = json!({ "concurrent": max });
+                self.entries.insert("bulkhead".into(), places)
+            }
+            None => None,
+        };
+        has_own || flow.max_concurrency.is_some()
+    }
+
     /// The methods that it takes; `None`: all.
     pub fn methods(&self) -> Option<Vec<String>> {
         let methods = self.entries.get("methods")?.as_array()?.iter();

@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(24 * 3600);
 /// Descriptions of losses, each with its position.
 pub(super) type Losses = Vec<(Site, String)>;
 
-/// What an upstream has beside its address and its times.
+/// The parts of an upstream beside its address and its times.
 #[derive(Default)]
 pub(super) struct Course<'c> {
     /// The circuit that its breaker replaces.

@@ -1,4 +1,4 @@
-//! What a flow does around its call: repeats, answers of its own, what it keeps, a second service, limits.
+//! The course of a flow around its call: repeats, answers of its own, answers that are kept, a second service, limits.
 
 use std::time::Duration;
 

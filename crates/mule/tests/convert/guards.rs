@@ -1,4 +1,4 @@
-//! What keeps a request from its upstream is kept, or its loss is an error.
+//! Guards of an upstream are kept, or their loss is an error.
 
 use fusebox_plan::Severity;
 
@@ -101,6 +101,20 @@ fn a_circuit_is_written_though_its_route_is_not() {
         "  # not carried: its response is not that of the call (orders.xml:{call})\n  # - name: \"circuit-breaker-flow\"\n"
     );
     assert!(yaml.contains(&left), "{yaml}");
+}
+
+#[test]
+fn a_circuit_alone_gives_an_upstream_with_its_breaker() {
+    let seed = crate::SEED.replace(
+        "<!-- Success: reset failure count -->",
+        "<set-payload value=\"#[payload.orders]\"/>",
+    );
+    let conversion = converted(&seed);
+    let plan = native(&conversion);
+    assert!(plan.routes.is_empty());
+    assert_eq!(plan.upstreams[0].breaker.settings.trip.len(), 1);
+    let told = told(&conversion);
+    assert!(told.contains("warning: not carried: the flow `circuit-breaker-flow`: its response is not that of the call"), "{told}");
 }
 
 #[test]
