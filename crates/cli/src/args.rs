@@ -26,7 +26,7 @@ pub enum Verb {
     /// Read and check configuration files as `run` does, and print all diagnostics
     Check(CheckArgs),
     /// Print the native form of a Flogo or Mule application, and list what it does not cover
-    Convert(CheckArgs),
+    Convert(ConvertArgs),
     /// Evaluate one expression and print its value as JSON
     Eval(EvalArgs),
     /// Show and control the breakers of a running gateway
@@ -139,7 +139,20 @@ pub enum CompatArg {
     Strict,
 }
 
-/// Options of `check` and `convert`.
+/// Options of `convert`.
+#[derive(Debug, clap::Args)]
+pub struct ConvertArgs {
+    /// The files of one application
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Convert also where a guard is lost, such as the check of a token; each is then a warning
+    #[arg(long)]
+    pub lossy: bool,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// Options of `check`.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     /// Configuration files

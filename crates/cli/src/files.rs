@@ -30,7 +30,7 @@ pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Readi
 /// # Errors
 /// As [`read_files`].
 pub fn read_hashed(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<(Reading, String)> {
-    with_sources(files, args, |sources, loader| {
+    with_sources(files, args, false, |sources, loader| {
         let content: Vec<u8> = sources.iter().flat_map(|it| it.text).copied().collect();
         (read_as(DIALECTS, sources, loader), sha256(&content))
     })
@@ -52,9 +52,13 @@ pub fn names(files: &[PathBuf]) -> String {
     names.join(", ")
 }
 
-/// Reads an application of another dialect, and writes it in the native form.
-pub fn convert_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Conversion> {
-    with_sources(files, args, |sources, loader| {
+/// Reads an application of another dialect, and writes it in the native form; `lossy`: guards may be lost.
+pub fn convert_files(
+    files: &[PathBuf],
+    args: &ReadingArgs,
+    lossy: bool,
+) -> anyhow::Result<Conversion> {
+    with_sources(files, args, lossy, |sources, loader| {
         convert(DIALECTS, sources, loader)
     })
 }
@@ -62,6 +66,7 @@ pub fn convert_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Co
 fn with_sources<T>(
     files: &[PathBuf],
     args: &ReadingArgs,
+    lossy: bool,
     work: impl FnOnce(&[Source<'_>], &dyn Loader) -> T,
 ) -> anyhow::Result<T> {
     let mut texts = Vec::new();
@@ -90,6 +95,7 @@ fn with_sources<T>(
             CompatArg::Intent => false,
             CompatArg::Strict => true,
         },
+        lossy,
     };
     Ok(work(&sources, &disk))
 }
@@ -101,6 +107,7 @@ struct Disk {
     properties: HashMap<String, String>,
     bindings: Vec<(String, String)>,
     is_strict: bool,
+    lossy: bool,
 }
 
 /// The properties of `--set`, which override those of the variable `FUSEBOX_SET`, separated by commas.
@@ -140,6 +147,10 @@ impl Loader for Disk {
 
     fn check_pair(&self, certificates: &str, key: &str) -> Result<(), PairFault> {
         fusebox_gateway::check_pair(certificates, key)
+    }
+
+    fn accepts_losses(&self) -> bool {
+        self.lossy
     }
 
     fn property(&self, name: &str) -> Option<String> {

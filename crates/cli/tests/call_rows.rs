@@ -57,6 +57,37 @@ fn an_answer_too_long_to_be_kept_is_dropped_for_a_rung() {
 }
 
 #[test]
+fn a_refused_call_and_a_failed_one_may_have_answers_of_their_own() {
+    let upstream = Upstream::start(|call| call.respond(503, "busy"));
+    let rungs = |more| {
+        let refused = "{ respond: { on: [refused], status: 503, text: \"refused: {reason}\" } }";
+        Gateway::run(file(
+            &[upstream.url()],
+            FIVE,
+            &[&format!("fallback: [{refused}{more}]")],
+        ))
+    };
+    let gateway = rungs(", { respond: { on: [failed], status: 502, text: \"failed: {reason}\" } }");
+    for _ in 0..5 {
+        let response = gateway.get("/a");
+        assert_eq!(marks(&response), (502, "respond", ""));
+        assert_eq!(response.text(), "failed: status_503");
+    }
+    let response = gateway.get("/a");
+    assert_eq!(marks(&response), (503, "respond", "breaker_open"));
+    assert_eq!(response.text(), "refused: breaker_open");
+    // Without a rung for failed calls the upstream's own answer passes.
+    let gateway = rungs("");
+    let response = gateway.get("/a");
+    assert_eq!(
+        (marks(&response), response.text().as_str()),
+        ((503, "", ""), "busy")
+    );
+    command(&gateway, "orders", "open");
+    assert_eq!(gateway.get("/a").text(), "refused: held_open");
+}
+
+#[test]
 fn a_breaker_that_opens_before_the_pause_ends_the_call_with_the_answer_that_failed() {
     let gate = Gate::default();
     let upstream = Upstream::start({

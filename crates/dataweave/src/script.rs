@@ -35,7 +35,7 @@ use crate::event::Context;
 use crate::fault::{EvalFault, ParseFault};
 use crate::limits::{BYTES_MAX, DEPTH_MAX, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX};
 use crate::value::Value;
-use crate::value::media::Typed;
+use crate::value::media::{MediaType, Typed};
 use tree::Program;
 
 /// A parsed script. Clones share the tree.
@@ -86,6 +86,11 @@ impl Script {
     /// The variables that the script reads by name, as `vars.x`.
     pub fn variables(&self) -> impl Iterator<Item = &Arc<str>> {
         self.program.reads.vars.iter()
+    }
+
+    /// The media type of its `output` directive; `None`: it has none.
+    pub fn output(&self) -> Option<&MediaType> {
+        Some(&self.program.output.as_ref()?.media_type)
     }
 
     /// The source text of the script.

@@ -1,7 +1,10 @@
 //! Converts an application to a native configuration, and lists the parts that have no native form.
 //!
-//! A breaker around a call becomes an upstream with its breaker, a handler becomes a route. Everything else in the
-//! application is reported, with its line.
+//! A breaker around a call becomes an upstream with its breaker, a handler becomes a route, answers that are the same for
+//! all requests become rungs. Everything else in the application is reported, with its line.
+//!
+//! - `recipe`: the calls of an action that are one, and their breaker; `rehearsal`: the steps, run without a request
+//! - `upstream`: the service of a call; `target`: the path of a call; `answers`: what an action answers itself
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,34 +13,41 @@ use std::sync::Arc;
 
 use fusebox_plan::Diagnostic;
 use fusebox_plan::dialect::{
-    Notes, PathFault, Place, Template, put, quote, read_rewrite, show_duration, show_listener_tls,
-    show_settings, yaml,
+    Losses, Notes, PathFault, Place, Template, base_name, put, quote, show_listener_tls, yaml,
 };
 use fusebox_plan::plan::Listener;
 use serde_json::{Value as Json, json};
 
-use crate::Value;
-use crate::flow::{Action, Data, FlowResponse, Given, TargetPart};
-use crate::read::actions::{ActionPlaces, BuiltAction};
+use crate::read::actions::BuiltAction;
 use crate::read::app::Application;
 use crate::read::triggers::RouteDraft;
 
+mod answers;
 mod recipe;
+mod rehearsal;
+mod target;
+mod upstream;
 
-use recipe::{Outcome, Recipe, answer};
+use recipe::Recipe;
+use target::target;
 
 const START: Place = Place::start(0);
 
 /// The differences of every conversion.
 const EVERYWHERE: &str = "\
 # In every route the client's headers, query and body go to the upstream, and the upstream's status,
-# headers and body come back as they are; a refused call is answered 503 with `Retry-After`, one that
-# failed 502 or 504. Replies have no `Access-Control-Allow-Origin: *`, a preflight request is answered 405,
-# and a path that differs in its last slash or in case is not redirected to.
+# headers and body come back as they are; unless there is a `fallback`, a refused call is answered 503 with
+# `Retry-After`, one that failed 502 or 504. Replies have no `Access-Control-Allow-Origin: *`, a preflight request
+# is answered 405, and a path that differs in its last slash or in case is not redirected to.
 ";
 
-/// Converts an application. The text is `None` if nothing has a native form.
-pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, Vec<Diagnostic>) {
+/// Converts an application. The text is `None` if nothing has a native form, or if a guard would be lost and that is not
+/// accepted (`lossy`).
+pub(crate) fn convert(
+    app: &Application,
+    lossy: bool,
+    mut notes: Notes,
+) -> (Option<String>, Vec<Diagnostic>) {
     let names: Vec<&str> = app.files.iter().map(String::as_str).collect();
     let mut draft = Draft::default();
     for route in &app.triggers.routes {
@@ -58,28 +68,30 @@ pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, V
     } else {
         Some(draft.text(app, &names))
     };
-    notes.append(draft.lost);
-    (text, notes.finish(&names))
+    draft.losses.report(lossy, &mut notes);
+    (text.filter(|_| notes.errors() == 0), notes.finish(&names))
 }
-
-/// The beginning of each warning about a lost part.
-const NOT_CARRIED: &str = "not carried: ";
 
 #[derive(Default)]
 struct Draft {
-    upstreams: Vec<(String, Json)>,
+    upstreams: Vec<upstream::Upstream>,
     /// The upstream of an action's service.
     known: HashMap<(Arc<str>, Arc<str>), String>,
-    routes: Vec<Json>,
+    routes: Vec<Route>,
     /// The parameter names of each shape of path.
     names: HashMap<String, Vec<String>>,
-    lost: Notes,
+    losses: Losses,
+}
+
+struct Route {
+    entries: Json,
+    /// The rungs of its ladder.
+    rungs: Vec<Json>,
 }
 
 impl Draft {
     fn report_lost(&mut self, at: Place, what: impl Into<String>) {
-        let what = format!("{NOT_CARRIED}{}", what.into());
-        self.lost.warn(at, what, "port this by hand or drop it");
+        self.losses.lose(at, what);
     }
 
     /// Reports the TLS files that the native form would look for in another directory.
@@ -99,12 +111,13 @@ impl Draft {
     fn route(&mut self, route: &RouteDraft) {
         let choices = route.handler.choices.iter().zip(&route.choices);
         let mut taken = None;
+        let mut conditional = Vec::new();
         for (choice, places) in choices {
             if choice.when.is_some() {
                 let (name, action) = (quote(&route.handler.name), quote(&choice.action.name));
                 let what =
                     format!("{name} runs {action} on a condition, which native routes do not have");
-                self.report_lost(places.at, what);
+                conditional.push((places, what));
                 continue;
             }
             if choice.input.is_some() {
@@ -116,7 +129,19 @@ impl Draft {
             taken = Some(&places.built);
             break;
         }
-        if let Some(built) = taken {
+        // The only action on a condition is called by everyone here; without a call nothing is open.
+        let is_open = taken.is_some() || conditional.len() == 1;
+        for (places, what) in &conditional {
+            match is_open {
+                true => self.losses.lose_guard(places.at, what),
+                false => self.losses.lose(places.at, what),
+            }
+        }
+        let only = match &conditional[..] {
+            [(places, _)] => Some(&places.built),
+            _ => None,
+        };
+        if let Some(built) = taken.or(only) {
             self.action(route, built);
         }
     }
@@ -125,17 +150,25 @@ impl Draft {
         let BuiltAction { action, places } = built;
         let recipe = Recipe::of(action);
         let name = quote(&route.handler.name);
-        for (step, what) in &recipe.left {
-            self.report_lost(places.steps[*step], what.clone());
+        for left in &recipe.left {
+            let at = places.steps[left.step];
+            match left.is_guard {
+                true => self.losses.lose_guard(at, &left.what),
+                false => self.losses.lose(at, &left.what),
+            }
         }
-        let Some(call) = &recipe.call else {
+        let Some(call) = recipe.calls.first() else {
             let what = format!("the route {name}: its action does not make exactly one call");
             self.report_lost(route.at, what);
             return;
         };
         let at = places.services[call.service];
-        if call.rest.method != route.method {
-            let called = format!("it calls with {}", call.rest.method);
+        if let Some(other) = recipe
+            .calls
+            .iter()
+            .find(|it| it.rest.method != route.method)
+        {
+            let called = format!("it calls with {}", other.rest.method);
             let what = format!(
                 "the route {name}: {called}, but a native route forwards the client's method"
             );
@@ -145,28 +178,38 @@ impl Draft {
         let Some((path, renamed)) = self.path(route) else {
             return;
         };
-        let target = match target(call, action, route, &renamed) {
-            Ok(target) => target,
+        let targets = recipe.calls.iter();
+        let targets = targets.map(|call| target(call, action, route, &renamed));
+        let targets = match targets.collect::<Result<Vec<_>, _>>() {
+            Ok(targets) => targets,
             Err(what) => {
                 self.report_lost(at, format!("the route {name}: {what}"));
                 return;
             }
         };
-        let upstream = self.upstream(action, &recipe, at);
+        let made = match self.upstream(built, &recipe, &targets) {
+            Ok(made) => made,
+            Err(what) => {
+                self.report_lost(at, format!("the route {name}: {what}"));
+                return;
+            }
+        };
         let mut entries = json!({
             "name": format!("{} {}", route.method, route.written),
             "path": path,
             "methods": [route.method.as_str()],
             "listeners": [&*route.trigger],
-            "upstream": upstream,
+            "upstream": made.upstream,
         });
-        let rewrite = Some(target.path).filter(|rewritten| *rewritten != path);
-        put(&mut entries, "rewrite", rewrite);
-        if let Some(query) = target.query {
-            self.report_lost(at, format!("the query {} of the uri", quote(&query)));
+        let [target, ..] = &targets[..] else { return };
+        let rewrite = Some(&target.path).filter(|rewritten| **rewritten != path);
+        put(&mut entries, "rewrite", rewrite.cloned());
+        if let Some(query) = &target.query {
+            self.report_lost(at, format!("the query {} of the uri", quote(query)));
         }
-        self.routes.push(entries);
-        self.responses(action, places, &recipe);
+        let mut rungs = made.rungs;
+        rungs.extend(answers::rungs(&recipe, places, &mut self.losses));
+        self.routes.push(Route { entries, rungs });
     }
 
     /// The route's native path, and the native names of its parameters.
@@ -204,120 +247,12 @@ impl Draft {
         Some((route.path.renamed(next), renamed))
     }
 
-    fn upstream(&mut self, action: &Action, recipe: &Recipe<'_>, at: Place) -> String {
-        let call = recipe.call.as_ref().expect("a recipe with a call");
-        let service = &action.services[call.service];
-        let key = (action.name.clone(), service.name.clone());
-        if let Some(known) = self.known.get(&key) {
-            return known.clone();
-        }
-        // The breaker keeps its name, so that dashboards find it again.
-        let base = match recipe.breaker {
-            Some(breaker) => breaker.name.to_string(),
-            None => format!("{}/{}", action.name, service.name),
-        };
-        let mut name = base.clone();
-        let mut number = 1;
-        while self.upstreams.iter().any(|(taken, _)| *taken == name) {
-            number += 1;
-            name = format!("{base}-{number}");
-        }
-        let (rest, shown) = (call.rest, quote(&service.name));
-        let mut entries = json!({ "url": rest.endpoint.url() });
-        match rest.timeout {
-            Some(timeout) => entries["timeout"] = json!({ "request": show_duration(timeout) }),
-            None => {
-                let what = format!("{shown} waits for its answer without a limit; here 30 s");
-                self.report_lost(at, what);
-            }
-        }
-        if rest.proxy.is_some() {
-            self.report_lost(at, format!("the proxy of {shown}"));
-        }
-        if !rest.tls.verified || rest.tls.identity.is_some() || rest.tls.authorities.is_some() {
-            let mends = "the certificate is verified by the system's authorities";
-            self.report_lost(at, format!("the TLS settings of {shown}: {mends}"));
-        }
-        for (input, what) in [
-            ("headers", "the headers that it sets itself"),
-            ("content", "the content that it sets itself"),
-        ] {
-            if own_input(action, call, input) {
-                self.report_lost(at, format!("{what} ({shown})"));
-            }
-        }
-        entries["breaker"] = self.breaker(recipe, at);
-        self.upstreams.push((name.clone(), entries));
-        self.known.insert(key, name.clone());
-        name
-    }
-
-    fn breaker(&mut self, recipe: &Recipe<'_>, at: Place) -> Json {
-        let disabled = json!({ "mode": "disabled" });
-        let Some(breaker) = recipe.breaker else {
-            return disabled;
-        };
-        let settings = show_settings(&breaker.settings);
-        if settings["mode"] == "disabled" {
-            let name = quote(&breaker.name);
-            self.report_lost(at, format!("the breaker {name} never rejects"));
-            return disabled;
-        }
-        let trip = &settings["trip"][0];
-        // Every answer is a success, whatever its status.
-        let mut shown = json!({ "trip": trip, "failure": "error != \"\"" });
-        if trip.get("adaptive").is_none() {
-            shown["history"] = settings["history"].clone();
-            shown["cooldown"] = settings["cooldown"].clone();
-            shown["half_open"] = json!({ "probes": "unlimited", "successes": 1 });
-        }
-        shown
-    }
-
-    fn responses(&mut self, action: &Action, places: &ActionPlaces, recipe: &Recipe<'_>) {
-        if action.asynchronous {
-            let name = quote(&action.name);
-            let at = places.steps.first().copied().unwrap_or_default();
-            self.report_lost(
-                at,
-                format!("{name} is asynchronous: its answer does not wait"),
-            );
-        }
-        let breaker = recipe.breaker;
-        let refused = breaker.and_then(|_| answer(action, recipe, Outcome::Refused));
-        let failed = answer(action, recipe, Outcome::Failed);
-        for (index, response) in action.responses.iter().enumerate() {
-            let what = if Some(index) == refused {
-                "the answer of an open breaker"
-            } else if Some(index) == failed {
-                "the answer to a call that failed"
-            } else if passes_through(response, action, recipe) {
-                continue;
-            } else {
-                "an answer made by the gateway"
-            };
-            let code = match &response.code {
-                Some(Given::Literal(value)) => value.to_text(),
-                Some(Given::Expression(expression)) => format!("={}", expression.source()),
-                None => "200".to_owned(),
-            };
-            self.report_lost(places.responses[index], format!("{what} (code {code})"));
-        }
-    }
-
     fn text(&self, app: &Application, files: &[&str]) -> String {
         let mut out = format!(
             "# Converted from {}.\n{EVERYWHERE}",
-            files.first().copied().unwrap_or_default()
+            base_name(files.first().copied().unwrap_or_default())
         );
-        let lost = self.lost.clone().finish(files);
-        if !lost.is_empty() {
-            out.push_str("#\n# Not carried:\n");
-            for one in &lost {
-                let what = one.what.strip_prefix(NOT_CARRIED).unwrap_or(&one.what);
-                let _ = writeln!(out, "# - {}:{}: {what}", one.file, one.line);
-            }
-        }
+        out.push_str(&self.losses.comment(files));
         out.push_str("version: 1\nlisteners:\n");
         for listener in &app.plan.listeners {
             let mut shown = json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
@@ -329,113 +264,23 @@ impl Draft {
             let _ = writeln!(out, "  - {}", yaml::inline(&shown));
         }
         out.push_str("upstreams:\n");
-        for (name, entries) in &self.upstreams {
-            let _ = writeln!(out, "  {}:", yaml::key(name));
-            if let Some(entries) = entries.as_object() {
-                yaml::entries(&mut out, 4, entries);
-            }
+        for upstream in &self.upstreams {
+            upstream.write(&mut out);
         }
         out.push_str("routes:\n");
         for route in &self.routes {
             let mut entries = String::new();
-            if let Some(route) = route.as_object() {
+            if let Some(route) = route.entries.as_object() {
                 yaml::entries(&mut entries, 4, route);
             }
             out.push_str(&entries.replacen("    ", "  - ", 1));
+            if !route.rungs.is_empty() {
+                out.push_str("    fallback:\n");
+                for rung in &route.rungs {
+                    let _ = writeln!(out, "      - {}", yaml::inline(rung));
+                }
+            }
         }
         out
     }
-}
-
-/// True if the call sets this part of the request itself, instead of forwarding the client's.
-fn own_input(action: &Action, call: &recipe::Call<'_>, input: &str) -> bool {
-    let client = format!("$.payload.{input}");
-    let mapped = call.step.input.iter().any(|assignment| {
-        *assignment.path[0] == *input
-            && !matches!(&assignment.value, Given::Expression(expression) if expression.source() == client)
-    });
-    mapped || has_setting(action, call, input)
-}
-
-fn has_setting(action: &Action, call: &recipe::Call<'_>, key: &str) -> bool {
-    let settings = &action.services[call.service].settings;
-    matches!(settings, Value::Object(settings) if settings.contains_key(key))
-}
-
-/// True if a response forwards the upstream's answer.
-fn passes_through(response: &FlowResponse, action: &Action, recipe: &Recipe<'_>) -> bool {
-    let Some(call) = &recipe.call else {
-        return false;
-    };
-    let outputs = format!("$.{}.outputs", action.services[call.service].name);
-    let is = |given: Option<&Given>, name: &str| match given {
-        Some(Given::Expression(expression)) => expression.source() == format!("{outputs}.{name}"),
-        _ => false,
-    };
-    let data = matches!(&response.data, Some(Data::One(given)) if is(Some(given), "data"));
-    data && is(response.code.as_ref(), "status")
-}
-
-struct Target {
-    path: String,
-    query: Option<String>,
-}
-
-/// The path that the upstream receives, with the route's parameters.
-fn target(
-    call: &recipe::Call<'_>,
-    action: &Action,
-    route: &RouteDraft,
-    renamed: &[(String, String)],
-) -> Result<Target, String> {
-    let mut text = String::new();
-    for part in &call.rest.target {
-        match part {
-            TargetPart::Literal(literal) => text.push_str(literal),
-            TargetPart::Param(name) => {
-                let source = source_of(name, call.step);
-                let plain = source.as_ref().and_then(|source| {
-                    let found = renamed.iter().find(|(known, _)| known == source);
-                    found.filter(|_| !route.path.is_rest(source))
-                });
-                let Some((_, plain)) = plain else {
-                    let where_to = "is not a single segment of the client's path";
-                    return Err(format!("its parameter {} {where_to}", quote(name)));
-                };
-                text = format!("{text}{{{plain}}}");
-            }
-        }
-    }
-    if has_setting(action, call, "pathParams") && text.contains('{') {
-        return Err("its settings give path parameters of their own".to_owned());
-    }
-    let (path, query) = match text.split_once('?') {
-        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
-        None => (text, None),
-    };
-    match read_rewrite(&path) {
-        Ok(_) => Ok(Target { path, query }),
-        Err(fault) => Err(fault.what),
-    }
-}
-
-/// The parameter of the client's path whose value fills a parameter of the call.
-fn source_of(name: &str, step: &crate::flow::FlowStep) -> Option<String> {
-    step.input.iter().rev().find_map(|assignment| {
-        let Given::Expression(expression) = &assignment.value else {
-            return None;
-        };
-        let path: Vec<&str> = assignment.path.iter().map(|part| &**part).collect();
-        match path[..] {
-            ["pathParams"] if expression.source() == "$.payload.pathParams" => {
-                Some(name.to_owned())
-            }
-            ["pathParams", to] if to == name => expression
-                .source()
-                .strip_prefix("$.payload.pathParams.")
-                .filter(|from| !from.contains(['.', '[']))
-                .map(str::to_owned),
-            _ => None,
-        }
-    })
 }

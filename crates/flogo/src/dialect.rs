@@ -64,7 +64,8 @@ impl dialect::Dialect for Dialect {
                 diagnostics: notes.finish(&names),
             };
         };
-        let (yaml, diagnostics) = crate::convert::convert(&application, notes);
+        let (yaml, diagnostics) =
+            crate::convert::convert(&application, loader.accepts_losses(), notes);
         Conversion { yaml, diagnostics }
     }
 }

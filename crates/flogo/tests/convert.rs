@@ -5,18 +5,31 @@ mod support;
 use std::time::Duration;
 
 use fusebox_breaker::{Mode, Probes, Rule, settings::History};
-use fusebox_plan::plan::{Plan, RewritePart, Step};
+use fusebox_plan::plan::{Facts, Plan, RewritePart, Rung, Step};
 use fusebox_plan::{Conversion, Severity, Source};
 use support::{Machine, convert, lines, read_text, read_with};
 
 const EXAMPLE: &str = include_str!("../../../examples/flogo/app.json");
 
 fn converted(text: &str) -> Conversion {
+    converted_by(text, false)
+}
+
+/// The conversion by somebody who accepts the loss of guards.
+fn lossy(text: &str) -> Conversion {
+    converted_by(text, true)
+}
+
+fn converted_by(text: &str, lossy: bool) -> Conversion {
     let source = Source {
-        name: "app.json",
+        name: "src/app.json",
         text: text.as_bytes(),
     };
-    convert(&[source], &Machine::default())
+    let machine = Machine {
+        lossy,
+        ..Machine::default()
+    };
+    convert(&[source], &machine)
 }
 
 fn report(conversion: &Conversion) -> String {
@@ -58,7 +71,7 @@ fn the_examples_breaker_call_and_route_are_carried() {
     };
     assert_eq!(settings.trip, [rule]);
     assert_eq!(settings.cooldown.base, Duration::from_secs(10));
-    assert_eq!(settings.half_open.probes, Probes::Unlimited);
+    assert!(matches!(settings.half_open.probes, Probes::Limited(probes) if probes.get() == 1));
     assert_eq!(settings.history, History::Keep);
     assert_eq!(upstream.breaker.failure.source(), "error != \"\"");
     let route = &plan.routes[0];
@@ -71,37 +84,79 @@ fn the_examples_breaker_call_and_route_are_carried() {
 }
 
 #[test]
-fn parts_without_a_native_form_are_reported_with_their_lines() {
+fn of_the_example_everything_is_carried_with_its_answers_as_rungs() {
     let conversion = converted(EXAMPLE);
-    let line = |what: &str| {
-        let line = EXAMPLE.lines().position(|line| line.contains(what));
-        line.expect("the example has it") + 1
+    assert_eq!(report(&conversion), "");
+    let plan = native(&conversion);
+    let Step::Forward(forward) = &plan.routes[0].steps[0] else {
+        panic!("it forwards");
     };
-    let response = line("outputs.tripped == true") - 1;
-    let failed = line("connection failure") - 2;
-    let service = line("\"name\": \"OrderService\"") - 1;
-    let report = report(&conversion);
-    for expected in [
-        format!(
-            "app.json:{response}:11: warning: not carried: the answer of an open breaker (code 403); "
-        ),
-        format!(
-            "app.json:{failed}:11: warning: not carried: the answer to a call that failed (code 502); "
-        ),
-        format!(
-            "app.json:{service}:11: warning: not carried: `OrderService` waits for its answer without a limit; here 30 s; "
-        ),
-    ] {
-        assert!(report.contains(&expected), "{expected}\n{report}");
-    }
-    assert_eq!(report.lines().count(), 3, "{report}");
-    let yaml = conversion.yaml.expect("YAML");
-    assert!(
-        yaml.contains(&format!(
-            "# - app.json:{response}: the answer of an open breaker (code 403)\n"
-        )),
-        "{yaml}"
+    let answers: Vec<_> = forward.fallback().iter().map(answer).collect();
+    assert_eq!(
+        answers,
+        [
+            (
+                "refused",
+                403,
+                r#"{"error":"circuit breaker tripped"}"#.to_owned()
+            ),
+            (
+                "failed",
+                502,
+                r#"{"error":"connection failure"}"#.to_owned()
+            ),
+        ]
     );
+    let yaml = conversion.yaml.expect("YAML");
+    let line = EXAMPLE
+        .lines()
+        .position(|line| line.contains("\"name\": \"OrderService\""));
+    let line = line.expect("the example has it");
+    let waits = format!(
+        "  # mends: `OrderService` waits for its answer without a limit, so an upstream that hangs is no failure; here 30 s (line {line})\n"
+    );
+    assert!(yaml.contains(&waits), "{yaml}");
+}
+
+/// The calls that a fixed answer is for, its status and body.
+fn answer(rung: &Rung) -> (&'static str, u16, String) {
+    let Rung::Respond(answer) = rung else {
+        panic!("{rung:?}");
+    };
+    let on = match (answer.on.refused, answer.on.failed) {
+        (true, true) => "all",
+        (true, false) => "refused",
+        _ => "failed",
+    };
+    let (_, body) = answer.fill(&Facts {
+        reason: "",
+        retry_after: None,
+        breaker: "",
+    });
+    let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+    (on, answer.status.as_u16(), body)
+}
+
+#[test]
+fn an_answer_that_depends_on_the_request_is_reported_with_its_line() {
+    let text = with(
+        "\"error\": \"connection failure\"",
+        "\"error\": \"=$.OrderService.error\"",
+    );
+    let conversion = converted(&text);
+    let line = text
+        .lines()
+        .position(|line| line.contains("=$.OrderService.error\""));
+    let line = line.expect("it is there") - 1;
+    assert_eq!(
+        report(&conversion),
+        format!(
+            "src/app.json:{line}:11: warning: not carried: the answer to a call that failed (code 502); port this by hand or drop it\n"
+        )
+    );
+    let yaml = conversion.yaml.expect("YAML");
+    let comment = format!("# - app.json:{line}: the answer to a call that failed (code 502)\n");
+    assert!(yaml.contains(&comment), "{yaml}");
 }
 
 /// The example with something else in it.
@@ -128,7 +183,11 @@ fn a_recipe_is_known_by_what_it_does() {
 #[test]
 fn a_breaker_without_reports_of_failures_is_not_carried() {
     let text = with("\"operation\": \"counter\"", "\"operation\": \"nothing\"");
-    let conversion = converted(&text);
+    let refused = converted(&text);
+    assert!(
+        refused.yaml.is_none() && report(&refused).contains(" error: not carried: the step of")
+    );
+    let conversion = lossy(&text);
     let plan = native(&conversion);
     assert_eq!(&*plan.upstreams[0].name, "Orders/OrderService");
     assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Disabled);
@@ -147,7 +206,8 @@ fn a_breaker_that_counts_successes_as_failures_is_not_carried() {
         "\"if\": \"$.OrderService.error == nil\",\n            \"service\"",
         "\"if\": \"true\",\n            \"service\"",
     );
-    let plan = native(&converted(&text));
+    assert!(converted(&text).yaml.is_none());
+    let plan = native(&lossy(&text));
     assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Disabled);
 }
 
@@ -218,8 +278,11 @@ fn steps_without_a_native_form_are_named() {
         "\"services\": [",
         "\"services\": [ { \"name\": \"Limit\", \"ref\": \"x/activity/ratelimiter\", \"settings\": { \"limit\": \"1-S\" } }, { \"name\": \"Jwt\", \"ref\": \"x/activity/jwt\" }, { \"name\": \"Log\", \"ref\": \"x/activity/log\" },",
     );
-    let conversion = converted(&text);
-    native(&conversion);
+    assert!(converted(&text).yaml.is_none());
+    let conversion = lossy(&text);
+    let plan = native(&conversion);
+    // The breaker beside them is written all the same.
+    assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Enforce);
     let report = report(&conversion);
     assert!(
         report.contains("the step of `Limit`: the rate limiter"),
@@ -345,4 +408,119 @@ fn the_tls_of_a_flogo_trigger_is_carried_to_the_native_form() {
     let reading = read_with(&yaml, &machine);
     let tls = reading.plan.expect("a plan").listeners[0].tls.clone();
     assert_eq!(tls.expect("TLS").key.reveal(), KEY);
+}
+
+/// The example with a second service that calls another server, and these steps for the two calls.
+fn with_two(url: &str, steps: &str, failed: &str, good: &str) -> String {
+    let service = EXAMPLE
+        .find("\"name\": \"OrderService\"")
+        .expect("the service");
+    let open = EXAMPLE[..service].rfind('{').expect("its start");
+    let second = format!(
+        r#"{{ "name": "Spare", "ref": "github.com/project-flogo/contrib/activity/rest", "settings": {{ "uri": "{url}", "method": "GET" }} }}, {{ "name": "Counter", "ref": "github.com/project-flogo/contrib/activity/counter", "settings": {{ "counterName": "n", "op": "increment" }} }}, "#
+    );
+    let text = format!("{}{second}{}", &EXAMPLE[..open], &EXAMPLE[open..]);
+    let from = text
+        .find("{\n            \"service\": \"OrderService\"")
+        .expect("the call");
+    let to = text
+        .find("\n        ],\n        \"responses\"")
+        .expect("the end of the steps");
+    let reports = format!(
+        r#"{{ "if": "{failed}", "service": "CircuitBreaker", "input": {{ "operation": "counter" }} }},
+           {{ "if": "{good}", "service": "CircuitBreaker", "input": {{ "operation": "reset" }} }}"#
+    );
+    format!("{}{steps},\n{reports}{}", &text[..from], &text[to..])
+}
+
+const INPUT: &str = r#""input": { "pathParams": "=$.payload.pathParams" }, "halt": "false""#;
+const SPARE: &str = "http://127.0.0.1:8099/orders/:orderId";
+
+#[test]
+fn a_service_that_is_asked_where_another_failed_is_an_endpoint_of_it() {
+    let steps = format!(
+        r#"{{ "service": "OrderService", {INPUT} }}, {{ "if": "$.OrderService.error != nil", "service": "Spare", {INPUT} }}"#
+    );
+    let failed = "$.OrderService.error != nil && $.Spare.error != nil";
+    let good = "$.OrderService.error == nil || $.Spare.error == nil";
+    let conversion = converted(&with_two(SPARE, &steps, failed, good));
+    let plan = native(&conversion);
+    let urls: Vec<_> = plan.upstreams[0]
+        .endpoints
+        .iter()
+        .map(|it| it.endpoint.url())
+        .collect();
+    assert_eq!(urls, ["http://127.0.0.1:8081", "http://127.0.0.1:8099"]);
+    let retry = plan.upstreams[0].retry.clone().expect("a retry");
+    assert_eq!(retry.attempts, 2);
+    assert!(retry.on.connect_error && retry.on.reset && retry.on.statuses.is_empty());
+    assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Enforce);
+    let yaml = conversion.yaml.expect("YAML");
+    assert!(
+        yaml.contains("# differs: the steps ask each of `OrderService`, `Spare` where"),
+        "{yaml}"
+    );
+}
+
+#[test]
+fn a_service_at_another_path_is_a_rung_where_the_path_only_begins_otherwise() {
+    let steps = format!(
+        r#"{{ "service": "OrderService", {INPUT} }}, {{ "if": "$.OrderService.error != nil", "service": "Spare", {INPUT} }}"#
+    );
+    let failed = "$.OrderService.error != nil && $.Spare.error != nil";
+    let good = "$.OrderService.error == nil || $.Spare.error == nil";
+    let spare = |path: &str| {
+        converted(&with_two(
+            &SPARE.replace("/orders", path),
+            &steps,
+            failed,
+            good,
+        ))
+    };
+    let plan = native(&spare("/v2/orders"));
+    let Step::Forward(forward) = &plan.routes[0].steps[0] else {
+        panic!("it forwards");
+    };
+    assert_eq!(forward.fallback()[0], Rung::Upstream("Orders/Spare".into()));
+    let second = plan.upstreams.iter().find(|it| &*it.name == "Orders/Spare");
+    assert_eq!(
+        second.map(|it| it.endpoint().url()),
+        Some("http://127.0.0.1:8099/v2".into())
+    );
+    let conversion = spare("/others");
+    assert!(
+        report(&conversion).contains("its calls have different paths"),
+        "{}",
+        report(&conversion)
+    );
+}
+
+#[test]
+fn services_that_take_turns_by_a_counter_are_endpoints_with_their_shares() {
+    let steps = format!(
+        r#"{{ "service": "Counter" }}, {{ "if": "$.Counter.outputs.value % 3 != 0", "service": "OrderService", {INPUT} }}, {{ "if": "$.Counter.outputs.value % 3 == 0", "service": "Spare", {INPUT} }}"#
+    );
+    let failed = "$.OrderService.error != nil || $.Spare.error != nil";
+    let good = "$.OrderService.error == nil && $.Spare.error == nil";
+    let conversion = converted(&with_two(SPARE, &steps, failed, good));
+    let plan = native(&conversion);
+    let shares: Vec<_> = plan.upstreams[0]
+        .endpoints
+        .iter()
+        .map(|it| it.weight)
+        .collect();
+    assert_eq!(shares, [2, 1]);
+    assert!(plan.upstreams[0].retry.is_none());
+    assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Enforce);
+}
+
+#[test]
+fn statuses_that_are_reported_as_failures_are_failures() {
+    let text = with("$.OrderService.error != nil\",\n            \"service\"", "$.OrderService.error != nil || $.OrderService.outputs.status >= 500\",\n            \"service\"")
+        .replace("$.OrderService.error == nil\",\n            \"service\"", "$.OrderService.error == nil && $.OrderService.outputs.status < 500\",\n            \"service\"");
+    let plan = native(&converted(&text));
+    assert_eq!(
+        plan.upstreams[0].breaker.failure.source(),
+        "status >= 500 || error != \"\""
+    );
 }

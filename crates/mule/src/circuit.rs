@@ -21,8 +21,10 @@ mod time;
 mod trace;
 mod trip;
 
+pub(crate) use call_paths::CallPaths;
 pub use failures::Failure;
 pub(crate) use failures::{Failures, Outcome};
+pub(crate) use find::walk_all;
 pub(crate) use flaws::range;
 pub use flaws::{Flaw, FlawKind};
 pub(crate) use paths::{Act, Call, Path, SentRequest, Walk};

@@ -75,7 +75,7 @@ impl dialect::Dialect for Dialect {
         let names: Vec<&str> = files.iter().map(String::as_str).collect();
         let app = plan.and_then(|plan| plan.program::<App>());
         match app.filter(|_| notes.errors() == 0) {
-            Some(app) => crate::convert::convert(&app, &names, notes),
+            Some(app) => crate::convert::convert(&app, &names, loader.accepts_losses(), notes),
             None => Conversion {
                 yaml: None,
                 diagnostics: notes.finish(&names),

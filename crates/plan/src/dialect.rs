@@ -84,11 +84,87 @@ pub struct Document<'a> {
     pub text: &'a str,
 }
 
+/// The parts of an application that the native form does not say, each with its place.
+///
+/// A guard is whatever keeps a request from an upstream: a gate, a breaker, a limit, a check of a token. Without it
+/// the upstream is open, so its loss is an error, unless the user accepts it.
+#[derive(Debug, Clone, Default)]
+pub struct Losses(Vec<Loss>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Loss {
+    at: Place,
+    what: String,
+    is_guard: bool,
+}
+
+impl Losses {
+    /// Adds a part.
+    pub fn lose(&mut self, at: Place, what: impl Into<String>) {
+        self.add(at, what.into(), false);
+    }
+
+    /// Adds a guard.
+    pub fn lose_guard(&mut self, at: Place, what: impl Into<String>) {
+        self.add(at, what.into(), true);
+    }
+
+    fn add(&mut self, at: Place, what: String, is_guard: bool) {
+        let loss = Loss { at, what, is_guard };
+        if !self.0.contains(&loss) {
+            self.0.push(loss);
+        }
+    }
+
+    /// True if a loss is told at a place.
+    pub fn has(&self, at: Place) -> bool {
+        self.0.iter().any(|loss| loss.at == at)
+    }
+
+    /// The losses as a comment at the top of the native form, or an empty text. `files` are the names of the sources.
+    pub fn comment(&self, files: &[&str]) -> String {
+        let mut losses = self.0.clone();
+        losses.sort();
+        let mut out = String::new();
+        for Loss { at, what, .. } in losses {
+            if out.is_empty() {
+                out.push_str("#\n# Not carried:\n");
+            }
+            let file = base_name(files.get(at.file).copied().unwrap_or_default());
+            let what = what.replace(['\n', '\r'], " ");
+            out.push_str(&format!("# - {file}:{}: {what}\n", at.line));
+        }
+        out
+    }
+
+    /// Adds the losses to notes: guards as errors, unless their loss is accepted, all else as warnings.
+    pub fn report(self, is_accepted: bool, notes: &mut Notes) {
+        for Loss { at, what, is_guard } in self.0 {
+            let what = format!("not carried: {what}");
+            match is_guard && !is_accepted {
+                true => notes.error(
+                    at,
+                    what,
+                    "guard the upstream in another way, and accept the loss with `--lossy`",
+                ),
+                false => notes.warn(at, what, "port this by hand or drop it"),
+            }
+        }
+    }
+}
+
+/// The name of a file without its directories.
+pub fn base_name(path: &str) -> &str {
+    let name = std::path::Path::new(path).file_name();
+    name.and_then(|name| name.to_str()).unwrap_or(path)
+}
+
 /// The result of a conversion.
 #[derive(Debug)]
 pub struct Conversion {
     /// Native YAML; `None` if nothing could be converted, or a diagnostic is an error.
     pub yaml: Option<String>,
-    /// The faults of the sources, and one warning for everything that the YAML does not carry.
+    /// The faults of the sources, and a diagnostic for everything that the YAML does not carry: an error for a guard
+    /// whose loss is not accepted, else a warning.
     pub diagnostics: Vec<Diagnostic>,
 }

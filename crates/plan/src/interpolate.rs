@@ -60,6 +60,11 @@ pub trait Loader {
         Vec::new()
     }
 
+    /// True if a conversion may lose guards, such as a check of a token (`--lossy`). By default false.
+    fn accepts_losses(&self) -> bool {
+        false
+    }
+
     /// The addresses that the command line gives to names of a Mule application, by name (`--bind`). By default empty.
     fn bindings(&self) -> Vec<(String, String)> {
         Vec::new()

@@ -43,7 +43,8 @@ pub fn entries(out: &mut String, indent: usize, entries: &serde_json::Map<String
 }
 
 fn key_of(text: &str) -> String {
-    if is_word(text) {
+    // A key of our own, and no truth value.
+    if is_word(text) || text == "on" {
         text.to_owned()
     } else {
         key(text)

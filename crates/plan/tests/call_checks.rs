@@ -270,7 +270,7 @@ fn a_rung_has_one_key() {
         r#"5:16: error: this rung is empty; write one of `last_good: 1h`, `upstream: NAME` and `respond: { status: 503 }`
 5:37: error: a rung has one key; make each key a rung of its own, in the order in which they are tried
 5:55: error: unknown key `upstrem` in a rung; did you mean `upstream`?
-5:83: error: unknown key `body` in `respond`; expected one of status, headers, text, json"#,
+5:83: error: unknown key `body` in `respond`; expected one of status, headers, text, json, on"#,
     );
     single(
         "fallback: last_good",
@@ -280,6 +280,27 @@ fn a_rung_has_one_key() {
         "fallback: [{ respond: { text: a, json: b } }, { last_good: 1h }]",
         r#"5:38: error: an answer has one body; keep one of `text` and `json`
 5:51: error: this rung is never reached: the `respond` in line 5 before it always answers; put `respond` last, or remove the rungs after it"#,
+    );
+}
+
+#[test]
+fn a_rung_that_no_call_reaches_is_told_with_the_answers_before_it() {
+    single(
+        "fallback: [{ respond: { on: [refused] } }, { respond: { on: [refused], status: 500 } }]",
+        r#"5:48: error: this rung is never reached: the `respond` in line 5 before it answers its calls; put `respond` last, or remove the rungs after it"#,
+    );
+    single(
+        "fallback: [{ respond: { on: [refused] } },\n      { respond: { on: [failed] } },\n      { last_good: 1h }]",
+        r#"7:7: error: this rung is never reached: the `respond`s in lines 5 and 6 before it answer every call; put `respond` last, or remove the rungs after it"#,
+    );
+    single(
+        "fallback: [{ respond: { on: [] } }, { respond: { on: [refuse] } }]",
+        r#"5:33: error: `on` is empty; name `refused` or `failed`, or remove the key
+5:59: error: `on` must be `refused` or `failed`, found `refuse`; did you mean `refused`?"#,
+    );
+    single(
+        "fallback: [{ respond: { on: [failed] } }, { last_good: 1h }]",
+        "",
     );
 }
 

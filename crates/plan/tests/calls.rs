@@ -333,6 +333,22 @@ fn a_ladder_has_its_rungs_in_order() {
 }
 
 #[test]
+fn a_fixed_answer_may_be_for_refused_calls_alone_or_for_failed_ones() {
+    let upstream = orders(
+        "fallback: [{ respond: { on: [refused], status: 503 } }, { respond: { on: [failed], status: 502 } }]",
+    );
+    let on: Vec<_> = upstream
+        .fallback
+        .iter()
+        .map(|rung| match rung {
+            Rung::Respond(answer) => (answer.on.refused, answer.on.failed),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(on, [(true, false), (false, true)]);
+}
+
+#[test]
 fn a_rung_may_answer_with_a_text() {
     let upstream = orders("fallback: [{ respond: { status: 503, text: 'later, {reason}' } }]");
     let Rung::Respond(answer) = &upstream.fallback[0] else {

@@ -18,6 +18,12 @@ routes: [{ path: /, upstream: orders }]
         r#"1:1: error: no route is configured, so every request is answered 404; add `routes: [{ path: "/{*rest}", upstream: orders }]`"#,
     );
     check(
+        r#"listen: 127.0.0.1:8080
+upstreams: { orders: { url: http://a, breaker: {} } }
+"#,
+        r#"2:14: warning: no route leads to the upstream `orders`; add a route, or remove the upstream"#,
+    );
+    check(
         r#"listen: []
 routes: [{ path: /, respond: {} }]
 "#,

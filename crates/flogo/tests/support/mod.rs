@@ -13,11 +13,17 @@ use fusebox_plan::{Conversion, Loader, Reading, Source};
 pub struct Machine {
     pub env: HashMap<&'static str, &'static str>,
     pub files: HashMap<&'static str, &'static str>,
+    /// True if guards may be lost.
+    pub lossy: bool,
 }
 
 impl Loader for Machine {
     fn env(&self, name: &str) -> Option<String> {
         self.env.get(name).map(ToString::to_string)
+    }
+
+    fn accepts_losses(&self) -> bool {
+        self.lossy
     }
 
     fn file(&self, path: &str) -> io::Result<String> {

@@ -364,7 +364,7 @@ async fn carry(
         bulkhead: step.bulkhead.as_ref(),
         changes: &step.changes,
     };
-    let on = (!step.ladder.is_empty()).then_some(step.upstream.plan.fallback_on);
+    let on = (!step.ladder.is_empty()).then(|| step.ladder.answers(step.upstream.plan.fallback_on));
     // A route without such a rung may remove entries too.
     let lookup = request.lookup(exchange, step);
     let carried = call(

@@ -69,6 +69,18 @@ impl Ladder {
         self.rungs.is_empty()
     }
 
+    /// The calls that it answers, of those that it is asked for.
+    pub fn answers(&self, asked: FallbackOn) -> FallbackOn {
+        let takes = |is_refused| {
+            let mut rungs = self.rungs.iter();
+            asked.takes(is_refused) && rungs.any(|rung| rung.takes(is_refused))
+        };
+        FallbackOn {
+            refused: takes(true),
+            failed: takes(false),
+        }
+    }
+
     /// The longest time that a call of a rung's upstream may take.
     fn longest_call(&self) -> Duration {
         let calls = self.rungs.iter().map(|rung| match rung {
@@ -76,6 +88,16 @@ impl Ladder {
             LiveRung::LastGood(_) | LiveRung::Respond(_) => Duration::ZERO,
         });
         calls.max().unwrap_or_default()
+    }
+}
+
+impl LiveRung {
+    /// True if it may answer a call that was refused, or one that failed (`is_refused` is false).
+    fn takes(&self, is_refused: bool) -> bool {
+        match self {
+            LiveRung::Respond(respond) => respond.on.takes(is_refused),
+            LiveRung::LastGood(_) | LiveRung::Upstream(_) => true,
+        }
     }
 }
 
@@ -144,9 +166,8 @@ pub async fn climb(
     why: Failing,
     finish: Finish,
 ) -> Response<Body> {
-    let FallbackOn { refused, failed } = step.upstream.plan.fallback_on;
-    let asks = if why.is_refused { refused } else { failed };
-    if step.ladder.is_empty() || !asks {
+    let on = step.ladder.answers(step.upstream.plan.fallback_on);
+    if !on.takes(why.is_refused) {
         return first_answer(exchange, &mut request, why, finish);
     }
     let worker = exchange.downstream.worker.clone();
@@ -201,6 +222,9 @@ impl Climbing {
                     }
                     Err(why) => counts.count_rung(RungKind::LastGood, why),
                 },
+                LiveRung::Respond(respond) if !respond.on.takes(self.why.is_refused) => {
+                    counts.count_rung(RungKind::Respond, RungResult::Skipped);
+                }
                 LiveRung::Respond(respond) => {
                     counts.count_rung(RungKind::Respond, RungResult::Served);
                     self.noted(Fallback::Respond);

@@ -16,7 +16,7 @@ use super::{
 use crate::app::Site;
 
 /// One call of a flow on all paths through the flow.
-pub(super) struct CallPaths<'w, 'a> {
+pub(crate) struct CallPaths<'w, 'a> {
     pub walk: &'w Walk<'a>,
     pub paths: &'w [Path<'a>],
     pub call: usize,
@@ -269,20 +269,22 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             .next()
     }
 
+    /// The paths that an open circuit leads to, without the call.
+    pub fn refused_paths(&self) -> Vec<&'w Path<'a>> {
+        let prefixes = self.prefixes();
+        let mut trips = self.trips(&prefixes);
+        if trips.is_empty() {
+            let counted = self.counted_trips(&prefixes);
+            trips = counted.map(|(trips, _)| trips).unwrap_or_default();
+        }
+        let paths = self.paths.iter();
+        let refused = |path: &&Path<'a>| trips.iter().any(|trip| is_refused(path, trip));
+        paths.filter(refused).collect()
+    }
+
     /// The flow's result for a call that it does not make.
     fn refusal(&self, trip: &Trip<'w, 'a>) -> Refusal {
-        let refused = self.paths.iter().find(|path| {
-            path.called().next().is_none()
-                && trace::passes(&path.acts, &trip.held, false)
-                && path.acts.iter().any(|act| match act {
-                    Act::Assumed { condition, .. } => {
-                        trace::substituted(condition, &trip.held).truth() == Some(true)
-                    }
-                    Act::Found { entry, found } => *found && trip.held.contains_key(entry),
-                    _ => false,
-                })
-        });
-        let Some(path) = refused else {
+        let Some(path) = self.paths.iter().find(|path| is_refused(path, trip)) else {
             return Refusal::default();
         };
         let raised = path.raised.as_ref();
@@ -297,6 +299,19 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             error: raised.map(|raised| raised.kind.to_string().into()),
         }
     }
+}
+
+/// True for a path that a tripped circuit leads to, without a call.
+fn is_refused(path: &Path<'_>, trip: &Trip<'_, '_>) -> bool {
+    path.called().next().is_none()
+        && trace::passes(&path.acts, &trip.held, false)
+        && path.acts.iter().any(|act| match act {
+            Act::Assumed { condition, .. } => {
+                trace::substituted(condition, &trip.held).truth() == Some(true)
+            }
+            Act::Found { entry, found } => *found && trip.held.contains_key(entry),
+            _ => false,
+        })
 }
 
 fn entry_key(key: &Symbol) -> EntryKey {

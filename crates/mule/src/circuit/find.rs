@@ -18,15 +18,9 @@ use crate::app::{App, Flow, FlowId};
 pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     let failures = Failures::of(app);
     let mut walk = Walk::new(app, &failures);
-    let roots = roots(app);
-    let mut all: Vec<_> = roots.iter().map(|flow| walk.through(flow)).collect();
-    walk.constants = constants(&all);
-    if !walk.constants.is_empty() {
-        walk.tested = tested_keys(&all);
-        all = roots.iter().map(|flow| walk.through(flow)).collect();
-    }
+    let all = walk_all(app, &mut walk);
     let mut found: Vec<Circuit> = Vec::new();
-    for paths in all.iter().flatten() {
+    for paths in all.iter().filter_map(|(_, paths)| paths.as_ref()) {
         let calls: BTreeSet<usize> = paths.iter().flat_map(Path::called).collect();
         for call in calls {
             let Some(circuit) = (CallPaths {
@@ -44,6 +38,21 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
         }
     }
     found
+}
+
+/// A flow with all paths through it; `None`: there are too many.
+pub(crate) type Walked<'a> = (&'a Flow, Option<Vec<Path<'a>>>);
+
+/// The paths through the flows that run by themselves, in the order of the file.
+pub(crate) fn walk_all<'a>(app: &'a App, walk: &mut Walk<'a>) -> Vec<Walked<'a>> {
+    let roots = roots(app);
+    let mut all: Vec<_> = roots.iter().map(|flow| walk.through(flow)).collect();
+    walk.constants = constants(&all);
+    if !walk.constants.is_empty() {
+        walk.tested = tested_keys(&all);
+        all = roots.iter().map(|flow| walk.through(flow)).collect();
+    }
+    roots.into_iter().zip(all).collect()
 }
 
 /// The flows that have a source, and those that no other flow refers to.

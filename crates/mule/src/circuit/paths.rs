@@ -79,6 +79,8 @@ pub(crate) enum Act<'a> {
     },
     /// A handler accepted an error.
     Handled { site: &'a Site },
+    /// An attempt of an `until-successful` ended with an error.
+    Retried { site: &'a Site },
 }
 
 /// The contents of a call's request.
@@ -104,10 +106,23 @@ pub(crate) struct Path<'a> {
     pub vars: BTreeMap<Arc<str>, Symbol>,
     /// The error at the end, if any.
     pub raised: Option<Raised>,
+    pub decisions: Decisions<'a>,
     attributes: Symbol,
     error: Symbol,
     /// The known values of entries; `None`: the entry does not exist.
     held: BTreeMap<usize, Option<Symbol>>,
+}
+
+/// The conditions that a path has met, each with its position and its truth.
+///
+/// They are not compared: paths that differ in these alone are one path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Decisions<'a>(pub Vec<(&'a Site, bool)>);
+
+impl PartialEq for Decisions<'_> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A raised error, with the underlying one.
@@ -183,6 +198,7 @@ impl<'a> Walk<'a> {
             media_type: None,
             vars: BTreeMap::new(),
             raised: None,
+            decisions: Decisions::default(),
             attributes: Symbol::input("attributes"),
             error: Symbol::NULL,
             held: BTreeMap::new(),
@@ -374,6 +390,32 @@ impl<'a> Walk<'a> {
         self.with_constants(given.symbol(&self.view(path)))
     }
 
+    /// A value of the listener's, at the end of a path.
+    pub fn at_end(&self, given: &Given, path: &Path<'a>) -> Symbol {
+        match &path.raised {
+            None => self.given(given, path),
+            Some(raised) => self.given(
+                given,
+                &Path {
+                    error: error(raised),
+                    ..path.clone()
+                },
+            ),
+        }
+    }
+
+    /// A value that is the same for all events, as far as it is known.
+    pub fn constant(&self, given: &Given) -> Symbol {
+        given.symbol(&View {
+            payload: &Symbol::Unknown,
+            attributes: &Symbol::Unknown,
+            vars: &BTreeMap::new(),
+            error: &Symbol::Unknown,
+            properties: &self.app.properties,
+            steps: &self.steps,
+        })
+    }
+
     /// A symbol with the constants of entries in place.
     fn with_constants(&self, symbol: Symbol) -> Symbol {
         if self.constants.is_empty() {
@@ -403,6 +445,7 @@ impl<'a> Path<'a> {
         Path {
             acts: other.acts,
             held: other.held,
+            decisions: other.decisions,
             ..self.clone()
         }
     }

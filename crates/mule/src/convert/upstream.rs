@@ -3,17 +3,35 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use fusebox_plan::dialect::{quote, show_duration, yaml};
+use fusebox_plan::dialect::{base_name, quote, show_duration, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
+use super::at;
+use super::repeat::Repeat;
 use crate::app::{App, Given, Site};
 use crate::circuit::{Call, Circuit, Cooldown, Failure, Flaw, FlawKind, range};
 
+/// The failures of an upstream that says nothing of them.
+const BY_DEFAULT: &str = "status >= 500 || error != \"\"";
+/// The most calls that wait for a place.
+const QUEUED: u64 = 1000;
 /// The period in which failures count if the flow never forgets them.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// Descriptions of losses, each with its position.
 pub(super) type Losses = Vec<(Site, String)>;
+
+/// The parts of an upstream beside its address and its times.
+#[derive(Default)]
+pub(super) struct Course<'c> {
+    /// The circuit that its breaker replaces.
+    pub circuit: Option<&'c Circuit>,
+    /// The failures that a ladder answers where there is no circuit.
+    pub failures: Option<Vec<Failure>>,
+    pub repeat: Option<Repeat>,
+    /// The fields of a request by which answers are kept, as `header.NAME`.
+    pub key: Vec<String>,
+}
 
 /// The upstreams of a conversion.
 #[derive(Default)]
@@ -32,9 +50,10 @@ impl Upstreams {
         app: &App,
         call: &Call<'_>,
         base: &str,
-        circuit: Option<&Circuit>,
+        course: &Course<'_>,
         losses: &mut Losses,
     ) -> String {
+        let circuit = course.circuit;
         let request = call.request;
         let config = request.config.as_ref();
         let mut entries = JsonMap::new();
@@ -53,20 +72,38 @@ impl Upstreams {
                 .unwrap_or(app.response_timeout),
         };
         let connect = config.map_or(Duration::from_secs(30), |config| config.connect_timeout);
-        entries.insert(
-            "timeout".into(),
-            json!({
-                "connect": show_duration(connect.min(timeout)),
-                "request": show_duration(timeout),
-            }),
-        );
+        let mut times = json!({
+            "connect": show_duration(connect.min(timeout)),
+            "request": show_duration(timeout),
+        });
         let mut comments = Vec::new();
-        if let Some(circuit) = circuit {
-            entries.insert("breaker".into(), breaker(circuit, &mut comments, losses));
+        let retry = course.repeat.as_ref().and_then(Repeat::shown);
+        if let (Some(repeat), Some(_)) = (&course.repeat, &retry) {
+            times["total"] = json!(show_duration(repeat.total(timeout)));
         }
-        if config.and_then(|config| config.connections_max).is_some() {
-            let what = "the limit of connections to the upstream".to_owned();
-            losses.push((call.site.clone(), what));
+        entries.insert("timeout".into(), times);
+        let judged = course.failures.as_deref().map(failure);
+        match (circuit, judged) {
+            (Some(circuit), _) => {
+                entries.insert("breaker".into(), breaker(circuit, &mut comments, losses));
+            }
+            (None, Some(judged)) if judged != BY_DEFAULT => {
+                let breaker = json!({ "mode": "disabled", "failure": judged });
+                entries.insert("breaker".into(), breaker);
+            }
+            (None, _) => {}
+        }
+        if let Some(retry) = retry {
+            entries.insert("retry".into(), retry);
+        }
+        comments.extend(course.repeat.iter().flat_map(|it| it.comments.clone()));
+        if !course.key.is_empty() {
+            entries.insert("last_good".into(), json!({ "key": course.key }));
+        }
+        if let Some(most) = config.and_then(|config| config.connections_max) {
+            let wait = show_duration(timeout);
+            let places = json!({ "concurrent": most, "queued": QUEUED, "queue_for": wait });
+            entries.insert("bulkhead".into(), places);
         }
         let named = match (circuit, config) {
             // The circuit's own name, so that dashboards continue to find it.
@@ -163,7 +200,8 @@ fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -
     }
     comments.push(format!(
         "The circuit that {} builds in {}.",
-        circuit.site.file, circuit.state
+        base_name(&circuit.site.file),
+        circuit.state
     ));
     for flaw in circuit.flaws.iter().filter(|flaw| flaw.is_mended()) {
         comments.push(format!("mends: {}", described(flaw, circuit)));
@@ -196,7 +234,7 @@ fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -
 fn described(flaw: &Flaw, circuit: &Circuit) -> String {
     let before = format!("the circuit {} ", circuit.name);
     let what = flaw.what.strip_prefix(&before).unwrap_or(&flaw.what);
-    format!("{what} ({}:{})", flaw.site.file, flaw.site.line)
+    format!("{what} {}", at(&flaw.site))
 }
 
 /// The native expression for the calls that count as failures.

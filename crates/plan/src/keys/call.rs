@@ -134,6 +134,7 @@ pub(crate) static RUNG_ANSWER: Table = Table {
         key("headers", Texts, "", "Fields of the answer."),
         key("text", Text, "", "The body, as `text/plain; charset=utf-8`."),
         key("json", Json, "", "The body, as `application/json`."),
+        key("on", List(&Word(&["refused", "failed"])), "", "Which calls it answers, the others going on to the next rung; both by default."),
     ],
 };
 

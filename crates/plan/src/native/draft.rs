@@ -190,6 +190,8 @@ pub(crate) struct DraftRespond {
     /// The body as plans show it, where that differs.
     pub body_shown: Option<String>,
     pub json: bool,
+    /// `on` of a rung's answer.
+    pub on: Option<FallbackOn>,
 }
 
 /// A name in the file, and its form in messages.

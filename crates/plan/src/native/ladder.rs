@@ -25,6 +25,50 @@ pub(crate) enum DraftRung {
     Respond(RungAnswer),
 }
 
+/// The rungs that answer every refused and every failed call.
+#[derive(Default)]
+struct Answered {
+    refused: Option<Place>,
+    failed: Option<Place>,
+}
+
+impl Answered {
+    fn add(&mut self, at: Place, on: FallbackOn) {
+        self.refused = self.refused.or(on.refused.then_some(at));
+        self.failed = self.failed.or(on.failed.then_some(at));
+    }
+
+    /// Reports a rung for calls that others before it answer, once for each of these.
+    fn check(&mut self, rung: Place, on: FallbackOn, notes: &mut Notes) {
+        let mut before: Vec<u32> = Vec::new();
+        for (takes, answered) in [(on.refused, self.refused), (on.failed, self.failed)] {
+            match answered {
+                Some(at) if takes => before.push(at.line),
+                None if takes => return,
+                _ => {}
+            }
+        }
+        before.sort_unstable();
+        before.dedup();
+        let what = match before[..] {
+            [] => return,
+            [line] if self.refused == self.failed => {
+                format!("the `respond` in line {line} before it always answers")
+            }
+            [line] => format!("the `respond` in line {line} before it answers its calls"),
+            [one, .., other] => {
+                format!("the `respond`s in lines {one} and {other} before it answer every call")
+            }
+        };
+        notes.error(
+            rung,
+            format!("this rung is never reached: {what}"),
+            "put `respond` last, or remove the rungs after it",
+        );
+        *self = Answered::default();
+    }
+}
+
 impl DraftLadder {
     /// The upstreams of the rungs.
     pub fn upstreams(&self) -> impl Iterator<Item = (&Name, Place)> {
@@ -56,25 +100,22 @@ impl Reader<'_> {
         let (_, node) = of.get("fallback")?;
         let items = fields::items(node, "fallback", self.notes)?;
         let mut rungs: Vec<At<DraftRung>> = Vec::new();
-        let mut answers: Option<Place> = None;
+        let mut answered = Answered::default();
         for item in items {
-            if let Some(before) = answers.take() {
-                self.notes.error(
-                    item.at,
-                    format!(
-                        "this rung is never reached: the `respond` in line {} before it always answers",
-                        before.line
-                    ),
-                    "put `respond` last, or remove the rungs after it",
-                );
-            }
             let Some(rung) = Fields::open(item, &keys::RUNG, self.notes) else {
                 continue;
             };
-            if rung.place("respond").is_some() {
-                answers = Some(item.at);
+            let is_respond = rung.place("respond").is_some();
+            let read = self.rung(&rung);
+            let on = match read.as_ref().map(|rung| &rung.value) {
+                Some(DraftRung::Respond(answer)) => answer.on,
+                _ => FallbackOn::default(),
+            };
+            answered.check(item.at, on, self.notes);
+            if is_respond {
+                answered.add(item.at, on);
             }
-            rungs.extend(self.rung(&rung));
+            rungs.extend(read);
         }
         Some(DraftLadder { rungs })
     }
@@ -115,6 +156,7 @@ impl Reader<'_> {
 
     fn rung_answer(&mut self, node: &Node) -> Option<RungAnswer> {
         let answer = self.respond(node, &keys::RUNG_ANSWER)?;
+        let on = answer.on.unwrap_or_default();
         if let Kind::Map(entries) = &node.kind {
             let is_text = |key: &str| matches!(key, "headers" | "text" | "json");
             for entry in entries.iter().filter(|entry| is_text(&entry.key)) {
@@ -124,6 +166,7 @@ impl Reader<'_> {
         let words = |bytes: &[u8]| Words::read(&String::from_utf8_lossy(bytes));
         let headers = answer.headers.iter();
         Some(RungAnswer {
+            on,
             status: answer.status,
             headers: headers
                 .map(|(name, value)| {
@@ -138,10 +181,7 @@ impl Reader<'_> {
 
     pub(super) fn fallback_on(&mut self, upstream: &Fields<'_>) -> Option<At<FallbackOn>> {
         let words = upstream.words("fallback_on", self.notes)?;
-        Some(words.map(|words| FallbackOn {
-            refused: words.contains(&0),
-            failed: words.contains(&1),
-        }))
+        Some(words.map(|words| of_words(&words)))
     }
 
     pub(super) fn last_good(&mut self, upstream: &Fields<'_>) -> Option<At<LastGood>> {
@@ -222,6 +262,14 @@ impl Reader<'_> {
             }
         }
         names
+    }
+}
+
+/// The calls that a ladder or a rung answers, by the words for them.
+pub(super) fn of_words(words: &[usize]) -> FallbackOn {
+    FallbackOn {
+        refused: words.contains(&0),
+        failed: words.contains(&1),
     }
 }
 

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use super::draft::{DraftRespond, Reader};
+use super::ladder::of_words;
 use crate::fields::Fields;
 use crate::keys;
 use crate::tree::{Kind, Node, Scalar, Style};
@@ -18,6 +19,10 @@ impl Reader<'_> {
     ) -> Option<DraftRespond> {
         let respond = Fields::open(node, table, self.notes)?;
         let has_body = table.key("body").is_some();
+        let on = match table.key("on") {
+            Some(_) => respond.words("on", self.notes),
+            None => None,
+        };
         let status = respond.whole("status", self.notes);
         let code = status
             .as_ref()
@@ -81,6 +86,7 @@ impl Reader<'_> {
             body,
             body_shown,
             json: respond.place("json").is_some(),
+            on: on.map(|on| of_words(&on.value)),
         })
     }
 }

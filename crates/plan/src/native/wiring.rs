@@ -23,7 +23,8 @@ pub(super) fn routes(
     start: Place,
     notes: &mut Notes,
 ) -> Vec<Arc<Route>> {
-    if draft.routes.is_empty() && notes.errors() == 0 {
+    // Each upstream without a route is warned of.
+    if draft.routes.is_empty() && draft.upstreams.is_empty() && notes.errors() == 0 {
         notes.error(
             start,
             "no route is configured, so every request is answered 404",

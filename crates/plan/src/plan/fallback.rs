@@ -13,7 +13,7 @@ pub enum Rung {
     LastGood(Duration),
     /// `upstream`: the name of another upstream of the plan, to which the request goes instead.
     Upstream(Arc<str>),
-    /// `respond`: a fixed answer; the last rung of its ladder.
+    /// `respond`: a fixed answer; the last rung of its ladder for the calls that it answers.
     Respond(RungAnswer),
 }
 
@@ -24,6 +24,16 @@ pub struct FallbackOn {
     pub refused: bool,
     /// `failed`: those that were judged a failure.
     pub failed: bool,
+}
+
+impl FallbackOn {
+    /// True for a call that was refused, or that failed (`is_refused` is false).
+    pub fn takes(self, is_refused: bool) -> bool {
+        match is_refused {
+            true => self.refused,
+            false => self.failed,
+        }
+    }
 }
 
 impl Default for FallbackOn {
@@ -65,6 +75,8 @@ impl Default for LastGood {
 /// A fixed answer whose texts say why it is given (`respond:` of a rung).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RungAnswer {
+    /// `on`: the calls that it answers; others go on to the next rung. By default both.
+    pub on: FallbackOn,
     /// The status, 200..=599. Default 200.
     pub status: StatusCode,
     /// The fields of the answer, including `Content-Type`.

@@ -53,10 +53,7 @@ pub(super) fn show_course(upstream: &Upstream, shown: &mut Value) {
         shown["fallback"] = show_ladder(&upstream.fallback);
     }
     if upstream.fallback_on != FallbackOn::default() || !upstream.fallback.is_empty() {
-        let FallbackOn { refused, failed } = upstream.fallback_on;
-        let words = [(refused, "refused"), (failed, "failed")].into_iter();
-        let words = words.filter_map(|(on, word)| on.then_some(word));
-        shown["fallback_on"] = words.collect::<Vec<_>>().into();
+        shown["fallback_on"] = show_on(upstream.fallback_on);
     }
     let serves = |rung: &Rung| matches!(rung, Rung::LastGood(_));
     if upstream.last_good != LastGood::default() || upstream.fallback.iter().any(serves) {
@@ -170,6 +167,12 @@ pub(super) fn show_ladder(ladder: &[Rung]) -> Value {
     ladder.iter().map(rung).collect()
 }
 
+fn show_on(on: FallbackOn) -> Value {
+    let words = [(on.refused, "refused"), (on.failed, "failed")].into_iter();
+    let words = words.filter_map(|(on, word)| on.then_some(word));
+    words.collect::<Vec<_>>().into()
+}
+
 fn show_rung_answer(answer: &RungAnswer) -> Value {
     let headers = answer.headers.iter();
     let headers = headers.map(|(name, words)| (name.to_string(), json!(words.to_string())));
@@ -180,6 +183,9 @@ fn show_rung_answer(answer: &RungAnswer) -> Value {
         Ok(json) if answer.json => shown["json"] = json,
         _ if !answer.body.is_empty() => shown["text"] = json!(body),
         _ => {}
+    }
+    if answer.on != FallbackOn::default() {
+        shown["on"] = show_on(answer.on);
     }
     shown
 }

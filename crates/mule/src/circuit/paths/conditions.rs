@@ -15,17 +15,27 @@ pub(super) fn split<'a>(condition: Symbol, path: Path<'a>, site: &'a Site) -> Sp
     }
     let of_entry = condition.has(&|part| matches!(part, Symbol::Entry(_)));
     if !of_entry {
-        return vec![(path.clone(), true), (path, false)];
+        return vec![
+            (decided(&path, site, true), true),
+            (decided(&path, site, false), false),
+        ];
     }
     let mut ends: Split<'a> = Vec::new();
     for holds in [true, false] {
         for case in cases(&condition, holds) {
-            if let Some(path) = assumed(case, path.clone(), site) {
+            if let Some(path) = assumed(case, decided(&path, site, holds), site) {
                 push(&mut ends, (path, holds));
             }
         }
     }
     ends
+}
+
+/// A path on which a condition holds, or does not.
+fn decided<'a>(path: &Path<'a>, site: &'a Site, holds: bool) -> Path<'a> {
+    let mut path = path.clone();
+    path.decisions.0.push((site, holds));
+    path
 }
 
 /// The conditions without `and` and `or` that make a condition hold, or not hold; each list is one case.

@@ -22,7 +22,7 @@ impl<'a> Walk<'a> {
                 };
                 let once = self.given(fail_if_present, &path).truth() == Some(true);
                 let paths = match once {
-                    true => self.found(entry, path),
+                    true => self.found(entry, path, site),
                     false => vec![(path, false)],
                 };
                 let stored = |(mut path, there): (Path<'a>, bool)| {
@@ -53,7 +53,10 @@ impl<'a> Walk<'a> {
                     self.result(call, value, &mut path);
                     (path, None)
                 };
-                self.found(entry, path).into_iter().map(read).collect()
+                self.found(entry, path, site)
+                    .into_iter()
+                    .map(read)
+                    .collect()
             }
             ObjectOperation::Contains(key) => {
                 let entry = self.entry(call, key, &path);
@@ -66,7 +69,10 @@ impl<'a> Walk<'a> {
                     self.result(call, Symbol::flag(there), &mut path);
                     (path, None)
                 };
-                self.found(entry, path).into_iter().map(tested).collect()
+                self.found(entry, path, site)
+                    .into_iter()
+                    .map(tested)
+                    .collect()
             }
             ObjectOperation::Remove(key) => {
                 let entry = self.entry(call, key, &path);
@@ -78,7 +84,10 @@ impl<'a> Walk<'a> {
                     path.acts.push(Act::Removed { entry, site });
                     (path, None)
                 };
-                self.found(entry, path).into_iter().map(removed).collect()
+                self.found(entry, path, site)
+                    .into_iter()
+                    .map(removed)
+                    .collect()
             }
             ObjectOperation::Clear => {
                 for (entry, known) in self.entries.iter().enumerate() {
@@ -110,7 +119,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Splits a path by an entry's existence, unless that is known.
-    fn found(&self, entry: usize, path: Path<'a>) -> Split<'a> {
+    fn found(&self, entry: usize, path: Path<'a>, site: &'a Site) -> Split<'a> {
         if let Some(held) = path.held.get(&entry) {
             let there = held.is_some();
             return vec![(path, there)];
@@ -119,6 +128,7 @@ impl<'a> Walk<'a> {
             let mut path = path.clone();
             let held = found.then_some(Symbol::Entry(entry));
             path.held.insert(entry, held);
+            path.decisions.0.push((site, found));
             path.acts.push(Act::Found { entry, found });
             (path, found)
         };
@@ -130,6 +140,7 @@ impl<'a> Walk<'a> {
             Some(target) => self.set_target(target, value, Symbol::NULL, path),
             None => {
                 path.payload = value;
+                path.media_type = None;
                 path.attributes = Symbol::NULL;
             }
         }

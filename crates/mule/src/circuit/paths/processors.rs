@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use fusebox_dataweave::MediaType;
 use fusebox_dataweave::symbol::{Relation, Symbol};
 
 use super::conditions::split;
@@ -35,10 +36,15 @@ impl<'a> Walk<'a> {
             }
             Does::SetPayload { value, media_type } => {
                 path.payload = self.given(value, &path);
-                path.media_type = media_type.clone();
+                path.media_type = match (media_type, value) {
+                    (Some(declared), _) => Some(declared.clone()),
+                    (None, Given::Expression(script)) => script.output().cloned(),
+                    (None, _) => Some(MediaType::any()),
+                };
             }
             Does::Transform(transform) => {
                 let payload = transform.payload.as_ref();
+                let media_type = payload.map(|script| script.output().cloned());
                 let payload = payload.map(|script| self.value(script, &path));
                 let attributes = transform.attributes.as_ref();
                 let attributes = attributes.map(|script| self.value(script, &path));
@@ -50,6 +56,7 @@ impl<'a> Walk<'a> {
                 }
                 path.vars.extend(vars);
                 path.payload = payload.unwrap_or(path.payload);
+                path.media_type = media_type.unwrap_or(path.media_type);
                 path.attributes = attributes.unwrap_or(path.attributes);
             }
             Does::Logger(_) | Does::Publish(_) => {}
@@ -71,7 +78,9 @@ impl<'a> Walk<'a> {
             }
             Does::UntilSuccessful(scope) => {
                 let mut ends = self.chain(&scope.chain, path, depth);
-                for raised in ends.iter_mut().filter_map(|(_, raised)| raised.as_mut()) {
+                for (path, raised) in &mut ends {
+                    let Some(raised) = raised else { continue };
+                    path.acts.push(Act::Retried { site });
                     let cause = raised.cause.take().unwrap_or_else(|| raised.kind.clone());
                     *raised = Raised::of(ErrorType::new("MULE", "RETRY_EXHAUSTED"));
                     raised.cause = Some(cause);

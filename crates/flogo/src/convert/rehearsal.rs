@@ -1,0 +1,192 @@
+//! Runs an action's steps without a request, to see which of them run when its calls end in a certain way.
+//!
+//! Checks of tokens and limits pass, and a condition on the request itself holds, so that what is seen is the course of
+//! a request that nothing keeps from the call.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::flow::{Action, Activity, FlowStep};
+use crate::{Expression, Fault, Map, Value};
+
+/// The end of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// An error of the network.
+    Failed,
+    /// An answer with a status.
+    Answered(u16),
+}
+
+/// The events of a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Script<'s> {
+    /// The ends of calls, by service; all others are answered 200.
+    pub ends: &'s [(usize, Ended)],
+    /// True if breakers refuse.
+    pub refuses: bool,
+    /// The value of all counters.
+    pub count: i64,
+}
+
+impl Default for Script<'_> {
+    fn default() -> Self {
+        Script {
+            ends: &[],
+            refuses: false,
+            count: 1,
+        }
+    }
+}
+
+/// A run without a request.
+#[derive(Debug, Default)]
+pub(super) struct Rehearsal {
+    /// The steps that ran, in order.
+    pub ran: Vec<usize>,
+    /// The steps that ran though their condition depends on the request.
+    pub assumed: BTreeSet<usize>,
+    scope: Map,
+}
+
+impl Rehearsal {
+    pub fn of(action: &Action, script: Script<'_>) -> Rehearsal {
+        let mut run = Rehearsal {
+            scope: static_scope(action),
+            ..Rehearsal::default()
+        };
+        for (index, step) in action.steps.iter().enumerate() {
+            if !run.step(index, step, action, script) {
+                break;
+            }
+        }
+        run
+    }
+
+    /// The calls that it makes, by step.
+    pub fn calls(&self, action: &Action) -> Vec<usize> {
+        let steps = self.ran.iter().copied();
+        let is_call = |step: &usize| {
+            let service = &action.services[action.steps[*step].service];
+            matches!(service.activity, Activity::Rest(_))
+        };
+        steps.filter(is_call).collect()
+    }
+
+    /// The first response whose condition holds, by index.
+    pub fn answer(&self, action: &Action) -> Option<usize> {
+        let mut responses = action.responses.iter();
+        responses.position(|response| truth(response.when.as_ref(), &self.scope) == Some(true))
+    }
+
+    /// Runs a step. False: the steps end here.
+    fn step(&mut self, index: usize, step: &FlowStep, action: &Action, script: Script<'_>) -> bool {
+        let is_met = match truth(step.when.as_ref(), &self.scope) {
+            None if of_request(step.when.as_ref()) => {
+                self.assumed.insert(index);
+                true
+            }
+            // A condition that is neither true nor false changes nothing.
+            None => return true,
+            Some(is_met) => is_met,
+        };
+        let (outputs, fault) = match is_met {
+            true => {
+                self.ran.push(index);
+                result(index, action, script)
+            }
+            false => (Map::new(), None),
+        };
+        let service = &action.services[step.service];
+        let failed = fault.is_some();
+        let context = Map::from([
+            (Arc::from("inputs"), service.settings.clone()),
+            ("outputs".into(), Value::from(outputs)),
+            ("error".into(), fault.map_or(Value::Null, Value::from)),
+        ]);
+        self.scope
+            .insert(service.name.clone(), Value::from(context));
+        let halts = match &step.halt {
+            Some(halt) => truth(Some(&halt.condition), &self.scope) == Some(true),
+            None => failed,
+        };
+        let ends = matches!(service.activity, Activity::Return(_));
+        !(is_met && (halts || ends))
+    }
+}
+
+/// The outputs of a step, or its error.
+fn result(index: usize, action: &Action, script: Script<'_>) -> (Map, Option<Fault>) {
+    let step = &action.steps[index];
+    let outputs = match &action.services[step.service].activity {
+        Activity::Rest(_) => {
+            let mut ends = script.ends.iter();
+            let end = ends.find(|(service, _)| *service == step.service);
+            match end.map_or(Ended::Answered(200), |(_, end)| *end) {
+                Ended::Failed => {
+                    let fault = Fault::network("Get", "http://upstream/", "EOF");
+                    return (Map::new(), Some(fault));
+                }
+                Ended::Answered(status) => Map::from([
+                    (Arc::from("status"), Value::Int(i64::from(status))),
+                    ("data".into(), Value::from(Map::new())),
+                ]),
+            }
+        }
+        Activity::Breaker(_) => {
+            let refuses = script.refuses && operation(action, step) == Some("");
+            let outputs = Map::from([(Arc::from("tripped"), Value::Bool(refuses))]);
+            let fault = refuses.then(|| Fault::plain("circuit breaker tripped"));
+            return (outputs, fault);
+        }
+        Activity::Jwt => Map::from([(Arc::from("valid"), Value::Bool(true))]),
+        Activity::RateLimiter(_) => Map::from([
+            (Arc::from("limitReached"), Value::Bool(false)),
+            ("limitAvailable".into(), Value::Int(1)),
+            ("error".into(), Value::Bool(false)),
+        ]),
+        Activity::Counter(_) => Map::from([(Arc::from("value"), Value::Int(script.count))]),
+        Activity::Log | Activity::Channel | Activity::Return(_) | Activity::Reply(_) => Map::new(),
+    };
+    (outputs, None)
+}
+
+/// The scope without a request and without services.
+pub(super) fn static_scope(action: &Action) -> Map {
+    [
+        (Arc::from("async"), Value::Bool(action.asynchronous)),
+        ("env".into(), action.env.clone()),
+        ("conf".into(), action.conf.clone()),
+    ]
+    .into()
+}
+
+/// The truth of a condition in a scope; a missing one is true. `None` if it has none.
+pub(super) fn truth(when: Option<&Expression>, scope: &Map) -> Option<bool> {
+    let Some(when) = when else { return Some(true) };
+    match when.eval(scope) {
+        Ok(Value::Bool(holds)) => Some(holds),
+        _ => None,
+    }
+}
+
+/// True if a condition reads the request.
+fn of_request(when: Option<&Expression>) -> bool {
+    when.is_some_and(|when| when.source().contains("payload"))
+}
+
+/// The operation of a step on a breaker; empty for a check. `None` if it depends on the request.
+pub(super) fn operation(action: &Action, step: &FlowStep) -> Option<&'static str> {
+    let mut input = step.input.iter();
+    let given = input.find(|assignment| *assignment.path == [Arc::from("operation")]);
+    let value = match (given, &action.services[step.service].settings) {
+        (Some(given), _) => given.value.eval(&static_scope(action)).ok()?,
+        (None, Value::Object(settings)) => settings.get("operation").cloned().unwrap_or_default(),
+        _ => Value::Null,
+    };
+    Some(match value {
+        Value::Str(text) if &*text == "counter" => "counter",
+        Value::Str(text) if &*text == "reset" => "reset",
+        _ => "",
+    })
+}

@@ -1,0 +1,159 @@
+//! The gates of a flow, which keep requests from its call, and processors without a native form.
+
+use std::collections::BTreeSet;
+
+use fusebox_dataweave::symbol::Symbol;
+use fusebox_plan::dialect::quote;
+
+use super::answer::Answers;
+use super::kept::store_name;
+use crate::app::{App, Does, Flow, Processor, Site};
+use crate::circuit::{Act, Path};
+
+/// A part of a flow that the route does not have.
+pub(super) struct Left {
+    pub site: Site,
+    pub what: String,
+    /// True for what keeps requests from the upstream.
+    pub is_guard: bool,
+}
+
+/// The gates of a flow: the ends of a request without the call, other than by its circuit.
+pub(super) fn gates<'a>(
+    flow: &Flow,
+    answers: &Answers<'_, 'a>,
+    paths: &[Path<'a>],
+    refused: &[&Path<'a>],
+) -> Vec<Left> {
+    let calling: Vec<&Path<'a>> = paths
+        .iter()
+        .filter(|it| it.called().next().is_some())
+        .collect();
+    let mut found: Vec<Left> = Vec::new();
+    for path in paths {
+        let is_refused = refused.iter().any(|it| std::ptr::eq(*it, path));
+        if is_refused || path.called().next().is_some() {
+            continue;
+        }
+        let site = decision(path, &calling).unwrap_or(&flow.site);
+        let name = quote(&flow.name);
+        let (what, is_guard) = match (path.payload.bare(), answers.at(path)) {
+            // A value that an earlier request has stored.
+            (Symbol::Entry(_), _) if path.raised.is_none() => (
+                format!("the cache of {name}: here every request goes to the upstream"),
+                false,
+            ),
+            (_, answer) => {
+                let answer = match answer {
+                    Ok(answer) => format!("with {}", answer.shown()),
+                    Err(_) => "by itself".to_owned(),
+                };
+                let what = format!(
+                    "the gate of {name}, which answers some requests {answer}: here every request goes to the upstream"
+                );
+                (what, true)
+            }
+        };
+        if !found
+            .iter()
+            .any(|known| known.site == *site && known.is_guard == is_guard)
+        {
+            found.push(Left {
+                site: site.clone(),
+                what,
+                is_guard,
+            });
+        }
+    }
+    found
+}
+
+/// The position of the condition that keeps a path from the call.
+fn decision<'a>(path: &Path<'a>, calling: &[&Path<'a>]) -> Option<&'a Site> {
+    let decisions = &path.decisions.0;
+    let shared = |length: usize| {
+        let mut calling = calling.iter();
+        calling.any(|it| it.decisions.0.get(..length) == Some(&decisions[..length]))
+    };
+    let parting = (1..=decisions.len()).find(|length| !shared(*length));
+    let decided = parting.map(|length| decisions[length - 1].0);
+    decided.or_else(|| {
+        path.acts.iter().rev().find_map(|act| match act {
+            Act::Read { site, .. } | Act::Wrote { site, .. } => Some(*site),
+            _ => None,
+        })
+    })
+}
+
+/// The parts of a flow that the route has.
+#[derive(Default)]
+pub(super) struct Carried<'a> {
+    /// The stores of its circuit and of its kept answers, by name.
+    pub stores: BTreeSet<String>,
+    /// The scopes that became a retry.
+    pub scopes: Vec<&'a Site>,
+}
+
+/// The other processors of a flow that have no native form.
+pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![flow];
+    let mut found: Vec<Left> = Vec::new();
+    let mut handlers: Vec<_> = app.default_handlers.iter().map(|all| &**all).collect();
+    if flow.handlers.is_some() {
+        handlers.clear();
+    }
+    while let Some(flow) = next.pop() {
+        let mut inner = Vec::new();
+        let mut look = |processor: &'a Processor| {
+            if let Some(id) = processor.does.flow()
+                && seen.insert(id)
+            {
+                inner.push(&**app.flow(id));
+            }
+            if let Some((what, is_guard)) = left_out(processor, carried) {
+                found.push(Left {
+                    site: processor.site.clone(),
+                    what: what.to_owned(),
+                    is_guard,
+                });
+            }
+        };
+        flow.walk(&mut look);
+        handlers.drain(..).for_each(|all| all.walk(&mut look));
+        next.extend(inner);
+    }
+    found
+}
+
+/// A description of a processor that has no native form, unless the route has it; true for a guard.
+fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static str, bool)> {
+    let what = match &processor.does {
+        Does::Logger(_) => "the log line: the gateway logs and counts by itself",
+        Does::UntilSuccessful(_) if carried.scopes.contains(&&processor.site) => return None,
+        Does::UntilSuccessful(_) => "the retries",
+        Does::Object(call) if carried.stores.contains(&store_name(call.store.as_deref())) => {
+            return None;
+        }
+        Does::Object(_) => "the data in an object store",
+        Does::Async(_) => "the steps beside the flow",
+        Does::Publish(_) => "the message to a queue",
+        Does::Cache(_) => {
+            "the cache: here every request goes to the upstream, whose last good answer is for calls that are refused or fail"
+        }
+        Does::Sleep(_) => "the sleep",
+        Does::Validation(_) => return Some(("the check of the request", true)),
+        Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
+        Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
+        Does::FlowRef { .. }
+        | Does::SetVariable(_)
+        | Does::RemoveVariable(_)
+        | Does::SetPayload { .. }
+        | Does::Transform(_)
+        | Does::Choice(_)
+        | Does::Try(_)
+        | Does::RaiseError(_)
+        | Does::Request(_) => return None,
+    };
+    Some((what, false))
+}

@@ -1,0 +1,135 @@
+//! Guards of an upstream are kept, or their loss is an error.
+
+use fusebox_plan::Severity;
+
+use crate::{converted, lossy, native, told};
+
+const GATE: &str = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
+  <choice><when expression="#[attributes.queryParams.age as Number &lt; 18]"><raise-error type="APP:YOUNG"/></when></choice>
+  <http:request config-ref="S" path="/cup"/></flow>"##;
+
+#[test]
+fn a_gate_that_is_lost_is_an_error_at_its_line_unless_accepted() {
+    let conversion = converted(GATE);
+    assert_eq!(conversion.yaml, None);
+    let errors: Vec<_> = conversion
+        .diagnostics
+        .iter()
+        .filter(|it| it.severity == Severity::Error)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        errors,
+        [
+            "src/orders.xml:2:3: error: not carried: the gate of `tea`, which answers some requests with 500 `An error occurred.`: here every request goes to the upstream; guard the upstream in another way, and accept the loss with `--lossy`"
+        ]
+    );
+    let conversion = lossy(GATE);
+    native(&conversion);
+    assert!(
+        conversion
+            .diagnostics
+            .iter()
+            .all(|it| it.severity == Severity::Warning)
+    );
+    let yaml = conversion.yaml.unwrap_or_default();
+    assert!(
+        yaml.contains("# - orders.xml:2: the gate of `tea`"),
+        "{yaml}"
+    );
+}
+
+#[test]
+fn a_validation_and_a_lock_are_guards() {
+    for (guard, line) in [
+        (
+            r##"<validation:is-not-blank-string value="#[attributes.queryParams.key]"/>"##,
+            2,
+        ),
+        (
+            r##"<validation:is-true expression="#[attributes.queryParams.key == 'x']"/>"##,
+            2,
+        ),
+        (
+            r##"<os:store key="lock" objectStore="locks" failIfPresent="true"><os:value>1</os:value></os:store>"##,
+            2,
+        ),
+        (r##"<flow-ref name="inner"/>"##, 4),
+    ] {
+        let text = format!(
+            "<flow name=\"tea\"><http:listener config-ref=\"L\" path=\"/cup\" allowedMethods=\"GET\"/>\n{guard}\n<http:request config-ref=\"S\" path=\"/cup\"/></flow><sub-flow name=\"inner\">\n\
+             <choice><when expression=\"#[attributes.queryParams.key == null]\"><raise-error type=\"APP:NO\"/></when></choice></sub-flow>"
+        );
+        let conversion = converted(&text);
+        assert_eq!(conversion.yaml, None, "{guard}");
+        let errors: Vec<u32> = conversion
+            .diagnostics
+            .iter()
+            .filter(|it| it.severity == Severity::Error)
+            .map(|it| it.line)
+            .collect();
+        assert_eq!(errors, [line], "{guard}: {}", told(&conversion));
+    }
+}
+
+#[test]
+fn a_choice_that_keeps_nobody_back_is_no_gate() {
+    let text = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
+      <choice><when expression="#[attributes.queryParams.age as Number &lt; 18]"><logger message="young"/></when></choice>
+      <http:request config-ref="S" path="/cup"/></flow>"##;
+    native(&converted(text));
+}
+
+#[test]
+fn a_circuit_is_written_though_its_route_is_not() {
+    let seed = crate::SEED.replace(
+        "<!-- Success: reset failure count -->",
+        "<set-payload value=\"#[payload.orders]\"/>",
+    );
+    let other = r##"<flow name="other"><http:listener config-ref="HTTP_Listener" path="/o" allowedMethods="GET"/><http:request config-ref="Order_Service" path="/o"/></flow>"##;
+    let conversion = converted(&format!("{seed}{other}"));
+    let plan = native(&conversion);
+    assert_eq!(plan.routes.len(), 1);
+    let names: Vec<&str> = plan.upstreams.iter().map(|it| &*it.name).collect();
+    assert_eq!(
+        names,
+        ["circuit-breaker-store/circuit-state", "Order_Service"]
+    );
+    let yaml = conversion.yaml.unwrap_or_default();
+    let call = crate::line("<http:request");
+    let left = format!(
+        "  # not carried: its response is not that of the call (orders.xml:{call})\n  # - name: \"circuit-breaker-flow\"\n"
+    );
+    assert!(yaml.contains(&left), "{yaml}");
+}
+
+#[test]
+fn a_circuit_alone_gives_an_upstream_with_its_breaker() {
+    let seed = crate::SEED.replace(
+        "<!-- Success: reset failure count -->",
+        "<set-payload value=\"#[payload.orders]\"/>",
+    );
+    let conversion = converted(&seed);
+    let plan = native(&conversion);
+    assert!(plan.routes.is_empty());
+    assert_eq!(plan.upstreams[0].breaker.settings.trip.len(), 1);
+    let told = told(&conversion);
+    assert!(told.contains("warning: not carried: the flow `circuit-breaker-flow`: its response is not that of the call"), "{told}");
+}
+
+#[test]
+fn a_circuit_that_becomes_no_breaker_is_an_error() {
+    // The server that it calls is known at run time alone.
+    let text = crate::SEED.replace(
+        "config-ref=\"Order_Service\" path=\"/orders\"",
+        "url=\"#['http://' ++ attributes.queryParams.host]\"",
+    );
+    let other = r##"<flow name="other"><http:listener config-ref="HTTP_Listener" path="/o" allowedMethods="GET"/><http:request config-ref="S" path="/o"/></flow>"##;
+    let conversion = converted(&format!("{text}{other}"));
+    assert_eq!(conversion.yaml, None);
+    let told = told(&conversion);
+    assert!(
+        told.contains("error: not carried: the circuit `circuit-breaker-store/circuit-state`"),
+        "{told}"
+    );
+}
