@@ -15,29 +15,39 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, Uri};
 
 use crate::health;
 use crate::problem::{Detail, Problem};
-use crate::token::Token;
+use crate::token::{Grant, Token};
 
 /// The checks before every route, with the token if one is configured.
 #[derive(Debug, Clone)]
 pub struct Access(Option<Arc<Token>>);
 
 impl Access {
-    /// Checks that require `token`, if there is one.
-    pub fn new(token: Option<Secret>) -> Access {
-        Access(token.map(|token| Arc::new(Token::new(&token))))
+    /// Checks that require `token`, if there is one; for requests that change nothing, `read` does as well.
+    pub fn new(token: Option<&Secret>, read: Option<&Secret>) -> Access {
+        Access(token.map(|token| Arc::new(Token::new(token, read))))
     }
 
-    fn check(&self, peer: IpAddr, target: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check(
+        &self,
+        peer: IpAddr,
+        method: &Method,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Grant, Problem> {
         let host = host(headers)?;
         origin(headers, host)?;
-        match &self.0 {
-            Some(token) if !is_open(target) => token.check(peer, headers),
-            _ => Ok(()),
+        let grant = match &self.0 {
+            Some(token) if !is_open(target) => token.check(peer, headers)?,
+            _ => Grant::All,
+        };
+        if grant == Grant::Read && !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(Problem::forbidden("this token may only read"));
         }
+        Ok(grant)
     }
 }
 
@@ -105,12 +115,15 @@ fn origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
 pub async fn check(
     State(access): State<Access>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut response = match access.check(peer.ip(), &uri, request.headers()) {
-        Ok(()) => next.run(request).await,
+    let mut response = match access.check(peer.ip(), &method, &uri, request.headers()) {
+        Ok(grant) => {
+            request.extensions_mut().insert(grant);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     };
     if let Some(Detail(reason)) = response.extensions().get() {
@@ -167,10 +180,11 @@ mod tests {
 
     #[test]
     fn foreign_and_null_origins_are_refused() {
-        let access = Access::new(None);
+        let access = Access::new(None, None);
         let check = |origin: &str| {
             let headers = headers(&[HOST_IS, ("origin", origin)]);
-            access.check(PEER, &Uri::from_static("/metrics"), &headers)
+            let target = Uri::from_static("/metrics");
+            access.check(PEER, &Method::GET, &target, &headers)
         };
         assert!(check("http://127.0.0.1:9900").is_ok());
         assert!(check("http://evil.example").is_err());
@@ -180,10 +194,13 @@ mod tests {
 
     #[test]
     fn every_route_with_content_requires_the_token() {
-        let access = Access::new(Some(Secret::new("s3cret")));
+        let access = Access::new(Some(&Secret::new("s3cret")), None);
         let check = |target: &'static str, fields: &[(&'static str, &str)]| {
             let target = Uri::from_static(target);
-            access.check(PEER, &target, &headers(&[&[HOST_IS], fields].concat()))
+            let headers = headers(&[&[HOST_IS], fields].concat());
+            access
+                .check(PEER, &Method::GET, &target, &headers)
+                .map(drop)
         };
         for open in [
             "/healthz",
@@ -205,6 +222,24 @@ mod tests {
             assert_eq!(check(shut, &[]), Err(Problem::unauthorized()), "{shut}");
             let token = ("authorization", "Bearer s3cret");
             assert_eq!(check(shut, &[token]), Ok(()), "{shut}");
+        }
+    }
+
+    #[test]
+    fn the_read_token_admits_only_what_changes_nothing() {
+        let (token, read) = (Secret::new("s3cret"), Secret::new("r3ad"));
+        let access = Access::new(Some(&token), Some(&read));
+        let check = |method: Method, token: &str| {
+            let headers = headers(&[HOST_IS, ("authorization", token)]);
+            access.check(PEER, &method, &Uri::from_static("/metrics"), &headers)
+        };
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(check(method, "Bearer r3ad"), Ok(Grant::Read));
+        }
+        for method in [Method::POST, Method::PUT, Method::DELETE] {
+            assert_eq!(check(method.clone(), "Bearer s3cret"), Ok(Grant::All));
+            let refused = Err(Problem::forbidden("this token may only read"));
+            assert_eq!(check(method, "Bearer r3ad"), refused);
         }
     }
 }
