@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -64,12 +65,35 @@ impl AdminClient {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// Opens a stream of events that continues after the event `last_id`, and returns its body.
+    #[cfg(feature = "top")]
+    pub async fn stream(&self, path: &str, last_id: &str) -> anyhow::Result<Incoming> {
+        let last_id = Some(("last-event-id", last_id));
+        let response = self.send(Method::GET, path, None, last_id).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        self.read(response).await?;
+        bail!("expected a stream of events from {}", self.authority)
+    }
+
     async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
+        let response = self.send(method, path, body, None).await?;
+        self.read(response).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        field: Option<(&str, &str)>,
+    ) -> anyhow::Result<Response<Incoming>> {
         let host = if self.authority.contains(':') {
             self.authority.clone()
         } else {
@@ -92,6 +116,9 @@ impl AdminClient {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
+        if let Some((name, value)) = field {
+            request = request.header(name, value);
+        }
         let bytes = match body {
             Some(body) => {
                 request = request.header(CONTENT_TYPE, "application/json");
@@ -99,7 +126,11 @@ impl AdminClient {
             }
             None => Bytes::new(),
         };
-        let response = sender.send_request(request.body(Full::new(bytes))?).await?;
+        Ok(sender.send_request(request.body(Full::new(bytes))?).await?)
+    }
+
+    /// Reads the JSON of an answer, or the problem that it reports.
+    async fn read(&self, response: Response<Incoming>) -> anyhow::Result<Value> {
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_MAX)
             .collect()

@@ -30,6 +30,9 @@ pub enum Verb {
     Eval(EvalArgs),
     /// Show and control the breakers of a running gateway
     Breakers(BreakersArgs),
+    /// Watch and control the breakers of a running gateway in a terminal
+    #[cfg(feature = "top")]
+    Top(TopArgs),
     /// Watch a breaker at work: a gateway, a flaky service and some traffic in one process
     Demo(DemoArgs),
     /// Run breaker scenarios on virtual time
@@ -43,9 +46,6 @@ pub enum Verb {
     },
     /// Print the version
     Version,
-    /// The dashboard in a terminal (not supported yet)
-    #[command(hide = true)]
-    Top,
     /// Print the OpenAPI description of the admin API (not supported yet)
     #[command(hide = true)]
     Openapi,
@@ -206,6 +206,17 @@ pub struct OrderArgs {
     /// Control the breaker of the whole fleet instead of this gateway's only
     #[arg(long)]
     pub fleet: bool,
+}
+
+/// Options of `top`.
+#[cfg(feature = "top")]
+#[derive(Debug, clap::Args)]
+pub struct TopArgs {
+    /// Print one table and exit, as happens when standard output is no terminal
+    #[arg(long)]
+    pub once: bool,
+    #[command(flatten)]
+    pub to: AdminArgs,
 }
 
 /// Options for reaching the admin API of a gateway.
