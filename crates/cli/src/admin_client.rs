@@ -65,34 +65,22 @@ impl AdminClient {
         self.call(Method::POST, path, Some(body)).await
     }
 
-    /// Opens a stream of events that continues after the event `last_id`, and returns its body.
-    #[cfg(feature = "top")]
-    pub async fn stream(&self, path: &str, last_id: &str) -> anyhow::Result<Incoming> {
-        let last_id = Some(("last-event-id", last_id));
-        let response = self.send(Method::GET, path, None, last_id).await?;
-        if response.status().is_success() {
-            return Ok(response.into_body());
-        }
-        self.read(response).await?;
-        bail!("expected a stream of events from {}", self.authority)
-    }
-
     async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let response = self.send(method, path, body, None).await?;
+        let response = self.open(method, path, body).await?;
         self.read(response).await
     }
 
-    async fn send(
+    /// Sends a request on a connection of its own, and returns the answer once its head has come.
+    pub async fn open(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-        field: Option<(&str, &str)>,
     ) -> anyhow::Result<Response<Incoming>> {
         let host = if self.authority.contains(':') {
             self.authority.clone()
@@ -115,9 +103,6 @@ impl AdminClient {
             .header(CONNECTION, "close");
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        if let Some((name, value)) = field {
-            request = request.header(name, value);
         }
         let bytes = match body {
             Some(body) => {

@@ -1,5 +1,8 @@
 //! The command line as written. Most options can also be set by a variable `FUSEBOX_…`.
 
+#[cfg(feature = "top")]
+pub mod top;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,7 +35,7 @@ pub enum Verb {
     Breakers(BreakersArgs),
     /// Watch and control the breakers of a running gateway in a terminal
     #[cfg(feature = "top")]
-    Top(TopArgs),
+    Top(top::TopArgs),
     /// Watch a breaker at work: a gateway, a flaky service and some traffic in one process
     Demo(DemoArgs),
     /// Run breaker scenarios on virtual time
@@ -206,17 +209,6 @@ pub struct OrderArgs {
     /// Control the breaker of the whole fleet instead of this gateway's only
     #[arg(long)]
     pub fleet: bool,
-}
-
-/// Options of `top`.
-#[cfg(feature = "top")]
-#[derive(Debug, clap::Args)]
-pub struct TopArgs {
-    /// Print one table and exit, as happens when standard output is no terminal
-    #[arg(long)]
-    pub once: bool,
-    #[command(flatten)]
-    pub to: AdminArgs,
 }
 
 /// Options for reaching the admin API of a gateway.

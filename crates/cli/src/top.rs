@@ -37,7 +37,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::admin_client::AdminClient;
-use crate::args::TopArgs;
+use crate::args::top::TopArgs;
 use crate::top::app::{App, update};
 use crate::top::input::{Effect, Input};
 use crate::top::model::{Model, Snapshot};

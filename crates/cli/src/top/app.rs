@@ -185,6 +185,12 @@ impl App {
         }
     }
 
+    /// Shows the rows with another text in them; a selection that is not among them goes to the first.
+    pub fn choose(&mut self, filter: String) {
+        self.filter = filter;
+        self.place = 0;
+    }
+
     /// Selects the row `by` rows below the selected one.
     pub fn step(&mut self, by: isize) {
         let names: Vec<_> = self.rows().iter().map(|row| row.name.clone()).collect();

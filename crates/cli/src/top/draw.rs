@@ -235,26 +235,24 @@ fn keys(app: &App, width: usize) -> Vec<Piece> {
     let steering = steering
         .into_iter()
         .filter(|_| !app.model.gateway.read_only);
-    let mut keys = vec![("Enter", "detail")];
-    match app.view {
-        View::Table => {
-            keys.extend(steering);
-            keys.extend([("f", "filter"), ("s", "sort"), ("q", "quit")]);
-            keys.extend([("space", "pause"), ("jk", "move")]);
-        }
-        View::Detail { .. } => {
-            keys = vec![("Esc", "back"), ("jk", "scroll")];
-            keys.extend(steering);
-            keys.push(("q", "quit"));
-        }
-    }
-    let taken = |keys: &[(&str, &str)]| {
-        let each = keys.iter().map(|(key, word)| key.len() + word.len() + 3);
-        each.sum::<usize>().saturating_sub(2)
+    let mut keys = match app.view {
+        View::Table => vec![("Enter", "detail")],
+        View::Detail { .. } => vec![("Esc", "back"), ("jk", "scroll")],
     };
-    while taken(&keys) > width && keys.len() > 1 {
-        keys.pop();
+    keys.extend(steering);
+    if app.view == View::Table {
+        keys.extend([
+            ("f", "filter"),
+            ("s", "sort"),
+            ("space", "pause"),
+            ("jk", "move"),
+        ]);
     }
+    let quit = ("q", "quit");
+    let cells = |(key, word): &(&str, &str)| key.len() + word.len() + 3;
+    let taken = |keys: &[_]| keys.iter().chain([&quit]).map(cells).sum::<usize>() - 2;
+    while taken(&keys) > width && keys.pop().is_some() {}
+    keys.push(quit);
     let pieces = keys.into_iter().flat_map(|(key, word)| {
         let word = format!(" {word}  ");
         [(Tone::Strong, key.to_owned()), (Tone::Faint, word)]

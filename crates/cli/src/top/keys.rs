@@ -99,7 +99,8 @@ fn filter(app: &mut App, before: String, key: Key) {
             app.entry = Entry::Filter { before };
         }
         key => {
-            app.filter = edited(std::mem::take(&mut app.filter), key);
+            let text = edited(std::mem::take(&mut app.filter), key);
+            app.choose(text);
             app.entry = Entry::Filter { before };
         }
     }

@@ -4,19 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use http_body_util::BodyExt as _;
+use http::Method;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
 
 use super::input::{Effect, Input};
 use super::model::Snapshot;
 use super::sse::Frames;
-use crate::admin_client::AdminClient;
+use crate::admin_client::{AdminClient, encode};
 use crate::breakers::{operator, path};
-use crate::printable::with_causes;
+use crate::printable::{printable, with_causes};
 
 /// The stream with all events, and the rates each second.
 const EVENTS: &str = "/api/v1/events?pulse=1s";
+/// The largest problem report, in bytes.
+const PROBLEM_MAX: usize = 64 << 10;
 /// The time for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// The silence after which a stream counts as dead: there is a pulse each second.
@@ -64,7 +69,7 @@ async fn read_events(
     inputs: &Inputs,
     joined: &mut impl FnMut(),
 ) -> anyhow::Result<()> {
-    let mut body = in_time(client.stream(EVENTS, last_id)).await?;
+    let mut body = in_time(open(client, last_id)).await?;
     joined();
     inputs.send(Input::Joined)?;
     let mut frames = Frames::default();
@@ -84,6 +89,25 @@ async fn read_events(
             }
             inputs.send(Input::Event(frame.event))?;
         }
+    }
+}
+
+/// Opens the stream after the event `last_id`.
+async fn open(client: &AdminClient, last_id: &str) -> anyhow::Result<Incoming> {
+    let target = format!("{EVENTS}&last_event_id={}", encode(last_id));
+    let answer = client.open(Method::GET, &target, None).await?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer.into_body());
+    }
+    let body = Limited::new(answer.into_body(), PROBLEM_MAX)
+        .collect()
+        .await;
+    let body = body.map_err(|error| anyhow!("{status}: {error}"))?;
+    let problem: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    match problem["detail"].as_str() {
+        Some(detail) => bail!("{status}: {}", printable(detail)),
+        None => bail!("{status}"),
     }
 }
 

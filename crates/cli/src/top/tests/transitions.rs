@@ -191,10 +191,16 @@ fn letters_are_text_while_text_is_asked_for() {
     press(&mut app, "\u{1b}");
     assert_eq!(app.filter, "");
     assert_eq!(app.selected.as_deref(), Some("orders"));
-    press(&mut app, "/half\n");
+    press(&mut app, "G/half\n");
     assert_eq!(app.selected.as_deref(), Some("mail"));
     assert_eq!(app.entry, Entry::Keys);
-    assert_eq!(press(&mut app, "q"), [Effect::Quit]);
+    press(&mut app, "\u{1b}G/en");
+    assert_eq!(
+        app.selected.as_deref(),
+        Some("orders"),
+        "the first that fits"
+    );
+    assert_eq!(press(&mut app, "\nq"), [Effect::Quit]);
 }
 
 #[test]
