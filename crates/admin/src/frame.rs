@@ -22,8 +22,8 @@ pub fn event(gateway: &Gateway, node: &str, event: &Event) -> Bytes {
     frame(Some(&id), event_view::kind(&event.news), &shown)
 }
 
-/// The frame of a gap: events are lost, and the stream goes on after the one of number `last`. The number of lost ones is
-/// null if it is not known.
+/// The frame of a gap: events were dropped, and the stream continues after the one of number `last`. `missed` is their
+/// count; null if unknown.
 pub fn gap(gateway: &Gateway, node: &str, missed: Option<u64>, last: u64) -> Bytes {
     let id = event_view::id(gateway.events(), last);
     let mut shown = head("gap", &now(gateway), node);
@@ -64,7 +64,7 @@ pub fn beginning(
     match known {
         Some(_) if rest.missed == 0 => {}
         Some(_) => bytes.extend(gap(gateway, node, Some(rest.missed), last)),
-        // Nobody knows what another start of the process has said since.
+        // The count of another start's events since then is unknown.
         None => {
             bytes.extend(gap(gateway, node, None, last));
             let id = event_view::id(events, last);

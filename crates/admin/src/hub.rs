@@ -220,7 +220,7 @@ impl Hub {
         }
     }
 
-    /// Gives the listeners the rates, and a sign of life to those that have heard nothing for long.
+    /// Sends the rates, and a comment on each stream that was silent for long.
     fn beat(&self, sampler: &Sampler) {
         let mut state = self.0.state.lock();
         let now = clock::now();

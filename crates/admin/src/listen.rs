@@ -51,6 +51,9 @@ const LAST_READ: Duration = Duration::from_millis(5);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The most connections in the system's queue, before they are accepted.
 const BACKLOG: i32 = 4_096;
+/// The most bytes of an answer that the system keeps for a client that does not read. Without it, a listener of
+/// events could fall megabytes behind before it is noticed.
+const SEND_BUFFER: usize = 128 * 1024;
 /// The pause in accepting when neither the process nor the reserve has a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
@@ -90,6 +93,9 @@ async fn accept(app: Router, socket: Arc<TcpListener>, slots: Slots, reserve: Re
         match socket.accept().await {
             Ok((stream, peer)) => {
                 reserve.fill();
+                SockRef::from(&stream)
+                    .set_send_buffer_size(SEND_BUFFER)
+                    .ok();
                 let slot = slots.acquire().await;
                 let stream = Stream::new(stream, slot.activity.clone(), reserve.clone());
                 tokio::spawn(serve_connection(app.clone(), stream, peer, slot));

@@ -12,7 +12,7 @@ pub struct Problem {
     detail: String,
     /// Seconds after which it is worth asking again.
     retry_after: Option<u32>,
-    /// Further members.
+    /// The members beyond those of RFC 9457.
     members: Map<String, Value>,
 }
 

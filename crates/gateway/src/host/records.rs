@@ -362,7 +362,7 @@ fn take_up(breaker: &Breaker, record: &Record, clock: &Clock) {
 mod tests {
     use super::*;
     use fusebox_breaker::{Ramp, Settings};
-    use fusebox_store::{Limits, MemoryStore, SystemClock};
+    use fusebox_store::{Fault, HostileStore, Limits, MemoryStore, SystemClock};
 
     async fn read(store: &Arc<dyn ObjectStore>) -> Record {
         let object = store.get(PARTITION, "orders").await.unwrap().unwrap();
@@ -389,5 +389,25 @@ mod tests {
             tokio::task::yield_now().await;
         }
         keeper.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_goes_away_and_comes_back_is_an_event_each() {
+        let memory = MemoryStore::new(Limits::default(), Arc::new(SystemClock));
+        let hostile = Arc::new(HostileStore::new(memory));
+        hostile.plan([Fault::Fail, Fault::Fail]);
+        let (changed, events) = (Arc::new(Changed::default()), Arc::new(Events::default()));
+        let clock = Clock::start().unwrap();
+        let store: Arc<dyn ObjectStore> = hostile.clone();
+        changed.mark(&Breaker::new("orders", Settings::default()).unwrap());
+        let keeper = tokio::spawn(keep(changed.clone(), store, clock, events.clone()));
+        let mut last = events.watch();
+        last.wait_for(|last| *last == 2).await.unwrap();
+        keeper.abort();
+        assert!(!changed.is_away());
+        let told = events.after(0).events;
+        let told: Vec<_> = told.iter().map(|it| it.news.clone()).collect();
+        let store = |reachable| News::Store { reachable };
+        assert_eq!(told, [store(false), store(true)], "however often it failed");
     }
 }

@@ -24,19 +24,19 @@ pub struct Ranking {
 /// Counts of breakers. Each is open, half-open or closed; the others count some of them again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StateCounts {
-    /// All breakers.
+    /// All breakers that exist.
     pub breakers: usize,
-    /// Open ones.
+    /// Breakers that are open.
     pub open: usize,
-    /// Half-open ones.
+    /// Breakers that are half-open.
     pub half_open: usize,
-    /// Closed ones.
+    /// Breakers that are closed.
     pub closed: usize,
-    /// Those that an operator holds.
+    /// Breakers that an operator holds.
     pub held: usize,
-    /// Those that let a growing part of the calls pass after a close.
+    /// Breakers that let a growing part of the calls pass after a close.
     pub ramp: usize,
-    /// Disabled ones.
+    /// Breakers that are disabled.
     pub disabled: usize,
 }
 
@@ -62,19 +62,19 @@ impl StateCounts {
 /// The place of a breaker in the order, the first one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// It refuses, and waits for the end of its cooldown.
+    /// Refuses until the end of its cooldown.
     Open,
-    /// It lets probes pass.
+    /// Lets probes pass.
     HalfOpen,
-    /// An operator holds it.
+    /// Held by an operator.
     Held,
-    /// It lets a growing part of the calls pass after a close.
+    /// Lets a growing part of the calls pass after a close.
     Ramp,
-    /// It is closed, and a rule has seen failures.
+    /// Closed, with failures that a rule has seen.
     Failing,
-    /// It is closed.
+    /// Closed, without failures.
     Closed,
-    /// It neither refuses nor watches.
+    /// Neither refuses nor watches.
     Disabled,
 }
 

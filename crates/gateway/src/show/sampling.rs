@@ -30,7 +30,7 @@ pub struct Sampler {
     times: VecDeque<Timestamp>,
     /// The number of the next sample.
     next: u64,
-    /// What upstreams as a whole have counted, by the name of the breaker before each.
+    /// The counts of upstreams as a whole, by the name of the breaker before each.
     wholes: HashMap<Arc<str>, VecDeque<(u64, Whole)>>,
     /// The breakers with calls in the last 10 s, by name.
     busy: HashMap<Arc<str>, Arc<BreakerExtras>>,
@@ -50,7 +50,7 @@ struct Whole {
 pub struct BreakerPulse {
     /// The breaker's name.
     pub name: Arc<str>,
-    /// Its rates over the last 10 s.
+    /// The rates over the last 10 s.
     pub rates: Rates,
     /// Calls of the last second that ended well, failed and were refused.
     pub second: [u32; 3],

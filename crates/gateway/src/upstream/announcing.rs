@@ -7,7 +7,7 @@ use fusebox_breaker::{Breaker, HoldKind, Listener, Reason, Transition};
 use crate::upstream::breakers::BreakerKind;
 use crate::upstream::events::{self, Events, News};
 
-/// The listener of the breakers before one thing: tells the gateway's own listener, then publishes an event.
+/// The listener of the breakers before one thing: calls the gateway's own listener, then publishes an event.
 pub struct Announcing {
     /// The gateway's own listener.
     pub gateway: Arc<dyn Listener>,

@@ -65,7 +65,7 @@ pub struct BreakerExtras {
     pub probes: ProbeTurns,
     /// The last failures.
     pub failures: LastFailures,
-    /// The last minute, where somebody samples it.
+    /// The last minute, if a sampler runs.
     pub sampled: Sampled,
 }
 
@@ -426,3 +426,6 @@ fn is_hash(key: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     key.len() == HASH_DIGITS && key.bytes().all(is_digit)
 }
+
+#[cfg(test)]
+mod looking;

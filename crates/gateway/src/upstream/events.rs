@@ -1,7 +1,7 @@
 //! The ring of the gateway's latest events, for those who watch it live.
 //!
 //! An event has a number that grows by one, from 1 at the start of the process. A reader that names the last number it
-//! has seen gets the rest, and learns how many the ring has already dropped. Nobody who publishes waits for a reader.
+//! has seen gets the rest, and learns how many the ring has already dropped. Publishing never waits for a reader.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -65,7 +65,7 @@ pub enum News {
     },
     /// The configuration was read again.
     Reload {
-        /// The result.
+        /// The result of the reload.
         result: ReloadResult,
         /// The names of what changed, such as `upstream orders`.
         changed: Vec<String>,
@@ -220,7 +220,8 @@ thread_local! {
     static RELEASES: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
 }
 
-/// Carries out a release on behalf of an operator, whom its event then names. A breaker knows only who placed the hold.
+/// Carries out a release on behalf of an operator, so that its event has that name. A breaker stores only the name of the
+/// operator who placed the hold.
 pub fn released_by<T>(by: &str, release: impl FnOnce() -> T) -> T {
     RELEASES.set(Some(by.into()));
     let done = release();
