@@ -92,7 +92,7 @@ impl<'a> Answers<'_, 'a> {
             .filter(|it| it.payload == response && it.raised.is_none());
         for path in passed {
             let parts = self.parts(path);
-            let given = path.vars.get("httpStatus").is_some() || self.source.response.is_some();
+            let given = path.vars.contains_key("httpStatus") || self.source.response.is_some();
             let own = Symbol::input("attributes").field("statusCode");
             let whats = [
                 match (&parts.status, parts.status()) {
@@ -244,7 +244,8 @@ impl Answer {
                 // A JSON text that is written the same way is easier to read as JSON.
                 let is_json = media_type.as_deref() == Some("application/json");
                 let json = serde_json::from_str::<Json>(text).ok().filter(|_| is_json);
-                let json = json.filter(|json| json.to_string() == **text);
+                let as_written = |json: &Json| serde_json::to_string(json).ok();
+                let json = json.filter(|json| as_written(json).as_deref() == Some(&**text));
                 match (json, media_type) {
                     (Some(json), _) => body = Some(("json", json)),
                     (None, Some(media_type)) => {

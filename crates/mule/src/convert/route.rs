@@ -34,10 +34,7 @@ impl Route {
         let taken = source.methods.as_ref();
         let taken: Option<Vec<String>> =
             taken.map(|methods| methods.iter().map(ToString::to_string).collect());
-        let methods = match (
-            sent.map(|sent| method_of(sent)).transpose()?.flatten(),
-            taken,
-        ) {
+        let methods = match (sent.map(method_of).transpose()?.flatten(), taken) {
             (None, taken) => taken,
             (Some(method), None) => {
                 comments.push(format!(
