@@ -16,6 +16,7 @@ fn survives(text: &str) {
         text: text.as_bytes(),
     };
     let machine = Machine {
+        lossy: false,
         env: [("HOME", "/")].into(),
         files: [("away.json", EXAMPLE)].into(),
     };

@@ -219,12 +219,12 @@ fn answer(rung: &Rung) -> (&'static str, u16, String, String) {
         breaker: "",
     });
     let media_type = fields.get("content-type");
-    let media_type = media_type.map_or("", |it| it.to_str().unwrap());
+    let media_type = media_type.map_or("", |it| it.to_str().expect("a field of ASCII"));
     (
         on,
         answer.status.as_u16(),
         media_type.to_owned(),
-        String::from_utf8(body.to_vec()).unwrap(),
+        String::from_utf8(body.to_vec()).expect("a body of UTF-8"),
     )
 }
 
