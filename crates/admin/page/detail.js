@@ -198,7 +198,7 @@ export class Detail {
         h('td', { title: failure.endpoint }, failure.endpoint ?? '–'),
         h('td', { class: 'bad' }, String(failure.status ?? failure.error)),
         h('td', { class: 'num' }, ms(failure.ms)),
-        h('td', { class: 'muted', title: failure.request_id }, failure.request_id ? `${failure.request_id.slice(0, 8)}` : '–'),
+        h('td', { class: 'muted', title: failure.request_id }, failure.request_id ? `…${failure.request_id.slice(-8)}` : '–'),
       ),
     );
   }
