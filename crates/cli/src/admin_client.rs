@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -70,6 +71,17 @@ impl AdminClient {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
+        let response = self.open(method, path, body).await?;
+        self.read(response).await
+    }
+
+    /// Sends a request on a connection of its own, and returns the answer once its head has come.
+    pub async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response<Incoming>> {
         let host = if self.authority.contains(':') {
             self.authority.clone()
         } else {
@@ -99,7 +111,11 @@ impl AdminClient {
             }
             None => Bytes::new(),
         };
-        let response = sender.send_request(request.body(Full::new(bytes))?).await?;
+        Ok(sender.send_request(request.body(Full::new(bytes))?).await?)
+    }
+
+    /// Reads the JSON of an answer, or the problem that it reports.
+    async fn read(&self, response: Response<Incoming>) -> anyhow::Result<Value> {
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_MAX)
             .collect()
