@@ -1,5 +1,8 @@
 //! The command line as written. Most options can also be set by a variable `FUSEBOX_…`.
 
+#[cfg(feature = "top")]
+pub mod top;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +33,9 @@ pub enum Verb {
     Eval(EvalArgs),
     /// Show and control the breakers of a running gateway
     Breakers(BreakersArgs),
+    /// Watch and control the breakers of a running gateway in a terminal
+    #[cfg(feature = "top")]
+    Top(top::TopArgs),
     /// Watch a breaker at work: a gateway, a flaky service and some traffic in one process
     Demo(DemoArgs),
     /// Run breaker scenarios on virtual time
@@ -43,9 +49,6 @@ pub enum Verb {
     },
     /// Print the version
     Version,
-    /// The dashboard in a terminal (not supported yet)
-    #[command(hide = true)]
-    Top,
     /// Print the OpenAPI description of the admin API (not supported yet)
     #[command(hide = true)]
     Openapi,

@@ -1,6 +1,6 @@
 //! `fusebox breakers`: shows and controls the breakers of a running gateway.
 
-mod human;
+pub mod human;
 mod ls;
 mod show;
 
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+pub use self::show::show;
 use crate::admin_client::{AdminClient, encode};
 use crate::args::{BreakersAction, BreakersArgs, OrderArgs};
 use crate::printable::printable;
@@ -26,13 +27,14 @@ pub async fn breakers(args: BreakersArgs) -> anyhow::Result<ExitCode> {
     };
     let text = match (args.to.json, whole) {
         (true, _) => format!("{answer:#}\n"),
-        (false, true) => show::show(&answer),
+        (false, true) => show(&answer),
         (false, false) => line(&answer),
     };
     crate::print(&text)
 }
 
-fn path(name: &str) -> String {
+/// The path of a breaker in the API.
+pub fn path(name: &str) -> String {
     format!("/api/v1/breakers/{}", encode(name))
 }
 
@@ -53,7 +55,7 @@ async fn send(client: &AdminClient, order: &OrderArgs, action: &str) -> anyhow::
 }
 
 /// The operator's name from the environment, or `operator`.
-fn operator() -> String {
+pub fn operator() -> String {
     std::env::var("USER")
         .ok()
         .filter(|name| !name.is_empty())
@@ -64,7 +66,8 @@ fn text(value: &Value) -> Cow<'_, str> {
     printable(value.as_str().unwrap_or("-"))
 }
 
-fn line(breaker: &Value) -> String {
+/// The line about a breaker after a command.
+pub fn line(breaker: &Value) -> String {
     if breaker["flow"].is_object() {
         let (name, state) = (text(&breaker["name"]), text(&breaker["state"]));
         return format!("{name} is {state} (a flow's own)\n");

@@ -20,6 +20,8 @@ mod reload;
 mod run;
 mod simulate;
 mod state;
+#[cfg(feature = "top")]
+mod top;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,8 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Convert(args) => convert::convert(&args),
         Verb::Eval(args) => eval::eval(&args),
         Verb::Breakers(args) => control(breakers::breakers(args)),
+        #[cfg(feature = "top")]
+        Verb::Top(args) => control(top::top(args)),
         Verb::Demo(args) => control(demo::demo(args)),
         Verb::Simulate(args) => simulate::simulate(&args),
         Verb::Schema => print(&format!("{:#}\n", fusebox_plan::schema())),
@@ -63,7 +67,6 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
             print(&String::from_utf8(text).context("completions are text")?)
         }
         Verb::Version => print(&format!("fusebox {}\n", env!("CARGO_PKG_VERSION"))),
-        Verb::Top => not_yet("top"),
         Verb::Openapi => not_yet("openapi"),
     }
 }

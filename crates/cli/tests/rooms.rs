@@ -60,7 +60,7 @@ const FLOORS: [(&str, &str); 12] = [
     ("sim", "suite replay mapping subject scenario fleet"),
     (
         "cli",
-        "check convert run reload breakers admin_client state simulate printable log files fetch eval dialects descriptors demo bounded \
+        "check convert run reload top breakers admin_client state simulate printable log files fetch eval dialects descriptors demo bounded \
          args",
     ),
 ];

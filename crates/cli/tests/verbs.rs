@@ -405,7 +405,6 @@ fn completions_are_written_for_every_common_shell() {
 fn verbs_that_are_still_to_come_say_so() {
     for args in [
         &["simulate", "orders.yaml", "--trace", "access.log"][..],
-        &["top"],
         &["openapi"],
     ] {
         let ended = run(args);

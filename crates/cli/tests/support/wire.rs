@@ -278,7 +278,7 @@ impl Wire {
         let mut all = std::mem::take(&mut self.buffer);
         let mut bytes = vec![0; 64 * 1024];
         loop {
-            match self.stream.read(&mut bytes) {
+            match uninterrupted(|| self.stream.read(&mut bytes)) {
                 Ok(0) => return Ok((all, Ending::Closed)),
                 Ok(read) => all.extend_from_slice(&bytes[..read]),
                 Err(error) if is_timeout(&error) => return Err(error),
@@ -295,7 +295,7 @@ impl Wire {
         let mut count = std::mem::take(&mut self.buffer).len() as u64;
         let mut bytes = vec![0; 64 * 1024];
         loop {
-            match self.stream.read(&mut bytes) {
+            match uninterrupted(|| self.stream.read(&mut bytes)) {
                 Ok(0) => return Ok(count),
                 Ok(read) => count += read as u64,
                 Err(error) if is_timeout(&error) => return Err(error),
@@ -316,7 +316,7 @@ impl Wire {
         let mut bytes = vec![0; 64 * 1024];
         while left > 0 {
             let want = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let read = self.stream.read(&mut bytes[..want])?;
+            let read = uninterrupted(|| self.stream.read(&mut bytes[..want]))?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

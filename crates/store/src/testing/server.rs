@@ -2,8 +2,10 @@
 
 use redis::Value;
 use rustix::process::{Pid, Signal, kill_process};
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -13,6 +15,8 @@ const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
 /// The interval and the number of polls of a server that is starting.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOOKS_MAX: u32 = 4_000;
+/// The longest wait for an answer of the server.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The most ports to try: a free port may be taken before the server binds it.
 const PORTS_MAX: usize = 10;
 /// Number of slots in a cluster.
@@ -170,14 +174,21 @@ impl Server {
 
     fn try_ask(&self, words: &[&str]) -> Result<String, redis::RedisError> {
         let client = redis::Client::open(self.login())?;
-        let timeout = Duration::from_secs(10);
-        let mut connection = client.get_connection_with_timeout(timeout)?;
-        connection.set_read_timeout(Some(timeout))?;
         let mut command = redis::cmd(words.first().copied().unwrap_or("PING"));
         for word in words.iter().skip(1) {
             command.arg(*word);
         }
-        Ok(match command.query(&mut connection)? {
+        // The socket itself has no timeout: a read with one fails with EINTR where the tests' process is stopped and
+        // continued. A server that is silent costs a thread for as long as it is.
+        let (answers, answer) = mpsc::channel();
+        std::thread::spawn(move || {
+            let asked = (client.get_connection_with_timeout(PATIENCE))
+                .and_then(|mut connection| command.query(&mut connection));
+            // Nobody waits any more.
+            let _ = answers.send(asked);
+        });
+        let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
+        Ok(match answer.recv_timeout(PATIENCE).map_err(silent)?? {
             Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Value::SimpleString(text) => text,
             Value::Int(number) => number.to_string(),
