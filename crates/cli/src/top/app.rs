@@ -228,7 +228,6 @@ impl App {
             return self.tell(Tone::Warning, text);
         }
         self.entry = Entry::Prompt(Prompt::new(action, &row.name, row.is_flow()));
-        self.notice = None;
     }
 
     /// Shows a message for a while.

@@ -12,6 +12,8 @@ pub fn key(app: &mut App, key: Key) -> Vec<Effect> {
     if key == Key::Interrupt {
         return vec![Effect::Quit];
     }
+    // The message was there to be read; now the keys are of use again.
+    app.notice = None;
     match std::mem::replace(&mut app.entry, Entry::Keys) {
         Entry::Keys => view(app, key),
         Entry::Filter { before } => {

@@ -40,7 +40,7 @@ pub struct Row {
     /// The growing part of the calls that passes after a close.
     #[serde(default)]
     pub ramp: Option<Ramp>,
-    /// The rates of the last ten seconds; `None` where nothing counts its calls.
+    /// The rates of the last ten seconds; `None` if nothing counts its calls.
     #[serde(default)]
     pub rates: Option<Rates>,
     /// Calls that succeeded, failed and were refused in each second of the last minute, the oldest first.

@@ -184,7 +184,7 @@ impl Server {
         std::thread::spawn(move || {
             let asked = (client.get_connection_with_timeout(PATIENCE))
                 .and_then(|mut connection| command.query(&mut connection));
-            // Nobody waits any more.
+            // The asker may have given up.
             let _ = answers.send(asked);
         });
         let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "the server is silent");

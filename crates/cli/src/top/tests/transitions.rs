@@ -317,6 +317,8 @@ fn the_answer_to_a_command_is_told_and_everything_read() {
     assert_eq!(text, "Reset of orders failed: 409 Conflict");
     later(&mut app, SECOND * 12);
     assert_eq!(app.notice, None, "it goes by itself");
+    press(&mut app, "rj");
+    assert_eq!(app.notice, None, "and with the next key");
 }
 
 #[test]
