@@ -5,7 +5,7 @@
 LONG := FUSEBOX_PROVE=1 PROPTEST_CASES=20000
 PROVE := cargo test --release --locked --no-fail-fast
 
-.PHONY: help build test conformance prove package msrv examples bench-breaker bench-fleet bench-proxy bench-flogo compare-border fmt lint doc
+.PHONY: help build test conformance prove package msrv examples bench-breaker bench-fleet bench-proxy bench-flogo compare-border screenshots fmt lint doc
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,7 +23,7 @@ prove: ## run the long forms of the tests: orders of threads, ten million events
 	$(LONG) LOOM_MAX_PREEMPTIONS=3 $(PROVE) -p fusebox-breaker --all-features
 	$(LONG) $(PROVE) -p fusebox-store --all-features
 	$(LONG) $(PROVE) -p fusebox-dataweave -p fusebox-plan -p fusebox-flogo -p fusebox-mule -p fusebox-gateway
-	$(LONG) $(PROVE) -p fusebox-cli --test streaming --test innocent --test siege
+	$(LONG) $(PROVE) -p fusebox-cli --test streaming --test innocent --test siege --test dashboard
 	$(LONG) $(PROVE) -p fusebox-sim --features fleet --test fleet -- --nocapture --test-threads 1
 	@scripts/package
 	@scripts/msrv
@@ -52,6 +52,10 @@ bench-flogo: ## measure a Flogo application: its service healthy, down, flapping
 
 compare-border: ## show what passes nginx, HAProxy and Fusebox (needs nginx and haproxy)
 	@scripts/compare-border
+
+screenshots: ## take the dashboard's pictures in docs/ anew (needs node and Chromium, see scripts/test)
+	cargo build --locked
+	FUSEBOX_PROGRAM=target/debug/fusebox node crates/cli/tests/browser/screenshots.mjs docs
 
 fmt: ## format the code
 	cargo fmt --all

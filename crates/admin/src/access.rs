@@ -15,38 +15,51 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, Uri};
 
 use crate::health;
+use crate::page;
 use crate::problem::{Detail, Problem};
-use crate::token::Token;
+use crate::token::{Grant, Token};
 
 /// The checks before every route, with the token if one is configured.
 #[derive(Debug, Clone)]
 pub struct Access(Option<Arc<Token>>);
 
 impl Access {
-    /// Checks that require `token`, if there is one.
-    pub fn new(token: Option<Secret>) -> Access {
-        Access(token.map(|token| Arc::new(Token::new(&token))))
+    /// Checks that require `token`, if there is one; for requests that change nothing, `read` does as well.
+    pub fn new(token: Option<&Secret>, read: Option<&Secret>) -> Access {
+        Access(token.map(|token| Arc::new(Token::new(token, read))))
     }
 
-    fn check(&self, peer: IpAddr, target: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check(
+        &self,
+        peer: IpAddr,
+        method: &Method,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Grant, Problem> {
         let host = host(headers)?;
         origin(headers, host)?;
-        match &self.0 {
-            Some(token) if !is_open(target) => token.check(peer, headers),
-            _ => Ok(()),
+        let grant = match &self.0 {
+            Some(token) if !is_open(target) => token.check(peer, headers)?,
+            _ => Grant::All,
+        };
+        if grant == Grant::Read && !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(Problem::forbidden("this token may only read"));
         }
+        Ok(grant)
     }
 }
 
-/// True for targets that load balancers call without a token: they reveal only yes or no.
+/// True for targets that need no token: those of load balancers reveal only yes or no, the dashboard's page nothing.
 fn is_open(target: &Uri) -> bool {
     match target.path() {
         "/healthz" => true,
         "/readyz" => !health::is_verbose(target.query()),
-        _ => false,
+        // The dashboard holds no data; its script sends the token with what it asks for.
+        "/" => true,
+        path => path.starts_with(page::FOLDER),
     }
 }
 
@@ -101,16 +114,28 @@ fn origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
     }
 }
 
+/// True for a requester of the open page who may also read what it shows.
+#[derive(Debug, Clone, Copy)]
+pub struct MayRead(pub bool);
+
 /// Admits or refuses a request, and adds fields to every answer that keep a browser from misusing it.
 pub async fn check(
     State(access): State<Access>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut response = match access.check(peer.ip(), &uri, request.headers()) {
-        Ok(()) => next.run(request).await,
+    if uri.path() == "/" {
+        let state = Uri::from_static("/api/v1/state");
+        let may_read = access.check(peer.ip(), &Method::GET, &state, request.headers());
+        request.extensions_mut().insert(MayRead(may_read.is_ok()));
+    }
+    let mut response = match access.check(peer.ip(), &method, &uri, request.headers()) {
+        Ok(grant) => {
+            request.extensions_mut().insert(grant);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     };
     if let Some(Detail(reason)) = response.extensions().get() {
@@ -118,13 +143,17 @@ pub async fn check(
         tracing::debug!(%peer, %method, path, status, %reason, "admin request refused");
     }
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
+    // The page brings a policy of its own, and may be kept.
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -167,10 +196,11 @@ mod tests {
 
     #[test]
     fn foreign_and_null_origins_are_refused() {
-        let access = Access::new(None);
+        let access = Access::new(None, None);
         let check = |origin: &str| {
             let headers = headers(&[HOST_IS, ("origin", origin)]);
-            access.check(PEER, &Uri::from_static("/metrics"), &headers)
+            let target = Uri::from_static("/metrics");
+            access.check(PEER, &Method::GET, &target, &headers)
         };
         assert!(check("http://127.0.0.1:9900").is_ok());
         assert!(check("http://evil.example").is_err());
@@ -180,16 +210,21 @@ mod tests {
 
     #[test]
     fn every_route_with_content_requires_the_token() {
-        let access = Access::new(Some(Secret::new("s3cret")));
+        let access = Access::new(Some(&Secret::new("s3cret")), None);
         let check = |target: &'static str, fields: &[(&'static str, &str)]| {
             let target = Uri::from_static(target);
-            access.check(PEER, &target, &headers(&[&[HOST_IS], fields].concat()))
+            let headers = headers(&[&[HOST_IS], fields].concat());
+            access
+                .check(PEER, &Method::GET, &target, &headers)
+                .map(drop)
         };
         for open in [
             "/healthz",
             "/healthz?verbose",
             "/readyz",
             "/readyz?a=verbose",
+            "/",
+            "/page/main.js",
         ] {
             assert_eq!(check(open, &[]), Ok(()), "{open}");
         }
@@ -200,11 +235,30 @@ mod tests {
             "//healthz",
             "/metrics",
             "/api/v1/breakers",
-            "/",
+            "//",
+            "/page",
         ] {
             assert_eq!(check(shut, &[]), Err(Problem::unauthorized()), "{shut}");
             let token = ("authorization", "Bearer s3cret");
             assert_eq!(check(shut, &[token]), Ok(()), "{shut}");
+        }
+    }
+
+    #[test]
+    fn the_read_token_admits_only_what_changes_nothing() {
+        let (token, read) = (Secret::new("s3cret"), Secret::new("r3ad"));
+        let access = Access::new(Some(&token), Some(&read));
+        let check = |method: Method, token: &str| {
+            let headers = headers(&[HOST_IS, ("authorization", token)]);
+            access.check(PEER, &method, &Uri::from_static("/metrics"), &headers)
+        };
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(check(method, "Bearer r3ad"), Ok(Grant::Read));
+        }
+        for method in [Method::POST, Method::PUT, Method::DELETE] {
+            assert_eq!(check(method.clone(), "Bearer s3cret"), Ok(Grant::All));
+            let refused = Err(Problem::forbidden("this token may only read"));
+            assert_eq!(check(method, "Bearer r3ad"), refused);
         }
     }
 }

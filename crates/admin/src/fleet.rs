@@ -84,7 +84,7 @@ fn record(record: &Record, counted: &[FleetCount]) -> Value {
 }
 
 /// Formats a time on the server's clock, in milliseconds since the Unix epoch, as RFC 3339 in UTC.
-fn time(millis: u64) -> Option<String> {
+pub fn time(millis: u64) -> Option<String> {
     let at = UNIX_EPOCH.checked_add(Duration::from_millis(millis));
     // A record may hold any number; a time beyond the year 9999 has no form.
     let shown = at.filter(|_| millis < 253_402_300_800_000);

@@ -5,6 +5,7 @@
 //!
 //! | | |
 //! |---|---|
+//! | `GET /` | the dashboard, whose assets are below `/page/` |
 //! | `GET /healthz` | 200 if every worker responds, otherwise 503 |
 //! | `GET /readyz[?verbose]` | 200 while requests are accepted, 503 while draining |
 //! | `GET /metrics` | Prometheus or OpenMetrics, by `Accept` |
@@ -12,28 +13,43 @@
 //! | `GET /api/v1/breakers/{name}` | one breaker; a `/` in its name is `%2F` |
 //! | `POST /api/v1/breakers/{name}/{open\|close\|reset\|release}` | an operator's command |
 //! | `GET /api/v1/upstreams` | the upstreams with their endpoints, bulkheads, retry budgets and ladders |
+//! | `GET /api/v1/state` | one snapshot of all that a dashboard shows, with the event to continue from |
+//! | `GET /api/v1/events[?last_event_id=&type=&breaker=&pulse=1s]` | events as they happen, as server-sent events |
+//! | `POST /api/v1/reload` | reads the configuration again |
+//! | `POST /api/v1/last-good/purge` | removes last good answers |
 //! | `GET /api/v1/plan` | the running plan, with defaults and without secrets |
 
 mod access;
 mod breakers;
 mod clock;
+pub mod config;
+mod event_view;
+mod events;
 mod fleet;
+mod frame;
 mod health;
+mod hub;
 mod last_good;
 mod list;
 mod listen;
+mod page;
 mod problem;
+mod rendered;
 mod reserve;
+mod row;
 mod slots;
+mod state;
 mod stream;
 mod token;
 mod upstreams;
 mod view;
+mod wishes;
 
 use std::io;
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use fusebox_gateway::Gateway;
@@ -41,7 +57,46 @@ use fusebox_plan::plan::Secret;
 use http::Method;
 use tokio::net::TcpListener;
 
+use crate::config::Config;
+use crate::hub::Hub;
 use crate::problem::Problem;
+
+/// The options of the admin API.
+#[derive(Clone)]
+pub struct Options {
+    /// The token that requests must carry; `None`: everybody may do everything.
+    pub token: Option<Secret>,
+    /// The token that may only read, beside `token`.
+    pub read_token: Option<Secret>,
+    /// The configuration behind the gateway.
+    pub config: Arc<dyn Config>,
+}
+
+/// The state of all routes.
+#[derive(Clone)]
+struct Admin {
+    gateway: Gateway,
+    config: Arc<dyn Config>,
+    hub: Hub,
+}
+
+impl FromRef<Admin> for Gateway {
+    fn from_ref(admin: &Admin) -> Gateway {
+        admin.gateway.clone()
+    }
+}
+
+impl FromRef<Admin> for Arc<dyn Config> {
+    fn from_ref(admin: &Admin) -> Arc<dyn Config> {
+        admin.config.clone()
+    }
+}
+
+impl FromRef<Admin> for Hub {
+    fn from_ref(admin: &Admin) -> Hub {
+        admin.hub.clone()
+    }
+}
 
 /// Serves the admin API on a bound socket until `stopped` is done.
 ///
@@ -49,19 +104,35 @@ use crate::problem::Problem;
 /// Fails if the socket cannot listen.
 pub async fn serve(
     gateway: Gateway,
-    token: Option<Secret>,
+    options: Options,
     socket: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    listen::serve(router(gateway, token), socket, stopped).await
+    // Some connections are for those who ask once.
+    let hub = Hub::new(gateway.clone(), listen::connections_max() / 2);
+    let router = router(gateway, &options, hub.clone());
+    let serving = async {
+        hub.run().await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        served = listen::serve(router, socket, stopped) => served,
+        never = serving => never,
+    }
 }
 
 /// All routes of the API, behind the access checks.
-fn router(gateway: Gateway, token: Option<Secret>) -> Router {
+fn router(gateway: Gateway, options: &Options, hub: Hub) -> Router {
+    let access = access::Access::new(options.token.as_ref(), options.read_token.as_ref());
     Router::new()
+        .route("/", get(rendered::page))
+        .route("/page/{*name}", get(page::asset))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/api/v1/state", get(state::show))
+        .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/reload", post(config::reload))
         .route("/api/v1/breakers", get(list::list))
         .route("/api/v1/breakers/{name}", get(breakers::show))
         .route("/api/v1/breakers/{name}/{action}", post(breakers::act))
@@ -70,11 +141,12 @@ fn router(gateway: Gateway, token: Option<Secret>) -> Router {
         .route("/api/v1/plan", get(plan))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(gateway)
-        .layer(axum::middleware::from_fn_with_state(
-            access::Access::new(token),
-            access::check,
-        ))
+        .with_state(Admin {
+            gateway,
+            config: options.config.clone(),
+            hub,
+        })
+        .layer(axum::middleware::from_fn_with_state(access, access::check))
 }
 
 async fn plan(State(gateway): State<Gateway>) -> Response {

@@ -75,7 +75,8 @@ pub async fn serve(
     Ok(())
 }
 
-fn connections_max() -> usize {
+/// The most connections at once.
+pub fn connections_max() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current;
     let share = descriptors.map_or(CONNECTIONS_MAX, |all| {
         usize::try_from(all / DESCRIPTORS_SHARE).unwrap_or(CONNECTIONS_MAX)
@@ -131,6 +132,7 @@ async fn serve_connection(
             biased;
             // A fault on a client's connection matters only to the client.
             _ = &mut connection => return,
+            () = activity.is_cut_off() => return,
             () = activity.evicted() => {
                 let ended = timeout(LAST_READ, &mut connection).await.is_ok();
                 if ended || slot.closes_at_once() {
@@ -156,6 +158,7 @@ fn answer(
     let answering = Answering::begin(activity);
     let mut request = request.map(|body| Incoming::new(body, activity.clone()));
     request.extensions_mut().insert(ConnectInfo(peer));
+    request.extensions_mut().insert(activity.clone());
     let answer = app.call(request);
     async {
         let answer = match timeout(REQUEST_TIMEOUT, answer).await {

@@ -3,12 +3,17 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::{Map, Value, json};
 
 /// An error answer: its status and its detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
     detail: String,
+    /// Seconds after which it is worth asking again.
+    retry_after: Option<u32>,
+    /// Further members.
+    members: Map<String, Value>,
 }
 
 impl Problem {
@@ -16,7 +21,21 @@ impl Problem {
         Problem {
             status,
             detail: detail.into(),
+            retry_after: None,
+            members: Map::new(),
         }
+    }
+
+    /// The same with a further member.
+    pub fn with(mut self, name: &str, value: Value) -> Problem {
+        self.members.insert(name.to_owned(), value);
+        self
+    }
+
+    /// The same with the seconds after which it is worth asking again.
+    pub fn retry_after(mut self, seconds: u32) -> Problem {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// 400: the request is malformed.
@@ -73,12 +92,18 @@ impl Problem {
         )
     }
 
+    /// 422: what the request asks for cannot be done as things are.
+    pub fn unprocessable(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
     /// 429: too many wrong tokens.
     pub fn too_many() -> Problem {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too many wrong tokens; try again in a second",
         )
+        .retry_after(1)
     }
 
     /// 503: a store or server that the answer needs does not respond.
@@ -98,12 +123,15 @@ pub struct Detail(pub String);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        for (name, value) in self.members {
+            body[name] = value;
+        }
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(
@@ -113,8 +141,8 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(Detail(self.detail));
         response

@@ -100,6 +100,7 @@ impl Drop for Slot {
 pub struct Activity {
     state: Mutex<State>,
     evicted: Notify,
+    cut: Notify,
 }
 
 #[derive(Debug)]
@@ -228,6 +229,7 @@ impl Activity {
                 unread_since: None,
             }),
             evicted: Notify::new(),
+            cut: Notify::new(),
         }
     }
 
@@ -283,6 +285,16 @@ impl Activity {
     /// Waits until the connection is evicted.
     pub async fn evicted(&self) {
         self.evicted.notified().await;
+    }
+
+    /// Cuts the connection off, whatever is still to be written.
+    pub fn cut_off(&self) {
+        self.cut.notify_one();
+    }
+
+    /// Waits until the connection is cut off.
+    pub async fn is_cut_off(&self) {
+        self.cut.notified().await;
     }
 
     /// True if the client has read nothing for at least `limit`.

@@ -24,10 +24,21 @@ const WRONG_WITHIN: Duration = Duration::from_secs(1);
 /// The most addresses whose wrong tokens are counted at once. Wrong tokens of other addresses are answered 401.
 const ADDRESSES_MAX: usize = 1_024;
 
+/// The requests that a token admits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// All of them.
+    All,
+    /// Those that change nothing.
+    Read,
+}
+
 /// The token that requests must carry, with the counts of wrong ones.
 pub struct Token {
     /// The token's digest. Digests have one length, so that comparing them does not even reveal the token's.
     expected: Digest,
+    /// The digest of the token that may only read.
+    read: Option<Digest>,
     wrong: Mutex<HashMap<IpAddr, Wrong>>,
 }
 
@@ -44,30 +55,35 @@ struct Wrong {
 }
 
 impl Token {
-    /// A check for this token, with no wrong ones counted.
-    pub fn new(token: &Secret) -> Token {
+    /// A check for this token and the one that may only read, with no wrong ones counted.
+    pub fn new(token: &Secret, read: Option<&Secret>) -> Token {
+        let of = |token: &Secret| digest(&SHA256, token.reveal().as_bytes());
         Token {
-            expected: digest(&SHA256, token.reveal().as_bytes()),
+            expected: of(token),
+            read: read.map(of),
             wrong: Mutex::default(),
         }
     }
 
-    /// Checks that a request carries the token.
+    /// Checks that a request carries a token, and says what it admits.
     ///
     /// # Errors
     /// 401 without a token or with a wrong one; 429 for a wrong one above the limit.
-    pub fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
+    pub fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Grant, Problem> {
         let Some(sent) = bearer(headers) else {
             return Err(Problem::unauthorized());
         };
         let sent = digest(&SHA256, sent);
-        verify_slices_are_equal(sent.as_ref(), self.expected.as_ref()).map_err(|_| {
-            if self.is_one_too_many(peer) {
-                Problem::too_many()
-            } else {
-                Problem::unauthorized()
-            }
-        })
+        let is = |token: &Digest| verify_slices_are_equal(sent.as_ref(), token.as_ref()).is_ok();
+        if is(&self.expected) {
+            Ok(Grant::All)
+        } else if self.read.as_ref().is_some_and(is) {
+            Ok(Grant::Read)
+        } else if self.is_one_too_many(peer) {
+            Err(Problem::too_many())
+        } else {
+            Err(Problem::unauthorized())
+        }
     }
 
     /// Counts a wrong token. True if it is above the limit.
@@ -138,14 +154,15 @@ mod tests {
 
     #[test]
     fn the_scheme_has_any_case_and_any_number_of_spaces_behind_it() {
-        let token = Token::new(&Secret::new("s3cret"));
+        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")));
         for right in [
             "Bearer s3cret",
             "bearer s3cret",
             "BEARER s3cret",
             "bEaReR    s3cret",
         ] {
-            assert_eq!(token.check(PEER, &sends(&[right])), Ok(()), "{right}");
+            let found = token.check(PEER, &sends(&[right]));
+            assert_eq!(found, Ok(Grant::All), "{right}");
         }
         for wrong in [
             "s3cret",
@@ -167,14 +184,15 @@ mod tests {
 
     #[test]
     fn wrong_tokens_are_slowed_down_and_the_right_one_never_is() {
-        let token = Token::new(&Secret::new("s3cret"));
+        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")));
         let check = |field: &str| token.check(PEER, &sends(&[field]));
         for _ in 0..WRONG_MAX {
             assert_eq!(check("Bearer guess"), Err(Problem::unauthorized()));
         }
         for _ in 0..3 {
             assert_eq!(check("Bearer guess"), Err(Problem::too_many()));
-            assert_eq!(check("Bearer s3cret"), Ok(()));
+            assert_eq!(check("Bearer s3cret"), Ok(Grant::All));
+            assert_eq!(check("Bearer r3ad"), Ok(Grant::Read));
         }
         let neighbour = "10.0.0.2".parse().unwrap();
         let guess = sends(&["Bearer guess"]);
@@ -188,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_client_is_its_network_and_the_number_counted_is_limited() {
-        let token = Token::new(&Secret::new("s3cret"));
+        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")));
         let guess = sends(&["Bearer guess"]);
         let host = |n: u128| IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) + n));
         let refused = (0..20).map(|n| token.check(host(n), &guess));

@@ -9,10 +9,12 @@ use crate::view::{due, milliseconds};
 
 /// Answers `GET /api/v1/upstreams`.
 pub async fn list(State(gateway): State<Gateway>) -> Json<Value> {
-    let wall = gateway.clock().wall();
-    let all = gateway.upstreams();
-    let all: Vec<_> = all.iter().map(|it| upstream(it, wall)).collect();
-    Json(json!({ "upstreams": all }))
+    Json(json!({ "upstreams": all(&gateway.upstreams(), gateway.clock().wall()) }))
+}
+
+/// The JSON of all upstreams.
+pub fn all(upstreams: &[UpstreamStatus], wall: Wall) -> Vec<Value> {
+    upstreams.iter().map(|it| upstream(it, wall)).collect()
 }
 
 /// The JSON of an upstream. Parts that are not configured are null.

@@ -131,7 +131,7 @@ pub fn circuit(circuit: &Circuit, now: u64) -> Value {
 }
 
 /// Formats milliseconds since the Unix epoch as RFC 3339 in UTC.
-fn millis(at: u64) -> String {
+pub fn millis(at: u64) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(at);
     humantime::format_rfc3339_millis(at).to_string()
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use fusebox_admin::config::{Config, Loaded, ReloadError};
 use fusebox_gateway::{Gateway, Options, Stores};
 use fusebox_plan::{Loader, Source, read};
 use fusebox_store::{EmbeddedOptions, EmbeddedStore};
@@ -172,11 +173,36 @@ async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<Soc
     // The task ends with the process.
     tokio::spawn(fusebox_admin::serve(
         gateway.clone(),
-        None,
+        fusebox_admin::Options {
+            token: None,
+            read_token: None,
+            config: Arc::new(Fixed),
+        },
         socket,
         std::future::pending(),
     ));
     Ok(addr)
+}
+
+/// The demo's configuration, which is in no file.
+struct Fixed;
+
+impl Config for Fixed {
+    fn loaded(&self) -> Loaded {
+        Loaded {
+            file: "demo.yaml".to_owned(),
+            hash: String::new(),
+        }
+    }
+
+    fn store_kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn reload(&self) -> Result<Vec<String>, ReloadError> {
+        let why = "the demo's configuration is in no file";
+        Err(ReloadError::Failed(why.to_owned()))
+    }
 }
 
 /// A temporary directory for the demo's store, removed on drop.

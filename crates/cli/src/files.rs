@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use aws_lc_rs::digest::{SHA256, digest};
 use fusebox_plan::{Conversion, Loader, PairFault, Reading, Source, convert, read_as};
 
 use crate::args::{CompatArg, Property, ReadingArgs};
@@ -20,9 +21,35 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// If a file cannot be read. Errors in the files' content are in the reading's diagnostics.
 pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Reading> {
+    Ok(read_hashed(files, args)?.0)
+}
+
+/// Reads and checks configuration files, and returns the SHA-256 of their content, one after the other, in hexadecimal
+/// digits: of a single file what `sha256sum` prints.
+///
+/// # Errors
+/// As [`read_files`].
+pub fn read_hashed(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<(Reading, String)> {
     with_sources(files, args, |sources, loader| {
-        read_as(DIALECTS, sources, loader)
+        let content: Vec<u8> = sources.iter().flat_map(|it| it.text).copied().collect();
+        (read_as(DIALECTS, sources, loader), sha256(&content))
     })
+}
+
+/// The SHA-256 of bytes, in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = digest(&SHA256, bytes);
+    digest
+        .as_ref()
+        .iter()
+        .map(|it| format!("{it:02x}"))
+        .collect()
+}
+
+/// The names of files as one text.
+pub fn names(files: &[PathBuf]) -> String {
+    let names: Vec<_> = files.iter().map(|it| it.display().to_string()).collect();
+    names.join(", ")
 }
 
 /// Reads an application of another dialect, and writes it in the native form.

@@ -16,6 +16,7 @@ mod fetch;
 mod files;
 mod log;
 mod printable;
+mod reload;
 mod run;
 mod simulate;
 mod state;

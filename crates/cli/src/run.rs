@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use fusebox_admin::config::Config as _;
 use fusebox_gateway::{Gateway, Options};
-use fusebox_plan::Severity;
 use fusebox_plan::plan::{Plan, Secret};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,9 +16,10 @@ use tokio::sync::oneshot;
 use crate::args::{AdminAddr, RunArgs};
 use crate::descriptors::{self, Need};
 use crate::dialects;
-use crate::files::read_files;
+use crate::files::read_hashed;
 use crate::log::Log;
 use crate::printable::with_causes;
+use crate::reload::Reloader;
 use crate::state;
 
 /// The default address of the admin API.
@@ -36,7 +38,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     // Before any externally visible action: once the gateway listens, it may receive a signal.
     let signals = Signals::listen()?;
-    let Some(plan) = load(args, log)? else {
+    let Some((plan, hash)) = load(args, log)? else {
         return Ok(ExitCode::FAILURE);
     };
     let workers = args
@@ -70,6 +72,14 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
         tracing::info!(listener = %name, %addr, %url, "listening");
     }
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
+    let reloader = Arc::new(Reloader::new(
+        gateway.clone(),
+        args.clone(),
+        workers,
+        allowed,
+        &wanted,
+        hash,
+    ));
     let serving = admin.zip(admin_socket).map(|(admin, socket)| {
         if let Ok(addr) = socket.local_addr() {
             tracing::info!(%addr, "admin API");
@@ -79,12 +89,17 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
         };
         tokio::spawn(fusebox_admin::serve(
             gateway.clone(),
-            admin.token,
+            fusebox_admin::Options {
+                token: admin.token,
+                read_token: admin.read_token,
+                config: reloader.clone(),
+            },
             socket,
             stopped,
         ))
     });
-    let reload = || reload(&gateway, args, |plan| Need::of(plan, workers), allowed);
+    // What went wrong is in the log.
+    let reload = || drop(reloader.reload());
     signals.handle(&gateway, reload).await;
     drop(stop_admin);
     if let Some(serving) = serving {
@@ -94,18 +109,19 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the plan, and logs its diagnostics.
-fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<Plan>> {
-    let reading = read_files(&args.files, &args.reading)?;
+/// Reads the plan, logs its diagnostics, and returns it with the hash of its files.
+fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<(Plan, String)>> {
+    let (reading, hash) = read_hashed(&args.files, &args.reading)?;
     for diagnostic in &reading.diagnostics {
         log.diagnostic(diagnostic);
     }
-    Ok(reading.plan)
+    Ok(reading.plan.map(|plan| (plan, hash)))
 }
 
 struct AdminSettings {
     addr: SocketAddr,
     token: Option<Secret>,
+    read_token: Option<Secret>,
 }
 
 fn admin_settings(args: &RunArgs, plan: &Plan) -> anyhow::Result<Option<AdminSettings>> {
@@ -121,7 +137,13 @@ fn admin_settings(args: &RunArgs, plan: &Plan) -> anyhow::Result<Option<AdminSet
             "the admin API on {addr}, which is not loopback, requires a token; set admin.token in the configuration"
         );
     }
-    Ok(Some(AdminSettings { addr, token }))
+    let read_token = plan.admin.as_ref();
+    let read_token = read_token.and_then(|admin| admin.read_token.clone());
+    Ok(Some(AdminSettings {
+        addr,
+        token,
+        read_token,
+    }))
 }
 
 /// The signals that the process handles.
@@ -186,61 +208,5 @@ async fn end(terminate: &mut Signal, interrupt: &mut Signal, quit: &mut Signal) 
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         _ = quit.recv() => {}
-    }
-}
-
-/// Reads the files again and reloads; after an error the old plan stays in use.
-fn reload(
-    gateway: &Gateway,
-    args: &RunArgs,
-    need_of: impl Fn(&Plan) -> Need,
-    allowed: Option<u64>,
-) {
-    let plan = match read_files(&args.files, &args.reading) {
-        Ok(reading) => {
-            for diagnostic in &reading.diagnostics {
-                match diagnostic.severity {
-                    Severity::Error => tracing::error!("{diagnostic}"),
-                    Severity::Warning => tracing::warn!("{diagnostic}"),
-                }
-            }
-            reading.plan
-        }
-        Err(error) => {
-            tracing::error!("{}", with_causes(&error));
-            None
-        }
-    };
-    let Some(plan) = plan else {
-        gateway.reload_failed();
-        tracing::error!("reload failed; the old plan stays in use");
-        return;
-    };
-    let old = gateway.plan();
-    for (what, changed) in [
-        ("store", old.store != plan.store),
-        ("fleet", old.fleet != plan.fleet),
-        ("admin", old.admin != plan.admin),
-    ] {
-        if changed {
-            tracing::warn!("`{what}` has changed, which takes effect at the next start");
-        }
-    }
-    let need = need_of(&plan);
-    let need = (need != need_of(&old)).then_some(need);
-    match gateway.reload(plan) {
-        Ok(reloaded) => {
-            if let Some(need) = need {
-                need.compare(allowed);
-            }
-            for lost in &reloaded.lost {
-                tracing::warn!("{lost}");
-            }
-            for shared in &reloaded.shared {
-                tracing::info!("{shared}");
-            }
-            tracing::info!(changed = %reloaded.changes, "reloaded");
-        }
-        Err(error) => tracing::error!(%error, "reload failed; the old plan stays in use"),
     }
 }

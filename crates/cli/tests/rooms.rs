@@ -54,12 +54,13 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "admin",
-        "breakers last_good upstreams access health list listen fleet view token stream slots reserve problem clock",
+        "rendered breakers last_good state events hub frame wishes row event_view upstreams config access page health list listen fleet view \
+         token stream slots reserve problem clock",
     ),
     ("sim", "suite replay mapping subject scenario fleet"),
     (
         "cli",
-        "check convert run breakers admin_client state simulate printable log files fetch eval dialects descriptors demo bounded \
+        "check convert run reload breakers admin_client state simulate printable log files fetch eval dialects descriptors demo bounded \
          args",
     ),
 ];

@@ -56,8 +56,8 @@ pub struct Host<'a> {
     pub workers: usize,
     /// The gateway's clock.
     pub clock: &'a Arc<Clock>,
-    /// The listener of every breaker's transitions.
-    pub listener: &'a Arc<dyn fusebox_breaker::Listener>,
+    /// Makes the listener of the breakers of one part of the application, such as an action, by the part's name.
+    pub listener: &'a dyn Fn(&Arc<str>) -> Arc<dyn fusebox_breaker::Listener>,
     /// A store that outlives the process.
     pub durable: &'a StoreHandle,
     /// A store that ends with the process.

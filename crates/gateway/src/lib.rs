@@ -32,6 +32,7 @@ mod ground;
 
 pub use ground::action::Action;
 pub use ground::clock::{Clock, Wall};
+pub use ground::series::{Rates, Series};
 pub use ground::stores::{Shared, Stores};
 pub use host::gateway::Gateway;
 pub use host::membership::{FleetError, FleetShown};
@@ -39,12 +40,16 @@ pub use host::options::{GatewayError, Options};
 pub use live::changes::{Changes, Names, Reloaded};
 pub use live::tls::check_pair;
 pub use show::metrics::Exposition;
+pub use show::overview::{FleetOverview, Overview};
 pub use show::pages::{Listed, Page, PageQuery};
+pub use show::ranking::{Rank, Ranking, StateCounts};
+pub use show::sampling::{BreakerPulse, Sampler};
 pub use show::status::{BreakerStatus, Calls, Part};
 pub use show::upstreams::{
     BulkheadStatus, EndpointStatus, FallbackCounts, LastGoodStatus, UpstreamStatus,
 };
 pub use upstream::breakers::BreakerKind;
+pub use upstream::events::{EVENTS_MAX, Event, Events, News, ReloadResult, Rest};
 pub use upstream::last_failures::{FailedCall, RequestId};
 
 /// The parts of the host that an application of another dialect is built of.

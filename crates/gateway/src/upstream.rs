@@ -1,6 +1,7 @@
 //! The way out: breakers, permits, pools, connections, and the party at fault when a call fails.
 
 pub mod admission;
+pub mod announcing;
 pub mod breakers;
 pub mod bulkhead;
 pub mod call;
@@ -8,6 +9,7 @@ pub mod call_state;
 pub mod connect;
 pub mod endpoints;
 pub mod event_switch;
+pub mod events;
 pub mod fetch;
 mod gzip;
 pub mod health_checks;

@@ -195,6 +195,7 @@ pub(crate) static ADMIN: Table = Table {
     keys: &[
         key("addr", Text, "127.0.0.1:9900", "Where it listens: `ADDRESS:PORT`."),
         key("token", Text, "", "The bearer token that it asks for; required away from loopback."),
+        key("read_token", Text, "", "A bearer token that may only read, such as for a dashboard on a wall; beside `token`."),
     ],
 };
 

@@ -121,6 +121,8 @@ pub struct Admin {
     pub addr: SocketAddr,
     /// The bearer token that requests must carry; required away from loopback.
     pub token: Option<Secret>,
+    /// A bearer token that may only read; there is one only beside `token`.
+    pub read_token: Option<Secret>,
 }
 
 impl std::fmt::Debug for Admin {

@@ -95,6 +95,8 @@ pub fn show_listener_tls(tls: &ListenerTls) -> Value {
 fn show_admin(admin: &Admin) -> Value {
     let mut shown = json!({ "addr": admin.addr.to_string() });
     put(&mut shown, "token", admin.token.as_ref().map(|_| "***"));
+    let read_token = admin.read_token.as_ref().map(|_| "***");
+    put(&mut shown, "read_token", read_token);
     shown
 }
 

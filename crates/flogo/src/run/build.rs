@@ -244,7 +244,7 @@ impl Builder<'_> {
                     }
                     None => LiveBreaker {
                         breaker: Breaker::builder(activity.name.clone(), activity.settings.clone())
-                            .listener(self.host.listener.clone())
+                            .listener((self.host.listener)(&action.name))
                             .build()
                             .expect(checked),
                         extras: Arc::new(BreakerExtras::new(self.host.workers, BreakerKind::Flow)),

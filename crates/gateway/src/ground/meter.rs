@@ -11,6 +11,8 @@ use crossbeam_utils::CachePadded;
 use fusebox_breaker::{Phase, RejectReason, Rejection, Timestamp, machine::SettledAs};
 use http::{Method, StatusCode};
 
+use crate::ground::histogram::Histogram;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -140,47 +142,6 @@ impl BreakerMeter {
     }
 }
 
-/// The upper bounds of a duration histogram's buckets, in seconds: OpenTelemetry's for HTTP.
-pub const BOUNDS: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
-
-/// Number of durations in each bucket; the last bucket has no upper bound.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    buckets: [Counter; BOUNDS.len() + 1],
-    nanos: AtomicU64,
-}
-
-impl Histogram {
-    pub fn observe(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let bucket = BOUNDS
-            .iter()
-            .position(|bound| seconds <= *bound)
-            .unwrap_or(BOUNDS.len());
-        self.buckets[bucket].add();
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.nanos.fetch_add(nanos, Ordering::Relaxed);
-    }
-
-    /// Adds what this histogram holds to a sum of several.
-    pub fn add_to(&self, sum: &mut HistogramSum) {
-        for (total, bucket) in sum.buckets.iter_mut().zip(&self.buckets) {
-            *total += bucket.get();
-        }
-        sum.seconds += self.nanos.load(Ordering::Relaxed) as f64 / 1e9;
-    }
-}
-
-#[derive(Debug, Default, Clone)]
-pub struct HistogramSum {
-    /// The count of each bucket of [`BOUNDS`], and of those over the last bound.
-    pub buckets: [u64; BOUNDS.len() + 1],
-    /// The sum of all durations, in seconds.
-    pub seconds: f64,
-}
-
 /// Counts of each worker for one route or upstream, shared by all who count it.
 pub type RequestMeters = std::sync::Arc<PerWorker<RequestMeter>>;
 
@@ -191,7 +152,41 @@ const METHODS: [&str; 8] = [
 
 const STATUSES: usize = 500;
 
-type ByStatus = Box<[OnceLock<Box<Histogram>>]>;
+/// The histograms of one method, by status.
+#[derive(Debug)]
+struct ByStatus {
+    histograms: Box<[OnceLock<Box<Histogram>>]>,
+    /// A bit for each status that has one, so that reading them all looks at no others.
+    made: [AtomicU64; STATUSES.div_ceil(64)],
+}
+
+impl Default for ByStatus {
+    fn default() -> ByStatus {
+        ByStatus {
+            histograms: (0..STATUSES).map(|_| OnceLock::new()).collect(),
+            made: Default::default(),
+        }
+    }
+}
+
+impl ByStatus {
+    fn of(&self, at: usize) -> &Histogram {
+        self.histograms[at].get_or_init(|| {
+            self.made[at / 64].fetch_or(1 << (at % 64), Ordering::Relaxed);
+            Box::default()
+        })
+    }
+
+    /// Every histogram with its index.
+    fn each(&self) -> impl Iterator<Item = (usize, &Histogram)> {
+        let words = self.made.iter().enumerate().flat_map(|(word, bits)| {
+            let bits = bits.load(Ordering::Relaxed);
+            let set = (0..64).filter(move |bit| bits & (1 << bit) != 0);
+            set.map(move |bit| word * 64 + bit)
+        });
+        words.filter_map(|at| Some((at, &**self.histograms[at].get()?)))
+    }
+}
 
 /// Counts of one worker for one route or upstream: durations by method and status. A histogram is made the first time
 /// its method and status are seen; from then on finding it is two loads.
@@ -207,23 +202,18 @@ impl RequestMeter {
             .iter()
             .position(|name| *name == method.as_str())
             .unwrap_or(other);
-        let statuses =
-            self.methods[at].get_or_init(|| (0..STATUSES).map(|_| OnceLock::new()).collect());
         let status = usize::from(status.as_u16())
             .saturating_sub(100)
             .min(STATUSES - 1);
-        statuses[status].get_or_init(Box::default).observe(duration);
+        let statuses = self.methods[at].get_or_init(ByStatus::default);
+        statuses.of(status).observe(duration);
     }
 
     /// Every histogram with its method and status.
     pub fn each(&self, mut see: impl FnMut(&'static str, u16, &Histogram)) {
         for (method, statuses) in METHODS.iter().zip(&self.methods) {
-            for (status, histogram) in
-                (100..).zip(statuses.get().into_iter().flat_map(|s| s.iter()))
-            {
-                if let Some(histogram) = histogram.get() {
-                    see(method, status, histogram);
-                }
+            for (at, histogram) in statuses.get().into_iter().flat_map(ByStatus::each) {
+                see(method, (at + 100) as u16, histogram);
             }
         }
     }
@@ -250,26 +240,6 @@ pub struct WorkerMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_duration_falls_into_the_bucket_that_still_holds_it() {
-        let histogram = Histogram::default();
-        for millis in [5, 6, 10_000, 10_001] {
-            histogram.observe(Duration::from_millis(millis));
-        }
-        let mut sum = HistogramSum::default();
-        histogram.add_to(&mut sum);
-        assert_eq!(
-            (
-                sum.buckets[0],
-                sum.buckets[1],
-                sum.buckets[13],
-                sum.buckets[14]
-            ),
-            (1, 1, 1, 1)
-        );
-        assert!((sum.seconds - 20.012).abs() < 1e-9);
-    }
 
     #[test]
     fn methods_that_a_client_makes_up_share_a_label() {

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use fusebox_breaker::Timestamp;
+use fusebox_plan::Diagnostic;
 use fusebox_plan::plan::{Listener, Plan};
 use fusebox_store::{Limits as StoreLimits, MemoryStore, ObjectStore, SystemClock};
 use parking_lot::Mutex;
@@ -18,6 +20,7 @@ use crate::downstream::accepting;
 use crate::downstream::accepting::Command;
 use crate::ground::clock::Clock;
 use crate::ground::listen::{self, ListenerKey};
+use crate::ground::series::Progress;
 use crate::ground::stores::{StoreHandle, Stores};
 use crate::host::announcer::Announcer;
 use crate::host::membership::Membership;
@@ -29,6 +32,7 @@ use crate::live::live_plan::Live;
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 use crate::upstream::breakers::LiveBreaker;
+use crate::upstream::events::{Events, News, ReloadResult};
 use crate::upstream::health_checks::{self, RunningChecks};
 use crate::upstream::last_good::key::Salt;
 use crate::upstream::resolving::{self, RunningLookups};
@@ -54,6 +58,8 @@ pub struct Gateway(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub shared: Arc<Shared>,
     pub announcer: Arc<Announcer>,
+    /// The latest events.
+    pub events: Arc<Events>,
     pub stores: Stores,
     /// The membership in a fleet, if any.
     pub membership: Option<Membership>,
@@ -77,6 +83,10 @@ pub(crate) struct Inner {
     pub reloads: AtomicU64,
     pub reload_failures: AtomicU64,
     pub last_reload: AtomicU64,
+    /// The progress of the sampler of rates, if there is one.
+    pub sampling: Progress,
+    /// The start of this gateway, on its clock.
+    pub started_at: Timestamp,
     pub log_lines_dropped: Arc<AtomicU64>,
 }
 
@@ -100,10 +110,12 @@ impl Gateway {
     ) -> Result<Gateway, GatewayError> {
         let workers = options.workers.max(1);
         let clock = Clock::start()?;
+        let started_at = clock.exact();
+        let events = Arc::new(Events::default());
         let announcer = Arc::new(Announcer::default());
         let volatile = MemoryStore::new(StoreLimits::default(), Arc::new(SystemClock));
         let volatile = StoreHandle(Arc::new(volatile));
-        let (membership, driver) = Membership::begin(&stores, plan.fleet.as_ref(), &clock)
+        let (membership, driver) = Membership::begin(&stores, plan.fleet.as_ref(), &clock, &events)
             .await?
             .unzip();
         let fleet = membership.as_ref().map(|here| here.fleet.clone());
@@ -111,6 +123,7 @@ impl Gateway {
             workers,
             clock: clock.clone(),
             listener: announcer.clone(),
+            events: events.clone(),
             fleet,
             apps: options.apps,
             durable: StoreHandle(stores.objects.clone()),
@@ -142,6 +155,7 @@ impl Gateway {
         let inner = Inner {
             shared: shared.clone(),
             announcer,
+            events,
             stores,
             membership,
             volatile,
@@ -159,6 +173,8 @@ impl Gateway {
             reloads: AtomicU64::new(0),
             reload_failures: AtomicU64::new(0),
             last_reload: AtomicU64::new(clock.wall_millis()),
+            sampling: Progress::default(),
+            started_at,
             log_lines_dropped: options.log_lines_dropped,
         };
         let gateway = Gateway(Arc::new(inner));
@@ -182,20 +198,43 @@ impl Gateway {
     pub fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
         let result = self.0.reload(plan);
         match &result {
-            Ok(_) => {
+            Ok(reloaded) => {
                 self.0.reloads.fetch_add(1, Ordering::Relaxed);
                 self.0
                     .last_reload
                     .store(self.0.shared.clock.wall_millis(), Ordering::Relaxed);
+                let changed = reloaded.changes.names();
+                self.publish_reload(ReloadResult::Ok, changed, Vec::new());
             }
             Err(_) => self.reload_failed(),
         }
         result
     }
 
-    /// Counts a reload that failed before there was a plan to run.
+    /// Counts a reload that failed for a reason outside the files' content.
     pub fn reload_failed(&self) {
         self.0.reload_failures.fetch_add(1, Ordering::Relaxed);
+        self.publish_reload(ReloadResult::Failed, Vec::new(), Vec::new());
+    }
+
+    /// Counts a reload that was refused before there was a plan to run, because of errors in the files.
+    pub fn reload_refused(&self, diagnostics: Vec<Diagnostic>) {
+        self.0.reload_failures.fetch_add(1, Ordering::Relaxed);
+        self.publish_reload(ReloadResult::Refused, Vec::new(), diagnostics);
+    }
+
+    fn publish_reload(
+        &self,
+        result: ReloadResult,
+        changed: Vec<String>,
+        diagnostics: Vec<Diagnostic>,
+    ) {
+        let news = News::Reload {
+            result,
+            changed,
+            diagnostics,
+        };
+        self.0.events.publish(self.0.shared.clock.exact(), news);
     }
 
     /// The addresses for clients, by listener.
@@ -231,6 +270,7 @@ impl Gateway {
     pub async fn drain(&self) -> usize {
         let inner = &self.0;
         inner.draining.store(true, Ordering::Release);
+        inner.events.close();
         let limit = inner.shared.live.load().plan.limits.drain_timeout;
         inner.stop_flows();
         let mut waiting = Vec::new();
@@ -332,7 +372,10 @@ impl Inner {
         let live = self.shared.live.load();
         let clock = &self.shared.clock;
         let lookups = resolving::begin(&live.upstreams, clock);
-        *self.checks.lock() = (health_checks::begin(&live.upstreams, clock), lookups);
+        *self.checks.lock() = (
+            health_checks::begin(&live.upstreams, clock, &self.events),
+            lookups,
+        );
         let app = live.app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
         *self.started.lock() = tasks;
@@ -423,6 +466,7 @@ impl Inner {
             self.announcer.changed.clone(),
             self.stores.records.clone(),
             self.shared.clock.clone(),
+            self.events.clone(),
         ));
         let mut stores = self.stores.each();
         stores.push(self.volatile.0.clone());

@@ -13,6 +13,7 @@ use fusebox_store::{NewObject, ObjectStore, StoreError, When};
 use crate::ground::action::Action;
 use crate::ground::clock::Clock;
 use crate::ground::stores::Stores;
+use crate::upstream::events::{self, Events};
 
 /// The partition of the store of records that holds this gateway's name, and its key.
 const PARTITION: &str = "fleet";
@@ -66,6 +67,7 @@ impl Membership {
         stores: &Stores,
         wanted: Option<&plan::Fleet>,
         clock: &Arc<Clock>,
+        events: &Arc<Events>,
     ) -> Result<Option<(Membership, Driver)>, StoreError> {
         let Some(shared) = &stores.shared else {
             return Ok(None);
@@ -74,10 +76,20 @@ impl Membership {
             Some(node) => node,
             None => own_name(&*stores.records).await?,
         };
+        let (published, at) = (events.clone(), clock.clone());
+        let on_news = move |news: &News| {
+            say(news);
+            let reachable = match news {
+                News::StoreAway => false,
+                News::StoreBack { .. } => true,
+                _ => return,
+            };
+            published.publish(at.exact(), events::News::Store { reachable });
+        };
         let options = FleetOptions {
             prefix: PREFIX.to_owned(),
             clock: clock.clone(),
-            on_news: Some(Arc::new(say)),
+            on_news: Some(Arc::new(on_news)),
             ..FleetOptions::new(node.clone())
         };
         let (fleet, driver) = fleet(options, shared.records.clone());

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Timestamp};
@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::ground::clock::Clock;
 use crate::host::record::Record;
 use crate::live::live_plan::Live;
+use crate::upstream::events::{Events, News};
 use crate::upstream::live_upstream::LiveUpstream;
 
 /// The store's partition of the records.
@@ -61,6 +62,8 @@ pub struct Changed {
     wake: Notify,
     written: AtomicU64,
     errors: AtomicU64,
+    /// True while the store takes no records.
+    away: AtomicBool,
 }
 
 impl Changed {
@@ -126,6 +129,11 @@ impl Changed {
         )
     }
 
+    /// True while the store takes no records.
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
     /// True if every change is written.
     pub fn is_clean(&self) -> bool {
         self.marks.lock().breakers.is_empty()
@@ -187,7 +195,17 @@ struct Written {
 }
 
 /// Writes changed breakers for as long as the gateway lives.
-pub async fn keep(changed: Arc<Changed>, store: Arc<dyn ObjectStore>, clock: Arc<Clock>) {
+pub async fn keep(
+    changed: Arc<Changed>,
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<Clock>,
+    events: Arc<Events>,
+) {
+    let found = |reachable: bool| {
+        if changed.away.swap(!reachable, Ordering::Relaxed) == reachable {
+            events.publish(clock.exact(), News::Store { reachable });
+        }
+    };
     loop {
         let ramp = async {
             match changed.next_ramp_end() {
@@ -202,8 +220,10 @@ pub async fn keep(changed: Arc<Changed>, store: Arc<dyn ObjectStore>, clock: Arc
         }
         while let Err(error) = write_all(&changed, &store, &clock).await {
             tracing::warn!(%error, "breaker records are not persisted yet; trying again");
+            found(false);
             tokio::time::sleep(RETRY).await;
         }
+        found(true);
     }
 }
 
@@ -364,7 +384,7 @@ mod tests {
         changed.mark(&breaker);
         write_all(&changed, &store, &clock).await.unwrap();
         assert!(read(&store).await.ramp);
-        let keeper = tokio::spawn(keep(changed, store.clone(), clock));
+        let keeper = tokio::spawn(keep(changed, store.clone(), clock, Arc::default()));
         while read(&store).await.ramp {
             tokio::task::yield_now().await;
         }

@@ -1,6 +1,6 @@
 //! The differences between two plans, by name, as a reload logs them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,6 +73,18 @@ impl Changes {
             ),
             settings,
         }
+    }
+
+    /// All names, each once: of listeners, upstreams and routes, and of other keys of the file.
+    pub fn names(&self) -> Vec<String> {
+        let named = [&self.upstreams, &self.routes, &self.listeners];
+        let named = named
+            .into_iter()
+            .flat_map(|it| it.added.iter().chain(&it.changed).chain(&it.removed));
+        let settings = self.settings.iter().map(|name| (*name).to_owned());
+        let mut seen = HashSet::new();
+        let all = named.map(|name| name.to_string()).chain(settings);
+        all.filter(|name| seen.insert(name.clone())).collect()
     }
 
     /// True if the plans are equal.

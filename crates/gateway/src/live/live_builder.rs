@@ -14,10 +14,12 @@ use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
 use crate::request::ladder::{Ladder, LiveRung};
+use crate::upstream::announcing::Announcing;
 use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker, UpstreamBreakers};
 use crate::upstream::call_state::{CallState, LiveBulkhead};
-use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
+use crate::upstream::endpoints::{EndpointWatch, LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
+use crate::upstream::events::Events;
 use crate::upstream::last_good::LastGood;
 use crate::upstream::last_good::key::{Salt, Scope};
 use crate::upstream::live_upstream::LiveUpstream;
@@ -76,6 +78,8 @@ pub struct BuildContext {
     pub clock: Arc<Clock>,
     /// The listener of every breaker's transitions.
     pub listener: Arc<dyn BreakerListener>,
+    /// The gateway's events, of which transitions are some.
+    pub events: Arc<Events>,
     /// The fleet through which breakers are shared; `None`: the gateway is alone.
     pub fleet: Option<Fleet>,
     /// The builders of applications, one for each dialect that can be run.
@@ -191,7 +195,7 @@ impl LiveBuilder {
             plan,
             workers: self.context.workers,
             clock: &self.context.clock,
-            listener: &self.context.listener,
+            listener: &|part| self.listener(part, BreakerKind::Flow),
             durable: &self.context.durable,
             volatile: &self.context.volatile,
             trust: &self.trust,
@@ -311,8 +315,14 @@ impl LiveBuilder {
             updated.expect(checked);
             return Some(several);
         }
-        let listener = self.context.listener.clone();
-        let several = SeveralEndpoints::new(plan, endpoints, listener, now);
+        let watch = EndpointWatch {
+            upstream: plan.name.clone(),
+            listener: self.listener(&plan.name, BreakerKind::Endpoint),
+            events: self.context.events.clone(),
+            clock: self.context.clock.clone(),
+            ejected: Mutex::default(),
+        };
+        let several = SeveralEndpoints::new(plan, endpoints, watch, now);
         Some(Arc::new(several.expect(checked)))
     }
 
@@ -425,6 +435,16 @@ impl LiveBuilder {
         }
     }
 
+    /// The listener of the breakers that belong to an upstream or to a part of an application.
+    fn listener(&self, upstream: &Arc<str>, kind: BreakerKind) -> Arc<dyn BreakerListener> {
+        Arc::new(Announcing {
+            gateway: self.context.listener.clone(),
+            events: self.context.events.clone(),
+            upstream: upstream.clone(),
+            kind,
+        })
+    }
+
     /// The breakers of a name that a plan wants before an upstream, with their listener; those of the previous plan
     /// where they fit.
     fn breakers(
@@ -470,8 +490,8 @@ impl LiveBuilder {
                         "breakers of {name}: {what} changed, so they begin anew{holds}"
                     ));
                 }
-                let events =
-                    EventSwitch::new(self.context.listener.clone(), self.context.fleet.clone());
+                let listener = self.listener(name, BreakerKind::Upstream);
+                let events = EventSwitch::new(listener, self.context.fleet.clone());
                 let breakers = UpstreamBreakers::new(
                     name,
                     plan,

@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use crate::ground::meter::{BOUNDS, HistogramSum};
+use crate::ground::histogram::{BOUNDS, HistogramSum};
 
 pub type Labels<'a> = Vec<(&'static str, &'a str)>;
 

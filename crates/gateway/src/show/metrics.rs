@@ -16,8 +16,9 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::app::Circuit;
+use crate::ground::histogram::HistogramSum;
 use crate::ground::measures::MEASURES;
-use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
+use crate::ground::meter::{BreakerMeter, PerWorker, REASONS, RequestMeter};
 use crate::host::announcer::TransitionKey;
 use crate::host::gateway::Gateway;
 use crate::show::families::{Labels, counters, gauge, gauges, histogram, observe};

@@ -10,7 +10,7 @@ use fusebox_breaker::{Breaker, Phase, SavedState, Timestamp};
 use crate::host::gateway::Gateway;
 use crate::live::live_plan::Live;
 use crate::show::status::BreakerStatus;
-use crate::upstream::breakers::LiveBreaker;
+use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
 
 /// Number of breakers to look at before other tasks of the thread get their turn.
 const AT_A_TIME: usize = 1_000;
@@ -58,6 +58,11 @@ impl Listed {
     pub fn name(&self) -> &Arc<str> {
         self.live_breaker.breaker.name()
     }
+
+    /// The gateway's data for it.
+    pub(crate) fn extras(&self) -> &BreakerExtras {
+        &self.live_breaker.extras
+    }
 }
 
 impl Gateway {
@@ -84,24 +89,8 @@ impl Gateway {
             }
         }
         let (chosen, has_more) = smallest.take();
-        let listed = chosen
-            .into_iter()
-            .map(|(breaker, position)| match position {
-                Position::Upstream(at) => {
-                    let breakers = &live.guarded[at].breakers;
-                    Listed {
-                        upstream: breakers.name().cloned().unwrap_or_default(),
-                        live_breaker: breakers.live(breaker),
-                    }
-                }
-                Position::Own(at) => {
-                    let (upstream, live_breaker) = own[at].clone();
-                    Listed {
-                        upstream,
-                        live_breaker,
-                    }
-                }
-            });
+        let chosen = chosen.into_iter();
+        let listed = chosen.map(|(breaker, position)| listed(&live, &own, breaker, position));
         Page {
             total,
             has_more,
@@ -121,14 +110,40 @@ impl Gateway {
 
 /// The position of a breaker in a plan.
 #[derive(Debug, Clone, Copy)]
-enum Position {
+pub enum Position {
+    /// The breakers before an upstream, by its index.
     Upstream(usize),
     /// A breaker of the plan's application, by its index.
     Own(usize),
 }
 
+/// A breaker of a plan at a position.
+pub fn listed(
+    live: &Live,
+    own: &[(Arc<str>, LiveBreaker)],
+    breaker: Breaker,
+    position: Position,
+) -> Listed {
+    match position {
+        Position::Upstream(at) => {
+            let breakers = &live.guarded[at].breakers;
+            Listed {
+                upstream: breakers.name().cloned().unwrap_or_default(),
+                live_breaker: breakers.live(breaker),
+            }
+        }
+        Position::Own(at) => {
+            let (upstream, live_breaker) = own[at].clone();
+            Listed {
+                upstream,
+                live_breaker,
+            }
+        }
+    }
+}
+
 /// All breakers of a plan, position by position.
-fn positions<'a>(
+pub fn positions<'a>(
     live: &'a Live,
     own: &'a [(Arc<str>, LiveBreaker)],
 ) -> impl Iterator<Item = (Position, Vec<Breaker>)> {

@@ -14,6 +14,7 @@ use crate::ground::meter::{BreakerMeter, REASONS};
 use crate::host::gateway::Gateway;
 use crate::host::membership::{FleetError, FleetShown};
 use crate::upstream::breakers::{BreakerKind, LiveBreaker};
+use crate::upstream::events;
 use crate::upstream::last_failures::FailedCall;
 
 /// A breaker as it stands now.
@@ -188,8 +189,8 @@ impl Gateway {
                     now,
                 );
             }
-            Action::Release { .. } => {
-                breaker.release(now);
+            Action::Release { by } => {
+                events::released_by(&by, || breaker.release(now));
             }
             Action::Reset { .. } => {
                 breaker.reset(now);

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::{BreakerMeter, PerWorker};
+use crate::ground::series::Sampled;
 use crate::upstream::last_failures::LastFailures;
 use crate::upstream::probe_turns::ProbeTurns;
 
@@ -64,6 +65,8 @@ pub struct BreakerExtras {
     pub probes: ProbeTurns,
     /// The last failures.
     pub failures: LastFailures,
+    /// The last minute, where somebody samples it.
+    pub sampled: Sampled,
 }
 
 impl BreakerExtras {
@@ -74,6 +77,7 @@ impl BreakerExtras {
             meters: PerWorker::new(workers),
             probes: ProbeTurns::default(),
             failures: LastFailures::default(),
+            sampled: Sampled::default(),
         }
     }
 }
@@ -268,6 +272,23 @@ impl UpstreamBreakers {
         }
     }
 
+    /// The counters of the breakers that exist now and have some, by name. Looking counts as no use of a key.
+    pub fn metered(&self) -> Vec<(Arc<str>, Arc<BreakerExtras>)> {
+        match self {
+            UpstreamBreakers::None => Vec::new(),
+            UpstreamBreakers::One(LiveBreaker { breaker, extras }) => {
+                vec![(breaker.name().clone(), extras.clone())]
+            }
+            UpstreamBreakers::Keyed(keyed) => {
+                let extras = keyed.extras.pin();
+                let living = extras.iter().filter(|(name, _)| keyed.is_alive(name));
+                living
+                    .map(|(name, extras)| (name.clone(), extras.clone()))
+                    .collect()
+            }
+        }
+    }
+
     pub fn live(&self, breaker: Breaker) -> LiveBreaker {
         match self {
             UpstreamBreakers::None => LiveBreaker {
@@ -324,6 +345,12 @@ impl Keyed {
         name.strip_prefix(&*self.upstream)?.strip_prefix('/')
     }
 
+    /// True if the breaker of a name exists; those that keys without room share always do.
+    fn is_alive(&self, name: &str) -> bool {
+        let key = self.key_in(name);
+        key.is_some_and(|key| key.starts_with('*') || self.registry.contains(key))
+    }
+
     fn select(&self, facts: &KeyFacts<'_>) -> LiveBreaker {
         let key = self.render(facts);
         self.live(self.registry.get_or_create(&key, self.clock.tick()))
@@ -339,10 +366,7 @@ impl Keyed {
         }
         // Keys come and go, and their counters go with them. The shared breakers stay.
         if extras.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
-            extras.retain(|name, _| {
-                let key = self.key_in(name);
-                key.is_some_and(|key| key.starts_with('*') || self.registry.contains(key))
-            });
+            extras.retain(|name, _| self.is_alive(name));
         }
         let made = extras.get_or_insert_with(breaker.name().clone(), || {
             Arc::new(BreakerExtras::new(self.workers, BreakerKind::Upstream))

@@ -1,5 +1,6 @@
 //! The endpoints of a running upstream: the connections to each, and the choice of one for each attempt.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +9,17 @@ use arc_swap::ArcSwap;
 use fusebox_breaker::machine::SettledAs;
 use fusebox_breaker::{Builder, Call, Listener, Outcome, Timestamp};
 use fusebox_call::endpoints::{
-    Ask, ChoiceRules, Chosen, Endpoint as Member, EndpointSet, EndpointSpec, EndpointView,
-    Endpoints, EndpointsError, Watch,
+    Ask, ChoiceRules, Chosen, EjectionChange, Endpoint as Member, EndpointSet, EndpointSpec,
+    EndpointView, Endpoints, EndpointsError, Watch,
 };
 use fusebox_plan::plan::{Endpoint, Upstream};
 use http::HeaderValue;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::ground::clock::WorkerRef;
+use crate::ground::clock::{Clock, WorkerRef};
 use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker};
+use crate::upstream::events::{Events, News};
 use crate::upstream::last_failures::FailedCall;
 use crate::upstream::pool::{Pool, Pools};
 
@@ -74,12 +77,42 @@ struct Current {
     live: Box<[Arc<LiveEndpoint>]>,
 }
 
-/// Equips the breakers of endpoints with the gateway's listener.
-struct Equip(Arc<dyn Listener>);
+/// Equips the breakers of an upstream's endpoints with the gateway's listener, and publishes their ejections.
+pub struct EndpointWatch {
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// The gateway's listener.
+    pub listener: Arc<dyn Listener>,
+    /// The events to publish to.
+    pub events: Arc<Events>,
+    /// The gateway's clock.
+    pub clock: Arc<Clock>,
+    /// The endpoints that are out of use.
+    pub ejected: Mutex<HashSet<Arc<str>>>,
+}
 
-impl Watch for Equip {
+impl Watch for EndpointWatch {
     fn equip(&self, _endpoint: &str, builder: Builder) -> Builder {
-        builder.listener(self.0.clone())
+        builder.listener(self.listener.clone())
+    }
+
+    fn ejection(&self, change: &EjectionChange) {
+        let mut ejected = self.ejected.lock();
+        let was = match change.ejected {
+            true => !ejected.insert(change.endpoint.clone()),
+            false => ejected.remove(&change.endpoint),
+        };
+        // One that stays in use in spite of its breaker was never out.
+        if !was && !change.ejected {
+            return;
+        }
+        let news = News::Ejection {
+            upstream: self.upstream.clone(),
+            endpoint: change.endpoint.clone(),
+            ejected: change.ejected,
+            until: change.until,
+        };
+        self.events.publish(self.clock.exact(), news);
     }
 }
 
@@ -121,22 +154,21 @@ fn rules(plan: &Upstream) -> ChoiceRules {
 }
 
 impl SeveralEndpoints {
-    /// The endpoints of a plan; their breakers' transitions go to `listener`.
+    /// The endpoints of a plan; `watch` receives their breakers' transitions and their ejections.
     ///
     /// # Errors
     /// Faults of the ejection's settings, which a checked plan has not.
     pub fn new(
         plan: &Upstream,
         live: &[Arc<LiveEndpoint>],
-        listener: Arc<dyn Listener>,
+        watch: EndpointWatch,
         now: Timestamp,
     ) -> Result<SeveralEndpoints, EndpointsError> {
-        let watch = Arc::new(Equip(listener));
         let choice = Endpoints::new(
             plan.name.clone(),
             &specs(plan, live),
             &rules(plan),
-            watch,
+            Arc::new(watch),
             now,
         )?;
         let current = Current {

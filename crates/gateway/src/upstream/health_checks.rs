@@ -18,6 +18,7 @@ use crate::ground::clock::Clock;
 use crate::message::kept_body::Outgoing;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::endpoints::LiveEndpoint;
+use crate::upstream::events::{Events, News};
 use crate::upstream::live_upstream::LiveUpstream;
 
 /// The name that a check gives itself.
@@ -34,7 +35,11 @@ impl Drop for RunningChecks {
 }
 
 /// Begins the checks of upstreams, on the present runtime.
-pub fn begin(upstreams: &[Arc<LiveUpstream>], clock: &Arc<Clock>) -> RunningChecks {
+pub fn begin(
+    upstreams: &[Arc<LiveUpstream>],
+    clock: &Arc<Clock>,
+    events: &Arc<Events>,
+) -> RunningChecks {
     let mut running = RunningChecks::default();
     for upstream in upstreams {
         let (Some(health), Some(several)) = (&upstream.plan.health, &upstream.several) else {
@@ -47,6 +52,7 @@ pub fn begin(upstreams: &[Arc<LiveUpstream>], clock: &Arc<Clock>) -> RunningChec
                 member,
                 endpoint,
                 clock: clock.clone(),
+                events: events.clone(),
             };
             running.0.push(tokio::spawn(checking.run()).abort_handle());
         }
@@ -61,6 +67,7 @@ struct Checking {
     member: Arc<Member>,
     endpoint: Arc<LiveEndpoint>,
     clock: Arc<Clock>,
+    events: Arc<Events>,
 }
 
 impl Checking {
@@ -88,6 +95,12 @@ impl Checking {
             let now = self.clock.exact();
             let found = checks.end(result.is_ok(), now, &mut chance);
             if let Some(found) = found.filter(|found| self.member.set_health(*found, now)) {
+                let news = News::Health {
+                    upstream: self.upstream.plan.name.clone(),
+                    endpoint: self.member.name().clone(),
+                    health: found.as_str(),
+                };
+                self.events.publish(now, news);
                 let why = result
                     .as_ref()
                     .err()

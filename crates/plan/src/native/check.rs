@@ -173,7 +173,29 @@ pub(super) fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
             "add `token: \"${file:/run/secrets/admin}\"`, or listen on 127.0.0.1",
         );
     }
-    Some(At::new(Admin { addr, token }, at))
+    let read_token = admin.read_token.as_ref();
+    if let Some(read) = read_token {
+        if !admin.has_token {
+            notes.error(
+                read.at,
+                "`read_token` without `token`: everybody may do everything without one",
+                "add `token`, the one that may also hold and reset breakers",
+            );
+        } else if token.as_ref() == Some(&read.value) {
+            notes.error(
+                read.at,
+                "`read_token` is the same as `token`, which may do everything",
+                "give it a value of its own",
+            );
+        }
+    }
+    let read_token = read_token.map(|token| token.value.clone());
+    let admin = Admin {
+        addr,
+        token,
+        read_token,
+    };
+    Some(At::new(admin, at))
 }
 
 /// Two sockets on one port, as far as that can be told without opening them.

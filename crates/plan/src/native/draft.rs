@@ -57,6 +57,7 @@ pub(crate) struct DraftAdmin {
     pub at: Place,
     pub addr: Option<At<SocketAddr>>,
     pub token: Option<At<Secret>>,
+    pub read_token: Option<At<Secret>>,
     /// True if the file has a token, even an unreadable one.
     pub has_token: bool,
 }

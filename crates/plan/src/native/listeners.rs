@@ -125,23 +125,33 @@ impl Reader<'_> {
     pub(super) fn admin(&mut self, file: &Fields<'_>) -> Option<DraftAdmin> {
         let admin = file.section("admin", self.notes)?;
         let addr = admin.address("addr", self.notes);
-        let token = admin.text("token", self.notes);
-        if let Some(token) = &token {
-            let sendable = token.value.bytes().all(|byte| byte.is_ascii_graphic());
-            if token.value.is_empty() || !sendable {
-                self.notes.error(
-                    token.at,
-                    "the admin token is empty or has characters that a bearer token cannot have",
-                    "use visible ASCII characters, such as the output of `openssl rand -hex 32`",
-                );
-            }
-        }
+        let token = self.admin_token(&admin, "token", "the admin token");
+        let read_token = self.admin_token(&admin, "read_token", "the read token");
         Some(DraftAdmin {
             at: admin.at,
             addr,
-            token: token.map(|token| token.map(Secret::new)),
+            token,
+            read_token,
             has_token: admin.named("token").is_some(),
         })
+    }
+
+    fn admin_token(
+        &mut self,
+        admin: &Fields<'_>,
+        key: &'static str,
+        what: &str,
+    ) -> Option<At<Secret>> {
+        let token = admin.text(key, self.notes)?;
+        let sendable = token.value.bytes().all(|byte| byte.is_ascii_graphic());
+        if token.value.is_empty() || !sendable {
+            self.notes.error(
+                token.at,
+                format!("{what} is empty or has characters that a bearer token cannot have"),
+                "use visible ASCII characters, such as the output of `openssl rand -hex 32`",
+            );
+        }
+        Some(token.map(Secret::new))
     }
 
     pub(super) fn limits(&mut self, file: &Fields<'_>) -> Option<At<Limits>> {
