@@ -178,7 +178,7 @@ async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<Soc
             read_token: None,
             config: Arc::new(Fixed),
         },
-        socket,
+        vec![socket.into()],
         std::future::pending(),
     ));
     Ok(addr)
