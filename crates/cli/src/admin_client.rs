@@ -177,6 +177,9 @@ impl Place {
         if let Some(path) = unix_path(admin) {
             return Ok(Place::Unix(path));
         }
+        if admin.starts_with("unix:") {
+            bail!("--admin {admin}: expected a path after `unix:`");
+        }
         let text = if admin.contains("://") {
             admin.to_owned()
         } else {
