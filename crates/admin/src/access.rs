@@ -2,7 +2,8 @@
 //!
 //! A page in a browser on this machine can send requests here, even by a name that is pointed to loopback later (DNS
 //! rebinding). So `Host` must be an address or `localhost`, and an `Origin` must be this very host, whatever the
-//! method. The token, if one is configured, is checked before any of the body is read.
+//! method. The token, if one is configured, is checked before any of the body is read. A Unix socket's clients are admitted
+//! by the mode of its file: no page in a browser reaches it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::health;
 use crate::page;
 use crate::problem::{Detail, Problem};
+use crate::socket::Peer;
 use crate::token::{Grant, Token};
 
 /// The checks before every route, with the token if one is configured.
@@ -30,6 +32,20 @@ impl Access {
     /// Checks that require `token`, if there is one; for requests that change nothing, `read` does as well.
     pub fn new(token: Option<&Secret>, read: Option<&Secret>) -> Access {
         Access(token.map(|token| Arc::new(Token::new(token, read))))
+    }
+
+    /// The rights of a request, which over a Unix socket are all there are.
+    fn admit(
+        &self,
+        peer: Peer,
+        method: &Method,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Grant, Problem> {
+        match peer {
+            Peer::Address(peer) => self.check(peer.ip(), method, target, headers),
+            Peer::Unix => Ok(Grant::All),
+        }
     }
 
     fn check(
@@ -121,17 +137,17 @@ pub struct MayRead(pub bool);
 /// Admits or refuses a request, and adds fields to every answer that keep a browser from misusing it.
 pub async fn check(
     State(access): State<Access>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     if uri.path() == "/" {
         let state = Uri::from_static("/api/v1/state");
-        let may_read = access.check(peer.ip(), &Method::GET, &state, request.headers());
+        let may_read = access.admit(peer, &Method::GET, &state, request.headers());
         request.extensions_mut().insert(MayRead(may_read.is_ok()));
     }
-    let mut response = match access.check(peer.ip(), &method, &uri, request.headers()) {
+    let mut response = match access.admit(peer, &method, &uri, request.headers()) {
         Ok(grant) => {
             request.extensions_mut().insert(grant);
             next.run(request).await
@@ -242,6 +258,19 @@ mod tests {
             let token = ("authorization", "Bearer s3cret");
             assert_eq!(check(shut, &[token]), Ok(()), "{shut}");
         }
+    }
+
+    #[test]
+    fn a_unix_socket_needs_neither_token_nor_host() {
+        let access = Access::new(Some(&Secret::new("s3cret")), None);
+        let target = Uri::from_static("/metrics");
+        for method in [Method::GET, Method::POST] {
+            let granted = access.admit(Peer::Unix, &method, &target, &headers(&[]));
+            assert_eq!(granted, Ok(Grant::All));
+        }
+        let peer = Peer::Address((PEER, 1).into());
+        let refused = access.admit(peer, &Method::GET, &target, &headers(&[HOST_IS]));
+        assert_eq!(refused, Err(Problem::unauthorized()));
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod rendered;
 mod reserve;
 mod row;
 mod slots;
+mod socket;
 mod state;
 mod stream;
 mod token;
@@ -55,11 +56,12 @@ use axum::routing::{get, post};
 use fusebox_gateway::Gateway;
 use fusebox_plan::plan::Secret;
 use http::Method;
-use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::problem::Problem;
+
+pub use crate::socket::{Socket, UnixSocket};
 
 /// The options of the admin API.
 #[derive(Clone)]
@@ -98,14 +100,14 @@ impl FromRef<Admin> for Hub {
     }
 }
 
-/// Serves the admin API on a bound socket until `stopped` is done.
+/// Serves the admin API on bound sockets until `stopped` is done.
 ///
 /// # Errors
-/// Fails if the socket cannot listen.
+/// Fails if a socket cannot listen.
 pub async fn serve(
     gateway: Gateway,
     options: Options,
-    socket: TcpListener,
+    sockets: Vec<Socket>,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
     // Some connections are for those who ask once.
@@ -116,7 +118,7 @@ pub async fn serve(
         std::future::pending().await
     };
     tokio::select! {
-        served = listen::serve(router, socket, stopped) => served,
+        served = listen::serve(router, sockets, stopped) => served,
         never = serving => never,
     }
 }

@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse as _;
+use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::server::conn::http1;
@@ -23,12 +23,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
-use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::problem::Problem;
 use crate::reserve::Reserve;
 use crate::slots::{Activity, Slot, Slots};
+use crate::socket::{Peer, Socket};
 use crate::stream::{Answering, Incoming, Stream};
 
 /// The most connections at once, if the process has enough descriptors.
@@ -57,22 +57,29 @@ const SEND_BUFFER: usize = 128 * 1024;
 /// The pause in accepting when neither the process nor the reserve has a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Serves `app` until `stopped` is done.
+/// Serves `app` on all sockets, which share one limit, until `stopped` is done.
 ///
 /// # Errors
-/// Fails if the socket does not listen.
+/// Fails if a socket does not listen.
 pub async fn serve(
     app: Router,
-    socket: TcpListener,
+    sockets: Vec<Socket>,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let socket = Arc::new(socket);
-    let reserve = Reserve::new(socket.clone());
-    // A burst that finds the queue full is delayed by a second in the client's system.
-    SockRef::from(&*socket).listen(BACKLOG)?;
-    let accepting = accept(app, socket, Slots::new(connections_max()), reserve);
+    let sockets: Vec<Arc<Socket>> = sockets.into_iter().map(Arc::new).collect();
+    let Some(first) = sockets.first() else {
+        return Ok(());
+    };
+    let reserve = Reserve::new(first.clone());
+    let slots = Slots::new(connections_max());
+    let mut accepting = Vec::new();
+    for socket in sockets {
+        // A burst that finds the queue full is delayed by a second in the client's system.
+        SockRef::from(&*socket).listen(BACKLOG)?;
+        accepting.push(accept(app.clone(), socket, slots.clone(), reserve.clone()));
+    }
     tokio::select! {
-        () = accepting => {}
+        _ = join_all(accepting) => {}
         () = stopped => {}
     }
     Ok(())
@@ -87,7 +94,7 @@ pub fn connections_max() -> usize {
     share.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)
 }
 
-async fn accept(app: Router, socket: Arc<TcpListener>, slots: Slots, reserve: Reserve) {
+async fn accept(app: Router, socket: Arc<Socket>, slots: Slots, reserve: Reserve) {
     let app = TowerToHyperService::new(app);
     loop {
         match socket.accept().await {
@@ -121,7 +128,7 @@ async fn accept(app: Router, socket: Arc<TcpListener>, slots: Slots, reserve: Re
 async fn serve_connection(
     app: TowerToHyperService<Router>,
     stream: Stream,
-    peer: SocketAddr,
+    peer: Peer,
     slot: Slot,
 ) {
     let activity = &slot.activity;
@@ -158,7 +165,7 @@ async fn serve_connection(
 fn answer(
     app: &TowerToHyperService<Router>,
     request: Request<hyper::body::Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
     activity: &Arc<Activity>,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
     let answering = Answering::begin(activity);

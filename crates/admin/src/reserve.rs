@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
-use tokio::net::TcpListener;
+
+use crate::socket::Socket;
 
 /// Number of held descriptors, and so of connections that can be open when the process has none left.
 const HELD: usize = 8;
@@ -22,13 +23,13 @@ pub struct Reserve(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     /// The socket that is duplicated to obtain a descriptor.
-    socket: Arc<TcpListener>,
+    socket: Arc<Socket>,
     held: Mutex<Vec<OwnedFd>>,
 }
 
 impl Reserve {
     /// A reserve of duplicates of the listening socket, as many as the process can get.
-    pub fn new(socket: Arc<TcpListener>) -> Reserve {
+    pub fn new(socket: Arc<Socket>) -> Reserve {
         let reserve = Reserve(Arc::new(Inner {
             socket,
             held: Mutex::default(),
@@ -74,7 +75,8 @@ mod tests {
 
     #[tokio::test]
     async fn released_descriptors_are_replaced_by_those_of_ended_connections() {
-        let socket = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let socket = Arc::new(Socket::Tcp(listener.unwrap()));
         let reserve = Reserve::new(socket.clone());
         reserve.keep(|| panic!("nothing is missing"));
         for _ in 0..HELD {

@@ -1,7 +1,6 @@
 //! A client's socket, and the bodies on it: they record on its slot what the connection waits for.
 
 use std::io;
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,23 +8,23 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::reserve::Reserve;
 use crate::slots::Activity;
+use crate::socket::Connection;
 
 /// A client's socket. On drop its descriptor goes to the reserve, if one is missing there.
 #[derive(Debug)]
 pub struct Stream {
     /// The socket; `None` only during the drop.
-    socket: Option<TcpStream>,
+    socket: Option<Connection>,
     activity: Arc<Activity>,
     reserve: Reserve,
 }
 
 impl Stream {
     /// A socket whose waits are recorded in `activity`.
-    pub fn new(socket: TcpStream, activity: Arc<Activity>, reserve: Reserve) -> Stream {
+    pub fn new(socket: Connection, activity: Arc<Activity>, reserve: Reserve) -> Stream {
         Stream {
             socket: Some(socket),
             activity,
@@ -33,7 +32,7 @@ impl Stream {
         }
     }
 
-    fn socket(&mut self) -> Pin<&mut TcpStream> {
+    fn socket(&mut self) -> Pin<&mut Connection> {
         Pin::new(
             self.socket
                 .as_mut()
@@ -55,12 +54,7 @@ impl Drop for Stream {
         let Some(socket) = self.socket.take() else {
             return;
         };
-        self.reserve.keep(|| {
-            let socket = socket.into_std().ok()?;
-            // The client sees the end of the connection; the descriptor lives on.
-            socket.shutdown(Shutdown::Both).ok();
-            Some(socket.into())
-        });
+        self.reserve.keep(|| socket.end());
     }
 }
 

@@ -1,6 +1,7 @@
 //! A client of a running gateway's admin API.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
@@ -10,9 +11,11 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::args::AdminArgs;
+use crate::args::admin_addr::unix_path;
 use crate::printable::printable;
 
 /// The largest answer that is accepted, in bytes.
@@ -24,9 +27,23 @@ const TOKEN_BYTES_MAX: u64 = 64 << 10;
 /// A client of one gateway's admin API.
 #[derive(Debug)]
 pub struct AdminClient {
-    authority: String,
+    place: Place,
     token: Option<String>,
 }
+
+/// The place of an admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// The host and port of a URL.
+    Authority(String),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// A connection to an admin API.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 impl AdminClient {
     /// Makes a client for the gateway of the options.
@@ -34,25 +51,17 @@ impl AdminClient {
     /// # Errors
     /// If the address is invalid, or the token file cannot be read.
     pub fn new(args: &AdminArgs) -> anyhow::Result<AdminClient> {
-        let text = if args.admin.contains("://") {
-            args.admin.clone()
-        } else {
-            format!("http://{}", args.admin)
-        };
-        let uri: Uri = text
-            .parse()
-            .with_context(|| format!("--admin {text} is not a URL"))?;
-        let authority = uri
-            .authority()
-            .ok_or_else(|| anyhow!("--admin {text} has no host"))?;
-        if uri.scheme_str() != Some("http") {
-            bail!("--admin {text}: expected an http:// URL such as http://127.0.0.1:9900");
-        }
         let token = args.token_file.as_deref().map(read_token).transpose()?;
-        Ok(AdminClient {
-            authority: authority.to_string(),
-            token,
-        })
+        let place = Place::read(&args.admin)?;
+        Ok(AdminClient { place, token })
+    }
+
+    /// The gateway's address, for messages.
+    pub fn place(&self) -> String {
+        match &self.place {
+            Place::Authority(authority) => authority.clone(),
+            Place::Unix(path) => format!("unix:{}", path.display()),
+        }
     }
 
     /// Sends a GET request, and returns the answer's JSON.
@@ -65,66 +74,21 @@ impl AdminClient {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// Sends a GET request, and returns the answer's status and text, whatever they are.
+    pub async fn status(&self, path: &str) -> anyhow::Result<(StatusCode, String)> {
+        let (status, body) = self.exchange(Method::GET, path, None).await?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
     async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let response = self.open(method, path, body).await?;
-        self.read(response).await
-    }
-
-    /// Sends a request on a connection of its own, and returns the answer once its head has come.
-    pub async fn open(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> anyhow::Result<Response<Incoming>> {
-        let host = if self.authority.contains(':') {
-            self.authority.clone()
-        } else {
-            format!("{}:80", self.authority)
-        };
-        let stream = TcpStream::connect(&host).await.with_context(|| {
-            format!(
-                "no gateway answers at {}; is it running, with its admin API on?",
-                self.authority
-            )
-        })?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, &self.authority)
-            .header(CONNECTION, "close");
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let bytes = match body {
-            Some(body) => {
-                request = request.header(CONTENT_TYPE, "application/json");
-                Bytes::from(body.to_string())
-            }
-            None => Bytes::new(),
-        };
-        Ok(sender.send_request(request.body(Full::new(bytes))?).await?)
-    }
-
-    /// Reads the JSON of an answer, or the problem that it reports.
-    async fn read(&self, response: Response<Incoming>) -> anyhow::Result<Value> {
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_MAX)
-            .collect()
-            .await;
-        let body = body
-            .map_err(|error| anyhow!("the gateway's answer was cut off: {error}"))?
-            .to_bytes();
+        let (status, body) = self.exchange(method, path, body).await?;
         let answer: Value = serde_json::from_slice(&body)
-            .with_context(|| format!("{} answered with invalid JSON ({status})", self.authority))?;
+            .with_context(|| format!("{} answered with invalid JSON ({status})", self.place()))?;
         if status.is_success() {
             return Ok(answer);
         }
@@ -140,6 +104,99 @@ impl AdminClient {
             Some(detail) => bail!("{status}: {}", printable(detail)),
             None => bail!("{status}"),
         }
+    }
+
+    /// Sends a request on a connection of its own, and reads the whole answer.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let response = self.open(method, path, body).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_MAX)
+            .collect()
+            .await;
+        let body = body.map_err(|error| anyhow!("the gateway's answer was cut off: {error}"))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    /// Sends a request on a connection of its own, and returns the answer once its head has come.
+    pub async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        let stream = self.connect().await.with_context(|| {
+            format!(
+                "no gateway answers at {}; is it running, with its admin API on?",
+                self.place()
+            )
+        })?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let host = match &self.place {
+            Place::Authority(authority) => authority,
+            Place::Unix(_) => "localhost",
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, host)
+            .header(CONNECTION, "close");
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let bytes = match body {
+            Some(body) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                Bytes::from(body.to_string())
+            }
+            None => Bytes::new(),
+        };
+        Ok(sender.send_request(request.body(Full::new(bytes))?).await?)
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
+        Ok(match &self.place {
+            Place::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            Place::Authority(authority) if authority.contains(':') => {
+                Box::new(TcpStream::connect(authority).await?)
+            }
+            Place::Authority(host) => Box::new(TcpStream::connect((host.as_str(), 80)).await?),
+        })
+    }
+}
+
+impl Place {
+    /// Reads `--admin`: a URL, `HOST:PORT` or `unix:PATH`.
+    fn read(admin: &str) -> anyhow::Result<Place> {
+        if let Some(path) = unix_path(admin) {
+            return Ok(Place::Unix(path));
+        }
+        if admin.starts_with("unix:") {
+            bail!("--admin {admin}: expected a path after `unix:`");
+        }
+        let text = if admin.contains("://") {
+            admin.to_owned()
+        } else {
+            format!("http://{admin}")
+        };
+        let uri: Uri = text
+            .parse()
+            .with_context(|| format!("--admin {text} is not a URL"))?;
+        let authority = uri
+            .authority()
+            .ok_or_else(|| anyhow!("--admin {text} has no host"))?;
+        if uri.scheme_str() != Some("http") {
+            bail!(
+                "--admin {text}: expected an http:// URL such as http://127.0.0.1:9900, or unix:PATH"
+            );
+        }
+        Ok(Place::Authority(authority.to_string()))
     }
 }
 
@@ -173,6 +230,26 @@ pub fn encode(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_a_url_a_host_or_a_socket() {
+        let host = |text: &str| Place::Authority(text.to_owned());
+        for (admin, place) in [
+            ("http://127.0.0.1:9900", host("127.0.0.1:9900")),
+            ("127.0.0.1:9900", host("127.0.0.1:9900")),
+            ("http://fusebox/", host("fusebox")),
+            (
+                "unix:/run/fusebox.sock",
+                Place::Unix("/run/fusebox.sock".into()),
+            ),
+            ("unix:a.sock", Place::Unix("a.sock".into())),
+        ] {
+            assert_eq!(Place::read(admin).unwrap(), place, "{admin}");
+        }
+        for admin in ["https://127.0.0.1", "unix:", "a b"] {
+            assert!(Place::read(admin).is_err(), "{admin}");
+        }
+    }
 
     #[test]
     fn a_name_stays_one_segment() {

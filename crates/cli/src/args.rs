@@ -1,5 +1,9 @@
 //! The command line as written. Most options can also be set by a variable `FUSEBOX_…`.
 
+pub mod admin_addr;
+pub mod first;
+mod help;
+mod store_url;
 #[cfg(feature = "top")]
 pub mod top;
 
@@ -8,13 +12,23 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::args::admin_addr::AdminAddrs;
+use crate::args::first::{HealthcheckArgs, InitArgs};
 use clap::{Parser, Subcommand, ValueEnum};
 use fusebox_plan::access_log::{AccessLog, LogTarget};
-use fusebox_plan::plan::{Plan, Secret};
+use fusebox_plan::plan::Plan;
+
+pub use store_url::StoreUrl;
 
 /// A gateway whose breakers count failures, trip, refuse fast, probe and recover.
 #[derive(Debug, Parser)]
-#[command(name = "fusebox", version, about, arg_required_else_help = true)]
+#[command(
+    name = "fusebox",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = help::FUSEBOX
+)]
 pub struct Args {
     /// The command to run.
     #[command(subcommand)]
@@ -24,26 +38,47 @@ pub struct Args {
 /// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run the gateway from configuration files
+    /// Run the gateway
+    #[command(after_help = help::RUN)]
     Run(RunArgs),
-    /// Read and check configuration files as `run` does, and print all diagnostics
+    /// Write a first configuration, fusebox.yaml, with a comment on each choice
+    #[command(after_help = help::INIT)]
+    Init(InitArgs),
+    /// Find all mistakes in configuration files, each with its line and a remedy
+    #[command(after_help = help::CHECK)]
     Check(CheckArgs),
     /// Print the native form of a Flogo or Mule application, and list what it does not cover
+    #[command(after_help = help::CONVERT)]
     Convert(ConvertArgs),
     /// Evaluate one expression and print its value as JSON
+    #[command(after_help = help::EVAL)]
     Eval(EvalArgs),
-    /// Show and control the breakers of a running gateway
+    /// See the breakers of a running gateway; hold, release or reset one
+    #[command(after_help = help::BREAKERS)]
     Breakers(BreakersArgs),
     /// Watch and control the breakers of a running gateway in a terminal
     #[cfg(feature = "top")]
     Top(top::TopArgs),
+    /// Ask a running gateway whether it takes requests: status 0 or 1
+    #[command(after_help = help::HEALTHCHECK)]
+    Healthcheck(HealthcheckArgs),
     /// Watch a breaker at work: a gateway, a flaky service and some traffic in one process
+    #[command(after_help = help::DEMO)]
     Demo(DemoArgs),
     /// Run breaker scenarios on virtual time
+    #[command(after_help = help::SIMULATE)]
     Simulate(SimulateArgs),
     /// Print the JSON Schema of the native configuration
+    #[command(after_help = help::SCHEMA)]
     Schema,
+    /// Write the manual pages into a directory
+    #[command(after_help = help::MAN)]
+    Man {
+        /// The directory, made if it is missing
+        dir: PathBuf,
+    },
     /// Print completions for a shell
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -58,13 +93,8 @@ pub enum Verb {
 /// Options of `run`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RunArgs {
-    /// Configuration files
-    #[arg(
-        required = true,
-        value_name = "FILE",
-        env = "FUSEBOX_FILES",
-        value_delimiter = ':'
-    )]
+    /// Configuration files [default: ./fusebox.yaml, then /etc/fusebox/fusebox.yaml]
+    #[arg(value_name = "FILE", env = "FUSEBOX_FILES", value_delimiter = ':')]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub reading: ReadingArgs,
@@ -80,9 +110,10 @@ pub struct RunArgs {
         hide_env_values = true
     )]
     pub store: Option<StoreUrl>,
-    /// Address of the admin API, or `off` [default: 127.0.0.1:9900, or the address in the file]
-    #[arg(long, value_name = "ADDR|off", env = "FUSEBOX_ADMIN")]
-    pub admin: Option<AdminAddr>,
+    /// Addresses of the admin API, separated by commas, or `off` [default: 127.0.0.1:9900, or the address in the file].
+    /// A Unix socket needs no token: its file has the mode 0660
+    #[arg(long, value_name = "ADDR|unix:PATH|off", env = "FUSEBOX_ADMIN")]
+    pub admin: Option<AdminAddrs>,
     /// Form of the log; with json every line of standard error is JSON, from the first
     /// [default: pretty on a terminal, otherwise json once the gateway runs]
     #[arg(long, env = "FUSEBOX_LOG")]
@@ -251,7 +282,7 @@ pub struct AdminArgs {
     /// Print the JSON of the API
     #[arg(long, global = true)]
     pub json: bool,
-    /// The gateway's admin address
+    /// The gateway's admin address, or unix:PATH
     #[arg(
         long,
         global = true,
@@ -268,10 +299,10 @@ pub struct AdminArgs {
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// Exit once trip, fast refusal, probe and recovery have been seen; status 0 only if all were
+    /// Exit once trip, fast refusal, fallback answer, probe and recovery have been seen; status 0 only if all were
     #[arg(long)]
     pub once: bool,
-    /// Address of the admin API
+    /// Address of the dashboard and the admin API
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
     pub admin: SocketAddr,
 }
@@ -295,63 +326,6 @@ pub struct SimulateArgs {
     /// A trace or an access log to replay (not supported yet)
     #[arg(long, value_name = "FILE", hide = true)]
     pub trace: Option<PathBuf>,
-}
-
-/// The address of the admin API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AdminAddr {
-    /// The admin API is off.
-    Off,
-    /// The admin API listens on this address.
-    At(SocketAddr),
-}
-
-impl FromStr for AdminAddr {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<AdminAddr, String> {
-        if text == "off" {
-            return Ok(AdminAddr::Off);
-        }
-        text.parse()
-            .map(AdminAddr::At)
-            .map_err(|_| "expected an address such as 127.0.0.1:9900, or off".into())
-    }
-}
-
-/// The location of the state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    /// `memory:`, in memory.
-    Memory,
-    /// `embedded:PATH`; without a path, the directory of `--data`.
-    Embedded(Option<PathBuf>),
-    /// A server: `redis://…`, `rediss://…` and similar.
-    Valkey(Secret),
-}
-
-impl FromStr for StoreUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<StoreUrl, String> {
-        match text.split_once(':') {
-            Some(("memory", "")) => Ok(StoreUrl::Memory),
-            Some(("embedded", path)) => {
-                Ok(StoreUrl::Embedded((!path.is_empty()).then(|| path.into())))
-            }
-            Some((scheme, rest)) if rest.starts_with("//") && is_server_scheme(scheme) => {
-                // Checked when it is opened, because an error here would show the whole text with its password.
-                Ok(StoreUrl::Valkey(Secret::new(text)))
-            }
-            _ => Err("expected memory:, embedded:PATH or redis://HOST:PORT".into()),
-        }
-    }
-}
-
-/// True if a URL of this scheme may name a Valkey or Redis server.
-fn is_server_scheme(scheme: &str) -> bool {
-    let known = ["redis", "rediss", "valkey", "valkeys", "unix"];
-    known.contains(&scheme.split('+').next().unwrap_or_default())
 }
 
 /// True if an invalid command line is one of `run` with a JSON log; then the error must be JSON, too.

@@ -1,7 +1,8 @@
 //! `fusebox demo`: shows a breaker at work, in one process and with plain text.
 //!
 //! A gateway with an embedded store, a flaky order service behind it and steady traffic in front of it. The service
-//! fails and recovers on a schedule; everything else is real: the sockets, the breaker, the admin API.
+//! fails and recovers on a schedule; everything else is real: the sockets, the breaker, the last good answers, the
+//! dashboard.
 
 mod service;
 mod traffic;
@@ -107,7 +108,10 @@ async fn round(
                         view.say("the order service is healthy again");
                         until = began + ROUND_MAX;
                     }
-                    _ => return view.seen().clone(),
+                    _ => {
+                        view.end_runs();
+                        return view.seen().clone();
+                    }
                 }
             }
         }
@@ -125,8 +129,9 @@ fn configuration(service: SocketAddr) -> String {
          \x20 orders:\n\
          \x20   url: http://{service}\n\
          \x20   breaker: {{ trip: {{ consecutive_failures: 5 }}, cooldown: {{ base: 2s, factor: 2, max: 8s, jitter: 10% }} }}\n\
+         \x20   fallback: [{{ last_good: 1h }}]\n\
          routes:\n\
-         \x20 - path: /api/orders\n\
+         \x20 - path: \"/api/{{*rest}}\"\n\
          \x20   upstream: orders\n"
     )
 }
@@ -178,7 +183,7 @@ async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<Soc
             read_token: None,
             config: Arc::new(Fixed),
         },
-        socket,
+        vec![socket.into()],
         std::future::pending(),
     ));
     Ok(addr)

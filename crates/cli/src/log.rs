@@ -30,6 +30,7 @@ pub struct Log {
     queue: Arc<Queue>,
     /// True if JSON was requested explicitly, so that messages before the gateway runs are JSON too.
     json_asked: bool,
+    form: LogForm,
 }
 
 impl Log {
@@ -71,6 +72,7 @@ impl Log {
         Ok(Log {
             queue,
             json_asked: wanted == Some(LogForm::Json),
+            form,
         })
     }
 
@@ -86,6 +88,20 @@ impl Log {
         } else {
             self.before_run(Severity::Error, &format!("fusebox: {text}"));
         }
+    }
+
+    /// Writes a text for people, if the log is one for people and has messages of this level. False if it is not.
+    pub fn text(&self, text: impl FnOnce() -> String) -> bool {
+        if self.form != LogForm::Pretty {
+            return false;
+        }
+        if tracing::enabled!(tracing::Level::INFO) {
+            for line in text().lines() {
+                let line = escaped(line, Escape::Text { colours: false });
+                self.queue.push(format!("{line}\n").into_bytes());
+            }
+        }
+        true
     }
 
     pub fn lines_dropped(&self) -> Arc<AtomicU64> {

@@ -4,6 +4,7 @@
 
 mod admin_client;
 mod args;
+mod banner;
 mod bounded;
 mod breakers;
 mod check;
@@ -14,7 +15,11 @@ mod dialects;
 mod eval;
 mod fetch;
 mod files;
+mod first_file;
+mod healthcheck;
+mod init;
 mod log;
+mod man;
 mod printable;
 mod reload;
 mod run;
@@ -33,11 +38,7 @@ use crate::args::{Args, Verb};
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) if error.use_stderr() && args::wants_json_log(std::env::args_os()) => {
-            log::usage_as_json(&error.render().to_string()).ok();
-            return ExitCode::from(2);
-        }
-        Err(error) => error.exit(),
+        Err(error) => return wrong_usage(&error),
     };
     match perform(args) {
         Ok(code) => code,
@@ -51,13 +52,23 @@ fn main() -> ExitCode {
 
 fn perform(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
-        Verb::Run(args) => run::run(&args),
+        Verb::Run(mut args) => {
+            if args.files.is_empty() {
+                match first_file::find() {
+                    Some(file) => args.files.push(file),
+                    None => return Ok(wrong_usage(&no_file())),
+                }
+            }
+            run::run(&args)
+        }
+        Verb::Init(args) => init::init(&args),
         Verb::Check(args) => check::check(&args),
         Verb::Convert(args) => convert::convert(&args),
         Verb::Eval(args) => eval::eval(&args),
         Verb::Breakers(args) => control(breakers::breakers(args)),
         #[cfg(feature = "top")]
         Verb::Top(args) => control(top::top(args)),
+        Verb::Healthcheck(args) => control(healthcheck::healthcheck(args)),
         Verb::Demo(args) => control(demo::demo(args)),
         Verb::Simulate(args) => simulate::simulate(&args),
         Verb::Schema => print(&format!("{:#}\n", fusebox_plan::schema())),
@@ -66,9 +77,29 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Args::command(), "fusebox", &mut text);
             print(&String::from_utf8(text).context("completions are text")?)
         }
+        Verb::Man { dir } => man::man(Args::command(), &dir),
         Verb::Version => print(&format!("fusebox {}\n", env!("CARGO_PKG_VERSION"))),
         Verb::Openapi => not_yet("openapi"),
     }
+}
+
+/// Reports a wrong command line, as JSON where it asks for a JSON log. Help and version are no errors.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !args::wants_json_log(std::env::args_os()) {
+        error.exit();
+    }
+    log::usage_as_json(&error.render().to_string()).ok();
+    ExitCode::from(2)
+}
+
+/// The error of a `run` that has no file.
+fn no_file() -> clap::Error {
+    let mut command = Args::command();
+    command.build();
+    let run = command.find_subcommand_mut("run");
+    let kind = clap::error::ErrorKind::MissingRequiredArgument;
+    run.expect("`run` is a command")
+        .error(kind, first_file::ADVICE)
 }
 
 /// Runs a future on the control thread; the data path has its own threads.

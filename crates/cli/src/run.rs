@@ -1,22 +1,24 @@
 //! `fusebox run`: runs the gateway, its store and its admin API, until a signal ends it.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use fusebox_admin::config::Config as _;
+use fusebox_admin::{Socket, UnixSocket};
 use fusebox_gateway::{Gateway, Options};
 use fusebox_plan::plan::{Plan, Secret};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::args::{AdminAddr, RunArgs};
+use crate::args::RunArgs;
+use crate::args::admin_addr::{AdminAddr, AdminAddrs};
+use crate::banner::{AdminAt, Banner};
 use crate::descriptors::{self, Need};
 use crate::dialects;
-use crate::files::read_hashed;
+use crate::files::{self, read_hashed};
 use crate::log::Log;
 use crate::printable::with_causes;
 use crate::reload::Reloader;
@@ -49,16 +51,8 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     need.compare(allowed);
     let wanted = state::wanted(args, plan.store.as_ref());
     let admin = admin_settings(args, &plan)?;
-    // Both sockets are bound before any state is touched, so that a second start of the same gateway fails harmlessly.
-    let admin_socket = match &admin {
-        Some(admin) => Some(TcpListener::bind(admin.addr).await.with_context(|| {
-            format!(
-                "the admin API cannot listen on {}; choose another address with --admin, or off",
-                admin.addr
-            )
-        })?),
-        None => None,
-    };
+    // All sockets are bound before any state is touched, so that a second start of the same gateway fails harmlessly.
+    let (sockets, places) = bind(&admin.addrs).await?;
     let stores = state::open(&wanted)?;
     let options = Options {
         workers,
@@ -67,9 +61,14 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
         log_lines_dropped: log.lines_dropped(),
     };
     let gateway = Gateway::start(plan, stores, options).await?;
-    for (name, addr) in gateway.addresses() {
-        let url = format!("{}://{addr}", gateway.scheme(&name));
-        tracing::info!(listener = %name, %addr, %url, "listening");
+    let banner = Banner {
+        gateway: &gateway,
+        files: files::names(&args.files),
+        store: &wanted,
+        admin: &places,
+    };
+    if !log.text(|| banner.text()) {
+        banner.log();
     }
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let reloader = Arc::new(Reloader::new(
@@ -80,13 +79,10 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
         &wanted,
         hash,
     ));
-    let serving = admin.zip(admin_socket).map(|(admin, socket)| {
-        if let Ok(addr) = socket.local_addr() {
-            tracing::info!(%addr, "admin API");
-        }
-        let stopped = async {
-            admin_stopped.await.ok();
-        };
+    let stopped = async {
+        admin_stopped.await.ok();
+    };
+    let serving = (!sockets.is_empty()).then(|| {
         tokio::spawn(fusebox_admin::serve(
             gateway.clone(),
             fusebox_admin::Options {
@@ -94,7 +90,7 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
                 read_token: admin.read_token,
                 config: reloader.clone(),
             },
-            socket,
+            sockets,
             stopped,
         ))
     });
@@ -119,31 +115,64 @@ fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<(Plan, String)>> {
 }
 
 struct AdminSettings {
-    addr: SocketAddr,
+    /// The addresses; empty if the admin API is off.
+    addrs: Vec<AdminAddr>,
     token: Option<Secret>,
     read_token: Option<Secret>,
 }
 
-fn admin_settings(args: &RunArgs, plan: &Plan) -> anyhow::Result<Option<AdminSettings>> {
-    let token = plan.admin.as_ref().and_then(|admin| admin.token.clone());
-    let addr = match (args.admin, &plan.admin) {
-        (Some(AdminAddr::Off), _) => return Ok(None),
-        (Some(AdminAddr::At(addr)), _) => addr,
-        (None, Some(admin)) => admin.addr,
-        (None, None) => ADMIN.parse().context("the default admin address")?,
+fn admin_settings(args: &RunArgs, plan: &Plan) -> anyhow::Result<AdminSettings> {
+    let addrs = match (&args.admin, &plan.admin) {
+        (Some(AdminAddrs(addrs)), _) => addrs.clone(),
+        (None, Some(admin)) => vec![AdminAddr::Tcp(admin.addr)],
+        (None, None) => vec![ADMIN.parse().map_err(anyhow::Error::msg)?],
     };
-    if token.is_none() && !addr.ip().is_loopback() {
-        bail!(
-            "the admin API on {addr}, which is not loopback, requires a token; set admin.token in the configuration"
-        );
+    let admin = plan.admin.as_ref();
+    let token = admin.and_then(|admin| admin.token.clone());
+    for addr in &addrs {
+        if let AdminAddr::Tcp(addr) = addr
+            && token.is_none()
+            && !addr.ip().is_loopback()
+        {
+            bail!(
+                "the admin API on {addr}, which is not loopback, requires a token; set admin.token in the configuration"
+            );
+        }
     }
-    let read_token = plan.admin.as_ref();
-    let read_token = read_token.and_then(|admin| admin.read_token.clone());
-    Ok(Some(AdminSettings {
-        addr,
+    Ok(AdminSettings {
+        addrs,
         token,
-        read_token,
-    }))
+        read_token: admin.and_then(|admin| admin.read_token.clone()),
+    })
+}
+
+/// Binds the sockets of the admin API, and says where they are.
+async fn bind(addrs: &[AdminAddr]) -> anyhow::Result<(Vec<Socket>, Vec<AdminAt>)> {
+    let (mut sockets, mut places) = (Vec::new(), Vec::new());
+    for addr in addrs {
+        match addr {
+            AdminAddr::Tcp(addr) => {
+                let bound = TcpListener::bind(addr).await.with_context(|| {
+                    format!(
+                        "the admin API cannot listen on {addr}; choose another address with --admin, or off"
+                    )
+                })?;
+                places.push(AdminAt::Tcp(bound.local_addr()?));
+                sockets.push(Socket::Tcp(bound));
+            }
+            AdminAddr::Unix(path) => {
+                let bound = UnixSocket::bind(path).with_context(|| {
+                    format!(
+                        "the admin API cannot listen on unix:{}; choose another path with --admin",
+                        path.display()
+                    )
+                })?;
+                places.push(AdminAt::Unix(path.clone()));
+                sockets.push(Socket::Unix(bound));
+            }
+        }
+    }
+    Ok((sockets, places))
 }
 
 /// The signals that the process handles.

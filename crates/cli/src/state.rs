@@ -14,7 +14,7 @@ use fusebox_store::{
 use crate::args::{RunArgs, StoreUrl};
 
 /// The default directory of the embedded store.
-const DATA: &str = "./fusebox-data";
+pub const DATA: &str = "./fusebox-data";
 
 /// Selects the store: from `--store`, else `--data`, else the file, else the default. Besides a server, `--data` sets
 /// the directory of the breakers' records.

@@ -19,7 +19,7 @@ fn millis(line: &str) -> Vec<f64> {
 }
 
 #[test]
-fn once_shows_trip_fast_refusal_probe_and_recovery_and_ends_by_itself() {
+fn once_shows_trip_fast_refusal_fallback_answer_probe_and_recovery_and_ends_by_itself() {
     let began = Instant::now();
     let program = Program::new().patience(Duration::from_secs(60));
     let ended = program.run(["demo", "--once", "--admin", "127.0.0.1:0"]);
@@ -33,7 +33,7 @@ fn once_shows_trip_fast_refusal_probe_and_recovery_and_ends_by_itself() {
     let find = |what: &str| lines.iter().position(|line| line.contains(what));
     let at = |what: &str| find(what).unwrap_or_else(|| panic!("no {what:?} in {lines:#?}"));
     let story = [
-        at("admin API  http://127.0.0.1:"),
+        at("dashboard  http://127.0.0.1:"),
         at("the order service fails"),
         at("TRIP: breaker orders is open: 5 consecutive failures"),
         at("refused: breaker_open, retry in "),
@@ -42,8 +42,12 @@ fn once_shows_trip_fast_refusal_probe_and_recovery_and_ends_by_itself() {
         at("RECOVERY: breaker orders is closed: "),
     ];
     assert!(story.is_sorted(), "{lines:#?}");
+    let stale = lines[at("FALLBACK: the last good answer, ")];
+    assert!(stale.contains(" x GET  200  "), "{stale}");
+    assert!(at("s old (breaker_open)") > story[2], "{lines:#?}");
     for seen in [
         "trip           seen",
+        "fallback       seen: ",
         "probe          seen",
         "recovery       seen",
     ] {
@@ -68,7 +72,7 @@ fn it_goes_on_until_it_is_interrupted() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let served = lines.find(|line| line.as_ref().unwrap().contains(" x 200  "));
+    let served = lines.find(|line| line.as_ref().unwrap().contains(" x GET  200  "));
     assert!(served.is_some());
     let pid = child.id().to_string();
     let kill = Command::new("kill").args(["-INT", &pid]).status();

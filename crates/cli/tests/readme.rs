@@ -151,6 +151,29 @@ fn the_five_minutes_go_as_the_readme_says() {
 }
 
 #[test]
+fn the_first_screen_shows_a_whole_configuration_in_nine_lines() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let blocks = blocks(&readme, "# Fusebox");
+    let (_, shown) = blocks
+        .iter()
+        .find(|(language, _)| language == "yaml")
+        .unwrap();
+    assert_eq!(shown.lines().count(), 9);
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("fusebox.yaml"), shown).unwrap();
+    let checked = Command::new(env!("CARGO_BIN_EXE_fusebox"))
+        .args(["check", "fusebox.yaml"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&checked.stdout),
+        "ok: 1 listener, 1 route, 1 upstream\n"
+    );
+}
+
+#[test]
 fn an_ellipsis_stands_for_any_text() {
     assert!(fits(
         "orders is open until 9 (generation 7)",

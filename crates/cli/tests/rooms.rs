@@ -55,13 +55,13 @@ const FLOORS: [(&str, &str); 12] = [
     (
         "admin",
         "rendered breakers last_good state events hub frame wishes row event_view upstreams config access page health list listen fleet view \
-         token stream slots reserve problem clock",
+         token stream slots reserve socket problem clock",
     ),
     ("sim", "suite replay mapping subject scenario fleet"),
     (
         "cli",
-        "check convert run reload top breakers admin_client state simulate printable log files fetch eval dialects descriptors demo bounded \
-         args",
+        "check convert first_file run reload banner init healthcheck man top breakers admin_client state simulate printable log files \
+         fetch eval dialects descriptors demo bounded args",
     ),
 ];
 

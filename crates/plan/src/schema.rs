@@ -4,11 +4,15 @@ use serde_json::{Map, Value, json};
 
 use crate::keys::{FILE, Key, Shape, Table};
 
+/// The schema's name, which changes only with the `version` that a file names.
+const ID: &str = "urn:fusebox:schema:configuration:1";
+
 /// The schema of the native form: all keys, and their values as far as a schema can describe them; `read` checks more.
 pub fn schema() -> Value {
     let mut definitions = Map::new();
     let mut schema = table(&FILE, &mut definitions);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["$id"] = json!(ID);
     schema["title"] = json!("Fusebox configuration");
     schema["$defs"] = Value::Object(definitions);
     schema

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fusebox_breaker::{Phase, Transition};
 use fusebox_gateway::Gateway;
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::demo::traffic::Call;
 
@@ -25,7 +25,7 @@ pub fn introduce(configuration: &str, service: SocketAddr, gateway: SocketAddr, 
     out("");
     out(&format!("service    http://{service}/api/orders"));
     out(&format!("gateway    http://{gateway}/api/orders"));
-    out(&format!("admin API  http://{admin}/api/v1/breakers"));
+    out(&format!("dashboard  http://{admin}/"));
     out(&format!(
         "look in    fusebox breakers show {BREAKER} --admin http://{admin}\n"
     ));
@@ -36,10 +36,14 @@ pub fn introduce(configuration: &str, service: SocketAddr, gateway: SocketAddr, 
 pub struct Seen {
     /// True if the breaker tripped at its threshold.
     pub trip: bool,
-    /// Number of rejected calls.
+    /// Number of rejected calls whose client got the refusal.
     pub refused: u32,
-    /// Total time of the rejected calls.
+    /// Total time of these calls.
     pub refused_time: Duration,
+    /// Number of rejected calls whose client got the last good answer.
+    pub fallback: u32,
+    /// Total time of these calls.
+    pub fallback_time: Duration,
     /// Number of calls that reached the service.
     pub served: u32,
     /// Total time of those calls.
@@ -51,9 +55,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// True if trip, fast refusal, probe and recovery were all seen.
+    /// True if trip, fast refusal, fallback answer, probe and recovery were all seen.
     pub fn is_complete(&self) -> bool {
-        self.trip && self.refused_fast() && self.probe && self.recovery
+        self.trip && self.refused_fast() && self.fallback > 0 && self.probe && self.recovery
     }
 
     fn refused_fast(&self) -> bool {
@@ -75,6 +79,12 @@ pub fn conclude(seen: &Seen) -> ExitCode {
         millis(mean(seen.refused_time, seen.refused)),
         millis(mean(seen.served_time, seen.served)),
     ));
+    out(&format!(
+        "fallback       {}: {} calls got the last good answer in {} each",
+        mark(seen.fallback > 0),
+        seen.fallback,
+        millis(mean(seen.fallback_time, seen.fallback)),
+    ));
     out(&format!("probe          {}", mark(seen.probe)));
     out(&format!("recovery       {}", mark(seen.recovery)));
     if seen.is_complete() {
@@ -91,13 +101,17 @@ pub struct View {
     seen: Seen,
     /// The generation of the latest printed transition.
     generation: u64,
-    run: Option<Run>,
+    /// The current run of each method.
+    runs: Vec<Run>,
 }
 
-/// Consecutive calls with the same result.
+/// Calls of one method with the same result.
 struct Run {
+    method: Method,
     status: StatusCode,
-    why: String,
+    why: Why,
+    /// The age of the last answer, in seconds.
+    age: Option<String>,
     count: u32,
     took: Duration,
 }
@@ -113,7 +127,7 @@ impl View {
             began: Instant::now(),
             seen: Seen::default(),
             generation,
-            run: None,
+            runs: Vec::new(),
         }
     }
 
@@ -130,7 +144,7 @@ impl View {
 
     /// Prints a line about a change.
     pub fn say(&mut self, what: &str) {
-        self.end_run();
+        self.end_runs();
         out(&format!(
             "{:6.1}s  ** {what}",
             self.began.elapsed().as_secs_f64()
@@ -139,13 +153,20 @@ impl View {
 
     /// Records the end of a call.
     pub fn call(&mut self, call: &Call) {
-        let refused = call.reason.is_some();
-        if refused {
-            self.seen.refused += 1;
-            self.seen.refused_time += call.took;
-        } else {
-            self.seen.served += 1;
-            self.seen.served_time += call.took;
+        let seen = &mut self.seen;
+        match (call.reason.is_some(), call.fallback.is_some()) {
+            (true, true) => {
+                seen.fallback += 1;
+                seen.fallback_time += call.took;
+            }
+            (true, false) => {
+                seen.refused += 1;
+                seen.refused_time += call.took;
+            }
+            (false, _) => {
+                seen.served += 1;
+                seen.served_time += call.took;
+            }
         }
         // The admission of a probe comes before its call, and a trip or a recovery after it.
         let (before, after): (Vec<_>, Vec<_>) = self
@@ -155,38 +176,32 @@ impl View {
         before.iter().for_each(|before| self.transition(before));
         self.add(call);
         after.iter().for_each(|after| self.transition(after));
-        if call.status.is_success() && self.seen.probe && self.phase() == Some(Phase::Closed) {
+        let served = call.status.is_success() && call.fallback.is_none();
+        if served && self.seen.probe && self.phase() == Some(Phase::Closed) {
             self.seen.recovery = true;
         }
     }
 
-    /// Adds a call to the current run, or begins a new one.
+    /// Adds a call to the current run of its method, or begins a new one.
     fn add(&mut self, call: &Call) {
-        let token = call
-            .reason
-            .as_deref()
-            .and_then(|reason| reason.split(';').next());
-        let why = match (token, &call.retry_after) {
-            (Some(token), Some(seconds)) => format!("refused: {token}, retry in {seconds}s"),
-            _ if call.status == StatusCode::BAD_GATEWAY => {
-                "the service closed the connection".to_owned()
-            }
-            _ => "from the service".to_owned(),
-        };
-        if !self
-            .run
-            .as_ref()
-            .is_some_and(|run| run.status == call.status && run.why == why && run.count < RUN_MAX)
-        {
-            self.end_run();
-            self.run = Some(Run {
+        let why = Why::of(call);
+        let same = |run: &Run| run.status == call.status && run.why == why && run.count < RUN_MAX;
+        let of_method = |run: &Run| run.method == call.method;
+        if self.runs.iter().any(|run| of_method(run) && !same(run)) {
+            self.end_runs();
+        }
+        if !self.runs.iter().any(of_method) {
+            self.runs.push(Run {
+                method: call.method.clone(),
                 status: call.status,
                 why,
+                age: None,
                 count: 0,
                 took: Duration::ZERO,
             });
         }
-        if let Some(run) = &mut self.run {
+        if let Some(run) = self.runs.iter_mut().find(|run| of_method(run)) {
+            run.age.clone_from(&call.age);
             run.count += 1;
             run.took += call.took;
         }
@@ -231,17 +246,66 @@ impl View {
         self.say(&text);
     }
 
-    fn end_run(&mut self) {
-        let Some(run) = self.run.take() else { return };
-        let mean = millis(mean(run.took, run.count));
-        let each = if run.count == 1 { "" } else { " each" };
-        out(&format!(
-            "{:6.1}s     {:>2} x {}  {mean}{each}  {}",
-            self.began.elapsed().as_secs_f64(),
-            run.count,
-            run.status.as_u16(),
-            run.why
-        ));
+    /// Prints the current runs.
+    pub fn end_runs(&mut self) {
+        for run in std::mem::take(&mut self.runs) {
+            let mean = millis(mean(run.took, run.count));
+            let each = if run.count == 1 { "" } else { " each" };
+            let age = run.age.as_deref().unwrap_or_default();
+            out(&format!(
+                "{:6.1}s     {:>2} x {:<4} {}  {mean}{each}  {}",
+                self.began.elapsed().as_secs_f64(),
+                run.count,
+                run.method.as_str(),
+                run.status.as_u16(),
+                run.why.text(age),
+            ));
+        }
+    }
+}
+
+/// The origin of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Why {
+    /// The service answered.
+    Served,
+    /// The service failed, and there was no other answer.
+    Failed,
+    /// The service failed, and the last good answer took its answer's place.
+    Instead,
+    /// The breaker refused; a retry is worth it in `retry` seconds.
+    Refused { reason: String, retry: String },
+    /// The breaker refused, and the client got the last good answer.
+    InsteadOfRefusal { reason: String },
+}
+
+impl Why {
+    fn of(call: &Call) -> Why {
+        let reason = call.reason.as_deref();
+        let reason = reason.and_then(|reason| reason.split(';').next());
+        match (reason.map(str::to_owned), call.fallback.is_some()) {
+            (Some(reason), true) => Why::InsteadOfRefusal { reason },
+            (Some(reason), false) => Why::Refused {
+                reason,
+                retry: call.retry_after.clone().unwrap_or_default(),
+            },
+            (None, true) => Why::Instead,
+            (None, false) if call.status == StatusCode::BAD_GATEWAY => Why::Failed,
+            (None, false) => Why::Served,
+        }
+    }
+
+    /// The origin in words; `age` is that of the last good answer, in seconds.
+    fn text(&self, age: &str) -> String {
+        match self {
+            Why::Served => "from the service".to_owned(),
+            Why::Failed => "the service closed the connection".to_owned(),
+            Why::Instead => format!("FALLBACK: the last good answer, {age}s old"),
+            Why::Refused { reason, retry } => format!("refused: {reason}, retry in {retry}s"),
+            Why::InsteadOfRefusal { reason } => {
+                format!("FALLBACK: the last good answer, {age}s old ({reason})")
+            }
+        }
     }
 }
 
