@@ -20,6 +20,7 @@
 //! | `GET /api/v1/plan` | the running plan, with defaults and without secrets |
 
 mod access;
+mod body;
 mod breakers;
 mod clock;
 pub mod config;
@@ -34,6 +35,7 @@ mod list;
 mod listen;
 mod page;
 mod problem;
+mod problem_kind;
 mod rendered;
 mod reserve;
 mod row;
@@ -135,7 +137,10 @@ fn router(gateway: Gateway, options: &Options, hub: Hub) -> Router {
         .route("/api/v1/reload", post(config::reload))
         .route("/api/v1/breakers", get(list::list))
         .route("/api/v1/breakers/{name}", get(breakers::show))
-        .route("/api/v1/breakers/{name}/{action}", post(breakers::act))
+        .route("/api/v1/breakers/{name}/open", post(breakers::open))
+        .route("/api/v1/breakers/{name}/close", post(breakers::close))
+        .route("/api/v1/breakers/{name}/reset", post(breakers::reset))
+        .route("/api/v1/breakers/{name}/release", post(breakers::release))
         .route("/api/v1/last-good/purge", post(last_good::purge))
         .route("/api/v1/upstreams", get(upstreams::list))
         .route("/api/v1/plan", get(plan))
@@ -153,7 +158,17 @@ async fn plan(State(gateway): State<Gateway>) -> Response {
     Json(gateway.plan().to_json()).into_response()
 }
 
-async fn not_found(uri: http::Uri) -> Problem {
+async fn not_found(method: Method, uri: http::Uri) -> Problem {
+    let command = uri.path().strip_prefix("/api/v1/breakers/");
+    if let Some((_, word)) = command.and_then(|it| it.split_once('/'))
+        && !word.is_empty()
+    {
+        return Problem::not_found(if method == Method::POST && !word.contains('/') {
+            format!("unknown command `{word}`; expected open, close, reset or release")
+        } else {
+            "unknown path; write a `/` in a breaker's name as %2F".to_owned()
+        });
+    }
     Problem::not_found(format!("unknown path {}", uri.path()))
 }
 
