@@ -25,7 +25,7 @@ mod top;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Args, Verb};
@@ -67,7 +67,7 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
             print(&String::from_utf8(text).context("completions are text")?)
         }
         Verb::Version => print(&format!("fusebox {}\n", env!("CARGO_PKG_VERSION"))),
-        Verb::Openapi => not_yet("openapi"),
+        Verb::Openapi => print(&format!("{:#}\n", fusebox_admin::openapi())),
     }
 }
 
@@ -77,10 +77,6 @@ fn control(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Resu
         .enable_all()
         .build()?;
     runtime.block_on(work)
-}
-
-fn not_yet(verb: &str) -> anyhow::Result<ExitCode> {
-    bail!("`{verb}` is not supported yet; `fusebox --help` lists the supported commands");
 }
 
 /// Prints to standard output. A closed pipe is not an error for the caller.

@@ -449,6 +449,33 @@ fn a_breakers_name_is_percent_encoded_in_the_path() {
 }
 
 #[test]
+fn a_body_is_one_json_object_and_no_larger_than_a_command() {
+    let (gateway, _upstream, _) = gateway("{}");
+    let (open, purge) = ("/api/v1/breakers/orders/open", "/api/v1/last-good/purge");
+    let long = format!("{{\"reason\":\"{}\"}}", "a".repeat(17_000));
+    for path in [open, purge] {
+        // A struct could be read from the list of its members' values.
+        let list = gateway.admin_post(path, &json!([null, null, null, null]));
+        problem(&list, 400, "the body is not a JSON object");
+        let json = "Content-Type: application/json\r\n";
+        let send = |lines, body| gateway.admin().request("POST", path, lines, body);
+        problem(&send("", "{}"), 415, "send Content-Type: application/json");
+        problem(&send(json, &long), 413, "at most 16384 bytes");
+    }
+    problem(
+        &gateway.admin().request("POST", purge, "", ""),
+        400,
+        "upstream",
+    );
+}
+
+#[test]
+fn an_assets_name_that_is_not_text_is_a_problem() {
+    let (gateway, _upstream, _) = gateway("{}");
+    problem(&gateway.admin_get("/page/%ff"), 400, "UTF-8");
+}
+
+#[test]
 fn an_operator_can_hold_a_breaker_open_and_release_it() {
     let (gateway, upstream, _) = gateway("{ cooldown: 7s }");
     let order = json!({ "reason": "database moves", "by": "ann" });
