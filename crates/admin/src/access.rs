@@ -21,6 +21,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::health;
 use crate::page;
 use crate::problem::{Detail, Problem};
+use crate::problem_kind::Kind;
 use crate::socket::Peer;
 use crate::token::{Grant, Token};
 
@@ -62,7 +63,7 @@ impl Access {
             _ => Grant::All,
         };
         if grant == Grant::Read && !matches!(*method, Method::GET | Method::HEAD) {
-            return Err(Problem::forbidden("this token may only read"));
+            return Err(Problem::new(Kind::ReadOnly, "this token may only read"));
         }
         Ok(grant)
     }
@@ -107,7 +108,8 @@ fn host(headers: &HeaderMap) -> Result<&str, Problem> {
     if local {
         Ok(host)
     } else {
-        Err(Problem::forbidden(
+        Err(Problem::new(
+            Kind::ForeignHost,
             "call the admin API by its address or as localhost, not by another name",
         ))
     }
@@ -124,7 +126,8 @@ fn origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
     if headers.get_all(ORIGIN).iter().all(own) {
         Ok(())
     } else {
-        Err(Problem::forbidden(
+        Err(Problem::new(
+            Kind::ForeignOrigin,
             "pages of other origins may not call the admin API",
         ))
     }
@@ -286,7 +289,7 @@ mod tests {
         }
         for method in [Method::POST, Method::PUT, Method::DELETE] {
             assert_eq!(check(method.clone(), "Bearer s3cret"), Ok(Grant::All));
-            let refused = Err(Problem::forbidden("this token may only read"));
+            let refused = Err(Problem::new(Kind::ReadOnly, "this token may only read"));
             assert_eq!(check(method, "Bearer r3ad"), refused);
         }
     }

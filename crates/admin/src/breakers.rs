@@ -10,18 +10,17 @@ use fusebox_breaker::HoldKind;
 use fusebox_gateway::app::{CircuitFault, Steer};
 use fusebox_gateway::{Action, BreakerStatus, FleetError, Gateway, PageQuery};
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::body;
 use crate::fleet::Fleet;
 use crate::problem::Problem;
+use crate::problem_kind::Kind;
 use crate::view;
 
-/// The largest body of a command, in bytes.
-const BODY_MAX: usize = 16 * 1024;
 /// The longest reason, and the longest name of an operator, in characters.
-const TEXT_MAX: usize = 256;
+pub const TEXT_MAX: usize = 256;
 /// The longest duration of a hold.
 const HOLD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -64,15 +63,79 @@ struct Command {
     scope: Option<String>,
 }
 
-/// Answers `POST /api/v1/breakers/{name}/{open|close|reset|release}`.
-pub async fn act(
-    State(gateway): State<Gateway>,
-    path: Result<Path<(String, String)>, PathRejection>,
+/// A command to a breaker, by its word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Holds it open.
+    Open,
+    /// Holds it closed.
+    Close,
+    /// Closes it with nothing counted.
+    Reset,
+    /// Ends a hold.
+    Release,
+}
+
+impl Word {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Word::Open => "open",
+            Word::Close => "close",
+            Word::Reset => "reset",
+            Word::Release => "release",
+        }
+    }
+}
+
+/// Answers `POST /api/v1/breakers/{name}/open`.
+pub async fn open(
+    gateway: State<Gateway>,
+    name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let Path((name, action)) = path.map_err(unreadable)?;
-    let order = read(&headers, body).await?;
+    act(gateway, Word::Open, name, &headers, body).await
+}
+
+/// Answers `POST /api/v1/breakers/{name}/close`.
+pub async fn close(
+    gateway: State<Gateway>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    act(gateway, Word::Close, name, &headers, body).await
+}
+
+/// Answers `POST /api/v1/breakers/{name}/reset`.
+pub async fn reset(
+    gateway: State<Gateway>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    act(gateway, Word::Reset, name, &headers, body).await
+}
+
+/// Answers `POST /api/v1/breakers/{name}/release`.
+pub async fn release(
+    gateway: State<Gateway>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    act(gateway, Word::Release, name, &headers, body).await
+}
+
+async fn act(
+    State(gateway): State<Gateway>,
+    word: Word,
+    name: Result<Path<String>, PathRejection>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let Path(name) = name.map_err(unreadable)?;
+    let order: Command = body::read(headers, body).await?.unwrap_or_default();
     let fleet = match order.scope.as_deref() {
         None | Some("node") => false,
         Some("fleet") => true,
@@ -91,17 +154,12 @@ pub async fn act(
         reason: reason.clone(),
         by: by.clone(),
     };
-    let command = action;
-    let (action, takes_duration) = match command.as_str() {
-        "open" => (hold(HoldKind::Open), true),
-        "close" => (hold(HoldKind::Closed), true),
-        "reset" => (Action::Reset { by: by.clone() }, false),
-        "release" => (Action::Release { by: by.clone() }, false),
-        other => {
-            return Err(Problem::not_found(format!(
-                "unknown command `{other}`; expected open, close, reset or release"
-            )));
-        }
+    let command = word.as_str();
+    let (action, takes_duration) = match word {
+        Word::Open => (hold(HoldKind::Open), true),
+        Word::Close => (hold(HoldKind::Closed), true),
+        Word::Reset => (Action::Reset { by: by.clone() }, false),
+        Word::Release => (Action::Release { by: by.clone() }, false),
     };
     if duration.is_some() && !takes_duration {
         return Err(Problem::bad_request(
@@ -110,22 +168,28 @@ pub async fn act(
     }
     if gateway.breaker(&name).is_none() {
         // A flow's entry lies where all gateways of its store see it, whatever the scope.
-        let steer = match command.as_str() {
+        let steer = match word {
             _ if duration.is_some() => {
-                return Err(Problem::conflict(format!(
-                    "`{name}` is built by a flow, and its entry lives as long as its store keeps it; remove `for`"
-                )));
+                return Err(Problem::new(
+                    Kind::FlowBreaker,
+                    format!(
+                        "`{name}` is built by a flow, and its entry lives as long as its store keeps it; remove `for`"
+                    ),
+                ));
             }
-            "open" => Steer::Open,
-            "close" => Steer::Close,
-            "reset" => Steer::Reset,
-            _ if gateway.circuit(&name).await.map_err(fault)?.is_none() => {
+            Word::Open => Steer::Open,
+            Word::Close => Steer::Close,
+            Word::Reset => Steer::Reset,
+            Word::Release if gateway.circuit(&name).await.map_err(fault)?.is_none() => {
                 return Err(unknown(&gateway, &name).await);
             }
-            _ => {
-                return Err(Problem::conflict(format!(
-                    "`{name}` is built by a flow and cannot be held or released; close or reset it"
-                )));
+            Word::Release => {
+                return Err(Problem::new(
+                    Kind::FlowBreaker,
+                    format!(
+                        "`{name}` is built by a flow and cannot be held or released; close or reset it"
+                    ),
+                ));
             }
         };
         let circuit = gateway.steer(&name, steer).await.map_err(fault)?;
@@ -144,9 +208,9 @@ pub async fn act(
         Ok(breaker) => breaker,
         Err(FleetError::NoBreaker) => return Err(unknown(&gateway, &name).await),
         Err(error @ (FleetError::NoFleet | FleetError::NotShared)) => {
-            return Err(Problem::conflict(error.to_string()));
+            return Err(Problem::new(Kind::NotShared, error.to_string()));
         }
-        Err(error @ FleetError::NotTaken) => return Err(Problem::unavailable(error.to_string())),
+        Err(error @ FleetError::NotTaken) => return Err(Problem::store_away(error.to_string())),
     };
     let scope = if fleet { "fleet" } else { "node" };
     tracing::info!(breaker = %name, %command, scope, %by, %reason, "an operator's command");
@@ -157,25 +221,6 @@ pub async fn act(
 async fn view_of(gateway: &Gateway, breaker: &BreakerStatus) -> Value {
     let fleet = gateway.fleet(Some(&breaker.name)).await.map(Fleet::of);
     view::breaker(breaker, fleet.as_ref(), gateway.clock().wall())
-}
-
-async fn read(headers: &HeaderMap, body: Body) -> Result<Command, Problem> {
-    let bytes = axum::body::to_bytes(body, BODY_MAX)
-        .await
-        .map_err(|_| Problem::too_large(format!("a command has at most {BODY_MAX} bytes")))?;
-    if bytes.is_empty() {
-        return Ok(Command::default());
-    }
-    let json = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let json = json
-        .and_then(|value| value.split(';').next())
-        .map(str::trim);
-    if !json.is_some_and(|value| value.eq_ignore_ascii_case("application/json")) {
-        return Err(Problem::not_json());
-    }
-    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(error.to_string()))
 }
 
 fn text(text: Option<String>, what: &str) -> Result<Option<String>, Problem> {
@@ -207,8 +252,8 @@ fn unreadable(error: PathRejection) -> Problem {
 /// The answer to a fault in reading or steering a flow's circuit.
 fn fault(fault: CircuitFault) -> Problem {
     match fault {
-        CircuitFault::Conflict(why) => Problem::conflict(why),
-        CircuitFault::Store(_) => Problem::unavailable(fault.to_string()),
+        CircuitFault::Conflict(why) => Problem::new(Kind::FlowBreaker, why),
+        CircuitFault::Store(_) => Problem::store_away(fault.to_string()),
     }
 }
 
@@ -220,8 +265,9 @@ async fn unknown(gateway: &Gateway, name: &str) -> Problem {
     let some = gateway.page(some).await;
     let names: Vec<_> = some.breakers.iter().map(|it| &**it.name()).collect();
     let more = if some.has_more { ", …" } else { "" };
-    Problem::not_found(format!(
-        "unknown breaker `{name}`; known breakers: {}{more}",
-        names.join(", ")
-    ))
+    let names = names.join(", ");
+    Problem::new(
+        Kind::UnknownBreaker,
+        format!("unknown breaker `{name}`; known breakers: {names}{more}"),
+    )
 }

@@ -8,6 +8,7 @@ use fusebox_plan::Diagnostic;
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
+use crate::problem_kind::Kind;
 
 /// The configuration as the program that runs the gateway knows it.
 pub trait Config: Send + Sync {
@@ -50,14 +51,15 @@ pub async fn reload(State(config): State<Arc<dyn Config>>) -> Response {
         Ok(Err(ReloadError::Refused(diagnostics))) => {
             let errors = diagnostics.iter().map(diagnostic).collect();
             let what = "the configuration has errors; the old one stays in use";
-            Problem::unprocessable(what)
+            Problem::new(Kind::ConfigurationRefused, what)
                 .with("result", json!("refused"))
                 .with("diagnostics", errors)
                 .into_response()
         }
-        Ok(Err(ReloadError::Failed(why))) => Problem::unprocessable(format!(
-            "the configuration cannot be used, so the old one stays: {why}"
-        ))
+        Ok(Err(ReloadError::Failed(why))) => Problem::new(
+            Kind::ConfigurationFailed,
+            format!("the configuration cannot be used, so the old one stays: {why}"),
+        )
         .with("result", json!("failed"))
         .with("diagnostics", json!([]))
         .into_response(),

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::hub::{Full, Hub};
 use crate::problem::Problem;
+use crate::problem_kind::Kind;
 use crate::slots::Activity;
 use crate::wishes::Wishes;
 
@@ -50,10 +51,12 @@ pub async fn stream(
     )?;
     let subscription = hub.subscribe(wishes, last_id.as_deref(), activity);
     let subscription = subscription.map_err(|full| match full {
-        Full::Listeners => {
-            Problem::unavailable("too many listeners; try again later").retry_after(5)
-        }
-        Full::Over => Problem::unavailable("the gateway ends").retry_after(5),
+        Full::Listeners => Problem::new(
+            Kind::TooManyListeners,
+            "too many listeners; try again later",
+        )
+        .retry_after(5),
+        Full::Over => Problem::new(Kind::Ending, "the gateway ends").retry_after(5),
     })?;
     let body = Body::from_stream(stream::unfold(subscription, async |mut subscription| {
         let bytes = subscription.next().await?;

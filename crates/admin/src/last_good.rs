@@ -1,13 +1,16 @@
 //! Removes last good answers on an operator's word.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use fusebox_gateway::Gateway;
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::body;
 use crate::problem::Problem;
+use crate::problem_kind::Kind;
 
 /// The answers to remove.
 #[derive(Debug, Deserialize)]
@@ -22,10 +25,15 @@ pub struct Purge {
 /// Removes the last good answers of an upstream for good.
 pub async fn purge(
     State(gateway): State<Gateway>,
-    purge: Result<Json<Purge>, JsonRejection>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let Json(Purge { upstream, path }) =
-        purge.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let purge = body::read(&headers, body).await?;
+    let Purge { upstream, path } = purge.ok_or_else(|| {
+        Problem::bad_request(
+            "send a body that says of which upstream, such as {\"upstream\":\"orders\"}",
+        )
+    })?;
     if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
         return Err(Problem::bad_request(
             "`path` begins with `/`, as the upstream sees it".to_owned(),
@@ -33,11 +41,15 @@ pub async fn purge(
     }
     match gateway.purge_last_good(&upstream, path.as_deref()).await {
         Ok(Some(removed)) => Ok(Json(json!({ "removed": removed }))),
-        Ok(None) => Err(Problem::not_found(format!(
-            "no upstream `{upstream}` keeps last good answers"
-        ))),
-        Err(error) => Err(Problem::conflict(format!(
-            "the store cannot be written, so answers may come back after a restart: {error}"
-        ))),
+        Ok(None) => Err(Problem::new(
+            Kind::NothingKept,
+            format!("no upstream `{upstream}` keeps last good answers"),
+        )),
+        Err(error) => Err(Problem::new(
+            Kind::StoreNotWritten,
+            format!(
+                "the store cannot be written, so answers may come back after a restart: {error}"
+            ),
+        )),
     }
 }

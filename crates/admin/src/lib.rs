@@ -15,11 +15,13 @@
 //! | `GET /api/v1/upstreams` | the upstreams with their endpoints, bulkheads, retry budgets and ladders |
 //! | `GET /api/v1/state` | one snapshot of all that a dashboard shows, with the event to continue from |
 //! | `GET /api/v1/events[?last_event_id=&type=&breaker=&pulse=1s]` | events as they happen, as server-sent events |
+//! | `GET /openapi.json` | the OpenAPI description of all of this |
 //! | `POST /api/v1/reload` | reads the configuration again |
 //! | `POST /api/v1/last-good/purge` | removes last good answers |
 //! | `GET /api/v1/plan` | the running plan, with defaults and without secrets |
 
 mod access;
+mod body;
 mod breakers;
 mod clock;
 pub mod config;
@@ -32,10 +34,13 @@ mod hub;
 mod last_good;
 mod list;
 mod listen;
+mod openapi;
 mod page;
 mod problem;
+mod problem_kind;
 mod rendered;
 mod reserve;
+mod routes;
 mod row;
 mod slots;
 mod socket;
@@ -52,7 +57,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use fusebox_gateway::Gateway;
 use fusebox_plan::plan::Secret;
 use http::Method;
@@ -60,6 +64,7 @@ use http::Method;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::problem::Problem;
+use crate::routes::Routes;
 
 pub use crate::socket::{Socket, UnixSocket};
 
@@ -123,24 +128,39 @@ pub async fn serve(
     }
 }
 
-/// All routes of the API, behind the access checks.
+/// The OpenAPI description of the API, which `GET /openapi.json` answers.
+pub fn openapi() -> serde_json::Value {
+    openapi::document()
+}
+
+/// All routes. Each is in the description, too.
+fn routes() -> Routes<Admin> {
+    Routes::new()
+        .get("/", rendered::page)
+        .get("/page/{*name}", page::asset)
+        .get("/healthz", health::live)
+        .get("/readyz", health::ready)
+        .get("/metrics", health::metrics)
+        .get("/openapi.json", openapi::show)
+        .get("/api/v1/state", state::show)
+        .get("/api/v1/events", events::stream)
+        .post("/api/v1/reload", config::reload)
+        .get("/api/v1/breakers", list::list)
+        .get("/api/v1/breakers/{name}", breakers::show)
+        .post("/api/v1/breakers/{name}/open", breakers::open)
+        .post("/api/v1/breakers/{name}/close", breakers::close)
+        .post("/api/v1/breakers/{name}/reset", breakers::reset)
+        .post("/api/v1/breakers/{name}/release", breakers::release)
+        .post("/api/v1/last-good/purge", last_good::purge)
+        .get("/api/v1/upstreams", upstreams::list)
+        .get("/api/v1/plan", plan)
+}
+
+/// The API: its routes, behind the access checks.
 fn router(gateway: Gateway, options: &Options, hub: Hub) -> Router {
     let access = access::Access::new(options.token.as_ref(), options.read_token.as_ref());
-    Router::new()
-        .route("/", get(rendered::page))
-        .route("/page/{*name}", get(page::asset))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .route("/api/v1/state", get(state::show))
-        .route("/api/v1/events", get(events::stream))
-        .route("/api/v1/reload", post(config::reload))
-        .route("/api/v1/breakers", get(list::list))
-        .route("/api/v1/breakers/{name}", get(breakers::show))
-        .route("/api/v1/breakers/{name}/{action}", post(breakers::act))
-        .route("/api/v1/last-good/purge", post(last_good::purge))
-        .route("/api/v1/upstreams", get(upstreams::list))
-        .route("/api/v1/plan", get(plan))
+    routes()
+        .router
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Admin {
@@ -155,10 +175,52 @@ async fn plan(State(gateway): State<Gateway>) -> Response {
     Json(gateway.plan().to_json()).into_response()
 }
 
-async fn not_found(uri: http::Uri) -> Problem {
+async fn not_found(method: Method, uri: http::Uri) -> Problem {
+    let command = uri.path().strip_prefix("/api/v1/breakers/");
+    if let Some((_, word)) = command.and_then(|it| it.split_once('/'))
+        && !word.is_empty()
+    {
+        return Problem::not_found(if method == Method::POST && !word.contains('/') {
+            format!("unknown command `{word}`; expected open, close, reset or release")
+        } else {
+            "unknown path; write a `/` in a breaker's name as %2F".to_owned()
+        });
+    }
     Problem::not_found(format!("unknown path {}", uri.path()))
 }
 
 async fn wrong_method(method: Method, uri: http::Uri) -> Problem {
     Problem::wrong_method(format!("{} does not support {method}", uri.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_no_other() {
+        let known: BTreeSet<_> = routes()
+            .known
+            .iter()
+            .map(|(method, path)| format!("{method} {}", path.replace("{*", "{")))
+            .collect();
+        let document = openapi();
+        let paths = document["paths"].as_object().unwrap();
+        let described: BTreeSet<_> = paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        let missing: Vec<_> = known.difference(&described).collect();
+        let gone: Vec<_> = described.difference(&known).collect();
+        assert!(
+            missing.is_empty(),
+            "describe them in openapi/paths.rs: {missing:?}"
+        );
+        assert!(gone.is_empty(), "the router does not know them: {gone:?}");
+    }
 }

@@ -27,7 +27,7 @@ use crate::problem::Problem;
 use crate::view;
 
 /// The most breakers in a page, which is also the default.
-const LIMIT_MAX: usize = 1_000;
+pub const LIMIT_MAX: usize = 1_000;
 /// Number of breakers that are read and written at once.
 const AT_ONCE: usize = 16;
 
@@ -37,7 +37,7 @@ const AT_ONCE: usize = 16;
 pub struct Filter {
     prefix: Option<String>,
     state: Option<String>,
-    limit: Option<usize>,
+    limit: Option<u32>,
     after: Option<String>,
 }
 
@@ -64,7 +64,9 @@ impl Filter {
             prefix: self.prefix.as_deref().unwrap_or_default(),
             state,
             after: self.after.as_deref(),
-            limit: self.limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX),
+            limit: self
+                .limit
+                .map_or(LIMIT_MAX, |limit| LIMIT_MAX.min(limit as usize)),
         })
     }
 }

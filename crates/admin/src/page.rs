@@ -8,6 +8,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::Compression;
@@ -65,6 +66,11 @@ static SERVED: LazyLock<Vec<(&str, Served)>> = LazyLock::new(|| {
         })
         .collect()
 });
+
+/// The names of the assets.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ASSETS.iter().map(|(name, ..)| *name)
+}
 
 /// A body with all that its answers need.
 #[derive(Debug)]
@@ -162,7 +168,11 @@ fn takes_gzip(request: &HeaderMap) -> bool {
 }
 
 /// Answers `GET /page/{name}`.
-pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn asset(
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Path(name) = name.map_err(|error| Problem::bad_request(error.body_text()))?;
     let served = SERVED.iter().find(|(known, _)| *known == name);
     let (_, served) =
         served.ok_or_else(|| Problem::not_found(format!("unknown path {FOLDER}{name}")))?;

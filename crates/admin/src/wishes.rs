@@ -6,7 +6,7 @@ use crate::event_view::{breaker, kind};
 use crate::problem::Problem;
 
 /// The types of events that a client can ask for. A gap and a reset are always said.
-const TYPES: [&str; 9] = [
+pub const TYPES: [&str; 9] = [
     "transition",
     "hold",
     "reload",

@@ -85,8 +85,7 @@ pub enum Verb {
     },
     /// Print the version
     Version,
-    /// Print the OpenAPI description of the admin API (not supported yet)
-    #[command(hide = true)]
+    /// Print the OpenAPI description of the admin API
     Openapi,
 }
 

@@ -30,7 +30,7 @@ mod top;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Args, Verb};
@@ -79,7 +79,7 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
         }
         Verb::Man { dir } => man::man(Args::command(), &dir),
         Verb::Version => print(&format!("fusebox {}\n", env!("CARGO_PKG_VERSION"))),
-        Verb::Openapi => not_yet("openapi"),
+        Verb::Openapi => print(&format!("{:#}\n", fusebox_admin::openapi())),
     }
 }
 
@@ -108,10 +108,6 @@ fn control(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Resu
         .enable_all()
         .build()?;
     runtime.block_on(work)
-}
-
-fn not_yet(verb: &str) -> anyhow::Result<ExitCode> {
-    bail!("`{verb}` is not supported yet; `fusebox --help` lists the supported commands");
 }
 
 /// Prints to standard output. A closed pipe is not an error for the caller.

@@ -54,8 +54,8 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "admin",
-        "rendered breakers last_good state events hub frame wishes row event_view upstreams config access page health list listen fleet view \
-         token stream slots reserve socket problem clock",
+        "openapi rendered breakers last_good state events hub frame wishes row event_view upstreams body config access \
+         page health list listen fleet view token stream slots reserve socket problem problem_kind clock routes",
     ),
     ("sim", "suite replay mapping subject scenario fleet"),
     (
