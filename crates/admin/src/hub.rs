@@ -28,6 +28,9 @@ const QUEUED_BYTES_MAX: usize = 4 << 20;
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// The longest silence on a stream.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// The longest wait for the ends of the streams, and the time between two looks.
+const FAREWELL: Duration = Duration::from_millis(500);
+const FAREWELL_LOOK: Duration = Duration::from_millis(10);
 
 /// All listeners, cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,6 +42,8 @@ struct Inner {
     node: Arc<str>,
     max: usize,
     state: Mutex<State>,
+    /// One more for each stream that has not ended.
+    streams: Arc<()>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +89,7 @@ pub struct Subscription {
     first: Option<Bytes>,
     queue: mpsc::Receiver<Bytes>,
     queued_bytes: Arc<AtomicUsize>,
+    _stream: Arc<()>,
 }
 
 impl Subscription {
@@ -122,6 +128,7 @@ impl Hub {
             gateway,
             max: max.min(LISTENERS_MAX),
             state: Mutex::default(),
+            streams: Arc::default(),
         }))
     }
 
@@ -168,7 +175,19 @@ impl Hub {
             first: Some(first),
             queue: frames,
             queued_bytes,
+            _stream: self.0.streams.clone(),
         })
+    }
+
+    /// Waits until the streams have ended, those of slow clients for a moment only.
+    pub async fn farewell(&self) {
+        let mut left = FAREWELL;
+        while Arc::strong_count(&self.0.streams) > 1 && !left.is_zero() {
+            tokio::time::sleep(FAREWELL_LOOK).await;
+            left = left.saturating_sub(FAREWELL_LOOK);
+        }
+        // The end of a stream is written after its last frame.
+        tokio::time::sleep(FAREWELL_LOOK).await;
     }
 
     /// Serves the listeners until the gateway drains, and samples the breakers.

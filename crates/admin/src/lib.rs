@@ -118,14 +118,12 @@ pub async fn serve(
     // Some connections are for those who ask once.
     let hub = Hub::new(gateway.clone(), listen::connections_max() / 2);
     let router = router(gateway, &options, hub.clone());
-    let serving = async {
-        hub.run().await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        served = listen::serve(router, sockets, stopped) => served,
-        never = serving => never,
-    }
+    let telling = tokio::spawn(hub.clone().run());
+    let served = listen::serve(router, sockets, stopped).await;
+    // A stream that breaks off would look like a fault to its reader.
+    hub.farewell().await;
+    telling.abort();
+    served
 }
 
 /// The OpenAPI description of the API, which `GET /openapi.json` answers.

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use fusebox_admin::config::Config as _;
@@ -23,6 +24,9 @@ use crate::log::Log;
 use crate::printable::with_causes;
 use crate::reload::Reloader;
 use crate::state;
+
+/// The longest wait for the end of the admin API.
+const ADMIN_END: Duration = Duration::from_secs(1);
 
 /// The default address of the admin API.
 const ADMIN: &str = "127.0.0.1:9900";
@@ -99,8 +103,8 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     signals.handle(&gateway, reload).await;
     drop(stop_admin);
     if let Some(serving) = serving {
-        // Open client connections to the admin API do not keep the process alive.
-        serving.abort();
+        // Open client connections to the admin API do not keep the process alive, except for the ends of their streams.
+        tokio::time::timeout(ADMIN_END, serving).await.ok();
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,10 +5,10 @@
 //! repeats a retry. Everything else is named with its position. As with circuits, the behaviour of a flow is derived
 //! from all its paths.
 //!
-//! - `route`: the listener, path and methods; `call`: what is sent; `target`: where to, in terms of the client's path
+//! - `route`: the listener, path and methods; `call`: the request; `target`: where to, in terms of the client's path
 //! - `upstream`: the server of a call, with its breaker; `repeat`: its retries
 //! - `answer`, `ladder`: the answers that the flow gives itself; `kept`: entries that hold answers
-//! - `gates`: what is left out
+//! - `gates`: the parts left out
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

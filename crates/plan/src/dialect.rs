@@ -116,7 +116,7 @@ impl Losses {
         }
     }
 
-    /// True if a loss is told at a place.
+    /// True if a loss is reported with a place.
     pub fn has(&self, at: Place) -> bool {
         self.0.iter().any(|loss| loss.at == at)
     }

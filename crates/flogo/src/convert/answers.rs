@@ -85,7 +85,7 @@ fn constant(response: &FlowResponse, action: &Action) -> Option<Json> {
         code @ (Value::Float(_) | Value::Int(_) | Value::Str(_)) => code.to_int().ok()?,
         _ => 0,
     };
-    // As in a run, no status is 200, and what is no final status 500.
+    // As in a run, a missing status is 200, and one that is not final 500.
     let status = match status {
         0 => 200,
         200..=599 => status,

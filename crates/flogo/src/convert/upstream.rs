@@ -154,7 +154,7 @@ impl Draft {
         let rest = call.rest;
         if rest.timeout.is_none() {
             comments.push(format!(
-                "mends: {shown} waits for its answer without a limit, so an upstream that hangs is no failure; here 30 s (line {})",
+                "mends: {shown} waits for its answer without a limit, so an upstream that hangs never fails; here 30 s (line {})",
                 at.line
             ));
         }

@@ -11,31 +11,31 @@ pub struct FieldKinds(u32);
 impl FieldKinds {
     /// `Connection`. This kind and the next six are the fields of one connection that `Connection` need not name.
     pub const CONNECTION: FieldKinds = FieldKinds(1);
-    /// `Keep-Alive`.
+    /// The field `Keep-Alive`.
     pub const KEEP_ALIVE: FieldKinds = FieldKinds(1 << 1);
-    /// `Proxy-Connection`.
+    /// The field `Proxy-Connection`.
     pub const PROXY_CONNECTION: FieldKinds = FieldKinds(1 << 2);
-    /// `Transfer-Encoding`.
+    /// The field `Transfer-Encoding`.
     pub const TRANSFER_ENCODING: FieldKinds = FieldKinds(1 << 3);
-    /// `Upgrade`.
+    /// The field `Upgrade`.
     pub const UPGRADE: FieldKinds = FieldKinds(1 << 4);
-    /// `Proxy-Authenticate`.
+    /// The field `Proxy-Authenticate`.
     pub const PROXY_AUTHENTICATE: FieldKinds = FieldKinds(1 << 5);
-    /// `HTTP2-Settings`.
+    /// The field `HTTP2-Settings`.
     pub const HTTP2_SETTINGS: FieldKinds = FieldKinds(1 << 6);
-    /// `TE`.
+    /// The field `TE`.
     pub const TE: FieldKinds = FieldKinds(1 << 7);
-    /// `Proxy-Authorization`.
+    /// The field `Proxy-Authorization`.
     pub const PROXY_AUTHORIZATION: FieldKinds = FieldKinds(1 << 8);
-    /// `Content-Length`.
+    /// The field `Content-Length`.
     pub const CONTENT_LENGTH: FieldKinds = FieldKinds(1 << 9);
-    /// `Tracestate`.
+    /// The field `Tracestate`.
     pub const TRACESTATE: FieldKinds = FieldKinds(1 << 10);
-    /// `Traceparent`.
+    /// The field `Traceparent`.
     pub const TRACEPARENT: FieldKinds = FieldKinds(1 << 11);
-    /// `Expect`.
+    /// The field `Expect`.
     pub const EXPECT: FieldKinds = FieldKinds(1 << 12);
-    /// `X-Request-Id`.
+    /// The field `X-Request-Id`.
     pub const REQUEST_ID: FieldKinds = FieldKinds(1 << 13);
     /// A field that clients may not send: see [`is_ours`].
     pub const OURS: FieldKinds = FieldKinds(1 << 14);

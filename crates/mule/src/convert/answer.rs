@@ -220,7 +220,7 @@ impl Answer {
         self.entries("body")
     }
 
-    /// Its entries, with the key for a text of a media type of its own.
+    /// The entries of the body, with the key for a text of a media type of its own.
     fn entries(&self, text_key: &str) -> Option<JsonMap<String, Json>> {
         if !(200..=599).contains(&self.status) {
             return None;
@@ -265,7 +265,7 @@ impl Answer {
         Some(entries)
     }
 
-    /// Its body in short, for a message.
+    /// The body in short, for a message.
     pub fn shown(&self) -> String {
         match &self.body {
             Body::Empty => self.status.to_string(),

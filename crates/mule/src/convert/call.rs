@@ -1,4 +1,4 @@
-//! The requests that a flow makes: what is sent, and what of it has no native form.
+//! The requests of a flow: their parts, and those without a native form.
 
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::dialect::quote;
