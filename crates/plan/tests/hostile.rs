@@ -13,7 +13,7 @@ const FULL: &str = include_str!("../../../examples/full.yaml");
 fn survives(text: &[u8]) {
     let machine = Machine {
         env: [("ORDERS_URL", "http://a")].into(),
-        files: [("/run/secrets/admin", "t")].into(),
+        files: [("/run/secrets/admin", "t"), ("/run/secrets/read", "r")].into(),
     };
     let reading = read(&[Source { name: "x", text }], &machine);
     let errors = reading

@@ -78,7 +78,7 @@ fn anchors_aliases_tags_and_merges_are_refused() {
     check(
         r#"<<: {a: 1}
 "#,
-        r#"1:1: error: unknown key `<<` in the configuration; expected one of version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
+        r#"1:1: error: unknown key `<<` in the configuration; expected one of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, routes"#,
     );
 }
 
@@ -116,12 +116,12 @@ fn a_root_that_is_not_a_map_is_refused() {
     check(
         r#"- a
 "#,
-        r#"1:1: error: expected a map, found a list; write a map with any of version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
+        r#"1:1: error: expected a map, found a list; write a map with any of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, routes"#,
     );
     check(
         r#"hello
 "#,
-        r#"1:1: error: expected a map, found `hello`; write a map with any of version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
+        r#"1:1: error: expected a map, found `hello`; write a map with any of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, routes"#,
     );
 }
 
@@ -133,7 +133,7 @@ zzz: 1
 routes: [{ path: /a, respnd: { text: x } }]
 "#,
         r#"1:1: error: unknown key `lisen` in the configuration; did you mean `listen`?
-2:1: error: unknown key `zzz` in the configuration; expected one of version, listen, listeners, admin, store, fleet, limits, upstreams, routes
+2:1: error: unknown key `zzz` in the configuration; expected one of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, routes
 3:22: error: unknown key `respnd` in a route; did you mean `respond`?"#,
     );
     check(
