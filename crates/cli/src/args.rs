@@ -86,6 +86,7 @@ pub enum Verb {
     /// Print the version
     Version,
     /// Print the OpenAPI description of the admin API
+    #[command(after_help = help::OPENAPI)]
     Openapi,
 }
 

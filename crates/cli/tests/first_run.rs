@@ -11,17 +11,19 @@ use std::time::{Duration, Instant};
 use support::{Call, Dial, Finished, Gateway, Program, Setup, Upstream};
 
 /// The verbs that everybody can use.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 15] = [
     "run",
     "init",
     "check",
     "convert",
     "eval",
     "breakers",
+    "top",
     "healthcheck",
     "demo",
     "simulate",
     "schema",
+    "openapi",
     "completions",
     "man",
     "version",

@@ -69,6 +69,10 @@ Example:
   fusebox schema > fusebox.schema.json           then, as the first line of fusebox.yaml:
   # yaml-language-server: $schema=fusebox.schema.json";
 
+pub const OPENAPI: &str = "\
+Examples:
+  fusebox openapi > openapi.json    for a generator of clients, or a viewer";
+
 pub const COMPLETIONS: &str = "\
 Examples:
   fusebox completions bash > ~/.local/share/bash-completion/completions/fusebox
