@@ -1,6 +1,6 @@
 //! Runs an action's steps without a request, to see which of them run when its calls end in a certain way.
 //!
-//! Checks of tokens and limits pass, and a condition on the request itself holds, so that what is seen is the course of
+//! Checks of tokens and limits pass, and a condition on the request itself holds, so that this is the course of
 //! a request that nothing keeps from the call.
 
 use std::collections::BTreeSet;

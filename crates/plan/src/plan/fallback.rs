@@ -75,7 +75,7 @@ impl Default for LastGood {
 /// A fixed answer whose texts say why it is given (`respond:` of a rung).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RungAnswer {
-    /// `on`: the calls that it answers; others go on to the next rung. By default both.
+    /// `on`: the calls that it answers; others come to the next rung. By default both.
     pub on: FallbackOn,
     /// The status, 200..=599. Default 200.
     pub status: StatusCode,
