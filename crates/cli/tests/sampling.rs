@@ -43,8 +43,10 @@ fn a_thousand_breakers_and_a_dashboard_take_little_of_a_core() {
         let pulse = stream.next_of("pulse");
         pulse.data["breakers"].as_object().unwrap().len()
     };
-    // The last calls are in the next sample.
-    while pulse() < BREAKERS {}
+    // The last calls are in the next sample; a breaker that was seen first in the middle of its call has no rate yet.
+    while pulse() < BREAKERS {
+        call_all(&gateway);
+    }
     let (before, begun) = (cpu(gateway.pid()), Instant::now());
     for _ in 0..5 {
         assert_eq!(pulse(), BREAKERS);
