@@ -113,7 +113,7 @@ fn of_the_example_everything_is_carried_with_its_answers_as_rungs() {
         .position(|line| line.contains("\"name\": \"OrderService\""));
     let line = line.expect("the example has it");
     let waits = format!(
-        "  # mends: `OrderService` waits for its answer without a limit, so an upstream that hangs is no failure; here 30 s (line {line})\n"
+        "  # mends: `OrderService` waits for its answer without a limit, so an upstream that hangs never fails; here 30 s (line {line})\n"
     );
     assert!(yaml.contains(&waits), "{yaml}");
 }
