@@ -2,7 +2,7 @@
 //!
 //! The client has asked whether its copy is still good, and the upstream has said so of the answer with that validator.
 //! Where the kept answer has the same one, it is as good as new: its age begins again, and the fields of the 304 take
-//! the place of its own. A 304 that forbids to keep the answer removes it.
+//! the place of its own. A 304 never removes an entry.
 
 use std::sync::Arc;
 
@@ -65,14 +65,11 @@ impl LastGood {
         let found = variants.find(|entry| {
             salt.variant(&entry.vary, sent) == entry.spot.variant && is_of(&entry.fields(), headers)
         });
-        let Some(entry) = found else { return };
-        match self.renewed(entry, headers, reading.is_private, now) {
-            Some(rules) => {
-                let stamp = reading.stamp;
-                self.keep(Arc::new(renewed(entry, headers, rules, now, stamp)));
-            }
-            // As after a whole answer that forbids it.
-            None => self.forget(reading.key),
+        if let Some(entry) = found
+            && let Some(rules) = self.renewed(entry, headers, reading.is_private, now)
+        {
+            let stamp = reading.stamp;
+            self.keep(Arc::new(renewed(entry, headers, rules, now, stamp)));
         }
     }
 
