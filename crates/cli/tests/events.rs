@@ -295,8 +295,10 @@ fn pulses_carry_the_rates_that_the_state_shows() {
         for (sum, count) in sums.iter_mut().zip(second) {
             *sum += count.as_u64().unwrap();
         }
+        // A breaker may be named for the first time before its first call is counted.
+        let is_first = sums == [0; 3];
         let rates = &orders["rates"];
-        assert!(rates["calls_per_s"].as_f64().unwrap() > 0.0);
+        assert!(is_first || rates["calls_per_s"].as_f64().unwrap() > 0.0);
     }
     let state = state(&gateway);
     let row = &state["breakers"][0];
