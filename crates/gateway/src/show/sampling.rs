@@ -34,7 +34,7 @@ pub struct Sampler {
     wholes: HashMap<Arc<str>, VecDeque<(u64, Whole)>>,
     /// The breakers with calls in the last 10 s, by name.
     busy: HashMap<Arc<str>, Arc<BreakerExtras>>,
-    /// Those of the sample before that are not any more.
+    /// The breakers that had such calls in the sample before and have none any more.
     calmed: HashMap<Arc<str>, Arc<BreakerExtras>>,
 }
 
