@@ -292,6 +292,16 @@ impl Symbol {
     /// The concatenation `a ++ b`.
     pub fn concat(self, other: Symbol) -> Symbol {
         match (&self, &other) {
+            (_, Symbol::If(when, then, otherwise)) => Symbol::either(
+                (**when).clone(),
+                self.clone().concat((**then).clone()),
+                self.concat((**otherwise).clone()),
+            ),
+            (Symbol::If(when, then, otherwise), Symbol::Object { .. }) => Symbol::either(
+                (**when).clone(),
+                (**then).clone().concat(other.clone()),
+                (**otherwise).clone().concat(other),
+            ),
             (_, Symbol::Object { base: None, fields }) => {
                 let (base, mut all) = match self {
                     Symbol::Object { base, fields } => (base, fields),

@@ -106,7 +106,13 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             calls: vec![call.site.clone()],
             state,
         };
+        let refused: Vec<&Path<'a>> = self
+            .paths
+            .iter()
+            .filter(|path| trips.iter().any(|trip| is_refused(path, trip)))
+            .collect();
         let evidence = flaws::Evidence {
+            refused: &refused,
             call_paths: self,
             after_wait: &after_wait,
             prefixes: &prefixes,

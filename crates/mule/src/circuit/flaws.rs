@@ -10,7 +10,7 @@ use fusebox_plan::dialect::show_duration;
 
 use super::call_paths::CallPaths;
 use super::failures::all;
-use super::paths::Act;
+use super::paths::{Act, Path};
 use super::time::unit;
 use super::trace::{self, StoreState};
 use super::{Circuit, Cooldown};
@@ -58,6 +58,8 @@ pub enum FlawKind {
     MessageLost,
     /// A number stored with the state has no effect.
     Unused,
+    /// The circuit's own refusal is recorded as a failure, and the cooldown begins anew.
+    RefusalCounts,
 }
 
 /// The material from which flaws are recognised.
@@ -78,6 +80,8 @@ pub(super) struct Evidence<'e, 'w, 'a> {
     pub closed_at: Option<&'a Site>,
     /// The entry with the count.
     pub count: Option<usize>,
+    /// The paths that the open circuit leads to, without the call.
+    pub refused: &'e [&'w Path<'a>],
 }
 
 const CONVERT: &str = "`fusebox convert` writes a native breaker that does not have this flaw";
@@ -97,6 +101,7 @@ pub(super) fn of(circuit: &Circuit, evidence: &Evidence<'_, '_, '_>) -> Vec<Flaw
     flaws.times();
     flaws.message_lost();
     flaws.unused();
+    flaws.refusal_counts();
     flaws.list
 }
 
@@ -361,6 +366,40 @@ impl Flaws<'_, '_, '_> {
             self.add(FlawKind::Unused, &site, what, mend);
         }
     }
+
+    /// Finds refusals that a handler records in the entries of the state or of the count.
+    fn refusal_counts(&mut self) {
+        let (state, count) = (self.evidence.state, self.evidence.count);
+        let mut found: Vec<(&Site, &Site)> = Vec::new();
+        for path in self.evidence.refused {
+            let (mut raised, mut handler) = (None, None);
+            for act in &path.acts {
+                match act {
+                    Act::Raised { site } => (raised, handler) = (Some(*site), None),
+                    Act::Handled { site } if raised.is_some() => handler = Some(*site),
+                    Act::Wrote { entry, .. } if *entry == state || Some(*entry) == count => {
+                        if let (Some(raised), Some(handler)) = (raised, handler)
+                            && !found.iter().any(|(known, _)| *known == raised)
+                        {
+                            found.push((raised, handler));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (raised, handler) in found {
+            let what = format!(
+                "counts its own refusal, which is raised here, as a failure: the handler in line {} records it, so the cooldown begins anew and requests keep it open",
+                handler.line
+            );
+            let mend = format!(
+                "raise it outside the `try`, or let the handler in line {} take the errors of the call alone",
+                handler.line
+            );
+            self.add(FlawKind::RefusalCounts, raised, what, &mend);
+        }
+    }
 }
 
 /// The range from a time to live to the last sweep that may end it, in one unit.
@@ -428,7 +467,8 @@ impl Flaw {
             | FlawKind::ExpiresFirst
             | FlawKind::UnitsMixed
             | FlawKind::LocalTimeAsUtc
-            | FlawKind::MessageLost => true,
+            | FlawKind::MessageLost
+            | FlawKind::RefusalCounts => true,
             FlawKind::ServerErrorsIgnored | FlawKind::CountRenewed | FlawKind::Unused => false,
         }
     }

@@ -77,6 +77,8 @@ pub(crate) enum Act<'a> {
         outcome: Outcome,
         sent: Rc<SentRequest>,
     },
+    /// A `raise-error` raised an error.
+    Raised { site: &'a Site },
     /// A handler accepted an error.
     Handled { site: &'a Site },
     /// An attempt of an `until-successful` ended with an error.

@@ -74,6 +74,7 @@ impl<'a> Walk<'a> {
                     description,
                     ..Raised::of(raise.kind.clone())
                 };
+                path.acts.push(Act::Raised { site });
                 return vec![(path, Some(raised))];
             }
             Does::UntilSuccessful(scope) => {
