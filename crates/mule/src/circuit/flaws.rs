@@ -84,6 +84,8 @@ pub(super) struct Evidence<'e, 'w, 'a> {
     pub refused: &'e [&'w Path<'a>],
 }
 
+/// The remedy where a conversion does not write the circuit.
+const BESIDE: &str = "put a native breaker before the call, in a file beside the application; `fusebox convert` does not write this circuit";
 const CONVERT: &str = "`fusebox convert` writes a native breaker that does not have this flaw";
 
 /// Finds the flaws of a circuit.
@@ -224,7 +226,7 @@ impl Flaws<'_, '_, '_> {
                     "stays open for {}: an entry expires at the first sweep after its time to live, not exactly then",
                     range(ttl, sweep)
                 );
-                let mend = "make `expirationInterval` smaller; or convert it: a native breaker's cooldown is exact";
+                let mend = "make `expirationInterval` smaller; or see `fusebox convert`: a native breaker's cooldown is exact";
                 self.add(FlawKind::CooldownAtSweep, &store.site, what, mend);
             }
             (Cooldown::Never, _) => {
@@ -455,6 +457,17 @@ fn is_local_as_utc(symbol: &Symbol) -> bool {
 }
 
 impl Flaw {
+    /// Makes the remedy say what a conversion does for this circuit: writes its breaker or not, with `--lossy` or without.
+    pub(super) fn promise(&mut self, is_written: bool, is_lossy: bool) {
+        const COMMAND: &str = "`fusebox convert`";
+        self.mend = match (is_written, is_lossy) {
+            (true, false) => return,
+            (true, true) => self.mend.replace(COMMAND, "`fusebox convert --lossy`"),
+            (false, _) if self.mend.contains("convert") => BESIDE.to_owned(),
+            (false, _) => return,
+        };
+    }
+
     /// True if a native breaker does not have this flaw.
     pub fn is_mended(&self) -> bool {
         match self.kind {

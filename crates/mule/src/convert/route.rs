@@ -59,6 +59,12 @@ impl Route {
                 ));
             }
         };
+        if path != "/" && !path.ends_with("{*rest}") {
+            comments.push(format!(
+                "differs: the flow also answers {}, with a slash at its end; here that is 404 {at}",
+                quote(&format!("{}/", source.path))
+            ));
+        }
         let mut entries = JsonMap::new();
         entries.insert("name".into(), json!(&*flow.name));
         entries.insert("path".into(), json!(path));

@@ -4,6 +4,7 @@ use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::dialect::quote;
 
+use crate::app::Requester;
 use crate::circuit::{Call, SentRequest};
 
 /// The URL of a call, in parts.
@@ -19,30 +20,8 @@ pub(super) struct Target {
 /// The target of a call; the error says why it has no native form.
 pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> {
     let (base, path) = match (&sent.url, &call.request.config) {
-        (Some(url), _) => {
-            let url = written(url, sent)?;
-            let (scheme, rest) = url
-                .split_once("://")
-                .ok_or_else(|| format!("its URL {} is invalid", quote(&url)))?;
-            let at = rest.find('/').unwrap_or(rest.len());
-            if rest[..at].contains('{') {
-                return Err("the server that it calls depends on the request".to_owned());
-            }
-            (format!("{scheme}://{}", &rest[..at]), rest[at..].to_owned())
-        }
-        (None, Some(config)) => {
-            let scheme = if config.tls { "https" } else { "http" };
-            let host = match config.host.contains(':') {
-                true => format!("[{}]", config.host),
-                false => config.host.to_string(),
-            };
-            let base = format!(
-                "{scheme}://{host}:{}{}",
-                config.port,
-                config.base_path.trim_end_matches('/')
-            );
-            (base, written(&sent.path, sent)?)
-        }
+        (Some(url), _) => split_url(&written(url, sent)?)?,
+        (None, Some(config)) => (base(config), written(&sent.path, sent)?),
         (None, None) => return Err("it has no URL".to_owned()),
     };
     let (path, query) = match path.split_once('?') {
@@ -55,6 +34,44 @@ pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> 
     };
     fusebox_plan::dialect::read_rewrite(&path).map_err(|fault| fault.what)?;
     Ok(Target { base, path, query })
+}
+
+/// The URL before the path of a call's configuration.
+fn base(config: &Requester) -> String {
+    let scheme = if config.tls { "https" } else { "http" };
+    let host = match config.host.contains(':') {
+        true => format!("[{}]", config.host),
+        false => config.host.to_string(),
+    };
+    format!(
+        "{scheme}://{host}:{}{}",
+        config.port,
+        config.base_path.trim_end_matches('/')
+    )
+}
+
+/// Splits a URL before its path.
+fn split_url(url: &str) -> Result<(String, String), String> {
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| format!("its URL {} is invalid", quote(url)))?;
+    let at = rest.find('/').unwrap_or(rest.len());
+    if rest[..at].contains('{') {
+        return Err("the server that it calls depends on the request".to_owned());
+    }
+    Ok((format!("{scheme}://{}", &rest[..at]), rest[at..].to_owned()))
+}
+
+/// The URL before the path of a call whose path may be unknown; the error says why it has none.
+pub(super) fn base_of(call: &Call<'_>) -> Result<String, String> {
+    match (&call.request.url, &call.request.config) {
+        (Some(url), _) => {
+            let url = url.literal().ok_or("its URL is computed")?;
+            Ok(split_url(url)?.0)
+        }
+        (None, Some(config)) => Ok(base(config)),
+        (None, None) => Err("it has no URL".to_owned()),
+    }
 }
 
 /// A path in the native form's notation.
