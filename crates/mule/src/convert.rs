@@ -69,6 +69,7 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
     };
     for (flow, paths) in &walked {
         match &flow.source {
+            Some(_) if flow.is_stopped => draft.lose_flow(flow, &flow.site, "it is stopped"),
             Some(Source::Http(source)) => draft.flow(flow, source, paths.as_deref()),
             Some(Source::Scheduler { .. }) => {
                 draft.lose_flow(flow, &flow.site, "the native form has no schedules");

@@ -83,8 +83,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         notes,
     };
     let mut app = lowering.app(input.properties);
-    let flows = lowering.globals.each(names::FLOWS);
-    lints::check(&app, &flows, &mut lowering);
+    lints::check(&app, &mut lowering);
     lowering.refuse_idle_bindings();
     if notes.errors() == 0 {
         circuit::recognise(&mut app, input.files, notes);
