@@ -170,6 +170,7 @@ impl<'a> Lowering<'a> {
                 let mend = format!("write `--bind {name}=none` if calls to it may do nothing");
                 self.wrong(written, what, mend);
             }
+            None if self.is_partial => {}
             None => {
                 let what = format!("unknown flow {}", quote(name));
                 let otherwise = format!(

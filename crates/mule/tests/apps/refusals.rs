@@ -319,3 +319,29 @@ fn a_large_application_is_read_in_time() {
     assert!(plan.is_none());
     assert_eq!(said.len(), 6_001);
 }
+
+#[test]
+fn a_missing_property_hides_nothing() {
+    let text = r##"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="${tea.port}"/></http:listener-config>
+<flow name="tea"><http:listener config-ref="In" path="/cup"/>
+<db:select config-ref="Base"><db:sql>select 1</db:sql></db:select>
+<set-payload value="#[1 +]"/></flow>"##;
+    let Read { said, .. } = snippet(text, Compat::Intent);
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(said[0].starts_with("a.xml:1:82: error: the property `tea.port` has no value"));
+    assert!(said[1].starts_with("a.xml:3:1: error: `db:select` is not supported"));
+    assert!(said[2].starts_with("a.xml:4:"), "{said:#?}");
+}
+
+#[test]
+fn a_wrong_expression_is_told_once() {
+    for inner in [
+        r##"<http:request config-ref="S"><http:headers>#[{a: brew()}]</http:headers></http:request>"##,
+        r##"<until-successful maxRetries="#[brew()]"><logger/></until-successful>"##,
+        r##"<os:store key="k" failIfPresent="#[brew()]"><os:value>1</os:value></os:store>"##,
+    ] {
+        let Read { said, .. } = snippet(&flow(inner), Compat::Intent);
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].contains("brew"), "{said:#?}");
+    }
+}
