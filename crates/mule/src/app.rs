@@ -88,6 +88,9 @@ pub struct Flow {
     /// True for a `sub-flow`. A sub-flow has neither source nor handlers; its errors go to the handlers of the
     /// caller.
     pub is_sub: bool,
+    /// True if the flow does not run (`initialState="stopped"`): its source starts nothing, and a call of it is an
+    /// error.
+    pub is_stopped: bool,
     /// The trigger; `None`: the flow runs only when a `flow-ref` calls it.
     pub source: Option<Source>,
     /// The steps of the flow.

@@ -8,7 +8,7 @@
 //! - `route`: the listener, path and methods; `call`: the request; `target`: where to, in terms of the client's path
 //! - `upstream`: the server of a call, with its breaker; `repeat`: its retries
 //! - `answer`, `ladder`: the answers that the flow gives itself; `kept`: entries that hold answers
-//! - `gates`: the parts left out
+//! - `secrets`: values that are not written; `gates`: the parts left out
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,6 +29,7 @@ mod kept;
 mod ladder;
 mod repeat;
 mod route;
+mod secrets;
 mod target;
 mod upstream;
 
@@ -69,10 +70,13 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
         }
     };
     draft.losses.report(lossy, &mut notes);
-    Conversion {
-        yaml: yaml.filter(|_| notes.errors() == 0),
-        diagnostics: notes.finish(files),
-    }
+    secrets::hidden(
+        app,
+        Conversion {
+            yaml: yaml.filter(|_| notes.errors() == 0),
+            diagnostics: notes.finish(files),
+        },
+    )
 }
 
 /// The result of a conversion for the circuits of an application.
@@ -132,6 +136,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         for (flow, paths) in walked {
             let paths = paths.as_deref();
             match &flow.source {
+                Some(_) if flow.is_stopped => draft.lose_flow(flow, &flow.site, "it is stopped"),
                 Some(Source::Http(source)) => draft.flow(flow, source, paths),
                 Some(Source::Scheduler { .. }) => {
                     draft.leave_flow(flow, paths, &flow.site, "the native form has no schedules");

@@ -60,6 +60,7 @@ impl dialect::Dialect for Dialect {
             properties: written.properties,
             bindings: &loader.bindings(),
             compat: written::compat(loader),
+            is_partial: written.is_partial,
         };
         Some(lower(written.elements, setting, notes))
     }

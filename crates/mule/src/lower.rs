@@ -5,6 +5,7 @@
 //! - `names`, `bind`: named elements, and the bindings of the command line
 //! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
 //!   `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//! - `states`: values of which nothing is said, or not everything
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
 //! After an error a placeholder takes the value's place, so that all errors are reported at once: the result of
@@ -25,6 +26,7 @@ mod processors;
 mod queues;
 mod request;
 mod scopes;
+mod states;
 mod unsupported;
 // One element a line where possible, so that the table reads as a table.
 #[rustfmt::skip]
@@ -45,6 +47,7 @@ use self::handlers::ReadOnce;
 use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
+use self::states::States;
 use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
 use super::circuit;
 use super::xml::Element;
@@ -59,6 +62,8 @@ pub(crate) struct LowerInput<'a> {
     pub bindings: &'a [(String, String)],
     /// The rules by which the files are understood.
     pub compat: Compat,
+    /// True if a part of the application could not be read, which is reported.
+    pub is_partial: bool,
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
@@ -80,12 +85,15 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         guesses: 0,
         depth: 0,
         processors: 0,
+        states: States::of(&elements),
+        is_partial: input.is_partial,
         notes,
     };
     let mut app = lowering.app(input.properties);
-    let flows = lowering.globals.each(names::FLOWS);
-    lints::check(&app, &flows, &mut lowering);
-    lowering.refuse_idle_bindings();
+    lints::check(&app, &mut lowering);
+    if !lowering.is_partial && !lowering.states.any_broken() {
+        lowering.refuse_idle_bindings();
+    }
     if notes.errors() == 0 {
         circuit::recognise(&mut app, input.files, notes);
     }
@@ -113,6 +121,10 @@ struct Lowering<'a> {
     depth: usize,
     /// The number of processors read, with those of named handlers once for each reference.
     processors: usize,
+    /// The values of which nothing, or not everything, is said.
+    states: States,
+    /// True if names that nothing defines may be in a part that could not be read.
+    is_partial: bool,
     notes: &'a mut Notes,
 }
 

@@ -21,6 +21,9 @@ fn show_flow(app: &App, flow: &Flow) -> Value {
     if let Some(source) = &flow.source {
         shown["source"] = show_source(source);
     }
+    if flow.is_stopped {
+        shown["stopped"] = json!(true);
+    }
     if let Some(max) = flow.max_concurrency {
         shown["max_concurrency"] = json!(max);
     }

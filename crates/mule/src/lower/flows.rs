@@ -28,6 +28,7 @@ impl<'a> Lowering<'a> {
             name: "".into(),
             site: self.site(element.at),
             is_sub: &*element.name == "sub-flow",
+            is_stopped: false,
             source: None,
             chain: Default::default(),
             handlers: None,
@@ -41,11 +42,22 @@ impl<'a> Lowering<'a> {
         }
         if !flow.is_sub {
             flow.max_concurrency = self.count(&open, "maxConcurrency");
-            if self.word(&open, "initialState") == Some("stopped") {
-                let what = "`initialState=\"stopped\"` has no effect: every flow is started";
-                self.warn(open.at(), what, "remove the flow, or leave it running");
-            }
+            flow.is_stopped = self.word(&open, "initialState") == Some("stopped");
+            // A listener that is stopped takes no path from one that runs.
+            let mut idle = TakenPaths::default();
+            let taken = match flow.is_stopped {
+                true => &mut idle,
+                false => taken,
+            };
             flow.source = self.source(&open, taken);
+            if let (true, Some(state)) = (flow.is_stopped, open.attribute("initialState")) {
+                let what = format!(
+                    "the flow {} is stopped, so it does not run",
+                    quote(&flow.name)
+                );
+                let mend = "write `initialState=\"started\"` to run it";
+                self.warn(state.value.at, what, mend);
+            }
         }
         flow.chain = self.chain(&open);
         if !flow.is_sub {
@@ -158,6 +170,7 @@ impl<'a> Lowering<'a> {
                 let mend = format!("write `--bind {name}=none` if calls to it may do nothing");
                 self.wrong(written, what, mend);
             }
+            None if self.is_partial => {}
             None => {
                 let what = format!("unknown flow {}", quote(name));
                 let otherwise = format!(

@@ -136,7 +136,7 @@ impl<'a> Lowering<'a> {
         otherwise: &str,
     ) -> Option<&'a Element> {
         let found = self.globals.find(name.text, kinds);
-        if found.is_none() {
+        if found.is_none() && !self.is_partial {
             let what = format!("unknown {what} {}", quote(name.text));
             let mend = self.mend(name.text, kinds, otherwise);
             self.wrong(name, what, mend);

@@ -182,6 +182,9 @@ pub(super) const SHAPES: &[Shape] = &[
         may("maxQueueTransactionFilesSize", Idle),
     ], &[], Nothing),
     shape("global-property", Global, &[must("name", Text), must("value", Idle)], &[], Nothing),
+    shape("secure-properties:config", Global, &[must("name", Idle), must("file", Idle), may("key", Idle), may("encoding", Idle), may("fileLevelEncryption", Idle)],
+        &["secure-properties:encrypt"], Nothing),
+    shape("secure-properties:encrypt", Part, &[may("algorithm", Idle), may("mode", Idle), may("useRandomIVs", Idle)], &[], Nothing),
     shape("configuration-properties", Global, &[must("file", Idle), may("name", Idle), may("encoding", Idle)], &[], Nothing),
     // Error handling.
     shape("error-handler", Handler, &[may("name", Text), may("ref", Text)], &["on-error-continue", "on-error-propagate", "on-error"], Nothing),

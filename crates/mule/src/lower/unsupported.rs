@@ -44,7 +44,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         "munit:*" | "munit-tools:*" => {
             "no element: tests stay in files of their own, which are not run here"
         }
-        "secure-properties:*" => "`configuration-properties`, with secrets from the environment",
         "spring:*"
         | "java:*"
         | "xml-module:*"

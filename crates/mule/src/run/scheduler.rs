@@ -44,7 +44,7 @@ impl Tasks {
                 worker: worker.clone(),
                 flow: FlowId(at),
             };
-            match &flow.source {
+            match flow.source.as_ref().filter(|_| !flow.is_stopped) {
                 Some(Source::Scheduler { every, delay }) => {
                     tokio::spawn(starter().on_time(*delay, *every, stopped.clone()));
                 }
