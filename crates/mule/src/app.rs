@@ -11,6 +11,7 @@ mod error_type;
 mod given;
 mod http;
 mod objects;
+mod policy;
 mod scope;
 mod walk;
 
@@ -26,6 +27,7 @@ pub use http::{
     HttpSource, ListenerConfig, Request, Requester, Respond, SendBody, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
+pub use policy::{MessageKind, Policies, Policy, PolicyStep};
 pub use scope::{
     Async, Cache, Choice, Foreach, Gather, LogLevel, Logger, ParallelForeach, Publish, RaiseError,
     ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation, ValidationRule,
@@ -57,6 +59,8 @@ pub struct App {
     pub default_handlers: Option<Arc<Handlers>>,
     /// The time limit of an HTTP exchange that sets no other (`defaultResponseTimeout`). Default 10 s.
     pub response_timeout: Duration,
+    /// The policies around its flows and requests.
+    pub policies: Policies,
     /// The circuit breakers that the flows build by hand.
     pub circuits: Vec<Circuit>,
 }
@@ -223,6 +227,8 @@ pub enum Does {
     Publish(Publish),
     /// An operation of the validation module (`validation:*`).
     Validation(Validation),
+    /// A step of a policy (`http-policy:execute-next`, `http-transform:*`).
+    Policy(Box<PolicyStep>),
     /// The `scripting:execute` operation, of which only scripts that sleep are supported.
     Sleep(Sleep),
 }

@@ -26,6 +26,7 @@ mod values;
 
 mod answer;
 mod objects;
+mod policy;
 mod request;
 
 mod listener;

@@ -158,6 +158,7 @@ impl Does {
                     }
                 }
             }
+            Does::Policy(step) => given.extend(step.given()),
             Does::ScatterGather(_)
             | Does::Async(_)
             | Does::FirstSuccessful(_)

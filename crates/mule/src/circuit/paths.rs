@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 mod conditions;
 mod objects;
+mod policies;
 mod processors;
 
 use super::failures::{Failures, Outcome};
@@ -163,6 +164,8 @@ pub(crate) struct Walk<'a> {
     work: u32,
     total: u32,
     steps: Cell<u32>,
+    /// The flow with policies around it, and the number of policies around the walk.
+    within: Option<(&'a Flow, usize)>,
     /// True if a limit was exceeded.
     exhausted: bool,
 }
@@ -184,6 +187,7 @@ impl<'a> Walk<'a> {
             work: WORK_MAX,
             total: TOTAL_MAX,
             steps: Cell::new(STEPS_MAX),
+            within: None,
             exhausted: false,
         }
     }
@@ -205,7 +209,7 @@ impl<'a> Walk<'a> {
             error: Symbol::NULL,
             held: BTreeMap::new(),
         };
-        let ends = self.flow(flow, start, 0);
+        let ends = self.entered(flow, start);
         self.total += self.work;
         if self.exhausted || self.steps.get() == 0 {
             return None;

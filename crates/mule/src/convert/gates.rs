@@ -172,6 +172,7 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         | Does::Choice(_)
         | Does::Try(_)
         | Does::RaiseError(_)
+        | Does::Policy(_)
         | Does::Request(_) => return None,
     };
     Some((what, false))

@@ -64,6 +64,7 @@ impl Run {
             Does::FirstSuccessful(routes) => Box::pin(self.first_successful(at, routes, event)),
             Does::RoundRobin(routes) => Box::pin(self.round_robin(at, routes, event)),
             Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
+            Does::Policy(step) => Box::pin(self.policy_step(at, step, event)),
             Does::SetVariable(_)
             | Does::RemoveVariable(_)
             | Does::SetPayload { .. }

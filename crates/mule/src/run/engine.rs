@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::error::Ended;
 use super::outside::{Line, Pending, World};
+use super::policy::Next;
 use super::stores::Stores;
 use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
 use crate::{Context, Event};
@@ -55,11 +56,11 @@ impl Engine {
         let run = Run {
             engine: self.clone(),
             world: world.clone(),
+            next: None,
         };
         Box::pin(async move {
-            let flow = run.engine.app.flow(flow);
-            let start = run.start(flow);
-            let ended = run.flow(start, flow, event).await;
+            let ended = run.enter(flow, event).await;
+            let start = run.start(run.engine.app.flow(flow));
             if let Err(failure) = &ended
                 && !failure.logged
             {
@@ -93,6 +94,8 @@ impl Engine {
 pub(super) struct Run {
     pub engine: Arc<Engine>,
     pub world: Arc<dyn World>,
+    /// The policies around the flow that are left; `None`: this is not a policy's run.
+    pub next: Option<Arc<Next>>,
 }
 
 /// The position of a run.

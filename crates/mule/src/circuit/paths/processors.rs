@@ -146,6 +146,7 @@ impl<'a> Walk<'a> {
             Does::Object(call) => return self.object(call, site, path),
             Does::Cache(scope) => return self.chain(&scope.chain, path, depth),
             Does::Validation(validation) => return self.validation(&validation.rule, site, path),
+            Does::Policy(step) => return self.policy_step(step, path, depth),
             Does::Sleep(_) => {
                 path.payload = Symbol::NULL;
                 path.attributes = Symbol::NULL;
