@@ -523,10 +523,7 @@ fn dates_move_by_periods_and_between_zones() {
         ("daysBetween('2026-01-01', '2026-03-01')", "59"),
     ]);
     fail(&[
-        (
-            "now() + 1",
-            "DateTime (2026-01-01T00:07:09.9Z) cannot become Number",
-        ),
+        ("now() + 'tea'", "`+` expects numbers"),
         ("|2026-01-01| + |PT1H|", "`+` has no meaning"),
         ("now() >> 'Nowhere/None'", "cannot become TimeZone"),
         ("now().week", "`.week`"),
@@ -878,7 +875,6 @@ fn json_is_read_and_written() {
             "output application/csv --- 1",
             "the format `application/csv` is not supported",
         ),
-        ("write(1)", "`write` needs a format"),
         ("output application/json tabs=2 --- 1", "the option `tabs`"),
     ]);
 }
@@ -956,14 +952,10 @@ fn headers_declare_variables_functions_types_and_imports() {
         ("import x::y::Z --- 1", "the module `Z`"),
         ("1 as Foo", "unknown type `Foo`"),
         (
-            "1 as String {base: 64}",
-            "unsupported option `base` of `as`",
+            "1 as String {style: 64}",
+            "unsupported option `style` of `as`",
         ),
-        ("using (a = 1) a", "`using` is not supported"),
-        (
-            "payload update { case a at .a -> 1 }",
-            "`update` is not supported",
-        ),
+        ("1 unless 2", "unknown function `unless`"),
         ("payload.@x", "XML"),
     ]);
 }

@@ -137,11 +137,6 @@ pub(super) fn check(cursor: &Cursor<'_>, name: &Name, args: &[Node], at: usize) 
         return Ok(());
     }
     match args.get(1) {
-        None if args.len() == 1 => Err(cursor.fault(
-            at,
-            &format!("`{}` needs a format", name.text),
-            "name one: 'application/json'",
-        )),
         Some(Node::Literal(Value::String(format))) => {
             header::supported(cursor, format, at).map(drop)
         }

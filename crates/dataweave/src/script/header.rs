@@ -9,6 +9,10 @@ use crate::value::Value;
 use crate::value::json::{Layout, SkipNull};
 use crate::value::media::{Format, MediaType};
 
+/// The media types that scripts read and write, for people.
+pub(super) const FORMATS: &str = "application/json, text/plain, application/java, application/dw, application/octet-stream or \
+     application/x-www-form-urlencoded";
+
 /// The modules from which functions may be imported.
 const MODULES: [&str; 4] = ["Core", "Arrays", "Strings", "Objects"];
 
@@ -140,7 +144,7 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
         cursor.blank()?;
         let of = body::typed(cursor)?;
         cursor.expect("=")?;
-        let value = cursor.inner(parse::expression)?;
+        let value = cursor.inner(|cursor| body::or_pair(cursor, parse::expression))?;
         Declared::Var { value, of }
     };
     into.push(Declaration { name, what });
@@ -211,6 +215,8 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
     let name = match text {
         "json" => "application/json",
         "java" => "application/java",
+        "dw" => "application/dw",
+        "binary" => "application/octet-stream",
         "text" => "text/plain",
         "urlencoded" => "application/x-www-form-urlencoded",
         other => other,
@@ -264,7 +270,7 @@ pub(super) fn supported(cursor: &Cursor<'_>, text: &str, at: usize) -> Parsed<Me
     Err(cursor.fault(
         at,
         &format!("the format `{text}` is not supported"),
-        "use application/json, text/plain, application/java or application/x-www-form-urlencoded",
+        &format!("use {FORMATS}"),
     ))
 }
 

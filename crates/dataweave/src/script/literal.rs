@@ -1,8 +1,8 @@
 //! Literals: numbers, texts, dates, regular expressions.
 
 use super::cursor::{Cursor, Parsed};
-use super::parse;
 use super::tree::{Node, Piece};
+use super::{parse, path};
 use crate::value::Value;
 use crate::value::iso;
 use crate::value::number::Number;
@@ -97,7 +97,7 @@ fn interpolated(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     match cursor.word() {
         Some(word) => {
             cursor.at += word.len();
-            Ok(Some(parse::named(cursor, word)))
+            Ok(Some(path::named(cursor, word)))
         }
         None => Ok(None),
     }

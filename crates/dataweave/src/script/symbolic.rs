@@ -344,7 +344,7 @@ impl<'a> Partial<'a, '_> {
                     },
                     _ => Symbol::Unknown,
                 },
-                Stage::Replace(..) => Symbol::Unknown,
+                Stage::Replace(..) | Stage::Update(_) => Symbol::Unknown,
                 Stage::Match(cases) => self.matched(&left, cases),
             };
         }
