@@ -54,6 +54,8 @@ use super::xml::Element;
 
 /// The input of [`lower`] besides the elements.
 pub(crate) struct LowerInput<'a> {
+    /// The application's name.
+    pub name: Arc<str>,
     /// The names of the files, by their index in places.
     pub files: &'a [&'a str],
     /// The properties that `p('key')` reads.
@@ -89,7 +91,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         is_partial: input.is_partial,
         notes,
     };
-    let mut app = lowering.app(input.properties);
+    let mut app = lowering.app(input.name, input.properties);
     lints::check(&app, &mut lowering);
     if !lowering.is_partial && !lowering.states.any_broken() {
         lowering.refuse_idle_bindings();
@@ -129,7 +131,7 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn app(&mut self, properties: Properties) -> App {
+    fn app(&mut self, name: Arc<str>, properties: Properties) -> App {
         self.declare_stores();
         self.declare_queues();
         self.declare_configs();
@@ -137,7 +139,7 @@ impl Lowering<'_> {
         let configuration = self.configuration();
         let flows = self.flows();
         App {
-            name: app_name(self.names),
+            name,
             compat: self.compat,
             properties,
             stores: self.stores.all(),
@@ -158,11 +160,4 @@ impl Lowering<'_> {
             col: at.col,
         }
     }
-}
-
-/// The first file's name without extension.
-fn app_name(files: &[&str]) -> Arc<str> {
-    let file = files.first().copied().unwrap_or_default();
-    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
-    name.strip_suffix(".xml").unwrap_or(name).into()
 }
