@@ -87,3 +87,61 @@ fn a_name_that_nothing_gives_names_the_option_that_mends_it() {
         "{other}"
     );
 }
+
+const GLOBAL: &str = "<mule><configuration-properties file='tea.properties'/>
+<http:listener-config name='In'><http:listener-connection host='127.0.0.1' port='${tea.port}'/></http:listener-config></mule>";
+const MAIN: &str = "<mule><flow name='tea'><http:listener config-ref='In' path='/cup'/><set-payload value='${tea.kind}'/></flow></mule>";
+
+fn project() -> Program {
+    let program = Program::new();
+    for folder in [
+        "p/src/main/mule/common",
+        "p/src/main/resources",
+        "elsewhere",
+    ] {
+        std::fs::create_dir_all(program.dir().join(folder)).unwrap();
+    }
+    program
+        .file("p/src/main/mule/common/global.xml", GLOBAL)
+        .file("p/src/main/mule/main.xml", MAIN)
+        .file(
+            "p/src/main/resources/tea.properties",
+            "tea.port=8081\ntea.kind=oolong\n",
+        )
+}
+
+#[test]
+fn a_project_is_its_folder_and_the_order_of_its_files_changes_nothing() {
+    let (global, main) = (
+        "p/src/main/mule/common/global.xml",
+        "p/src/main/mule/main.xml",
+    );
+    for files in [
+        vec!["p"],
+        vec!["p/"],
+        vec!["p/src/main/mule"],
+        vec![global, main],
+        vec![main, global],
+    ] {
+        let ended = project().run([vec!["check"], files.clone()].concat());
+        assert_eq!(ended.code, Some(0), "{files:?}: {}", ended.stdout);
+        assert!(
+            ended.stdout.contains("ok: 1 listener, 1 route"),
+            "{}",
+            ended.stdout
+        );
+    }
+    let converted = project().run(["convert", "p"]);
+    assert!(
+        !converted.stderr.contains("cannot read"),
+        "{}",
+        converted.stderr
+    );
+    let nothing = project().run(["check", "elsewhere"]);
+    assert_ne!(nothing.code, Some(0));
+    assert!(
+        nothing.stderr.contains("a folder without flows"),
+        "{}",
+        nothing.stderr
+    );
+}

@@ -38,7 +38,7 @@ use super::circuit::Circuit;
 /// An application, read from one file or from several.
 #[derive(Debug, Clone, PartialEq)]
 pub struct App {
-    /// The application's name, `app.name`: the first file's name without extension.
+    /// The application's name, `app.name`: that of its project's folder, or else the first file's without extension.
     pub name: Arc<str>,
     /// The rules by which expressions and components are understood.
     pub compat: Compat,

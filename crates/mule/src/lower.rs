@@ -55,6 +55,8 @@ use super::xml::Element;
 
 /// The input of [`lower`] besides the elements.
 pub(crate) struct LowerInput<'a> {
+    /// The application's name.
+    pub name: Arc<str>,
     /// The names of the files, by their index in places.
     pub files: &'a [&'a str],
     /// The properties that `p('key')` reads.
@@ -92,7 +94,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         has_policies: !written.is_empty(),
         notes,
     };
-    let mut app = lowering.app(input.properties);
+    let mut app = lowering.app(input.name, input.properties);
     app.policies = policies::of(&app, &written);
     lints::check(&app, &mut lowering);
     if !lowering.is_partial && !lowering.states.any_broken() {
@@ -135,7 +137,7 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn app(&mut self, properties: Properties) -> App {
+    fn app(&mut self, name: Arc<str>, properties: Properties) -> App {
         self.declare_stores();
         self.declare_queues();
         self.declare_configs();
@@ -143,7 +145,7 @@ impl Lowering<'_> {
         let configuration = self.configuration();
         let flows = self.flows();
         App {
-            name: app_name(self.names),
+            name,
             compat: self.compat,
             properties,
             stores: self.stores.all(),
@@ -165,11 +167,4 @@ impl Lowering<'_> {
             col: at.col,
         }
     }
-}
-
-/// The first file's name without extension.
-fn app_name(files: &[&str]) -> Arc<str> {
-    let file = files.first().copied().unwrap_or_default();
-    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
-    name.strip_suffix(".xml").unwrap_or(name).into()
 }

@@ -30,6 +30,7 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
     let properties = properties.iter();
     let properties = properties.map(|(key, value)| (Arc::from(*key), Arc::from(*value)));
     let setting = LowerInput {
+        name: "app".into(),
         files: &["app.xml"],
         properties: properties.collect(),
         bindings: &bindings,
