@@ -367,6 +367,9 @@ impl<'w, 'a> Draft<'w, 'a> {
                 site.clone(),
                 "its response is not that of the call".to_owned(),
             )),
+            Ok(route) if !route.has_parts_of(&sent.target.path) => {
+                Err((site.clone(), "a part of its path is computed".to_owned()))
+            }
             Ok(_) if let Some(Err(why)) = &beside => Err((site.clone(), why.clone())),
             Ok(route) => Ok(route),
         };
@@ -474,7 +477,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         });
         route.entries.insert("upstream".into(), json!(name));
         let from = route.entries["path"].as_str().unwrap_or_default();
-        if sent.target.path != from {
+        if sent.target.path != from && !sent.target.is_same {
             route
                 .entries
                 .insert("rewrite".into(), json!(sent.target.path));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::symbol::{Cast, Symbol, Unit, is_now};
+use fusebox_dataweave::{Number, Value};
 use fusebox_plan::dialect::show_duration;
 
 use super::call_paths::CallPaths;
@@ -362,11 +363,34 @@ impl Flaws<'_, '_, '_> {
             let Some(number) = value.number().filter(|number| !number.is_zero()) else {
                 continue;
             };
+            if self.is_compared(&number) {
+                continue;
+            }
             let what =
                 format!("stores `{key}`, always {number}, with its state and never reads it");
             let mend = "if failures should be forgotten after a time, the flow does not do that";
             self.add(FlawKind::Unused, &site, what, mend);
         }
+    }
+
+    /// True if the flow compares something with this number, or waits for so many seconds or milliseconds.
+    fn is_compared(&self, number: &Number) -> bool {
+        let Some(number) = number.to_i64() else {
+            return false;
+        };
+        let number = i128::from(number);
+        let is_it = |part: &Symbol| match part.known() {
+            Some(Value::Number(other)) => other.to_i64().map(i128::from) == Some(number),
+            Some(Value::Period(period)) if period.is_exact() => {
+                i128::from(period.time.as_secs()) == number || period.time.as_millis() == number
+            }
+            _ => false,
+        };
+        let paths = self.evidence.call_paths.paths.iter();
+        paths.flat_map(|path| &path.acts).any(|act| match act {
+            Act::Assumed { condition, .. } => condition.has(&is_it),
+            _ => false,
+        })
     }
 
     /// Finds refusals that a handler records in the entries of the state or of the count.

@@ -438,6 +438,11 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Path<'a> {
+    /// The status of the response that the message stands for, after a policy; null: it has none.
+    pub fn response_status(&self) -> Symbol {
+        self.attributes.field("statusCode")
+    }
+
     /// The calls that it makes.
     pub fn called(&self) -> impl Iterator<Item = usize> {
         self.acts.iter().filter_map(|act| match act {

@@ -7,7 +7,7 @@ use fusebox_plan::dialect::quote;
 
 use super::answer::Answers;
 use super::kept::store_name;
-use crate::app::{App, Does, Flow, Processor, Site};
+use crate::app::{App, Does, Flow, PolicyStep, Processor, Site};
 use crate::circuit::{Act, Call, Path};
 
 /// A part of a flow that the route does not have.
@@ -84,6 +84,10 @@ pub(super) fn calls<'a>(app: &'a App, flow: &'a Flow) -> Vec<Call<'a>> {
 fn each<'a>(app: &'a App, flow: &'a Flow, visit: &mut dyn FnMut(&'a Processor)) {
     let mut seen = BTreeSet::new();
     let mut next = vec![flow];
+    if flow.source.is_some() {
+        let policies = app.policies.sources.iter();
+        next.extend(policies.map(|policy| &**app.flow(policy.flow)));
+    }
     let mut handlers: Vec<_> = app.default_handlers.iter().map(|all| &**all).collect();
     if flow.handlers.is_some() {
         handlers.clear();
@@ -161,6 +165,14 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
             "the cache: here every request goes to the upstream, whose last good answer is for calls that are refused or fail"
         }
         Does::Sleep(_) => "the sleep",
+        Does::Policy(step) => match **step {
+            PolicyStep::ExecuteNext
+            | PolicyStep::SetResponse { .. }
+            | PolicyStep::SetRequest { .. } => return None,
+            PolicyStep::AddHeaders { .. }
+            | PolicyStep::AddHeaderList { .. }
+            | PolicyStep::RemoveHeaders(_) => "the header fields that the policy changes",
+        },
         Does::Validation(_) => return Some(("the check of the request", true)),
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
@@ -172,7 +184,6 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         | Does::Choice(_)
         | Does::Try(_)
         | Does::RaiseError(_)
-        | Does::Policy(_)
         | Does::Request(_) => return None,
     };
     Some((what, false))

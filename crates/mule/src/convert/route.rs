@@ -131,6 +131,12 @@ impl Route {
         has_own || flow.max_concurrency.is_some()
     }
 
+    /// True if its path has what a rewritten path takes of a final `*`.
+    pub fn has_parts_of(&self, rewrite: &str) -> bool {
+        let path = self.entries["path"].as_str().unwrap_or_default();
+        !rewrite.contains("{rest}") || path.ends_with("{*rest}")
+    }
+
     /// The methods that it takes; `None`: all.
     pub fn methods(&self) -> Option<Vec<String>> {
         let methods = self.entries.get("methods")?.as_array()?.iter();

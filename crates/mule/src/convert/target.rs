@@ -15,10 +15,22 @@ pub(super) struct Target {
     pub path: String,
     /// The query, without the `?`.
     pub query: Option<String>,
+    /// True if the path is the client's own, whatever the route.
+    pub is_same: bool,
 }
 
 /// The target of a call; the error says why it has no native form.
 pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> {
+    if let (None, Some(config)) = (&sent.url, &call.request.config)
+        && is_of_client(&sent.path)
+    {
+        return Ok(Target {
+            base: base(config),
+            path: "/".to_owned(),
+            query: None,
+            is_same: true,
+        });
+    }
     let (base, path) = match (&sent.url, &call.request.config) {
         (Some(url), _) => split_url(&written(url, sent)?)?,
         (None, Some(config)) => (base(config), written(&sent.path, sent)?),
@@ -33,7 +45,26 @@ pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> 
         false => format!("/{path}"),
     };
     fusebox_plan::dialect::read_rewrite(&path).map_err(|fault| fault.what)?;
-    Ok(Target { base, path, query })
+    Ok(Target {
+        base,
+        path,
+        query,
+        is_same: false,
+    })
+}
+
+/// True for the whole path of the client's request.
+fn is_of_client(path: &Symbol) -> bool {
+    let names = [
+        "rawRequestUri",
+        "requestUri",
+        "rawRequestPath",
+        "requestPath",
+    ];
+    let mut all = names
+        .iter()
+        .map(|name| Symbol::input("attributes").field(name));
+    all.any(|it| path.bare() == it)
 }
 
 /// The URL before the path of a call's configuration.
@@ -126,6 +157,10 @@ fn param(symbol: &Symbol) -> Result<String, String> {
         && *of == Symbol::input("attributes").field("uriParams")
     {
         return Ok(format!("{{{name}}}"));
+    }
+    // What a final `*` of the listener's path stands for.
+    if symbol.bare() == Symbol::input("attributes").field("maskedRequestPath") {
+        return Ok("/{rest}".to_owned());
     }
     Err("a part of its path is computed".to_owned())
 }

@@ -187,6 +187,11 @@ fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -
         let within = forgets.map_or(LONG, |(ttl, _)| ttl);
         json!({ "failures": threshold, "within": show_duration(within) })
     };
+    comments.push(format!(
+        "The circuit that {} builds in {}.",
+        base_name(&circuit.site.file),
+        circuit.state
+    ));
     let mut shown = JsonMap::new();
     shown.insert("trip".into(), trip);
     shown.insert("failure".into(), json!(failure(&circuit.failures)));
@@ -217,11 +222,6 @@ fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -
             format!("the changing part of the key of {name}: here one breaker for all requests");
         losses.push((circuit.site.clone(), what));
     }
-    comments.push(format!(
-        "The circuit that {} builds in {}.",
-        base_name(&circuit.site.file),
-        circuit.state
-    ));
     for flaw in circuit.flaws.iter().filter(|flaw| flaw.is_mended()) {
         comments.push(format!("mends: {}", described(flaw, circuit)));
     }

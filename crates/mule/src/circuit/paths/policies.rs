@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fusebox_dataweave::MediaType;
 use fusebox_dataweave::symbol::Symbol;
 
 use super::{Ends, Path, Raised, Walk};
-use crate::app::{Compat, Flow, HttpSource, PolicyStep, Source};
+use crate::app::{Compat, Flow, Given, HttpSource, PolicyStep, Source};
 
 impl<'a> Walk<'a> {
     /// The paths through a flow that an event enters, with the policies around it.
@@ -35,9 +36,12 @@ impl<'a> Walk<'a> {
             | PolicyStep::RemoveHeaders(_) => {}
             PolicyStep::SetResponse { status, body, .. } => {
                 let status = status.as_ref().map(|status| self.given(status, &path));
+                path.media_type = body.as_ref().and_then(|body| match body {
+                    Given::Expression(script) => script.output().cloned(),
+                    _ => Some(MediaType::any()),
+                });
                 let body = body.as_ref().map(|body| self.given(body, &path));
                 path.payload = body.unwrap_or(Symbol::text(""));
-                path.media_type = None;
                 path.attributes = response(status.unwrap_or(Symbol::NULL));
             }
             PolicyStep::SetRequest { .. } => path.payload = Symbol::Unknown,
