@@ -52,6 +52,9 @@ const EVERYWHERE: &str = "\
 /// The age of an answer in a cache without a store of its own.
 const CACHED: Duration = Duration::from_secs(600);
 
+/// The limit of processors that are examined for flows without a route; further ones of these are named alone.
+const EXAMINED_MAX: usize = 1 << 20;
+
 /// Converts an application. Returns the native form with diagnostics for each loss; `None`: nothing has a native form, or a
 /// guard would be lost and that is not accepted (`lossy`).
 pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) -> Conversion {
@@ -113,6 +116,8 @@ struct Draft<'w, 'a> {
     left: Vec<(Site, String)>,
     /// The names of the circuits that have become breakers.
     circuits: BTreeSet<String>,
+    /// The number of processors that were examined for flows without a route.
+    examined: usize,
 }
 
 impl<'w, 'a> Draft<'w, 'a> {
@@ -132,6 +137,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             losses: Losses::default(),
             left: Vec::new(),
             circuits: BTreeSet::new(),
+            examined: 0,
         };
         for (flow, paths) in walked {
             let paths = paths.as_deref();
@@ -200,8 +206,12 @@ impl<'w, 'a> Draft<'w, 'a> {
         self.lose_flow(flow, at, &why);
         let mut named = None;
         let mut losses = Vec::new();
-        for call in gates::calls(self.app, flow) {
-            let Ok(base) = target::base_of(&call) else {
+        let calls = match self.examined < EXAMINED_MAX {
+            true => gates::calls(self.app, flow, &mut self.examined),
+            false => Vec::new(),
+        };
+        for call in &calls {
+            let Ok(base) = target::base_of(call) else {
                 continue;
             };
             let circuit = circuit_of(self.app, call.site);
@@ -211,12 +221,14 @@ impl<'w, 'a> Draft<'w, 'a> {
             };
             let name = self
                 .upstreams
-                .of(self.app, &call, &base, &course, &mut losses);
+                .of(self.app, call, &base, &course, &mut losses);
             named.get_or_insert(name);
             self.circuits.extend(circuit.map(|it| it.name.to_string()));
         }
         self.lose_all(losses);
-        self.leave_guards(flow, paths);
+        if !calls.is_empty() {
+            self.leave_guards(flow, paths);
+        }
         if let (Some(name), Some(Source::Http(source))) = (named, &flow.source) {
             let mut route = Route::left(flow, source, format!("{why} {}", self::at(at)));
             route.entries.insert("upstream".into(), json!(name));

@@ -69,9 +69,12 @@ pub(super) fn gates<'a>(
 }
 
 /// The calls of a flow and of the flows that it refers to, in order.
-pub(super) fn calls<'a>(app: &'a App, flow: &'a Flow) -> Vec<Call<'a>> {
+///
+/// Adds the number of processors to `examined`.
+pub(super) fn calls<'a>(app: &'a App, flow: &'a Flow, examined: &mut usize) -> Vec<Call<'a>> {
     let mut found = Vec::new();
     each(app, flow, &mut |processor| {
+        *examined += 1;
         if let Does::Request(request) = &processor.does {
             let site = &processor.site;
             found.push(Call { site, request });
