@@ -218,3 +218,47 @@ fn a_remedy_promises_what_a_conversion_does() {
     let mend = &mends(&guarded)[0];
     assert!(mend.contains("`fusebox convert --lossy` writes"), "{mend}");
 }
+
+#[test]
+fn the_circuit_of_a_policy_becomes_the_breaker_of_its_route() {
+    let policy = r##"<os:object-store name="guards" entryTtl="1" entryTtlUnit="HOURS"/>
+      <http-policy:proxy name="guard"><http-policy:source>
+      <os:retrieve key="tea" objectStore="guards" target="c"><os:default-value>#[{state: 'CLOSED', n: 0, at: 0}]</os:default-value></os:retrieve>
+      <choice><when expression="#[vars.c.state == 'OPEN' and (now() as Number) - vars.c.at &lt; 20]">
+        <http-transform:set-response statusCode="503"><http-transform:body>wait</http-transform:body></http-transform:set-response>
+      </when><otherwise><try><http-policy:execute-next/>
+        <os:store key="tea" objectStore="guards"><os:value>#[{state: 'CLOSED', n: 0, at: 0}]</os:value></os:store>
+        <error-handler><on-error-propagate type="HTTP:CONNECTIVITY, HTTP:TIMEOUT">
+          <os:store key="tea" objectStore="guards"><os:value>#[{state: if (vars.c.n >= 4) 'OPEN' else 'CLOSED', n: vars.c.n + 1, at: now() as Number}]</os:value></os:store>
+        </on-error-propagate></error-handler></try></otherwise></choice>
+      </http-policy:source></http-policy:proxy>
+      <flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/><http:request config-ref="S" path="/pot"/></flow>"##;
+    let plan = native(&converted(policy));
+    let breaker = &plan.upstreams[0].breaker;
+    let rule = fusebox_breaker::Rule::ConsecutiveFailures {
+        threshold: 5,
+        within: None,
+    };
+    assert_eq!(breaker.settings.trip, [rule]);
+    assert_eq!(breaker.settings.cooldown.base.as_secs(), 20);
+    let fusebox_plan::plan::Step::Forward(forward) = &plan.routes[0].steps[0] else {
+        panic!("{:?}", plan.routes[0])
+    };
+    let answers: Vec<_> = forward.fallback().iter().map(crate::answer).collect();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(
+        (answers[0].0, answers[0].1, &*answers[0].3),
+        ("refused", 503, "wait")
+    );
+}
+
+#[test]
+fn the_clients_own_path_goes_on() {
+    let text = r##"<flow name="a"><http:listener config-ref="L" path="/a/*"/><http:request config-ref="S" method="#[attributes.method]" path="#[attributes.maskedRequestPath]"/></flow>
+      <flow name="b"><http:listener config-ref="L" path="/b/*"/><http:request config-ref="S" method="#[attributes.method]" path="#[attributes.requestPath]"/></flow>"##;
+    let conversion = converted(text);
+    assert_eq!(native(&conversion).routes.len(), 2);
+    let yaml = conversion.yaml.unwrap_or_default();
+    assert!(yaml.contains("rewrite: \"/{rest}\""), "{yaml}");
+    assert_eq!(yaml.matches("rewrite").count(), 1, "{yaml}");
+}
