@@ -26,6 +26,7 @@ mod values;
 
 mod answer;
 mod objects;
+mod operation;
 mod policy;
 mod request;
 

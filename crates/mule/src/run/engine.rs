@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::error::Ended;
+use super::operation::Operation;
 use super::outside::{Line, Pending, World};
 use super::policy::Next;
 use super::stores::Stores;
@@ -57,6 +58,7 @@ impl Engine {
             engine: self.clone(),
             world: world.clone(),
             next: None,
+            operation: None,
         };
         Box::pin(async move {
             let ended = run.enter(flow, event).await;
@@ -96,6 +98,8 @@ pub(super) struct Run {
     pub world: Arc<dyn World>,
     /// The policies around the flow that are left; `None`: this is not a policy's run.
     pub next: Option<Arc<Next>>,
+    /// The policies around the request that are left; `None`: this is not the run of such a policy.
+    pub operation: Option<Arc<Operation>>,
 }
 
 /// The position of a run.

@@ -110,6 +110,9 @@ impl Run {
     }
 
     async fn execute_next(&self, at: At<'_>, event: Event) -> Ended {
+        if let Some(operation) = &self.operation {
+            return self.next_of_operation(at, operation, event).await;
+        }
         let Some(next) = &self.next else {
             let what = "nothing is next: `execute-next` runs outside a policy";
             return Err(Failure::at(
