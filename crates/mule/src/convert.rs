@@ -19,7 +19,9 @@ use fusebox_plan::dialect::{Losses, Notes, base_name, quote, yaml};
 use serde_json::{Value as Json, json};
 
 use super::app::{App, Flow, HttpSource, Site, Source};
-use super::circuit::{CallPaths, Circuit, Failures, FlawKind, Path, Walk, Walked, place, walk_all};
+use super::circuit::{
+    CallPaths, Circuit, Failures, FlawKind, Outlook, Path, Walk, Walked, place, walk_all,
+};
 use super::xml::start_of;
 
 mod answer;
@@ -82,15 +84,7 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
     )
 }
 
-/// The result of a conversion for the circuits of an application.
-pub(crate) struct Outlook {
-    /// The names of the circuits that become breakers.
-    pub breakers: BTreeSet<String>,
-    /// True if that takes the loss of a guard, with `--lossy`.
-    pub is_lossy: bool,
-}
-
-/// What a conversion would give.
+/// Tries a conversion, for the remedies of circuits.
 pub(crate) fn outlook(app: &App, files: &[&str]) -> Outlook {
     let failures = Failures::of(app);
     let mut walk = Walk::new(app, &failures);

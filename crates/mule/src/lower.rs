@@ -67,6 +67,8 @@ pub(crate) struct LowerInput<'a> {
     pub compat: Compat,
     /// True if a part of the application could not be read, which is reported.
     pub is_partial: bool,
+    /// Tries a conversion, for the remedies of circuits.
+    pub outlook: fn(&App, &[&str]) -> circuit::Outlook,
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
@@ -101,7 +103,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         lowering.refuse_idle_bindings();
     }
     if notes.errors() == 0 {
-        circuit::recognise(&mut app, input.files, notes);
+        circuit::recognise(&mut app, input.files, input.outlook, notes);
     }
     plan::of(app, &elements, notes)
 }

@@ -462,7 +462,7 @@ fn replaced(within: &Symbol, of: Symbol, by: Symbol) -> Symbol {
     }
 }
 
-/// The number of parts; what is stored is not empty.
+/// The number of parts, at least one for a stored value.
 fn size_of(symbol: &Symbol) -> Symbol {
     let size = match symbol {
         Symbol::Known(Value::String(text)) => text.chars().count(),

@@ -105,7 +105,7 @@ impl Run {
         })
     }
 
-    /// Runs what is next within a policy around a request.
+    /// Runs the next policy around a request, or sends it, and remembers the response.
     pub(super) async fn next_of_operation(
         &self,
         at: At<'_>,
