@@ -211,6 +211,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             let circuit = circuit_of(self.app, call.site);
             let course = Course {
                 circuit,
+                limit: flow.max_concurrency,
                 ..Course::default()
             };
             let name = self
@@ -341,12 +342,14 @@ impl<'w, 'a> Draft<'w, 'a> {
             Ok(mut route) => {
                 let respond = Json::Object(entries);
                 route.entries.insert("respond".into(), respond);
-                if let Some(max) = flow.max_concurrency {
-                    route.entries.insert("max_concurrency".into(), json!(max));
-                }
                 self.routes.push(route);
             }
             Err(why) => return self.leave_flow(flow, Some(paths), &flow.site, why),
+        }
+        if let Some(max) = flow.max_concurrency {
+            let name = quote(&flow.name);
+            let what = format!("the limit of {name} to {max} concurrent requests");
+            self.lose(&flow.site, what);
         }
         self.leave(gates::left(self.app, flow, &Carried::default()));
     }
@@ -472,6 +475,9 @@ impl<'w, 'a> Draft<'w, 'a> {
             self.leave(gates::left(app, flow, &carried));
         }
         let called = &walk.calls[call];
+        if route.is_err() {
+            course.limit = flow.max_concurrency;
+        }
         let name = self
             .upstreams
             .of(app, called, &sent.target.base, &course, &mut losses);
