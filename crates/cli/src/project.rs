@@ -38,7 +38,7 @@ fn flows(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     collect(&from, 0, &mut found)?;
     if found.is_empty() {
         bail!(
-            "{} is a folder without flows: there is no XML file in its src/main/mule; name the files themselves",
+            "cannot read {}: it is a folder without flows; there is no XML file in its src/main/mule, so name the files themselves",
             folder.display()
         );
     }

@@ -72,7 +72,7 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
         match &flow.source {
             Some(_) if flow.is_stopped => draft.lose_flow(flow, &flow.site, "it is stopped"),
             Some(Source::Http(source)) => draft.flow(flow, source, paths.as_deref()),
-            Some(Source::Scheduler { .. }) => {
+            Some(Source::Scheduler(_)) => {
                 draft.lose_flow(flow, &flow.site, "the native form has no schedules");
             }
             Some(Source::Queue { .. }) => {

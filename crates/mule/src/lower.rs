@@ -4,7 +4,7 @@
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
 //! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
-//!   `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//!   `schedules`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
 //! - `states`: values of which nothing is said, or not everything
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
@@ -25,6 +25,7 @@ mod plan;
 mod processors;
 mod queues;
 mod request;
+mod schedules;
 mod scopes;
 mod states;
 mod unsupported;
@@ -47,6 +48,7 @@ use self::handlers::ReadOnce;
 use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
+use self::shapes::{Body, Role};
 use self::states::States;
 use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
 use super::circuit;
@@ -71,6 +73,7 @@ pub(crate) struct LowerInput<'a> {
 /// Makes an application of its elements outside flows, which are in the order of the files.
 pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &mut Notes) -> Plan {
     names::rename(&mut elements, input.compat, notes);
+    elements.iter().for_each(|element| count(element, notes));
     let globals = Globals::collect(&elements, input.files, notes);
     let mut lowering = Lowering {
         globals,
@@ -159,5 +162,25 @@ impl Lowering<'_> {
             line: at.line,
             col: at.col,
         }
+    }
+}
+
+/// Counts the elements that run, within elements that do.
+fn count(element: &Element, notes: &mut Notes) {
+    let title = element.title();
+    let Some(shape) = shapes::find(&title) else {
+        return;
+    };
+    if matches!(
+        shape.role,
+        Role::Global | Role::Source | Role::Processor | Role::Handler
+    ) {
+        notes.count_run(title);
+    }
+    if shape.body != Body::Free {
+        element
+            .children
+            .iter()
+            .for_each(|child| count(child, notes));
     }
 }

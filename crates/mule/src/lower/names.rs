@@ -55,11 +55,11 @@ impl<'a> Globals<'a> {
                 }
                 Some(shape) => {
                     let (what, mend) = misplaced(shape, None);
-                    notes.error(element.at, what, mend);
+                    notes.error_about(element.at, title, what, mend);
                 }
                 None => {
                     let (what, mend) = unsupported::refusal(&title, notes.errors());
-                    notes.error(element.at, what, mend);
+                    notes.error_about(element.at, title, what, mend);
                 }
             }
             raised(element, &mut globals.raised);

@@ -224,8 +224,9 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("route", Part, &[], &[], Processors),
     shape("async", Processor, &[may("maxConcurrency", COUNT), may("name", Idle)], &[], Processors),
     // Time.
-    shape("scheduler", Source, &[may("disallowConcurrentExecution", Idle)], &["scheduling-strategy"], Nothing),
-    shape("scheduling-strategy", Part, &[], &["fixed-frequency"], Nothing),
+    shape("scheduler", Source, &[may("disallowConcurrentExecution", Flag)], &["scheduling-strategy"], Nothing),
+    shape("scheduling-strategy", Part, &[], &["fixed-frequency", "cron"], Nothing),
+    shape("cron", Part, &[must("expression", Text), may("timeZone", Text)], &[], Nothing),
     shape("fixed-frequency", Part, &[or("frequency", Whole(1, i64::MAX), "60000"), or("startDelay", Whole(0, i64::MAX), "0"), or("timeUnit", Word(TIME_UNITS), "MILLISECONDS")], &[], Nothing),
     // Enterprise.
     shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-variable"], Nothing),

@@ -97,7 +97,8 @@ impl Names<'_> {
             Found::Text(name, text) => (name, text),
             Found::Nowhere => {
                 let what = format!("there is no file {}", quote(&path.value));
-                notes.error(path.at, what, self.advice(&path.value, of, kind));
+                let mend = self.advice(&path.value, of, kind);
+                notes.error_about(path.at, "file", what, mend);
                 return None;
             }
             Found::Unreadable(name, error) => {

@@ -264,7 +264,7 @@ impl<'l> Table<'l> {
                 }
                 Err(fault) => {
                     if let Some((what, mend)) = fault {
-                        notes.error(place, what, mend);
+                        notes.error_about(place, "property", what, mend);
                     }
                     faults += 1;
                     if faults == FAULTS_MAX {
