@@ -1,5 +1,7 @@
 //! An application as written: the elements of all files, with placeholders filled in.
 
+mod aside;
+
 use std::collections::HashSet;
 
 use fusebox_dataweave::{Compat, Properties};
@@ -53,6 +55,7 @@ pub(crate) fn read(
     let given = names.len();
     let mut names = Names { all: names, given };
     let mut elements = import(elements, &mut names, loader, notes);
+    aside::set_aside(&mut elements, notes);
     let is_partial = notes.errors() > errors;
     let mut table = Table::new(loader);
     table.add_globals(&elements, notes);

@@ -82,7 +82,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         "rollback-exception-strategy" => "`on-error-propagate` in an `error-handler`",
         "choice-exception-strategy" => "`error-handler`",
         "object-to-string-transformer" => "`set-payload` with `output application/json`",
-        "tracking:*" | "tracing:*" => "`logger`",
         "sockets:*" => "`http:request`",
         _ => return None,
     })
