@@ -102,7 +102,11 @@ impl<'a> Lowering<'a> {
 /// The zone with a name of the time zone database, or with a fixed distance from GMT: `GMT+2`, `GMT-03:30`.
 fn zone_of(name: &str) -> Option<TimeZone> {
     if let Ok(zone) = TimeZone::get(name) {
-        return Some(zone);
+        // Java tells capitals from small letters.
+        let is_same = zone
+            .iana_name()
+            .is_none_or(|known| known == name || !known.eq_ignore_ascii_case(name));
+        return is_same.then_some(zone);
     }
     let rest = name.strip_prefix("GMT")?;
     let (sign, rest) = match (rest.strip_prefix('+'), rest.strip_prefix('-')) {

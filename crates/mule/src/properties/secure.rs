@@ -2,14 +2,12 @@
 //!
 //! A value is decrypted when it is used, so no key is needed where none is.
 
-use std::sync::Arc;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fusebox_plan::dialect::{At, Loader, Notes, Place, quote, suggest};
 
 use super::cipher::{self, Fault};
 use super::search::{Kind, Names};
-use super::{Entry, Table, entries, file_of, is_yaml};
+use super::{Entries, Table, entries, file_of, is_yaml};
 use crate::xml::{Attribute, Element, Places};
 
 /// The element of a configuration.
@@ -122,7 +120,7 @@ fn read(
     names: &mut Names<'_>,
     loader: &dyn Loader,
     notes: &mut Notes,
-) -> Option<(Lock, Vec<(Arc<str>, Entry)>)> {
+) -> Option<(Lock, Entries)> {
     let path = file_of(element, table, notes)?;
     let is_yaml = is_yaml(&path, notes)?;
     let of = element.at.file;

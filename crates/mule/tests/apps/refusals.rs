@@ -345,3 +345,41 @@ fn a_wrong_expression_is_told_once() {
         assert!(said[0].contains("brew"), "{said:#?}");
     }
 }
+
+#[test]
+fn a_zone_has_its_full_name() {
+    let with = |zone: &str| {
+        let text = format!(
+            r##"<flow name="f"><scheduler><scheduling-strategy><cron expression="0 0 3 * * ?" timeZone="{zone}"/></scheduling-strategy></scheduler><logger/></flow>"##
+        );
+        snippet(&text, Compat::Strict).said
+    };
+    for zone in [
+        "Europe/Berlin",
+        "America/Los_Angeles",
+        "UTC",
+        "GMT",
+        "GMT+2",
+        "GMT-03:30",
+    ] {
+        assert_eq!(with(zone), [""; 0], "{zone}");
+    }
+    for zone in [
+        "Europe/Atlantis",
+        "europe/berlin",
+        "Berlin",
+        "GMT+25",
+        "PDT",
+    ] {
+        let said = with(zone);
+        assert_eq!(said.len(), 1, "{zone}: {said:#?}");
+        assert!(said[0].contains("there is no time zone"), "{said:#?}");
+    }
+}
+
+#[test]
+fn a_file_of_another_kind_is_told_so_once() {
+    let text = r##"<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>a</groupId></project>"##;
+    let Read { said, .. } = snippet(text, Compat::Intent);
+    assert_eq!(said.len(), 1, "{said:#?}");
+}
