@@ -142,8 +142,33 @@ fn read(
             None => return Some((lock, Vec::new())),
         };
     }
+    if is_yaml && unquoted(&text, file, notes) {
+        return None;
+    }
     let found = entries(&text, is_yaml, file, notes)?;
     Some((lock, found))
+}
+
+/// Reports encrypted values without quotes, which YAML takes for tags; true if there are some.
+fn unquoted(text: &str, file: usize, notes: &mut Notes) -> bool {
+    let mut found = false;
+    for (line, text) in (1..).zip(text.lines()) {
+        let Some(at) = text
+            .find(": ![")
+            .filter(|_| !text.trim_start().starts_with('#'))
+        else {
+            continue;
+        };
+        let at = Place {
+            file,
+            line,
+            col: u32::try_from(text[..at + 2].chars().count() + 1).unwrap_or(1),
+        };
+        let what = "an encrypted value without quotes is a tag of YAML";
+        notes.error(at, what, "put quotes around it: `\"![…]\"`");
+        found = true;
+    }
+    found
 }
 
 fn lock_of(element: &Element, table: &mut Table<'_>, notes: &mut Notes) -> Lock {
@@ -171,11 +196,16 @@ fn lock_of(element: &Element, table: &mut Table<'_>, notes: &mut Notes) -> Lock 
         .chain(cipher::UNKNOWN)
         .copied()
         .collect();
-    if let Some(algorithm) = word(encrypt, "algorithm", &algorithms, table, notes) {
-        lock.algorithm = algorithm;
-    }
-    if let Some(mode) = word(encrypt, "mode", cipher::MODES, table, notes) {
-        lock.mode = mode;
+    let known: [(&str, &[&str], &mut String); 2] = [
+        ("algorithm", &algorithms, &mut lock.algorithm),
+        ("mode", cipher::MODES, &mut lock.mode),
+    ];
+    for (name, words, setting) in known {
+        match word(encrypt, name, words, table, notes) {
+            Some(found) => *setting = found,
+            // What is wrong is reported, and nothing can be decrypted.
+            None => lock.is_broken |= encrypt.attribute(name).is_some(),
+        }
     }
     lock.random_vectors = flag(encrypt, "useRandomIVs", table, notes);
     lock

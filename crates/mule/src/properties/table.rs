@@ -435,6 +435,10 @@ impl<'l> Table<'l> {
             Ok(plain) => Some(plain),
             Err(fault) => {
                 if let Some((what, mend)) = fault {
+                    let mend = mend.replace(
+                        "secure::KEY",
+                        &format!("secure::{}", name.trim_matches('`')),
+                    );
                     notes.error(
                         lock.at(),
                         format!("{name} cannot be decrypted: {what}"),

@@ -322,3 +322,46 @@ app/orders.xml:1:18: error: the property `a` has no value; set it: `--set a=VALU
 app/orders.xml:1:47: error: the property `b` has no value; set it: `--set b=VALUE`",
     );
 }
+
+#[test]
+fn one_fault_of_a_secure_configuration_is_one_error() {
+    let with = |file: &'static str, encrypt: &str| {
+        let mut machine = Machine {
+            files: [("safe.yaml", file)].into(),
+            ..Machine::default()
+        };
+        machine.set.insert("k", "1234567890123456");
+        let text = format!(
+            "<secure-properties:config name='Safe' file='safe.yaml' key='${{k}}'>{encrypt}</secure-properties:config><logger message='${{secure::b}}'/>"
+        );
+        shown(&machine, &text)
+    };
+    let sealed = "b: '![tcQRdLtF0zC/8I2X2eG5bg==]'";
+    for (file, encrypt, said) in [
+        (
+            sealed,
+            "<secure-properties:encrypt algorithm='aes'/>",
+            "`algorithm` is `aes`",
+        ),
+        (
+            sealed,
+            "<secure-properties:encrypt mode='GCM'/>",
+            "`mode` is `GCM`",
+        ),
+        (
+            sealed,
+            "<secure-properties:encrypt algorithm='SEED'/>",
+            "`--set secure::b=VALUE`",
+        ),
+        (
+            "b: ![tcQRdLtF0zC]",
+            "",
+            "app/safe.yaml:1:4: error: an encrypted value without quotes",
+        ),
+        ("b: '![no]'", "", "it is not Base64"),
+    ] {
+        let found = with(file, encrypt);
+        assert_eq!(found.lines().count(), 1, "{found}");
+        assert!(found.contains(said), "{found}");
+    }
+}
