@@ -126,7 +126,7 @@ fn read(
     let of = element.at.file;
     if names.is_missing(&path.value, of, Kind::Resource, loader) {
         let what = format!(
-            "there is no file {}, so its properties have no values",
+            "the file {} is not there, so its properties have no values",
             quote(&path.value)
         );
         notes.warn(path.at, what, "give them by `--set secure::KEY=VALUE`");
@@ -203,7 +203,7 @@ fn lock_of(element: &Element, table: &mut Table<'_>, notes: &mut Notes) -> Lock 
     for (name, words, setting) in known {
         match word(encrypt, name, words, table, notes) {
             Some(found) => *setting = found,
-            // What is wrong is reported, and nothing can be decrypted.
+            // The word is reported, and every value needs it.
             None => lock.is_broken |= encrypt.attribute(name).is_some(),
         }
     }

@@ -302,7 +302,7 @@ impl<'l> Table<'l> {
         let mut key = inside.to_owned();
         if key.contains("${") {
             let written = At::new(key.clone(), Place::default());
-            // What is wrong within is told in other words.
+            // Errors within have a message of their own, for the whole key.
             let told = self.told.clone();
             let filled = self.fill(&written, &Places::default(), &mut Notes::default());
             self.told = told;

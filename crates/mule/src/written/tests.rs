@@ -300,7 +300,7 @@ fn a_wrong_key_is_one_error_and_a_missing_one_is_asked_for_where_it_is_needed() 
 fn without_its_file_a_secure_property_is_given_on_the_command_line() {
     let text = format!("{SAFE}<logger message='${{secure::a}}'/>");
     let mut machine = Machine::default();
-    let away = "app/orders.xml:1:45: warning: there is no file `safe.yaml`, so its properties have no values; give them by `--set secure::KEY=VALUE`\n";
+    let away = "app/orders.xml:1:45: warning: the file `safe.yaml` is not there, so its properties have no values; give them by `--set secure::KEY=VALUE`\n";
     check(
         &machine,
         &text,
