@@ -36,7 +36,7 @@ mod sleeps;
 mod transform;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fusebox_dataweave::Properties;
@@ -92,6 +92,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         processors: 0,
         states: States::of(&elements),
         is_partial: input.is_partial,
+        missing: BTreeSet::new(),
         notes,
     };
     let mut app = lowering.app(input.name, input.properties);
@@ -130,6 +131,8 @@ struct Lowering<'a> {
     states: States,
     /// True if names that nothing defines may be in a part that could not be read.
     is_partial: bool,
+    /// The names of flows that nothing defines, which are reported.
+    missing: BTreeSet<String>,
     notes: &'a mut Notes,
 }
 

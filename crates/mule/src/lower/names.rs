@@ -177,7 +177,11 @@ pub(super) fn shown(at: Place, files: &[&str]) -> String {
 /// Collects the modules of elements that are not supported.
 fn refused(element: &Element, modules: &mut BTreeSet<String>) {
     if !element.module.is_empty() && shapes::find(&element.title()).is_none() {
-        modules.insert(letters(&element.module));
+        modules.insert(letters(match &*element.module {
+            // Its errors have a namespace of another name.
+            "salesforce" => "sfdc",
+            module => module,
+        }));
     }
     for child in &element.children {
         refused(child, modules);

@@ -12,6 +12,8 @@ const IDLE: &[(&str, &str)] = &[
     ("api-gateway", "APIs are not registered with API Manager"),
     ("tracking", "nothing is tracked for Business Events"),
     ("tracing", "log lines carry no variables of tracing"),
+    ("anypoint-monitoring", "metrics are the gateway's own"),
+    ("custom-metrics", "metrics are the gateway's own"),
 ];
 
 /// The levels of a log line.
