@@ -128,7 +128,7 @@ fn properties_are_made_of_properties() {
     check(
         &machine,
         "<global-property name='a' value='${b}'/><global-property name='b' value='x${a}'/>\n<logger message='${a}'/>",
-        "app/orders.xml:1:75: error: the property `a` refers to itself; replace one placeholder of the circle by its value",
+        "app/orders.xml:1:75: error: the property `a` refers to itself; set it: `--set a=VALUE`, or replace one placeholder of the circle by its value",
     );
 }
 
@@ -364,4 +364,21 @@ fn one_fault_of_a_secure_configuration_is_one_error() {
         assert_eq!(found.lines().count(), 1, "{found}");
         assert!(found.contains(said), "{found}");
     }
+}
+
+#[test]
+fn a_path_of_another_system_and_a_file_of_a_value_are_found_in_the_resources() {
+    let machine = Machine {
+        files: [
+            ("../resources/props/a.yaml", "a: 1"),
+            ("../resources/note.txt", "hi"),
+        ]
+        .into(),
+        ..Machine::default()
+    };
+    check(
+        &machine,
+        "<configuration-properties file='props\\a.yaml'/><logger message='${a} ${file::note.txt}'/>",
+        "1 hi",
+    );
 }

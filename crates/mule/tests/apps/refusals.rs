@@ -383,3 +383,31 @@ fn a_file_of_another_kind_is_told_so_once() {
     let Read { said, .. } = snippet(text, Compat::Intent);
     assert_eq!(said.len(), 1, "{said:#?}");
 }
+
+#[test]
+fn a_file_that_cannot_be_parsed_hides_nothing_of_the_others() {
+    let files = [
+        ("a.xml", "<mule><flow name='f'></mule>"),
+        (
+            "b.xml",
+            "<mule><flow name='g'><db:select/><flow-ref name='f'/></flow></mule>",
+        ),
+    ];
+    let Read { said, plan } = read_all(&files, "", Compat::Intent);
+    assert!(plan.is_none());
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(said[0].starts_with("a.xml:1:"), "{said:#?}");
+    assert!(
+        said[1].starts_with("b.xml:1:22: error: `db:select`"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn an_empty_base_path_is_the_root() {
+    let text = r##"<http:listener-config name="L" basePath=""><http:listener-connection port="8081"/></http:listener-config><http:request-config name="S" basePath=""><http:request-connection host="h"/></http:request-config>"##;
+    let text = format!("{text}{}", flow(r##"<http:request config-ref="S"/>"##));
+    let Read { said, plan } = read_all(&[("a.xml", &text)], "", Compat::Strict);
+    assert_eq!(said, [""; 0]);
+    assert!(plan.is_some());
+}
