@@ -192,6 +192,9 @@ pub struct CheckArgs {
     /// Configuration files, or the folder of a Mule project
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Print JSON: the diagnostics, the schedules, and what runs and what blocks, by construct and count
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub reading: ReadingArgs,
 }

@@ -145,3 +145,47 @@ fn a_project_is_its_folder_and_the_order_of_its_files_changes_nothing() {
         nothing.stderr
     );
 }
+
+#[test]
+fn check_says_when_schedules_run_next_and_what_blocks_by_construct() {
+    let app = "<mule><flow name='nightly'><scheduler><scheduling-strategy><cron expression='0 0 3 1 1 ? 2099' timeZone='Asia/Tokyo'/></scheduling-strategy></scheduler><logger/></flow>
+<flow name='once'><scheduler><scheduling-strategy><fixed-frequency frequency='99999' timeUnit='DAYS'/></scheduling-strategy></scheduler><logger/><logger/></flow></mule>";
+    let ended = Program::new().file("a.xml", app).run(["check", "a.xml"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    for line in [
+        "schedule nightly: next at 2099-01-01T03:00:00+09:00\n",
+        "runs: logger 3, flow 2, scheduler 2\n",
+        "ok: 0 listeners, 0 routes, 0 upstreams\n",
+    ] {
+        assert!(ended.stdout.contains(line), "{line}{}", ended.stdout);
+    }
+    assert!(ended.stdout.contains("schedule once: next at 20"));
+    let wrong = app
+        .replace(
+            "<logger/><logger/>",
+            "<db:select/><db:select/><logger level='LOUD'/>",
+        )
+        .replace("0 0 3 1 1 ? 2099", "0 0 3 1 1 2");
+    let program = Program::new().file("a.xml", &wrong);
+    let ended = program.run(["check", "a.xml"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stdout.contains(
+            "a.xml:1:78: error: the day of the month and the day of the week are both given"
+        ),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.ends_with("blocks: db:select 2, other 2\n"),
+        "{}",
+        ended.stdout
+    );
+    let json = program.run(["check", "--json", "a.xml"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["blocks"][0]["construct"], "db:select");
+    assert_eq!(json["blocks"][0]["count"], 2);
+    assert_eq!(json["runs"][0]["construct"], "flow");
+    assert_eq!(json["diagnostics"][0]["line"], 1);
+}

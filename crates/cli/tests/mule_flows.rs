@@ -231,3 +231,11 @@ fn an_application_without_a_listener_becomes_ready() {
     let parts = gateway.admin_get("/readyz?verbose").text();
     assert!(parts.contains("listeners: ok: none"), "{parts}");
 }
+
+#[test]
+fn a_cron_schedule_runs_by_the_clock() {
+    let upstream = Upstream::dialled(&Dial::at(200));
+    let app = r##"<flow name="tick"><scheduler disallowConcurrentExecution="true"><scheduling-strategy><cron expression="* * * * * ?" timeZone="Asia/Tokyo"/></scheduling-strategy></scheduler><http:request config-ref="S" path="/tick"/></flow>"##;
+    let _gateway = Setup::new(app).bind("S", &upstream.url()).start();
+    eventually("it has run twice", || upstream.calls() >= 2);
+}

@@ -12,6 +12,7 @@ mod given;
 mod http;
 mod objects;
 mod policy;
+mod schedule;
 mod scope;
 mod walk;
 
@@ -28,6 +29,7 @@ pub use http::{
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use policy::{MessageKind, Policies, Policy, PolicyStep};
+pub use schedule::{Schedule, When};
 pub use scope::{
     Async, Cache, Choice, Foreach, Gather, LogLevel, Logger, ParallelForeach, Publish, RaiseError,
     ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation, ValidationRule,
@@ -110,13 +112,8 @@ pub struct Flow {
 pub enum Source {
     /// An HTTP request.
     Http(Box<HttpSource>),
-    /// A timer. The first run starts after `delay`, further runs start `every` later; runs do not overlap.
-    Scheduler {
-        /// The period between two starts.
-        every: Duration,
-        /// The delay between the application's start and the first run.
-        delay: Duration,
-    },
+    /// A timer of the flow.
+    Scheduler(Schedule),
     /// A message in a queue.
     Queue {
         /// The name of one of the application's queues.

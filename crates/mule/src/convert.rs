@@ -138,7 +138,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             match &flow.source {
                 Some(_) if flow.is_stopped => draft.lose_flow(flow, &flow.site, "it is stopped"),
                 Some(Source::Http(source)) => draft.flow(flow, source, paths),
-                Some(Source::Scheduler { .. }) => {
+                Some(Source::Scheduler(_)) => {
                     draft.leave_flow(flow, paths, &flow.site, "the native form has no schedules");
                 }
                 Some(Source::Queue { .. }) => {

@@ -4,7 +4,7 @@
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
 //! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
-//!   `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//!   `schedules`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
 //! - `states`: values of which nothing is said, or not everything
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
@@ -26,6 +26,7 @@ mod policies;
 mod processors;
 mod queues;
 mod request;
+mod schedules;
 mod scopes;
 mod states;
 mod unsupported;
@@ -36,7 +37,7 @@ mod sleeps;
 mod transform;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fusebox_dataweave::Properties;
@@ -48,6 +49,7 @@ use self::handlers::ReadOnce;
 use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
+use self::shapes::{Body, Role};
 use self::states::States;
 use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
 use super::circuit;
@@ -74,6 +76,7 @@ pub(crate) struct LowerInput<'a> {
 /// Makes an application of its elements outside flows, which are in the order of the files.
 pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &mut Notes) -> Plan {
     names::rename(&mut elements, input.compat, notes);
+    elements.iter().for_each(|element| count(element, notes));
     let written = policies::take(&mut elements, notes);
     let globals = Globals::collect(&elements, input.files, notes);
     let mut lowering = Lowering {
@@ -94,6 +97,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         states: States::of(&elements),
         is_partial: input.is_partial,
         has_policies: !written.is_empty(),
+        missing: BTreeSet::new(),
         notes,
     };
     let mut app = lowering.app(input.name, input.properties);
@@ -135,6 +139,8 @@ struct Lowering<'a> {
     is_partial: bool,
     /// True if there is something around which a step of a policy may be.
     has_policies: bool,
+    /// The names of flows that nothing defines, which are reported.
+    missing: BTreeSet<String>,
     notes: &'a mut Notes,
 }
 
@@ -168,5 +174,25 @@ impl Lowering<'_> {
             line: at.line,
             col: at.col,
         }
+    }
+}
+
+/// Counts the elements that run, within elements that do.
+fn count(element: &Element, notes: &mut Notes) {
+    let title = element.title();
+    let Some(shape) = shapes::find(&title) else {
+        return;
+    };
+    if matches!(
+        shape.role,
+        Role::Global | Role::Source | Role::Processor | Role::Handler
+    ) {
+        notes.count_run(title);
+    }
+    if shape.body != Body::Free {
+        element
+            .children
+            .iter()
+            .for_each(|child| count(child, notes));
     }
 }

@@ -224,8 +224,9 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("route", Part, &[], &[], Processors),
     shape("async", Processor, &[may("maxConcurrency", COUNT), may("name", Idle)], &[], Processors),
     // Time.
-    shape("scheduler", Source, &[may("disallowConcurrentExecution", Idle)], &["scheduling-strategy"], Nothing),
-    shape("scheduling-strategy", Part, &[], &["fixed-frequency"], Nothing),
+    shape("scheduler", Source, &[may("disallowConcurrentExecution", Flag)], &["scheduling-strategy", "reconnect", "reconnect-forever"], Nothing),
+    shape("scheduling-strategy", Part, &[], &["fixed-frequency", "cron"], Nothing),
+    shape("cron", Part, &[must("expression", Text), may("timeZone", Text)], &[], Nothing),
     shape("fixed-frequency", Part, &[or("frequency", Whole(1, i64::MAX), "60000"), or("startDelay", Whole(0, i64::MAX), "0"), or("timeUnit", Word(TIME_UNITS), "MILLISECONDS")], &[], Nothing),
     // Enterprise.
     shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-variable"], Nothing),
@@ -265,7 +266,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("primaryNodeOnly", Idle),
         may("outputMimeType", NO_RETYPE),
         may("outputEncoding", UTF8),
-    ], &["http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection"], Nothing),
+    ], &["http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection", "reconnect", "reconnect-forever"], Nothing),
     shape("http:response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
     shape("http:error-response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
     shape("http:body", Part, &[], &[], Words),
@@ -318,7 +319,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("sendBodyMode", Word(SEND_BODY)),
         may("requestStreamingMode", Idle),
         may("sendCorrelationId", CORRELATION),
-        may("correlationId", Refused("a request carries the id of its event", "set it in `http:headers`, as `'X-Correlation-ID'`")),
+        may("correlationId", Value),
         may("outputMimeType", NO_RETYPE),
         may("outputEncoding", UTF8),
         may("target", Text),
@@ -371,7 +372,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("timeoutUnit", Idle),
         may("primaryNodeOnly", Idle),
         may("outputMimeType", NO_RETYPE),
-    ], &["vm:response", "reconnection"], Nothing),
+    ], &["vm:response", "reconnection", "reconnect", "reconnect-forever"], Nothing),
     shape("vm:response", Accepted("messages get no reply: `vm:publish-consume` is not supported"), &[], &[], Free),
     shape("vm:publish", Processor, &[
         must("config-ref", Text),
@@ -380,7 +381,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("timeoutUnit", Idle),
         may("sendCorrelationId", Idle),
         may("transactionalAction", NO_TRANSACTION),
-    ], &["vm:content", "vm:properties", "error-mapping"], Nothing),
+    ], &["vm:content", "vm:properties", "error-mapping", "reconnect", "reconnect-forever"], Nothing),
     shape("vm:content", Part, &[], &[], Words),
     shape("vm:properties", Accepted("a queue carries payloads only"), &[], &[], Free),
     // Validations.
@@ -400,7 +401,10 @@ pub(super) const SHAPES: &[Shape] = &[
         may("targetValue", Idle),
     ], &["scripting:code", "error-mapping"], Nothing),
     shape("scripting:code", Part, &[], &[], Words),
-    // Policies. The proxy itself becomes sub-flows before elements are read.
+    // Policies. The proxy and its parts become sub-flows before elements are read.
+    shape("http-policy:proxy", Global, &[must("name", Text)], &["http-policy:source", "http-policy:operation"], Nothing),
+    shape("http-policy:source", Part, &[or("propagateMessageTransformations", Flag, "false")], &[], Processors),
+    shape("http-policy:operation", Part, &[or("propagateMessageTransformations", Flag, "false")], &[], Processors),
     shape("http-policy:execute-next", Processor, &[], &[], Nothing),
     shape("http-transform:add-headers", Processor, &[or("outputType", Word(&["request", "response"]), "response")], &["http-transform:headers"], Nothing),
     shape("http-transform:add-request-headers", Processor, &[], &["http-transform:headers"], Nothing),

@@ -70,7 +70,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         "http:listener-interceptors" | "set-property" => "`http:headers` of an `http:response`",
         "http:authentication" => "`http:default-headers` with an `Authorization` of its own",
         "http:proxy-config" | "http:proxy" => "no element: requests go straight to their host",
-        "cron" => "`fixed-frequency`",
         "redelivery-policy" => "`until-successful` around what fails",
         "idempotent-message-validator" => {
             "`os:contains` and `os:store` with the message's id as the key"
@@ -83,11 +82,43 @@ fn replacement(element: &str) -> Option<&'static str> {
         "rollback-exception-strategy" => "`on-error-propagate` in an `error-handler`",
         "choice-exception-strategy" => "`error-handler`",
         "object-to-string-transformer" => "`set-payload` with `output application/json`",
-        "tracking:*" | "tracing:*" => "`logger`",
         "sockets:*" => "`http:request`",
         _ => return None,
     })
 }
+
+/// The elements of build files and of the log's configuration, which stand in repositories beside Mule's.
+const FOREIGN: &[&str] = &[
+    "Appenders",
+    "AsyncLogger",
+    "AsyncRoot",
+    "Configuration",
+    "Logger",
+    "Loggers",
+    "Properties",
+    "Root",
+    "artifactId",
+    "build",
+    "dependencies",
+    "dependency",
+    "dependencyManagement",
+    "deploymentSettings",
+    "distributionManagement",
+    "groupId",
+    "parent",
+    "plugin",
+    "plugins",
+    "pluginRepositories",
+    "profile",
+    "profiles",
+    "project",
+    "properties",
+    "repositories",
+    "repository",
+    "server",
+    "servers",
+    "settings",
+];
 
 /// The limit of suggestions; a search compares many names.
 pub(super) const GUESSES_MAX: usize = 200;
@@ -107,6 +138,13 @@ fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
 /// no similar name is searched for.
 pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
     let module = title.split_once(':').map_or("", |(module, _)| module);
+    if FOREIGN.contains(&title) {
+        let what = format!(
+            "{} is of a build file or of the log's configuration, not of Mule",
+            quote(title)
+        );
+        return (what, "name the files with flows alone".to_owned());
+    }
     // A typing error is more likely than an unknown element of a known module.
     let same = |shape: &&'static str| {
         let (other, _) = shape.split_once(':').unwrap_or(("", shape));
@@ -161,8 +199,8 @@ mod tests {
             ("munit:test", "tests stay"),
             ("vm:publish-consume", "flow-ref"),
             ("vm:consume", "`vm:listener`"),
-            ("cron", "fixed-frequency"),
             ("zuora:query", "http:request"),
+            ("dependency", "the files with flows"),
             ("http:listener-interceptors", "http:headers"),
             (
                 "http:request-builder",

@@ -315,7 +315,7 @@ impl<'a> Lowering<'a> {
         }
         let at = written.place(fault.line, fault.col);
         let (what, mend) = self.without_secrets(written.at(), fault.message, fault.mend);
-        self.notes.error(at, what, mend);
+        self.notes.error_about(at, "expression", what, mend);
     }
 
     /// Reports an error, unless it is of a value whose placeholders could not be filled in.
