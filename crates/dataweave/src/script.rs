@@ -1,6 +1,6 @@
 //! Scripts of DataWeave 2: parsing and evaluation.
 //!
-//! - `cursor`, `literal`, `types`, `parse`, `path`, `body`, `header`: from text to `tree`
+//! - `cursor`, `literal`, `types`, `parse`, `path`, `body`, `header`, `modules`: from text to `tree`
 //! - `run`: the state and the budget of an evaluation; `eval`, `follow`: from tree to value
 //! - `operators`, `compare`, `select`, `update`, `functions`: the operations; `coerce`: conversion between kinds
 //! - `date_format`, `number_format`: dates and numbers in patterns
@@ -20,6 +20,7 @@ mod follow;
 mod functions;
 mod header;
 mod literal;
+mod modules;
 mod number_format;
 mod operators;
 mod output;

@@ -262,7 +262,10 @@ pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
     cursor.blank()?;
     let returns = typed(cursor)?;
     cursor.expect(arrow)?;
+    // Named parameters take the place of `$`.
+    let binders = std::mem::take(&mut cursor.binders);
     let body = cursor.inner(|cursor| or_pair(cursor, expression))?;
+    cursor.binders = binders;
     Ok(Lambda {
         params,
         returns,

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
+use super::functions::Builtin;
 use super::path::{path, qualified};
 use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
-use super::{BYTES_MAX, ParseFault, body, functions, header, update};
+use super::{BYTES_MAX, ParseFault, body, functions, header, modules, update};
 
 /// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
@@ -71,15 +72,15 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
 /// Checks that every called function is built in or declared.
 fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
     for (name, at) in &cursor.called {
-        if cursor.declared.contains(name) || functions::find(name).is_some() {
+        if cursor.declared.contains(name) {
             continue;
         }
-        let names = functions::names().chain(cursor.declared.iter().map(|name| &**name));
-        let near = names.map(|known| (strsim::osa_distance(known, name), known));
-        let near = near.min().filter(|(distance, _)| *distance <= 2);
-        let mend = match near {
-            Some((_, known)) => format!("did you mean `{known}`?"),
-            None => "use another, or define it with `fun` in a header".to_owned(),
+        let declared = cursor.declared.iter().chain(cursor.imported.keys());
+        let names = functions::names().chain(declared.map(|name| &**name));
+        let mend = match (modules::home(name), functions::nearest(names, name)) {
+            (Some(module), _) => format!("write `import {name} from {module}` in a header"),
+            (None, Some(known)) => format!("did you mean `{known}`?"),
+            (None, None) => "use another, or define it with `fun` in a header".to_owned(),
         };
         return Err(cursor.fault(*at, &format!("unknown function `{name}`"), &mend));
     }
@@ -112,12 +113,16 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
                 continue;
             }
             let name = qualified(cursor, word)?;
-            cursor.called.push((name.text.clone(), start));
+            cursor.names.insert(name.text.clone());
+            if name.builtin.is_none() {
+                cursor.called.push((name.text.clone(), start));
+            }
             let takes_function = match name.builtin {
                 Some(builtin) => builtin.takes_function,
                 None => cursor.binders == 0,
             };
             let argument = bound(cursor, takes_function, or_pair)?;
+            let argument = delayed(name.builtin, 1, argument);
             if &*name.text == "with" {
                 let mend = "write `a replace b with c`";
                 let replaced = replaced(&mut first, &mut rest)
@@ -182,6 +187,21 @@ pub(super) fn bound(
     }
     cursor.dollars = dollars;
     Ok(Node::Lambda(Arc::new(implicit(node))))
+}
+
+/// Makes an argument that is only evaluated on demand a function without parameters.
+pub(super) fn delayed(builtin: Option<&Builtin>, at: usize, argument: Node) -> Node {
+    match argument {
+        Node::Lambda(_) => argument,
+        _ if builtin.is_some_and(|builtin| builtin.lazy == Some(at)) => {
+            Node::Lambda(Arc::new(Lambda {
+                params: Vec::new(),
+                returns: None,
+                body: argument,
+            }))
+        }
+        _ => argument,
+    }
 }
 
 /// Makes a function whose parameters are `$`, `$$` and `$$$`.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
-use super::parse::{bound, expression, implicit};
-use super::tree::{Key, Name, Node, Stage, Step};
-use super::{body, functions, literal};
+use super::parse::{bound, delayed, expression, implicit};
+use super::tree::{Content, Item, Key, Name, Node, Piece, Stage, Step};
+use super::{body, functions, literal, modules};
 use crate::value::Value;
 
 /// Parses a value with its selectors and arguments.
@@ -49,6 +49,9 @@ fn step(
     cursor.blank()?;
     if cursor.starts("(") && before.is_empty() && matches!(base, Node::Name(_)) {
         return call(cursor, base, before, start).map(Some);
+    }
+    if cursor.starts("`") && before.is_empty() && matches!(base, Node::Name(_)) {
+        return interpolated(cursor).map(Some);
     }
     if cursor.eat("[") {
         return cursor.inner(index).map(Some);
@@ -137,7 +140,7 @@ fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> 
         Node::Name(name) if before.is_empty() => Some(name),
         _ => None,
     };
-    if let Some(name) = name {
+    if let Some(name) = name.filter(|name| name.builtin.is_none()) {
         cursor.called.push((name.text.clone(), start));
     }
     let builtin = name.and_then(|name| name.builtin);
@@ -154,9 +157,10 @@ fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> 
                 Some(builtin) => builtin.takes_function && !args.is_empty(),
                 None => cursor.binders == 0,
             };
-            args.push(bound(cursor, takes_function, |cursor| {
+            let arg = bound(cursor, takes_function, |cursor| {
                 body::or_pair(cursor, expression)
-            })?);
+            })?;
+            args.push(delayed(builtin, args.len(), arg));
             cursor.blank()?;
             if !cursor.eat(",") {
                 cursor.expect(")")?;
@@ -168,6 +172,37 @@ fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> 
         functions::check(cursor, name, &args, start)?;
     }
     Ok(Step::Call(args))
+}
+
+/// Parses a text as the arguments of the function before it: its parts, and the values between them.
+fn interpolated(cursor: &mut Cursor<'_>) -> Parsed<Step> {
+    let mut parts = Vec::new();
+    let mut values = Vec::new();
+    let item = |node| Item {
+        what: Content::Value(node),
+        when: None,
+    };
+    let pieces = match literal::string(cursor)? {
+        Node::Text(pieces) => pieces,
+        Node::Literal(Value::String(text)) => vec![Piece::Plain(text)],
+        _ => Vec::new(),
+    };
+    for piece in pieces {
+        match piece {
+            Piece::Plain(text) if parts.len() == values.len() => {
+                parts.push(item(Node::Literal(Value::String(text))));
+            }
+            // Two values without a text between them have an empty one.
+            Piece::Value(node) => {
+                if parts.len() == values.len() {
+                    parts.push(item(Node::Literal("".into())));
+                }
+                values.push(item(node));
+            }
+            Piece::Plain(_) => {}
+        }
+    }
+    Ok(Step::Call(vec![Node::Array(parts), Node::Array(values)]))
 }
 
 /// Parses a value without selectors and operators.
@@ -239,14 +274,38 @@ pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
     })
 }
 
-/// Parses a name with its module, if it has one: `Strings::capitalize`.
+/// Parses a name with its module, if it has one: `Strings::capitalize`, `dw::core::Strings::capitalize`.
 pub(super) fn qualified(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
+    let start = cursor.at - first.len();
+    let mut path = String::new();
     let mut last = first;
     while cursor.eat("::") {
+        if !path.is_empty() {
+            path.push_str("::");
+        }
+        path.push_str(last);
         last = cursor.take_word("the name of a function")?;
     }
-    let renamed = cursor.renamed.get(last).cloned();
-    let text: Arc<str> = renamed.unwrap_or_else(|| last.into());
-    let builtin = functions::find(&text);
-    Ok(Name { text, builtin })
+    if path.is_empty() || path == "Mule" {
+        let imported = cursor.imported.get(last).copied();
+        return Ok(Name {
+            text: last.into(),
+            builtin: imported.or_else(|| functions::find(last)),
+        });
+    }
+    let Some(module) = modules::of_name(cursor, &path) else {
+        let what = format!("there is no module `{path}`");
+        let mend = "import it in a header: `import dw::core::Strings`";
+        return Err(cursor.fault(start, &what, mend));
+    };
+    let builtin = module.take(cursor, last, start)?;
+    // The script may declare the bare name as something else; some functions of the core have a grammar of their own.
+    let text = match functions::find(last).is_some_and(|core| std::ptr::eq(core, builtin)) {
+        true => last.into(),
+        false => format!("{path}::{last}").into(),
+    };
+    Ok(Name {
+        text,
+        builtin: Some(builtin),
+    })
 }
