@@ -66,6 +66,7 @@ pub use random::{Random, uuid};
 pub use scope::{Scope, ScopeFault, eval, read_scope};
 pub use script::Script;
 pub use stored::STORED;
+pub use value::key::{Key, Selected};
 pub use value::media::{MediaType, Typed};
 pub use value::number::Number;
 pub use value::period::Period;

@@ -199,7 +199,8 @@ impl Symbol {
         match value {
             Value::Object(object) => {
                 let fields = object.entries().iter();
-                let fields = fields.map(|(key, value)| (key.clone(), Symbol::of(value.clone())));
+                let fields =
+                    fields.map(|(key, value)| (key.name().clone(), Symbol::of(value.clone())));
                 Symbol::object(None, fields.collect())
             }
             value => Symbol::Known(value),

@@ -1,7 +1,7 @@
 //! The values of expressions.
 //!
 //! - `number`, `period`, `regex`: kinds that Rust lacks
-//! - `media`: a value with its media type; `json`, `form`, `dw`: the formats for reading and writing
+//! - `media`: a value with its media type; `json`, `xml`, `form`, `dw`: the formats for reading and writing
 //! - `text`, `iso`: values as text, and dates by ISO 8601
 
 use std::fmt;
@@ -16,13 +16,16 @@ pub(crate) mod dw;
 pub(crate) mod form;
 pub(crate) mod iso;
 pub(crate) mod json;
+pub(crate) mod key;
 pub(crate) mod media;
 pub(crate) mod number;
 pub(crate) mod period;
 pub(crate) mod regex;
 pub(crate) mod text;
+pub(crate) mod xml;
 
 use crate::script::Closure;
+pub(crate) use key::{Key, Namespace, Selected};
 use media::Typed;
 use number::Number;
 use period::Period;
@@ -66,6 +69,8 @@ pub enum Value {
     Type(Kind),
     /// A function. It exists within one evaluation and cannot be its result.
     Function(Function),
+    /// A value with the key that it was selected by. It exists within one evaluation.
+    Selected(Arc<Selected>),
 }
 
 /// The kind of a value, in DataWeave's terms.
@@ -140,6 +145,8 @@ pub(crate) struct Nesting {
     pub depth: u16,
     /// True if the value contains a function.
     pub functions: bool,
+    /// True if the value contains one with the key that it was selected by.
+    pub selected: bool,
 }
 
 impl Nesting {
@@ -150,6 +157,7 @@ impl Nesting {
             let inner = inner.nesting();
             nesting.depth = nesting.depth.max(inner.depth);
             nesting.functions |= inner.functions;
+            nesting.selected |= inner.selected;
         }
         nesting.depth = nesting.depth.saturating_add(1);
         nesting
@@ -173,7 +181,7 @@ impl Array {
 /// Keys with their values, in order.
 #[derive(Debug)]
 pub struct Object {
-    entries: Vec<(Arc<str>, Value)>,
+    entries: Vec<(Key, Value)>,
     form: Form,
     nesting: Nesting,
     /// The payload of a message as received, with its media type.
@@ -199,6 +207,15 @@ pub enum Form {
 impl Object {
     /// Makes an object of a form.
     pub fn new(entries: Vec<(Arc<str>, Value)>, form: Form) -> Object {
+        let entries = entries.into_iter();
+        Object::keyed(
+            entries.map(|(key, value)| (key.into(), value)).collect(),
+            form,
+        )
+    }
+
+    /// Makes an object of a form, with keys that may have attributes.
+    pub(crate) fn keyed(entries: Vec<(Key, Value)>, form: Form) -> Object {
         let nesting = Nesting::over(entries.iter().map(|(_, value)| value));
         Object {
             entries,
@@ -225,7 +242,7 @@ impl Object {
     }
 
     /// The keys with their values, in order.
-    pub fn entries(&self) -> &[(Arc<str>, Value)] {
+    pub fn entries(&self) -> &[(Key, Value)] {
         &self.entries
     }
 
@@ -246,6 +263,20 @@ impl Object {
             Form::Headers => name.eq_ignore_ascii_case(key),
             Form::Plain | Form::Parameters | Form::ErrorType | Form::Message => name == key,
         }
+    }
+
+    /// The entries of all keys that match, in a namespace if one is asked for.
+    pub(crate) fn found<'a>(
+        &'a self,
+        key: &'a str,
+        namespace: Option<&'a Namespace>,
+    ) -> impl Iterator<Item = &'a (Key, Value)> {
+        self.entries
+            .iter()
+            .filter(move |(name, _)| match namespace {
+                Some(_) => name.is(key, namespace),
+                None => self.matches(name, key),
+            })
     }
 
     /// The values of all keys that match.
@@ -308,6 +339,36 @@ impl Value {
         Value::formed(entries, Form::Plain)
     }
 
+    /// Makes a plain object with keys that may have attributes.
+    pub(crate) fn keyed(entries: Vec<(Key, Value)>) -> Value {
+        Value::Object(Arc::new(Object::keyed(entries, Form::Plain)))
+    }
+
+    /// The value without the key that it was selected by.
+    pub(crate) fn plain(&self) -> &Value {
+        match self {
+            Value::Selected(selected) => selected.value.plain(),
+            value => value,
+        }
+    }
+
+    /// The value without the keys that it or its parts were selected by.
+    pub(crate) fn unselected(&self) -> Value {
+        let plain = self.plain();
+        match plain {
+            _ if !plain.nesting().selected => plain.clone(),
+            Value::Array(array) => {
+                Value::array(array.items().iter().map(Value::unselected).collect())
+            }
+            Value::Object(object) => {
+                let entries = object.entries().iter();
+                let entries = entries.map(|(key, value)| (key.clone(), value.unselected()));
+                Value::Object(Arc::new(Object::keyed(entries.collect(), object.form)))
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Makes an object of a form.
     pub fn formed(entries: Vec<(Arc<str>, Value)>, form: Form) -> Value {
         Value::Object(Arc::new(Object::new(entries, form)))
@@ -344,12 +405,13 @@ impl Value {
             Value::Object(_) => Kind::Object,
             Value::Type(_) => Kind::Type,
             Value::Function(_) => Kind::Function,
+            Value::Selected(selected) => selected.value.kind(),
         }
     }
 
     /// True for null.
     pub fn is_null(&self) -> bool {
-        matches!(self, Value::Null)
+        matches!(self.plain(), Value::Null)
     }
 
     /// The nesting of the value.
@@ -358,31 +420,35 @@ impl Value {
             Value::Array(array) => array.nesting,
             Value::Object(object) => object.nesting,
             Value::Function(function) => function.0.nesting(),
+            Value::Selected(selected) => Nesting {
+                selected: true,
+                ..selected.value.nesting()
+            },
             _ => Nesting::default(),
         }
     }
 
     /// The value as Java's maps hold it: the last value of equal keys, at the position of the first.
     pub(crate) fn collapsed(&self) -> Value {
-        match self {
+        match self.plain() {
             Value::Array(array) => {
                 Value::array(array.items().iter().map(Value::collapsed).collect())
             }
             // Headers and parameters may have several values of a name; a message has two keys.
             Value::Object(object) if matches!(object.form, Form::Plain | Form::ErrorType) => {
                 let mut places = std::collections::HashMap::new();
-                let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(object.entries.len());
+                let mut entries: Vec<(Key, Value)> = Vec::with_capacity(object.entries.len());
                 for (key, value) in &object.entries {
                     let value = value.collapsed();
-                    let place = *places.entry(key.clone()).or_insert(entries.len());
+                    let place = *places.entry(key.name().clone()).or_insert(entries.len());
                     match entries.get_mut(place) {
                         Some((_, earlier)) => *earlier = value,
                         None => entries.push((key.clone(), value)),
                     }
                 }
-                Value::formed(entries, object.form)
+                Value::Object(Arc::new(Object::keyed(entries, object.form)))
             }
-            _ => self.clone(),
+            plain => plain.clone(),
         }
     }
 }
@@ -390,7 +456,7 @@ impl Value {
 /// DataWeave's `==`: equal kind and equal content; objects in order.
 impl PartialEq for Value {
     fn eq(&self, other: &Value) -> bool {
-        match (self, other) {
+        match (self.plain(), other.plain()) {
             (Value::Null, Value::Null) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
             (Value::Number(a), Value::Number(b)) => a == b,

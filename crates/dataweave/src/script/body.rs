@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed, word_length};
 use super::parse::{IMPLICIT, expression, operand};
-use super::tree::{Case, CasePattern, Content, Declaration, Declared, Item, Lambda, Node, Param};
+use super::tree::{
+    Case, CasePattern, Content, Declaration, Declared, Item, Lambda, MarkedKey, Node, Param,
+};
 use super::{header, literal, types};
 use crate::value::Value;
 
@@ -59,10 +61,16 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     let (inside, value) = cursor.inner(|cursor| {
         cursor.blank()?;
         if let Some(key) = plain_key(cursor)? {
+            let key = with_attributes(cursor, key)?;
             cursor.expect(":")?;
             return Ok((key, Some(expression(cursor)?)));
         }
         let inside = expression(cursor)?;
+        cursor.blank()?;
+        let inside = match key_of_text(&inside) {
+            true => with_attributes(cursor, inside)?,
+            false => inside,
+        };
         cursor.blank()?;
         if cursor.eat(":") {
             return Ok((inside, Some(expression(cursor)?)));
@@ -82,7 +90,7 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
             Ok(Item { what, when })
         }
         // `(key): value`
-        None if cursor.starts(":") => pair(cursor, inside),
+        None if cursor.starts(":") || cursor.starts("@") => pair(cursor, inside),
         // `(object) if …`
         None => {
             let when = condition(cursor)?;
@@ -95,26 +103,60 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
 /// The key of a pair: a text, or an expression in its own parentheses; `None` for other nodes.
 fn key_of(node: Node) -> Option<Node> {
     match node {
-        Node::Literal(Value::String(_)) | Node::Text(_) => Some(node),
+        Node::Literal(Value::String(_)) | Node::Text(_) | Node::Key(_) => Some(node),
         Node::Group(key) => Some(*key),
         _ => None,
     }
 }
 
+/// True for a text, or an expression in its own parentheses.
+fn key_of_text(node: &Node) -> bool {
+    matches!(
+        node,
+        Node::Literal(Value::String(_)) | Node::Text(_) | Node::Group(_)
+    )
+}
+
 fn pair(cursor: &mut Cursor<'_>, key: Node) -> Parsed<Item> {
-    cursor.blank()?;
-    if cursor.starts("@") {
-        let what = "attributes of XML are not supported";
-        let mend = "write them as keys of an object";
-        return Err(cursor.fault(cursor.at, what, mend));
-    }
+    let key = with_attributes(cursor, key)?;
     cursor.expect(":")?;
     let what = Content::Pair(key, expression(cursor)?);
     Ok(Item { what, when: None })
 }
 
-/// Parses a key without quotes, `id` or `Content-Type`, if a `:` follows it.
+/// Parses the attributes after a key, `@(a: 1, (b): 2, (c))`, if there are any.
+fn with_attributes(cursor: &mut Cursor<'_>, key: Node) -> Parsed<Node> {
+    cursor.blank()?;
+    if !cursor.starts("@") {
+        return Ok(key);
+    }
+    cursor.at += 1;
+    cursor.expect("(")?;
+    let attributes = cursor.inner(|cursor| list(cursor, ")", entry))?;
+    let key = match key {
+        Node::Key(key) => MarkedKey { attributes, ..*key },
+        name => MarkedKey {
+            name,
+            namespace: None,
+            attributes,
+        },
+    };
+    Ok(Node::Key(Box::new(key)))
+}
+
+/// Parses a key without quotes, `id`, `Content-Type` or `soap#Body`, if a `:` or attributes follow it.
 fn plain_key(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
+    if let Some(namespace) = cursor.eat_namespace()? {
+        let name = match cursor.peek() {
+            Some('"' | '\'' | '`') => literal::string(cursor)?,
+            _ => Node::Literal(cursor.take_word("a name")?.into()),
+        };
+        return Ok(Some(Node::Key(Box::new(MarkedKey {
+            name,
+            namespace: Some(namespace),
+            attributes: Vec::new(),
+        }))));
+    }
     let start = cursor.at;
     let Some(word) = cursor.word() else {
         return Ok(None);
@@ -158,7 +200,7 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     }
     let value = expression(cursor)?;
     cursor.blank()?;
-    if cursor.starts(":") && !cursor.starts("::") {
+    if cursor.starts(":") && !cursor.starts("::") || cursor.starts("@(") {
         let key = key_of(value).ok_or_else(|| cursor.unexpected("`,` or `]`"))?;
         return pair(cursor, key);
     }
@@ -179,7 +221,8 @@ pub(super) fn or_pair(
     }
     let value = parse(cursor)?;
     cursor.blank()?;
-    if !cursor.starts(":") || cursor.starts("::") {
+    let is_pair = cursor.starts(":") && !cursor.starts("::") || cursor.starts("@(");
+    if !is_pair {
         return Ok(value);
     }
     let key = key_of(value).ok_or_else(|| cursor.unexpected("an operator or the end"))?;

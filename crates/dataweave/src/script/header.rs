@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::cursor::{Cursor, Parsed};
 use super::tree::{Declaration, Declared, Node, Output};
 use super::{body, literal, modules, parse, types};
-use crate::value::Value;
 use crate::value::json::{Layout, SkipNull};
 use crate::value::media::{Format, MediaType};
+use crate::value::{Namespace, Value};
 
 /// The media types that scripts read and write, for people.
-pub(super) const FORMATS: &str = "application/json, text/plain, application/java, application/dw, application/octet-stream or \
+pub(super) const FORMATS: &str = "application/json, application/xml, text/plain, application/java, application/dw, application/octet-stream or \
      application/x-www-form-urlencoded";
 
 type Header = (Option<Output>, Arc<[Declaration]>);
@@ -34,8 +34,10 @@ pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
             }
             cursor.at += "output".len();
             output = Some(format(cursor)?);
-        } else if begins(cursor, "input") || begins(cursor, "ns") {
-            // Media types tell the formats of inputs, and namespaces only apply to XML.
+        } else if begins(cursor, "ns") {
+            namespace(cursor)?;
+        } else if begins(cursor, "input") {
+            // Media types tell the formats of inputs.
             let rest = cursor.rest();
             let end = rest.find("---").unwrap_or(rest.len());
             cursor.at += rest[..end].find('\n').unwrap_or(end);
@@ -57,6 +59,10 @@ pub(super) fn inner(cursor: &mut Cursor<'_>) -> Parsed<Arc<[Declaration]>> {
         if cursor.eat("---") {
             return Ok(declarations.into());
         }
+        if begins(cursor, "ns") {
+            namespace(cursor)?;
+            continue;
+        }
         if !declaration(cursor, &mut declarations)? {
             if declarations.is_empty() {
                 return Ok(declarations.into());
@@ -75,6 +81,29 @@ fn begins(cursor: &Cursor<'_>, directive: &str) -> bool {
             && (next.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_')
                 || next.starts_with('*'))
     }
+}
+
+/// Parses a namespace: `ns soap http://schemas.xmlsoap.org/soap/envelope/`.
+fn namespace(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    cursor.at += "ns".len();
+    cursor.blank()?;
+    let prefix: Arc<str> = cursor.take_word("a prefix")?.into();
+    let rest = cursor.rest();
+    let start = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+    let length = rest[start..]
+        .find(char::is_whitespace)
+        .unwrap_or(rest.len() - start);
+    if length == 0 {
+        return Err(cursor.unexpected("the URI of a namespace"));
+    }
+    let uri = rest[start..start + length].trim_matches(['"', '\'']).into();
+    cursor.at += start + length;
+    let namespace = Namespace {
+        prefix: prefix.clone(),
+        uri,
+    };
+    cursor.namespaces.insert(prefix, namespace);
+    Ok(())
 }
 
 fn version(cursor: &mut Cursor<'_>, start: usize) -> Parsed<()> {
@@ -160,6 +189,7 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
     cursor.at += text.len();
     let name = match text {
         "json" => "application/json",
+        "xml" => "application/xml",
         "java" => "application/java",
         "dw" => "application/dw",
         "binary" => "application/octet-stream",
@@ -235,16 +265,26 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
                 "objects" => SkipNull::Objects,
                 "arrays" => SkipNull::Arrays,
                 "everywhere" => SkipNull::Everywhere,
-                _ => return Err("write objects, arrays or everywhere".to_owned()),
+                "elements" | "attributes" => layout.skip_null,
+                _ => return Err("write objects, arrays or everywhere; in XML elements, attributes or everywhere".to_owned()),
             };
+            layout.xml.skips_elements = matches!(&**text, "elements" | "arrays" | "everywhere");
+            layout.xml.skips_attributes =
+                matches!(&**text, "attributes" | "objects" | "everywhere");
+        }
+        ("writeDeclaration", Value::Bool(writes)) => layout.xml.declares = *writes,
+        ("writeNilOnNull", Value::Bool(writes)) => layout.xml.nil_on_null = *writes,
+        ("inlineCloseOn", Value::String(text)) if matches!(&**text, "empty" | "none") => {
+            layout.xml.closes_inline = &**text == "empty";
         }
         ("encoding", Value::String(text)) if text.eq_ignore_ascii_case("utf-8") => {}
         // Options that affect how the text is written, but not the text.
         ("deferred", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
         _ => {
             return Err(
-                "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\" or \
-                 encoding=\"UTF-8\""
+                "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\", \
+                 encoding=\"UTF-8\", or of XML writeDeclaration=true|false, \
+                 inlineCloseOn=\"empty\"|\"none\" or writeNilOnNull=true|false"
                     .to_owned(),
             );
         }

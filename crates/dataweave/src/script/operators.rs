@@ -19,6 +19,7 @@ use crate::value::{Kind, Value};
 /// Applies a binary operator; `and` and `or` are evaluated by their caller.
 pub(super) fn apply(run: &mut Run<'_>, operator: Operator, a: &Value, b: &Value) -> Coerced<Value> {
     let zone = run.context.zone;
+    let (a, b) = (a.plain(), b.plain());
     match operator {
         Operator::Or | Operator::And | Operator::Equal => Ok((a == b).into()),
         Operator::Unequal => Ok((a != b).into()),
@@ -92,7 +93,7 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
         (Value::Object(object), _) => {
             let key = coerce::text(b)?;
             run.copy(object.entries().len())?;
-            let kept = object.entries().iter().filter(|(name, _)| *name != key);
+            let kept = object.entries().iter().filter(|(name, _)| **name != *key);
             return run.object(kept.cloned().collect());
         }
         _ => {}
@@ -231,6 +232,7 @@ fn shift(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
 
 /// Evaluates `++`: joins arrays, objects, and dates with times; other values are joined as texts.
 pub(super) fn concat(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    let (a, b) = (a.plain(), b.plain());
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
             run.copy(a.items().len() + b.items().len())?;
@@ -281,7 +283,7 @@ fn dated(a: &Value, b: &Value) -> Option<Value> {
 
 /// Evaluates `--`: removes the items of an array, or the pairs of an object or keys in an array.
 pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
-    match (a, b) {
+    match (a.plain(), b.plain()) {
         (Value::Null, _) => Ok(Value::Null),
         (Value::Array(a), Value::Array(b)) => {
             let removed = run.set(b.items())?;
@@ -307,7 +309,10 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
                 keys.insert(coerce::text(key)?);
             }
             run.copy(a.entries().len() + keys.len())?;
-            let kept = a.entries().iter().filter(|(key, _)| !keys.contains(key));
+            let kept = a
+                .entries()
+                .iter()
+                .filter(|(key, _)| !keys.contains(key.name()));
             run.object(kept.cloned().collect())
         }
         _ => Err(misfit("--", a, b)),
@@ -316,7 +321,7 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
 
 /// Evaluates the negation `-a`.
 pub(super) fn negate(value: &Value) -> Coerced<Value> {
-    match value {
+    match value.plain() {
         Value::Period(period) => period.negated().map(Value::period).ok_or_else(out_of_range),
         Value::String(text) => match Period::parse(text.trim()) {
             Some(period) => period.negated().map(Value::period).ok_or_else(out_of_range),

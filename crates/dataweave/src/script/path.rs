@@ -83,10 +83,30 @@ fn step(
     }
     if cursor.eat(".") {
         cursor.blank()?;
-        return Ok(Some(Step::Key(key(cursor)?)));
+        return dotted(cursor).map(Some);
     }
     cursor.at = here;
     Ok(None)
+}
+
+/// Parses a selector after its dot: `key`, `@name`, `@`, `#`, `&key`.
+fn dotted(cursor: &mut Cursor<'_>) -> Parsed<Step> {
+    let named = |cursor: &Cursor<'_>| {
+        cursor.word().is_some() || matches!(cursor.peek(), Some('"' | '\'' | '`'))
+    };
+    if cursor.eat("@") {
+        return match named(cursor) {
+            true => Ok(Step::Attribute(key(cursor)?)),
+            false => Ok(Step::Attributes),
+        };
+    }
+    if cursor.eat("#") {
+        return Ok(Step::Namespace);
+    }
+    if cursor.eat("&") {
+        return Ok(Step::Entries(key(cursor)?));
+    }
+    Ok(Step::Key(key(cursor)?))
 }
 
 /// Parses a selector's key: a word, even a keyword, or a text in quotes.
@@ -97,10 +117,9 @@ pub(super) fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
             node => Key::Computed(Box::new(node)),
         });
     }
-    if let Some('@' | '#' | '^' | '&') = cursor.peek() {
-        let what = "selectors of XML attributes, namespaces, metadata and pairs are not supported";
-        let mend = "select by key: `.name`";
-        return Err(cursor.fault(cursor.at, what, mend));
+    if let Some(namespace) = cursor.eat_namespace()? {
+        let key = cursor.inner(key)?;
+        return Ok(Key::Spaced(Box::new((namespace, key))));
     }
     Ok(Key::Fixed(cursor.take_word("a key")?.into()))
 }
@@ -118,6 +137,19 @@ fn index(cursor: &mut Cursor<'_>) -> Parsed<Step> {
             constant => Arc::new(implicit(constant)),
         };
         return Ok(Step::Filter(lambda));
+    }
+    // Selectors with a key that is computed.
+    for (mark, step) in [
+        ("*(", Step::All as fn(Key) -> Step),
+        ("@(", Step::Attribute),
+        ("&(", Step::Entries),
+    ] {
+        if cursor.eat(mark) {
+            let key = Key::Computed(Box::new(expression(cursor)?));
+            cursor.expect(")")?;
+            cursor.expect("]")?;
+            return Ok(step(key));
+        }
     }
     let node = expression(cursor)?;
     cursor.expect("]")?;

@@ -8,6 +8,7 @@ use crate::script::{EvalFault, header, output};
 use crate::value::Value;
 use crate::value::json::Layout;
 use crate::value::media::{Format, MediaType, Typed};
+use crate::value::xml;
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("now", 0, now),
@@ -75,12 +76,23 @@ fn format(name: &str, value: Option<&Value>) -> Coerced<MediaType> {
 
 fn read(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     let media_type = format("read", args.get(1))?;
-    if let Some(Value::Object(options)) = args.get(2)
-        && let Some((name, _)) = options.entries().first()
-    {
-        return Err(EvalFault::new(format!(
-            "the option `{name}` of `read` is not supported"
-        )));
+    let mut null_on = xml::NullOn::default();
+    if let Some(Value::Object(options)) = args.get(2) {
+        for (name, value) in options.entries() {
+            let value = coerce::text(value)?;
+            match (&**name, &*value) {
+                ("nullValueOn", "blank") => null_on = xml::NullOn::Blank,
+                ("nullValueOn", "empty") => null_on = xml::NullOn::Empty,
+                ("nullValueOn", "none") => null_on = xml::NullOn::None,
+                // Options that affect how the text is read, but not the value.
+                ("streaming" | "indexedReader" | "optimizeFor" | "supportDtd", _) => {}
+                _ => {
+                    return Err(EvalFault::new(format!(
+                        "the option `{name}` of `read` is not supported"
+                    )));
+                }
+            }
+        }
     }
     match (&args[0], media_type.format()) {
         (_, Format::Java) => {}
@@ -90,6 +102,9 @@ fn read(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     }
     if let (Value::String(text), Format::Bytes) = (&args[0], media_type.format()) {
         return Ok(Value::bytes(text.as_bytes().to_vec()));
+    }
+    if let (Value::String(text), Format::Xml) = (&args[0], media_type.format()) {
+        return xml::read(text, null_on);
     }
     Typed {
         value: args[0].clone(),

@@ -1,15 +1,17 @@
 //! Writes values as JSON.
 
 use crate::fault::EvalFault;
-use crate::value::{Array, Object, Value, text};
+use crate::value::{Array, Object, Value, text, xml};
 
-/// The layout of a JSON text.
+/// The layout of a text of any format, by the options of an `output` directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// True for one value per line, indented by two spaces for each level. Default true.
     pub indent: bool,
     /// The nulls to skip. Default: none of them.
     pub skip_null: SkipNull,
+    /// The way to write XML.
+    pub xml: xml::Style,
 }
 
 /// The places where nulls are skipped.
@@ -26,6 +28,7 @@ impl Layout {
     pub const ON_ONE_LINE: Layout = Layout {
         indent: false,
         skip_null: SkipNull::Nowhere,
+        xml: xml::Style::PLAIN,
     };
 }
 
@@ -33,7 +36,7 @@ impl Default for Layout {
     fn default() -> Layout {
         Layout {
             indent: true,
-            skip_null: SkipNull::Nowhere,
+            ..Layout::ON_ONE_LINE
         }
     }
 }
@@ -59,7 +62,7 @@ struct Writer {
 impl Writer {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), EvalFault> {
         text::check_text(self.text.len())?;
-        match value {
+        match value.plain() {
             Value::Null => self.text.push_str("null"),
             Value::Bool(bool) => self.text.push_str(if *bool { "true" } else { "false" }),
             Value::Number(number) => self.text.push_str(&number.to_string()),
@@ -70,7 +73,7 @@ impl Writer {
                 Some(payload) => self.value(payload, depth)?,
                 None => self.object(object, depth)?,
             },
-            Value::Function(_) => {
+            Value::Selected(_) | Value::Function(_) => {
                 return Err(EvalFault::new("a function cannot be written as JSON"));
             }
             Value::DateTime(_)
