@@ -39,13 +39,13 @@ impl Typed {
         }
     }
 
-    /// The value as a log shows it: null is `null`, objects and arrays are JSON, and texts of XML are as they are.
+    /// The value as a log shows it: null is `null`, objects and arrays are JSON, and texts of XML and CSV are as they are.
     ///
     /// # Errors
     /// If it cannot be read, or if its text is too long.
     pub fn shown(&self) -> Result<String, EvalFault> {
         match (&self.value, self.media_type.format()) {
-            (Value::String(text), Format::Xml) => Ok(text.to_string()),
+            (Value::String(text), Format::Xml | Format::Csv) => Ok(text.to_string()),
             _ => self.read()?.shown(),
         }
     }

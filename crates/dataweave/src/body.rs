@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::fault::EvalFault;
 use crate::script::coerce;
 use crate::value::Value;
+use crate::value::csv;
 use crate::value::form;
 use crate::value::json::{self, Layout};
 use crate::value::media::{Format, MediaType, Typed};
@@ -54,6 +55,9 @@ impl Typed {
                     xml::write(&self.value, layout.indent, layout.xml)?.into(),
                     Some(""),
                 )
+            }
+            Value::Array(_) if self.media_type.format() == Format::Csv => {
+                (csv::write(&self.value, csv::Style::PLAIN)?.into(), Some(""))
             }
             Value::Array(_) | Value::Object(_) => (
                 json::write(&self.value, Layout::default())?.into(),

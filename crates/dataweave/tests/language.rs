@@ -871,8 +871,8 @@ fn json_is_read_and_written() {
             "the format `application/yaml` is not supported",
         ),
         (
-            "output application/csv --- 1",
-            "the format `application/csv` is not supported",
+            "output application/yaml --- 1",
+            "the format `application/yaml` is not supported",
         ),
         ("output application/json tabs=2 --- 1", "the option `tabs`"),
     ]);

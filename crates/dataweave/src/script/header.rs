@@ -10,7 +10,7 @@ use crate::value::media::{Format, MediaType};
 use crate::value::{Namespace, Value};
 
 /// The media types that scripts read and write, for people.
-pub(super) const FORMATS: &str = "application/json, application/xml, text/plain, application/java, application/dw, application/octet-stream or \
+pub(super) const FORMATS: &str = "application/json, application/xml, application/csv, text/plain, application/java, application/dw, application/octet-stream or \
      application/x-www-form-urlencoded";
 
 type Header = (Option<Output>, Arc<[Declaration]>);
@@ -190,6 +190,7 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
     let name = match text {
         "json" => "application/json",
         "xml" => "application/xml",
+        "csv" => "application/csv",
         "java" => "application/java",
         "dw" => "application/dw",
         "binary" => "application/octet-stream",
@@ -277,6 +278,16 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
         ("inlineCloseOn", Value::String(text)) if matches!(&**text, "empty" | "none") => {
             layout.xml.closes_inline = &**text == "empty";
         }
+        ("header", Value::Bool(header)) => layout.csv.header = *header,
+        ("quoteValues", Value::Bool(quotes)) => layout.csv.quotes_values = *quotes,
+        ("quoteHeader", Value::Bool(quotes)) => layout.csv.quotes_header = *quotes,
+        ("lineSeparator", Value::String(text)) if matches!(&**text, "\n" | "\r\n") => {
+            layout.csv.crlf = &**text == "\r\n";
+        }
+        ("separator" | "quote" | "escape", Value::String(text)) => {
+            let set = layout.csv.set(name, text);
+            set.ok_or_else(|| "write one ASCII character".to_owned())?;
+        }
         ("encoding", Value::String(text)) if text.eq_ignore_ascii_case("utf-8") => {}
         // Options that affect how the text is written, but not the text.
         ("deferred", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
@@ -284,7 +295,9 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
             return Err(
                 "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\", \
                  encoding=\"UTF-8\", or of XML writeDeclaration=true|false, \
-                 inlineCloseOn=\"empty\"|\"none\" or writeNilOnNull=true|false"
+                 inlineCloseOn=\"empty\"|\"none\" or writeNilOnNull=true|false, or of CSV \
+                 header=true|false, separator, quote, escape, lineSeparator, \
+                 quoteValues=true|false or quoteHeader=true|false"
                     .to_owned(),
             );
         }

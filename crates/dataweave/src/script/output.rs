@@ -8,6 +8,7 @@ use super::tree::{Key, Node, Program, Step};
 use crate::event::{Context, Event};
 use crate::random::Random;
 use crate::value::Value;
+use crate::value::csv;
 use crate::value::dw;
 use crate::value::form;
 use crate::value::json::{self, Layout};
@@ -48,6 +49,8 @@ pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
         Format::Form => matches!(value, Value::Object(_)),
         Format::Text => coerce::text(&value).is_ok(),
         Format::Dw => true,
+        Format::Csv => matches!(&value, Value::Array(array)
+            if array.items().iter().all(|item| matches!(item, Value::Object(_)))),
         // A part of a document is none.
         Format::Xml => matches!(&value, Value::Object(object) if object.entries().len() == 1),
         Format::Opaque | Format::Bytes => matches!(value, Value::String(_) | Value::Binary(_)),
@@ -139,6 +142,7 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
         }
         Format::Text => Value::String(coerce::text(&value)?),
         Format::Xml => Value::from(xml::write(&value, layout.indent, layout.xml)?),
+        Format::Csv => Value::from(csv::write(&value, layout.csv)?),
         Format::Dw => Value::from(dw::write(&value, layout)?),
         Format::Java => value.collapsed(),
         Format::Bytes if !matches!(value, Value::String(_) | Value::Binary(_)) => {

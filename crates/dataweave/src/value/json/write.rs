@@ -1,7 +1,7 @@
 //! Writes values as JSON.
 
 use crate::fault::EvalFault;
-use crate::value::{Array, Object, Value, text, xml};
+use crate::value::{Array, Object, Value, csv, text, xml};
 
 /// The layout of a text of any format, by the options of an `output` directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(crate) struct Layout {
     pub skip_null: SkipNull,
     /// The way to write XML.
     pub xml: xml::Style,
+    /// The way to write CSV.
+    pub csv: csv::Style,
 }
 
 /// The places where nulls are skipped.
@@ -29,6 +31,7 @@ impl Layout {
         indent: false,
         skip_null: SkipNull::Nowhere,
         xml: xml::Style::PLAIN,
+        csv: csv::Style::PLAIN,
     };
 }
 
