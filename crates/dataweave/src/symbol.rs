@@ -217,7 +217,7 @@ impl Symbol {
         }
     }
 
-    /// The value of a known JSON text; any other symbol unchanged, since what is stored stands for what is in it.
+    /// The value of a known JSON text; any other symbol unchanged, since a stored text stands for its content.
     pub(crate) fn read(self) -> Symbol {
         match &self {
             Symbol::Known(Value::String(text)) => {

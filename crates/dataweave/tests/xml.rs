@@ -261,7 +261,7 @@ fn what_is_no_document_is_told() {
         ("<a></b>", "invalid XML"),
         ("<a/><b/>", "a second element"),
         ("text", "text outside"),
-        ("", "there is no element"),
+        ("", "expected an element"),
         ("<a x='1' x='2'/>", "is there twice"),
         ("<p:a/>", "the prefix `p` has no namespace"),
         ("<a>&tea;</a>", "unknown entity `tea`"),

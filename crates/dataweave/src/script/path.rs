@@ -326,7 +326,7 @@ pub(super) fn qualified(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
         });
     }
     let Some(module) = modules::of_name(cursor, &path) else {
-        let what = format!("there is no module `{path}`");
+        let what = format!("unknown module `{path}`");
         let mend = "import it in a header: `import dw::core::Strings`";
         return Err(cursor.fault(start, &what, mend));
     };

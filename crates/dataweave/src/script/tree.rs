@@ -247,7 +247,7 @@ pub(super) struct Change {
     /// The name of the value at the place; `$` by default.
     pub name: Arc<str>,
     pub place: Vec<Place>,
-    /// True if what is missing on the way to the place is made: `.a!`.
+    /// True if missing keys on the way to the place are added: `.a!`.
     pub inserts: bool,
     pub when: Option<Node>,
     pub then: Node,

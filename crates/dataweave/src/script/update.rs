@@ -150,7 +150,7 @@ impl Run<'_> {
             (Value::Array(array), Way::Index(index)) => {
                 self.in_list(array.items(), *index, rest, case, env)
             }
-            // What is missing on the way is made.
+            // Missing parts of the way are added.
             (Value::Null, Way::Key(key)) if case.inserts => {
                 self.in_object(&[], key, rest, case, env)
             }

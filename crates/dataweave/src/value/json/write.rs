@@ -44,7 +44,7 @@ impl Default for Layout {
     }
 }
 
-/// Writes a value as JSON; dates and the like become strings, and of bytes what is not UTF-8 becomes `\u{fffd}`.
+/// Writes a value as JSON; dates and the like become strings, and bytes that are not UTF-8 become `\u{fffd}`.
 ///
 /// # Errors
 /// If the value contains a function, or if the text is too long.

@@ -73,7 +73,7 @@ pub(crate) fn read(text: &str, null_on: NullOn) -> Result<Value, EvalFault> {
     }
     match reader.root.take() {
         Some(root) => Ok(Value::keyed(vec![root])),
-        None => Err(reader.fault("there is no element")),
+        None => Err(reader.fault("expected an element, found the end")),
     }
 }
 
