@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed, word_length};
-use super::parse::{IMPLICIT, expression, operand};
+use super::parse::{IMPLICIT, expression, implicit, operand};
 use super::tree::{
     Case, CasePattern, Content, Declaration, Declared, Item, Lambda, MarkedKey, Node, Param,
 };
@@ -120,7 +120,7 @@ fn key_of_text(node: &Node) -> bool {
 fn pair(cursor: &mut Cursor<'_>, key: Node) -> Parsed<Item> {
     let key = with_attributes(cursor, key)?;
     cursor.expect(":")?;
-    let what = Content::Pair(key, expression(cursor)?);
+    let what = Content::Pair(key, or_pair(cursor, expression)?);
     Ok(Item { what, when: None })
 }
 
@@ -190,7 +190,7 @@ fn condition(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     if !cursor.eat_word("if") {
         return Ok(None);
     }
-    cursor.inner(operand).map(Some)
+    cursor.inner(expression).map(Some)
 }
 
 /// Parses an item of an array.
@@ -305,10 +305,19 @@ pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
     cursor.blank()?;
     let returns = typed(cursor)?;
     cursor.expect(arrow)?;
-    // Named parameters take the place of `$`.
+    // Named parameters take the place of `$`; without any, `$` may be used.
     let binders = std::mem::take(&mut cursor.binders);
+    let dollars = cursor.dollars;
+    cursor.binders = usize::from(params.is_empty());
     let body = cursor.inner(|cursor| or_pair(cursor, expression))?;
     cursor.binders = binders;
+    if params.is_empty() && cursor.dollars > dollars && arrow == "->" {
+        cursor.dollars = dollars;
+        return Ok(Lambda {
+            returns,
+            ..implicit(body)
+        });
+    }
     Ok(Lambda {
         params,
         returns,
@@ -439,7 +448,7 @@ fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
     let dollars = cursor.dollars;
     let when = if cursor.eat_word("if") {
         cursor.binders += 1;
-        let when = operand(cursor)?;
+        let when = cursor.inner(expression)?;
         cursor.binders -= 1;
         Some(when)
     } else {

@@ -7,7 +7,7 @@ use super::functions::{entry_given, item_given, kept};
 use super::run::{Env, Run};
 use super::select::Wanted;
 use super::tree::{Key, Lambda, Node, Step};
-use super::{EvalFault, select};
+use super::{EvalFault, operators, select};
 use crate::value::Value;
 use crate::value::media::{Format, Typed};
 
@@ -127,7 +127,9 @@ impl Run<'_> {
             | Step::Deep(key)
             | Step::DeepAll(key)
             | Step::Attribute(key)
-            | Step::Entries(key) => self.keyed(value, step, key, env),
+            | Step::DeepAttribute(key)
+            | Step::Entries(key)
+            | Step::DeepEntries(key) => self.keyed(value, step, key, env),
             Step::Meta(_) | Step::Present | Step::Required | Step::Call(_) => {
                 Ok((Some(value.clone()), "".into()))
             }
@@ -153,6 +155,22 @@ impl Run<'_> {
             Step::DeepAll(_) => select::deep(self, value, &key, true),
             Step::Attribute(_) => select::attribute(self, value, &key),
             Step::Entries(_) => select::entries(self, value, &key),
+            Step::DeepEntries(_) | Step::DeepAttribute(_) => {
+                let all = select::descendants(self, value)?.unwrap_or_default();
+                match step {
+                    Step::DeepAttribute(_) => select::attribute(self, &all, &key),
+                    _ => {
+                        let own = select::entries(self, value, &key)?;
+                        let inner = select::entries(self, &all, &key)?;
+                        match (own, inner) {
+                            (Some(own), Some(inner)) => {
+                                operators::concat(self, &own, &inner).map(Some)
+                            }
+                            (own, inner) => Ok(own.or(inner)),
+                        }
+                    }
+                }
+            }
             _ => select::key(self, value, &key),
         };
         Ok((selected?, key.name))

@@ -119,8 +119,24 @@ fn version(cursor: &mut Cursor<'_>, start: usize) -> Parsed<()> {
     Ok(())
 }
 
+/// Skips annotations, `@TailRec()`, which say nothing about results.
+fn annotations(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    while cursor.starts("@") {
+        cursor.at += 1;
+        cursor.take_word("the name of an annotation")?;
+        if cursor.starts("(") {
+            let rest = cursor.rest();
+            let end = rest.find(')').unwrap_or(rest.len() - 1);
+            cursor.at += end + 1;
+        }
+        cursor.blank()?;
+    }
+    Ok(())
+}
+
 /// Parses a declaration, if one begins here.
 fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<bool> {
+    annotations(cursor)?;
     let start = cursor.at;
     if begins(cursor, "import") {
         cursor.at += "import".len();
@@ -187,18 +203,22 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
         .unwrap_or(rest.len());
     let text = rest[..end].trim_end_matches("---");
     cursor.at += text.len();
-    let name = match text {
-        "json" => "application/json",
-        "xml" => "application/xml",
-        "csv" => "application/csv",
-        "java" => "application/java",
-        "dw" => "application/dw",
-        "binary" => "application/octet-stream",
-        "text" => "text/plain",
-        "urlencoded" => "application/x-www-form-urlencoded",
-        other => other,
-    };
-    let media_type = supported(cursor, name, start)?;
+    let name = full(text);
+    let mut media_type = MediaType::new(name);
+    cursor.blank()?;
+    // A format may be named apart from the media type: `output application/problem+json with json`.
+    if cursor.eat_word("with") {
+        cursor.blank()?;
+        let at = cursor.at;
+        let word = cursor.take_word("the name of a format")?;
+        let format = supported(cursor, full(word), at)?.format();
+        if format != media_type.format() {
+            let what = format!("`{name}` is not of the format `{word}`");
+            return Err(cursor.fault(at, &what, "name a media type of that format"));
+        }
+    } else {
+        media_type = supported(cursor, name, start)?;
+    }
     let mut options = Vec::new();
     loop {
         cursor.blank()?;
@@ -236,6 +256,21 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
         })?;
     }
     Ok(Output { media_type, layout })
+}
+
+/// The media type of a format's name; another text is one itself.
+fn full(name: &str) -> &str {
+    match name {
+        "json" => "application/json",
+        "xml" => "application/xml",
+        "csv" => "application/csv",
+        "java" => "application/java",
+        "dw" => "application/dw",
+        "binary" => "application/octet-stream",
+        "text" => "text/plain",
+        "urlencoded" => "application/x-www-form-urlencoded",
+        other => other,
+    }
 }
 
 /// The media type of a text, if its format is supported.
@@ -290,7 +325,7 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
         }
         ("encoding", Value::String(text)) if text.eq_ignore_ascii_case("utf-8") => {}
         // Options that affect how the text is written, but not the text.
-        ("deferred", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
+        ("deferred" | "streaming", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
         _ => {
             return Err(
                 "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\", \

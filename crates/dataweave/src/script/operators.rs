@@ -104,9 +104,10 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
             let sum = b.negated().and_then(|b| a.plus(&b));
             sum.map(Value::period).ok_or_else(out_of_range)
         }
-        (_, Value::Period(period)) => {
+        // The date moves back, wherever it stands.
+        (at, Value::Period(period)) | (Value::Period(period), at) => {
             let back = period.negated().ok_or_else(out_of_range)?;
-            moved(a, &back).unwrap_or_else(|| Err(misfit("-", a, b)))
+            moved(at, &back).unwrap_or_else(|| Err(misfit("-", a, b)))
         }
         _ => match between(a, b, run.context.zone) {
             Some(time) => Ok(Value::period(Period::of(time))),
@@ -116,8 +117,14 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
 }
 
 /// The operands of `+` or `-`, with texts as dates, times or periods if the other operand is one, or if both are such
-/// texts and no numbers.
+/// texts and no numbers. Beside a period a number is a moment, in seconds since 1970.
 fn timed(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<(Value, Value)> {
+    let moment = |run: &Run<'_>, value| coerce::to_kind(value, Kind::DateTime, run.context.zone);
+    match (a, b) {
+        (Value::Number(_), Value::Period(_)) => return Ok((moment(run, a)?, b.clone())),
+        (Value::Period(_), Value::Number(_)) => return Ok((a.clone(), moment(run, b)?)),
+        _ => {}
+    }
     let read = |run: &mut Run<'_>, value: &Value| -> Coerced<Value> {
         let Value::String(text) = value else {
             return Ok(value.clone());

@@ -68,6 +68,12 @@ fn step(
         return Ok(Some(Step::Meta(name.into())));
     }
     if cursor.eat("..") {
+        if cursor.eat("&") {
+            return Ok(Some(Step::DeepEntries(key(cursor)?)));
+        }
+        if cursor.eat("@") {
+            return Ok(Some(Step::DeepAttribute(key(cursor)?)));
+        }
         if cursor.eat("*") {
             return Ok(Some(Step::DeepAll(key(cursor)?)));
         }
@@ -77,6 +83,9 @@ fn step(
         } else {
             Step::Descendants
         }));
+    }
+    if cursor.eat(".*@") {
+        return Ok(Some(Step::Attribute(key(cursor)?)));
     }
     if cursor.eat(".*") {
         return Ok(Some(Step::All(key(cursor)?)));

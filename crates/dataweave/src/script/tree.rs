@@ -178,6 +178,10 @@ pub(super) enum Step {
     Namespace,
     /// The entries of a key, with their keys: `.&key`.
     Entries(Key),
+    /// The entries of a key at any depth: `..&key`.
+    DeepEntries(Key),
+    /// An attribute at any depth: `..@name`.
+    DeepAttribute(Key),
     /// True if the selection exists: `?`.
     Present,
     /// An error if the selection does not exist: `!`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::EvalFault;
 use super::coerce::{self, Coerced};
 use super::cursor::{Cursor, Parsed};
-use super::parse::{IMPLICIT, expression, operand};
+use super::parse::{IMPLICIT, expression};
 use super::run::{Env, Frame, Run};
 use super::select::Wanted;
 use super::tree::{Change, Node, Place};
@@ -53,7 +53,8 @@ fn change(cursor: &mut Cursor<'_>) -> Parsed<Change> {
         if cursor.eat(".@") {
             place.push(Place::Attribute(path::key(cursor)?));
             break;
-        } else if cursor.eat(".") {
+        } else if cursor.eat(".*") || cursor.eat(".") {
+            // A key stands for all its values in either form.
             place.push(Place::Key(path::key(cursor)?));
         } else if cursor.eat("[") {
             place.push(Place::Index(cursor.inner(expression)?));
@@ -71,7 +72,7 @@ fn change(cursor: &mut Cursor<'_>) -> Parsed<Change> {
     let binds = usize::from(name.is_none());
     cursor.binders += binds;
     let when = match cursor.eat_word("if") {
-        true => Some(cursor.inner(operand)?),
+        true => Some(cursor.inner(expression)?),
         false => None,
     };
     cursor.expect("->")?;
