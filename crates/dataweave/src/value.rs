@@ -4,7 +4,6 @@
 //! - `media`: a value with its media type; `json`, `xml`, `csv`, `form`, `dw`: the formats for reading and writing
 //! - `text`, `iso`: values as text, and dates by ISO 8601
 
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,8 +17,10 @@ pub(crate) mod form;
 pub(crate) mod iso;
 pub(crate) mod json;
 pub(crate) mod key;
+mod kind;
 pub(crate) mod media;
 pub(crate) mod number;
+mod object;
 pub(crate) mod period;
 pub(crate) mod regex;
 pub(crate) mod text;
@@ -27,8 +28,9 @@ pub(crate) mod xml;
 
 use crate::script::Closure;
 pub(crate) use key::{Key, Namespace, Selected};
-use media::Typed;
+pub use kind::Kind;
 use number::Number;
+pub use object::{Form, Object};
 use period::Period;
 use regex::Pattern;
 
@@ -74,71 +76,6 @@ pub enum Value {
     Selected(Arc<Selected>),
 }
 
-/// The kind of a value, in DataWeave's terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the kinds have their names in a script")]
-pub enum Kind {
-    Null,
-    Boolean,
-    Number,
-    String,
-    Binary,
-    DateTime,
-    LocalDateTime,
-    Date,
-    Time,
-    LocalTime,
-    TimeZone,
-    Period,
-    Regex,
-    Array,
-    Object,
-    Type,
-    Function,
-}
-
-/// The kinds with their names in a script, in the order of [`Kind`].
-const KINDS: [(Kind, &str); 17] = [
-    (Kind::Null, "Null"),
-    (Kind::Boolean, "Boolean"),
-    (Kind::Number, "Number"),
-    (Kind::String, "String"),
-    (Kind::Binary, "Binary"),
-    (Kind::DateTime, "DateTime"),
-    (Kind::LocalDateTime, "LocalDateTime"),
-    (Kind::Date, "Date"),
-    (Kind::Time, "Time"),
-    (Kind::LocalTime, "LocalTime"),
-    (Kind::TimeZone, "TimeZone"),
-    (Kind::Period, "Period"),
-    (Kind::Regex, "Regex"),
-    (Kind::Array, "Array"),
-    (Kind::Object, "Object"),
-    (Kind::Type, "Type"),
-    (Kind::Function, "Function"),
-];
-
-impl Kind {
-    /// The kind's name in a script.
-    pub fn name(self) -> &'static str {
-        let (kind, name) = KINDS[self as usize];
-        debug_assert_eq!(kind, self, "kinds and names are in one order");
-        name
-    }
-
-    /// The kind with a name.
-    pub(crate) fn named(name: &str) -> Option<Kind> {
-        let found = KINDS.iter().find(|(_, known)| *known == name);
-        found.map(|(kind, _)| *kind)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// The nesting of a value, bounded so that recursion over a value cannot exhaust the stack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Nesting {
@@ -176,133 +113,6 @@ impl Array {
     /// The items in order.
     pub fn items(&self) -> &[Value] {
         &self.items
-    }
-}
-
-/// Keys with their values, in order.
-#[derive(Debug)]
-pub struct Object {
-    entries: Vec<(Key, Value)>,
-    form: Form,
-    nesting: Nesting,
-    /// The payload of a message as received, with its media type.
-    unread: Option<Box<Typed>>,
-}
-
-/// The meaning of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// An ordinary object.
-    Plain,
-    /// The headers of a message; names match in any case and may occur several times.
-    Headers,
-    /// The parameters of a query; names may occur several times.
-    Parameters,
-    /// The type of an error, whose text is `NAMESPACE:IDENTIFIER`.
-    ErrorType,
-    /// A message with `payload` and `attributes`, such as the result of a route. Its written form is that of its
-    /// payload.
-    Message,
-}
-
-impl Object {
-    /// Makes an object of a form.
-    pub fn new(entries: Vec<(Arc<str>, Value)>, form: Form) -> Object {
-        let entries = entries.into_iter();
-        Object::keyed(
-            entries.map(|(key, value)| (key.into(), value)).collect(),
-            form,
-        )
-    }
-
-    /// Makes an object of a form, with keys that may have attributes.
-    pub(crate) fn keyed(entries: Vec<(Key, Value)>, form: Form) -> Object {
-        let nesting = Nesting::over(entries.iter().map(|(_, value)| value));
-        Object {
-            entries,
-            form,
-            nesting,
-            unread: None,
-        }
-    }
-
-    /// Makes a message. Expressions look into the payload, but one that selects the payload alone gets it unread; a
-    /// payload that cannot be read stays a text.
-    pub fn message(payload: Typed, attributes: Value) -> Object {
-        let read = payload.read().unwrap_or_else(|_| payload.value.clone());
-        let entries = vec![("payload".into(), read), ("attributes".into(), attributes)];
-        Object {
-            unread: Some(Box::new(payload)),
-            ..Object::new(entries, Form::Message)
-        }
-    }
-
-    /// The payload of a message as received.
-    pub(crate) fn unread(&self) -> Option<&Typed> {
-        self.unread.as_deref()
-    }
-
-    /// The keys with their values, in order.
-    pub fn entries(&self) -> &[(Key, Value)] {
-        &self.entries
-    }
-
-    /// The meaning of the object.
-    pub fn form(&self) -> Form {
-        self.form
-    }
-
-    /// The value of the first key that matches.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        let mut entries = self.entries.iter();
-        let found = entries.find(|(name, _)| self.matches(name, key));
-        found.map(|(_, value)| value)
-    }
-
-    fn matches(&self, name: &str, key: &str) -> bool {
-        match self.form {
-            Form::Headers => name.eq_ignore_ascii_case(key),
-            Form::Plain | Form::Parameters | Form::ErrorType | Form::Message => name == key,
-        }
-    }
-
-    /// The entries of all keys that match, in a namespace if one is asked for.
-    pub(crate) fn found<'a>(
-        &'a self,
-        key: &'a str,
-        namespace: Option<&'a Namespace>,
-    ) -> impl Iterator<Item = &'a (Key, Value)> {
-        self.entries
-            .iter()
-            .filter(move |(name, _)| match namespace {
-                Some(_) => name.is(key, namespace),
-                None => self.matches(name, key),
-            })
-    }
-
-    /// The values of all keys that match.
-    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Value> {
-        let entries = self.entries.iter();
-        let found = entries.filter(move |(name, _)| self.matches(name, key));
-        found.map(|(_, value)| value)
-    }
-
-    /// The payload, if the object is a message.
-    pub(crate) fn message_payload(&self) -> Option<&Value> {
-        match self.form {
-            Form::Message => self.get("payload"),
-            _ => None,
-        }
-    }
-
-    /// The text of an error type, if the object is one.
-    pub(crate) fn error_type(&self) -> Option<String> {
-        match (self.form, self.get("namespace"), self.get("identifier")) {
-            (Form::ErrorType, Some(Value::String(namespace)), Some(Value::String(identifier))) => {
-                Some(format!("{namespace}:{identifier}"))
-            }
-            _ => None,
-        }
     }
 }
 
@@ -364,7 +174,7 @@ impl Value {
             Value::Object(object) => {
                 let entries = object.entries().iter();
                 let entries = entries.map(|(key, value)| (key.clone(), value.unselected()));
-                Value::Object(Arc::new(Object::keyed(entries.collect(), object.form)))
+                Value::Object(Arc::new(Object::keyed(entries.collect(), object.form())))
             }
             other => other.clone(),
         }
@@ -419,7 +229,7 @@ impl Value {
     pub(crate) fn nesting(&self) -> Nesting {
         match self {
             Value::Array(array) => array.nesting,
-            Value::Object(object) => object.nesting,
+            Value::Object(object) => object.nesting(),
             Value::Function(function) => function.0.nesting(),
             Value::Selected(selected) => Nesting {
                 selected: true,
@@ -436,10 +246,10 @@ impl Value {
                 Value::array(array.items().iter().map(Value::collapsed).collect())
             }
             // Headers and parameters may have several values of a name; a message has two keys.
-            Value::Object(object) if matches!(object.form, Form::Plain | Form::ErrorType) => {
+            Value::Object(object) if matches!(object.form(), Form::Plain | Form::ErrorType) => {
                 let mut places = std::collections::HashMap::new();
-                let mut entries: Vec<(Key, Value)> = Vec::with_capacity(object.entries.len());
-                for (key, value) in &object.entries {
+                let mut entries: Vec<(Key, Value)> = Vec::with_capacity(object.entries().len());
+                for (key, value) in object.entries() {
                     let value = value.collapsed();
                     let place = *places.entry(key.name().clone()).or_insert(entries.len());
                     match entries.get_mut(place) {
@@ -447,7 +257,7 @@ impl Value {
                         None => entries.push((key.clone(), value)),
                     }
                 }
-                Value::Object(Arc::new(Object::keyed(entries, object.form)))
+                Value::Object(Arc::new(Object::keyed(entries, object.form())))
             }
             plain => plain.clone(),
         }
@@ -472,7 +282,7 @@ impl PartialEq for Value {
             (Value::Period(a), Value::Period(b)) => a == b,
             (Value::Regex(a), Value::Regex(b)) => a.source() == b.source(),
             (Value::Array(a), Value::Array(b)) => a.items == b.items,
-            (Value::Object(a), Value::Object(b)) => a.entries == b.entries,
+            (Value::Object(a), Value::Object(b)) => a.entries() == b.entries(),
             (Value::Type(a), Value::Type(b)) => a == b,
             _ => false,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
 use super::tree::{Declaration, Declared, Node, Output};
-use super::{body, literal, modules, parse, types};
+use super::{body, lambda, literal, modules, parse, types};
 use crate::value::json::{Layout, SkipNull};
 use crate::value::media::{Format, MediaType};
 use crate::value::{Namespace, Value};
@@ -180,11 +180,11 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
             cursor.at += end + 1;
         }
         Declared::Fun(Arc::new(
-            cursor.inner(|cursor| body::function(cursor, "="))?,
+            cursor.inner(|cursor| lambda::function(cursor, "="))?,
         ))
     } else {
         cursor.blank()?;
-        let of = body::typed(cursor)?;
+        let of = lambda::typed(cursor)?;
         cursor.expect("=")?;
         let value = cursor.inner(|cursor| body::or_pair(cursor, parse::expression))?;
         Declared::Var { value, of }

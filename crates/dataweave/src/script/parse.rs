@@ -13,7 +13,7 @@ use super::functions::Builtin;
 use super::path::{path, qualified};
 use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
-use super::{BYTES_MAX, ParseFault, body, functions, header, modules, update};
+use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, update};
 
 /// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
@@ -107,7 +107,7 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             cursor.blank()?;
             if cursor.starts("{") && matches!(word, "match" | "update") {
                 rest.push(match word {
-                    "match" => Stage::Match(body::cases(cursor)?),
+                    "match" => Stage::Match(cases::cases(cursor)?),
                     _ => Stage::Update(update::cases(cursor)?),
                 });
                 continue;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cursor::{Cursor, Parsed};
 use super::parse::{bound, delayed, expression, implicit};
 use super::tree::{Content, Item, Key, Name, Node, Piece, Stage, Step};
-use super::{body, functions, literal, modules};
+use super::{body, functions, lambda, literal, modules};
 use crate::value::Value;
 
 /// Parses a value with its selectors and arguments.
@@ -256,7 +256,7 @@ fn primary(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         Some('/') => literal::regex(cursor),
         Some('{') => cursor.inner(body::object),
         Some('[') => cursor.inner(body::array),
-        Some('(') => cursor.inner(body::enclosed),
+        Some('(') => cursor.inner(lambda::enclosed),
         Some('$') => {
             let dollars = cursor.rest().chars().take(4);
             let count = dollars.take_while(|char| *char == '$').count();
