@@ -202,7 +202,8 @@ impl Symbol {
         match value {
             Value::Object(object) => {
                 let fields = object.entries().iter();
-                let fields = fields.map(|(key, value)| (key.clone(), Symbol::of(value.clone())));
+                let fields =
+                    fields.map(|(key, value)| (key.name().clone(), Symbol::of(value.clone())));
                 Symbol::object(None, fields.collect())
             }
             value => Symbol::Known(value),
@@ -213,6 +214,16 @@ impl Symbol {
     pub fn parsed(self) -> Symbol {
         match &self {
             Symbol::Known(Value::String(text)) if text.trim_start().starts_with(['{', '[']) => {
+                json::read(text).map_or(Symbol::Unknown, Symbol::of)
+            }
+            _ => self,
+        }
+    }
+
+    /// The value of a known JSON text; any other symbol unchanged, since a stored text stands for its content.
+    pub(crate) fn read(self) -> Symbol {
+        match &self {
+            Symbol::Known(Value::String(text)) => {
                 json::read(text).map_or(Symbol::Unknown, Symbol::of)
             }
             _ => self,

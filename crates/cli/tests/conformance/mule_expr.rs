@@ -154,6 +154,7 @@ fn given(given: &Given, scope: &Scope) -> Result<Typed, EvalFault> {
         now: now.map_or(START, |now| now.timestamp()),
         zone: now.map_or(&TimeZone::UTC, |now| now.time_zone()),
         random: &Random::seeded(1),
+        waits: None,
     })
 }
 

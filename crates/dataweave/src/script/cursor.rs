@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::functions::Builtin;
+use super::modules::Module;
 use super::types::Target;
 use super::{DEPTH_MAX, ParseFault};
+use crate::value::Namespace;
 
 pub(super) type Parsed<T> = Result<T, ParseFault>;
 
@@ -20,7 +23,7 @@ pub(super) struct Cursor<'a> {
     pub binders: usize,
     /// The names that the script declares anywhere.
     pub declared: BTreeSet<Arc<str>>,
-    /// The names that are called, with their offsets.
+    /// The names that are called and not built in, with their offsets.
     pub called: Vec<(Arc<str>, usize)>,
     /// The names that are read.
     pub names: BTreeSet<Arc<str>>,
@@ -28,10 +31,14 @@ pub(super) struct Cursor<'a> {
     pub vars: BTreeSet<Arc<str>>,
     /// True if `vars` is read in another way.
     pub all_vars: bool,
+    /// The namespaces that headers declare, by their prefixes.
+    pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// The types that the header declares.
     pub types: BTreeMap<Arc<str>, Target>,
-    /// The functions that imports rename, by their new names.
-    pub renamed: BTreeMap<Arc<str>, Arc<str>>,
+    /// The functions that are imported, by the names that the script gives them.
+    pub imported: BTreeMap<Arc<str>, &'static Builtin>,
+    /// The modules that are imported whole, by the names that the script gives them.
+    pub modules: BTreeMap<Arc<str>, &'static Module>,
 }
 
 /// The length of the letters, digits and underscores at the start of a text.
@@ -54,8 +61,10 @@ impl<'a> Cursor<'a> {
             names: BTreeSet::new(),
             vars: BTreeSet::new(),
             all_vars: false,
+            namespaces: BTreeMap::new(),
             types: BTreeMap::new(),
-            renamed: BTreeMap::new(),
+            imported: BTreeMap::new(),
+            modules: BTreeMap::new(),
         }
     }
 
@@ -125,6 +134,28 @@ impl<'a> Cursor<'a> {
         let word = self.word().ok_or_else(|| self.unexpected(expected))?;
         self.at += word.len();
         Ok(word)
+    }
+
+    /// Takes the prefix of a namespace, `soap#`, if one comes next and a name follows it.
+    pub fn eat_namespace(&mut self) -> Parsed<Option<Namespace>> {
+        let Some(word) = self.word() else {
+            return Ok(None);
+        };
+        let after = &self.rest()[word.len()..];
+        let Some(after) = after.strip_prefix('#') else {
+            return Ok(None);
+        };
+        let names = |char: char| char.is_ascii_alphabetic() || "_\"'`".contains(char);
+        if !after.starts_with(names) {
+            return Ok(None);
+        }
+        let Some(namespace) = self.namespaces.get(word).cloned() else {
+            let what = format!("unknown namespace `{word}`");
+            let mend = format!("declare it in the header: `ns {word} http://…`");
+            return Err(self.fault(self.at, &what, &mend));
+        };
+        self.at += word.len() + 1;
+        Ok(Some(namespace))
     }
 
     /// Skips white space and takes a text, which must come next.

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
+use super::functions::Builtin;
 use super::path::{path, qualified};
 use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
-use super::{BYTES_MAX, ParseFault, body, functions, header, update};
+use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, update};
 
 /// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
@@ -71,15 +72,15 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
 /// Checks that every called function is built in or declared.
 fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
     for (name, at) in &cursor.called {
-        if cursor.declared.contains(name) || functions::find(name).is_some() {
+        if cursor.declared.contains(name) {
             continue;
         }
-        let names = functions::names().chain(cursor.declared.iter().map(|name| &**name));
-        let near = names.map(|known| (strsim::osa_distance(known, name), known));
-        let near = near.min().filter(|(distance, _)| *distance <= 2);
-        let mend = match near {
-            Some((_, known)) => format!("did you mean `{known}`?"),
-            None => "use another, or define it with `fun` in a header".to_owned(),
+        let declared = cursor.declared.iter().chain(cursor.imported.keys());
+        let names = functions::names().chain(declared.map(|name| &**name));
+        let mend = match (modules::home(name), functions::nearest(names, name)) {
+            (Some(module), _) => format!("write `import {name} from {module}` in a header"),
+            (None, Some(known)) => format!("did you mean `{known}`?"),
+            (None, None) => "use another, or define it with `fun` in a header".to_owned(),
         };
         return Err(cursor.fault(*at, &format!("unknown function `{name}`"), &mend));
     }
@@ -106,18 +107,22 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             cursor.blank()?;
             if cursor.starts("{") && matches!(word, "match" | "update") {
                 rest.push(match word {
-                    "match" => Stage::Match(body::cases(cursor)?),
+                    "match" => Stage::Match(cases::cases(cursor)?),
                     _ => Stage::Update(update::cases(cursor)?),
                 });
                 continue;
             }
             let name = qualified(cursor, word)?;
-            cursor.called.push((name.text.clone(), start));
+            cursor.names.insert(name.text.clone());
+            if name.builtin.is_none() {
+                cursor.called.push((name.text.clone(), start));
+            }
             let takes_function = match name.builtin {
                 Some(builtin) => builtin.takes_function,
                 None => cursor.binders == 0,
             };
             let argument = bound(cursor, takes_function, or_pair)?;
+            let argument = delayed(name.builtin, 1, argument);
             if &*name.text == "with" {
                 let mend = "write `a replace b with c`";
                 let replaced = replaced(&mut first, &mut rest)
@@ -184,6 +189,21 @@ pub(super) fn bound(
     Ok(Node::Lambda(Arc::new(implicit(node))))
 }
 
+/// Makes an argument that is only evaluated on demand a function without parameters.
+pub(super) fn delayed(builtin: Option<&Builtin>, at: usize, argument: Node) -> Node {
+    match argument {
+        Node::Lambda(_) => argument,
+        _ if builtin.is_some_and(|builtin| builtin.lazy == Some(at)) => {
+            Node::Lambda(Arc::new(Lambda {
+                params: Vec::new(),
+                returns: None,
+                body: argument,
+            }))
+        }
+        _ => argument,
+    }
+}
+
 /// Makes a function whose parameters are `$`, `$$` and `$$$`.
 pub(super) fn implicit(body: Node) -> Lambda {
     let params = IMPLICIT.map(|name| Param {
@@ -235,11 +255,18 @@ const LEVELS: [&[(&str, Operator)]; 6] = [
 /// Tokens that begin like an operator but are longer.
 const OTHERS: [&str; 5] = ["++", "--", "->", "<<", ">>"];
 
+/// Parses an operand of a level: one of the tightest, and then what follows it, level by level. So an operand alone
+/// does not nest the levels on the stack.
 fn level(cursor: &mut Cursor<'_>, at: usize) -> Parsed<Node> {
-    let Some(operators) = LEVELS.get(at) else {
-        return cast(cursor);
-    };
-    let first = level(cursor, at + 1)?;
+    let mut first = cast(cursor)?;
+    for at in (at..LEVELS.len()).rev() {
+        first = chain(cursor, at, first)?;
+    }
+    Ok(first)
+}
+
+/// Parses the operators of a level after its first operand.
+fn chain(cursor: &mut Cursor<'_>, at: usize, first: Node) -> Parsed<Node> {
     let mut rest = Vec::new();
     loop {
         cursor.blank()?;
@@ -247,7 +274,7 @@ fn level(cursor: &mut Cursor<'_>, at: usize) -> Parsed<Node> {
             rest.push(Link::Is(types::plain(cursor)?));
             continue;
         }
-        let found = operators.iter().find(|(text, _)| match cursor.word() {
+        let found = LEVELS[at].iter().find(|(text, _)| match cursor.word() {
             Some(word) => word == *text,
             None => {
                 let other = OTHERS.iter().find(|other| cursor.starts(other));

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
-use super::parse::{bound, expression, implicit};
-use super::tree::{Key, Name, Node, Stage, Step};
-use super::{body, functions, literal};
+use super::parse::{bound, delayed, expression, implicit};
+use super::tree::{Content, Item, Key, Name, Node, Piece, Stage, Step};
+use super::{body, functions, lambda, literal, modules};
 use crate::value::Value;
 
 /// Parses a value with its selectors and arguments.
@@ -50,6 +50,9 @@ fn step(
     if cursor.starts("(") && before.is_empty() && matches!(base, Node::Name(_)) {
         return call(cursor, base, before, start).map(Some);
     }
+    if cursor.starts("`") && before.is_empty() && matches!(base, Node::Name(_)) {
+        return interpolated(cursor).map(Some);
+    }
     if cursor.eat("[") {
         return cursor.inner(index).map(Some);
     }
@@ -65,6 +68,12 @@ fn step(
         return Ok(Some(Step::Meta(name.into())));
     }
     if cursor.eat("..") {
+        if cursor.eat("&") {
+            return Ok(Some(Step::DeepEntries(key(cursor)?)));
+        }
+        if cursor.eat("@") {
+            return Ok(Some(Step::DeepAttribute(key(cursor)?)));
+        }
         if cursor.eat("*") {
             return Ok(Some(Step::DeepAll(key(cursor)?)));
         }
@@ -75,15 +84,38 @@ fn step(
             Step::Descendants
         }));
     }
+    if cursor.eat(".*@") {
+        return Ok(Some(Step::Attribute(key(cursor)?)));
+    }
     if cursor.eat(".*") {
         return Ok(Some(Step::All(key(cursor)?)));
     }
     if cursor.eat(".") {
         cursor.blank()?;
-        return Ok(Some(Step::Key(key(cursor)?)));
+        return dotted(cursor).map(Some);
     }
     cursor.at = here;
     Ok(None)
+}
+
+/// Parses a selector after its dot: `key`, `@name`, `@`, `#`, `&key`.
+fn dotted(cursor: &mut Cursor<'_>) -> Parsed<Step> {
+    let named = |cursor: &Cursor<'_>| {
+        cursor.word().is_some() || matches!(cursor.peek(), Some('"' | '\'' | '`'))
+    };
+    if cursor.eat("@") {
+        return match named(cursor) {
+            true => Ok(Step::Attribute(key(cursor)?)),
+            false => Ok(Step::Attributes),
+        };
+    }
+    if cursor.eat("#") {
+        return Ok(Step::Namespace);
+    }
+    if cursor.eat("&") {
+        return Ok(Step::Entries(key(cursor)?));
+    }
+    Ok(Step::Key(key(cursor)?))
 }
 
 /// Parses a selector's key: a word, even a keyword, or a text in quotes.
@@ -94,10 +126,9 @@ pub(super) fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
             node => Key::Computed(Box::new(node)),
         });
     }
-    if let Some('@' | '#' | '^' | '&') = cursor.peek() {
-        let what = "selectors of XML attributes, namespaces, metadata and pairs are not supported";
-        let mend = "select by key: `.name`";
-        return Err(cursor.fault(cursor.at, what, mend));
+    if let Some(namespace) = cursor.eat_namespace()? {
+        let key = cursor.inner(key)?;
+        return Ok(Key::Spaced(Box::new((namespace, key))));
     }
     Ok(Key::Fixed(cursor.take_word("a key")?.into()))
 }
@@ -115,6 +146,19 @@ fn index(cursor: &mut Cursor<'_>) -> Parsed<Step> {
             constant => Arc::new(implicit(constant)),
         };
         return Ok(Step::Filter(lambda));
+    }
+    // Selectors with a key that is computed.
+    for (mark, step) in [
+        ("*(", Step::All as fn(Key) -> Step),
+        ("@(", Step::Attribute),
+        ("&(", Step::Entries),
+    ] {
+        if cursor.eat(mark) {
+            let key = Key::Computed(Box::new(expression(cursor)?));
+            cursor.expect(")")?;
+            cursor.expect("]")?;
+            return Ok(step(key));
+        }
     }
     let node = expression(cursor)?;
     cursor.expect("]")?;
@@ -137,7 +181,7 @@ fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> 
         Node::Name(name) if before.is_empty() => Some(name),
         _ => None,
     };
-    if let Some(name) = name {
+    if let Some(name) = name.filter(|name| name.builtin.is_none()) {
         cursor.called.push((name.text.clone(), start));
     }
     let builtin = name.and_then(|name| name.builtin);
@@ -154,9 +198,10 @@ fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> 
                 Some(builtin) => builtin.takes_function && !args.is_empty(),
                 None => cursor.binders == 0,
             };
-            args.push(bound(cursor, takes_function, |cursor| {
+            let arg = bound(cursor, takes_function, |cursor| {
                 body::or_pair(cursor, expression)
-            })?);
+            })?;
+            args.push(delayed(builtin, args.len(), arg));
             cursor.blank()?;
             if !cursor.eat(",") {
                 cursor.expect(")")?;
@@ -170,6 +215,37 @@ fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> 
     Ok(Step::Call(args))
 }
 
+/// Parses a text as the arguments of the function before it: its parts, and the values between them.
+fn interpolated(cursor: &mut Cursor<'_>) -> Parsed<Step> {
+    let mut parts = Vec::new();
+    let mut values = Vec::new();
+    let item = |node| Item {
+        what: Content::Value(node),
+        when: None,
+    };
+    let pieces = match literal::string(cursor)? {
+        Node::Text(pieces) => pieces,
+        Node::Literal(Value::String(text)) => vec![Piece::Plain(text)],
+        _ => Vec::new(),
+    };
+    for piece in pieces {
+        match piece {
+            Piece::Plain(text) if parts.len() == values.len() => {
+                parts.push(item(Node::Literal(Value::String(text))));
+            }
+            // Two values without a text between them have an empty one.
+            Piece::Value(node) => {
+                if parts.len() == values.len() {
+                    parts.push(item(Node::Literal("".into())));
+                }
+                values.push(item(node));
+            }
+            Piece::Plain(_) => {}
+        }
+    }
+    Ok(Step::Call(vec![Node::Array(parts), Node::Array(values)]))
+}
+
 /// Parses a value without selectors and operators.
 fn primary(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     cursor.blank()?;
@@ -180,7 +256,7 @@ fn primary(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         Some('/') => literal::regex(cursor),
         Some('{') => cursor.inner(body::object),
         Some('[') => cursor.inner(body::array),
-        Some('(') => cursor.inner(body::enclosed),
+        Some('(') => cursor.inner(lambda::enclosed),
         Some('$') => {
             let dollars = cursor.rest().chars().take(4);
             let count = dollars.take_while(|char| *char == '$').count();
@@ -239,14 +315,38 @@ pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
     })
 }
 
-/// Parses a name with its module, if it has one: `Strings::capitalize`.
+/// Parses a name with its module, if it has one: `Strings::capitalize`, `dw::core::Strings::capitalize`.
 pub(super) fn qualified(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
+    let start = cursor.at - first.len();
+    let mut path = String::new();
     let mut last = first;
     while cursor.eat("::") {
+        if !path.is_empty() {
+            path.push_str("::");
+        }
+        path.push_str(last);
         last = cursor.take_word("the name of a function")?;
     }
-    let renamed = cursor.renamed.get(last).cloned();
-    let text: Arc<str> = renamed.unwrap_or_else(|| last.into());
-    let builtin = functions::find(&text);
-    Ok(Name { text, builtin })
+    if path.is_empty() || path == "Mule" {
+        let imported = cursor.imported.get(last).copied();
+        return Ok(Name {
+            text: last.into(),
+            builtin: imported.or_else(|| functions::find(last)),
+        });
+    }
+    let Some(module) = modules::of_name(cursor, &path) else {
+        let what = format!("unknown module `{path}`");
+        let mend = "import it in a header: `import dw::core::Strings`";
+        return Err(cursor.fault(start, &what, mend));
+    };
+    let builtin = module.take(cursor, last, start)?;
+    // The script may declare the bare name as something else; some functions of the core have a grammar of their own.
+    let text = match functions::find(last).is_some_and(|core| std::ptr::eq(core, builtin)) {
+        true => last.into(),
+        false => format!("{path}::{last}").into(),
+    };
+    Ok(Name {
+        text,
+        builtin: Some(builtin),
+    })
 }

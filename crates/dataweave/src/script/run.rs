@@ -11,13 +11,15 @@ use super::{EvalFault, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX, types};
 use crate::event::Context;
 use crate::value::json;
 use crate::value::regex::Pattern;
-use crate::value::{Function, Nesting, Value};
+use crate::value::{Function, Key, Nesting, Value};
 
 /// A running evaluation.
 pub(super) struct Run<'a> {
     pub context: &'a Context<'a>,
     steps_left: u32,
     nesting: u16,
+    /// True if the last error is one that the script itself raised.
+    refused: bool,
     /// The parts of the event that have been read.
     payload: Option<Value>,
     vars: HashMap<Arc<str>, Value>,
@@ -85,6 +87,7 @@ impl Closure {
         Nesting {
             depth: around.saturating_add(1),
             functions: true,
+            selected: false,
         }
     }
 }
@@ -110,6 +113,7 @@ impl<'a> Run<'a> {
             context,
             steps_left: STEPS_MAX,
             nesting: 0,
+            refused: false,
             payload: None,
             vars: HashMap::new(),
         }
@@ -142,6 +146,25 @@ impl<'a> Run<'a> {
         self.read(bytes)
     }
 
+    /// The error that a script raises itself.
+    pub fn refused(&mut self, message: &str) -> EvalFault {
+        self.refused = true;
+        EvalFault::new(message)
+    }
+
+    /// True if the script raised the last error itself; forgets it.
+    pub fn take_refusal(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// Lets the caller wait after the evaluation.
+    pub fn wait(&mut self, millis: u64) -> Coerced<()> {
+        match self.context.waits {
+            Some(waits) => waits.add(millis),
+            None => Ok(()),
+        }
+    }
+
     /// Evaluates a nested part, up to the limit of nesting.
     pub fn nested<T>(&mut self, work: impl FnOnce(&mut Self) -> Coerced<T>) -> Coerced<T> {
         if self.nesting == NESTING_MAX {
@@ -162,8 +185,8 @@ impl<'a> Run<'a> {
     }
 
     /// Makes an object, unless it is nested too deep.
-    pub fn object(&mut self, entries: Vec<(Arc<str>, Value)>) -> Coerced<Value> {
-        shallow(Value::object(entries))
+    pub fn object(&mut self, entries: Vec<(Key, Value)>) -> Coerced<Value> {
+        shallow(Value::keyed(entries))
     }
 
     /// Makes a function of a lambda.
@@ -184,6 +207,7 @@ impl<'a> Run<'a> {
     pub fn set_key(&mut self, value: &Value) -> Coerced<SetKey> {
         let text = match value {
             Value::DateTime(at) => at.timestamp().to_string(),
+            Value::Binary(bytes) => format!("{bytes:?}"),
             _ => json::write(value, json::Layout::ON_ONE_LINE)?,
         };
         self.read(text.len())?;

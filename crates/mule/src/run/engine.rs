@@ -11,7 +11,7 @@ use super::outside::{Line, Pending, World};
 use super::policy::Next;
 use super::stores::Stores;
 use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
-use crate::{Context, Event};
+use crate::{Context, Event, Waits};
 
 /// A running application. Besides its stores it holds the turns of each `round-robin` and the permits of each
 /// `async`, shared by all workers of the process.
@@ -59,6 +59,7 @@ impl Engine {
             world: world.clone(),
             next: None,
             operation: None,
+            waits: Waits::default(),
         };
         Box::pin(async move {
             let ended = run.enter(flow, event).await;
@@ -100,6 +101,8 @@ pub(super) struct Run {
     pub next: Option<Arc<Next>>,
     /// The policies around the request that are left; `None`: this is not the run of such a policy.
     pub operation: Option<Arc<Operation>>,
+    /// The time that expressions asked to wait, due after the processor that they belong to.
+    pub waits: Waits,
 }
 
 /// The position of a run.
@@ -156,6 +159,7 @@ impl Run {
             now: self.world.now(),
             zone: self.world.zone(),
             random: self.world.random(),
+            waits: Some(&self.waits),
         }
     }
 

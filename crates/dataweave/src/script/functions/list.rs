@@ -31,7 +31,12 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     of_array("maxBy", 2, greatest).higher(),
     of_array("minBy", 2, least).higher(),
     plain("some", 2, |run, args| any(run, args, "some", true)).higher(),
-    plain("every", 2, |run, args| any(run, args, "every", false)).higher(),
+    plain("every", 2, |run, args| match &args[0] {
+        // As the example of the documentation shows.
+        Value::Array(array) if array.items().is_empty() => Ok(false.into()),
+        _ => any(run, args, "every", false),
+    })
+    .higher(),
     of_array("sumBy", 2, sum).higher(),
     of_array("countBy", 2, count_by).higher(),
 ];
@@ -212,7 +217,7 @@ fn group_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::Null => Ok(Value::Null),
         Value::Array(array) => grouped(run, array.items(), &args[1], item_given, Value::array),
         Value::Object(object) => {
-            grouped(run, object.entries(), &args[1], entry_given, Value::object)
+            grouped(run, object.entries(), &args[1], entry_given, Value::keyed)
         }
         other => Err(misfit("groupBy", "an array or an object", other)),
     }
@@ -240,7 +245,11 @@ fn grouped<T: Clone>(
         groups[place].1.push(part.clone());
     }
     let groups = groups.into_iter();
-    run.object(groups.map(|(key, parts)| (key, whole(parts))).collect())
+    run.object(
+        groups
+            .map(|(key, parts)| (key.into(), whole(parts)))
+            .collect(),
+    )
 }
 
 fn order_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {

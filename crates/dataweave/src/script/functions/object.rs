@@ -10,14 +10,14 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     of_object("filterObject", 2, filter_object).higher(),
     of_object("pluck", 2, pluck).higher(),
     of_object("keysOf", 1, keys),
-    of_object("namesOf", 1, keys),
+    of_object("namesOf", 1, names),
     of_object("valuesOf", 1, values),
     of_object("entriesOf", 1, entries_of),
 ];
 
 /// The arguments of a function for an entry: value, key and index.
 fn given(at: usize, (key, value): &Entry) -> Vec<Value> {
-    vec![value.clone(), Value::String(key.clone()), count(at)]
+    vec![key.value(value), key.to_value(), count(at)]
 }
 
 fn map_object(run: &mut Run<'_>, entries: &[Entry], args: &[Value]) -> Coerced<Value> {
@@ -42,26 +42,32 @@ fn pluck(run: &mut Run<'_>, entries: &[Entry], args: &[Value]) -> Coerced<Value>
     run.array(plucked)
 }
 
-fn keys(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
+pub(super) fn keys(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
     run.copy(entries.len())?;
-    let keys = entries.iter().map(|(key, _)| Value::String(key.clone()));
-    run.array(keys.collect())
+    run.array(entries.iter().map(|(key, _)| key.to_value()).collect())
 }
 
-fn values(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
+pub(super) fn names(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
+    run.copy(entries.len())?;
+    let names = entries
+        .iter()
+        .map(|(key, _)| Value::String(key.name().clone()));
+    run.array(names.collect())
+}
+
+pub(super) fn values(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
     run.copy(entries.len())?;
     run.array(entries.iter().map(|(_, value)| value.clone()).collect())
 }
 
-fn entries_of(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
+pub(super) fn entries_of(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
     run.step(entries.len())?;
     run.copy(entries.len())?;
     let records = entries.iter().map(|(key, value)| {
         Value::record([
-            ("key", Value::String(key.clone())),
+            ("key", key.to_value()),
             ("value", value.clone()),
-            // Attributes exist in XML only.
-            ("attributes", Value::object(Vec::new())),
+            ("attributes", Value::keyed(key.attributes().to_vec())),
         ])
     });
     run.array(records.collect())
