@@ -64,6 +64,9 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
     let mut walk = Walk::new(app, &failures);
     let walked = walk_all(app, &mut walk);
     let mut draft = Draft::of(app, files, &walk, &walked);
+    if lossy && draft.is_empty() {
+        draft.stand_in();
+    }
     let yaml = match draft.is_empty() {
         false => {
             draft.lose_circuits();
@@ -108,6 +111,8 @@ struct Draft<'w, 'a> {
     losses: Losses,
     /// The flows without a route, each with the reason.
     left: Vec<(Site, String)>,
+    /// The flows without a route that call nothing, each with the reason and its position.
+    silent: Vec<(&'a Flow, Site, String)>,
     /// The names of the circuits that have become breakers.
     circuits: BTreeSet<String>,
     /// The number of processors that were examined for flows without a route.
@@ -130,6 +135,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             routes: Vec::new(),
             losses: Losses::default(),
             left: Vec::new(),
+            silent: Vec::new(),
             circuits: BTreeSet::new(),
             examined: 0,
         };
@@ -224,6 +230,9 @@ impl<'w, 'a> Draft<'w, 'a> {
         if !calls.is_empty() {
             self.leave_guards(flow, paths);
         }
+        if named.is_none() && matches!(flow.source, Some(Source::Http(_))) {
+            self.silent.push((flow, at.clone(), why.to_string()));
+        }
         if let (Some(name), Some(Source::Http(source))) = (named, &flow.source) {
             let mut route = Route::left(flow, source, format!("{why} {}", self::at(at)));
             route.entries.insert("upstream".into(), json!(name));
@@ -270,18 +279,40 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
     }
 
+    /// Gives each flow that answers requests, and of which nothing can be said, a route that answers 501.
+    fn stand_in(&mut self) {
+        for (flow, at, why) in std::mem::take(&mut self.silent) {
+            let Some(Source::Http(source)) = &flow.source else {
+                continue;
+            };
+            let Ok(mut route) = Route::of(flow, source, None) else {
+                continue;
+            };
+            let at = self::at(&at);
+            route.comments = vec![format!("not carried: {why}; here it answers 501 {at}")];
+            let respond = json!({ "status": 501 });
+            route.entries.insert("respond".into(), respond);
+            self.routes.push(route);
+        }
+    }
+
     /// Says why nothing has a native form.
     fn refuse(&self, notes: &mut Notes) {
-        let mend = "keep running it as it is";
+        const MEND: &str = "keep running it as it is";
         for (site, what) in &self.left {
             let what = format!("nothing to write for {what}");
+            let answers = self.silent.iter().any(|(_, at, _)| at == site);
+            let mend = match answers {
+                true => format!("{MEND}; `--lossy` writes a route that answers 501"),
+                false => MEND.to_owned(),
+            };
             notes.error(place(site, self.files), what, mend);
         }
         if self.left.is_empty() {
             let what = "nothing in this application has a native form: no flow listens for HTTP";
             let flow = self.app.flows.first();
             let at = flow.map_or(start_of(0), |flow| place(&flow.site, self.files));
-            notes.error(at, what, mend);
+            notes.error(at, what, MEND);
         }
     }
 
