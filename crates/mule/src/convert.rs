@@ -51,6 +51,10 @@ const EVERYWHERE: &str = "\
 # `Retry-After`, one that failed 502 or 504. Redirects are passed on, cookies are not kept.
 ";
 
+/// The listener of a document whose flows have none.
+const NO_LISTENER: &str = "  # No flow listens; the routes to come need a listener.
+  - { name: listener, addr: \"127.0.0.1:8080\" }";
+
 /// The age of an answer in a cache without a store of its own.
 const CACHED: Duration = Duration::from_secs(600);
 
@@ -150,6 +154,12 @@ impl<'w, 'a> Draft<'w, 'a> {
                 Some(Source::Queue { .. }) => {
                     draft.leave_flow(flow, paths, &flow.site, "the native form has no queues");
                 }
+                // Such a flow does nothing; its circuits are for the flows to come.
+                None if paths
+                    .is_some_and(|all| all.iter().any(|it| it.called().next().is_some())) =>
+                {
+                    draft.leave_flow(flow, paths, &flow.site, "nothing starts it");
+                }
                 None => {}
             }
         }
@@ -158,7 +168,7 @@ impl<'w, 'a> Draft<'w, 'a> {
 
     /// True if nothing has a native form.
     fn is_empty(&self) -> bool {
-        self.routes.is_empty()
+        self.routes.is_empty() && self.upstreams.is_empty()
     }
 
     fn lose(&mut self, at: &Site, what: impl Into<String>) {
@@ -537,6 +547,9 @@ impl<'w, 'a> Draft<'w, 'a> {
         let used: BTreeSet<&str> = used
             .filter_map(|route| route.entries["listeners"][0].as_str())
             .collect();
+        if used.is_empty() {
+            let _ = writeln!(out, "{NO_LISTENER}");
+        }
         for listener in &self.app.listeners {
             if used.contains(&*listener.name) {
                 let shown = json!({ "name": &*listener.name, "addr": listener.addr.to_string() });

@@ -278,3 +278,24 @@ fn the_clients_own_path_goes_on() {
     assert!(yaml.contains("rewrite: \"/{rest}\""), "{yaml}");
     assert_eq!(yaml.matches("rewrite").count(), 1, "{yaml}");
 }
+
+#[test]
+fn the_circuit_of_a_flow_that_does_not_listen_becomes_a_breaker() {
+    let source = "<http:listener config-ref=\"HTTP_Listener\" path=\"/api/orders\"/>";
+    assert!(crate::SEED.contains(source));
+    let clock = "<scheduler><scheduling-strategy><fixed-frequency frequency=\"1000\"/></scheduling-strategy></scheduler>";
+    for (source_instead, why) in [
+        (clock, "the native form has no schedules"),
+        ("", "nothing starts it"),
+    ] {
+        let conversion = converted(&crate::SEED.replace(source, source_instead));
+        let plan = native(&conversion);
+        assert!(plan.routes.is_empty());
+        assert_eq!(plan.upstreams[0].breaker.settings.trip.len(), 1);
+        let yaml = conversion.yaml.unwrap_or_default();
+        assert!(
+            yaml.contains(why) && yaml.contains("# No flow listens"),
+            "{yaml}"
+        );
+    }
+}
