@@ -131,6 +131,47 @@ fn the_end_of_an_idle_connection_is_no_failure_whatever_the_method() {
 }
 
 #[test]
+fn a_small_body_that_is_kept_goes_again_on_another_connection_whatever_the_method() {
+    for (method, lines) in [
+        ("GET", "Content-Length: 4\r\n"),
+        ("OPTIONS", "Content-Length: 4\r\n"),
+        ("DELETE", "Content-Length: 4\r\n"),
+        ("PUT", "Content-Length: 4\r\n"),
+    ] {
+        let upstream = forgetful();
+        let gateway = with(&upstream, "retry: { attempts: 2 }");
+        let mut client = gateway.client();
+        assert_eq!(client.get("/warm").status, 200);
+        let host = client.host.clone();
+        client.send(format!(
+            "{method} /a HTTP/1.1\r\nHost: {host}\r\n{lines}\r\nbody"
+        ));
+        assert_eq!(client.response().status, 200, "{method}");
+        assert_eq!(gateway.outcomes("orders"), (2, 0, 0), "{method}");
+    }
+}
+
+#[test]
+fn a_body_that_its_client_still_holds_back_goes_on_another_connection() {
+    let upstream = forgetful();
+    let gateway = with(&upstream, "retry: { attempts: 2 }");
+    let mut client = gateway.client();
+    assert_eq!(client.get("/warm").status, 200);
+    let host = client.host.clone();
+    client.send(format!(
+        "PUT /a HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    ));
+    // The gateway asks for the body, or has waited for it long enough.
+    client.send("body");
+    let mut response = client.response();
+    if response.status == 100 {
+        response = client.response();
+    }
+    assert_eq!(response.status, 200);
+    assert_eq!(gateway.outcomes("orders"), (2, 0, 0));
+}
+
+#[test]
 fn a_request_that_must_not_be_repeated_has_a_fresh_connection_after_a_moment() {
     let upstream = forgetful();
     let gateway = with(&upstream, "timeout: { request: 5s }");

@@ -420,6 +420,18 @@ impl UpstreamCall {
         self.duration = duration;
     }
 
+    /// Counts the time to an answer's head with the breakers that have times of their own.
+    pub fn observe(&self, duration: Duration) {
+        if let Some(live_breaker) = &self.live_breaker {
+            live_breaker.extras.observe(duration);
+        }
+        // The times of an only endpoint are those of its upstream.
+        let attempt = self.attempt.as_ref();
+        if let Some(attempt) = attempt.filter(|attempt| attempt.chosen().is_some()) {
+            attempt.endpoint().extras.observe(duration);
+        }
+    }
+
     /// Notes the response's head, of which the call's outcome is made.
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.land();
