@@ -131,16 +131,14 @@ struct Ring {
 }
 
 impl Sampled {
-    /// Takes the counters at a sample of a number; `is_first` says that the counters before it are not known. Returns
-    /// true if there were calls in the last 10 s.
-    pub fn note(&self, sample: u64, totals: Totals, is_first: bool) -> bool {
+    /// Takes the counters at a sample of a number. Returns true if there were calls in the last 10 s.
+    pub fn note(&self, sample: u64, totals: Totals) -> bool {
         if self.0.get().is_none() && totals == Totals::default() {
             return false;
         }
         let ring = self.0.get_or_init(|| {
-            let totals = if is_first { totals } else { Totals::default() };
             Box::new(Mutex::new(Ring {
-                totals,
+                totals: Totals::default(),
                 noted: sample,
                 seconds: [[0; 5]; SECONDS],
                 around: Around::default(),
@@ -259,39 +257,39 @@ mod tests {
     #[test]
     fn a_second_shows_by_how_much_the_counters_grew() {
         let sampled = Sampled::default();
-        assert!(!sampled.note(5, totals(100, 10, 0), true), "not yet known");
-        assert_eq!(sampled.second(5), [0; 3]);
-        sampled.note(6, totals(130, 20, 0), false);
-        sampled.note(7, totals(130, 20, 40), false);
+        assert!(sampled.note(5, totals(100, 10, 0)));
+        assert_eq!(sampled.second(5), [100, 10, 0]);
+        sampled.note(6, totals(130, 20, 0));
+        sampled.note(7, totals(130, 20, 40));
         assert_eq!(sampled.second(6), [30, 10, 0]);
         assert_eq!(sampled.second(7), [0, 0, 40]);
         let rates = sampled.rates(7, SPAN);
-        assert_eq!((rates.calls_per_s, rates.refused_per_s), (4.0, 4.0));
-        assert_eq!(rates.failed_ratio, Some(0.25));
+        assert_eq!((rates.calls_per_s, rates.refused_per_s), (15.0, 4.0));
+        assert_eq!(rates.failed_ratio, Some(20.0 / 150.0));
     }
 
     #[test]
     fn seconds_without_calls_are_zeros_and_a_minute_ends() {
         let sampled = Sampled::default();
-        assert!(!sampled.note(0, totals(0, 0, 0), true));
+        assert!(!sampled.note(0, totals(0, 0, 0)));
         assert_eq!(
             sampled.series(0, SPAN),
             None,
             "nothing is kept before a call"
         );
-        assert!(sampled.note(1, totals(1, 0, 0), false));
-        assert!(sampled.note(10, totals(1, 0, 0), false));
-        assert!(!sampled.note(11, totals(1, 0, 0), false), "10 s ago");
+        assert!(sampled.note(1, totals(1, 0, 0)));
+        assert!(sampled.note(10, totals(1, 0, 0)));
+        assert!(!sampled.note(11, totals(1, 0, 0)), "10 s ago");
         let minute = |sample| sampled.series(sample, SPAN).unwrap().minute;
         assert_eq!(minute(1)[59], [1, 0, 0]);
         assert_eq!(minute(11)[49], [1, 0, 0]);
         assert_eq!(minute(60)[0], [1, 0, 0]);
         assert_eq!(minute(61), vec![[0; 3]; 60]);
-        sampled.note(65, totals(3, 0, 0), false);
+        sampled.note(65, totals(3, 0, 0));
         assert_eq!(minute(65)[59], [2, 0, 0]);
         assert_eq!(minute(65)[..59], [[0; 3]; 59]);
         assert_eq!(sampled.rates(65, SPAN).calls_per_s, 0.2);
-        sampled.note(200, totals(4, 0, 0), false);
+        sampled.note(200, totals(4, 0, 0));
         assert_eq!(minute(200)[..59], [[0; 3]; 59]);
     }
 }

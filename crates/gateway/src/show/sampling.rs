@@ -78,7 +78,6 @@ impl Sampler {
     /// Reads all counters. It is to be called once a second.
     pub async fn sample(&mut self) {
         let sample = self.next;
-        let is_first = sample == 0;
         self.next += 1;
         let live = self.gateway.0.shared.live.load_full();
         let before = std::mem::take(&mut self.busy);
@@ -88,16 +87,13 @@ impl Sampler {
             if looked_at.is_multiple_of(AT_A_TIME) {
                 tokio::task::yield_now().await;
             }
-            if let Some(times) = extras.times.as_ref().filter(|_| is_first) {
-                times.rest();
-            }
-            if extras.sampled.note(sample, totals(&extras), is_first) {
+            if extras.sampled.note(sample, totals(&extras)) {
                 self.busy.insert(name, extras);
             }
         }
         self.calmed = before;
         self.calmed.retain(|name, _| !self.busy.contains_key(name));
-        self.sample_wholes(&live, sample, is_first);
+        self.sample_wholes(&live, sample);
         self.sample_times(sample);
         self.advance(sample);
     }
@@ -122,7 +118,7 @@ impl Sampler {
             self.times.pop_front();
         }
         let span = self.times.front().map(|first| now.saturating_since(*first));
-        // The first sample only learns where the counters are.
+        // The first sample has no time to divide by.
         let span = span
             .filter(|_| sample > 0)
             .unwrap_or(Duration::from_secs(1));
@@ -130,14 +126,14 @@ impl Sampler {
     }
 
     /// Reads what upstreams as a whole count, of those whose one breaker has had calls of late.
-    fn sample_wholes(&mut self, live: &Live, sample: u64, is_first: bool) {
+    fn sample_wholes(&mut self, live: &Live, sample: u64) {
         let mut wholes: HashMap<Arc<str>, (Arc<BreakerExtras>, Whole)> = HashMap::new();
         for upstream in &live.upstreams {
             let UpstreamBreakers::One(live_breaker) = &*upstream.breakers else {
                 continue;
             };
             let name = live_breaker.breaker.name();
-            if is_first || self.busy.contains_key(name) || self.calmed.contains_key(name) {
+            if self.busy.contains_key(name) || self.calmed.contains_key(name) {
                 // Behind a guard there are several, which share the counts of its ladder.
                 let (_, whole) = wholes.entry(name.clone()).or_insert_with(|| {
                     let fallbacks = fallbacks(upstream);
@@ -150,11 +146,8 @@ impl Sampler {
             }
         }
         for (name, (extras, whole)) in wholes {
-            let kept = self.wholes.entry(name).or_insert_with(|| {
-                // What came after the first sample was not there before it.
-                let none = VecDeque::from([(sample, Whole::default())]);
-                if is_first { VecDeque::new() } else { none }
-            });
+            let none = || VecDeque::from([(sample, Whole::default())]);
+            let kept = self.wholes.entry(name).or_insert_with(none);
             kept.push_back((sample, whole));
             forget(kept, sample);
             if let (Some((_, oldest)), Some((_, newest))) = (kept.front(), kept.back()) {
