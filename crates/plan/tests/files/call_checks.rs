@@ -1,8 +1,6 @@
 //! Diagnostics about the keys of a call, and of routing, that do not fit together.
 
-mod support;
-
-use support::check_ahead;
+use crate::support::check_ahead;
 
 /// Checks a file whose upstream `orders` has these keys in line 5, from column 5, after two endpoints.
 #[track_caller]

@@ -1,12 +1,10 @@
 //! The keys of a call beside an application: a small dialect with two targets, and native files before them.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
 
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Machine, lines};
 use fusebox_call::{Budget, Concurrent, Retry};
 use fusebox_plan::dialect::OwnTimeout;
 use fusebox_plan::dialect::{Claim, Dialect, Document};
@@ -14,7 +12,6 @@ use fusebox_plan::dialect::{Loader, Notes};
 use fusebox_plan::plan::{Endpoint, Limits, Timeout, TimeoutBounds, Upstream};
 use fusebox_plan::{Conversion, Plan, Program, Reading, Source, Target, read_ahead};
 use serde_json::{Map, Value};
-use support::{Machine, lines};
 
 /// An application that asks `Orders`, for at most 5 s, and `Stock`.
 #[derive(Debug)]

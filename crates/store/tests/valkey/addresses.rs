@@ -1,11 +1,7 @@
 //! The Valkey store with each kind of address: cluster, Sentinel, Unix socket, TLS, database, user.
-#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
+use crate::common::{patient, wait};
 use bytes::Bytes;
-use common::{patient, wait};
 use fusebox_store::testing::Server;
 use fusebox_store::{
     NewObject, ObjectStore, StoreError, ValkeyStore, When,

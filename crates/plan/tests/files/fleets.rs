@@ -1,12 +1,9 @@
 //! The fleet's sections of a file: the store, this process's name, and the sharing of breakers.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{check, plan_of, read_text};
 use fusebox_plan::plan::{Share, Store};
-use support::{check, plan_of, read_text};
 
 fn file(store: &str, breaker: &str) -> String {
     format!(

@@ -1,9 +1,7 @@
 //! Diagnostics about the course of a call: settings without an effect, bare values in place of maps, and unfilled words.
 
-mod support;
-
+use crate::support::{check, plan_of};
 use fusebox_plan::plan::{Facts, Rung};
-use support::{check, plan_of};
 
 /// Checks a file whose upstream, in line 3, has these keys.
 #[track_caller]

@@ -1,11 +1,7 @@
 //! Shared records on a server behave like those in memory, and recover from the server's faults.
-#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
+use crate::common::{START, patient};
 use bytes::Bytes;
-use common::{START, patient};
 use fusebox_store::testing::{Proxy, Server};
 use fusebox_store::{
     Clock, ManualClock, StoreError, ValkeyOptions, WallTime,

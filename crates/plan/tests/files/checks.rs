@@ -1,8 +1,6 @@
 //! Diagnostics about parts of a file that do not fit together.
 
-mod support;
-
-use support::check;
+use crate::support::check;
 
 #[test]
 fn a_file_without_listener_or_route_does_nothing() {
@@ -833,9 +831,12 @@ fn settings_that_the_breaker_refuses_are_errors_at_their_keys() {
         let text = format!(
             "listen: 127.0.0.1:8080\nupstreams: {{ orders: {{ url: http://a, breaker:\n  {{ {breaker} }} }} }}\nroutes: [{{ path: /orders, upstream: orders }}]\n"
         );
-        let reading = support::read_text(&text);
+        let reading = crate::support::read_text(&text);
         let [diagnostic] = &reading.diagnostics[..] else {
-            panic!("one fault of {breaker}: {}", support::lines(&reading));
+            panic!(
+                "one fault of {breaker}: {}",
+                crate::support::lines(&reading)
+            );
         };
         let line = text.lines().nth(diagnostic.line as usize - 1).unwrap();
         let (section, key) = setting.split_once('.').unwrap();

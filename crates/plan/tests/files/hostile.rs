@@ -1,14 +1,12 @@
 //! Hostile texts: each gives a plan or errors, in bounded time, and never a panic.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Machine, lines, read_text};
 use fusebox_plan::{Severity, Source, eval_native, read};
 use proptest::prelude::*;
-use support::{Machine, lines, read_text};
 
-const FULL: &str = include_str!("../../../examples/full.yaml");
+const FULL: &str = include_str!("../../../../examples/full.yaml");
 
 fn survives(text: &[u8]) {
     let machine = Machine {

@@ -1,12 +1,10 @@
 //! A plan that is written out is read back as the same plan, whatever its settings are.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{lines, plan_of, read_text};
 use fusebox_breaker::{
     CloseRule, Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, OnProbeTimeout, Over,
     Probes, Ramp, Ratio, RetryAfter, Rule, Settings,
@@ -19,7 +17,6 @@ use fusebox_plan::plan::{
     Breaker, Forward, Key, KeyPart, Limits, Plan, Route, Step, Timeout, Upstream,
 };
 use proptest::prelude::*;
-use support::{lines, plan_of, read_text};
 
 /// 366 days, the longest that a file may say.
 const LONGEST: u64 = 366 * 24 * 3600 * 1_000_000_000;

@@ -1,8 +1,6 @@
 //! Keys with a meaning and without an effect yet are refused, never ignored.
 
-mod support;
-
-use support::{check, lines, read_text};
+use crate::support::{check, lines, read_text};
 
 #[test]
 fn keys_of_the_file() {

@@ -1,8 +1,6 @@
 //! Diagnostics about single values.
 
-mod support;
-
-use support::check;
+use crate::support::check;
 
 #[test]
 fn a_duration_needs_a_unit_and_a_length() {

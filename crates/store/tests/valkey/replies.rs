@@ -1,10 +1,6 @@
 //! The Valkey store's reaction to each error of a server, and to invalid replies.
-#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::wait;
+use crate::common::wait;
 use fusebox_store::{ObjectStore, StoreError, ValkeyOptions, ValkeyStore};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,12 +1,10 @@
 //! Warnings about failures that a breaker could never see, and the outcome of a call under both expressions.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{check, lines, plan_of, read_text};
 use fusebox_breaker::{OnAbandoned, OnOverflow, Outcome};
 use fusebox_plan::{Call, CallError};
-use support::{check, lines, plan_of, read_text};
 
 fn file(breaker: &str) -> String {
     format!(

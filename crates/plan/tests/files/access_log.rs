@@ -1,10 +1,7 @@
 //! The section `access_log`: what it says, and what is wrong with it.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
-
+use crate::support::{check, plan_of, read_text};
 use fusebox_plan::access_log::LogTarget;
-use support::{check, plan_of, read_text};
 
 /// A file with that access log.
 fn with(log: &str) -> String {
@@ -60,7 +57,7 @@ fn credentials_are_not_logged() {
 
 #[test]
 fn the_page_about_it_is_read_without_diagnostics() {
-    let page = include_str!("../../../docs/access-log.md");
+    let page = include_str!("../../../../docs/access-log.md");
     let blocks = page.split("```yaml\n").skip(1);
     for block in blocks.filter_map(|rest| rest.split("```").next()) {
         assert!(plan_of(block).access_log.is_some());

@@ -1,8 +1,6 @@
 //! Diagnostics about a text before its keys are read.
 
-mod support;
-
-use support::{check, lines, read_text};
+use crate::support::{check, lines, read_text};
 
 #[test]
 fn an_empty_file_says_how_to_begin() {

@@ -1,8 +1,6 @@
 //! One cause, one error: a mistake that has been reported makes no others.
 
-mod support;
-
-use support::{check, check_ahead};
+use crate::support::{check, check_ahead};
 
 #[test]
 fn below_a_misspelt_upstreams_no_upstream_is_unknown() {

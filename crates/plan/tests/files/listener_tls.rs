@@ -1,12 +1,10 @@
 //! A listener's certificate and key: accepted files, and the diagnostics of others.
 
-mod support;
-
 use std::io::{self, ErrorKind};
 
+use crate::support::{lines, plan_of, read_with};
 use fusebox_plan::{Loader, PairFault};
 use serde_json::json;
-use support::{lines, plan_of, read_with};
 
 const CERT: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n";

@@ -1,10 +1,8 @@
 //! The keys of a call, as they are read: values, defaults, and what is shown of them.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{ahead, lines, plan_ahead};
 use fusebox_breaker::{Cooldown, Ramp, Rule};
 use fusebox_call::{
     Adaptive, Backoff, Balance, Budget, Bulkhead, Concurrent, Hedge, Jitter, Retry, RetryOn,
@@ -17,7 +15,6 @@ use fusebox_plan::plan::{
 use http::header::{AUTHORIZATION, COOKIE, SERVER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::json;
-use support::{ahead, lines, plan_ahead};
 
 /// A file whose upstream `orders` has these further keys, beside the upstreams `dr` and `far`.
 fn file(orders: &str) -> String {

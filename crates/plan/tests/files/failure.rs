@@ -1,13 +1,11 @@
 //! The calls that a failure expression counts, and the facts that it sees.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::read_text;
 use fusebox_breaker::Outcome;
 use fusebox_plan::{Call, CallError, Failure, Ruling};
 use http::HeaderMap;
-use support::read_text;
 
 fn failure(expression: &str) -> Failure {
     let text = format!(

@@ -1,10 +1,9 @@
 //! Reading whole files, with variables and files of the machine.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::{Machine, check, lines, plan_of, read_text, read_with};
 use fusebox_breaker::{
     CloseRule, Cooldown, Mode, OnPanic, OnProbeTimeout, Over, Probes, Ramp, Ratio, RetryAfter,
     Rule, Settings,
@@ -12,10 +11,9 @@ use fusebox_breaker::{
 };
 use fusebox_plan::plan::{KeyPart, Limits, RewritePart, Step, Store};
 use fusebox_plan::{Failure, Loader, Source, read};
-use support::{Machine, check, lines, plan_of, read_text, read_with};
 
-const SHORTEST: &str = include_str!("../../../examples/orders.yaml");
-const FULL: &str = include_str!("../../../examples/full.yaml");
+const SHORTEST: &str = include_str!("../../../../examples/orders.yaml");
+const FULL: &str = include_str!("../../../../examples/full.yaml");
 
 #[test]
 fn the_shortest_useful_file_gives_one_of_everything() {
@@ -453,15 +451,15 @@ fn the_planned_form_gets_an_error_for_each_unsupported_key() {
         "key.pem",
         "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
     );
-    let reading = read_with(include_str!("fixtures/whole.yaml"), &machine);
+    let reading = read_with(include_str!("../fixtures/whole.yaml"), &machine);
     let found = lines(&reading).replace("fb.yaml:", "");
-    assert_eq!(found, include_str!("fixtures/whole.txt"));
+    assert_eq!(found, include_str!("../fixtures/whole.txt"));
 }
 
 /// Every file on the page about the native form.
 #[test]
 fn the_files_in_the_documentation_are_read_without_diagnostics() {
-    let page = include_str!("../../../docs/configuration.md");
+    let page = include_str!("../../../../docs/configuration.md");
     let files: Vec<&str> = page
         .split("```yaml\n")
         .skip(1)
@@ -476,7 +474,7 @@ fn the_files_in_the_documentation_are_read_without_diagnostics() {
 /// Every file on the page about calls, and every part of one: indented keys of an upstream.
 #[test]
 fn the_page_about_calls_is_read_without_diagnostics() {
-    let page = include_str!("../../../docs/calls.md");
+    let page = include_str!("../../../../docs/calls.md");
     let blocks = page.split("```yaml\n").skip(1);
     let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
     assert!(blocks.len() >= 5);
@@ -500,7 +498,7 @@ fn the_page_about_calls_is_read_without_diagnostics() {
 /// The page names every key, so that it cannot fall behind the schema.
 #[test]
 fn the_documentation_names_every_key() {
-    let page = include_str!("../../../docs/configuration.md");
+    let page = include_str!("../../../../docs/configuration.md");
     let schema = fusebox_plan::schema();
     let mut tables = vec![&schema];
     tables.extend(schema["$defs"].as_object().unwrap().values());

@@ -1,10 +1,6 @@
 //! The Valkey store with a server that is unavailable, slow, full, foreign or replaced.
-#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{patient, wait};
+use crate::common::{patient, wait};
 use fusebox_store::testing::{Proxy, Server};
 use fusebox_store::{NewObject, ObjectStore, Put, StoreError, ValkeyOptions, ValkeyStore, When};
 use std::task::{Context, Waker};
