@@ -272,6 +272,41 @@ fn a_drain_ends_the_streams() {
 }
 
 #[test]
+fn the_end_of_a_hold_is_told_at_its_time_without_a_call() {
+    let (gateway, ..) = gateway(BREAKER);
+    let mut stream = Stream::open(&gateway, "", "");
+    let hold = json!({ "for": "100ms", "reason": "a drill", "by": "ann" });
+    let path = "/api/v1/breakers/orders/open";
+    assert_eq!(gateway.admin_post(path, &hold).status, 200);
+    let placed = stream.next_of("hold");
+    assert_eq!(placed.data["hold"], "open");
+    let ended = stream.next_of("hold");
+    assert_eq!(
+        [&ended.data["hold"], &ended.data["by"]],
+        [&Value::Null, &json!("ann")]
+    );
+    assert_eq!(gateway.breaker("orders")["hold"], Value::Null);
+}
+
+#[test]
+fn a_hold_that_outlives_its_process_ends_at_its_time_too() {
+    let (mut gateway, ..) = gateway(BREAKER);
+    let hold = json!({ "for": "3s", "reason": "a drill", "by": "ann" });
+    let path = "/api/v1/breakers/orders/open";
+    assert_eq!(gateway.admin_post(path, &hold).status, 200);
+    eventually("it is saved", || {
+        gateway.breaker("orders")["persisted"] == true
+    });
+    gateway.restart();
+    eventually("the end is told", || {
+        let state = state(&gateway);
+        let told = state["events"].as_array().unwrap().iter();
+        let mut holds = told.filter(|it| it["type"] == "hold");
+        holds.any(|it| it["hold"].is_null())
+    });
+}
+
+#[test]
 fn looking_changes_nothing() {
     let breaker = "{ trip: { consecutive_failures: 3 }, cooldown: 100ms }";
     let (gateway, upstream, status) = gateway(breaker);
