@@ -5,7 +5,7 @@
 //! of it: a cooldown that ends by exact time is compared with a tick that is at most late, so no call passes early.
 //!
 //! A gateway without requests should not wake a core a thousand times a second. So after some ticks the thread leaves
-//! [`DOZING`] in the word and sleeps, until the next one who reads it reads the system's clock instead and wakes it.
+//! [`DOZING`] in the word and sleeps, until the next read, which takes the system's clock instead and wakes the thread.
 
 #![allow(clippy::disallowed_methods)] // The one file of this crate that may read the system's clocks.
 
@@ -22,7 +22,7 @@ const NANOS: u64 = 1_000_000;
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Number of ticks before the thread dozes off, if nobody needs another.
+/// Number of ticks before the thread sleeps, unless a read has asked for more.
 const TICKS: u32 = 64;
 
 /// The word's value while the thread sleeps; no clock runs that long.
@@ -193,7 +193,7 @@ fn advance(clock: &Weak<Clock>) {
         let Some(dozing) = clock.upgrade() else {
             return;
         };
-        // Without its handle in the clock nobody could wake the thread.
+        // Without its handle in the clock the thread could not be woken.
         if dozing.ticking.get().is_some() {
             dozing.tick.store(DOZING, Ordering::Release);
         }

@@ -1,4 +1,4 @@
-//! Ends holds at their time, so that the end is told even if no call comes.
+//! Ends holds at their time: without a call their end would be an event only later.
 
 use std::collections::HashMap;
 use std::sync::Arc;

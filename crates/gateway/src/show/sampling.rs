@@ -188,7 +188,7 @@ impl Sampler {
     }
 }
 
-/// Drops what is older than the time that rates look back over.
+/// Drops the samples from before the span of the rates.
 fn forget<T>(kept: &mut VecDeque<(u64, T)>, sample: u64) {
     while kept.len() > 2 && kept[1].0 + RATE_SECONDS <= sample {
         kept.pop_front();

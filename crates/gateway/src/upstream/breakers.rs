@@ -67,7 +67,7 @@ pub struct BreakerExtras {
     pub probes: ProbeTurns,
     /// The last failures.
     pub failures: LastFailures,
-    /// The times to the heads of answers; `None`: its upstream counts them, or nobody does.
+    /// The times to the heads of answers; `None`: its upstream counts them, or they are not counted.
     pub times: Option<SharedSteps>,
     /// The last minute, if a sampler runs.
     pub sampled: Sampled,
