@@ -10,6 +10,7 @@ pub mod library;
 pub mod located;
 pub mod lowering;
 pub mod object;
+pub mod outside;
 pub mod properties;
 pub mod reader;
 pub mod refs;

@@ -15,7 +15,7 @@ use crate::read::located;
 use crate::read::lowering;
 use crate::read::lowering::IndexMap;
 use crate::read::object::{Object, Text};
-use crate::read::reader::{Owner, Reader};
+use crate::read::reader::{Owner, Reader, expression_of};
 use crate::read::refs::{ContributionKind, Imports, import_mend};
 
 /// The places of an action's parts in their files.
@@ -300,15 +300,36 @@ impl<'n> ActionSettings<'n> {
                 }
             },
         };
-        let conf: Map = entries
-            .iter()
-            .map(|entry| (entry.key.as_str().into(), located::value(&entry.value)))
-            .collect();
+        let conf = entries.iter().map(|entry| {
+            let value = property(entry, reader)?;
+            Some((entry.key.as_str().into(), value))
+        });
+        let conf: Map = conf.collect::<Option<_>>()?;
         Some(ActionSettings {
             source,
             asynchronous,
             conf: Value::from(conf),
         })
+    }
+}
+
+/// The value of an action's setting: a property where it is `=$property[NAME]`, otherwise as written. `None` after an
+/// error.
+///
+/// The original takes settings as written, so that the address of a pattern's backend cannot come from outside there.
+fn property(entry: &Entry, reader: &mut Reader<'_>) -> Option<Value> {
+    let refers = expression_of(&entry.value).filter(|(_, text)| text.starts_with("$property["));
+    if refers.is_none() {
+        return Some(located::value(&entry.value));
+    }
+    let given = reader.given(&entry.value, Owner::Definitions)?;
+    match given.eval(&Map::new()) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let mend =
+                "a setting is evaluated at the start: it sees `$property[NAME]` and no request";
+            reader.refuse(entry.value.at, error.message, mend)
+        }
     }
 }
 
