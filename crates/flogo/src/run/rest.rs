@@ -206,12 +206,12 @@ impl Rest {
     /// The URI's path and query, with the parameters filled in.
     fn path(&self, params: &Params) -> Result<String, Fault> {
         let mut target = String::with_capacity(self.plan.uri.len());
-        let mut asked = false;
+        // A parameter without a name, which stays a colon, asks for parameters too.
+        let asked = self.plan.asks_for_params();
         for part in &self.plan.target {
             match part {
                 TargetPart::Literal(text) => target.push_str(text),
                 TargetPart::Param(name) => {
-                    asked = true;
                     let value = params.get(name.as_str()).map_or("", |value| value);
                     if matches!(value, "." | "..") {
                         let why = "which would change the URL";
