@@ -9,6 +9,7 @@ pub mod handler_path;
 pub mod library;
 pub mod located;
 pub mod lowering;
+pub mod mapping;
 pub mod object;
 pub mod outside;
 pub mod properties;
