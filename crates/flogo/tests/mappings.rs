@@ -334,7 +334,7 @@ fn notes(input: &str) -> String {
 
 #[test]
 fn a_directive_of_no_release_is_data_and_said_to_be() {
-    let no = "is no directive of any released Flogo core, so it is data here as there; write `\"@conditional\": [{ \"CONDITION\": VALUE }, { \"@otherwise\": VALUE }]`";
+    let no = "is data here as in every released Flogo core; write `\"@conditional\": [{ \"CONDITION\": VALUE }, { \"@otherwise\": VALUE }]`";
     warns(
         r#"{ "o": { "mapping": { "x": { "@if($.yes)": "one", "@else": "=$.id" } } } }"#,
         r#"{"o":{"x":{"@else":"7","@if($.yes)":"one"}}}"#,

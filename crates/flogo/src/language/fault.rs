@@ -24,31 +24,31 @@ pub enum FaultKind {
         op: Arc<str>,
         /// The request's URL.
         url: Arc<str>,
-        /// The cause.
+        /// The cause of the fault.
         cause: Arc<Fault>,
     },
     /// A connection that could not be made, Go's `*net.OpError`.
     Dial {
         /// The address; `None`: the host's name has none.
         address: Option<SocketAddr>,
-        /// The cause.
+        /// The failed call of the system, or the failed lookup.
         cause: Arc<Fault>,
     },
     /// A call of the system that failed, Go's `*os.SyscallError`.
     Call {
         /// The call, such as `connect`.
         call: &'static str,
-        /// The cause.
+        /// The number that the system returned.
         cause: Arc<Fault>,
     },
     /// The system's number of a failure, Go's `syscall.Errno`.
     System {
-        /// The number.
+        /// The number, such as 111 for a refused connection.
         number: i32,
     },
     /// A host's name without an address, Go's `*net.DNSError`.
     Lookup {
-        /// The name.
+        /// The name without an address.
         name: Arc<str>,
     },
     /// A plain message, Go's `*errors.errorString`: an open breaker, a truncated body.

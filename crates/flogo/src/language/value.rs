@@ -81,10 +81,10 @@ pub(crate) fn field<'f>(fields: &'f [(&'static str, Value)], name: &str) -> Opti
 pub enum NilKind {
     /// A map of values.
     Object,
-    /// The claims or the header of a token that is not valid. To a step's expressions it has no members, so that no
-    /// step goes on with an identity that was never proved; to all others it is an object without any.
+    /// The claims or the header of a token that is not valid. In a step's expressions it has no members, so that a step
+    /// that reads an unproved identity ends; elsewhere it is an object without members.
     Unproved,
-    /// A list.
+    /// A list of values.
     Array,
     /// A map of texts.
     Params,

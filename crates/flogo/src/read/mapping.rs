@@ -258,7 +258,7 @@ impl Lowering<'_, '_> {
         };
         if let Some(entry) = entries.iter().find(is_unreleased) {
             let what = format!(
-                "{} is no directive of any released Flogo core, so it is data here as there",
+                "{} is data here as in every released Flogo core",
                 quote(&entry.key)
             );
             let mend =
