@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::canonical::canonical;
 use crate::language::urlencoded;
-use crate::{Fault, Map, Numbers, Params, RestActivity, RestTls, TargetPart, Value};
+use crate::{Fault, Map, NilKind, Numbers, Params, RestActivity, RestTls, TargetPart, Value};
 
 /// The most requests that one call makes, redirects among them.
 const REQUESTS_MAX: usize = 10;
@@ -306,7 +306,7 @@ fn outputs(answer: &Response<Bytes>) -> Result<Map, Fault> {
         Value::from_json_text(&text, Numbers::Text).map_err(Fault::from)?
     };
     let cookies = match cookies.is_empty() {
-        true => Value::Null,
+        true => Value::Nil(NilKind::Array),
         false => cookies.into(),
     };
     let status = i64::from(answer.status().as_u16());
