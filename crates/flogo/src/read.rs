@@ -11,6 +11,7 @@ pub mod located;
 pub mod lowering;
 pub mod mapping;
 pub mod object;
+pub mod older;
 pub mod outside;
 pub mod properties;
 pub mod reader;

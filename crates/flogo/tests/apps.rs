@@ -847,6 +847,55 @@ fn an_actions_setting_may_be_a_property() {
 }
 
 #[test]
+fn a_definition_of_the_first_schema_is_read_with_a_warning() {
+    let log = service("log", r#"{ "message": "=$.conf.to" }"#);
+    let text = app(&format!(
+        r#"{{ "name": "Pets", "async": true, "configuration": {{ "to": "there", "uri": "no" }}, "steps": [ {{ "service": "S" }} ], "services": [ {log} ] }}"#
+    ));
+    let reading = read_on(&text, &Host::default());
+    let moved =
+        "has belonged to the action since November 2018; move it into the action's `settings`";
+    assert_eq!(
+        lines(&reading).replace("app.json:", ""),
+        format!(
+            "6:19: warning: `async` of a definition {moved}\n6:34: warning: `configuration` of a definition {moved}\n"
+        )
+    );
+    let plan = reading.plan.expect("warnings alone");
+    let action = &handler(&plan, 0).choices[0].action;
+    assert!(action.asynchronous);
+    let settings = &action.services[0].settings;
+    assert_eq!(
+        settings.to_json_text().as_deref(),
+        Ok(r#"{"message":"there"}"#)
+    );
+    let conf = action.conf.to_json_text();
+    assert_eq!(
+        conf.as_deref(),
+        Ok(r#"{"to":"there","uri":"microgateway:Pets"}"#)
+    );
+}
+
+#[test]
+fn a_pattern_that_is_named_in_the_older_way_needs_fewer_settings() {
+    let action = r#"{ "ref": "x/microgateway", "settings": { "pattern": "DefaultHttpPattern", "useRateLimiter": true, "rateLimit": "1-S", "useJWT": false, "useCircuitBreaker": true, "backendUrl": "http://localhost:1234/pets" } }"#;
+    let unused = format!(
+        r#"{{ "name": "Pets", "steps": [ {{ "service": "S" }} ], "services": [ {} ] }}"#,
+        service("log", "{}")
+    );
+    let reading = read_on(&with_action(action, &unused), &Host::default());
+    let plan = reading.plan.expect("it is read");
+    let services = &handler(&plan, 0).choices[0].action.services;
+    let methods = services
+        .iter()
+        .filter_map(|service| match &service.activity {
+            Activity::Rest(rest) => Some(rest.method.as_str()),
+            _ => None,
+        });
+    assert_eq!(methods.collect::<Vec<_>>(), ["GET", "GET"]);
+}
+
+#[test]
 fn a_slash_at_the_end_of_a_ref_says_nothing() {
     let text = with_services(&service("log", "{}"))
         .replace("trigger/rest\"", "trigger/rest/\"")
