@@ -118,6 +118,25 @@ pub struct RestActivity {
     pub tls: RestTls,
 }
 
+impl RestActivity {
+    /// True if the URI's path has parameters; one without a name counts.
+    pub fn asks_for_params(&self) -> bool {
+        let mut is_query = false;
+        self.target.iter().any(|part| match part {
+            TargetPart::Param(_) => true,
+            TargetPart::Literal(text) => {
+                let path = if is_query {
+                    ""
+                } else {
+                    text.split('?').next().unwrap_or("")
+                };
+                is_query |= path.len() < text.len();
+                path.contains("/:")
+            }
+        })
+    }
+}
+
 /// A part of a URI after its authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetPart {
@@ -263,7 +282,7 @@ pub enum MapNode {
     Array(Vec<MapNode>),
     /// `@foreach(source, name, filter)`: a list made from another, item by item; `$loop` is the item.
     ForEach(Box<ForEach>),
-    /// `@if`, `@elseif`, `@else`: the first branch whose condition holds; without one, null.
+    /// `@conditional`: the first branch whose condition holds, `@otherwise` at the end; without one, null.
     Branches(Vec<(Option<Expression>, MapNode)>),
 }
 
@@ -279,6 +298,7 @@ pub struct ForEach {
     /// `=`: the initial value of a new item; `None`: an empty object.
     pub base: Option<Base>,
     /// The fields to set in the new item, which must then be an object; empty: the item keeps its initial value.
+    /// Without either there are no items.
     pub fields: Vec<(Arc<str>, MapNode)>,
 }
 

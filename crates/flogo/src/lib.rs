@@ -37,7 +37,7 @@ pub use language::json::{JsonFault, JsonFaultKind, Numbers};
 pub use language::names::{Functions, Names};
 pub use language::random::Random;
 pub use language::scope::{Scope, eval_flogo, read_scope};
-pub use language::value::{Map, Params, Value};
+pub use language::value::{Map, NilKind, Params, Struct, Value};
 pub use mapping::{assign, assign_all};
 pub use program::{App, Channel, Cors, Subscription};
 #[cfg(feature = "run")]

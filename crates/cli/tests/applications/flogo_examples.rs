@@ -662,12 +662,9 @@ fn a_service_leads_elsewhere_compresses_and_is_followed() {
     assert_eq!(ask("/first")["data"], "hello");
     assert_eq!(upstream.last().target, "/second?x=1");
     assert_eq!(ask("/kept")["data"], "abc");
-    let error = ask("/loop")["error"].as_str().unwrap().to_owned();
-    let wanted = format!(
-        "Get \"{}/loop\": stopped after 10 redirects",
-        upstream.url()
-    );
-    assert_eq!(error, wanted);
+    // The place is named as the upstream wrote it.
+    let wanted = "Get \"/loop\": stopped after 10 redirects";
+    assert_eq!(ask("/loop")["error"], wanted);
 }
 
 #[test]

@@ -9,8 +9,7 @@ use crate::language::value::{Map, Params};
 pub struct Names {
     /// The environment, available as `$env[NAME]`.
     pub env: Params,
-    /// The application's properties, available as `$property[NAME]`; `None` if properties are not available, as in a
-    /// microgateway's resource.
+    /// The application's properties, available as `$property[NAME]`; `None` if properties are not available.
     pub properties: Option<Map>,
     /// True if `$loop` is available, as in the mapping of a list: `$loop.key` refers to `_loop` in the scope,
     /// `$loop[name].key` to its `name`. Default: false.

@@ -15,7 +15,8 @@ use crate::read::located;
 use crate::read::lowering;
 use crate::read::lowering::IndexMap;
 use crate::read::object::{Object, Text};
-use crate::read::reader::{Owner, Reader};
+use crate::read::older::{self, Older};
+use crate::read::reader::{Owner, Reader, expression_of};
 use crate::read::refs::{ContributionKind, Imports, import_mend};
 
 /// The places of an action's parts in their files.
@@ -143,12 +144,16 @@ impl<'i> Actions<'i> {
             .chain(data)
             .flat_map(|object| object.entries().iter().cloned())
             .collect();
-        let settings = ActionSettings::read(&entries, object.at, reader)?;
+        let mut settings = ActionSettings::read(&entries, object.at, reader)?;
         let label = if id.is_empty() { reference } else { id };
         let loaded = match settings.source {
             DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
-            DefinitionSource::Pattern(name) => self.library.pattern(name, reader)?,
+            DefinitionSource::Pattern(name) => {
+                settings.conf = older::pattern_settings(&settings.conf);
+                self.library.pattern(name, reader)?
+            }
         };
+        let loaded = self.modern(loaded, &mut settings, reader)?;
         self.parts = self.parts.saturating_add(loaded.parts);
         if self.parts > PARTS_MAX {
             return reader.refuse(
@@ -159,6 +164,28 @@ impl<'i> Actions<'i> {
         }
         let name = self.name(&loaded.name);
         self.lower(&name, &settings, &loaded, reader)
+    }
+
+    /// The definition without the keys of an older schema, whose values go into the settings.
+    fn modern(
+        &mut self,
+        loaded: Rc<Definition>,
+        settings: &mut ActionSettings<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Option<Rc<Definition>> {
+        let older = Older::read(
+            Object::open(&loaded.root, "a definition", reader.notes)?,
+            reader.notes,
+        );
+        settings.asynchronous |= older.asynchronous;
+        settings.conf = older.complete(&settings.conf);
+        match older.pattern {
+            None => Some(loaded.clone()),
+            Some(name) => {
+                settings.conf = older::pattern_settings(&settings.conf);
+                self.library.pattern(name, reader)
+            }
+        }
     }
 
     /// The action's `ref`, which must be the microgateway's.
@@ -300,15 +327,36 @@ impl<'n> ActionSettings<'n> {
                 }
             },
         };
-        let conf: Map = entries
-            .iter()
-            .map(|entry| (entry.key.as_str().into(), located::value(&entry.value)))
-            .collect();
+        let conf = entries.iter().map(|entry| {
+            let value = property(entry, reader)?;
+            Some((entry.key.as_str().into(), value))
+        });
+        let conf: Map = conf.collect::<Option<_>>()?;
         Some(ActionSettings {
             source,
             asynchronous,
             conf: Value::from(conf),
         })
+    }
+}
+
+/// The value of an action's setting: a property where it is `=$property[NAME]`, otherwise as written. `None` after an
+/// error.
+///
+/// The original takes settings as written, so that the address of a pattern's backend cannot come from outside there.
+fn property(entry: &Entry, reader: &mut Reader<'_>) -> Option<Value> {
+    let refers = expression_of(&entry.value).filter(|(_, text)| text.starts_with("$property["));
+    if refers.is_none() {
+        return Some(located::value(&entry.value));
+    }
+    let given = reader.given(&entry.value, Owner::Definitions)?;
+    match given.eval(&Map::new()) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let mend =
+                "a setting is evaluated at the start: it sees `$property[NAME]` and no request";
+            reader.refuse(entry.value.at, error.message, mend)
+        }
     }
 }
 

@@ -108,19 +108,20 @@ pub(crate) fn read(
         }
     }
     let imports = Imports::read(app.list("imports", reader.notes), reader.notes);
-    let properties =
-        properties::properties(app.list("properties", reader.notes), loader, reader.notes);
+    let listed = app.list("properties", reader.notes);
+    let properties = properties::properties(listed, loader, start, reader.notes);
     let skip_missing = env
         .get("FLOGO_MAPPING_SKIP_MISSING")
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
     reader.definition_names = Names {
         env,
+        // The original has no properties in a definition.
+        properties: Some(properties),
         functions: functions(&imports),
         skip_missing,
         ..Names::default()
     };
     reader.handler_names = Names {
-        properties: Some(properties),
         loops: true,
         ..reader.definition_names.clone()
     };

@@ -9,7 +9,7 @@ use crate::language::patterns::PATTERNS;
 use crate::read::located::{self, NotJson};
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Reader, SourceText};
-use crate::read::refs::{ContributionKind, tail};
+use crate::read::refs::{ContributionKind, MICROGATEWAY, tail};
 use crate::read::schema::{self, Strictness};
 use crate::read::secret;
 
@@ -268,5 +268,5 @@ fn place_all(node: &mut Node, at: Place) {
 
 /// True if a reference names the microgateway.
 pub(crate) fn is_microgateway(path: &str) -> bool {
-    tail(path) == (ContributionKind::Action, "microgateway")
+    tail(path) == (ContributionKind::Action, MICROGATEWAY)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{Loader, Node, Notes, quote};
+use fusebox_plan::dialect::{Loader, Node, Notes, Place, quote};
 
 use crate::EvalError;
 use crate::Map;
@@ -11,9 +11,18 @@ use crate::Value;
 use crate::program::Channel;
 use crate::read::located;
 use crate::read::object::{Object, is_null, text};
+use crate::read::outside::Outside;
+use crate::read::secret;
 
-/// Reads `properties`; a value from the command line replaces a property's own.
-pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes) -> Map {
+/// Reads `properties`; a value from the command line replaces one from outside, and that a property's own. `start` is
+/// the application's beginning.
+pub(crate) fn properties(
+    items: &[Node],
+    loader: &dyn Loader,
+    start: Place,
+    notes: &mut Notes,
+) -> Map {
+    let outside = Outside::read(loader, start, notes);
     let mut properties = Map::new();
     for property in Object::each(items, "a property", notes) {
         let what = "a property has no name";
@@ -24,11 +33,27 @@ pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes)
         let kind = property.text("type", notes);
         let entry = property.get("value");
         let written = entry.map_or(Value::Null, |entry| located::value(&entry.value));
-        let set = loader.property(name.get());
-        let from = if set.is_some() { "--set" } else { "the file" };
-        let given = set.map_or_else(|| written.clone(), Value::from);
-        let kind_name = kind.map_or("any", |kind| kind.get());
         let place = entry.map_or(property.at, |entry| entry.value.at);
+        let set = loader.property(name.get()).map(Value::from);
+        let found = match set {
+            Some(value) => Some((value, "--set".to_owned())),
+            None => match outside.find(name.get(), loader) {
+                Some(Ok(found)) => Some((found.value, found.from)),
+                Some(Err(what)) => {
+                    let what = format!("property {shown}: {what}");
+                    notes.error(place, what, secret::mend());
+                    None
+                }
+                None => None,
+            },
+        };
+        let kind_name = match kind {
+            Some(kind) if !kind.get().eq_ignore_ascii_case("any") => kind.get(),
+            // Without a type, a value from elsewhere takes that of the file's value.
+            _ if found.is_some() && !written.is_null() => written.kind(),
+            _ => "any",
+        };
+        let (given, from) = found.unwrap_or_else(|| (written.clone(), "the file".to_owned()));
         // A faulty property keeps the file's value, so that its users are not reported as well.
         let value = match typed(&given, kind_name) {
             Some(Ok(value)) => value,

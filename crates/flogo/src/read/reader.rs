@@ -112,6 +112,30 @@ impl Reader<'_> {
         self.compile_as(text, skip, source, "", owner)
     }
 
+    /// Compiles `start`, a blank and a text in the file as one expression.
+    pub fn compile_after(
+        &mut self,
+        text: Text<'_>,
+        start: &str,
+        owner: Owner,
+    ) -> Option<Expression> {
+        let source = format!("{start} {}", text.get());
+        match Expression::compile(&source, self.names(owner)) {
+            Ok(expression) => Some(expression),
+            Err(error) => {
+                let at = self.place_in(text, error.at.saturating_sub(start.len() + 1));
+                self.refuse(at, error.message, "correct the expression")
+            }
+        }
+    }
+
+    fn names(&self, owner: Owner) -> &Names {
+        match owner {
+            Owner::Handlers => &self.handler_names,
+            Owner::Definitions => &self.definition_names,
+        }
+    }
+
     fn compile_as(
         &mut self,
         text: Text<'_>,
@@ -120,11 +144,7 @@ impl Reader<'_> {
         what: &str,
         owner: Owner,
     ) -> Option<Expression> {
-        let names = match owner {
-            Owner::Handlers => &self.handler_names,
-            Owner::Definitions => &self.definition_names,
-        };
-        match Expression::compile(source, names) {
+        match Expression::compile(source, self.names(owner)) {
             Ok(expression) => Some(expression),
             Err(error) => {
                 let at = self.place_in(text, skip + error.at);

@@ -13,7 +13,7 @@ use crate::flow::{Choice, Handler};
 use crate::program::{Channel, Subscription};
 use crate::read::actions::{Actions, BuiltAction};
 use crate::read::handler_path::{HandlerPath, PathTree};
-use crate::read::lowering;
+use crate::read::mapping;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader};
 use crate::read::refs::{ContributionKind, import_mend, tail};
@@ -230,7 +230,7 @@ impl Triggers {
                 let (path, known, line) =
                     (quote(&route.written), quote(&other.written), other.at.line);
                 let what = format!("the path {path} conflicts with {known} in line {line}");
-                let mend = "change one of the paths, or the method; a parameter excludes other segments at its place";
+                let mend = "change one of the paths, or the method; one place has one parameter";
                 reader.error(route.at, what, mend);
             }
         }
@@ -391,7 +391,7 @@ fn choices(
             .and_then(|text| reader.condition(text, "condition parsing error", Owner::Handlers));
         let mut mapping = |key: &str| {
             let mapped = entry.object(key, reader.notes)?;
-            lowering::mapping(mapped.entries(), Owner::Handlers, reader)
+            mapping::mapping(mapped.entries(), Owner::Handlers, reader)
                 .filter(|mapping| !mapping.0.is_empty())
         };
         let (input, output) = (mapping("input"), mapping("output"));

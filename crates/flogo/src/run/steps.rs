@@ -40,10 +40,10 @@ pub async fn run(
             run_steps(&mut scope, &task_context).await;
             drop(token);
         });
-        return respond(&initial, action, None);
+        return respond(&initial.respond(), action, None);
     }
     let ended = run_steps(&mut scope, context).await;
-    respond(&scope, action, ended)
+    respond(&scope.respond(), action, ended)
 }
 
 /// Runs the steps. Returns the error if they ended early.

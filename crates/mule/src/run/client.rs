@@ -239,7 +239,7 @@ fn fault(none: &NoAnswer) -> SendFault {
             let what = format!("the redirect to {location:?} leads nowhere: {why}");
             return SendFault::Parsing(what);
         }
-        Fault::Redirects => format!("Maximum redirect reached: {}", REDIRECTS.most),
+        Fault::Redirects(_) => format!("Maximum redirect reached: {}", REDIRECTS.most),
         Fault::Refused(refusal) => refusal.to_string(),
         Fault::Unsendable(why) => why.clone(),
         Fault::Unconnected(failed) => unconnected(failed),

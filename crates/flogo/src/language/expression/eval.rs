@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::node::{Node, Operator, Segment, Sign};
 use super::{EvalError, STEPS_MAX, TEXT_MAX, TEXTS_MAX, fail, operators};
-use crate::language::path;
+use crate::language::path::{self, Manner};
 use crate::language::random::Random;
 use crate::language::scope::Scope;
 use crate::language::value::Value;
@@ -84,7 +84,11 @@ impl<'a> Context<'a> {
         if let (Value::Str(text), false) = (value, path.is_empty()) {
             self.read_text(text.len())?;
         }
-        path::walk(value, path, self.skip_missing)
+        let manner = Manner {
+            skip_missing: self.skip_missing,
+            proved_only: self.scope.is_proved_only(),
+        };
+        path::walk(value, path, manner)
     }
 
     /// Draws 64 random bits.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::eval::Context;
 use super::{EvalError, is_blank};
 use crate::language::names::Names;
-use crate::language::path;
+use crate::language::path::{self, Manner};
 use crate::language::value::{Map, Params, Value};
 
 /// A reference whose text is known at compilation.
@@ -131,7 +131,11 @@ impl Resolver {
             Some(field) => &field[field.find(['.', '[']).unwrap_or(field.len())..],
             None => rest,
         };
-        path::walk(&value, path, skip_missing)
+        let manner = Manner {
+            skip_missing,
+            ..Manner::default()
+        };
+        path::walk(&value, path, manner)
             .map(Reference::Constant)
             .map_err(|error| error.message)
     }
