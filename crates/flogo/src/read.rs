@@ -7,6 +7,7 @@ pub mod breaker;
 pub mod cors;
 pub mod handler_path;
 pub mod library;
+pub mod lint;
 pub mod located;
 pub mod lowering;
 pub mod object;

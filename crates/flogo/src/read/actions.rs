@@ -11,6 +11,7 @@ use crate::Value;
 use crate::flow::{Action, Service};
 use crate::read::activities;
 use crate::read::library::{Definition, Library, is_microgateway};
+use crate::read::lint;
 use crate::read::located;
 use crate::read::lowering;
 use crate::read::lowering::IndexMap;
@@ -31,6 +32,10 @@ pub(crate) struct ActionPlaces {
 pub(crate) struct BuiltAction {
     pub action: Arc<Action>,
     pub places: Rc<ActionPlaces>,
+    /// The definition as written.
+    pub source: Rc<Definition>,
+    /// The names of the action's own settings, with their places.
+    pub conf: Rc<[(String, Place)]>,
 }
 
 /// Builds actions, and gives each instance a unique name.
@@ -41,6 +46,8 @@ pub(crate) struct Actions<'i> {
     shared: Vec<Shared>,
     /// The index of each shared action, by its id.
     by_id: HashMap<String, usize>,
+    /// Every action that was built.
+    pub built: Vec<BuiltAction>,
     /// The size of all instances so far, in keys and values of their definitions.
     parts: usize,
 }
@@ -65,6 +72,7 @@ impl<'i> Actions<'i> {
             instances: HashMap::new(),
             shared: Vec::new(),
             by_id: HashMap::new(),
+            built: Vec::new(),
             parts: 0,
         }
     }
@@ -128,13 +136,37 @@ impl<'i> Actions<'i> {
         self.library.warn_of_unused(reader);
     }
 
+    /// Reports the errors of resources that no readable action uses, so that mending the others shows no new ones.
+    pub fn look_into_unused(&self, reader: &mut Reader<'_>) {
+        for loaded in self.library.unused() {
+            let Some(definition) = Object::of(&loaded.root) else {
+                continue;
+            };
+            // Without an action's settings nothing is known of what they say.
+            let reads = lint::reads(definition, reader);
+            if reads.iter().any(|(name, _)| name == "conf") {
+                continue;
+            }
+            let settings = ActionSettings {
+                source: DefinitionSource::None,
+                asynchronous: false,
+                conf: Value::from(Map::new()),
+                names: Rc::new([]),
+            };
+            self.lower(&loaded.name.as_str().into(), &settings, loaded, reader);
+        }
+    }
+
     fn build(
         &mut self,
         object: Object<'_>,
         id: &str,
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
-        let reference = self.reference(object, reader)?;
+        let reference = self.reference(object, reader);
+        if reference.is_none() && !has_definition(object) {
+            return None;
+        }
         let settings = object.object("settings", reader.notes);
         // An older spelling of `settings`.
         let data = object.object("data", reader.notes);
@@ -144,8 +176,12 @@ impl<'i> Actions<'i> {
             .flat_map(|object| object.entries().iter().cloned())
             .collect();
         let settings = ActionSettings::read(&entries, object.at, reader)?;
-        let label = if id.is_empty() { reference } else { id };
+        let label = match reference {
+            Some(reference) if id.is_empty() => reference,
+            _ => id,
+        };
         let loaded = match settings.source {
+            DefinitionSource::None => return None,
             DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
             DefinitionSource::Pattern(name) => self.library.pattern(name, reader)?,
         };
@@ -158,7 +194,11 @@ impl<'i> Actions<'i> {
             );
         }
         let name = self.name(&loaded.name);
-        self.lower(&name, &settings, &loaded, reader)
+        let built = self.lower(&name, &settings, &loaded, reader);
+        // The definition of an action that cannot be read is looked into all the same.
+        let built = built.filter(|_| reference.is_some())?;
+        self.built.push(built.clone());
+        Some(built)
     }
 
     /// The action's `ref`, which must be the microgateway's.
@@ -247,13 +287,29 @@ impl<'i> Actions<'i> {
                 steps: step_places,
                 responses: response_places,
             }),
+            source: loaded.clone(),
+            conf: settings.names.clone(),
         })
     }
+}
+
+/// True if an action's settings name a definition of the microgateway.
+fn has_definition(object: Object<'_>) -> bool {
+    let settings = ["settings", "data"]
+        .iter()
+        .filter_map(|key| object.get(key));
+    let mut uris = settings.filter_map(|settings| settings.value.entry("uri"));
+    uris.any(|uri| {
+        let text = crate::read::object::text(&uri.value);
+        text.is_some_and(|text| text.get().starts_with("microgateway:"))
+    })
 }
 
 /// The setting that identifies an action's definition.
 enum DefinitionSource<'n> {
     Uri(Text<'n>),
+    /// None: an action that the application does not have.
+    None,
     /// A setting `pattern`, an older spelling of `pattern://NAME`.
     Pattern(Text<'n>),
 }
@@ -263,6 +319,7 @@ struct ActionSettings<'n> {
     source: DefinitionSource<'n>,
     asynchronous: bool,
     conf: Value,
+    names: Rc<[(String, Place)]>,
 }
 
 impl<'n> ActionSettings<'n> {
@@ -308,6 +365,7 @@ impl<'n> ActionSettings<'n> {
             source,
             asynchronous,
             conf: Value::from(conf),
+            names: entries.iter().map(|it| (it.key.clone(), it.at)).collect(),
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::program::App;
 use crate::read::actions::Actions;
 use crate::read::cors::cors;
 use crate::read::library::Library;
+use crate::read::lint;
 use crate::read::located;
 use crate::read::object::Object;
 use crate::read::properties;
@@ -130,6 +131,7 @@ pub(crate) fn read(
     actions.read_shared(app.list("actions", reader.notes), &mut reader);
     let triggers = app.list("triggers", reader.notes);
     let triggers = Triggers::read(triggers, &channels, &mut actions, &mut reader);
+    lint::lint(&triggers, &actions.built, &mut reader);
     plan.listeners = triggers.listeners.clone();
     plan.routes = triggers.plan_routes();
     plan.app = Some(Arc::new(App {
@@ -141,6 +143,8 @@ pub(crate) fn read(
     if reader.notes.errors() == 0 {
         actions.warn_of_unused(&mut reader);
         refuse_idle(&plan, start, &mut reader);
+    } else {
+        actions.look_into_unused(&mut reader);
     }
     Application {
         plan,

@@ -22,12 +22,19 @@ pub(crate) struct Definition {
     pub root: Node,
     /// Number of keys and values in it.
     pub parts: usize,
+    /// True for a pattern that is part of the microgateway.
+    pub is_built_in: bool,
 }
 
 impl Definition {
     fn new(name: String, root: Node) -> Rc<Definition> {
         let parts = parts(&root);
-        Rc::new(Definition { name, root, parts })
+        Rc::new(Definition {
+            name,
+            root,
+            parts,
+            is_built_in: false,
+        })
     }
 }
 
@@ -167,6 +174,12 @@ impl Library {
         found.loaded.clone()
     }
 
+    /// The definitions among the resources that no action uses.
+    pub fn unused(&self) -> impl Iterator<Item = &Rc<Definition>> {
+        let unused = self.embedded.iter().filter(|known| !known.used);
+        unused.filter_map(|known| known.loaded.as_ref())
+    }
+
     /// Warns about resources that no action uses: only their form has been checked.
     pub fn warn_of_unused(&self, reader: &mut Reader<'_>) {
         for known in self.embedded.iter().filter(|known| !known.used) {
@@ -255,7 +268,13 @@ fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Def
     let mut root = located::parse(definition, 0).expect("the built-in patterns are JSON");
     // Faults in a pattern's values are reported at the action that uses it.
     place_all(&mut root, text.at);
-    Some(Definition::new(name.to_owned(), root))
+    let parts = parts(&root);
+    Some(Rc::new(Definition {
+        name: name.to_owned(),
+        root,
+        parts,
+        is_built_in: true,
+    }))
 }
 
 fn place_all(node: &mut Node, at: Place) {
