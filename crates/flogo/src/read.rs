@@ -5,6 +5,7 @@ pub mod activities;
 pub mod app;
 pub mod breaker;
 pub mod cors;
+pub mod flows;
 pub mod handler_path;
 pub mod library;
 pub mod lint;

@@ -10,7 +10,8 @@ use crate::Map;
 use crate::Value;
 use crate::flow::{Action, Service};
 use crate::read::activities;
-use crate::read::library::{Definition, Library, is_microgateway};
+use crate::read::flows::{self, Flows};
+use crate::read::library::{Definition, Library, is_flow, is_microgateway};
 use crate::read::lint;
 use crate::read::located;
 use crate::read::lowering;
@@ -46,8 +47,13 @@ pub(crate) struct Actions<'i> {
     shared: Vec<Shared>,
     /// The index of each shared action, by its id.
     by_id: HashMap<String, usize>,
-    /// Every action that was built.
+    /// Every action of the microgateway that was built.
     pub built: Vec<BuiltAction>,
+    flows: Flows<'i>,
+    /// The number of actions whose flow cannot be run.
+    unrun: usize,
+    /// The number of handlers, and of those with an action of the microgateway.
+    handlers: (usize, usize),
     /// The size of all instances so far, in keys and values of their definitions.
     parts: usize,
 }
@@ -61,7 +67,15 @@ struct Shared {
     at: Place,
     /// The built action; `None` after an error, which has been reported.
     built: Option<BuiltAction>,
+    kind: Option<ActionKind>,
     used: bool,
+}
+
+/// The kind of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ActionKind {
+    Microgateway,
+    Flow,
 }
 
 impl<'i> Actions<'i> {
@@ -73,6 +87,9 @@ impl<'i> Actions<'i> {
             shared: Vec::new(),
             by_id: HashMap::new(),
             built: Vec::new(),
+            flows: Flows::new(imports),
+            unrun: 0,
+            handlers: (0, 0),
             parts: 0,
         }
     }
@@ -90,11 +107,13 @@ impl<'i> Actions<'i> {
                 continue;
             }
             let built = self.build(object, id.get(), reader);
+            let kind = self.kind_of(object);
             self.by_id.insert(id.get().to_owned(), self.shared.len());
             self.shared.push(Shared {
                 id: id.get().to_owned(),
                 at: id.at,
                 built,
+                kind,
                 used: false,
             });
         }
@@ -163,6 +182,11 @@ impl<'i> Actions<'i> {
         id: &str,
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
+        if self.kind_of(object) == Some(ActionKind::Flow) {
+            let built = self.flow(object, reader);
+            self.unrun += usize::from(built.is_none());
+            return built;
+        }
         let reference = self.reference(object, reader);
         if reference.is_none() && !has_definition(object) {
             return None;
@@ -201,6 +225,96 @@ impl<'i> Actions<'i> {
         Some(built)
     }
 
+    /// The kind of an action by its `ref`; `None` for all that do not run.
+    fn kind_of(&self, object: Object<'_>) -> Option<ActionKind> {
+        let reference = crate::read::object::text(&object.get("ref")?.value)?;
+        match self
+            .imports
+            .resolve(reference.get(), ContributionKind::Action)
+        {
+            Ok(path) if is_microgateway(path) => Some(ActionKind::Microgateway),
+            Ok(path) if is_flow(path) => Some(ActionKind::Flow),
+            _ => None,
+        }
+    }
+
+    /// The kind of the action that a handler's entry refers to or describes.
+    fn kind_for(&self, entry: Object<'_>) -> Option<ActionKind> {
+        let id = entry
+            .get("id")
+            .and_then(|id| crate::read::object::text(&id.value));
+        match id.filter(|id| !id.get().is_empty()) {
+            Some(id) => self.shared[*self.by_id.get(id.get())?].kind,
+            None => self.kind_of(entry),
+        }
+    }
+
+    /// True if a handler's entry runs a flow.
+    pub fn is_flow(&self, entry: Object<'_>) -> bool {
+        self.kind_for(entry) == Some(ActionKind::Flow)
+    }
+
+    /// Counts a handler, for a word about applications of flows.
+    pub fn count_handler(&mut self, items: &[Node]) {
+        let mut entries = items.iter().filter_map(Object::of);
+        let is_microgateway =
+            entries.any(|entry| self.kind_for(entry) == Some(ActionKind::Microgateway));
+        self.handlers.0 += 1;
+        self.handlers.1 += usize::from(is_microgateway);
+    }
+
+    /// Says what an application is whose flows do not all run.
+    pub fn name_flows(&self, reader: &mut Reader<'_>) {
+        let (all, gateways) = (self.handlers.0, self.handlers.1);
+        let at = self.library.first_flow();
+        if let (Some(at), true) = (at, self.unrun > 0) {
+            let (handlers, is) = match (all, gateways) {
+                (1, _) => ("handler", "is a microgateway"),
+                (_, 1) => ("handlers", "is a microgateway"),
+                _ => ("handlers", "are microgateways"),
+            };
+            let what = format!("this is a flow application; {gateways} of {all} {handlers} {is}");
+            let mend =
+                "flows of a few activities run (docs/flogo.md); run the others where they ran";
+            reader.error(at, what, mend);
+        }
+    }
+
+    fn flow(&mut self, object: Object<'_>, reader: &mut Reader<'_>) -> Option<BuiltAction> {
+        let uri = flows::uri_of(object, reader)?;
+        let loaded = self.library.flow(uri, reader)?;
+        self.parts = self.parts.saturating_add(loaded.parts);
+        if self.parts > PARTS_MAX {
+            return reader.refuse(
+                object.at,
+                format!("the application's actions have more than {PARTS_MAX} parts in all"),
+                "let handlers share actions by their ids, or split the application",
+            );
+        }
+        let read = self.flows.read(&loaded.name, &loaded.root, reader)?;
+        let name = self.name(&loaded.name);
+        Some(BuiltAction {
+            action: Arc::new(Action {
+                name,
+                resource: loaded.name.as_str().into(),
+                conf: Value::Null,
+                env: Value::Null,
+                asynchronous: false,
+                services: read.services,
+                flow: Some(read.flow),
+                steps: Vec::new(),
+                responses: Vec::new(),
+            }),
+            places: Rc::new(ActionPlaces {
+                services: read.places,
+                steps: Vec::new(),
+                responses: Vec::new(),
+            }),
+            source: loaded,
+            conf: Rc::new([]),
+        })
+    }
+
     /// The action's `ref`, which must be the microgateway's.
     fn reference<'n>(&self, object: Object<'n>, reader: &mut Reader<'_>) -> Option<&'n str> {
         let what = "an action has neither an id nor a ref";
@@ -212,7 +326,7 @@ impl<'i> Actions<'i> {
             Ok(path) => reader.refuse(
                 reference.at,
                 format!("action factory '{path}' not registered"),
-                "only the microgateway is run: `github.com/project-flogo/microgateway`",
+                "the microgateway and flows are run: `github.com/project-flogo/microgateway`, `github.com/project-flogo/flow`",
             ),
             Err(what) => reader.refuse(reference.at, what, import_mend(reference.get(), kind)),
         }
@@ -279,6 +393,7 @@ impl<'i> Actions<'i> {
                 env: reader.env.clone(),
                 asynchronous: settings.asynchronous,
                 services: built,
+                flow: None,
                 steps,
                 responses,
             }),

@@ -78,6 +78,7 @@ pub(crate) fn read(
         texts: texts(files, text),
         handler_names: Names::default(),
         definition_names: Names::default(),
+        flow_names: Names::default(),
         env: Value::Params(Arc::new(env.clone())),
     };
     let mut plan = Plan {
@@ -125,6 +126,10 @@ pub(crate) fn read(
         loops: true,
         ..reader.definition_names.clone()
     };
+    reader.flow_names = Names {
+        flows: true,
+        ..reader.handler_names.clone()
+    };
     let channels = properties::channels(app.list("channels", reader.notes), reader.notes);
     let library = Library::read(app.list("resources", reader.notes), &mut reader);
     let mut actions = Actions::new(&imports, library);
@@ -132,6 +137,7 @@ pub(crate) fn read(
     let triggers = app.list("triggers", reader.notes);
     let triggers = Triggers::read(triggers, &channels, &mut actions, &mut reader);
     lint::lint(&triggers, &actions.built, &mut reader);
+    actions.name_flows(&mut reader);
     plan.listeners = triggers.listeners.clone();
     plan.routes = triggers.plan_routes();
     plan.app = Some(Arc::new(App {

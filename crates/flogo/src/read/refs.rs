@@ -37,6 +37,9 @@ pub(crate) fn tail(path: &str) -> (ContributionKind, &str) {
     if last == "microgateway" {
         return (ContributionKind::Action, last);
     }
+    if last == "flow" && (before.ends_with("/project-flogo") || before.ends_with("/action")) {
+        return (ContributionKind::Action, last);
+    }
     let sort = before.rsplit('/').find_map(|segment| match segment {
         "trigger" => Some(ContributionKind::Trigger),
         "activity" => Some(ContributionKind::Activity),

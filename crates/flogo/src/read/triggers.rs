@@ -388,11 +388,13 @@ fn choices(
         Some(one) => std::slice::from_ref(&one.value),
         None => handler.list("actions", reader.notes),
     };
+    actions.count_handler(items);
     let mut choices = Vec::new();
     for entry in Object::each(items, "an action", reader.notes) {
         entry.warn_of_typos(&CHOICE_KEYS, reader.notes);
         if let Some(kind) = kind {
-            lint::handlers::lint(entry, kind == TriggerKind::Rest, reader);
+            let is_flow = actions.is_flow(entry);
+            lint::handlers::lint(entry, kind == TriggerKind::Rest, is_flow, reader);
         }
         let built = actions.of_handler(entry, reader);
         let when = entry.word("if", reader.notes);

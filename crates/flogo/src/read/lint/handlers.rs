@@ -17,7 +17,7 @@ const OF_CHANNEL: [&str; 1] = ["data"];
 const RESULTS: [&str; 2] = ["code", "data"];
 
 /// Warns of the slips in the entry of a handler's action.
-pub(crate) fn lint(entry: Object<'_>, is_rest: bool, reader: &mut Reader<'_>) {
+pub(crate) fn lint(entry: Object<'_>, is_rest: bool, is_flow: bool, reader: &mut Reader<'_>) {
     let outputs = match is_rest {
         true => &OF_REST[..],
         false => &OF_CHANNEL,
@@ -28,6 +28,10 @@ pub(crate) fn lint(entry: Object<'_>, is_rest: bool, reader: &mut Reader<'_>) {
         expression(&when.value, source.get(), outputs, reader);
     }
     for (key, known) in [("input", outputs), ("output", &RESULTS[..])] {
+        // The results of a flow have names of its own.
+        if key == "output" && is_flow {
+            continue;
+        }
         let Some(mapped) = entry.get(key).and_then(|entry| Object::of(&entry.value)) else {
             continue;
         };
