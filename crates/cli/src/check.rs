@@ -23,12 +23,22 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             let count = |number: usize, noun: &str| {
                 format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
             };
-            text.push_str(&format!(
-                "ok: {}, {}, {}\n",
+            let mut counts = vec![
                 count(plan.listeners.len(), "listener"),
                 count(plan.routes.len(), "route"),
-                count(plan.upstreams.len() + plan.guards.len(), "upstream"),
-            ));
+            ];
+            // An application has parts of its own, and upstreams only in a file beside it.
+            let own = plan
+                .app
+                .as_ref()
+                .map(|app| app.counts())
+                .unwrap_or_default();
+            counts.extend(own.iter().map(|(number, noun)| count(*number, noun)));
+            let upstreams = plan.upstreams.len() + plan.guards.len();
+            if upstreams > 0 || own.is_empty() {
+                counts.push(count(upstreams, "upstream"));
+            }
+            text.push_str(&format!("ok: {}\n", counts.join(", ")));
             crate::print(&text)
         }
         None => {

@@ -12,6 +12,10 @@ use fusebox_plan::plan::Endpoint;
 use crate::Expression;
 use crate::Value;
 
+mod graph;
+
+pub use graph::{Attribute, Flow, Link, LinkKind, Task};
+
 /// The handling of one kind of request, or of the messages of one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Handler {
@@ -34,7 +38,7 @@ pub struct Choice {
     pub output: Option<Mapping>,
 }
 
-/// An instance of the microgateway, with the state of its services.
+/// An instance of the microgateway or of a flow, with the state of its services.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
     /// The action's name, unique in the plan, and the same over a reload as long as the file has the same resources:
@@ -50,7 +54,9 @@ pub struct Action {
     pub asynchronous: bool,
     /// The services, in the order of the definition.
     pub services: Vec<Service>,
-    /// The steps, never empty.
+    /// The flow that runs instead of steps and responses; the service of each task has the task's index.
+    pub flow: Option<Flow>,
+    /// The steps, never empty but for a flow.
     pub steps: Vec<FlowStep>,
     /// The responses; the first whose condition holds is the answer.
     pub responses: Vec<FlowResponse>,

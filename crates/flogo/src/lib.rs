@@ -27,9 +27,10 @@ mod show;
 
 pub use dialect::Dialect;
 pub use flow::{
-    Action, Activity, Assignment, Base, BreakerActivity, Choice, CounterActivity, CounterOperation,
-    Data, FlowResponse, FlowStep, ForEach, Given, Halt, Handler, Identity, MapNode, Mapping,
-    RateLimiterActivity, RestActivity, RestTls, Service, TargetPart,
+    Action, Activity, Assignment, Attribute, Base, BreakerActivity, Choice, CounterActivity,
+    CounterOperation, Data, Flow, FlowResponse, FlowStep, ForEach, Given, Halt, Handler, Identity,
+    Link, LinkKind, MapNode, Mapping, RateLimiterActivity, RestActivity, RestTls, Service,
+    TargetPart, Task,
 };
 pub use language::expression::{CompileError, EvalError, Expression};
 pub use language::fault::{Fault, FaultKind};

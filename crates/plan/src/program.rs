@@ -34,6 +34,11 @@ pub trait Program: Any + fmt::Debug + Send + Sync {
     /// The names of the program's own breakers.
     fn breakers(&self) -> Vec<Arc<str>>;
 
+    /// The numbers of its parts that a summary counts, each with the singular of its noun. Default: none.
+    fn counts(&self) -> Vec<(usize, &'static str)> {
+        Vec::new()
+    }
+
     /// The keys that a step has in the plan's JSON; no value in it is secret.
     fn show_step(&self, step: usize) -> Map<String, Value>;
 

@@ -1,7 +1,7 @@
 //! Runs an action's steps without a request, to see which of them run when its calls end in a certain way.
 //!
-//! Checks of tokens and limits pass, and a condition on the request itself holds, so that this is the course of
-//! a request that nothing keeps from the call.
+//! Checks of tokens and limits pass, a condition that only a request can decide holds, and a step that can end the
+//! steps before the call does not, so that this is the course of a request that nothing keeps from the call.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(super) struct Script<'s> {
     pub refuses: bool,
     /// The value of all counters.
     pub count: i64,
+    /// True if conditions on the request do not hold.
+    pub keeps_back: bool,
 }
 
 impl Default for Script<'_> {
@@ -35,6 +37,7 @@ impl Default for Script<'_> {
             ends: &[],
             refuses: false,
             count: 1,
+            keeps_back: false,
         }
     }
 }
@@ -46,6 +49,9 @@ pub(super) struct Rehearsal {
     pub ran: Vec<usize>,
     /// The steps that ran though their condition depends on the request.
     pub assumed: BTreeSet<usize>,
+    /// The steps before a call that end the others on a condition which depends on the request.
+    pub exits: BTreeSet<usize>,
+    has_called: bool,
     scope: Map,
 }
 
@@ -81,15 +87,24 @@ impl Rehearsal {
 
     /// Runs a step. False: the steps end here.
     fn step(&mut self, index: usize, step: &FlowStep, action: &Action, script: Script<'_>) -> bool {
-        let is_met = match truth(step.when.as_ref(), &self.scope) {
-            None if of_request(step.when.as_ref()) => {
-                self.assumed.insert(index);
-                true
+        let service = &action.services[step.service];
+        let is_end = matches!(service.activity, Activity::Return(_));
+        let is_met = match self.truth(step.when.as_ref()) {
+            // Before the call only a request decides what cannot be evaluated.
+            None if !self.has_called || is_of_request(step.when.as_ref()) => {
+                if is_end && !self.has_called && !script.keeps_back {
+                    self.exits.insert(index);
+                    false
+                } else {
+                    self.assumed.insert(index);
+                    !script.keeps_back
+                }
             }
             // A condition that is neither true nor false changes nothing.
             None => return true,
             Some(is_met) => is_met,
         };
+        self.has_called |= is_met && matches!(service.activity, Activity::Rest(_));
         let (outputs, fault) = match is_met {
             true => {
                 self.ran.push(index);
@@ -97,7 +112,6 @@ impl Rehearsal {
             }
             false => (Map::new(), None),
         };
-        let service = &action.services[step.service];
         let failed = fault.is_some();
         let context = Map::from([
             (Arc::from("inputs"), service.settings.clone()),
@@ -107,11 +121,24 @@ impl Rehearsal {
         self.scope
             .insert(service.name.clone(), Value::from(context));
         let halts = match &step.halt {
-            Some(halt) => truth(Some(&halt.condition), &self.scope) == Some(true),
+            Some(halt) => {
+                let halts = self.truth(Some(&halt.condition));
+                if is_met && halts.is_none() && !self.has_called {
+                    self.exits.insert(index);
+                }
+                halts == Some(true)
+            }
             None => failed,
         };
-        let ends = matches!(service.activity, Activity::Return(_));
-        !(is_met && (halts || ends))
+        !(is_met && (halts || is_end))
+    }
+
+    /// The truth of a condition; `None` if it has none, or if a request decides it.
+    fn truth(&self, when: Option<&Expression>) -> Option<bool> {
+        match is_of_request(when) {
+            true => None,
+            false => truth(when, &self.scope),
+        }
     }
 }
 
@@ -170,9 +197,11 @@ pub(super) fn truth(when: Option<&Expression>, scope: &Map) -> Option<bool> {
     }
 }
 
-/// True if a condition reads the request.
-fn of_request(when: Option<&Expression>) -> bool {
-    when.is_some_and(|when| when.source().contains("payload"))
+/// True if a condition reads the request, or chance.
+fn is_of_request(when: Option<&Expression>) -> bool {
+    when.is_some_and(|when| {
+        when.is_random() || when.reads().iter().any(|read| read.name == "payload")
+    })
 }
 
 /// The operation of a step on a breaker; empty for a check. `None` if it depends on the request.

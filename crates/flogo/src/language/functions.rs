@@ -5,7 +5,7 @@ use crate::language::value::{NilKind, Value};
 
 mod array;
 mod builtin;
-mod coerce;
+pub(crate) mod coerce;
 mod error;
 pub(crate) mod http;
 mod json;

@@ -14,6 +14,8 @@ pub struct Names {
     /// True if `$loop` is available, as in the mapping of a list: `$loop.key` refers to `_loop` in the scope,
     /// `$loop[name].key` to its `name`. Default: false.
     pub loops: bool,
+    /// True if `$flow.NAME`, `$activity[ID].NAME` and `$error.NAME` are available, as in a flow. Default: false.
+    pub flows: bool,
     /// The functions, by package.
     pub functions: Functions,
     /// True to evaluate a path that leads nowhere to null instead of an error. Default: false. Flogo reads the setting

@@ -10,7 +10,9 @@ use crate::Map;
 use crate::Value;
 use crate::flow::{Action, Service};
 use crate::read::activities;
-use crate::read::library::{Definition, Library, is_microgateway};
+use crate::read::flows::{self, Flows};
+use crate::read::library::{Definition, Library, is_flow, is_microgateway};
+use crate::read::lint;
 use crate::read::located;
 use crate::read::lowering;
 use crate::read::lowering::IndexMap;
@@ -32,6 +34,10 @@ pub(crate) struct ActionPlaces {
 pub(crate) struct BuiltAction {
     pub action: Arc<Action>,
     pub places: Rc<ActionPlaces>,
+    /// The definition as written.
+    pub source: Rc<Definition>,
+    /// The names of the action's own settings, with their places.
+    pub conf: Rc<[(String, Place)]>,
 }
 
 /// Builds actions, and gives each instance a unique name.
@@ -42,6 +48,13 @@ pub(crate) struct Actions<'i> {
     shared: Vec<Shared>,
     /// The index of each shared action, by its id.
     by_id: HashMap<String, usize>,
+    /// Every action of the microgateway that was built.
+    pub built: Vec<BuiltAction>,
+    flows: Flows<'i>,
+    /// The number of actions whose flow cannot be run.
+    unrun: usize,
+    /// The number of handlers, and of those with an action of the microgateway.
+    handlers: (usize, usize),
     /// The size of all instances so far, in keys and values of their definitions.
     parts: usize,
 }
@@ -55,7 +68,15 @@ struct Shared {
     at: Place,
     /// The built action; `None` after an error, which has been reported.
     built: Option<BuiltAction>,
+    kind: Option<ActionKind>,
     used: bool,
+}
+
+/// The kind of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ActionKind {
+    Microgateway,
+    Flow,
 }
 
 impl<'i> Actions<'i> {
@@ -66,6 +87,10 @@ impl<'i> Actions<'i> {
             instances: HashMap::new(),
             shared: Vec::new(),
             by_id: HashMap::new(),
+            built: Vec::new(),
+            flows: Flows::new(imports),
+            unrun: 0,
+            handlers: (0, 0),
             parts: 0,
         }
     }
@@ -83,11 +108,13 @@ impl<'i> Actions<'i> {
                 continue;
             }
             let built = self.build(object, id.get(), reader);
+            let kind = self.kind_of(object);
             self.by_id.insert(id.get().to_owned(), self.shared.len());
             self.shared.push(Shared {
                 id: id.get().to_owned(),
                 at: id.at,
                 built,
+                kind,
                 used: false,
             });
         }
@@ -129,13 +156,42 @@ impl<'i> Actions<'i> {
         self.library.warn_of_unused(reader);
     }
 
+    /// Reports the errors of resources that no readable action uses, so that mending the others shows no new ones.
+    pub fn look_into_unused(&self, reader: &mut Reader<'_>) {
+        for loaded in self.library.unused() {
+            let Some(definition) = Object::of(&loaded.root) else {
+                continue;
+            };
+            // Without an action's settings nothing is known of what they say.
+            let reads = lint::reads(definition, reader);
+            if reads.iter().any(|(name, _)| name == "conf") {
+                continue;
+            }
+            let settings = ActionSettings {
+                source: DefinitionSource::None,
+                asynchronous: false,
+                conf: Value::from(Map::new()),
+                names: Rc::new([]),
+            };
+            self.lower(&loaded.name.as_str().into(), &settings, loaded, reader);
+        }
+    }
+
     fn build(
         &mut self,
         object: Object<'_>,
         id: &str,
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
-        let reference = self.reference(object, reader)?;
+        if self.kind_of(object) == Some(ActionKind::Flow) {
+            let built = self.flow(object, reader);
+            self.unrun += usize::from(built.is_none());
+            return built;
+        }
+        let reference = self.reference(object, reader);
+        if reference.is_none() && !has_definition(object) {
+            return None;
+        }
         let settings = object.object("settings", reader.notes);
         // An older spelling of `settings`.
         let data = object.object("data", reader.notes);
@@ -145,8 +201,12 @@ impl<'i> Actions<'i> {
             .flat_map(|object| object.entries().iter().cloned())
             .collect();
         let mut settings = ActionSettings::read(&entries, object.at, reader)?;
-        let label = if id.is_empty() { reference } else { id };
+        let label = match reference {
+            Some(reference) if id.is_empty() => reference,
+            _ => id,
+        };
         let loaded = match settings.source {
+            DefinitionSource::None => return None,
             DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
             DefinitionSource::Pattern(name) => {
                 settings.conf = older::pattern_settings(&settings.conf);
@@ -163,7 +223,101 @@ impl<'i> Actions<'i> {
             );
         }
         let name = self.name(&loaded.name);
-        self.lower(&name, &settings, &loaded, reader)
+        let built = self.lower(&name, &settings, &loaded, reader);
+        // The definition of an action that cannot be read is looked into all the same.
+        let built = built.filter(|_| reference.is_some())?;
+        self.built.push(built.clone());
+        Some(built)
+    }
+
+    /// The kind of an action by its `ref`; `None` for all that do not run.
+    fn kind_of(&self, object: Object<'_>) -> Option<ActionKind> {
+        let reference = crate::read::object::text(&object.get("ref")?.value)?;
+        match self
+            .imports
+            .resolve(reference.get(), ContributionKind::Action)
+        {
+            Ok(path) if is_microgateway(path) => Some(ActionKind::Microgateway),
+            Ok(path) if is_flow(path) => Some(ActionKind::Flow),
+            _ => None,
+        }
+    }
+
+    /// The kind of the action that a handler's entry refers to or describes.
+    fn kind_for(&self, entry: Object<'_>) -> Option<ActionKind> {
+        let id = entry
+            .get("id")
+            .and_then(|id| crate::read::object::text(&id.value));
+        match id.filter(|id| !id.get().is_empty()) {
+            Some(id) => self.shared[*self.by_id.get(id.get())?].kind,
+            None => self.kind_of(entry),
+        }
+    }
+
+    /// True if a handler's entry runs a flow.
+    pub fn is_flow(&self, entry: Object<'_>) -> bool {
+        self.kind_for(entry) == Some(ActionKind::Flow)
+    }
+
+    /// Counts a handler, for a word about applications of flows.
+    pub fn count_handler(&mut self, items: &[Node]) {
+        let mut entries = items.iter().filter_map(Object::of);
+        let is_microgateway =
+            entries.any(|entry| self.kind_for(entry) == Some(ActionKind::Microgateway));
+        self.handlers.0 += 1;
+        self.handlers.1 += usize::from(is_microgateway);
+    }
+
+    /// Says what an application is whose flows do not all run.
+    pub fn name_flows(&self, reader: &mut Reader<'_>) {
+        let (all, gateways) = (self.handlers.0, self.handlers.1);
+        let at = self.library.first_flow();
+        if let (Some(at), true) = (at, self.unrun > 0) {
+            let (handlers, is) = match (all, gateways) {
+                (1, _) => ("handler", "is a microgateway"),
+                (_, 1) => ("handlers", "is a microgateway"),
+                _ => ("handlers", "are microgateways"),
+            };
+            let what = format!("this is a flow application; {gateways} of {all} {handlers} {is}");
+            let mend =
+                "flows of a few activities run (docs/flogo.md); run the others where they ran";
+            reader.error(at, what, mend);
+        }
+    }
+
+    fn flow(&mut self, object: Object<'_>, reader: &mut Reader<'_>) -> Option<BuiltAction> {
+        let uri = flows::uri_of(object, reader)?;
+        let loaded = self.library.flow(uri, reader)?;
+        self.parts = self.parts.saturating_add(loaded.parts);
+        if self.parts > PARTS_MAX {
+            return reader.refuse(
+                object.at,
+                format!("the application's actions have more than {PARTS_MAX} parts in all"),
+                "let handlers share actions by their ids, or split the application",
+            );
+        }
+        let read = self.flows.read(&loaded.name, &loaded.root, reader)?;
+        let name = self.name(&loaded.name);
+        Some(BuiltAction {
+            action: Arc::new(Action {
+                name,
+                resource: loaded.name.as_str().into(),
+                conf: Value::Null,
+                env: Value::Null,
+                asynchronous: false,
+                services: read.services,
+                flow: Some(read.flow),
+                steps: Vec::new(),
+                responses: Vec::new(),
+            }),
+            places: Rc::new(ActionPlaces {
+                services: read.places,
+                steps: Vec::new(),
+                responses: Vec::new(),
+            }),
+            source: loaded,
+            conf: Rc::new([]),
+        })
     }
 
     /// The definition without the keys of an older schema, whose values go into the settings.
@@ -199,7 +353,7 @@ impl<'i> Actions<'i> {
             Ok(path) => reader.refuse(
                 reference.at,
                 format!("action factory '{path}' not registered"),
-                "only the microgateway is run: `github.com/project-flogo/microgateway`",
+                "the microgateway and flows are run: `github.com/project-flogo/microgateway`, `github.com/project-flogo/flow`",
             ),
             Err(what) => reader.refuse(reference.at, what, import_mend(reference.get(), kind)),
         }
@@ -266,6 +420,7 @@ impl<'i> Actions<'i> {
                 env: reader.env.clone(),
                 asynchronous: settings.asynchronous,
                 services: built,
+                flow: None,
                 steps,
                 responses,
             }),
@@ -274,13 +429,29 @@ impl<'i> Actions<'i> {
                 steps: step_places,
                 responses: response_places,
             }),
+            source: loaded.clone(),
+            conf: settings.names.clone(),
         })
     }
+}
+
+/// True if an action's settings name a definition of the microgateway.
+fn has_definition(object: Object<'_>) -> bool {
+    let settings = ["settings", "data"]
+        .iter()
+        .filter_map(|key| object.get(key));
+    let mut uris = settings.filter_map(|settings| settings.value.entry("uri"));
+    uris.any(|uri| {
+        let text = crate::read::object::text(&uri.value);
+        text.is_some_and(|text| text.get().starts_with("microgateway:"))
+    })
 }
 
 /// The setting that identifies an action's definition.
 enum DefinitionSource<'n> {
     Uri(Text<'n>),
+    /// None: an action that the application does not have.
+    None,
     /// A setting `pattern`, an older spelling of `pattern://NAME`.
     Pattern(Text<'n>),
 }
@@ -290,6 +461,7 @@ struct ActionSettings<'n> {
     source: DefinitionSource<'n>,
     asynchronous: bool,
     conf: Value,
+    names: Rc<[(String, Place)]>,
 }
 
 impl<'n> ActionSettings<'n> {
@@ -336,6 +508,7 @@ impl<'n> ActionSettings<'n> {
             source,
             asynchronous,
             conf: Value::from(conf),
+            names: entries.iter().map(|it| (it.key.clone(), it.at)).collect(),
         })
     }
 }

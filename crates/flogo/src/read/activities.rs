@@ -17,7 +17,7 @@ use crate::read::rest;
 use crate::read::settings::Settings;
 
 /// The alternative to a known activity that is not supported.
-fn instead_of(activity: &str) -> Option<&'static str> {
+pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
     Some(match activity {
         "sqld" => "put a web application firewall before the gateway",
         "anomaly" => "watch the metrics for anomalies",
@@ -117,7 +117,7 @@ fn rate_limiter(settings: &Settings<'_>, notes: &mut Notes) -> Option<RateLimite
     })
 }
 
-fn counter(settings: &Settings<'_>, notes: &mut Notes) -> Option<CounterActivity> {
+pub(crate) fn counter(settings: &Settings<'_>, notes: &mut Notes) -> Option<CounterActivity> {
     let counter = settings.required("counterName", notes);
     let operations = ["get", "increment", "reset"];
     // An empty operation counts as absent.

@@ -93,6 +93,11 @@ impl HandlerPath {
         Ok(HandlerPath { segments })
     }
 
+    /// The names of its parameters.
+    pub fn params(&self) -> Vec<&str> {
+        names(&self.segments).collect()
+    }
+
     /// The path in the plan's notation: `/pets/{petId}`, `/files/{*rest}`; literals are percent-encoded.
     pub fn template(&self) -> String {
         self.renamed(str::to_owned)

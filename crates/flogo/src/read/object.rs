@@ -40,6 +40,17 @@ impl<'n> Object<'n> {
         }
     }
 
+    /// The object that a node is; `None` for any other kind.
+    pub fn of(node: &'n Node) -> Option<Object<'n>> {
+        match &node.kind {
+            Kind::Map(entries) => Some(Object {
+                at: node.at,
+                entries,
+            }),
+            _ => None,
+        }
+    }
+
     /// Opens each object of a list; null items are left out.
     pub fn each(items: &'n [Node], what: &str, notes: &mut Notes) -> Vec<Object<'n>> {
         let objects = items.iter();

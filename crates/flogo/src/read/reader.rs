@@ -29,6 +29,8 @@ pub(crate) struct Reader<'a> {
     pub handler_names: Names,
     /// The names available to expressions in a microgateway's definition.
     pub definition_names: Names,
+    /// The names available to expressions in a flow.
+    pub flow_names: Names,
     /// The environment, as the value of `$.env`.
     pub env: Value,
 }
@@ -65,6 +67,7 @@ impl SourceText {
 pub(crate) enum Owner {
     Handlers,
     Definitions,
+    Flows,
 }
 
 impl Reader<'_> {
@@ -133,6 +136,7 @@ impl Reader<'_> {
         match owner {
             Owner::Handlers => &self.handler_names,
             Owner::Definitions => &self.definition_names,
+            Owner::Flows => &self.flow_names,
         }
     }
 
@@ -186,7 +190,7 @@ impl Reader<'_> {
     ) -> Option<Settings<'n>> {
         let before = self.notes.errors();
         let hint = match owner {
-            Owner::Handlers => {
+            Owner::Handlers | Owner::Flows => {
                 "a setting is evaluated at the start: it sees `$env[NAME]` and `$property[NAME]`"
             }
             Owner::Definitions => {
@@ -208,7 +212,7 @@ impl Reader<'_> {
                 }
             };
             let path: Vec<Arc<str>> = match owner {
-                Owner::Handlers => vec![entry.key.as_str().into()],
+                Owner::Handlers | Owner::Flows => vec![entry.key.as_str().into()],
                 Owner::Definitions => dotted(&entry.key),
             };
             if let Err(error) = crate::mapping::assign(&mut values, &path, value) {

@@ -42,6 +42,9 @@ pub(crate) fn tail(path: &str) -> (ContributionKind, &str) {
     if last == MICROGATEWAY {
         return (ContributionKind::Action, MICROGATEWAY);
     }
+    if last == "flow" && (before.ends_with("/project-flogo") || before.ends_with("/action")) {
+        return (ContributionKind::Action, last);
+    }
     let sort = before.rsplit('/').find_map(|segment| match segment {
         "trigger" => Some(ContributionKind::Trigger),
         "activity" => Some(ContributionKind::Activity),

@@ -13,6 +13,7 @@ use crate::flow::{Choice, Handler};
 use crate::program::{Channel, Subscription};
 use crate::read::actions::{Actions, BuiltAction};
 use crate::read::handler_path::{HandlerPath, PathTree};
+use crate::read::lint;
 use crate::read::mapping;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader};
@@ -106,16 +107,20 @@ impl Triggers {
         let id = self.id(trigger, reader);
         let kind = kind(trigger, actions, reader);
         let settings = settings_of(trigger, reader);
+        let items = trigger.list("handlers", reader.notes);
         let (Some(id), Some(kind), Some(settings)) = (id, kind, settings) else {
+            // The handlers of a trigger that cannot be read are looked into all the same.
+            for handler in Object::each(items, "a handler", reader.notes) {
+                choices("", handler, kind, actions, reader);
+            }
             return;
         };
         if kind == TriggerKind::Rest {
             self.listener(&id, &settings, reader);
         }
-        let items = trigger.list("handlers", reader.notes);
         for handler in Object::each(items, "a handler", reader.notes) {
             handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
-            let choices = choices(&id, handler, actions, reader);
+            let choices = choices(&id, handler, Some(kind), actions, reader);
             let Some(settings) = settings_of(handler, reader) else {
                 continue;
             };
@@ -374,6 +379,7 @@ fn entry_text<'n>(settings: &Settings<'n>, key: &str) -> Option<Text<'n>> {
 fn choices(
     id: &str,
     handler: Object<'_>,
+    kind: Option<TriggerKind>,
     actions: &mut Actions<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<Choices> {
@@ -382,9 +388,14 @@ fn choices(
         Some(one) => std::slice::from_ref(&one.value),
         None => handler.list("actions", reader.notes),
     };
+    actions.count_handler(items);
     let mut choices = Vec::new();
     for entry in Object::each(items, "an action", reader.notes) {
         entry.warn_of_typos(&CHOICE_KEYS, reader.notes);
+        if let Some(kind) = kind {
+            let is_flow = actions.is_flow(entry);
+            lint::handlers::lint(entry, kind == TriggerKind::Rest, is_flow, reader);
+        }
         let built = actions.of_handler(entry, reader);
         let when = entry.word("if", reader.notes);
         let when = when

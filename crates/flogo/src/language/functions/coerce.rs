@@ -29,7 +29,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 
 /// Converts to the type of that name, in any case.
 fn to_type(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
-    let (value, name) = (&args[0], text(&args[1]));
+    to_named(&args[0], text(&args[1]))
+}
+
+/// Converts a value to the type of that name, in any case.
+pub(crate) fn to_named(value: &Value, name: &str) -> Result<Value, EvalError> {
     match name.to_ascii_lowercase().as_str() {
         "any" => Ok(value.clone()),
         "string" => Type::Text.coerce(value),
