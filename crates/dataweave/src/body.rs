@@ -81,13 +81,8 @@ impl Typed {
 
 /// True if texts of a media type are UTF-8; a body in another charset is passed through as it is.
 fn is_utf8(media_type: &MediaType) -> bool {
-    let mut parameters = media_type.as_str().split(';').skip(1);
-    let charset = parameters.find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let value = value.trim().trim_matches('"').to_ascii_lowercase();
-        name.trim().eq_ignore_ascii_case("charset").then_some(value)
-    });
-    charset.is_none_or(|charset| matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii"))
+    let charset = media_type.charset().to_ascii_lowercase();
+    matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii")
 }
 
 #[cfg(test)]

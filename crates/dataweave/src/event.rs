@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::fault::EvalFault;
 use crate::random::Random;
 use crate::value::Value;
 use crate::value::media::{MediaType, Typed};
@@ -64,6 +67,37 @@ pub struct Context<'a> {
     pub zone: &'a TimeZone,
     /// The source for `uuid()`, `random()` and `randomInt()`.
     pub random: &'a Random,
+    /// The waits that `wait` asks for; without it they are none.
+    pub waits: Option<&'a Waits>,
+}
+
+/// The time that a caller has to wait after an evaluation, because the expression calls `wait`.
+#[derive(Debug, Default)]
+pub struct Waits(AtomicU64);
+
+/// The most milliseconds that expressions wait: 366 days.
+const WAITS_MAX: u64 = 31_622_400_000;
+
+impl Waits {
+    pub(crate) fn add(&self, millis: u64) -> Result<(), EvalFault> {
+        let sum = |waits: u64| waits.checked_add(millis).filter(|sum| *sum <= WAITS_MAX);
+        match self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, sum) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(EvalFault::new("`wait` waits for at most 366 days")),
+        }
+    }
+
+    /// The time to wait, which is zero afterwards.
+    pub fn take(&self) -> Duration {
+        Duration::from_millis(self.0.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// A clone belongs to another run, which has nothing to wait for yet.
+impl Clone for Waits {
+    fn clone(&self) -> Waits {
+        Waits::default()
+    }
 }
 
 static NO_PROPERTIES: Properties = Properties::new();
@@ -80,6 +114,7 @@ impl<'a> Context<'a> {
             now,
             zone: &UTC,
             random,
+            waits: None,
         }
     }
 }

@@ -59,7 +59,7 @@ pub mod symbol;
 
 pub use body::{Body, Compat};
 pub use detect::{Detected, Template};
-pub use event::{Context, Event, Properties, Vars};
+pub use event::{Context, Event, Properties, Vars, Waits};
 pub use fault::{EvalFault, ParseFault};
 pub use jiff;
 pub use random::{Random, uuid};

@@ -222,6 +222,7 @@ pub fn eval(
         now,
         zone: &zone,
         random,
+        waits: None,
     };
     let value = match Detected::of(text)? {
         Detected::Expression(script) => script.eval(&context)?.value,

@@ -1,8 +1,8 @@
 //! Scripts of DataWeave 2: parsing and evaluation.
 //!
-//! - `cursor`, `literal`, `types`, `parse`, `body`, `header`: from text to `tree`
-//! - `run`: the state and the budget of an evaluation; `eval`: from tree to value
-//! - `operators`, `compare`, `select`, `functions`: the operations; `coerce`: conversion between kinds
+//! - `cursor`, `literal`, `types`, `parse`, `path`, `body`, `header`, `modules`: from text to `tree`
+//! - `run`: the state and the budget of an evaluation; `eval`, `follow`: from tree to value
+//! - `operators`, `compare`, `select`, `update`, `functions`: the operations; `coerce`: conversion between kinds
 //! - `date_format`, `number_format`: dates and numbers in patterns
 //! - `output`: from value to text, with its media type
 //! - `symbolic`: partial evaluation
@@ -16,19 +16,24 @@ mod compare;
 mod cursor;
 mod date_format;
 mod eval;
+mod follow;
 mod functions;
 mod header;
 mod literal;
+mod modules;
 mod number_format;
 mod operators;
 mod output;
 mod parse;
+mod path;
 mod run;
 mod select;
 mod symbolic;
 mod tree;
 mod types;
+mod update;
 
+pub(crate) use output::data;
 pub(crate) use run::Closure;
 
 use crate::event::Context;

@@ -216,6 +216,16 @@ impl Symbol {
         }
     }
 
+    /// The value of a known JSON text; any other symbol unchanged, since what is stored stands for what is in it.
+    pub(crate) fn read(self) -> Symbol {
+        match &self {
+            Symbol::Known(Value::String(text)) => {
+                json::read(text).map_or(Symbol::Unknown, Symbol::of)
+            }
+            _ => self,
+        }
+    }
+
     /// Makes an object that adds keys to another one.
     pub fn object(base: Option<Symbol>, fields: BTreeMap<Arc<str>, Symbol>) -> Symbol {
         Symbol::Object {

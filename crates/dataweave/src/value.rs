@@ -1,7 +1,7 @@
 //! The values of expressions.
 //!
 //! - `number`, `period`, `regex`: kinds that Rust lacks
-//! - `media`: a value with its media type; `json`, `form`: the formats for reading and writing
+//! - `media`: a value with its media type; `json`, `form`, `dw`: the formats for reading and writing
 //! - `text`, `iso`: values as text, and dates by ISO 8601
 
 use std::fmt;
@@ -12,6 +12,7 @@ use jiff::civil;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
+pub(crate) mod dw;
 pub(crate) mod form;
 pub(crate) mod iso;
 pub(crate) mod json;

@@ -26,7 +26,7 @@ mod xml;
 pub use fusebox_dataweave::{
     Array, Body, Context, Detected, EvalFault, Event, Form, Function, Kind, MediaType, Number,
     Object, ParseFault, Period, Properties, Random, STORED, Scope, ScopeFault, Script, Template,
-    Typed, Value, Vars, eval as eval_mule, jiff, read_scope, uuid,
+    Typed, Value, Vars, Waits, eval as eval_mule, jiff, read_scope, uuid,
 };
 
 pub use circuit::{

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fusebox_mule::app::Compat;
 use serde_json::Value as Json;
+use tokio::task::JoinHandle;
 
 use crate::Report;
 use crate::mule::app::{Kept, Reply, Running, read};
@@ -50,6 +51,29 @@ fn check(case: &Json, profile: &str, recipes: &Path) -> Result<(), String> {
         "intent" => Compat::Intent,
         other => return Err(format!("the profile {other} is not known")),
     };
+    value::known(
+        case,
+        &[
+            "id",
+            "title",
+            "note",
+            "simulated",
+            "recipe",
+            "xml",
+            "bindings",
+            "properties",
+            "profiles",
+            "load",
+            "steps",
+            "zone",
+            "timezone",
+            "timeZone",
+            "tz",
+            "expect_calls",
+            "expect_log_contains",
+            "expect_upstream_bodies",
+        ],
+    )?;
     let files = files(case, recipes)?;
     let app = match (read(&files, case, compat), wanted(&case["load"], profile)) {
         (Ok(app), Json::Null) => app,
@@ -106,28 +130,51 @@ async fn play(case: &Json, profile: &str, app: Arc<fusebox_mule::app::App>) -> R
     let world = Arc::new(CaseWorld::new(case)?);
     let mut kept = Kept::new(&world);
     let mut running = Arc::new(Running::start(app.clone(), &world, &kept)?);
-    let mut requests = Vec::new();
+    let mut requests: Vec<Asked> = Vec::new();
     let steps = case["steps"].as_array().ok_or("it has no steps")?;
     let mut now_ms = None;
     for step in steps {
-        let at_ms = step["at_ms"].as_u64().ok_or("a step has no at_ms")?;
-        // Requests of one moment run beside one another; whatever else is done comes after them.
-        if now_ms != Some(at_ms) || step.get("request").is_none() {
-            world.wait_until(at_ms).await;
-        }
+        let at_ms = match &step["at_ms"] {
+            // Right after the step before, and after all that it began.
+            Json::Null => {
+                for asked in &mut requests {
+                    asked.end().await?;
+                }
+                world.settle().await;
+                world.now_ms()
+            }
+            at_ms => {
+                let at_ms = at_ms.as_u64().ok_or("a step's at_ms is no whole number")?;
+                // Requests of one moment run beside one another; whatever else is done comes after them.
+                if now_ms != Some(at_ms) || step.get("request").is_none() {
+                    world.wait_until(at_ms).await;
+                }
+                at_ms
+            }
+        };
         now_ms = Some(at_ms);
         for (key, of) in step.as_object().into_iter().flatten() {
             match key.as_str() {
                 "request" => {
                     let (running, request) = (running.clone(), of.clone());
                     let task = tokio::spawn(async move { running.request(&request).await });
-                    requests.push((at_ms, wanted(&step["expect"], profile).clone(), task));
+                    requests.push(Asked {
+                        at_ms,
+                        expected: wanted(&step["expect"], profile).clone(),
+                        task: Some(task),
+                        reply: None,
+                    });
                 }
-                "store" => {
+                "store" | "store_json" => {
                     // The request of the same step comes first.
                     world.settle().await;
+                    let is = match key.as_str() {
+                        "store" => value::is,
+                        _ => value::is_json,
+                    };
+                    let of = wanted(of, profile);
                     for (name, entries) in of.as_object().into_iter().flatten() {
-                        let found = holds(&running, name, entries, &world).await;
+                        let found = holds(&running, name, entries, &world, is).await;
                         found.map_err(|why| format!("at {at_ms} ms: {why}"))?;
                     }
                 }
@@ -141,12 +188,20 @@ async fn play(case: &Json, profile: &str, app: Arc<fusebox_mule::app::App>) -> R
             }
         }
     }
-    for (at_ms, expected, task) in requests {
-        let reply = task.await.map_err(|error| error.to_string())??;
+    for mut asked in requests {
+        asked.end().await?;
+        let Asked {
+            at_ms,
+            expected,
+            reply,
+            ..
+        } = asked;
+        let reply = reply.ok_or("a request has no end")?;
         answers(&reply, &expected).map_err(|why| format!("request at {at_ms} ms: {why}"))?;
     }
     world.settle().await;
     called(wanted(&case["expect_calls"], profile), &world)?;
+    sent(wanted(&case["expect_upstream_bodies"], profile), &world)?;
     for line in case["expect_log_contains"].as_array().into_iter().flatten() {
         let (level, part) = (line[0].as_str(), line[1].as_str());
         let (level, part) = (level.unwrap_or_default(), part.unwrap_or_default());
@@ -160,12 +215,31 @@ async fn play(case: &Json, profile: &str, app: Arc<fusebox_mule::app::App>) -> R
     Ok(())
 }
 
-/// Whether a store holds these entries and no others, and of these types.
+/// A request of a case, under way or answered.
+struct Asked {
+    at_ms: u64,
+    expected: Json,
+    task: Option<JoinHandle<Result<Reply, String>>>,
+    reply: Option<Reply>,
+}
+
+impl Asked {
+    /// Waits for its answer.
+    async fn end(&mut self) -> Result<(), String> {
+        if let Some(task) = self.task.take() {
+            self.reply = Some(task.await.map_err(|error| error.to_string())??);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a store holds these entries and no others, as `is` compares them.
 async fn holds(
     running: &Running,
     name: &str,
     entries: &Json,
     world: &CaseWorld,
+    is: fn(&fusebox_mule::Value, &Json) -> bool,
 ) -> Result<(), String> {
     let engine = &running.engine;
     let declared = engine
@@ -187,7 +261,7 @@ async fn holds(
         members.push((key.into(), value));
     }
     let found = fusebox_mule::Value::object(members);
-    match value::is(&found, entries) {
+    match is(&found, entries) {
         true => Ok(()),
         false => Err(format!("store {name} holds {found:?}, not {entries}")),
     }
@@ -212,8 +286,8 @@ fn answers(reply: &Reply, expected: &Json) -> Result<(), String> {
                     return wrong("the body");
                 }
             }
-            ("body_contains", Json::String(part)) => {
-                if !reply.body.contains(part.as_str()) {
+            ("body_contains", Json::String(_) | Json::Array(_)) => {
+                if !texts(wanted)?.iter().all(|part| reply.body.contains(part)) {
                     return wrong("the body");
                 }
             }
@@ -279,4 +353,36 @@ fn called(expected: &Json, world: &CaseWorld) -> Result<(), String> {
             _ => false,
         });
     if same { Ok(()) } else { wrong() }
+}
+
+/// Whether upstreams were sent these bodies, in this order; with a list for each configuration, each of them.
+fn sent(expected: &Json, world: &CaseWorld) -> Result<(), String> {
+    let seen = world.seen();
+    let same = |wanted: &Json, of: Option<&str>| {
+        let calls = seen
+            .iter()
+            .filter(|call| of.is_none_or(|of| of == call.config));
+        let bodies: Vec<&str> = calls.map(|call| call.body.as_str()).collect();
+        let wanted = wanted.as_array().map_or(&[][..], Vec::as_slice);
+        let alike = |(wanted, got): (&Json, &&str)| match wanted {
+            Json::Null => got.is_empty(),
+            Json::String(text) => value::same_text(got, text),
+            json => serde_json::from_str::<Json>(got).ok().as_ref() == Some(json),
+        };
+        wanted.len() == bodies.len() && wanted.iter().zip(&bodies).all(alike)
+    };
+    let good = match expected {
+        Json::Null => true,
+        Json::Array(_) => same(expected, None),
+        Json::Object(configs) => configs
+            .iter()
+            .all(|(name, wanted)| same(wanted, Some(name))),
+        other => return Err(format!("the bodies {other} are no list")),
+    };
+    match good {
+        true => Ok(()),
+        false => Err(format!(
+            "the calls were {seen:?}, with bodies other than {expected}"
+        )),
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fusebox_mule::app::{App, Compat};
 use fusebox_mule::run::World;
-use fusebox_mule::{Event, Typed};
+use fusebox_mule::{Event, MediaType, Typed};
 use serde_json::Value as Json;
 
 use crate::Report;
@@ -34,6 +34,18 @@ pub fn run(file: &Path) -> Result<Report, String> {
 }
 
 fn check(case: &Json) -> Result<(), String> {
+    value::known(
+        case,
+        &[
+            "id",
+            "title",
+            "note",
+            "profile",
+            "store",
+            "steps",
+            "simulated",
+        ],
+    )?;
     let app = read(&[xml(case)?], case, Compat::Strict)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -92,7 +104,11 @@ async fn play(case: &Json, app: Arc<App>) -> Result<(), String> {
     let mut kept = Kept::new(&world);
     let mut running = Some(Running::start(app.clone(), &world, &kept)?);
     for step in case["steps"].as_array().ok_or("it has no steps")? {
-        let at_ms = step["at_ms"].as_u64().ok_or("a step has no at_ms")?;
+        let at_ms = match &step["at_ms"] {
+            // Right after the step before.
+            Json::Null => world.now_ms(),
+            at_ms => at_ms.as_u64().ok_or("a step's at_ms is no whole number")?,
+        };
         world.wait_until(at_ms).await;
         match (step["op"].as_str(), &running) {
             (Some("stop"), _) => {
@@ -132,22 +148,22 @@ async fn operate(
         "error",
         "expect",
         "expectSet",
+        "mime",
+        "expectMime",
         "note",
     ];
-    let members = step.as_object().into_iter().flatten();
-    if let Some((key, _)) = members
-        .into_iter()
-        .find(|(key, _)| !known.contains(&key.as_str()))
-    {
-        return Err(format!("its {key} is not known"));
-    }
+    value::known(step, &known)?;
     let op = match step.get("default") {
         Some(_) => format!("{op}-or"),
         None => op.to_owned(),
     };
     let mut event = Event::default();
     let mut set = |name: &str, of: Json| {
-        let value = Typed::java(value::of_json(&of));
+        let mut value = Typed::java(value::of_json(&of));
+        // Of the parameters only the value to store has a media type of its own.
+        if let (Some(mime), "value" | "default") = (step["mime"].as_str(), name) {
+            value.media_type = MediaType::new(mime);
+        }
         event.vars.insert(name.into(), value);
     };
     for name in ["key", "value", "default"] {
@@ -166,7 +182,17 @@ async fn operate(
             return Err(format!("{}: {}", error.kind, error.description));
         }
         (Ok(_), Some(_)) => return Err("it does not fail".to_owned()),
-        (Ok(event), None) => event.payload.read().map_err(|fault| fault.to_string())?,
+        (Ok(event), None) => {
+            let mime = event.payload.media_type.as_str();
+            match step.get("expectMime") {
+                Some(Json::String(wanted)) if !same_mime(mime, wanted) => {
+                    return Err(format!("its media type is {mime}"));
+                }
+                Some(Json::String(_)) | None => {}
+                Some(other) => return Err(format!("the media type {other} is no text")),
+            }
+            event.payload.read().map_err(|fault| fault.to_string())?
+        }
     };
     let good = match (step.get("expect"), step.get("expectSet")) {
         (Some(expected), _) => value::is(&result, expected),
@@ -187,4 +213,11 @@ async fn operate(
     } else {
         Err(format!("gives {result:?}"))
     }
+}
+
+/// Whether a media type is the one that a case names; parameters count if it names some.
+fn same_mime(got: &str, wanted: &str) -> bool {
+    let plain = |text: &str| text.replace(' ', "").to_ascii_lowercase();
+    let (got, wanted) = (plain(got), plain(wanted));
+    got == wanted || (!wanted.contains(';') && got.split(';').next() == Some(&*wanted))
 }

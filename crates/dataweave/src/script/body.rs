@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed, word_length};
 use super::parse::{IMPLICIT, expression, operand};
-use super::tree::{Case, CasePattern, Content, Item, Lambda, Node, Param};
+use super::tree::{Case, CasePattern, Content, Declaration, Declared, Item, Lambda, Node, Param};
 use super::{header, literal, types};
 use crate::value::Value;
 
@@ -174,7 +174,8 @@ pub(super) fn or_pair(
 ) -> Parsed<Node> {
     cursor.blank()?;
     if let Some(key) = plain_key(cursor)? {
-        return Ok(Node::Object(vec![pair(cursor, key)?]));
+        let pair = cursor.inner(|cursor| pair(cursor, key))?;
+        return Ok(Node::Object(vec![pair]));
     }
     let value = parse(cursor)?;
     cursor.blank()?;
@@ -182,7 +183,8 @@ pub(super) fn or_pair(
         return Ok(value);
     }
     let key = key_of(value).ok_or_else(|| cursor.unexpected("an operator or the end"))?;
-    Ok(Node::Object(vec![pair(cursor, key)?]))
+    let pair = cursor.inner(|cursor| pair(cursor, key))?;
+    Ok(Node::Object(vec![pair]))
 }
 
 /// Parses `(a)`, or a function's parameters with its body.
@@ -192,12 +194,12 @@ pub(super) fn enclosed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         return Ok(Node::Lambda(Arc::new(lambda)));
     }
     cursor.expect("(")?;
-    let inside = expression(cursor)?;
+    let inside = or_pair(cursor, expression)?;
     cursor.expect(")")?;
     Ok(Node::Group(Box::new(inside)))
 }
 
-/// True if `(` opens parameters: `()`, `(a, `, `(a = `, `(a: `, `(a) ->`.
+/// True if `(` opens parameters: `()`, `(a, `, `(a = `, `(a: Type) ->`, `(a) ->`.
 fn begins_function(cursor: &Cursor<'_>) -> bool {
     let inside = cursor.rest()[1..].trim_start();
     if let Some(after) = inside.strip_prefix(')') {
@@ -211,10 +213,35 @@ fn begins_function(cursor: &Cursor<'_>) -> bool {
     match after.chars().next() {
         Some(',') => true,
         Some('=') => !after.starts_with("=="),
-        Some(':') => !after.starts_with("::"),
+        // In `(a: b)` alone the parentheses enclose a pair.
+        Some(':') => !after.starts_with("::") && arrow_follows(inside),
         Some(')') => after[1..].trim_start().starts_with("->"),
         _ => false,
     }
+}
+
+/// True if an arrow or a type follows the `)` that closes a text, apart from parentheses in quotes.
+fn arrow_follows(text: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, char) in text.char_indices() {
+        match (char, quote) {
+            _ if escaped => escaped = false,
+            ('\\', Some(_)) => escaped = true,
+            (_, Some(open)) if char == open => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'' | '`', None) => quote = Some(char),
+            ('(', None) => depth += 1,
+            (')', None) if depth == 0 => {
+                let after = text[at + 1..].trim_start();
+                return after.starts_with("->") || after.starts_with(':');
+            }
+            (')', None) => depth -= 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Parses a function: `(a, b: Number = 1): Number`, then `arrow` and a body.
@@ -235,7 +262,10 @@ pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
     cursor.blank()?;
     let returns = typed(cursor)?;
     cursor.expect(arrow)?;
+    // Named parameters take the place of `$`.
+    let binders = std::mem::take(&mut cursor.binders);
     let body = cursor.inner(|cursor| or_pair(cursor, expression))?;
+    cursor.binders = binders;
     Ok(Lambda {
         params,
         returns,
@@ -258,7 +288,7 @@ pub(super) fn choice(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         cursor.expect("(")?;
         let condition = cursor.inner(expression)?;
         cursor.expect(")")?;
-        cases.push((condition, expression(cursor)?));
+        cases.push((condition, or_pair(cursor, expression)?));
         cursor.blank()?;
         let mut otherwise = None;
         if cursor.eat_word("else") {
@@ -266,7 +296,7 @@ pub(super) fn choice(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             if cursor.eat_word("if") {
                 continue;
             }
-            otherwise = Some(Box::new(expression(cursor)?));
+            otherwise = Some(Box::new(or_pair(cursor, expression)?));
         }
         return Ok(Node::If { cases, otherwise });
     }
@@ -276,11 +306,31 @@ pub(super) fn choice(cursor: &mut Cursor<'_>) -> Parsed<Node> {
 pub(super) fn scope(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     cursor.expect("{")?;
     let declarations = header::inner(cursor)?;
-    let body = expression(cursor)?;
+    let body = or_pair(cursor, expression)?;
     cursor.expect("}")?;
     Ok(Node::Do {
         declarations,
         body: Box::new(body),
+    })
+}
+
+/// Parses the rest of a `using`, which was how to write `do` before: `(a = 1, b = a) body`.
+pub(super) fn using(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    cursor.expect("(")?;
+    let declarations = list(cursor, ")", |cursor| {
+        let name: Arc<str> = cursor.take_word("a name")?.into();
+        cursor.declared.insert(name.clone());
+        cursor.blank()?;
+        let of = typed(cursor)?;
+        cursor.expect("=")?;
+        let value = cursor.inner(|cursor| or_pair(cursor, expression))?;
+        let what = Declared::Var { value, of };
+        Ok(Declaration { name, what })
+    })?;
+    let body = Box::new(or_pair(cursor, expression)?);
+    Ok(Node::Do {
+        declarations: declarations.into(),
+        body,
     })
 }
 
@@ -375,7 +425,7 @@ fn then(
     let dollars = cursor.dollars;
     let binds = usize::from(name.is_none());
     cursor.binders += binds;
-    let then = expression(cursor)?;
+    let then = or_pair(cursor, expression)?;
     cursor.binders -= binds;
     if name.is_none() {
         cursor.dollars = dollars;

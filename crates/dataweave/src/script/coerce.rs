@@ -1,6 +1,7 @@
 //! Conversion of values between kinds.
 //! ([Type coercion](https://docs.mulesoft.com/dataweave/latest/dataweave-types-coercion))
 
+use base64::Engine as _;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -84,6 +85,18 @@ pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Val
         (Kind::Date, Value::DateTime(zoned)) => Value::Date(zoned.date()),
         (Kind::Date, Value::LocalDateTime(at)) => Value::Date(at.date()),
         (Kind::Time, Value::DateTime(zoned)) => Value::Time(zoned.time(), zoned.offset()),
+        (Kind::Time, Value::LocalDateTime(at)) => {
+            let zoned = at.to_zoned(zone.clone()).map_err(|_| fail())?;
+            Value::Time(at.time(), zoned.offset())
+        }
+        // Summer time has no meaning without a date, so the offset is that of the start of 1970.
+        (Kind::Time, Value::LocalTime(at)) => {
+            Value::Time(*at, zone.to_offset(Timestamp::UNIX_EPOCH))
+        }
+        (Kind::Binary, Value::Number(number)) => {
+            let byte = number.to_i64().and_then(|number| u8::try_from(number).ok());
+            Value::bytes(vec![byte.ok_or_else(fail)?])
+        }
         (Kind::LocalTime, Value::DateTime(zoned)) => Value::LocalTime(zoned.time()),
         (Kind::LocalTime, Value::LocalDateTime(at)) => Value::LocalTime(at.time()),
         (Kind::LocalTime, Value::Time(time, _)) => Value::LocalTime(*time),
@@ -162,9 +175,69 @@ pub(super) fn cast(
             _ => {}
         }
     }
+    if let Some(base) = option(Setting::Base) {
+        match (kind, value) {
+            (Kind::Binary, Value::String(text)) => return of_digits(text, base),
+            (Kind::String, Value::Binary(bytes)) => return Ok(in_digits(bytes, base)?.into()),
+            _ => {}
+        }
+    }
     match option(Setting::Format) {
         None | Some(Value::Null) => to_kind(value, *kind, zone),
         Some(format) => by_format(value, *kind, &text(format)?, zone),
+    }
+}
+
+/// The bytes that a text has in digits of base 16 or 64.
+pub(super) fn of_digits(text: &str, base: &Value) -> Coerced<Value> {
+    let shown = || shown(&Value::from(text));
+    let compact: String = text.split_whitespace().collect();
+    let bytes = match integer(base)? {
+        64 => BASE64_LENIENT.decode(compact.as_bytes()).ok(),
+        16 => of_hex(&compact),
+        _ => return Err(EvalFault::new("the base of binary digits is 16 or 64")),
+    };
+    let bytes = bytes.ok_or_else(|| {
+        EvalFault::new(format!(
+            "{} has no digits of base {}",
+            shown(),
+            self::shown(base)
+        ))
+    })?;
+    Ok(Value::bytes(bytes))
+}
+
+/// Reads Base64 with or without padding.
+const BASE64_LENIENT: base64::engine::GeneralPurpose = base64::engine::GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    base64::engine::GeneralPurposeConfig::new()
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The bytes of hexadecimal digits; an odd count begins with half a byte.
+pub(super) fn of_hex(text: &str) -> Option<Vec<u8>> {
+    let mut nibbles = Vec::with_capacity(text.len() + 1);
+    if text.len() % 2 == 1 {
+        nibbles.push(0);
+    }
+    for char in text.chars() {
+        nibbles.push(u8::try_from(char.to_digit(16)?).ok()?);
+    }
+    Some(
+        nibbles
+            .chunks(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect(),
+    )
+}
+
+/// Bytes in digits of base 16, in capitals, or 64.
+pub(super) fn in_digits(bytes: &[u8], base: &Value) -> Coerced<String> {
+    match integer(base)? {
+        64 => Ok(BASE64_LENIENT.encode(bytes)),
+        16 => Ok(bytes.iter().map(|byte| format!("{byte:02X}")).collect()),
+        _ => Err(EvalFault::new("the base of binary digits is 16 or 64")),
     }
 }
 

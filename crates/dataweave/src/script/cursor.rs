@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::functions::Builtin;
+use super::modules::Module;
 use super::types::Target;
 use super::{DEPTH_MAX, ParseFault};
 
@@ -20,7 +22,7 @@ pub(super) struct Cursor<'a> {
     pub binders: usize,
     /// The names that the script declares anywhere.
     pub declared: BTreeSet<Arc<str>>,
-    /// The names that are called, with their offsets.
+    /// The names that are called and not built in, with their offsets.
     pub called: Vec<(Arc<str>, usize)>,
     /// The names that are read.
     pub names: BTreeSet<Arc<str>>,
@@ -30,8 +32,10 @@ pub(super) struct Cursor<'a> {
     pub all_vars: bool,
     /// The types that the header declares.
     pub types: BTreeMap<Arc<str>, Target>,
-    /// The functions that imports rename, by their new names.
-    pub renamed: BTreeMap<Arc<str>, Arc<str>>,
+    /// The functions that are imported, by the names that the script gives them.
+    pub imported: BTreeMap<Arc<str>, &'static Builtin>,
+    /// The modules that are imported whole, by the names that the script gives them.
+    pub modules: BTreeMap<Arc<str>, &'static Module>,
 }
 
 /// The length of the letters, digits and underscores at the start of a text.
@@ -55,7 +59,8 @@ impl<'a> Cursor<'a> {
             vars: BTreeSet::new(),
             all_vars: false,
             types: BTreeMap::new(),
-            renamed: BTreeMap::new(),
+            imported: BTreeMap::new(),
+            modules: BTreeMap::new(),
         }
     }
 

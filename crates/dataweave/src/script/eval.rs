@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use super::coerce::{self, Coerced, shown, unfit};
-use super::functions::{entry_given, item_given, kept};
 use super::run::{Callee, Env, Frame, Run};
 use super::tree::{
-    Case, CasePattern, Content, Item, Key, Lambda, Link, Node, Operator, Piece, Sign, Stage, Step,
+    Case, CasePattern, Content, Item, Lambda, Link, Node, Operator, Piece, Sign, Stage,
 };
 use super::types::{Setting, Target};
-use super::{EvalFault, operators, parse, select};
+use super::{EvalFault, operators, parse};
 use crate::value::{Function, Value};
 
 impl Run<'_> {
@@ -217,6 +216,7 @@ impl Run<'_> {
                     super::functions::replace(self, &left, &matcher, &by)?
                 }
                 Stage::Match(cases) => self.matched(left, cases, env)?,
+                Stage::Update(cases) => self.updated(left, cases, env)?,
             };
         }
         Ok(left)
@@ -262,146 +262,12 @@ impl Run<'_> {
         Err(EvalFault::new(what))
     }
 
-    pub(super) fn path(&mut self, base: &Node, steps: &[Step], env: &Env) -> Coerced<Value> {
-        let (mut found, mut steps) = (None, steps);
-        // Reads a single variable without reading all of them.
-        if let (Node::Name(name), [Step::Key(Key::Fixed(key)), rest @ ..]) = (base, steps)
-            && &*name.text == "vars"
-            && self.local(&name.text, env)?.is_none()
-        {
-            let there = self.context.event.vars.contains_key(&**key);
-            found = Some(if there { Some(self.var(key)?) } else { None });
-            steps = rest;
-            if let Some(selected) = found.as_mut()
-                && let Some(marked) = self.marked(selected, steps.first(), key)?
-            {
-                found = Some(Some(marked));
-                steps = &steps[1..];
-            }
-        }
-        let mut value = match found {
-            Some(found) => found.unwrap_or_default(),
-            None => self.eval(base, env)?,
-        };
-        while let [step, rest @ ..] = steps {
-            steps = rest;
-            self.step(1)?;
-            let (selected, name) = match step {
-                Step::Call(args) => {
-                    value = self.call_with(&value, args, env)?;
-                    continue;
-                }
-                // Without a selector before them.
-                Step::Present => {
-                    value = (!value.is_null()).into();
-                    continue;
-                }
-                Step::Required => {
-                    if value.is_null() {
-                        return Err(EvalFault::new("a value is required, found Null"));
-                    }
-                    continue;
-                }
-                _ => {
-                    let asks = matches!(steps.first(), Some(Step::Present));
-                    self.select(&value, step, asks, env)?
-                }
-            };
-            let mut selected = selected;
-            value = match self.marked(&mut selected, steps.first(), &name)? {
-                Some(marked) => {
-                    steps = &steps[1..];
-                    marked
-                }
-                None => selected.unwrap_or_default(),
-            };
-        }
-        Ok(value)
-    }
-
-    /// Applies a following `?` or `!` to the result of a selector.
-    fn marked(
+    pub(super) fn call_with(
         &mut self,
-        selected: &mut Option<Value>,
-        next: Option<&Step>,
-        name: &str,
-    ) -> Coerced<Option<Value>> {
-        match next {
-            Some(Step::Present) => Ok(Some(selected.is_some().into())),
-            Some(Step::Required) => match selected.take() {
-                Some(value) => Ok(Some(value)),
-                None => Err(EvalFault::new(format!(
-                    "the key `{name}` is required, and missing"
-                ))),
-            },
-            _ => Ok(None),
-        }
-    }
-
-    /// The result and the name of a selector. If a `?` follows, a value without keys gives no result instead of an
-    /// error.
-    fn select(
-        &mut self,
-        value: &Value,
-        step: &Step,
-        asks: bool,
+        function: &Value,
+        args: &[Node],
         env: &Env,
-    ) -> Coerced<(Option<Value>, Arc<str>)> {
-        let quiet = |selected: Coerced<Option<Value>>| match selected {
-            Err(_) if asks && !matches!(value, Value::Object(_) | Value::Array(_)) => Ok(None),
-            selected => selected,
-        };
-        Ok(match step {
-            Step::Key(key) | Step::All(key) | Step::Deep(key) | Step::DeepAll(key) => {
-                let key = self.key(key, env)?;
-                let selected = match step {
-                    Step::Key(_) => quiet(select::key(self, value, &key)),
-                    Step::All(_) => quiet(select::all(self, value, &key)),
-                    Step::Deep(_) => select::deep(self, value, &key, false),
-                    _ => select::deep(self, value, &key, true),
-                };
-                (selected?, key)
-            }
-            Step::Descendants => (select::descendants(self, value)?, "..".into()),
-            Step::Index(node) => {
-                let index = self.eval(node, env)?;
-                let name = shown(&index);
-                (quiet(select::index(self, value, &index))?, name.into())
-            }
-            Step::Slice(from, to) => {
-                let (from, to) = (self.eval(from, env)?, self.eval(to, env)?);
-                (select::slice(self, value, &from, &to)?, "to".into())
-            }
-            Step::Filter(lambda) => (self.filter(value, lambda, env)?, "?".into()),
-            Step::Present | Step::Required | Step::Call(_) => (Some(value.clone()), "".into()),
-        })
-    }
-
-    fn key(&mut self, key: &Key, env: &Env) -> Coerced<Arc<str>> {
-        match key {
-            Key::Fixed(key) => Ok(key.clone()),
-            Key::Computed(node) => coerce::text(&self.eval(node, env)?),
-        }
-    }
-
-    /// Evaluates `[?(condition)]`; `None`: nothing satisfies the condition.
-    fn filter(&mut self, value: &Value, lambda: &Arc<Lambda>, env: &Env) -> Coerced<Option<Value>> {
-        let test = self.closure(lambda, env)?;
-        match value {
-            Value::Null => Ok(None),
-            Value::Array(array) => {
-                let kept = kept(self, array.items(), &test, item_given)?;
-                Ok((!kept.is_empty()).then(|| Value::array(kept)))
-            }
-            Value::Object(object) => {
-                let kept = kept(self, object.entries(), &test, entry_given)?;
-                Ok((!kept.is_empty()).then(|| Value::object(kept)))
-            }
-            _ => Err(unfit("`[?(…)]` expects an array or object", value)),
-        }
-    }
-
-    fn call_with(&mut self, function: &Value, args: &[Node], env: &Env) -> Coerced<Value> {
+    ) -> Coerced<Value> {
         let mut values = Vec::with_capacity(args.len());
         for arg in args {
             values.push(self.eval(arg, env)?);

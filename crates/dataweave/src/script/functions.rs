@@ -5,16 +5,25 @@ use std::sync::Arc;
 
 use super::coerce::{self, Coerced, unfit};
 use super::cursor::{Cursor, Parsed};
+use super::modules::Module;
 use super::run::Run;
 use super::tree::{Name, Node};
 use super::{EvalFault, header};
 use crate::value::Value;
 
+mod arrays;
+mod binaries;
+mod crypto;
 mod list;
 mod number;
 mod object;
+mod objects;
 mod other;
+mod runtime;
+mod strings;
 mod text;
+mod url;
+mod words;
 
 pub(super) use text::{groups, replace};
 
@@ -27,6 +36,8 @@ pub(super) struct Builtin {
     pub(super) most: usize,
     /// True if arguments after the first may be functions written with `$`.
     pub(super) takes_function: bool,
+    /// The index of an argument that is only evaluated when the function asks for it.
+    pub(super) lazy: Option<usize>,
     body: Body,
 }
 
@@ -53,6 +64,7 @@ impl Builtin {
             least: count,
             most: count,
             takes_function: false,
+            lazy: None,
             body,
         }
     }
@@ -66,6 +78,14 @@ impl Builtin {
     const fn higher(self) -> Builtin {
         Builtin {
             takes_function: true,
+            ..self
+        }
+    }
+
+    /// The function with an argument that is only evaluated when it asks for it.
+    const fn lazy(self, at: usize) -> Builtin {
+        Builtin {
+            lazy: Some(at),
             ..self
         }
     }
@@ -120,15 +140,66 @@ const ALL: [&[Builtin]; 5] = [
     text::FUNCTIONS,
 ];
 
-/// Finds a function by name.
+/// The modules besides the core, whose functions need an import or their full name.
+pub(super) static MODULES: [Module; 8] = [
+    Module {
+        path: "dw::Core",
+        functions: &[],
+        shares: true,
+    },
+    Module {
+        path: "dw::core::Strings",
+        functions: &[strings::FUNCTIONS, words::FUNCTIONS],
+        shares: true,
+    },
+    Module {
+        path: "dw::core::Arrays",
+        functions: &[arrays::FUNCTIONS, arrays::OF_BOTH],
+        shares: true,
+    },
+    Module {
+        path: "dw::core::Objects",
+        functions: &[objects::FUNCTIONS, arrays::OF_BOTH],
+        shares: true,
+    },
+    Module {
+        path: "dw::core::Binaries",
+        functions: &[binaries::FUNCTIONS],
+        shares: false,
+    },
+    Module {
+        path: "dw::core::URL",
+        functions: &[url::FUNCTIONS],
+        shares: false,
+    },
+    Module {
+        path: "dw::Runtime",
+        functions: &[runtime::FUNCTIONS],
+        shares: false,
+    },
+    Module {
+        path: "dw::Crypto",
+        functions: &[crypto::FUNCTIONS],
+        shares: false,
+    },
+];
+
+/// Finds a function of the core by name.
 pub(super) fn find(name: &str) -> Option<&'static Builtin> {
     let mut all = ALL.into_iter().flatten();
     all.find(|builtin| builtin.name == name)
 }
 
-/// The names of all functions.
+/// The names of all functions of the core.
 pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
     ALL.into_iter().flatten().map(|builtin| builtin.name)
+}
+
+/// The name that differs from a misspelt one by at most two letters.
+pub(super) fn nearest<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let near = names.map(|known| (strsim::osa_distance(known, name), known));
+    let near = near.min().filter(|(distance, _)| *distance <= 2);
+    near.map(|(_, known)| known)
 }
 
 /// Checks a call before evaluation: the format of `read` and `write` must be supported.
@@ -137,11 +208,6 @@ pub(super) fn check(cursor: &Cursor<'_>, name: &Name, args: &[Node], at: usize) 
         return Ok(());
     }
     match args.get(1) {
-        None if args.len() == 1 => Err(cursor.fault(
-            at,
-            &format!("`{}` needs a format", name.text),
-            "name one: 'application/json'",
-        )),
         Some(Node::Literal(Value::String(format))) => {
             header::supported(cursor, format, at).map(drop)
         }

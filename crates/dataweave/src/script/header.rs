@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
 use super::tree::{Declaration, Declared, Node, Output};
-use super::{body, functions, literal, parse, types};
+use super::{body, literal, modules, parse, types};
 use crate::value::Value;
 use crate::value::json::{Layout, SkipNull};
 use crate::value::media::{Format, MediaType};
 
-/// The modules from which functions may be imported.
-const MODULES: [&str; 4] = ["Core", "Arrays", "Strings", "Objects"];
+/// The media types that scripts read and write, for people.
+pub(super) const FORMATS: &str = "application/json, text/plain, application/java, application/dw, application/octet-stream or \
+     application/x-www-form-urlencoded";
 
 type Header = (Option<Output>, Arc<[Declaration]>);
 
@@ -94,7 +95,7 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
     let start = cursor.at;
     if begins(cursor, "import") {
         cursor.at += "import".len();
-        import(cursor)?;
+        modules::import(cursor)?;
         return Ok(true);
     }
     if begins(cursor, "type") {
@@ -140,62 +141,11 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
         cursor.blank()?;
         let of = body::typed(cursor)?;
         cursor.expect("=")?;
-        let value = cursor.inner(parse::expression)?;
+        let value = cursor.inner(|cursor| body::or_pair(cursor, parse::expression))?;
         Declared::Var { value, of }
     };
     into.push(Declaration { name, what });
     Ok(true)
-}
-
-/// Parses an import: `* from dw::core::Strings`, `sumBy as total, some from dw::core::Arrays`, `dw::core::Strings`.
-fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
-    cursor.blank()?;
-    if !cursor.eat("*") {
-        loop {
-            cursor.blank()?;
-            let start = cursor.at;
-            let name = cursor.take_word("the name of a function")?;
-            if cursor.starts("::") {
-                return module(cursor, start, name);
-            }
-            if functions::find(name).is_none() {
-                let what = format!("unknown function `{name}`");
-                let mend = "use another, or define it with `fun`";
-                return Err(cursor.fault(start, &what, mend));
-            }
-            cursor.blank()?;
-            if cursor.eat_word("as") {
-                cursor.blank()?;
-                let other = cursor.take_word("a name")?;
-                cursor.renamed.insert(other.into(), name.into());
-                cursor.blank()?;
-            }
-            if !cursor.eat(",") {
-                break;
-            }
-        }
-    }
-    cursor.blank()?;
-    if !cursor.eat_word("from") {
-        return Err(cursor.unexpected("`from`"));
-    }
-    cursor.blank()?;
-    let start = cursor.at;
-    let first = cursor.take_word("the name of a module")?;
-    module(cursor, start, first)
-}
-
-fn module(cursor: &mut Cursor<'_>, start: usize, first: &str) -> Parsed<()> {
-    let mut last = first;
-    while cursor.eat("::") {
-        last = cursor.take_word("the name of a module")?;
-    }
-    if first == "dw" && MODULES.contains(&last) {
-        return Ok(());
-    }
-    let what = format!("the module `{last}` is not supported");
-    let mend = "use the functions of dw::Core and those of dw::core::Arrays and dw::core::Strings";
-    Err(cursor.fault(start, &what, mend))
 }
 
 /// Parses the format and the options after `output`.
@@ -211,6 +161,8 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
     let name = match text {
         "json" => "application/json",
         "java" => "application/java",
+        "dw" => "application/dw",
+        "binary" => "application/octet-stream",
         "text" => "text/plain",
         "urlencoded" => "application/x-www-form-urlencoded",
         other => other,
@@ -264,7 +216,7 @@ pub(super) fn supported(cursor: &Cursor<'_>, text: &str, at: usize) -> Parsed<Me
     Err(cursor.fault(
         at,
         &format!("the format `{text}` is not supported"),
-        "use application/json, text/plain, application/java or application/x-www-form-urlencoded",
+        &format!("use {FORMATS}"),
     ))
 }
 

@@ -1,8 +1,8 @@
 //! Literals: numbers, texts, dates, regular expressions.
 
 use super::cursor::{Cursor, Parsed};
-use super::parse;
 use super::tree::{Node, Piece};
+use super::{parse, path};
 use crate::value::Value;
 use crate::value::iso;
 use crate::value::number::Number;
@@ -86,7 +86,8 @@ pub(super) fn string(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     Ok(Node::Text(pieces))
 }
 
-/// Parses `$(…)` or `$name`; before anything else `$` is an ordinary character, and is skipped.
+/// Parses `$(…)` or `$name`, or in a function written with `$` also `$` alone; elsewhere `$` is an ordinary character,
+/// and is skipped.
 fn interpolated(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     cursor.at += 1;
     if cursor.eat("(") {
@@ -97,10 +98,24 @@ fn interpolated(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     match cursor.word() {
         Some(word) => {
             cursor.at += word.len();
-            Ok(Some(parse::named(cursor, word)))
+            Ok(Some(path::named(cursor, word)))
         }
+        None if cursor.binders > 0 => Ok(dollars(cursor)),
         None => Ok(None),
     }
+}
+
+/// Parses the rest of `$`, `$$` or `$$$` in a text; `None` if what follows is neither the end nor another word.
+fn dollars(cursor: &mut Cursor<'_>) -> Option<Node> {
+    let more = cursor.rest().chars().take_while(|char| *char == '$');
+    let more = u8::try_from(more.count()).ok().filter(|more| *more < 3)?;
+    let after = &cursor.rest()[usize::from(more)..];
+    if after.starts_with(|char: char| char.is_alphanumeric() || char == '(') {
+        return None;
+    }
+    cursor.at += usize::from(more);
+    cursor.dollars += 1;
+    Some(Node::Implicit(more + 1))
 }
 
 fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
@@ -112,6 +127,7 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
         Some('r') => '\r',
         Some('b') => '\u{8}',
         Some('f') => '\u{c}',
+        Some('0') => '\0',
         Some(char @ ('\\' | '/' | '"' | '\'' | '`' | '$')) => char,
         Some('u') => {
             cursor.at += 1;

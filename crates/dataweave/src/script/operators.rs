@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Zoned};
 
 use super::coerce::{self, Coerced, cannot, shown};
@@ -42,8 +43,14 @@ fn misfit(operator: &str, a: &Value, b: &Value) -> EvalFault {
 }
 
 fn arithmetic(a: &Value, b: &Value, operator: &str, operation: Operation) -> Coerced<Value> {
+    let both = matches!((a, b), (Value::DateTime(_), Value::DateTime(_)));
     let number = |value: &Value| {
-        coerce::number(value).map_err(|EvalFault { description, .. }| {
+        let number = match value {
+            Value::DateTime(_) if !both => coerce::to_kind(value, Kind::Number, &TimeZone::UTC)
+                .and_then(|seconds| coerce::number(&seconds)),
+            _ => coerce::number(value),
+        };
+        number.map_err(|EvalFault { description, .. }| {
             EvalFault::new(format!("`{operator}` expects numbers: {description}"))
         })
     };
@@ -61,8 +68,11 @@ fn append(run: &mut Run<'_>, operator: &str, a: &Value, b: &Value) -> Coerced<Va
 }
 
 fn add(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    if let Value::Array(_) = a {
+        return append(run, "+", a, b);
+    }
+    let (a, b) = &timed(run, a, b)?;
     match (a, b) {
-        (Value::Array(_), _) => append(run, "+", a, b),
         (Value::Period(a), Value::Period(b)) => {
             a.plus(b).map(Value::period).ok_or_else(out_of_range)
         }
@@ -77,14 +87,18 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
         (Value::Array(array), _) => {
             run.copy(array.items().len())?;
             let kept = array.items().iter().filter(|item| *item != b);
-            run.array(kept.cloned().collect())
+            return run.array(kept.cloned().collect());
         }
         (Value::Object(object), _) => {
             let key = coerce::text(b)?;
             run.copy(object.entries().len())?;
             let kept = object.entries().iter().filter(|(name, _)| *name != key);
-            run.object(kept.cloned().collect())
+            return run.object(kept.cloned().collect());
         }
+        _ => {}
+    }
+    let (a, b) = &timed(run, a, b)?;
+    match (a, b) {
         (Value::Period(a), Value::Period(b)) => {
             let sum = b.negated().and_then(|b| a.plus(&b));
             sum.map(Value::period).ok_or_else(out_of_range)
@@ -93,19 +107,52 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
             let back = period.negated().ok_or_else(out_of_range)?;
             moved(a, &back).unwrap_or_else(|| Err(misfit("-", a, b)))
         }
-        _ => match between(a, b) {
+        _ => match between(a, b, run.context.zone) {
             Some(time) => Ok(Value::period(Period::of(time))),
             None => arithmetic(a, b, "-", Number::subtract),
         },
     }
 }
 
+/// The operands of `+` or `-`, with texts as dates, times or periods if the other operand is one, or if both are such
+/// texts and no numbers.
+fn timed(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<(Value, Value)> {
+    let read = |run: &mut Run<'_>, value: &Value| -> Coerced<Value> {
+        let Value::String(text) = value else {
+            return Ok(value.clone());
+        };
+        run.read(text.len())?;
+        let found = iso::any(text.trim()).filter(is_time);
+        Ok(found.unwrap_or_else(|| value.clone()))
+    };
+    let is_text = |value: &Value| matches!(value, Value::String(_));
+    let involved = match (is_text(a), is_text(b)) {
+        (true, true) => coerce::number(a).is_err() || coerce::number(b).is_err(),
+        (true, false) => is_time(b),
+        (false, true) => is_time(a),
+        (false, false) => false,
+    };
+    Ok(match involved {
+        true => (read(run, a)?, read(run, b)?),
+        false => (a.clone(), b.clone()),
+    })
+}
+
+/// True for dates, times and periods.
+fn is_time(value: &Value) -> bool {
+    matches!(value, Value::Period(_)) || iso::parts(value).is_some()
+}
+
 fn out_of_range() -> EvalFault {
     EvalFault::new("the date or period is out of range")
 }
 
-/// The exact time between two dates of one kind.
-fn between(a: &Value, b: &Value) -> Option<SignedDuration> {
+/// The exact time between two dates, the second converted to the kind of the first.
+fn between(a: &Value, b: &Value, zone: &TimeZone) -> Option<SignedDuration> {
+    if !is_time(a) || !is_time(b) {
+        return None;
+    }
+    let b = &coerce::to_kind(b, a.kind(), zone).ok()?;
     Some(match (a, b) {
         (Value::DateTime(a), Value::DateTime(b)) => a.duration_since(b),
         (Value::LocalDateTime(a), Value::LocalDateTime(b)) => a.duration_since(*b),
@@ -271,6 +318,10 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
 pub(super) fn negate(value: &Value) -> Coerced<Value> {
     match value {
         Value::Period(period) => period.negated().map(Value::period).ok_or_else(out_of_range),
+        Value::String(text) => match Period::parse(text.trim()) {
+            Some(period) => period.negated().map(Value::period).ok_or_else(out_of_range),
+            None => Ok(coerce::number(value)?.negated().into()),
+        },
         _ => Ok(coerce::number(value)?.negated().into()),
     }
 }

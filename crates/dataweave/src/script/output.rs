@@ -2,10 +2,13 @@
 
 use super::EvalFault;
 use super::coerce::{self, Coerced};
+use super::parse;
 use super::run::{Frame, Run};
 use super::tree::{Key, Node, Program, Step};
 use crate::event::{Context, Event};
+use crate::random::Random;
 use crate::value::Value;
+use crate::value::dw;
 use crate::value::form;
 use crate::value::json::{self, Layout};
 use crate::value::media::{Format, MediaType, Typed};
@@ -43,10 +46,30 @@ pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
         Format::Json | Format::Java => true,
         Format::Form => matches!(value, Value::Object(_)),
         Format::Text => coerce::text(&value).is_ok(),
-        Format::Opaque => matches!(value, Value::String(_) | Value::Binary(_)),
+        Format::Dw => true,
+        Format::Opaque | Format::Bytes => matches!(value, Value::String(_) | Value::Binary(_)),
     };
     let media_type = if fits { media_type } else { MediaType::java() };
     write(value, media_type, Layout::default())
+}
+
+/// The value of a text in DataWeave's own form.
+///
+/// # Errors
+/// If the text is no script, or if it reads, calls or declares something.
+pub(crate) fn data(text: &str) -> Coerced<Value> {
+    let program = parse::program(text, 0, text.len()).map_err(|fault| {
+        EvalFault::new(format!("the text is not a value of DataWeave: {fault}"))
+    })?;
+    if !program.is_data {
+        let what = "the text is not a value of DataWeave: it has names in it, or functions";
+        return Err(EvalFault::new(what));
+    }
+    let (event, random) = (Event::default(), Random::seeded(0));
+    value(
+        &program,
+        &Context::new(&event, jiff::Timestamp::UNIX_EPOCH, &random),
+    )
 }
 
 /// The part of the event that a script consists of, unread: `payload`, `vars.x`.
@@ -112,8 +135,12 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
             Value::from(form::write(object)?)
         }
         Format::Text => Value::String(coerce::text(&value)?),
+        Format::Dw => Value::from(dw::write(&value, layout)?),
         Format::Java => value.collapsed(),
-        Format::Opaque => value,
+        Format::Bytes if !matches!(value, Value::String(_) | Value::Binary(_)) => {
+            Value::String(coerce::text(&value)?)
+        }
+        Format::Bytes | Format::Opaque => value,
     };
     Ok(Typed { value, media_type })
 }

@@ -9,12 +9,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
-use super::tree::{
-    Key, Lambda, Link, Name, Node, Operator, Param, Program, Reads, Sign, Stage, Step,
-};
+use super::functions::Builtin;
+use super::path::{path, qualified};
+use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
-use super::{BYTES_MAX, ParseFault, body, functions, header, literal};
-use crate::value::Value;
+use super::{BYTES_MAX, ParseFault, body, functions, header, modules, update};
 
 /// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
@@ -47,6 +46,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
         return Err(cursor.unexpected("an operator or the end"));
     }
     check_calls(cursor)?;
+    let is_data = cursor.names.is_empty() && cursor.called.is_empty() && cursor.declared.is_empty();
     let reads = |name: &str| cursor.names.contains(name) && !cursor.declared.contains(name);
     let message = reads("message");
     let of_vars = !cursor.declared.contains("vars");
@@ -65,21 +65,22 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
         declarations,
         body,
         reads,
+        is_data,
     })
 }
 
 /// Checks that every called function is built in or declared.
 fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
     for (name, at) in &cursor.called {
-        if cursor.declared.contains(name) || functions::find(name).is_some() {
+        if cursor.declared.contains(name) {
             continue;
         }
-        let names = functions::names().chain(cursor.declared.iter().map(|name| &**name));
-        let near = names.map(|known| (strsim::osa_distance(known, name), known));
-        let near = near.min().filter(|(distance, _)| *distance <= 2);
-        let mend = match near {
-            Some((_, known)) => format!("did you mean `{known}`?"),
-            None => "use another, or define it with `fun` in a header".to_owned(),
+        let declared = cursor.declared.iter().chain(cursor.imported.keys());
+        let names = functions::names().chain(declared.map(|name| &**name));
+        let mend = match (modules::home(name), functions::nearest(names, name)) {
+            (Some(module), _) => format!("write `import {name} from {module}` in a header"),
+            (None, Some(known)) => format!("did you mean `{known}`?"),
+            (None, None) => "use another, or define it with `fun` in a header".to_owned(),
         };
         return Err(cursor.fault(*at, &format!("unknown function `{name}`"), &mend));
     }
@@ -94,35 +95,34 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     loop {
         cursor.blank()?;
         if cursor.eat("++") {
-            rest.push(Stage::Concat(operand(cursor)?));
+            rest.push(Stage::Concat(or_pair(cursor)?));
         } else if cursor.starts("--") && !cursor.starts("---") {
             cursor.at += 2;
-            rest.push(Stage::Remove(operand(cursor)?));
+            rest.push(Stage::Remove(or_pair(cursor)?));
         } else if cursor.eat_word("default") {
-            rest.push(Stage::Default(operand(cursor)?));
+            rest.push(Stage::Default(or_pair(cursor)?));
         } else if let Some(word) = cursor.word().filter(|word| !KEYWORDS.contains(word)) {
             let start = cursor.at;
             cursor.at += word.len();
             cursor.blank()?;
             if cursor.starts("{") && matches!(word, "match" | "update") {
-                if word == "update" {
-                    let what = "`update` is not supported";
-                    let mend = "write the object anew, or use mapObject";
-                    return Err(cursor.fault(start, what, mend));
-                }
-                rest.push(Stage::Match(body::cases(cursor)?));
+                rest.push(match word {
+                    "match" => Stage::Match(body::cases(cursor)?),
+                    _ => Stage::Update(update::cases(cursor)?),
+                });
                 continue;
             }
             let name = qualified(cursor, word)?;
-            cursor.called.push((name.text.clone(), start));
+            cursor.names.insert(name.text.clone());
+            if name.builtin.is_none() {
+                cursor.called.push((name.text.clone(), start));
+            }
             let takes_function = match name.builtin {
                 Some(builtin) => builtin.takes_function,
                 None => cursor.binders == 0,
             };
-            let argument = bound(cursor, takes_function, |cursor| match takes_function {
-                true => cursor.inner(|cursor| body::or_pair(cursor, operand)),
-                false => operand(cursor),
-            })?;
+            let argument = bound(cursor, takes_function, or_pair)?;
+            let argument = delayed(name.builtin, 1, argument);
             if &*name.text == "with" {
                 let mend = "write `a replace b with c`";
                 let replaced = replaced(&mut first, &mut rest)
@@ -189,6 +189,21 @@ pub(super) fn bound(
     Ok(Node::Lambda(Arc::new(implicit(node))))
 }
 
+/// Makes an argument that is only evaluated on demand a function without parameters.
+pub(super) fn delayed(builtin: Option<&Builtin>, at: usize, argument: Node) -> Node {
+    match argument {
+        Node::Lambda(_) => argument,
+        _ if builtin.is_some_and(|builtin| builtin.lazy == Some(at)) => {
+            Node::Lambda(Arc::new(Lambda {
+                params: Vec::new(),
+                returns: None,
+                body: argument,
+            }))
+        }
+        _ => argument,
+    }
+}
+
 /// Makes a function whose parameters are `$`, `$$` and `$$$`.
 pub(super) fn implicit(body: Node) -> Lambda {
     let params = IMPLICIT.map(|name| Param {
@@ -201,6 +216,11 @@ pub(super) fn implicit(body: Node) -> Lambda {
         returns: None,
         body,
     }
+}
+
+/// Parses an operand of the loosest level, or a pair without braces, whose value extends as far as possible.
+fn or_pair(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    body::or_pair(cursor, operand)
 }
 
 /// Parses an operand of the loosest level.
@@ -311,242 +331,4 @@ fn signed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         signs,
         of: Box::new(of),
     })
-}
-
-/// Parses a value with its selectors and arguments.
-fn path(cursor: &mut Cursor<'_>) -> Parsed<Node> {
-    let start = cursor.at;
-    let base = primary(cursor)?;
-    let mut steps = Vec::new();
-    while let Some(step) = step(cursor, &base, &steps, start)? {
-        steps.push(step);
-    }
-    if let Node::Name(name) = &base
-        && &*name.text == "vars"
-    {
-        match steps.first() {
-            Some(Step::Key(Key::Fixed(key))) => {
-                cursor.vars.insert(key.clone());
-            }
-            _ => cursor.all_vars = true,
-        }
-    }
-    if steps.is_empty() {
-        return Ok(base);
-    }
-    Ok(Node::Path {
-        base: Box::new(base),
-        steps,
-    })
-}
-
-fn step(
-    cursor: &mut Cursor<'_>,
-    base: &Node,
-    before: &[Step],
-    start: usize,
-) -> Parsed<Option<Step>> {
-    let here = cursor.at;
-    if cursor.starts("(") {
-        return call(cursor, base, before, start).map(Some);
-    }
-    if cursor.eat("[") {
-        return cursor.inner(index).map(Some);
-    }
-    if cursor.eat("?") {
-        return Ok(Some(Step::Present));
-    }
-    if cursor.starts("!") && !cursor.starts("!=") {
-        cursor.at += 1;
-        return Ok(Some(Step::Required));
-    }
-    cursor.blank()?;
-    if cursor.starts("(") && before.is_empty() && matches!(base, Node::Name(_)) {
-        return call(cursor, base, before, start).map(Some);
-    }
-    if cursor.eat("..") {
-        if cursor.eat("*") {
-            return Ok(Some(Step::DeepAll(key(cursor)?)));
-        }
-        let named = cursor.word().is_some() || matches!(cursor.peek(), Some('"' | '\'' | '`'));
-        return Ok(Some(if named {
-            Step::Deep(key(cursor)?)
-        } else {
-            Step::Descendants
-        }));
-    }
-    if cursor.eat(".*") {
-        return Ok(Some(Step::All(key(cursor)?)));
-    }
-    if cursor.eat(".") {
-        return Ok(Some(Step::Key(key(cursor)?)));
-    }
-    cursor.at = here;
-    Ok(None)
-}
-
-/// Parses a selector's key: a word, even a keyword, or a text in quotes.
-fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
-    if matches!(cursor.peek(), Some('"' | '\'' | '`')) {
-        return Ok(match literal::string(cursor)? {
-            Node::Literal(Value::String(key)) => Key::Fixed(key),
-            node => Key::Computed(Box::new(node)),
-        });
-    }
-    if let Some('@' | '#' | '^' | '&') = cursor.peek() {
-        let what = "selectors of XML attributes, namespaces, metadata and pairs are not supported";
-        let mend = "select by key: `.name`";
-        return Err(cursor.fault(cursor.at, what, mend));
-    }
-    Ok(Key::Fixed(cursor.take_word("a key")?.into()))
-}
-
-/// Parses the inside of brackets.
-fn index(cursor: &mut Cursor<'_>) -> Parsed<Step> {
-    cursor.blank()?;
-    if cursor.eat("?") {
-        cursor.expect("(")?;
-        let node = bound(cursor, true, expression)?;
-        cursor.expect(")")?;
-        cursor.expect("]")?;
-        let lambda = match node {
-            Node::Lambda(lambda) => lambda,
-            constant => Arc::new(implicit(constant)),
-        };
-        return Ok(Step::Filter(lambda));
-    }
-    let node = expression(cursor)?;
-    cursor.expect("]")?;
-    Ok(match node {
-        Node::Literal(Value::String(key)) => Step::Key(Key::Fixed(key)),
-        Node::Flow { first, mut rest } => match (rest.pop(), rest.is_empty()) {
-            (Some(Stage::Call(name, to)), true) if &*name.text == "to" => Step::Slice(*first, to),
-            (last, _) => {
-                rest.extend(last);
-                Step::Index(Node::Flow { first, rest })
-            }
-        },
-        node => Step::Index(node),
-    })
-}
-
-/// Parses the arguments of a call.
-fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> Parsed<Step> {
-    let name = match base {
-        Node::Name(name) if before.is_empty() => Some(name),
-        _ => None,
-    };
-    if let Some(name) = name {
-        cursor.called.push((name.text.clone(), start));
-    }
-    let builtin = name.and_then(|name| name.builtin);
-    cursor.at += 1;
-    let args = cursor.inner(|cursor| {
-        let mut args: Vec<Node> = Vec::new();
-        loop {
-            cursor.blank()?;
-            if cursor.eat(")") {
-                return Ok(args);
-            }
-            // For functions that are not built in, a `$` without meaning shows that the argument is a function.
-            let takes_function = match builtin {
-                Some(builtin) => builtin.takes_function && !args.is_empty(),
-                None => cursor.binders == 0,
-            };
-            args.push(bound(cursor, takes_function, expression)?);
-            cursor.blank()?;
-            if !cursor.eat(",") {
-                cursor.expect(")")?;
-                return Ok(args);
-            }
-        }
-    })?;
-    if let Some(name) = name {
-        functions::check(cursor, name, &args, start)?;
-    }
-    Ok(Step::Call(args))
-}
-
-/// Parses a value without selectors and operators.
-fn primary(cursor: &mut Cursor<'_>) -> Parsed<Node> {
-    cursor.blank()?;
-    match cursor.peek() {
-        Some('0'..='9') => literal::number(cursor),
-        Some('"' | '\'' | '`') => literal::string(cursor),
-        Some('|') => literal::date(cursor),
-        Some('/') => literal::regex(cursor),
-        Some('{') => cursor.inner(body::object),
-        Some('[') => cursor.inner(body::array),
-        Some('(') => cursor.inner(body::enclosed),
-        Some('$') => {
-            let dollars = cursor.rest().chars().take(4);
-            let count = dollars.take_while(|char| *char == '$').count();
-            let Ok(count @ 1..=3) = u8::try_from(count) else {
-                return Err(cursor.unexpected("`$`, `$$` or `$$$`"));
-            };
-            cursor.at += usize::from(count);
-            cursor.dollars += 1;
-            Ok(Node::Implicit(count))
-        }
-        _ => word(cursor),
-    }
-}
-
-fn word(cursor: &mut Cursor<'_>) -> Parsed<Node> {
-    let Some(word) = cursor.word() else {
-        return Err(cursor.unexpected("a value"));
-    };
-    let start = cursor.at;
-    if matches!(
-        word,
-        "and" | "or" | "as" | "is" | "case" | "else" | "default"
-    ) {
-        return Err(cursor.unexpected("a value"));
-    }
-    cursor.at += word.len();
-    match word {
-        "true" => Ok(Node::Literal(true.into())),
-        "false" => Ok(Node::Literal(false.into())),
-        "null" => Ok(Node::Literal(Value::Null)),
-        "if" => cursor.inner(body::choice),
-        "do" => {
-            cursor.blank()?;
-            if cursor.starts("{") {
-                return cursor.inner(body::scope);
-            }
-            Err(cursor.unexpected("the `{` of a `do`"))
-        }
-        "using" | "unless" => Err(cursor.fault(
-            start,
-            &format!("`{word}` is not supported"),
-            "use `do { var a = 1 --- a }`, or `if (!a)`",
-        )),
-        _ => {
-            let name = qualified(cursor, word)?;
-            cursor.names.insert(name.text.clone());
-            Ok(Node::Name(name))
-        }
-    }
-}
-
-/// The name in an interpolated `$name`.
-pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
-    cursor.names.insert(word.into());
-    cursor.all_vars |= word == "vars";
-    Node::Name(Name {
-        text: word.into(),
-        builtin: functions::find(word),
-    })
-}
-
-/// Parses a name with its module, if it has one: `Strings::capitalize`.
-fn qualified(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
-    let mut last = first;
-    while cursor.eat("::") {
-        last = cursor.take_word("the name of a function")?;
-    }
-    let renamed = cursor.renamed.get(last).cloned();
-    let text: Arc<str> = renamed.unwrap_or_else(|| last.into());
-    let builtin = functions::find(&text);
-    Ok(Name { text, builtin })
 }

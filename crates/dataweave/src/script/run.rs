@@ -18,6 +18,8 @@ pub(super) struct Run<'a> {
     pub context: &'a Context<'a>,
     steps_left: u32,
     nesting: u16,
+    /// True if the last error is one that the script itself raised.
+    refused: bool,
     /// The parts of the event that have been read.
     payload: Option<Value>,
     vars: HashMap<Arc<str>, Value>,
@@ -110,6 +112,7 @@ impl<'a> Run<'a> {
             context,
             steps_left: STEPS_MAX,
             nesting: 0,
+            refused: false,
             payload: None,
             vars: HashMap::new(),
         }
@@ -140,6 +143,25 @@ impl<'a> Run<'a> {
     pub fn text(&mut self, bytes: usize) -> Coerced<()> {
         coerce::check_text(bytes)?;
         self.read(bytes)
+    }
+
+    /// The error that a script raises itself.
+    pub fn refused(&mut self, message: &str) -> EvalFault {
+        self.refused = true;
+        EvalFault::new(message)
+    }
+
+    /// True if the script raised the last error itself; forgets it.
+    pub fn take_refusal(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// Lets the caller wait after the evaluation.
+    pub fn wait(&mut self, millis: u64) -> Coerced<()> {
+        match self.context.waits {
+            Some(waits) => waits.add(millis),
+            None => Ok(()),
+        }
     }
 
     /// Evaluates a nested part, up to the limit of nesting.
@@ -184,6 +206,7 @@ impl<'a> Run<'a> {
     pub fn set_key(&mut self, value: &Value) -> Coerced<SetKey> {
         let text = match value {
             Value::DateTime(at) => at.timestamp().to_string(),
+            Value::Binary(bytes) => format!("{bytes:?}"),
             _ => json::write(value, json::Layout::ON_ONE_LINE)?,
         };
         self.read(text.len())?;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::Script;
 use super::tree::{
-    Case, CasePattern, Content, Declaration, Declared, Item, Key, Lambda, Link, Node, Operator,
-    Piece, Sign, Stage, Step,
+    Case, CasePattern, Content, Declaration, Declared, Item, Key, Lambda, Link, Name, Node,
+    Operator, Piece, Sign, Stage, Step,
 };
 use super::types::{Setting, Target, Type};
 use crate::symbol::{self, Cast, Relation, Symbol, Unit, View};
+use crate::value::media::{Format, MediaType};
 use crate::value::{Kind, Value};
 
 /// The limit of nested functions.
@@ -206,7 +207,7 @@ impl<'a> Partial<'a, '_> {
         // A function's name is not a value.
         if let (Node::Name(name), Some((Step::Call(args), rest))) = (base, steps.split_first()) {
             let args: Vec<&'a Node> = args.iter().collect();
-            let called = self.call(&name.text, &args);
+            let called = self.call(name, &args);
             return self.steps(called, rest);
         }
         // Reads one variable without making an object of all.
@@ -241,13 +242,14 @@ impl<'a> Partial<'a, '_> {
         })
     }
 
-    fn call(&mut self, name: &str, args: &[&'a Node]) -> Symbol {
-        if let Some(Binding::Function(lambda)) = self.named(name) {
+    fn call(&mut self, name: &Name, args: &[&'a Node]) -> Symbol {
+        if let Some(Binding::Function(lambda)) = self.named(&name.text) {
             let lambda = *lambda;
             let args = args.iter().map(|node| self.node(node)).collect();
             return self.apply(lambda, args);
         }
-        let known = name.strip_prefix("Mule::").unwrap_or(name);
+        // Imports may give a function another's name.
+        let known = name.builtin.map_or("", |builtin| builtin.name);
         let first = match args.first() {
             Some(node) => self.node(node),
             None => Symbol::Unknown,
@@ -261,7 +263,8 @@ impl<'a> Partial<'a, '_> {
                 },
                 _ => Symbol::Unknown,
             },
-            ("read", _) => first.parsed(),
+            ("read" | "write", _) if !self.is_json(args.get(1)) => Symbol::Unknown,
+            ("read", _) => first.read(),
             ("write" | "log", 1..) if known == "write" || args.len() == 1 => first,
             ("log", 2) => self.node(args[1]),
             ("isEmpty" | "isBlank", 1) => match &first {
@@ -283,6 +286,16 @@ impl<'a> Partial<'a, '_> {
                 contains(&first, &wanted)
             }
             _ => Symbol::Unknown,
+        }
+    }
+
+    /// True if a format is named, and is JSON.
+    fn is_json(&mut self, format: Option<&&'a Node>) -> bool {
+        match format.map(|node| self.node(node)) {
+            Some(Symbol::Known(Value::String(format))) => {
+                MediaType::new(format).format() == Format::Json
+            }
+            _ => false,
         }
     }
 
@@ -330,11 +343,11 @@ impl<'a> Partial<'a, '_> {
                         let (lambda, right) = (*lambda, self.node(node));
                         self.apply(lambda, vec![left, right])
                     }
-                    _ if &*name.text == "contains" => {
+                    _ if name.builtin.is_some_and(|it| it.name == "contains") => {
                         let wanted = self.node(node);
                         contains(&left, &wanted)
                     }
-                    _ if &*name.text == "then" => match node {
+                    _ if name.builtin.is_some_and(|it| it.name == "then") => match node {
                         Node::Lambda(lambda) => {
                             let names = lambda.params.iter().take(1);
                             let names = names.map(|param| (param.name.clone(), left.clone()));
@@ -344,7 +357,7 @@ impl<'a> Partial<'a, '_> {
                     },
                     _ => Symbol::Unknown,
                 },
-                Stage::Replace(..) => Symbol::Unknown,
+                Stage::Replace(..) | Stage::Update(_) => Symbol::Unknown,
                 Stage::Match(cases) => self.matched(&left, cases),
             };
         }

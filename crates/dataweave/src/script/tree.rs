@@ -15,6 +15,8 @@ pub(super) struct Program {
     pub declarations: Arc<[Declaration]>,
     pub body: Node,
     pub reads: Reads,
+    /// True if the script is a value alone: it reads, calls and declares nothing.
+    pub is_data: bool,
 }
 
 /// An `output` directive.
@@ -157,6 +159,8 @@ pub(super) enum Step {
     Slice(Node, Node),
     /// A filter: `[?(condition)]`.
     Filter(Arc<Lambda>),
+    /// Metadata of a part of the event: `.^mimeType`.
+    Meta(Arc<str>),
     /// True if the selection exists: `?`.
     Present,
     /// An error if the selection does not exist: `!`.
@@ -215,6 +219,25 @@ pub(super) enum Stage {
     /// A replacement: `a replace b with c`.
     Replace(Node, Node),
     Match(Vec<Case>),
+    /// New values at places within a value: `a update { case .b -> c }`.
+    Update(Vec<Change>),
+}
+
+/// A case of an `update`.
+pub(super) struct Change {
+    /// The name of the value at the place; `$` by default.
+    pub name: Arc<str>,
+    pub place: Vec<Place>,
+    /// True if what is missing on the way to the place is made: `.a!`.
+    pub inserts: bool,
+    pub when: Option<Node>,
+    pub then: Node,
+}
+
+/// A step to a place within a value.
+pub(super) enum Place {
+    Key(Key),
+    Index(Node),
 }
 
 /// A case of a `match`; an `else` has neither pattern nor condition.

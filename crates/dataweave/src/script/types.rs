@@ -32,8 +32,10 @@ pub(super) enum Setting {
     Format,
     Unit,
     Locale,
-    /// The Java class of an object; it has no effect here.
-    Class,
+    /// The base of a binary value's digits, 16 or 64.
+    Base,
+    /// What has no effect here: the Java class of an object, the encoding of a text, the way of rounding or parsing.
+    Other,
 }
 
 impl Type {
@@ -150,7 +152,9 @@ fn single(cursor: &mut Cursor<'_>) -> Parsed<Target> {
     match name {
         "Any" => Ok(simple(Type::Any)),
         "true" | "false" => Ok(simple(Type::Literal((name == "true").into()))),
-        "Range" => Ok(simple(Type::Kind(Kind::Array))),
+        "Range" | "Iterator" => Ok(simple(Type::Kind(Kind::Array))),
+        "CData" | "Uri" | "Enum" => Ok(simple(Type::Kind(Kind::String))),
+        "SimpleType" | "Comparable" => Ok(simple(Type::Any)),
         _ => match kind(name) {
             Some(kind) => Ok(simple(Type::Kind(kind))),
             None => Err(cursor.fault(
@@ -245,10 +249,11 @@ fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
         "format" => Setting::Format,
         "unit" => Setting::Unit,
         "locale" => Setting::Locale,
-        "class" => Setting::Class,
+        "base" => Setting::Base,
+        "class" | "encoding" | "mode" | "roundMode" => Setting::Other,
         _ => {
             let what = format!("unsupported option `{name}` of `as`");
-            let mend = "use format, unit or locale";
+            let mend = "use format, unit, locale or base";
             return Err(cursor.fault(start, &what, mend));
         }
     };

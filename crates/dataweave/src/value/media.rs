@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{form, json};
 use crate::fault::EvalFault;
+use crate::script::data;
 use crate::value::Value;
 
 /// A media type, `application/json; charset=UTF-8`.
@@ -19,6 +20,10 @@ pub(crate) enum Format {
     Form,
     /// Plain text: `text/plain`.
     Text,
+    /// DataWeave's own form: `application/dw`.
+    Dw,
+    /// Bytes that are not interpreted: `application/octet-stream`.
+    Bytes,
     /// Values without a text: `application/java`.
     Java,
     /// Any other format; its texts and bytes are not interpreted.
@@ -57,11 +62,24 @@ impl MediaType {
         essence.trim().to_ascii_lowercase()
     }
 
+    /// The charset of its texts, `UTF-8` unless a parameter names another.
+    pub(crate) fn charset(&self) -> String {
+        let mut parameters = self.0.split(';').skip(1);
+        let charset = parameters.find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            let value = value.trim().trim_matches('"').to_owned();
+            name.trim().eq_ignore_ascii_case("charset").then_some(value)
+        });
+        charset.unwrap_or_else(|| "UTF-8".to_owned())
+    }
+
     pub(crate) fn format(&self) -> Format {
         match self.essence().as_str() {
             "application/json" | "text/json" => Format::Json,
             "application/x-www-form-urlencoded" => Format::Form,
             "text/plain" => Format::Text,
+            "application/dw" => Format::Dw,
+            "application/octet-stream" => Format::Bytes,
             "application/java" => Format::Java,
             essence if essence.ends_with("+json") => Format::Json,
             _ => Format::Opaque,
@@ -104,13 +122,16 @@ impl Typed {
     /// If the text is not of its media type.
     pub fn read(&self) -> Result<Value, EvalFault> {
         let text = match (&self.value, self.media_type.format()) {
-            (Value::String(text), Format::Json | Format::Form) => text.clone(),
-            (Value::Binary(bytes), Format::Json | Format::Form | Format::Text) => utf8(bytes)?,
+            (Value::String(text), Format::Json | Format::Form | Format::Dw) => text.clone(),
+            (Value::Binary(bytes), Format::Json | Format::Form | Format::Dw | Format::Text) => {
+                utf8(bytes)?
+            }
             _ => return Ok(self.value.clone()),
         };
         match self.media_type.format() {
             Format::Json => json::read(&text),
             Format::Form => Ok(form::read(&text)),
+            Format::Dw => data(&text),
             _ => Ok(Value::String(text)),
         }
     }

@@ -32,6 +32,10 @@ impl Run {
                 // A long loop over processors that never wait must not starve other tasks.
                 tokio::task::coop::consume_budget().await;
                 event = self.step(at, processor, event).await?;
+                let wait = self.waits.take();
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
             }
             Ok(event)
         })

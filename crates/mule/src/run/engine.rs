@@ -9,7 +9,7 @@ use super::error::Ended;
 use super::outside::{Line, Pending, World};
 use super::stores::Stores;
 use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
-use crate::{Context, Event};
+use crate::{Context, Event, Waits};
 
 /// A running application. Besides its stores it holds the turns of each `round-robin` and the permits of each
 /// `async`, shared by all workers of the process.
@@ -55,6 +55,7 @@ impl Engine {
         let run = Run {
             engine: self.clone(),
             world: world.clone(),
+            waits: Waits::default(),
         };
         Box::pin(async move {
             let flow = run.engine.app.flow(flow);
@@ -92,6 +93,8 @@ impl Engine {
 pub(super) struct Run {
     pub engine: Arc<Engine>,
     pub world: Arc<dyn World>,
+    /// The time that expressions asked to wait, due after the processor that they belong to.
+    pub waits: Waits,
 }
 
 /// The position of a run.
@@ -139,6 +142,7 @@ impl Run {
             now: self.world.now(),
             zone: self.world.zone(),
             random: self.world.random(),
+            waits: Some(&self.waits),
         }
     }
 

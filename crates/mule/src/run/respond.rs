@@ -169,6 +169,7 @@ impl Responder<'_> {
             now: self.world.now(),
             zone: self.world.zone(),
             random: self.world.random(),
+            waits: None,
         }
     }
 }

@@ -40,6 +40,41 @@ pub fn is(value: &Value, expected: &Json) -> bool {
     }
 }
 
+/// Whether a value is what a case expects as JSON: texts of JSON stand for what they say, and numbers for their worth.
+pub fn is_json(value: &Value, expected: &Json) -> bool {
+    match (value, expected) {
+        (Value::Object(object), Json::Object(members)) => {
+            object.entries().len() == members.len()
+                && members
+                    .iter()
+                    .all(|(key, json)| object.get(key).is_some_and(|value| is_json(value, json)))
+        }
+        (Value::String(text), json) if !json.is_string() => {
+            serde_json::from_str::<Json>(text).is_ok_and(|inner| is_json(&of_json(&inner), json))
+        }
+        (Value::Array(array), Json::Array(items)) => {
+            array.items().len() == items.len()
+                && (array.items().iter().zip(items)).all(|(value, json)| is_json(value, json))
+        }
+        (value, json) => is(value, json) || value.shown().ok().as_deref() == json.as_str(),
+    }
+}
+
+/// Checks that a case has no other members than these.
+///
+/// # Errors
+/// The name of one that is not known.
+pub fn known(case: &Json, members: &[&str]) -> Result<(), String> {
+    let all = case.as_object().into_iter().flatten();
+    match all
+        .map(|(key, _)| key)
+        .find(|key| !members.contains(&key.as_str()))
+    {
+        Some(key) => Err(format!("its {key} is not known")),
+        None => Ok(()),
+    }
+}
+
 /// Whether two texts are the same, or the same JSON.
 pub fn same_text(got: &str, wanted: &str) -> bool {
     let json = |text: &str| serde_json::from_str::<Json>(text).ok();

@@ -31,7 +31,12 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     of_array("maxBy", 2, greatest).higher(),
     of_array("minBy", 2, least).higher(),
     plain("some", 2, |run, args| any(run, args, "some", true)).higher(),
-    plain("every", 2, |run, args| any(run, args, "every", false)).higher(),
+    plain("every", 2, |run, args| match &args[0] {
+        // As the example of the documentation shows.
+        Value::Array(array) if array.items().is_empty() => Ok(false.into()),
+        _ => any(run, args, "every", false),
+    })
+    .higher(),
     of_array("sumBy", 2, sum).higher(),
     of_array("countBy", 2, count_by).higher(),
 ];

@@ -10,7 +10,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     of_object("filterObject", 2, filter_object).higher(),
     of_object("pluck", 2, pluck).higher(),
     of_object("keysOf", 1, keys),
-    of_object("namesOf", 1, keys),
+    of_object("namesOf", 1, names),
     of_object("valuesOf", 1, values),
     of_object("entriesOf", 1, entries_of),
 ];
@@ -42,18 +42,22 @@ fn pluck(run: &mut Run<'_>, entries: &[Entry], args: &[Value]) -> Coerced<Value>
     run.array(plucked)
 }
 
-fn keys(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
+pub(super) fn keys(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
     run.copy(entries.len())?;
     let keys = entries.iter().map(|(key, _)| Value::String(key.clone()));
     run.array(keys.collect())
 }
 
-fn values(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
+pub(super) fn names(run: &mut Run<'_>, entries: &[Entry], args: &[Value]) -> Coerced<Value> {
+    keys(run, entries, args)
+}
+
+pub(super) fn values(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
     run.copy(entries.len())?;
     run.array(entries.iter().map(|(_, value)| value.clone()).collect())
 }
 
-fn entries_of(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
+pub(super) fn entries_of(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
     run.step(entries.len())?;
     run.copy(entries.len())?;
     let records = entries.iter().map(|(key, value)| {

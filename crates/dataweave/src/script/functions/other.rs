@@ -15,8 +15,8 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("typeOf", 1, |_, args| Ok(Value::Type(args[0].kind()))),
     plain("p", 1, property),
     plain("log", 1, log).up_to(2),
-    plain("read", 2, read).up_to(3),
-    plain("write", 2, write).up_to(3),
+    plain("read", 1, read).up_to(3),
+    plain("write", 1, write).up_to(3),
     plain("daysBetween", 2, days_between),
     plain("isLeapYear", 1, is_leap_year),
     plain("then", 2, then).higher(),
@@ -60,21 +60,21 @@ fn property(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     Ok(value.map(Value::String).unwrap_or_default())
 }
 
-fn format(name: &str, value: &Value) -> Coerced<MediaType> {
+/// The media type that an argument names, by default DataWeave's own form.
+fn format(name: &str, value: Option<&Value>) -> Coerced<MediaType> {
+    let Some(value) = value else {
+        return Ok(MediaType::new("application/dw"));
+    };
     let text = coerce::text(value)?;
     let media_type = MediaType::new(text);
     if media_type.format() == Format::Opaque {
-        return Err(misfit(
-            name,
-            "application/json, text/plain, application/java or application/x-www-form-urlencoded",
-            value,
-        ));
+        return Err(misfit(name, header::FORMATS, value));
     }
     Ok(media_type)
 }
 
 fn read(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let media_type = format("read", &args[1])?;
+    let media_type = format("read", args.get(1))?;
     if let Some(Value::Object(options)) = args.get(2)
         && let Some((name, _)) = options.entries().first()
     {
@@ -88,6 +88,9 @@ fn read(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         (Value::Binary(bytes), _) => run.read(bytes.len().saturating_mul(16))?,
         (other, _) => return Err(misfit("read", "a text", other)),
     }
+    if let (Value::String(text), Format::Bytes) = (&args[0], media_type.format()) {
+        return Ok(Value::bytes(text.as_bytes().to_vec()));
+    }
     Typed {
         value: args[0].clone(),
         media_type,
@@ -96,7 +99,7 @@ fn read(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
 }
 
 fn write(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
-    let media_type = format("write", &args[1])?;
+    let media_type = format("write", args.get(1))?;
     let mut layout = Layout::default();
     if let Some(Value::Object(options)) = args.get(2) {
         for (name, value) in options.entries() {

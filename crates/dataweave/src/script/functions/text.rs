@@ -30,16 +30,26 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
         tested(args, |text, part| text.ends_with(part))
     }),
     of_text("substringAfter", 2, |_, text, by| {
-        part(text, by, |text, by| Some(text.split_once(by)?.1))
+        part(text, by, |text, by| match by.is_empty() {
+            // As the example of the documentation shows.
+            true => text.get(text.chars().next()?.len_utf8()..),
+            false => Some(text.split_once(by)?.1),
+        })
     }),
     of_text("substringBefore", 2, |_, text, by| {
         part(text, by, |text, by| Some(text.split_once(by)?.0))
     }),
     of_text("substringAfterLast", 2, |_, text, by| {
+        if coerce::text(&by[0])?.is_empty() {
+            return Ok(Value::Null);
+        }
         part(text, by, |text, by| Some(text.rsplit_once(by)?.1))
     }),
     of_text("substringBeforeLast", 2, |_, text, by| {
-        part(text, by, |text, by| Some(text.rsplit_once(by)?.0))
+        part(text, by, |text, by| match by.is_empty() {
+            true => text.get(..text.len() - text.chars().next_back()?.len_utf8()),
+            false => Some(text.rsplit_once(by)?.0),
+        })
     }),
     of_text("splitBy", 2, split_by),
     of_array("joinBy", 2, join_by),

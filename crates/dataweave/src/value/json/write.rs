@@ -1,7 +1,7 @@
 //! Writes values as JSON.
 
 use crate::fault::EvalFault;
-use crate::value::{Array, Object, Value, media, text};
+use crate::value::{Array, Object, Value, text};
 
 /// The layout of a JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,10 @@ impl Default for Layout {
     }
 }
 
-/// Writes a value as JSON; dates and the like become strings.
+/// Writes a value as JSON; dates and the like become strings, and of bytes what is not UTF-8 becomes `\u{fffd}`.
 ///
 /// # Errors
-/// If the value contains a function or binary data that is not UTF-8, or if the text is too long.
+/// If the value contains a function, or if the text is too long.
 pub(crate) fn write(value: &Value, layout: Layout) -> Result<String, EvalFault> {
     let mut writer = Writer {
         text: String::new(),
@@ -64,7 +64,7 @@ impl Writer {
             Value::Bool(bool) => self.text.push_str(if *bool { "true" } else { "false" }),
             Value::Number(number) => self.text.push_str(&number.to_string()),
             Value::String(text) => self.string(text),
-            Value::Binary(bytes) => self.string(&media::utf8(bytes)?),
+            Value::Binary(bytes) => self.string(&String::from_utf8_lossy(bytes)),
             Value::Array(array) => self.array(array, depth)?,
             Value::Object(object) => match object.message_payload() {
                 Some(payload) => self.value(payload, depth)?,
