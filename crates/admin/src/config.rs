@@ -76,6 +76,7 @@ pub fn diagnostic(diagnostic: &Diagnostic) -> Value {
         severity,
         what,
         mend,
+        ..
     } = diagnostic;
     json!({
         "file": file,

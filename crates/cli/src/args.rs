@@ -93,7 +93,7 @@ pub enum Verb {
 /// Options of `run`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RunArgs {
-    /// Configuration files [default: ./fusebox.yaml, then /etc/fusebox/fusebox.yaml]
+    /// Configuration files, or the folder of a Mule project [default: ./fusebox.yaml, then /etc/fusebox/fusebox.yaml]
     #[arg(value_name = "FILE", env = "FUSEBOX_FILES", value_delimiter = ':')]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
@@ -176,7 +176,7 @@ pub enum CompatArg {
 /// Options of `convert`.
 #[derive(Debug, clap::Args)]
 pub struct ConvertArgs {
-    /// The files of one application
+    /// The files of one application, or the folder of a Mule project
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Convert also where a guard is lost, such as the check of a token; each is then a warning
@@ -189,9 +189,12 @@ pub struct ConvertArgs {
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// Configuration files
+    /// Configuration files, or the folder of a Mule project
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Print JSON: the diagnostics, the schedules, and what runs and what blocks, by construct and count
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub reading: ReadingArgs,
 }

@@ -12,6 +12,7 @@ use crate::args::{CompatArg, Property, ReadingArgs};
 use crate::bounded;
 use crate::dialects::DIALECTS;
 use crate::fetch::fetch;
+use crate::project;
 
 /// The largest configuration file, and file named by one, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -69,6 +70,7 @@ fn with_sources<T>(
     lossy: bool,
     work: impl FnOnce(&[Source<'_>], &dyn Loader) -> T,
 ) -> anyhow::Result<T> {
+    let files = &project::expanded(files)?;
     let mut texts = Vec::new();
     for file in files {
         let text = bounded::read(file, FILE_BYTES_MAX)

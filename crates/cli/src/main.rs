@@ -21,6 +21,7 @@ mod init;
 mod log;
 mod man;
 mod printable;
+mod project;
 mod reload;
 mod run;
 mod simulate;

@@ -35,7 +35,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "mule",
-        "run dialect convert program show lower circuit written properties xml app",
+        "run dialect convert program show lower circuit written properties xml app cron",
     ),
     (
         "breaker",
@@ -61,7 +61,7 @@ const FLOORS: [(&str, &str); 12] = [
     (
         "cli",
         "check convert first_file run reload banner init healthcheck man top breakers admin_client state simulate printable log files \
-         fetch eval dialects descriptors demo bounded args",
+         project fetch eval dialects descriptors demo bounded args",
     ),
 ];
 

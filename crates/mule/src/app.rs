@@ -11,6 +11,7 @@ mod error_type;
 mod given;
 mod http;
 mod objects;
+mod schedule;
 mod scope;
 mod walk;
 
@@ -26,6 +27,7 @@ pub use http::{
     HttpSource, ListenerConfig, Request, Requester, Respond, SendBody, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
+pub use schedule::{Schedule, When};
 pub use scope::{
     Async, Cache, Choice, Foreach, Gather, LogLevel, Logger, ParallelForeach, Publish, RaiseError,
     ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation, ValidationRule,
@@ -36,7 +38,7 @@ use super::circuit::Circuit;
 /// An application, read from one file or from several.
 #[derive(Debug, Clone, PartialEq)]
 pub struct App {
-    /// The application's name, `app.name`: the first file's name without extension.
+    /// The application's name, `app.name`: that of its project's folder, or else the first file's without extension.
     pub name: Arc<str>,
     /// The rules by which expressions and components are understood.
     pub compat: Compat,
@@ -88,6 +90,9 @@ pub struct Flow {
     /// True for a `sub-flow`. A sub-flow has neither source nor handlers; its errors go to the handlers of the
     /// caller.
     pub is_sub: bool,
+    /// True if the flow does not run (`initialState="stopped"`): its source starts nothing, and a call of it is an
+    /// error.
+    pub is_stopped: bool,
     /// The trigger; `None`: the flow runs only when a `flow-ref` calls it.
     pub source: Option<Source>,
     /// The steps of the flow.
@@ -103,13 +108,8 @@ pub struct Flow {
 pub enum Source {
     /// An HTTP request.
     Http(Box<HttpSource>),
-    /// A timer. The first run starts after `delay`, further runs start `every` later; runs do not overlap.
-    Scheduler {
-        /// The period between two starts.
-        every: Duration,
-        /// The delay between the application's start and the first run.
-        delay: Duration,
-    },
+    /// A timer.
+    Scheduler(Schedule),
     /// A message in a queue.
     Queue {
         /// The name of one of the application's queues.

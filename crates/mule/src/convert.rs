@@ -8,7 +8,7 @@
 //! - `route`: the listener, path and methods; `call`: the request; `target`: where to, in terms of the client's path
 //! - `upstream`: the server of a call, with its breaker; `repeat`: its retries
 //! - `answer`, `ladder`: the answers that the flow gives itself; `kept`: entries that hold answers
-//! - `gates`: the parts left out
+//! - `secrets`: values that are not written; `gates`: the parts left out
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,6 +29,7 @@ mod kept;
 mod ladder;
 mod repeat;
 mod route;
+mod secrets;
 mod target;
 mod upstream;
 
@@ -69,8 +70,9 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
     };
     for (flow, paths) in &walked {
         match &flow.source {
+            Some(_) if flow.is_stopped => draft.lose_flow(flow, &flow.site, "it is stopped"),
             Some(Source::Http(source)) => draft.flow(flow, source, paths.as_deref()),
-            Some(Source::Scheduler { .. }) => {
+            Some(Source::Scheduler(_)) => {
                 draft.lose_flow(flow, &flow.site, "the native form has no schedules");
             }
             Some(Source::Queue { .. }) => {
@@ -90,10 +92,13 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
         }
     };
     draft.losses.report(lossy, &mut notes);
-    Conversion {
-        yaml: yaml.filter(|_| notes.errors() == 0),
-        diagnostics: notes.finish(files),
-    }
+    secrets::hidden(
+        app,
+        Conversion {
+            yaml: yaml.filter(|_| notes.errors() == 0),
+            diagnostics: notes.finish(files),
+        },
+    )
 }
 
 struct Draft<'w, 'a> {

@@ -1,5 +1,7 @@
 //! Mule as a configuration dialect: XML in one or more files.
 
+use std::sync::Arc;
+
 use fusebox_plan::dialect::{self, Claim, Document, Loader, Notes};
 use fusebox_plan::{Conversion, Plan, Reading, Source};
 
@@ -52,14 +54,20 @@ impl dialect::Dialect for Dialect {
         loader: &dyn Loader,
         notes: &mut Notes,
     ) -> Option<Plan> {
+        // The order of the files changes nothing.
+        let mut documents = documents.to_vec();
+        documents.sort_by(|one, other| one.name.cmp(other.name));
         let texts: Vec<(usize, &str)> = documents.iter().map(|it| (it.file, it.text)).collect();
+        let app_name = app_name(documents.first().map_or("", |first| first.name));
         let written = written::read(&texts, files, loader, notes)?;
         let names: Vec<&str> = files.iter().map(String::as_str).collect();
         let setting = LowerInput {
+            name: app_name,
             files: &names,
             properties: written.properties,
             bindings: &loader.bindings(),
             compat: written::compat(loader),
+            is_partial: written.is_partial,
         };
         Some(lower(written.elements, setting, notes))
     }
@@ -82,4 +90,17 @@ impl dialect::Dialect for Dialect {
             },
         }
     }
+}
+
+/// The application's name: that of its project's folder, or else that of its first file without extension.
+fn app_name(file: &str) -> Arc<str> {
+    let base = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
+    if let Some((project, _)) = file.rsplit_once("/src/main/mule/") {
+        let name = base(project);
+        if !name.trim_matches('.').is_empty() {
+            return name.into();
+        }
+    }
+    let name = base(file);
+    name.strip_suffix(".xml").unwrap_or(&name).into()
 }

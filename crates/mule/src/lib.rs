@@ -13,6 +13,7 @@
 pub mod app;
 mod circuit;
 mod convert;
+mod cron;
 mod dialect;
 mod lower;
 mod program;
@@ -32,4 +33,5 @@ pub use fusebox_dataweave::{
 pub use circuit::{
     Circuit, CircuitState, Cooldown, Count, Entry, Failure, Flaw, FlawKind, OpenWhen, Refusal,
 };
+pub use cron::Cron;
 pub use dialect::{Dialect, convert, read};

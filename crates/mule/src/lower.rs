@@ -4,7 +4,8 @@
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
 //! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
-//!   `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//!   `schedules`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//! - `states`: values of which nothing is said, or not everything
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
 //! After an error a placeholder takes the value's place, so that all errors are reported at once: the result of
@@ -24,7 +25,9 @@ mod plan;
 mod processors;
 mod queues;
 mod request;
+mod schedules;
 mod scopes;
+mod states;
 mod unsupported;
 // One element a line where possible, so that the table reads as a table.
 #[rustfmt::skip]
@@ -45,12 +48,16 @@ use self::handlers::ReadOnce;
 use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
+use self::shapes::{Body, Role};
+use self::states::States;
 use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
 use super::circuit;
 use super::xml::Element;
 
 /// The input of [`lower`] besides the elements.
 pub(crate) struct LowerInput<'a> {
+    /// The application's name.
+    pub name: Arc<str>,
     /// The names of the files, by their index in places.
     pub files: &'a [&'a str],
     /// The properties that `p('key')` reads.
@@ -59,11 +66,14 @@ pub(crate) struct LowerInput<'a> {
     pub bindings: &'a [(String, String)],
     /// The rules by which the files are understood.
     pub compat: Compat,
+    /// True if a part of the application could not be read, which is reported.
+    pub is_partial: bool,
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
 pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &mut Notes) -> Plan {
     names::rename(&mut elements, input.compat, notes);
+    elements.iter().for_each(|element| count(element, notes));
     let globals = Globals::collect(&elements, input.files, notes);
     let mut lowering = Lowering {
         globals,
@@ -80,12 +90,15 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         guesses: 0,
         depth: 0,
         processors: 0,
+        states: States::of(&elements),
+        is_partial: input.is_partial,
         notes,
     };
-    let mut app = lowering.app(input.properties);
-    let flows = lowering.globals.each(names::FLOWS);
-    lints::check(&app, &flows, &mut lowering);
-    lowering.refuse_idle_bindings();
+    let mut app = lowering.app(input.name, input.properties);
+    lints::check(&app, &mut lowering);
+    if !lowering.is_partial && !lowering.states.any_broken() {
+        lowering.refuse_idle_bindings();
+    }
     if notes.errors() == 0 {
         circuit::recognise(&mut app, input.files, notes);
     }
@@ -113,11 +126,15 @@ struct Lowering<'a> {
     depth: usize,
     /// The number of processors read, with those of named handlers once for each reference.
     processors: usize,
+    /// The values of which nothing, or not everything, is said.
+    states: States,
+    /// True if names that nothing defines may be in a part that could not be read.
+    is_partial: bool,
     notes: &'a mut Notes,
 }
 
 impl Lowering<'_> {
-    fn app(&mut self, properties: Properties) -> App {
+    fn app(&mut self, name: Arc<str>, properties: Properties) -> App {
         self.declare_stores();
         self.declare_queues();
         self.declare_configs();
@@ -125,7 +142,7 @@ impl Lowering<'_> {
         let configuration = self.configuration();
         let flows = self.flows();
         App {
-            name: app_name(self.names),
+            name,
             compat: self.compat,
             properties,
             stores: self.stores.all(),
@@ -148,9 +165,22 @@ impl Lowering<'_> {
     }
 }
 
-/// The first file's name without extension.
-fn app_name(files: &[&str]) -> Arc<str> {
-    let file = files.first().copied().unwrap_or_default();
-    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
-    name.strip_suffix(".xml").unwrap_or(name).into()
+/// Counts the elements that run, within elements that do.
+fn count(element: &Element, notes: &mut Notes) {
+    let title = element.title();
+    let Some(shape) = shapes::find(&title) else {
+        return;
+    };
+    if matches!(
+        shape.role,
+        Role::Global | Role::Source | Role::Processor | Role::Handler
+    ) {
+        notes.count_run(title);
+    }
+    if shape.body != Body::Free {
+        element
+            .children
+            .iter()
+            .for_each(|child| count(child, notes));
+    }
 }

@@ -1,13 +1,14 @@
 //! The program of a Mule application, as a plan carries it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use fusebox_plan::dialect::{OwnTimeout, Program, Target, quote};
+use fusebox_dataweave::jiff::{Timestamp, tz::TimeZone};
+use fusebox_plan::dialect::{OwnTimeout, Program, Schedule as Shown, Target, quote};
 use fusebox_plan::plan::Endpoint;
 use serde_json::{Map, Value, json};
 
-use super::app::{App, Does, FlowId, Processor, Requester};
+use super::app::{App, Does, FlowId, Processor, Requester, Source};
 use super::show::show_flows;
 
 impl App {
@@ -78,6 +79,27 @@ impl Program for App {
     /// The circuits that flows build by hand: entries of object stores, shown in the same list as breakers.
     fn breakers(&self) -> Vec<Arc<str>> {
         self.circuits.iter().map(|it| it.name.clone()).collect()
+    }
+
+    fn schedules(&self, now: SystemTime) -> Vec<Shown> {
+        let Ok(now) = Timestamp::try_from(now) else {
+            return Vec::new();
+        };
+        let here = TimeZone::system();
+        let running = self.flows.iter().filter(|flow| !flow.is_stopped);
+        let schedules = running.filter_map(|flow| match &flow.source {
+            Some(Source::Scheduler(schedule)) => Some((flow, schedule)),
+            _ => None,
+        });
+        let shown = schedules.map(|(flow, schedule)| Shown {
+            name: flow.name.clone(),
+            next: schedule.next(now, &here).map(|(next, zone)| {
+                let seconds = next.as_second();
+                let next = Timestamp::from_second(seconds).unwrap_or(next);
+                next.display_with_offset(zone.to_offset(next)).to_string()
+            }),
+        });
+        shown.collect()
     }
 
     fn show_step(&self, step: usize) -> Map<String, Value> {

@@ -3,7 +3,7 @@
 use fusebox_plan::dialect::show_duration;
 use serde_json::{Value, json};
 
-use super::app::{App, Does, Flow, FlowName, ObjectCall, Source};
+use super::app::{App, Does, Flow, FlowName, ObjectCall, Source, When};
 
 /// The name shown for the application's default object store.
 const DEFAULT_STORE: &str = "default";
@@ -20,6 +20,9 @@ fn show_flow(app: &App, flow: &Flow) -> Value {
     });
     if let Some(source) = &flow.source {
         shown["source"] = show_source(source);
+    }
+    if flow.is_stopped {
+        shown["stopped"] = json!(true);
     }
     if let Some(max) = flow.max_concurrency {
         shown["max_concurrency"] = json!(max);
@@ -48,7 +51,16 @@ fn show_source(source: &Source) -> Value {
             }
             shown
         }
-        Source::Scheduler { every, .. } => json!({ "every": show_duration(*every) }),
+        Source::Scheduler(schedule) => match &schedule.when {
+            When::Every { every, .. } => json!({ "every": show_duration(*every) }),
+            When::Cron { cron, zone } => {
+                let mut shown = json!({ "cron": cron.text });
+                if let Some(name) = zone.as_ref().and_then(|zone| zone.iana_name()) {
+                    shown["zone"] = json!(name);
+                }
+                shown
+            }
+        },
         Source::Queue { queue, .. } => json!({ "queue": &**queue }),
     }
 }

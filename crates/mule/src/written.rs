@@ -5,14 +5,11 @@ use std::collections::HashSet;
 use fusebox_dataweave::{Compat, Properties};
 use fusebox_plan::dialect::{Loader, Notes};
 
-use super::properties::{self, Table, directory};
+use super::properties::{self, Kind, Names, Table, plain};
 use super::xml::{self, Element};
 
 /// The limit of imported files in an application.
 const IMPORTS_MAX: usize = 64;
-
-/// The folders of imported files, relative to the first file.
-const PLACES: [&str; 2] = ["", "src/main/mule/"];
 
 /// An application as written.
 pub(crate) struct WrittenApp {
@@ -20,6 +17,9 @@ pub(crate) struct WrittenApp {
     pub elements: Vec<Element>,
     /// The properties that `p('key')` reads.
     pub properties: Properties,
+    /// True if a part of the application could not be read, which is reported: a name that nothing defines may be
+    /// there.
+    pub is_partial: bool,
 }
 
 /// The rules by which the files are understood.
@@ -34,7 +34,7 @@ pub(crate) fn compat(loader: &dyn Loader) -> Compat {
 /// Reads the files of an application. `names` are the names of all files so far; imported files and property files
 /// are appended.
 ///
-/// `None`: there are errors, which are in the notes.
+/// `None`: a file cannot be parsed, which is in the notes. Other errors are there, too, and the rest is read on.
 pub(crate) fn read(
     texts: &[(usize, &str)],
     names: &mut Vec<String>,
@@ -50,19 +50,23 @@ pub(crate) fn read(
     if notes.errors() > errors {
         return None;
     }
-    let mut elements = import(elements, names, loader, notes);
+    let given = names.len();
+    let mut names = Names { all: names, given };
+    let mut elements = import(elements, &mut names, loader, notes);
+    let is_partial = notes.errors() > errors;
     let mut table = Table::new(loader);
     table.add_globals(&elements, notes);
-    properties::add_files(&mut table, &elements, names, loader, notes);
+    properties::add_files(&mut table, &elements, &mut names, loader, notes);
     for element in &mut elements {
         // Errors in properties are reported where a property is used, since unused ones may be wrong.
         if !properties::gives_properties(element) {
             fill(element, &mut table, notes);
         }
     }
-    (notes.errors() == errors).then(|| WrittenApp {
+    Some(WrittenApp {
         elements,
-        properties: table.all(),
+        properties: table.all(notes),
+        is_partial,
     })
 }
 
@@ -71,15 +75,11 @@ pub(crate) fn read(
 /// Placeholders in an import's path may use the command line, the environment, and the files named so far.
 fn import(
     elements: Vec<Element>,
-    names: &mut Vec<String>,
+    names: &mut Names<'_>,
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Vec<Element> {
-    let base = names.first().map_or("", |name| directory(name)).to_owned();
-    let mut seen: HashSet<String> = names
-        .iter()
-        .map(|name| plain(name.strip_prefix(base.as_str()).unwrap_or(name)))
-        .collect();
+    let mut seen: HashSet<String> = names.all.iter().map(|name| plain(name)).collect();
     let mut table = Table::new(loader);
     // Errors in global properties are reported later, when all of them are known.
     table.add_globals(&elements, &mut Notes::default());
@@ -99,8 +99,9 @@ fn import(
             continue;
         };
         let path = path.map(|path| plain(&path));
-        let is_read = |place: &&str| seen.contains(&format!("{place}{}", path.value));
-        if PLACES.iter().any(is_read) {
+        let of = element.at.file;
+        let candidates = names.candidates(&path.value, of, Kind::Flows);
+        if candidates.iter().any(|name| seen.contains(name)) {
             continue;
         }
         imports += 1;
@@ -109,11 +110,11 @@ fn import(
             notes.error(path.at, what, "put the application into fewer files");
             return all;
         }
-        let opened = properties::open(&path, &PLACES, &base, names, loader, notes);
+        let opened = names.open(&path, of, Kind::Flows, loader, notes);
         let Some((file, text)) = opened else {
             continue;
         };
-        seen.insert(names[file][base.len()..].to_owned());
+        seen.insert(names.all[file].clone());
         if let Some(text) = text
             && let Some(imported) = xml::parse(&text, file, compat(loader), notes)
         {
@@ -123,34 +124,21 @@ fn import(
     all
 }
 
-/// A path without redundant parts: `.`, `..` and double slashes.
-fn plain(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').filter(|part| *part != ".") {
-        match (part, parts.last()) {
-            ("..", Some(&last)) if last != ".." && !last.is_empty() => {
-                parts.pop();
-            }
-            ("", Some(_)) => {}
-            _ => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
 /// Fills in the placeholders of an element and its descendants.
 fn fill(element: &mut Element, table: &mut Table<'_>, notes: &mut Notes) {
     for attribute in &mut element.attributes {
-        if let Some((value, places)) = table.fill(&attribute.value, &attribute.places, notes) {
-            attribute.value = value;
-            attribute.places = places;
+        if let Some(filled) = table.fill(&attribute.value, &attribute.places, notes) {
+            attribute.value = filled.value;
+            attribute.places = filled.places;
+            attribute.state = filled.state;
         }
     }
     if let Some(text) = &element.text
-        && let Some((value, places)) = table.fill(text, &element.text_places, notes)
+        && let Some(filled) = table.fill(text, &element.text_places, notes)
     {
-        element.text = Some(value);
-        element.text_places = places;
+        element.text = Some(filled.value);
+        element.text_places = filled.places;
+        element.text_state = filled.state;
     }
     for child in &mut element.children {
         fill(child, table, notes);

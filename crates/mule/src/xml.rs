@@ -55,6 +55,17 @@ pub(crate) struct Element {
     pub text: Option<At<String>>,
     /// The places where the parts of the text were written.
     pub text_places: Places,
+    /// The state of the placeholders in the text.
+    pub text_state: Filling,
+}
+
+/// The state of the placeholders in a value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filling {
+    /// True if a placeholder could not be filled in, which is reported. Nothing else is said of the value.
+    pub is_broken: bool,
+    /// The values of secure properties in it, which no message shows.
+    pub secrets: Vec<Arc<str>>,
 }
 
 /// An attribute of an element.
@@ -68,6 +79,8 @@ pub(crate) struct Attribute {
     pub value: At<String>,
     /// The places where the parts of the value were written.
     pub places: Places,
+    /// The state of the placeholders in the value.
+    pub state: Filling,
 }
 
 impl Element {

@@ -115,6 +115,7 @@ fn app(chain: Chain, handler: Option<Chain>) -> Arc<App> {
         name: "f".into(),
         site: site(1),
         is_sub: false,
+        is_stopped: false,
         source: None,
         chain,
         handlers,
@@ -184,7 +185,7 @@ fn a_flow_that_refers_to_itself_ends_with_an_error_and_not_with_the_stack() {
         .unwrap();
     let failure = ended.unwrap_err();
     assert_eq!(failure.error.kind.to_string(), "MULE:UNKNOWN");
-    assert!(failure.error.description.contains("refer to itself"));
+    assert!(failure.error.description.contains("nested"));
 }
 
 #[test]

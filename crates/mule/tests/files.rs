@@ -244,7 +244,7 @@ fn an_application_is_told_by_its_content() {
             bindings: Vec::new(),
             compat: Compat::Intent,
         },
-        "a.xml:1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
+        "a.xml:1:1: warning: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
     );
 }
 

@@ -1,6 +1,7 @@
 //! Diagnostics of a file: place, fault, and mend.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 /// An error or a warning about a configuration file.
@@ -20,6 +21,8 @@ pub struct Diagnostic {
     pub what: String,
     /// The mend: a remedy that the author of the file can apply.
     pub mend: String,
+    /// The construct that the fault is about, such as an element's name, for counting; `None`: no single one.
+    pub about: Option<String>,
 }
 
 /// The weight of a diagnostic.
@@ -49,6 +52,7 @@ impl fmt::Display for Diagnostic {
             severity,
             what,
             mend,
+            ..
         } = self;
         write!(f, "{file}:{line}:{col}: {severity}: {what}; {mend}")
     }
@@ -110,8 +114,9 @@ pub(crate) fn place_of<T>(key: &Option<At<T>>) -> Option<Place> {
 /// Collects diagnostics while a plan is read and checked, so that all faults are reported at once.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
-    list: Vec<(Place, Severity, String, String)>,
+    list: Vec<(Place, Severity, String, String, Option<String>)>,
     errors: usize,
+    runs: BTreeMap<String, usize>,
 }
 
 impl Notes {
@@ -119,7 +124,33 @@ impl Notes {
     pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         self.errors += 1;
         self.list
-            .push((at, Severity::Error, what.into(), mend.into()));
+            .push((at, Severity::Error, what.into(), mend.into(), None));
+    }
+
+    /// Adds an error about a construct, such as an element that is not supported, which summaries count.
+    pub fn error_about(
+        &mut self,
+        at: Place,
+        about: impl Into<String>,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        self.errors += 1;
+        let about = Some(about.into());
+        self.list
+            .push((at, Severity::Error, what.into(), mend.into(), about));
+    }
+
+    /// Counts a construct that runs, for summaries.
+    pub fn count_run(&mut self, construct: impl Into<String>) {
+        *self.runs.entry(construct.into()).or_default() += 1;
+    }
+
+    /// The constructs that run, each with its count, the most frequent first.
+    pub fn runs(&self) -> Vec<(String, usize)> {
+        let mut runs: Vec<_> = self.runs.clone().into_iter().collect();
+        runs.sort_by_key(|(_, count)| Reverse(*count));
+        runs
     }
 
     /// Adds an error, and gives `None` in place of the value that it prevents.
@@ -136,13 +167,16 @@ impl Notes {
     /// Adds a warning at a place: the doubt, and its mend.
     pub fn warn(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         self.list
-            .push((at, Severity::Warning, what.into(), mend.into()));
+            .push((at, Severity::Warning, what.into(), mend.into(), None));
     }
 
     /// Adds all diagnostics of other notes.
     pub fn append(&mut self, other: Notes) {
         self.errors += other.errors;
         self.list.extend(other.list);
+        for (construct, count) in other.runs {
+            *self.runs.entry(construct).or_default() += count;
+        }
     }
 
     /// The number of errors so far.
@@ -156,13 +190,14 @@ impl Notes {
         self.list.dedup();
         self.list
             .into_iter()
-            .map(|(at, severity, what, mend)| Diagnostic {
+            .map(|(at, severity, what, mend, about)| Diagnostic {
                 file: names.get(at.file).copied().unwrap_or_default().to_owned(),
                 line: at.line,
                 col: at.col,
                 severity,
                 what,
                 mend,
+                about,
             })
             .collect()
     }

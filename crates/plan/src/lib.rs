@@ -46,7 +46,7 @@ pub use failure::{Call, CallError, Failure, Ignore, Ruling};
 pub use interpolate::{Loader, PairFault};
 pub use path::normal as normal_path;
 pub use plan::Plan;
-pub use program::{Program, Target};
+pub use program::{Program, Schedule, Target};
 pub use read::{Reading, Source, convert, read, read_ahead, read_as};
 pub use schema::schema;
 pub use words::read_duration;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
@@ -39,6 +39,12 @@ pub trait Program: Any + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The schedules by which the program starts something by itself, with the next run of each if the program is started
+    /// at `now`. By default empty.
+    fn schedules(&self, _now: SystemTime) -> Vec<Schedule> {
+        Vec::new()
+    }
+
     /// The keys that a step has in the plan's JSON; no value in it is secret.
     fn show_step(&self, step: usize) -> Map<String, Value>;
 
@@ -57,6 +63,15 @@ impl dyn Program {
     pub fn of<T: Program>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }
+}
+
+/// A schedule of an application, as messages show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// The name of what it starts.
+    pub name: Arc<str>,
+    /// The time of its next run by RFC 3339, with the offset of the schedule's own zone; `None`: it never runs again.
+    pub next: Option<String>,
 }
 
 /// A target of an application's own requests, which a native file beside it may put a breaker before.

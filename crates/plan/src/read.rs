@@ -23,6 +23,9 @@ pub struct Reading {
     pub plan: Option<Plan>,
     /// All diagnostics, by source, line and column.
     pub diagnostics: Vec<Diagnostic>,
+    /// The constructs of an application that run, such as elements, each with its count, the most frequent first; empty
+    /// where its dialect does not count them.
+    pub runs: Vec<(String, usize)>,
 }
 
 /// Reads native sources that together form one configuration: upstreams and routes add up, and each other key may occur
@@ -103,6 +106,7 @@ fn read_all(
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Reading {
+        runs: notes.runs(),
         plan: plan.filter(|_| notes.errors() == 0),
         diagnostics: notes.finish(&names),
     }

@@ -84,3 +84,105 @@ fn a_name_that_nothing_gives_names_the_option_that_mends_it() {
         "{other}"
     );
 }
+
+const GLOBAL: &str = "<mule><configuration-properties file='tea.properties'/>
+<http:listener-config name='In'><http:listener-connection host='127.0.0.1' port='${tea.port}'/></http:listener-config></mule>";
+const MAIN: &str = "<mule><flow name='tea'><http:listener config-ref='In' path='/cup'/><set-payload value='${tea.kind}'/></flow></mule>";
+
+fn project() -> Program {
+    let program = Program::new();
+    for folder in [
+        "p/src/main/mule/common",
+        "p/src/main/resources",
+        "elsewhere",
+    ] {
+        std::fs::create_dir_all(program.dir().join(folder)).unwrap();
+    }
+    program
+        .file("p/src/main/mule/common/global.xml", GLOBAL)
+        .file("p/src/main/mule/main.xml", MAIN)
+        .file(
+            "p/src/main/resources/tea.properties",
+            "tea.port=8081\ntea.kind=oolong\n",
+        )
+}
+
+#[test]
+fn a_project_is_its_folder_and_the_order_of_its_files_changes_nothing() {
+    let (global, main) = (
+        "p/src/main/mule/common/global.xml",
+        "p/src/main/mule/main.xml",
+    );
+    for files in [
+        vec!["p"],
+        vec!["p/"],
+        vec!["p/src/main/mule"],
+        vec![global, main],
+        vec![main, global],
+    ] {
+        let ended = project().run([vec!["check"], files.clone()].concat());
+        assert_eq!(ended.code, Some(0), "{files:?}: {}", ended.stdout);
+        assert!(
+            ended.stdout.contains("ok: 1 listener, 1 route"),
+            "{}",
+            ended.stdout
+        );
+    }
+    let converted = project().run(["convert", "p"]);
+    assert!(
+        !converted.stderr.contains("cannot read"),
+        "{}",
+        converted.stderr
+    );
+    let nothing = project().run(["check", "elsewhere"]);
+    assert_ne!(nothing.code, Some(0));
+    assert!(
+        nothing.stderr.contains("a folder without flows"),
+        "{}",
+        nothing.stderr
+    );
+}
+
+#[test]
+fn check_says_when_schedules_run_next_and_what_blocks_by_construct() {
+    let app = "<mule><flow name='nightly'><scheduler><scheduling-strategy><cron expression='0 0 3 1 1 ? 2099' timeZone='Asia/Tokyo'/></scheduling-strategy></scheduler><logger/></flow>
+<flow name='once'><scheduler><scheduling-strategy><fixed-frequency frequency='99999' timeUnit='DAYS'/></scheduling-strategy></scheduler><logger/><logger/></flow></mule>";
+    let ended = Program::new().file("a.xml", app).run(["check", "a.xml"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    for line in [
+        "schedule nightly: next at 2099-01-01T03:00:00+09:00\n",
+        "runs: logger 3, flow 2, scheduler 2\n",
+        "ok: 0 listeners, 0 routes, 0 upstreams\n",
+    ] {
+        assert!(ended.stdout.contains(line), "{line}{}", ended.stdout);
+    }
+    assert!(ended.stdout.contains("schedule once: next at 20"));
+    let wrong = app
+        .replace(
+            "<logger/><logger/>",
+            "<db:select/><db:select/><logger level='LOUD'/>",
+        )
+        .replace("0 0 3 1 1 ? 2099", "0 0 3 1 1 2");
+    let program = Program::new().file("a.xml", &wrong);
+    let ended = program.run(["check", "a.xml"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stdout.contains(
+            "a.xml:1:78: error: the day of the month and the day of the week are both given"
+        ),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.ends_with("blocks: db:select 2, other 2\n"),
+        "{}",
+        ended.stdout
+    );
+    let json = program.run(["check", "--json", "a.xml"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["blocks"][0]["construct"], "db:select");
+    assert_eq!(json["blocks"][0]["count"], 2);
+    assert_eq!(json["runs"][0]["construct"], "flow");
+    assert_eq!(json["diagnostics"][0]["line"], 1);
+}

@@ -1,7 +1,7 @@
 //! Mule's well-known recipes over sockets: fallbacks, retries, queues, schedules.
 
 use crate::support::mule::{flow, setup};
-use crate::support::{Dial, Gate, Refusing, Upstream, eventually};
+use crate::support::{Dial, Gate, Refusing, Setup, Upstream, eventually};
 
 #[test]
 fn a_cached_answer_stands_in_while_the_upstream_is_away() {
@@ -173,4 +173,67 @@ fn what_goes_on_beside_a_flow_is_waited_for_at_the_end() {
     gate.open();
     gateway.log_line(|line| line["message"] == "it was told");
     assert!(gateway.wait().success());
+}
+
+const COUNTING: &str = r##"<sub-flow name="pour"><set-variable variableName="n" value="#[vars.n + 1]"/>
+  <choice><when expression="#[vars.n &lt; LAST]"><flow-ref name="again"/></when></choice></sub-flow>
+<sub-flow name="again"><try><flow-ref name="pour"/></try></sub-flow>"##;
+
+#[test]
+fn sub_flows_refer_to_one_another_until_they_have_done_and_without_an_end_it_is_an_error() {
+    for strict in [false, true] {
+        let run = |last: &str| {
+            let begin = r##"<set-variable variableName="n" value="#[0]"/><flow-ref name="pour"/><set-payload value="#[vars.n]"/>"##;
+            let app = flow("f", "/a", begin) + &COUNTING.replace("LAST", last);
+            let setup = setup(app, &[]);
+            let setup = match strict {
+                true => setup.arg("--compat").arg("strict"),
+                false => setup,
+            };
+            let answer = setup.start().get("/a");
+            (answer.status, answer.text())
+        };
+        assert_eq!(run("20"), (200, "20".into()));
+        let (status, text) = run("1000000");
+        assert_eq!(status, 500);
+        assert!(text.contains("nested child contexts"), "{text}");
+    }
+}
+
+#[test]
+fn a_flow_that_is_stopped_does_not_run() {
+    let upstream = Upstream::dialled(&Dial::at(200));
+    let app = format!(
+        r##"<flow name="off" initialState="stopped"><http:listener config-ref="HTTP_Listener" path="/off"/><set-payload value="ran"/></flow>
+<flow name="job" initialState="stopped"><scheduler><scheduling-strategy><fixed-frequency frequency="1"/></scheduling-strategy></scheduler><http:request config-ref="S" path="/job"/></flow>
+{}{}"##,
+        flow("on", "/on", r##"<set-payload value="on"/>"##),
+        flow("calls", "/calls", r##"<flow-ref name="off"/>"##),
+    );
+    let gateway = setup(app, &[("S", &upstream.url())]).start();
+    assert_eq!(gateway.get("/off").status, 404);
+    assert_eq!(gateway.get("/on").text(), "on");
+    let called = gateway.get("/calls");
+    assert_eq!(
+        (called.status, called.text()),
+        (500, "the flow 'off' is stopped".into())
+    );
+    assert_eq!(upstream.calls(), 0);
+}
+
+#[test]
+fn an_application_without_a_listener_becomes_ready() {
+    let app = r##"<flow name="tick"><scheduler><scheduling-strategy><fixed-frequency frequency="20"/></scheduling-strategy></scheduler><logger message="tick"/></flow>"##;
+    let gateway = Setup::new(app).start();
+    assert_eq!(gateway.admin_get("/readyz").status, 200);
+    let parts = gateway.admin_get("/readyz?verbose").text();
+    assert!(parts.contains("listeners: ok: none"), "{parts}");
+}
+
+#[test]
+fn a_cron_schedule_runs_by_the_clock() {
+    let upstream = Upstream::dialled(&Dial::at(200));
+    let app = r##"<flow name="tick"><scheduler disallowConcurrentExecution="true"><scheduling-strategy><cron expression="* * * * * ?" timeZone="Asia/Tokyo"/></scheduling-strategy></scheduler><http:request config-ref="S" path="/tick"/></flow>"##;
+    let _gateway = Setup::new(app).bind("S", &upstream.url()).start();
+    eventually("it has run twice", || upstream.calls() >= 2);
 }

@@ -98,6 +98,8 @@ impl Gateway {
     pub fn parts(&self) -> Vec<Part> {
         let draining = self.is_draining();
         let listening = self.addresses();
+        // An application of schedules and queues alone listens nowhere.
+        let wants_none = self.plan().listeners.is_empty();
         let texts: Vec<_> = listening
             .iter()
             .map(|(name, addr)| match self.scheme(name) {
@@ -118,9 +120,11 @@ impl Gateway {
         let mut parts = vec![
             Part {
                 name: "listeners",
-                ready: !draining && !listening.is_empty(),
+                ready: !draining && (!listening.is_empty() || wants_none),
                 detail: if draining {
                     "draining".into()
+                } else if wants_none {
+                    "none in the plan".into()
                 } else {
                     texts.join(", ")
                 },

@@ -28,10 +28,12 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
     let properties = properties.iter();
     let properties = properties.map(|(key, value)| (Arc::from(*key), Arc::from(*value)));
     let setting = LowerInput {
+        name: "app".into(),
         files: &["app.xml"],
         properties: properties.collect(),
         bindings: &bindings,
         compat: Compat::Intent,
+        is_partial: false,
     };
     let plan = lower(elements, setting, &mut notes);
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));

@@ -9,6 +9,7 @@ use super::Lowering;
 use super::bind::{self, Problem};
 use super::names::name_of;
 use super::open::Open;
+use super::values::Written;
 use crate::app::{Handlers, ListenerConfig, Requester, SendBody};
 
 const LISTENER: &str = "http:listener-config";
@@ -43,6 +44,7 @@ impl<'a> Lowering<'a> {
         self.open_globals(&[
             "global-property",
             "configuration-properties",
+            "secure-properties:config",
             "os:config",
             "validation:config",
             "tls:context",
@@ -116,13 +118,19 @@ impl<'a> Lowering<'a> {
         addr
     }
 
+    /// True if a name may be in a part that could not be read, or has itself a placeholder without a value.
+    fn is_undefined(&self, name: Written<'a>) -> bool {
+        let is_bound = self.bindings.get(name.text).is_some();
+        !is_bound && (self.is_partial || self.states.is_broken(name.at()))
+    }
+
     /// The listener with a name, from a file or from the command line.
     pub fn listener_named(&mut self, open: &Open<'a>) -> Option<Arc<ListenerConfig>> {
         let name = self.text(open, "config-ref")?;
         if let Some(config) = self.listeners.get(name.text) {
             return Some(config.clone());
         }
-        if self.globals.find(name.text, &[LISTENER]).is_some() {
+        if self.globals.find(name.text, &[LISTENER]).is_some() || self.is_undefined(name) {
             // The declaration has an error, which is reported.
             return None;
         }
@@ -259,7 +267,7 @@ impl<'a> Lowering<'a> {
         if let Some(requester) = self.requesters.get(name.text) {
             return Some(requester.clone());
         }
-        if self.globals.find(name.text, &[REQUESTER]).is_some() {
+        if self.globals.find(name.text, &[REQUESTER]).is_some() || self.is_undefined(name) {
             return None;
         }
         let requester = match self.bindings.get(name.text) {

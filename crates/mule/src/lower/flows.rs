@@ -28,6 +28,7 @@ impl<'a> Lowering<'a> {
             name: "".into(),
             site: self.site(element.at),
             is_sub: &*element.name == "sub-flow",
+            is_stopped: false,
             source: None,
             chain: Default::default(),
             handlers: None,
@@ -41,11 +42,22 @@ impl<'a> Lowering<'a> {
         }
         if !flow.is_sub {
             flow.max_concurrency = self.count(&open, "maxConcurrency");
-            if self.word(&open, "initialState") == Some("stopped") {
-                let what = "`initialState=\"stopped\"` has no effect: every flow is started";
-                self.warn(open.at(), what, "remove the flow, or leave it running");
-            }
+            flow.is_stopped = self.word(&open, "initialState") == Some("stopped");
+            // A listener that is stopped takes no path from one that runs.
+            let mut idle = TakenPaths::default();
+            let taken = match flow.is_stopped {
+                true => &mut idle,
+                false => taken,
+            };
             flow.source = self.source(&open, taken);
+            if let (true, Some(state)) = (flow.is_stopped, open.attribute("initialState")) {
+                let what = format!(
+                    "the flow {} is stopped, so it does not run",
+                    quote(&flow.name)
+                );
+                let mend = "write `initialState=\"started\"` to run it";
+                self.warn(state.value.at, what, mend);
+            }
         }
         flow.chain = self.chain(&open);
         if !flow.is_sub {
@@ -86,26 +98,6 @@ impl<'a> Lowering<'a> {
             };
         }
         found
-    }
-
-    fn scheduler(&mut self, open: &Open<'a>) -> Option<Source> {
-        let strategy = self.open_part(open, "scheduling-strategy");
-        let frequency = strategy.and_then(|open| self.open_part(&open, "fixed-frequency"));
-        let Some(frequency) = frequency else {
-            let inner = strategy.is_some_and(|open| !open.element.children.is_empty());
-            if !inner {
-                let what = "the scheduler has no strategy";
-                let mend = "write `<scheduling-strategy><fixed-frequency frequency=\"60000\"/></scheduling-strategy>` into it";
-                self.error(open.at(), what, mend);
-            }
-            return None;
-        };
-        let every = self.span(&frequency, "frequency", "timeUnit");
-        let delay = self.span(&frequency, "startDelay", "timeUnit");
-        Some(Source::Scheduler {
-            every: every?,
-            delay: delay?,
-        })
     }
 
     /// A time in two attributes: the amount and the unit.
@@ -158,6 +150,7 @@ impl<'a> Lowering<'a> {
                 let mend = format!("write `--bind {name}=none` if calls to it may do nothing");
                 self.wrong(written, what, mend);
             }
+            None if self.is_partial => {}
             None => {
                 let what = format!("unknown flow {}", quote(name));
                 let otherwise = format!(

@@ -1,20 +1,19 @@
-//! Checks of the whole application: circular calls, a status that has no effect, a count that starts over.
+//! Checks of the whole application: a status that has no effect, a count that starts over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{Place, quote};
+use fusebox_plan::dialect::quote;
 
 use super::Lowering;
 use crate::app::{
     App, Chain, Compat, Does, Flow, FlowId, Processor, Site, Source, UntilSuccessful,
 };
 use crate::circuit::place;
-use crate::xml::{Element, start_of};
+use crate::xml::start_of;
 
-/// Checks an application. `elements` are the elements of its flows, in the same order.
-pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
-    refuse_circles(app, elements, lowering);
+/// Checks an application.
+pub(super) fn check(app: &App, lowering: &mut Lowering<'_>) {
     let mut budget = Budget::new(app);
     if app.compat == Compat::Intent {
         for flow in &app.flows {
@@ -28,7 +27,7 @@ pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_
             }
         });
     }
-    refuse_what_never_starts(app, lowering);
+    warn_of_what_never_starts(app, lowering);
 }
 
 /// The budget for examining flows that others refer to.
@@ -65,49 +64,6 @@ impl Budget {
         self.left = rest.unwrap_or(self.left);
         rest.is_some()
     }
-}
-
-/// Refuses circles: a sub-flow stands for its content, so it cannot contain itself.
-fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
-    // Colours of a depth-first search: new, on the path, done.
-    let mut done = vec![false; app.flows.len()];
-    for start in 0..app.flows.len() {
-        if done[start] || !app.flows[start].is_sub {
-            continue;
-        }
-        let mut path = vec![(start, subs_of(app, start))];
-        while let Some((at, rest)) = path.last_mut() {
-            let Some(next) = rest.pop() else {
-                done[*at] = true;
-                path.pop();
-                continue;
-            };
-            if let Some(from) = path.iter().position(|(at, _)| *at == next) {
-                let flows = path[from..].iter().map(|(at, _)| &app.flows[*at]);
-                let names: Vec<_> = flows.map(|flow| quote(&flow.name)).collect();
-                let circle = names.join(", ");
-                let at = elements.get(next).map_or(Place::default(), |it| it.at);
-                let what = format!("sub-flows refer to one another in a circle: {circle}");
-                let mend = "make one of them a `flow`, or repeat with `foreach`";
-                lowering.error(at, what, mend);
-            } else if !done[next] {
-                path.push((next, subs_of(app, next)));
-            }
-        }
-    }
-}
-
-/// The sub-flows that a flow refers to, as indices.
-fn subs_of(app: &App, flow: usize) -> Vec<usize> {
-    let mut subs = BTreeSet::new();
-    app.flows[flow].walk(&mut |processor| {
-        if let Some(FlowId(id)) = processor.does.flow()
-            && app.flows[id].is_sub
-        {
-            subs.insert(id);
-        }
-    });
-    subs.into_iter().rev().collect()
 }
 
 /// Warns of variables that become status and headers of a response although the listener does not read them.
@@ -245,12 +201,12 @@ impl Attempt<'_> {
     }
 }
 
-/// Refuses an application without any source, which would never run.
-fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
+/// Warns of an application without any source, which may be a part of another.
+fn warn_of_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
     if app.flows.iter().any(|flow| flow.source.is_some()) || lowering.notes.errors() > 0 {
         return;
     }
     let what = "nothing starts: no flow has a source";
     let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one";
-    lowering.error(start_of(0), what, mend);
+    lowering.warn(start_of(0), what, mend);
 }

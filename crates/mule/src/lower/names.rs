@@ -55,11 +55,11 @@ impl<'a> Globals<'a> {
                 }
                 Some(shape) => {
                     let (what, mend) = misplaced(shape, None);
-                    notes.error(element.at, what, mend);
+                    notes.error_about(element.at, title, what, mend);
                 }
                 None => {
                     let (what, mend) = unsupported::refusal(&title, notes.errors());
-                    notes.error(element.at, what, mend);
+                    notes.error_about(element.at, title, what, mend);
                 }
             }
             raised(element, &mut globals.raised);
@@ -136,7 +136,7 @@ impl<'a> Lowering<'a> {
         otherwise: &str,
     ) -> Option<&'a Element> {
         let found = self.globals.find(name.text, kinds);
-        if found.is_none() {
+        if found.is_none() && !self.is_partial {
             let what = format!("unknown {what} {}", quote(name.text));
             let mend = self.mend(name.text, kinds, otherwise);
             self.wrong(name, what, mend);

@@ -71,7 +71,7 @@ impl<'a> Lowering<'a> {
         let title = element.title();
         let Some(shape) = shapes::find(&title) else {
             let (what, mend) = unsupported::refusal(&title, self.notes.errors());
-            self.error(element.at, what, mend);
+            self.notes.error_about(element.at, title, what, mend);
             return None;
         };
         if shape.body != Body::Free {
@@ -93,11 +93,13 @@ impl<'a> Lowering<'a> {
                         false => "remove it".to_owned(),
                     };
                     let what = format!("{} has no attribute {}", quote(shape.name), quote(name));
-                    self.error(attribute.at, what, mend);
+                    let about = format!("{} {name}=", shape.name);
+                    self.notes.error_about(attribute.at, about, what, mend);
                 }
                 Some(Kind::Refused(why, mend)) => {
                     let what = format!("{} is not supported: {why}", quote(name));
-                    self.error(attribute.at, what, mend);
+                    let about = format!("{} {name}=", shape.name);
+                    self.notes.error_about(attribute.at, about, what, mend);
                 }
                 Some(Kind::Unheeded(why)) => self.no_effect(attribute.at, name, why),
                 Some(_) => {}
@@ -131,7 +133,7 @@ impl<'a> Lowering<'a> {
                 Some(other) => misplaced(other, Some(shape)),
                 None => unsupported::refusal(&title, self.notes.errors()),
             };
-            self.error(child.at, what, mend);
+            self.notes.error_about(child.at, title, what, mend);
         }
         if let Some(text) = &element.text
             && shape.body != Body::Text

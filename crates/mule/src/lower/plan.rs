@@ -20,6 +20,9 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
         };
         let config = &source.config;
         listeners.insert(config.name.clone(), config.clone());
+        if flow.is_stopped {
+            continue;
+        }
         routes.push(Arc::new(Route {
             name: flow.name.clone(),
             path: source.path.clone(),

@@ -182,6 +182,9 @@ pub(super) const SHAPES: &[Shape] = &[
         may("maxQueueTransactionFilesSize", Idle),
     ], &[], Nothing),
     shape("global-property", Global, &[must("name", Text), must("value", Idle)], &[], Nothing),
+    shape("secure-properties:config", Global, &[must("name", Idle), must("file", Idle), may("key", Idle), may("encoding", Idle), may("fileLevelEncryption", Idle)],
+        &["secure-properties:encrypt"], Nothing),
+    shape("secure-properties:encrypt", Part, &[may("algorithm", Idle), may("mode", Idle), may("useRandomIVs", Idle)], &[], Nothing),
     shape("configuration-properties", Global, &[must("file", Idle), may("name", Idle), may("encoding", Idle)], &[], Nothing),
     // Error handling.
     shape("error-handler", Handler, &[may("name", Text), may("ref", Text)], &["on-error-continue", "on-error-propagate", "on-error"], Nothing),
@@ -221,8 +224,9 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("route", Part, &[], &[], Processors),
     shape("async", Processor, &[may("maxConcurrency", COUNT), may("name", Idle)], &[], Processors),
     // Time.
-    shape("scheduler", Source, &[may("disallowConcurrentExecution", Idle)], &["scheduling-strategy"], Nothing),
-    shape("scheduling-strategy", Part, &[], &["fixed-frequency"], Nothing),
+    shape("scheduler", Source, &[may("disallowConcurrentExecution", Flag)], &["scheduling-strategy"], Nothing),
+    shape("scheduling-strategy", Part, &[], &["fixed-frequency", "cron"], Nothing),
+    shape("cron", Part, &[must("expression", Text), may("timeZone", Text)], &[], Nothing),
     shape("fixed-frequency", Part, &[or("frequency", Whole(1, i64::MAX), "60000"), or("startDelay", Whole(0, i64::MAX), "0"), or("timeUnit", Word(TIME_UNITS), "MILLISECONDS")], &[], Nothing),
     // Enterprise.
     shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-variable"], Nothing),

@@ -44,7 +44,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         "munit:*" | "munit-tools:*" => {
             "no element: tests stay in files of their own, which are not run here"
         }
-        "secure-properties:*" => "`configuration-properties`, with secrets from the environment",
         "spring:*"
         | "java:*"
         | "xml-module:*"
@@ -71,7 +70,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         "http:listener-interceptors" | "set-property" => "`http:headers` of an `http:response`",
         "http:authentication" => "`http:default-headers` with an `Authorization` of its own",
         "http:proxy-config" | "http:proxy" => "no element: requests go straight to their host",
-        "cron" => "`fixed-frequency`",
         "redelivery-policy" => "`until-successful` around what fails",
         "idempotent-message-validator" => {
             "`os:contains` and `os:store` with the message's id as the key"
@@ -162,7 +160,6 @@ mod tests {
             ("munit:test", "tests stay"),
             ("vm:publish-consume", "flow-ref"),
             ("vm:consume", "`vm:listener`"),
-            ("cron", "fixed-frequency"),
             ("zuora:query", "http:request"),
             ("http:listener-interceptors", "http:headers"),
             (

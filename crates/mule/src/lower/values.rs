@@ -104,7 +104,7 @@ impl<'a> Lowering<'a> {
             unreachable!("{name} of {} is not a number", open.shape.name);
         };
         let written = self.written(open, name)?;
-        let given = self.given_of(written, false);
+        let given = self.read_given(written, false)?;
         if let Some(text) = given.literal() {
             self.check_whole(written, name, text, from, to)?;
             return Some(Given::Literal(text.trim().into()));
@@ -117,7 +117,9 @@ impl<'a> Lowering<'a> {
         let Some(written) = self.written(open, name) else {
             unreachable!("{name} of {} has a default", open.shape.name);
         };
-        let given = self.given_of(written, false);
+        let Some(given) = self.read_given(written, false) else {
+            return Given::Literal("false".into());
+        };
         if let Some(text) = given.literal()
             && truth_of(text).is_none()
         {
@@ -246,7 +248,13 @@ impl<'a> Lowering<'a> {
 
     /// Reads a text. Expressions inside a text are valid only in messages.
     pub fn given_of(&mut self, written: Written<'a>, in_message: bool) -> Given {
-        match Detected::of(written.text) {
+        let read = self.read_given(written, in_message);
+        read.unwrap_or_else(|| Given::Literal("".into()))
+    }
+
+    /// Reads a text; `None`: it is no valid expression, which is reported.
+    fn read_given(&mut self, written: Written<'a>, in_message: bool) -> Option<Given> {
+        Some(match Detected::of(written.text) {
             Ok(Detected::Literal(text)) => Given::Literal(text.into()),
             Ok(Detected::Expression(script)) => Given::Expression(script),
             Ok(Detected::Template(template)) if in_message => Given::Template(template),
@@ -270,9 +278,9 @@ impl<'a> Lowering<'a> {
             }
             Err(fault) => {
                 self.fault(written, fault);
-                Given::Literal("".into())
+                return None;
             }
-        }
+        })
     }
 
     /// Reads the text of the child element with a name, if there is one.
@@ -285,7 +293,7 @@ impl<'a> Lowering<'a> {
     pub fn object_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
         let part = self.open_part(open, name)?;
         let written = text_of(part.element);
-        let given = self.given_of(written, false);
+        let given = self.read_given(written, false)?;
         if given.literal().is_some() {
             let expected = "expected an expression that gives an object";
             let what = format!("{} is a text; {expected}", quote(name));
@@ -302,18 +310,32 @@ impl<'a> Lowering<'a> {
     }
 
     fn fault(&mut self, written: Written<'a>, fault: ParseFault) {
+        if self.states.is_broken(written.at()) {
+            return;
+        }
         let at = written.place(fault.line, fault.col);
-        self.error(at, fault.message, fault.mend);
+        let (what, mend) = self.without_secrets(written.at(), fault.message, fault.mend);
+        self.notes.error_about(at, "expression", what, mend);
     }
 
-    /// Reports an error.
+    /// Reports an error, unless it is of a value whose placeholders could not be filled in.
     pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
-        self.notes.error(at, what, mend);
+        if !self.states.is_broken(at) {
+            let (what, mend) = self.without_secrets(at, what.into(), mend.into());
+            self.notes.error(at, what, mend);
+        }
     }
 
-    /// Reports a warning.
+    /// Reports a warning, unless it is of a value whose placeholders could not be filled in.
     pub fn warn(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
-        self.notes.warn(at, what, mend);
+        if !self.states.is_broken(at) {
+            let (what, mend) = self.without_secrets(at, what.into(), mend.into());
+            self.notes.warn(at, what, mend);
+        }
+    }
+
+    fn without_secrets(&self, at: Place, what: String, mend: String) -> (String, String) {
+        (self.states.shown(at, what), self.states.shown(at, mend))
     }
 
     /// Reports a wrong value as an error.

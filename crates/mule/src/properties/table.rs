@@ -1,13 +1,14 @@
 //! The table of properties, and filling in of placeholders.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use fusebox_dataweave::Properties;
 use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
-use super::unreadable;
-use crate::xml::{Element, Places};
+use super::search::unreadable;
+use super::secure::{self, Lock};
+use crate::xml::{Element, Filling as State, Places};
 
 /// The limit of a value after filling in, in bytes.
 const BYTES_MAX: usize = 1 << 20;
@@ -18,11 +19,16 @@ const FAULTS_MAX: usize = 20;
 /// The limit of nested placeholders, and of properties that refer to others.
 const DEPTH_MAX: usize = 32;
 
+/// The prefix of the keys of secure properties.
+const SECURE: &str = "secure::";
+
 /// A property as written, placeholders included.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub value: At<String>,
     pub places: Places,
+    /// The index of the secure configuration whose file has it.
+    pub lock: Option<usize>,
 }
 
 impl Entry {
@@ -33,6 +39,7 @@ impl Entry {
         Entry {
             value: At::new(value, at),
             places,
+            lock: None,
         }
     }
 }
@@ -44,6 +51,12 @@ pub(crate) struct Table<'l> {
     globals: HashMap<Arc<str>, Property>,
     /// True if a property file could not be read.
     pub incomplete: bool,
+    /// True if a file of secure properties could not be read.
+    pub secure_incomplete: bool,
+    /// The secure configurations.
+    locks: Vec<Lock>,
+    /// The keys without a value that have been reported.
+    told: HashSet<String>,
     left: usize,
     depth: usize,
 }
@@ -55,7 +68,7 @@ enum Property {
     /// Placeholders are being filled in.
     Busy,
     /// The final value.
-    Done(Arc<str>),
+    Done(Value),
     /// The value has an error, which is reported.
     Broken,
 }
@@ -66,6 +79,38 @@ type Problem = (String, String);
 /// The value of a placeholder. An error of `None` has been reported.
 type Filling<T> = Result<T, Option<Problem>>;
 
+/// The value of a property.
+#[derive(Debug, Clone)]
+pub(crate) struct Value {
+    text: Arc<str>,
+    /// The values of secure properties in it.
+    secrets: Vec<Arc<str>>,
+}
+
+impl Value {
+    fn plain(text: impl Into<Arc<str>>) -> Value {
+        Value {
+            text: text.into(),
+            secrets: Vec::new(),
+        }
+    }
+
+    fn secret(text: impl Into<Arc<str>>) -> Value {
+        let text: Arc<str> = text.into();
+        Value {
+            secrets: vec![text.clone()],
+            text,
+        }
+    }
+}
+
+/// A value with its placeholders filled in.
+pub(crate) struct Whole {
+    pub value: At<String>,
+    pub places: Places,
+    pub state: State,
+}
+
 impl<'l> Table<'l> {
     pub fn new(loader: &'l dyn Loader) -> Table<'l> {
         Table {
@@ -73,6 +118,9 @@ impl<'l> Table<'l> {
             files: HashMap::new(),
             globals: HashMap::new(),
             incomplete: false,
+            secure_incomplete: false,
+            locks: Vec::new(),
+            told: HashSet::new(),
             left: BYTES_TOTAL_MAX,
             depth: 0,
         }
@@ -89,6 +137,7 @@ impl<'l> Table<'l> {
             let entry = Entry {
                 value: value.value.clone(),
                 places: value.places.clone(),
+                lock: None,
             };
             let key: Arc<str> = name.value.value.as_str().into();
             if self.globals.insert(key, Property::Written(entry)).is_some() {
@@ -107,13 +156,22 @@ impl<'l> Table<'l> {
     }
 
     /// All properties that have a value, as `p('key')` reads them.
-    pub fn all(mut self) -> Properties {
+    ///
+    /// A key that decrypts nothing is reported, even where only `p('key')` asks for a value.
+    pub fn all(mut self, notes: &mut Notes) -> Properties {
         let mut all = Properties::new();
         let keys = self.globals.keys().chain(self.files.keys());
         for key in keys.cloned().collect::<Vec<_>>() {
             // Errors in properties that nothing uses are ignored.
-            if let Ok(Some(value)) = self.written(&key, &mut Notes::default()) {
-                all.insert(key, value);
+            let mut unheard = Notes::default();
+            let is_said = key.starts_with(SECURE) && self.overriding(&key).is_none();
+            let is_said = is_said && self.has_key(&key);
+            let notes = match is_said {
+                true => &mut *notes,
+                false => &mut unheard,
+            };
+            if let Ok(Some(value)) = self.written(&key, notes) {
+                all.insert(key, value.text);
             }
         }
         for (key, value) in self.loader.environment() {
@@ -127,7 +185,25 @@ impl<'l> Table<'l> {
         all
     }
 
-    /// Fills in the placeholders of a value; returns it with the places of its parts. `None`: it has no placeholders.
+    /// True if the key of a secure property's configuration is given.
+    fn has_key(&mut self, key: &str) -> bool {
+        let Some(Property::Written(Entry {
+            lock: Some(lock), ..
+        })) = self.files.get(key)
+        else {
+            return false;
+        };
+        let Some(key) = self.locks.get(*lock).and_then(Lock::key) else {
+            return false;
+        };
+        let key = key.clone();
+        let told = self.told.clone();
+        let filled = self.fill(&key.value, &key.places, &mut Notes::default());
+        self.told = told;
+        filled.is_none_or(|filled| !filled.state.is_broken)
+    }
+
+    /// Fills in the placeholders of a value; `None`: it has no placeholders.
     ///
     /// A placeholder with an error stays as written, and the error is reported.
     pub fn fill(
@@ -135,7 +211,7 @@ impl<'l> Table<'l> {
         value: &At<String>,
         places: &Places,
         notes: &mut Notes,
-    ) -> Option<(At<String>, Places)> {
+    ) -> Option<Whole> {
         if !value.value.contains("${") {
             return None;
         }
@@ -147,6 +223,7 @@ impl<'l> Table<'l> {
             from: places,
             reached: (0, value.at),
         };
+        let mut state = State::default();
         let mut faults = 0;
         let mut at = 0;
         while let Some(found) = text[at..].find("${") {
@@ -172,25 +249,28 @@ impl<'l> Table<'l> {
             let place = filled.go_to(start);
             match what {
                 Ok(found)
-                    if found.len() > self.left || filled.text.len() + found.len() > BYTES_MAX =>
+                    if found.text.len() > self.left
+                        || filled.text.len() + found.text.len() > BYTES_MAX =>
                 {
                     let what = "this exceeds the limits of filled-in text: 1 MiB for a value, 16 MiB in total";
                     notes.error(place, what, "keep large content out of the properties");
-                    return None;
+                    return Some(Whole::broken(value, places));
                 }
                 Ok(found) => {
-                    self.left -= found.len();
+                    self.left -= found.text.len();
                     filled.places.made(filled.text.len(), place);
-                    filled.text.push_str(&found);
+                    filled.text.push_str(&found.text);
+                    state.secrets.extend(found.secrets);
                 }
                 Err(fault) => {
                     if let Some((what, mend)) = fault {
-                        notes.error(place, what, mend);
+                        notes.error_about(place, "property", what, mend);
                     }
                     faults += 1;
                     if faults == FAULTS_MAX {
-                        return None;
+                        return Some(Whole::broken(value, places));
                     }
+                    state.is_broken = true;
                     filled.copy(start, end);
                 }
             }
@@ -198,11 +278,15 @@ impl<'l> Table<'l> {
         }
         filled.copy(at, text.len());
         let Filled { text, places, .. } = filled;
-        Some((At::new(text, value.at), places))
+        Some(Whole {
+            value: At::new(text, value.at),
+            places,
+            state,
+        })
     }
 
     /// The value of a placeholder, from the text between its braces. An error of `None` has been reported.
-    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Filling<Arc<str>> {
+    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Filling<Value> {
         if self.depth >= DEPTH_MAX {
             let what = format!("more than {DEPTH_MAX} nested placeholders");
             return Err(Some((what, "write the value itself".to_owned())));
@@ -213,16 +297,20 @@ impl<'l> Table<'l> {
         value
     }
 
-    fn value_within(&mut self, inside: &str, notes: &mut Notes) -> Filling<Arc<str>> {
+    fn value_within(&mut self, inside: &str, notes: &mut Notes) -> Filling<Value> {
         // `${${env}.host}`: the key itself contains a placeholder.
         let mut key = inside.to_owned();
         if key.contains("${") {
             let written = At::new(key.clone(), Place::default());
-            let mut inner = Notes::default();
-            if let Some((filled, _)) = self.fill(&written, &Places::default(), &mut inner) {
-                key = filled.value;
+            // What is wrong within is told in other words.
+            let told = self.told.clone();
+            let filled = self.fill(&written, &Places::default(), &mut Notes::default());
+            self.told = told;
+            let is_broken = filled.as_ref().is_some_and(|it| it.state.is_broken);
+            if let Some(filled) = filled {
+                key = filled.value.value;
             }
-            if inner.errors() > 0 {
+            if is_broken {
                 let what = format!("the key {} has an undefined placeholder", quote(inside));
                 let mend = "set its property: `--set KEY=VALUE`";
                 return Err(Some((what, mend.to_owned())));
@@ -231,15 +319,27 @@ impl<'l> Table<'l> {
         if let Some(path) = key.strip_prefix("file::") {
             let mend = "check the path, and that this process may read it";
             let fault = |error| Some((unreadable(path, &error), mend.to_owned()));
-            return self.loader.file(path).map(Arc::from).map_err(fault);
+            return self.loader.file(path).map(Value::plain).map_err(fault);
         }
         if let Some(value) = self.overriding(&key) {
-            return Ok(value.into());
+            return Ok(match key.starts_with(SECURE) {
+                true => Value::secret(value),
+                false => Value::plain(value),
+            });
         }
         match self.written(&key, notes) {
             Ok(Some(value)) => Ok(value),
             // The key may be in the file that could not be read, which is reported.
-            Ok(None) => Err((!self.incomplete).then(|| self.missing(&key))),
+            Ok(None)
+                if match key.starts_with(SECURE) {
+                    true => self.secure_incomplete,
+                    false => self.incomplete,
+                } =>
+            {
+                Err(None)
+            }
+            // One fault, however often the property is used.
+            Ok(None) => Err(self.told.insert(key.clone()).then(|| self.missing(&key))),
             Err(fault) => Err(fault),
         }
     }
@@ -250,7 +350,7 @@ impl<'l> Table<'l> {
     }
 
     /// The value in a file or a global property, with its own placeholders filled in.
-    fn written(&mut self, key: &str, notes: &mut Notes) -> Filling<Option<Arc<str>>> {
+    fn written(&mut self, key: &str, notes: &mut Notes) -> Filling<Option<Value>> {
         let of_file = self.files.contains_key(key);
         let Some(property) = self.property(of_file, key) else {
             return Ok(None);
@@ -267,15 +367,9 @@ impl<'l> Table<'l> {
                 let Property::Written(entry) = std::mem::replace(property, Property::Busy) else {
                     return Ok(None);
                 };
-                let errors = notes.errors();
-                let filled = self.fill(&entry.value, &entry.places, notes);
-                let value: Arc<str> = match filled {
-                    Some((filled, _)) => filled.value.into(),
-                    None => entry.value.value.into(),
-                };
-                let (done, result) = match notes.errors() > errors {
-                    true => (Property::Broken, Err(None)),
-                    false => (Property::Done(value.clone()), Ok(Some(value))),
+                let (done, result) = match self.evaluated(key, entry, notes) {
+                    Some(value) => (Property::Done(value.clone()), Ok(Some(value))),
+                    None => (Property::Broken, Err(None)),
                 };
                 if let Some(property) = self.property(of_file, key) {
                     *property = done;
@@ -283,6 +377,91 @@ impl<'l> Table<'l> {
                 result
             }
         }
+    }
+
+    /// The value of an entry, decrypted or with its placeholders filled in; `None`: an error, which is reported.
+    fn evaluated(&mut self, key: &str, entry: Entry, notes: &mut Notes) -> Option<Value> {
+        if let Some(lock) = entry.lock
+            && let Some(encrypted) = secure::encrypted(&entry.value.value)
+        {
+            let text = self.unlocked(lock, key, encrypted, notes)?;
+            return Some(Value::secret(text));
+        }
+        let (text, state) = match self.fill(&entry.value, &entry.places, notes) {
+            Some(filled) => (filled.value.value, filled.state),
+            None => (entry.value.value, State::default()),
+        };
+        let mut value = Value::plain(text);
+        value.secrets = state.secrets;
+        if entry.lock.is_some() {
+            value.secrets.push(value.text.clone());
+        }
+        (!state.is_broken).then_some(value)
+    }
+
+    /// A decrypted text. The first that cannot be decrypted is reported, at the configuration's key.
+    fn unlocked(
+        &mut self,
+        lock: usize,
+        key: &str,
+        text: &str,
+        notes: &mut Notes,
+    ) -> Option<String> {
+        let mut lock_of = self.locks.get(lock)?.clone();
+        let name = quote(key.strip_prefix(SECURE).unwrap_or(key));
+        let plain = self.opened(&mut lock_of, &name, text, notes);
+        self.locks[lock] = lock_of;
+        plain
+    }
+
+    fn opened(
+        &mut self,
+        lock: &mut Lock,
+        name: &str,
+        text: &str,
+        notes: &mut Notes,
+    ) -> Option<String> {
+        if lock.is_broken {
+            return None;
+        }
+        let filled = lock.open(text, |key| {
+            match self.fill(&key.value, &key.places, notes) {
+                Some(filled) if filled.state.is_broken => None,
+                Some(filled) => Some(filled.value.value),
+                None => Some(key.value.value.clone()),
+            }
+        });
+        match filled {
+            Ok(plain) => Some(plain),
+            Err(fault) => {
+                if let Some((what, mend)) = fault {
+                    notes.error(
+                        lock.at(),
+                        format!("{name} cannot be decrypted: {what}"),
+                        mend,
+                    );
+                }
+                lock.is_broken = true;
+                None
+            }
+        }
+    }
+
+    /// The text of a file that is encrypted as a whole; `None`: it cannot be decrypted, which is reported.
+    pub fn whole_file(&mut self, lock: &mut Lock, text: &str, notes: &mut Notes) -> Option<String> {
+        let text = encrypted_or_whole(text);
+        self.opened(lock, "the file", text, notes)
+    }
+
+    /// Adds a secure configuration, and the properties of its file that no earlier file has defined.
+    pub fn add_secure(&mut self, lock: Lock, entries: Vec<(Arc<str>, Entry)>) {
+        let index = self.locks.len();
+        self.locks.push(lock);
+        let entries = entries.into_iter().map(|(key, entry)| {
+            let lock = Some(index);
+            (format!("{SECURE}{key}").into(), Entry { lock, ..entry })
+        });
+        self.add_file(entries.collect());
     }
 
     fn property(&mut self, of_file: bool, key: &str) -> Option<&mut Property> {
@@ -301,15 +480,10 @@ impl<'l> Table<'l> {
             );
         }
         let quoted = quote(key);
-        if let Some(plain) = key.strip_prefix("secure::") {
-            let what = format!("{quoted} is an encrypted property, which is not supported");
-            let mend = format!(
-                "write `${{{plain}}}`, and give its value with `--set {plain}=VALUE` or in the environment"
-            );
-            return (what, mend);
-        }
         let what = format!("the property {quoted} has no value");
-        if let Some((name, default)) = key.split_once(':') {
+        if let Some((name, default)) = key.split_once(':')
+            && !default.starts_with(':')
+        {
             let default = default.trim_start_matches('-');
             let what = format!("{what}; Mule has no defaults in placeholders");
             let mend = format!(
@@ -324,6 +498,24 @@ impl<'l> Table<'l> {
             format!("did you mean {}? Otherwise ", quote(near))
         });
         (what, format!("{near}set it: `--set {key}=VALUE`"))
+    }
+}
+
+/// The encrypted text of a whole file, with or without `![…]` around it.
+fn encrypted_or_whole(text: &str) -> &str {
+    secure::encrypted(text).unwrap_or(text)
+}
+
+impl Whole {
+    fn broken(value: &At<String>, places: &Places) -> Whole {
+        Whole {
+            value: value.clone(),
+            places: places.clone(),
+            state: State {
+                is_broken: true,
+                secrets: Vec::new(),
+            },
+        }
     }
 }
 

@@ -47,7 +47,12 @@ pub struct Gate {
     places: Option<Arc<Semaphore>>,
     /// One permit, for the single run that a schedule may have.
     turn: Arc<Semaphore>,
+    /// The permits of a schedule whose runs may overlap.
+    runs: Arc<Semaphore>,
 }
+
+/// The limit of runs of a schedule at the same time, where they may overlap and the flow has no limit.
+const RUNS_MAX: usize = 256;
 
 /// An event's place in a flow; dropping it frees the place.
 #[derive(Debug)]
@@ -128,6 +133,7 @@ impl Gate {
             max,
             places: max.map(places),
             turn: places(1),
+            runs: places(max.unwrap_or(RUNS_MAX)),
         }
     }
 
@@ -140,6 +146,12 @@ impl Gate {
                 Some(Place(Some(place)))
             }
         }
+    }
+
+    /// Takes a place for one of a schedule's runs that may overlap; `None`: there are too many.
+    pub fn overlapping(&self) -> Option<Place> {
+        let run = self.runs.clone().try_acquire_owned().ok()?;
+        Some(Place(Some(run)))
     }
 
     /// Takes the turn of a schedule; `None`: the previous run has not ended.

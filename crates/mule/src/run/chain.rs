@@ -7,7 +7,7 @@ use crate::Event;
 use crate::app::{Chain, Does, ErrorMapping, Processor};
 
 /// The maximal nesting of chains: scopes, and flows that refer to flows.
-pub(super) const NESTING_MAX: u16 = 128;
+pub(super) const NESTING_MAX: u16 = 200;
 
 impl Run {
     /// Runs a chain to its end or to its first error.

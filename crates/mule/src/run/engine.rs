@@ -59,11 +59,12 @@ impl Engine {
         };
         Box::pin(async move {
             let flow = run.engine.app.flow(flow);
-            let ended = run.flow(0, flow, event).await;
+            let start = run.start(flow);
+            let ended = run.flow(start, flow, event).await;
             if let Err(failure) = &ended
                 && !failure.logged
             {
-                run.log_error(run.at(0, flow), failure);
+                run.log_error(start, failure);
             }
             ended
         })
@@ -106,20 +107,29 @@ pub(super) struct At<'a> {
     pub site: &'a Site,
     /// The nesting of chains, from 0.
     pub depth: u16,
+    /// The number of flows within one another by references, this one included.
+    pub flows: u16,
 }
 
 impl Run {
-    pub fn at<'a>(&self, depth: u16, flow: &'a Flow) -> At<'a> {
+    /// The position of a flow that an event enters.
+    pub fn start<'a>(&self, flow: &'a Flow) -> At<'a> {
         At {
             flow: &flow.name,
             site: &flow.site,
-            depth,
+            depth: 0,
+            flows: 0,
         }
     }
 
-    /// Runs a flow with its handlers, or else with the application's; a sub-flow without handlers.
-    pub fn flow<'a>(&'a self, depth: u16, flow: &'a Flow, event: Event) -> Pending<'a, Ended> {
-        let at = self.at(depth, flow);
+    /// Runs a flow with its handlers, or else with the application's; a sub-flow without handlers. `from` is the
+    /// position of the reference.
+    pub fn flow<'a>(&'a self, from: At<'_>, flow: &'a Flow, event: Event) -> Pending<'a, Ended> {
+        let at = At {
+            depth: from.depth,
+            flows: from.flows + 1,
+            ..self.start(flow)
+        };
         if flow.is_sub {
             return self.chain(at, &flow.chain, event);
         }

@@ -65,13 +65,15 @@ impl Run {
         let chain = it.chain.clone();
         let gate = it.max_concurrency;
         let gate = gate.map(|width| self.engine.gate(at.site, width));
-        let (flow, site, depth) = (at.flow.clone(), at.site.clone(), at.depth);
+        let (flow, site) = (at.flow.clone(), at.site.clone());
+        let (depth, flows) = (at.depth, at.flows);
         let copy = event.clone();
         self.world.spawn(Box::pin(async move {
             let at = At {
                 flow: &flow,
                 site: &site,
                 depth,
+                flows,
             };
             let place = match &gate {
                 Some(gate) => gate.acquire().await.ok(),

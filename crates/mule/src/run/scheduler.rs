@@ -11,11 +11,15 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::build::LiveApp;
-use super::gateway_world::GatewayWorld;
+use super::gateway_world::{GatewayWorld, wall_time};
 use super::listener;
 use super::queues::LiveQueue;
-use crate::Event;
-use crate::app::{FlowId, Source};
+use crate::app::{FlowId, Source, When};
+use crate::jiff::tz::TimeZone;
+use crate::{Cron, Event};
+
+/// The longest sleep before the clock is read again.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
 
 /// The pause of a consumer after the store has failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -44,9 +48,19 @@ impl Tasks {
                 worker: worker.clone(),
                 flow: FlowId(at),
             };
-            match &flow.source {
-                Some(Source::Scheduler { every, delay }) => {
-                    tokio::spawn(starter().on_time(*delay, *every, stopped.clone()));
+            match flow.source.as_ref().filter(|_| !flow.is_stopped) {
+                Some(Source::Scheduler(schedule)) => {
+                    let starter = Arc::new(starter());
+                    let (overlaps, stopped) = (schedule.overlaps, stopped.clone());
+                    match &schedule.when {
+                        When::Every { every, delay } => {
+                            tokio::spawn(starter.on_time(*delay, *every, overlaps, stopped));
+                        }
+                        When::Cron { cron, zone } => {
+                            let zone = zone.clone().unwrap_or_else(|| app.zone.clone());
+                            tokio::spawn(starter.on_cron(cron.clone(), zone, overlaps, stopped));
+                        }
+                    }
                 }
                 Some(Source::Queue { queue, consumers }) => {
                     let Some(queue) = app.queues.find(queue) else {
@@ -66,9 +80,14 @@ impl Tasks {
 }
 
 impl Starter {
-    /// Starts a run after `delay` and then at every `every`. Runs never overlap, not even with one that an earlier plan
-    /// has started.
-    async fn on_time(self, delay: Duration, every: Duration, mut stopped: watch::Receiver<()>) {
+    /// Starts a run after `delay` and then at every `every`.
+    async fn on_time(
+        self: Arc<Self>,
+        delay: Duration,
+        every: Duration,
+        overlaps: bool,
+        mut stopped: watch::Receiver<()>,
+    ) {
         tokio::select! {
             _ = stopped.changed() => return,
             () = tokio::time::sleep(delay) => {}
@@ -81,10 +100,63 @@ impl Starter {
                 _ = stopped.changed() => return,
                 _ = ticks.tick() => {}
             }
-            if let Some(turn) = self.app.gate(self.flow).turn() {
-                self.run(Event::default()).await;
-                drop(turn);
+            self.start(overlaps).await;
+        }
+    }
+
+    /// Starts a run at each time of a cron expression. Times that pass while the machine sleeps are one.
+    async fn on_cron(
+        self: Arc<Self>,
+        cron: Box<Cron>,
+        zone: TimeZone,
+        overlaps: bool,
+        mut stopped: watch::Receiver<()>,
+    ) {
+        let now = || wall_time(&self.app.clock);
+        let mut after = now();
+        while let Some(next) = cron.next(after, &zone) {
+            loop {
+                let left = next.duration_since(now());
+                let Ok(left) = Duration::try_from(left) else {
+                    break;
+                };
+                if left.is_zero() {
+                    break;
+                }
+                // The clock may be set in the meantime.
+                tokio::select! {
+                    biased;
+                    _ = stopped.changed() => return,
+                    () = tokio::time::sleep(left.min(CLOCK_CHECK)) => {}
+                }
             }
+            self.start(overlaps).await;
+            after = now().max(next);
+        }
+        let flow = &self.app.engine.app().flow(self.flow).name;
+        tracing::warn!(%flow, cron = cron.text, "the schedule has no further time");
+    }
+
+    /// Starts a run, and waits for its end unless runs may overlap. Runs that may not are never two, not even with one
+    /// that an earlier plan has started.
+    async fn start(self: &Arc<Self>, overlaps: bool) {
+        let gate = self.app.gate(self.flow);
+        if overlaps {
+            let Some(place) = gate.overlapping() else {
+                let flow = &self.app.engine.app().flow(self.flow).name;
+                tracing::warn!(%flow, "a run is left out: too many run already");
+                return;
+            };
+            let starter = self.clone();
+            tokio::spawn(async move {
+                starter.run(Event::default()).await;
+                drop(place);
+            });
+            return;
+        }
+        if let Some(turn) = gate.turn() {
+            self.run(Event::default()).await;
+            drop(turn);
         }
     }
 

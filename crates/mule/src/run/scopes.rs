@@ -10,6 +10,9 @@ use crate::app::{
 };
 use crate::{Event, Script, Typed, Value};
 
+/// The limit of flows that are within one another by references; Mule's.
+const FLOWS_MAX: u16 = 50;
+
 /// Unwraps a result; an error returns from the function as a failure with the event.
 macro_rules! attempt {
     ($at:expr, $event:expr, $result:expr) => {
@@ -45,8 +48,22 @@ impl Run {
                 attempt!(at, event, found.ok_or_else(missing))
             }
         };
+        let flow = app.flow(id);
+        if flow.is_stopped {
+            let what = format!("the flow '{}' is stopped", flow.name);
+            let error = MuleError::new("MULE:UNKNOWN", what);
+            return Err(Failure::at(at, error.into(), event));
+        }
+        if at.flows >= FLOWS_MAX {
+            let what = format!(
+                "Too many nested child contexts: more than {FLOWS_MAX} flows refer to one another; \
+                 does one refer to itself without an end?"
+            );
+            let error = MuleError::new("MULE:UNKNOWN", what);
+            return Err(Failure::at(at, error.into(), event));
+        }
         let before = target.map(|target| (target, event.clone()));
-        let after = self.flow(at.depth, app.flow(id), event).await?;
+        let after = self.flow(at, flow, event).await?;
         let Some((target, mut before)) = before else {
             return Ok(after);
         };

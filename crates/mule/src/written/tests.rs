@@ -41,7 +41,8 @@ fn shown(machine: &Machine, text: &str) -> String {
     let mut names = vec!["app/orders.xml".to_owned()];
     let written = read(&[(0, text)], &mut names, machine, &mut notes);
     let mut out = String::new();
-    for element in written.iter().flat_map(|written| &written.elements) {
+    let whole = written.iter().filter(|_| notes.errors() == 0);
+    for element in whole.flat_map(|written| &written.elements) {
         if &*element.name == "logger" {
             let message = element
                 .attribute("message")
@@ -140,7 +141,7 @@ fn a_placeholder_that_nothing_fills_names_what_mends_it() {
         "
 app/orders.xml:2:25: error: the property `http.prt` has no value; did you mean `http.port`? Otherwise set it: `--set http.prt=VALUE`
 app/orders.xml:3:4: error: the property `host:localhost` has no value; Mule has no defaults in placeholders; write `${host}`, and a default `<global-property name=\"host\" value=\"localhost\"/>`, which all other sources override
-app/orders.xml:3:22: error: `secure::pw` is an encrypted property, which is not supported; write `${pw}`, and give its value with `--set pw=VALUE` or in the environment
+app/orders.xml:3:22: error: the property `secure::pw` has no value; set it: `--set secure::pw=VALUE`
 app/orders.xml:3:36: error: `${}` has no key; write `${key}`, or `\\${` for the two characters themselves
 app/orders.xml:3:40: error: `${` has no closing `}`; close it, as in `${key}`, or write `\\${` for the two characters themselves",
     );
@@ -170,7 +171,7 @@ fn a_property_file_is_looked_for_where_mule_keeps_it() {
         &machine,
         "<configuration-properties file='b.yaml'/><configuration-properties file='c.json'/><logger message='${b}'/>",
         "
-app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the application's first file; searched: `b.yaml`, `../resources/b.yaml`, `src/main/resources/b.yaml`
+app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the file that names it, or into `src/main/resources`; searched: `app/b.yaml`, `resources/b.yaml`, `app/src/main/resources/b.yaml`
 app/orders.xml:1:74: error: `c.json` is not a property file; name a file that ends with `.yaml` or `.properties`",
     );
 }
@@ -214,7 +215,7 @@ fn imported_files_stand_where_their_import_does_and_are_read_once() {
     check(
         &machine,
         "<import file='d.xml'/>",
-        "app/orders.xml:1:15: error: there is no file `d.xml`; put it beside the application's first file; searched: `d.xml`, `src/main/mule/d.xml`",
+        "app/orders.xml:1:15: error: there is no file `d.xml`; put it beside the file that names it, or into `src/main/mule`; searched: `app/d.xml`, `app/src/main/mule/d.xml`, `src/main/mule/d.xml`",
     );
 }
 
@@ -244,5 +245,80 @@ fn properties_that_grow_are_bounded() {
         &Machine::default(),
         &format!("{empty}<logger message='[${{a30}}]'/>"),
         "[]",
+    );
+}
+
+/// Encrypted by `openssl enc -aes-128-cbc` with the key `1234567890123456`, which is the initial vector too.
+const LOCKED: &str = "a: plain\nb: '![SEALED]'\nc: '![SEALED]'";
+
+fn locked() -> Machine {
+    let text = LOCKED.replace("SEALED", "tcQRdLtF0zC/8I2X2eG5bg==");
+    Machine {
+        files: [("safe.yaml", text.leak() as &str)].into(),
+        ..Machine::default()
+    }
+}
+
+const SAFE: &str = "<secure-properties:config name='Safe' file='safe.yaml' key='${k}'/>";
+
+#[test]
+fn a_secure_property_is_plain_or_decrypted_with_the_key_or_given() {
+    let text = format!("{SAFE}<logger message='${{secure::a}} ${{secure::b}}'/>");
+    let mut machine = locked();
+    machine.set.insert("k", "1234567890123456");
+    check(&machine, &text, "plain a secret");
+    machine.set.insert("secure::b", "given");
+    machine.set.remove("k");
+    check(&machine, &text, "plain given");
+}
+
+#[test]
+fn a_wrong_key_is_one_error_and_a_missing_one_is_asked_for_where_it_is_needed() {
+    let text =
+        format!("{SAFE}<logger message='${{secure::b}}'/><logger message='${{secure::c}}'/>");
+    let mut machine = locked();
+    check(
+        &machine,
+        &text,
+        "app/orders.xml:1:61: error: the property `k` has no value; set it: `--set k=VALUE`",
+    );
+    machine.set.insert("k", "6543210987654321");
+    check(
+        &machine,
+        &text,
+        "app/orders.xml:1:61: error: `b` cannot be decrypted: it was encrypted with another key; give that key, and check `algorithm`, `mode` and `useRandomIVs`",
+    );
+    machine.set.insert("k", "short");
+    check(
+        &machine,
+        &text,
+        "app/orders.xml:1:61: error: `b` cannot be decrypted: a key of `AES` has 16, 24 or 32 bytes, and this one has 5; give the key that it was encrypted with",
+    );
+}
+
+#[test]
+fn without_its_file_a_secure_property_is_given_on_the_command_line() {
+    let text = format!("{SAFE}<logger message='${{secure::a}}'/>");
+    let mut machine = Machine::default();
+    let away = "app/orders.xml:1:45: warning: there is no file `safe.yaml`, so its properties have no values; give them by `--set secure::KEY=VALUE`\n";
+    check(
+        &machine,
+        &text,
+        &format!(
+            "{away}app/orders.xml:1:85: error: the property `secure::a` has no value; set it: `--set secure::a=VALUE`"
+        ),
+    );
+    machine.set.insert("secure::a", "abc");
+    check(&machine, &text, &format!("abc\n{away}"));
+}
+
+#[test]
+fn a_property_without_a_value_is_told_once() {
+    check(
+        &Machine::default(),
+        "<logger message='${a}'/><logger message='${a} ${b}'/>",
+        "
+app/orders.xml:1:18: error: the property `a` has no value; set it: `--set a=VALUE`
+app/orders.xml:1:47: error: the property `b` has no value; set it: `--set b=VALUE`",
     );
 }

@@ -325,6 +325,7 @@ impl<'a> Reader<'a, '_> {
                     at: written.at,
                     value: written.value,
                     places: written.places,
+                    state: super::Filling::default(),
                 });
             }
         }
@@ -336,6 +337,7 @@ impl<'a> Reader<'a, '_> {
             children: Vec::new(),
             text: None,
             text_places: super::Places::default(),
+            text_state: super::Filling::default(),
         }
     }
 

@@ -266,11 +266,13 @@ fn element() -> impl Strategy<Value = Element> {
                         at: place,
                         value: At::new(value, place),
                         places: Places::default(),
+                        state: Filling::default(),
                     })
                     .collect(),
                 children: children.clone(),
                 text: (!text.is_empty()).then(|| At::new(text, place)),
                 text_places: Places::default(),
+                text_state: Filling::default(),
             }
         })
     };
@@ -328,6 +330,7 @@ fn bare(element: &Element) -> Element {
         children: element.children.iter().map(bare).collect(),
         text: element.text.as_ref().map(value),
         text_places: Places::default(),
+        text_state: Filling::default(),
         ..element.clone()
     }
 }

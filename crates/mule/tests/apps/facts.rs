@@ -265,7 +265,10 @@ fn flows_are_started_by_time_and_by_queues() {
     let delay = Duration::from_secs(1);
     assert_eq!(
         named(&app, "t").source,
-        Some(Source::Scheduler { every, delay })
+        Some(Source::Scheduler(Schedule {
+            when: When::Every { every, delay },
+            overlaps: false,
+        }))
     );
     let queue = |flow: &str| match &named(&app, flow).source {
         Some(Source::Queue { queue, consumers }) => (queue.to_string(), *consumers),

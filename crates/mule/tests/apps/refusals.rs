@@ -155,24 +155,6 @@ fn paths_are_those_that_mule_takes() {
 }
 
 #[test]
-fn sub_flows_in_a_circle_are_refused() {
-    let text = format!(
-        r#"{}
-<sub-flow name="a"><flow-ref name="b"/></sub-flow>
-<sub-flow name="b"><try><flow-ref name="a"/></try></sub-flow>
-<sub-flow name="c"><flow-ref name="f"/></sub-flow>"#,
-        flow(r#"<flow-ref name="c"/>"#)
-    );
-    check(
-        &text,
-        Compat::Strict,
-        &[
-            "2:1: error: sub-flows refer to one another in a circle: `a`, `b`; make one of them a `flow`, or repeat with `foreach`",
-        ],
-    );
-}
-
-#[test]
 fn handlers_in_a_circle_are_refused() {
     let text = format!(
         r#"<error-handler name="h"><on-error-continue><try><error-handler ref="h"/></try></on-error-continue></error-handler>
@@ -268,12 +250,12 @@ fn keys_and_certificates_are_not_passed_over() {
 }
 
 #[test]
-fn an_application_that_nothing_starts_is_refused() {
+fn an_application_that_nothing_starts_is_told_so() {
     check(
         r#"<flow name="f"><logger/></flow>"#,
         Compat::Intent,
         &[
-            "1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
+            "1:1: warning: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
         ],
     );
 }
@@ -336,4 +318,30 @@ fn a_large_application_is_read_in_time() {
     let Read { plan, said } = snippet(&wrong, Compat::Strict);
     assert!(plan.is_none());
     assert_eq!(said.len(), 6_001);
+}
+
+#[test]
+fn a_missing_property_hides_nothing() {
+    let text = r##"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="${tea.port}"/></http:listener-config>
+<flow name="tea"><http:listener config-ref="In" path="/cup"/>
+<db:select config-ref="Base"><db:sql>select 1</db:sql></db:select>
+<set-payload value="#[1 +]"/></flow>"##;
+    let Read { said, .. } = snippet(text, Compat::Intent);
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(said[0].starts_with("a.xml:1:82: error: the property `tea.port` has no value"));
+    assert!(said[1].starts_with("a.xml:3:1: error: `db:select` is not supported"));
+    assert!(said[2].starts_with("a.xml:4:"), "{said:#?}");
+}
+
+#[test]
+fn a_wrong_expression_is_told_once() {
+    for inner in [
+        r##"<http:request config-ref="S"><http:headers>#[{a: brew()}]</http:headers></http:request>"##,
+        r##"<until-successful maxRetries="#[brew()]"><logger/></until-successful>"##,
+        r##"<os:store key="k" failIfPresent="#[brew()]"><os:value>1</os:value></os:store>"##,
+    ] {
+        let Read { said, .. } = snippet(&flow(inner), Compat::Intent);
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].contains("brew"), "{said:#?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fusebox_mule::app::{App, Compat, FlowId, HttpSource, Source};
+use fusebox_mule::app::{App, Compat, FlowId, HttpSource, Schedule, Source, When};
 use fusebox_mule::run::{
     ConnectionInfo, Engine, FlowRouter, Responder, RouteMatch, Stores, World, attributes,
 };
@@ -193,8 +193,36 @@ impl Running {
             tasks: Mutex::default(),
         };
         for (at, flow) in app.flows.iter().enumerate() {
-            let task = match &flow.source {
-                Some(Source::Scheduler { every, delay }) => {
+            let task = match flow.source.as_ref().filter(|_| !flow.is_stopped) {
+                Some(Source::Scheduler(Schedule {
+                    when: When::Cron { cron, zone },
+                    overlaps,
+                })) => {
+                    let (cron, overlaps) = (cron.clone(), *overlaps);
+                    let zone = zone.clone().unwrap_or_else(|| world.zone().clone());
+                    let world = world.clone();
+                    running.background(move |run| async move {
+                        let run = Arc::new(run);
+                        let mut after = world.now();
+                        while let Some(next) = cron.next(after, &zone) {
+                            let left = next.duration_since(world.now());
+                            tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+                            after = world.now().max(next);
+                            let run = run.clone();
+                            let running =
+                                async move { run.flow(FlowId(at), Event::default()).await };
+                            match overlaps {
+                                true => drop(tokio::spawn(running)),
+                                false => running.await,
+                            }
+                            after = after.max(world.now());
+                        }
+                    })
+                }
+                Some(Source::Scheduler(Schedule {
+                    when: When::Every { every, delay },
+                    ..
+                })) => {
                     let (every, delay) = (*every, *delay);
                     running.background(move |run| async move {
                         tokio::time::sleep(delay).await;
@@ -331,6 +359,7 @@ impl Runner {
 
 fn http_flows(app: &App) -> impl Iterator<Item = (FlowId, &HttpSource)> {
     let flows = app.flows.iter().enumerate();
+    let flows = flows.filter(|(_, flow)| !flow.is_stopped);
     flows.filter_map(|(at, flow)| match &flow.source {
         Some(Source::Http(source)) => Some((FlowId(at), &**source)),
         _ => None,
