@@ -23,7 +23,8 @@ use fusebox_dataweave::{MediaType, Properties, Script};
 pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
-    HttpSource, ListenerConfig, Request, Requester, Respond, SendBody, StatusRange, Validator,
+    BasicAuthentication, HttpSource, ListenerConfig, Request, Requester, Respond, SendBody,
+    StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use scope::{

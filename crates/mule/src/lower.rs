@@ -33,7 +33,7 @@ mod sleeps;
 mod transform;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fusebox_dataweave::Properties;
@@ -76,6 +76,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         stores: Stores::default(),
         queues: Queues::default(),
         handlers: BTreeMap::new(),
+        responding: BTreeSet::new(),
         on_errors: BTreeMap::new(),
         guesses: 0,
         depth: 0,
@@ -105,6 +106,8 @@ struct Lowering<'a> {
     queues: Queues,
     /// The `error-handler`s outside flows.
     handlers: ReadOnce<Arc<Handlers>>,
+    /// The positions of each `http:response` among processors.
+    responding: BTreeSet<Site>,
     /// Single handlers outside flows.
     on_errors: ReadOnce<Handler>,
     /// The number of suggestions made.

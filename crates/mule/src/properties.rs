@@ -165,7 +165,7 @@ fn find(
 }
 
 /// The problem of a file that cannot be read.
-fn unreadable(path: &str, error: &io::Error) -> String {
+pub(super) fn unreadable(path: &str, error: &io::Error) -> String {
     let why = quote(&error.to_string());
     let why = why.trim_matches('`');
     format!("the file {} cannot be read: {why}", quote(path))

@@ -1,5 +1,7 @@
 //! An application as written: the elements of all files, with placeholders filled in.
 
+mod resources;
+
 use std::collections::HashSet;
 
 use fusebox_dataweave::{Compat, Properties};
@@ -60,6 +62,7 @@ pub(crate) fn read(
             fill(element, &mut table, notes);
         }
     }
+    resources::read(&mut elements, names, loader, notes);
     (notes.errors() == errors).then(|| WrittenApp {
         elements,
         properties: table.all(),

@@ -1,10 +1,12 @@
 //! The HTTP connector: listeners and requests.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_dataweave::MediaType;
 use http::Method;
 
 use super::{Given, Target};
@@ -31,6 +33,8 @@ pub struct HttpSource {
     pub path: String,
     /// The accepted methods; `None`: all.
     pub methods: Option<Vec<Method>>,
+    /// The media type of every request's body (`outputMimeType`); `None`: what the request says.
+    pub media_type: Option<MediaType>,
     /// The rules that make a response of an event; `None`: the dialect's default.
     pub response: Option<Respond>,
     /// The rules that make a response of an error; `None`: the dialect's default.
@@ -73,6 +77,8 @@ pub struct Requester {
     pub send_body: SendBody,
     /// Header fields of every request that does not set them itself.
     pub default_headers: Vec<(Given, Given)>,
+    /// The user that requests are sent for; `None`: nobody's.
+    pub authentication: Option<BasicAuthentication>,
     /// The statuses that are errors; `None`: 400 and above.
     pub validator: Option<Validator>,
     /// The time limit of connecting. Default 30 s.
@@ -83,6 +89,23 @@ pub struct Requester {
     pub connections_max: Option<usize>,
     /// True if connections are reused. Default true.
     pub persistent: bool,
+}
+
+/// The user and password that requests are sent with (`http:basic-authentication`).
+#[derive(Clone, PartialEq)]
+pub struct BasicAuthentication {
+    /// The user's name.
+    pub username: Given,
+    /// The user's password.
+    pub password: Given,
+    /// True if the first request has them, false if only its repetition after a 401 has. Default true.
+    pub preemptive: bool,
+}
+
+impl fmt::Debug for BasicAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BasicAuthentication(…)")
+    }
 }
 
 /// The rule for request bodies (`sendBodyMode`).
@@ -124,6 +147,8 @@ pub struct Request {
     pub send_body: Option<SendBody>,
     /// The statuses that are errors; `None`: those of the configuration.
     pub validator: Option<Validator>,
+    /// The media type of every answer's body (`outputMimeType`); `None`: what the answer says.
+    pub media_type: Option<MediaType>,
     /// The variable for the response; `None`: the response becomes the message.
     pub target: Option<Target>,
 }

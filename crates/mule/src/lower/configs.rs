@@ -171,6 +171,7 @@ impl<'a> Lowering<'a> {
             }
         }
         if let Some(connection) = connection {
+            requester.authentication = self.authentication(&connection);
             self.connection(&connection, &mut requester);
         }
         Some(requester)
@@ -303,6 +304,7 @@ fn requester_of(name: &str, endpoint: &fusebox_plan::plan::Endpoint) -> Requeste
         cookies: true,
         send_body: SendBody::Auto,
         default_headers: Vec::new(),
+        authentication: None,
         validator: None,
         connect_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(30),

@@ -8,7 +8,7 @@ use fusebox_plan::dialect::{Place, quote};
 
 use super::Lowering;
 use super::open::Open;
-use crate::app::{Compat, Does, ObjectCall, ObjectOperation, StoreDeclaration};
+use crate::app::{Compat, Does, Given, ObjectCall, ObjectOperation, StoreDeclaration};
 use crate::xml::Element;
 
 pub(super) const STORE: &str = "os:object-store";
@@ -145,13 +145,36 @@ impl<'a> Lowering<'a> {
         Some(store)
     }
 
+    /// The value that an `os:store` stores: its child, or the attribute that published flows write instead.
+    fn stored_value(&mut self, open: &Open<'a>) -> Option<Given> {
+        let child = self.given_part(open, "os:value");
+        let Some(attribute) = open.attribute("value") else {
+            return child;
+        };
+        let mend = "write it as the child `<os:value>…</os:value>`";
+        if child.is_some() {
+            let what = "`os:store` has its value twice, as an attribute and as a child";
+            self.error(attribute.at, what, "remove the attribute");
+            return child;
+        }
+        let what = "`os:store` has no attribute `value` in Mule";
+        match self.compat {
+            Compat::Intent => {
+                let what = format!("{what}; it is read as the child `os:value`");
+                self.warn(attribute.at, what, mend);
+            }
+            Compat::Strict => self.error(attribute.at, what, mend),
+        }
+        self.given(open, "value")
+    }
+
     /// Reads an operation on a store.
     pub fn object_call(&mut self, open: &Open<'a>) -> Option<Does> {
         let store = self.store_of(open);
         let operation = match open.shape.name {
             "os:store" => ObjectOperation::Store {
                 key: self.given(open, "key")?,
-                value: self.given_part(open, "os:value"),
+                value: self.stored_value(open),
                 fail_if_present: self.truth(open, "failIfPresent"),
                 fail_on_null: self.truth(open, "failOnNullValue"),
             },

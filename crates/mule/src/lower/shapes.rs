@@ -225,12 +225,12 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("scheduling-strategy", Part, &[], &["fixed-frequency"], Nothing),
     shape("fixed-frequency", Part, &[or("frequency", Whole(1, i64::MAX), "60000"), or("startDelay", Whole(0, i64::MAX), "0"), or("timeUnit", Word(TIME_UNITS), "MILLISECONDS")], &[], Nothing),
     // Enterprise.
-    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-variable"], Nothing),
+    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-payload", "ee:set-variable"], Nothing),
     shape("ee:message", Part, &[], &["ee:set-payload", "ee:set-attributes"], Nothing),
     shape("ee:variables", Part, &[], &["ee:set-variable"], Nothing),
-    shape("ee:set-payload", Part, &[may("resource", NO_RESOURCE)], &[], Words),
-    shape("ee:set-attributes", Part, &[may("resource", NO_RESOURCE)], &[], Words),
-    shape("ee:set-variable", Part, &[must("variableName", Value), may("resource", NO_RESOURCE)], &[], Words),
+    shape("ee:set-payload", Part, &[may("resource", Text)], &[], Words),
+    shape("ee:set-attributes", Part, &[may("resource", Text)], &[], Words),
+    shape("ee:set-variable", Part, &[must("variableName", Value), may("resource", Text)], &[], Words),
     shape("ee:cache", Processor, &[
         may("cachingStrategy-ref", Text),
         may("keyExpression", Script),
@@ -260,7 +260,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("allowedMethods", Text),
         may("responseStreamingMode", Idle),
         may("primaryNodeOnly", Idle),
-        may("outputMimeType", NO_RETYPE),
+        may("outputMimeType", Text),
         may("outputEncoding", UTF8),
     ], &["http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection"], Nothing),
     shape("http:response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
@@ -290,7 +290,9 @@ pub(super) const SHAPES: &[Shape] = &[
         may("streamResponse", Idle),
         may("responseBufferSize", Idle),
         may("tlsContext", Idle),
-    ], &["tls:context", "http:client-socket-properties", "reconnection"], Nothing),
+    ], &["tls:context", "http:authentication", "http:client-socket-properties", "reconnection"], Nothing),
+    shape("http:authentication", Part, &[], &["http:basic-authentication"], Nothing),
+    shape("http:basic-authentication", Part, &[must("username", Value), must("password", Value), or("preemptive", Flag, "true")], &[], Nothing),
     shape("http:client-socket-properties", Part, &[], &["sockets:tcp-client-socket-properties"], Nothing),
     shape("sockets:tcp-client-socket-properties", Part, &[
         or("connectionTimeout", MILLIS, "30000"),
@@ -316,7 +318,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("requestStreamingMode", Idle),
         may("sendCorrelationId", CORRELATION),
         may("correlationId", Refused("a request carries the id of its event", "set it in `http:headers`, as `'X-Correlation-ID'`")),
-        may("outputMimeType", NO_RETYPE),
+        may("outputMimeType", Text),
         may("outputEncoding", UTF8),
         may("target", Text),
         or("targetValue", Script, "#[payload]"),
@@ -343,7 +345,7 @@ pub(super) const SHAPES: &[Shape] = &[
     ], &[], Nothing),
     shape("os:config", Global, &[must("name", Text)], &["reconnection", "os:connection"], Nothing),
     shape("os:connection", Accepted("`--store` sets the place of objects"), &[], &[], Free),
-    shape("os:store", Processor, &[must("key", Value), may("objectStore", Text), or("failIfPresent", FlagValue, "false"), or("failOnNullValue", FlagValue, "true")],
+    shape("os:store", Processor, &[must("key", Value), may("objectStore", Text), or("failIfPresent", FlagValue, "false"), or("failOnNullValue", FlagValue, "true"), may("value", Value)],
         &["os:value", "os:private-object-store", "error-mapping"], Nothing),
     shape("os:retrieve", Processor, OF_KEY_WITH_TARGET, &["os:default-value", "os:private-object-store", "error-mapping"], Nothing),
     shape("os:contains", Processor, OF_KEY_WITH_TARGET, STORE_PARTS, Nothing),
@@ -409,8 +411,6 @@ pub(super) const SHAPES: &[Shape] = &[
 
 const SEND_BODY: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
 const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
-const NO_RESOURCE: Kind =
-    Refused("scripts in separate files are not supported", "write the script into the element");
 
 /// Element names in published flows that are not Mule's, each with the right name, which
 /// [`Compat::Intent`](super::Compat::Intent) accepts.

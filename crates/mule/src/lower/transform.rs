@@ -7,7 +7,7 @@ use fusebox_plan::dialect::quote;
 use super::Lowering;
 use super::objects::STORE;
 use super::open::Open;
-use super::values::Written;
+use super::values::{Written, text_of};
 use crate::app::{Cache, Does, Given, StoreDeclaration, Transform};
 use crate::xml::Element;
 
@@ -25,6 +25,18 @@ impl<'a> Lowering<'a> {
             for element in variables.parts("ee:set-variable") {
                 transform.variables.extend(self.transformed(element));
             }
+        }
+        for element in open.parts("ee:set-payload") {
+            let what =
+                "`ee:set-payload` is directly in `ee:transform`, where Mule does not allow it";
+            if transform.payload.is_some() {
+                let what = "`ee:transform` has `ee:set-payload` twice";
+                self.error(element.at, what, "keep the one in `<ee:message>`");
+                continue;
+            }
+            self.deviation(element.at, what, "put it into `<ee:message>`");
+            let script = self.open(element).map(|open| text_of(open.element));
+            transform.payload = script.and_then(|text| self.script_of(text));
         }
         for element in open.parts("ee:set-variable") {
             let what =
@@ -44,7 +56,7 @@ impl<'a> Lowering<'a> {
     fn transformed(&mut self, element: &'a Element) -> Option<(Given, crate::Script)> {
         let open = self.open(element)?;
         let name = self.given(&open, "variableName");
-        let script = self.script_of(super::values::text_of(element));
+        let script = self.script_of(text_of(element));
         name.zip(script)
     }
 

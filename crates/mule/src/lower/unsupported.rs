@@ -69,7 +69,7 @@ fn replacement(element: &str) -> Option<&'static str> {
         }
         "http:basic-security-filter" => "`choice` over `attributes.headers.authorization`",
         "http:listener-interceptors" | "set-property" => "`http:headers` of an `http:response`",
-        "http:authentication" => "`http:default-headers` with an `Authorization` of its own",
+        "http:digest-authentication" | "http:ntlm-authentication" => "`http:basic-authentication`",
         "http:proxy-config" | "http:proxy" => "no element: requests go straight to their host",
         "cron" => "`fixed-frequency`",
         "redelivery-policy" => "`until-successful` around what fails",

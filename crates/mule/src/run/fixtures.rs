@@ -35,6 +35,7 @@ pub fn source(base_path: &str, path: &str) -> HttpSource {
         config: Arc::new(config),
         path: path.into(),
         methods: None,
+        media_type: None,
         response: None,
         error_response: None,
     }

@@ -62,8 +62,13 @@ pub async fn serve(
         remote: exchange.downstream.peer,
         scheme: exchange.downstream.scheme,
     };
-    let media_type = parts.headers.get(CONTENT_TYPE);
-    let media_type = media_type.map(|it| String::from_utf8_lossy(it.as_bytes()));
+    let media_type = match &source.media_type {
+        Some(given) => Some(given.as_str().to_owned().into()),
+        None => {
+            let said = parts.headers.get(CONTENT_TYPE);
+            said.map(|it| String::from_utf8_lossy(it.as_bytes()))
+        }
+    };
     let event = Event {
         payload: Typed::received(body, media_type.as_deref()),
         attributes: attributes(source, &parts, &exchange.params, connection),
