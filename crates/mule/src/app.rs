@@ -7,6 +7,7 @@
 //! - `http`, `objects`: configurations and operations of the two connectors
 //! - `walk`: visitors of all processors and expressions
 
+mod apikit;
 mod error_type;
 mod given;
 mod http;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use fusebox_dataweave::Compat;
 use fusebox_dataweave::{MediaType, Properties, Script};
 
+pub use apikit::{Api, Resource};
 pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
@@ -50,6 +52,8 @@ pub struct App {
     pub listeners: Vec<Arc<ListenerConfig>>,
     /// The servers that HTTP requests go to. Names are unique.
     pub requesters: Vec<Arc<Requester>>,
+    /// The APIs that APIkit routes the requests of. Names are unique.
+    pub apis: Vec<Arc<Api>>,
     /// The queues between flows. Names are unique.
     pub queues: Vec<Queue>,
     /// Flows and sub-flows, in the order of the files. Names are unique.
@@ -176,6 +180,8 @@ pub enum Does {
         /// The variable for the result; the message stays as it is then. `None`: the result replaces the event.
         target: Option<Target>,
     },
+    /// The `apikit:router` processor: runs the flow that is named for the request. One of [`App::apis`].
+    Route(Arc<Api>),
     /// The `set-variable` processor.
     SetVariable(SetVariable),
     /// The `remove-variable` processor, with the variable's name.

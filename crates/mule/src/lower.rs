@@ -4,12 +4,13 @@
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
 //! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
-//!   `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//!   `apikit`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
 //! After an error a placeholder takes the value's place, so that all errors are reported at once: the result of
 //! [`lower`] is only valid if the notes have no error.
 
+mod apikit;
 mod bind;
 mod checks;
 mod configs;
@@ -40,6 +41,7 @@ use fusebox_dataweave::Properties;
 use fusebox_plan::dialect::{Notes, Place};
 use fusebox_plan::plan::Plan;
 
+use self::apikit::Apis;
 use self::bind::Bindings;
 use self::handlers::ReadOnce;
 use self::names::Globals;
@@ -75,6 +77,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         requesters: BTreeMap::new(),
         stores: Stores::default(),
         queues: Queues::default(),
+        apis: Apis::new(),
         handlers: BTreeMap::new(),
         responding: BTreeSet::new(),
         on_errors: BTreeMap::new(),
@@ -104,6 +107,7 @@ struct Lowering<'a> {
     requesters: BTreeMap<Arc<str>, Arc<Requester>>,
     stores: Stores,
     queues: Queues,
+    apis: Apis,
     /// The `error-handler`s outside flows.
     handlers: ReadOnce<Arc<Handlers>>,
     /// The positions of each `http:response` among processors.
@@ -123,6 +127,7 @@ impl Lowering<'_> {
     fn app(&mut self, properties: Properties) -> App {
         self.declare_stores();
         self.declare_queues();
+        self.declare_apis();
         self.declare_configs();
         self.declare_handlers();
         let configuration = self.configuration();
@@ -134,6 +139,7 @@ impl Lowering<'_> {
             stores: self.stores.all(),
             listeners: self.listeners.values().cloned().collect(),
             requesters: self.requesters.values().cloned().collect(),
+            apis: self.apis.values().cloned().collect(),
             queues: self.queues.all(),
             flows,
             default_handlers: configuration.handlers,

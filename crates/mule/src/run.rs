@@ -25,6 +25,7 @@ mod scopes;
 mod values;
 
 mod answer;
+mod apikit;
 mod objects;
 mod request;
 

@@ -69,6 +69,7 @@ fn show_call(app: &App, does: &Does) -> Option<String> {
             let name = store.as_ref().map_or(DEFAULT_STORE, |store| &store.name);
             Some(format!("store {name}"))
         }
+        Does::Route(api) => Some(format!("API {}", api.name)),
         Does::Publish(publish) => Some(format!("queue {}", publish.queue)),
         _ => None,
     }

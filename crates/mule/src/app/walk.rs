@@ -158,7 +158,8 @@ impl Does {
                     }
                 }
             }
-            Does::ScatterGather(_)
+            Does::Route(_)
+            | Does::ScatterGather(_)
             | Does::Async(_)
             | Does::FirstSuccessful(_)
             | Does::RoundRobin(_)

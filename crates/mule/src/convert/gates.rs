@@ -138,6 +138,7 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         Does::Object(_) => "the data in an object store",
         Does::Async(_) => "the steps beside the flow",
         Does::Publish(_) => "the message to a queue",
+        Does::Route(_) => return Some(("the routing by APIkit", true)),
         Does::Cache(_) => {
             "the cache: here every request goes to the upstream, whose last good answer is for calls that are refused or fail"
         }

@@ -9,7 +9,15 @@ use crate::app::{Chain, Does, ErrorType, LogLevel, Logger, Processor, RaiseError
 use crate::xml::Element;
 
 /// Error namespaces that are reserved for their modules.
-const MODULES: [&str; 6] = ["HTTP", "OS", "VM", "VALIDATION", "SCRIPTING", "EE"];
+const MODULES: [&str; 7] = [
+    "HTTP",
+    "OS",
+    "VM",
+    "VALIDATION",
+    "SCRIPTING",
+    "EE",
+    "APIKIT",
+];
 
 /// The limit of nested chains; only references to handlers can reach it.
 const DEPTH_MAX: usize = 80;
@@ -64,6 +72,8 @@ impl<'a> Lowering<'a> {
             "ee:transform" => self.transform(&open),
             "ee:cache" => self.cache(&open),
             "http:request" => self.request(&open),
+            "apikit:router" => self.router(&open),
+            "apikit:console" => self.console(&open),
             "vm:publish" => self.publish(&open),
             "scripting:execute" => self.sleep(&open),
             name if name.starts_with("validation:") => self.validation(&open),

@@ -331,6 +331,27 @@ pub(super) const SHAPES: &[Shape] = &[
         &["tls:trust-store", "tls:key-store"], Nothing),
     shape("tls:trust-store", Accepted(""), &[], &[], Free),
     shape("tls:key-store", Accepted(""), &[], &[], Free),
+    // APIkit.
+    shape("apikit:config", Global, &[
+        must("name", Text),
+        may("api", Text),
+        may("raml", Text),
+        or("disableValidations", Flag, "false"),
+        may("outboundHeadersMapName", Text),
+        may("httpStatusVarName", Text),
+        may("keepApiBaseUri", Idle),
+        may("keepRamlBaseUri", Idle),
+        may("parser", Idle),
+        may("queryParamsStrictValidation", Idle),
+        may("headersStrictValidation", Idle),
+        may("attributesStrictValidation", Idle),
+        may("consoleEnabled", Idle),
+        may("consolePath", Idle),
+    ], &["apikit:flow-mappings"], Nothing),
+    shape("apikit:flow-mappings", Part, &[], &["apikit:flow-mapping"], Nothing),
+    shape("apikit:flow-mapping", Part, &[must("resource", Text), must("action", Text), may("content-type", Text), must("flow-ref", Text)], &[], Nothing),
+    shape("apikit:router", Processor, &[must("config-ref", Text)], &[], Nothing),
+    shape("apikit:console", Processor, &[must("config-ref", Text)], &[], Nothing),
     // Object stores.
     shape("os:object-store", Global, STORE_ATTRIBUTES, &[], Nothing),
     shape("os:private-object-store", Part, &[

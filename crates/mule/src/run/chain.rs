@@ -48,6 +48,7 @@ impl Run {
             Does::FlowRef { flow, target } => {
                 Box::pin(self.flow_ref(at, flow, target.as_ref(), event))
             }
+            Does::Route(api) => Box::pin(self.route_api(at, api, event)),
             Does::Choice(choice) => Box::pin(self.choice(at, choice, event)),
             Does::Try(scope) => {
                 let handlers = scope.handlers.as_deref();

@@ -15,6 +15,7 @@ pub fn app(compat: Compat, queues: Vec<Queue>) -> App {
         stores: Vec::new(),
         listeners: Vec::new(),
         requesters: Vec::new(),
+        apis: Vec::new(),
         queues,
         flows: Vec::new(),
         default_handlers: None,

@@ -3,6 +3,7 @@
 #![cfg(feature = "run")]
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
+mod apikit;
 mod published;
 mod scripts;
 mod users;

@@ -60,6 +60,8 @@ impl<'a> Walk<'a> {
                 path.attributes = attributes.unwrap_or(path.attributes);
             }
             Does::Logger(_) | Does::Publish(_) => {}
+            // The flows of an API are looked at one by one.
+            Does::Route(_) => path.payload = Symbol::Unknown,
             Does::Choice(choice) => return self.choice(choice, site, path, depth),
             Does::Try(scope) => {
                 let ends = self.chain(&scope.chain, path, depth);
