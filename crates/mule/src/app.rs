@@ -30,8 +30,9 @@ pub use http::{
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use scope::{
-    Async, Cache, Choice, Foreach, Gather, LogLevel, Logger, ParallelForeach, Publish, RaiseError,
-    ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation, ValidationRule,
+    Async, Cache, CacheKey, Choice, Foreach, Gather, Idempotent, Invalidate, LogLevel, Logger,
+    ParallelForeach, Publish, RaiseError, ScatterGather, SetVariable, Sleep, Transform, Try,
+    UntilSuccessful, Validation, ValidationRule,
 };
 
 use super::circuit::Circuit;
@@ -223,6 +224,10 @@ pub enum Does {
     Object(Box<ObjectCall>),
     /// The `ee:cache` scope.
     Cache(Cache),
+    /// The `ee:invalidate-cache` and `ee:invalidate-key` operations.
+    Invalidate(Invalidate),
+    /// The `idempotent-message-validator` processor.
+    Idempotent(Idempotent),
     /// The `vm:publish` operation.
     Publish(Publish),
     /// An operation of the validation module (`validation:*`).

@@ -70,6 +70,7 @@ fn show_call(app: &App, does: &Does) -> Option<String> {
             Some(format!("store {name}"))
         }
         Does::Route(api) => Some(format!("API {}", api.name)),
+        Does::Idempotent(it) => Some(format!("store {}", it.store.name)),
         Does::Publish(publish) => Some(format!("queue {}", publish.queue)),
         _ => None,
     }

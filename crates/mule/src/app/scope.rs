@@ -156,6 +156,35 @@ pub struct Cache {
     pub chain: Chain,
 }
 
+/// Settings of `ee:invalidate-cache` and `ee:invalidate-key`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invalidate {
+    /// The store of the cache.
+    pub store: Arc<StoreDeclaration>,
+    /// The entry to remove; `None`: all.
+    pub entry: Option<CacheKey>,
+}
+
+/// The key of an entry of a cache.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CacheKey {
+    /// A digest of the payload.
+    Payload,
+    /// The result of an expression.
+    Computed(Given),
+}
+
+/// Settings of `idempotent-message-validator`: lets the first message of an id pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Idempotent {
+    /// The message's id. Default its correlation id.
+    pub id: Script,
+    /// The value to store under the id. Default its correlation id.
+    pub value: Script,
+    /// The store of the ids. Default one of its own in memory, which keeps an id for 5 minutes.
+    pub store: Arc<StoreDeclaration>,
+}
+
 /// Settings of `vm:publish`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publish {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fusebox_dataweave::Script;
 
 use super::{
-    App, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation, Processor,
-    Respond, Target, ValidationRule,
+    App, CacheKey, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation,
+    Processor, Respond, Target, ValidationRule,
 };
 
 impl Chain {
@@ -142,6 +142,12 @@ impl Does {
                 | ObjectOperation::RetrieveAll => {}
             },
             Does::Cache(cache) => given.extend(&cache.key),
+            Does::Invalidate(invalidate) => {
+                if let Some(CacheKey::Computed(key)) = &invalidate.entry {
+                    given.push(key);
+                }
+            }
+            Does::Idempotent(it) => scripts.extend([&it.id, &it.value]),
             Does::Publish(publish) => given.extend(&publish.content),
             Does::Validation(validation) => {
                 given.extend(&validation.message);

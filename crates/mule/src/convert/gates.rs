@@ -142,6 +142,8 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         Does::Cache(_) => {
             "the cache: here every request goes to the upstream, whose last good answer is for calls that are refused or fail"
         }
+        Does::Invalidate(_) => "the emptying of the cache",
+        Does::Idempotent(_) => return Some(("the refusal of duplicate messages", true)),
         Does::Sleep(_) => "the sleep",
         Does::Validation(_) => return Some(("the check of the request", true)),
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",

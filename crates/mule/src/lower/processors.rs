@@ -71,6 +71,8 @@ impl<'a> Lowering<'a> {
             "async" => self.async_scope(&open),
             "ee:transform" => self.transform(&open),
             "ee:cache" => self.cache(&open),
+            "ee:invalidate-cache" | "ee:invalidate-key" => self.invalidate(&open),
+            "idempotent-message-validator" => self.idempotent(&open),
             "http:request" => self.request(&open),
             "apikit:router" => self.router(&open),
             "apikit:console" => self.console(&open),

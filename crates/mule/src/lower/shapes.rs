@@ -220,6 +220,12 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("round-robin", Processor, &[], &["route"], Nothing),
     shape("route", Part, &[], &[], Processors),
     shape("async", Processor, &[may("maxConcurrency", COUNT), may("name", Idle)], &[], Processors),
+    shape("idempotent-message-validator", Processor, &[
+        or("idExpression", Script, "#[correlationId]"),
+        or("valueExpression", Script, "#[correlationId]"),
+        may("objectStore", Text),
+        may("storePrefix", Idle),
+    ], &["os:private-object-store"], Nothing),
     // Time.
     shape("scheduler", Source, &[may("disallowConcurrentExecution", Idle)], &["scheduling-strategy"], Nothing),
     shape("scheduling-strategy", Part, &[], &["fixed-frequency"], Nothing),
@@ -236,6 +242,8 @@ pub(super) const SHAPES: &[Shape] = &[
         may("keyExpression", Script),
         may("filterExpression", Refused("every result is cached", "put steps that must not be cached before or after it, in a `choice`")),
     ], &[], Processors),
+    shape("ee:invalidate-cache", Processor, &[must("cachingStrategy-ref", Text)], &[], Nothing),
+    shape("ee:invalidate-key", Processor, &[must("cachingStrategy-ref", Text), may("keyGenerationExpression", Script)], &[], Nothing),
     shape("ee:object-store-caching-strategy", Global, &[
         must("name", Text),
         may("objectStore", Text),

@@ -61,8 +61,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         | "validation:is-url"
         | "validation:is-ip" => "`validation:matches-regex`",
         "validation:is-blank-string" => "`validation:is-true` with `isBlank(…)`",
-        "ee:invalidate-key" => "`os:remove`",
-        "ee:invalidate-cache" => "`os:clear`",
         "http:load-static-resource" | "parse-template" | "byte-array-to-string-transformer" => {
             "`set-payload`"
         }
@@ -72,9 +70,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         "http:proxy-config" | "http:proxy" => "no element: requests go straight to their host",
         "cron" => "`fixed-frequency`",
         "redelivery-policy" => "`until-successful` around what fails",
-        "idempotent-message-validator" => {
-            "`os:contains` and `os:store` with the message's id as the key"
-        }
         "collection-splitter" => "`foreach`",
         "collection-aggregator" => "`foreach` into a variable",
         "message-filter" | "expression-filter" => "`choice`",

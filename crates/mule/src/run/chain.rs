@@ -73,6 +73,8 @@ impl Run {
             | Does::RaiseError(_)
             | Does::Request(_)
             | Does::Object(_)
+            | Does::Invalidate(_)
+            | Does::Idempotent(_)
             | Does::Publish(_)
             | Does::Validation(_)
             | Does::Sleep(_) => Box::pin(async move {
@@ -98,6 +100,8 @@ impl Run {
             Does::RaiseError(it) => Err(self.raised(at, it, event)?),
             Does::Validation(it) => self.validate(at, it, event),
             Does::Sleep(it) => self.sleep(it, event).await,
+            Does::Invalidate(it) => self.invalidate(at, it, event).await,
+            Does::Idempotent(it) => self.idempotent(at, it, event).await,
             Does::Publish(it) => self.publish(at, it, event).await,
             // The two largest futures.
             Does::Request(it) => Box::pin(self.request(at, it, event)).await,

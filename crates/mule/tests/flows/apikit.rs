@@ -125,7 +125,7 @@ fn what_is_not_read_of_an_api_is_told() {
     assert_eq!(
         errors(&app(&[r"get:\cups\(id).json:tea"]), &Line::default()),
         [
-            r"a.xml:4:13: error: in `get:\cups\(id).json:tea` a parameter is only a part of the segment `(id).json`; make each parameter a whole segment: `get:\orders\(id):config`"
+            r"a.xml:4:13: error: in `get:\\cups\\(id).json:tea` a parameter is only a part of the segment `(id).json`; make each parameter a whole segment: `get:\orders\(id):config`"
         ]
     );
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod apikit;
+mod ids;
 mod published;
 mod scripts;
 mod users;

@@ -59,7 +59,12 @@ impl<'a> Walk<'a> {
                 path.media_type = media_type.unwrap_or(path.media_type);
                 path.attributes = attributes.unwrap_or(path.attributes);
             }
-            Does::Logger(_) | Does::Publish(_) => {}
+            Does::Logger(_) | Does::Publish(_) | Does::Invalidate(_) => {}
+            // Either way says nothing of an upstream.
+            Does::Idempotent(_) => {
+                let duplicate = Raised::of(ErrorType::new("MULE", "DUPLICATE_MESSAGE"));
+                return vec![(path.clone(), None), (path, Some(duplicate))];
+            }
             // The flows of an API are looked at one by one.
             Does::Route(_) => path.payload = Symbol::Unknown,
             Does::Choice(choice) => return self.choice(choice, site, path, depth),
