@@ -25,8 +25,8 @@ pub use apikit::{Api, Resource};
 pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
-    BasicAuthentication, HttpSource, ListenerConfig, Request, Requester, Respond, SendBody,
-    StatusRange, Validator,
+    BasicAuthentication, Cors, HttpSource, ListenerConfig, Origin, Origins, Request, Requester,
+    Respond, SendBody, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use scope::{

@@ -3,7 +3,7 @@
 //! - `shapes`: the table of elements with their attributes and children; `unsupported`: elements that are not in it
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
-//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
+//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`, `cors`: HTTP;
 //!   `apikit`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
@@ -14,6 +14,7 @@ mod apikit;
 mod bind;
 mod checks;
 mod configs;
+mod cors;
 mod flows;
 mod handlers;
 mod lints;

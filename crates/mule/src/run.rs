@@ -29,6 +29,7 @@ mod apikit;
 mod objects;
 mod request;
 
+mod cors;
 mod listener;
 mod respond;
 mod router;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::MediaType;
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::{Given, Target};
 
@@ -22,6 +22,41 @@ pub struct ListenerConfig {
     pub base_path: String,
     /// The time after which an idle connection is closed. Default 40 s.
     pub idle_timeout: Duration,
+    /// The rules for the scripts of other origins; `None`: answers say nothing of them.
+    pub cors: Option<Cors>,
+}
+
+/// The rules of a listener for the scripts of other origins (`http:cors-interceptor`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    /// True if requests may carry credentials, such as cookies. Default false.
+    pub credentials: bool,
+    /// The origins that are let in.
+    pub origins: Origins,
+}
+
+/// The origins that a listener lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// Every origin, with any method and header field (`http:public-resource`).
+    Public,
+    /// These origins (`http:origin`).
+    These(Vec<Origin>),
+}
+
+/// An origin, with what its scripts may send and read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The origin as clients write it: `https://example.com`; `*` for those without rules of their own.
+    pub url: String,
+    /// The time for which a client may keep the answer to a preflight, in seconds. Default 30.
+    pub max_age: u64,
+    /// The methods that its scripts may use.
+    pub methods: Vec<Method>,
+    /// The header fields that its scripts may send.
+    pub headers: Vec<HeaderName>,
+    /// The header fields that its scripts may read.
+    pub exposed: Vec<HeaderName>,
 }
 
 /// The listener of a flow (`http:listener`).

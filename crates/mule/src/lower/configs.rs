@@ -69,6 +69,7 @@ impl<'a> Lowering<'a> {
         let name = self.text(open, "name")?;
         let base = self.text(open, "basePath").map_or("", |base| base.text);
         let connection = self.open_part(open, "http:listener-connection");
+        let cors = self.cors(open);
         let bound = self.bindings.get(name.text);
         let (addr, bound_base) = match bound {
             Some(url) => self.bound(name.at(), name.text, bind::listening(url))?,
@@ -83,6 +84,7 @@ impl<'a> Lowering<'a> {
                 bound => bound,
             }),
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
+            cors,
         })
     }
 
@@ -141,6 +143,7 @@ impl<'a> Lowering<'a> {
             addr,
             base_path: rooted(&base_path),
             idle_timeout: LISTENER_IDLE,
+            cors: None,
         });
         self.listeners.insert(config.name.clone(), config.clone());
         Some(config)

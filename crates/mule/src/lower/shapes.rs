@@ -252,7 +252,17 @@ pub(super) const SHAPES: &[Shape] = &[
     ], &["os:private-object-store"], Nothing),
     // HTTP.
     shape("http:listener-config", Global, &[must("name", Text), or("basePath", Text, "/"), may("listenerInterceptors", Idle), may("rejectInvalidTransferEncoding", Idle)],
-        &["http:listener-connection", "expiration-policy"], Nothing),
+        &["http:listener-connection", "http:listener-interceptors", "expiration-policy"], Nothing),
+    shape("http:listener-interceptors", Part, &[], &["http:cors-interceptor"], Nothing),
+    shape("http:cors-interceptor", Part, &[or("allowCredentials", Flag, "false")], &["http:origins"], Nothing),
+    shape("http:origins", Part, &[], &["http:public-resource", "http:origin"], Nothing),
+    shape("http:public-resource", Part, &[], &[], Nothing),
+    shape("http:origin", Part, &[must("url", Text), or("accessControlMaxAge", Whole(0, 31_622_400), "30")], &["http:allowed-methods", "http:allowed-headers", "http:expose-headers"], Nothing),
+    shape("http:allowed-methods", Part, &[], &["http:method"], Nothing),
+    shape("http:allowed-headers", Part, &[], &["http:header"], Nothing),
+    shape("http:expose-headers", Part, &[], &["http:header"], Nothing),
+    shape("http:method", Part, &[must("methodName", Text)], &[], Nothing),
+    shape("http:header", Part, &[must("headerName", Text)], &[], Nothing),
     shape("http:listener-connection", Part, &[
         or("host", Text, "0.0.0.0"),
         must("port", Whole(0, 65_535)),

@@ -65,7 +65,7 @@ fn replacement(element: &str) -> Option<&'static str> {
             "`set-payload`"
         }
         "http:basic-security-filter" => "`choice` over `attributes.headers.authorization`",
-        "http:listener-interceptors" | "set-property" => "`http:headers` of an `http:response`",
+        "set-property" => "`http:headers` of an `http:response`",
         "http:digest-authentication" | "http:ntlm-authentication" => "`http:basic-authentication`",
         "http:proxy-config" | "http:proxy" => "no element: requests go straight to their host",
         "cron" => "`fixed-frequency`",
@@ -157,7 +157,6 @@ mod tests {
             ("vm:consume", "`vm:listener`"),
             ("cron", "fixed-frequency"),
             ("zuora:query", "http:request"),
-            ("http:listener-interceptors", "http:headers"),
             (
                 "http:request-builder",
                 "supported in flows: http:listener, http:request",

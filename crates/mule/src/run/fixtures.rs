@@ -31,6 +31,7 @@ pub fn source(base_path: &str, path: &str) -> HttpSource {
         addr: SocketAddr::from(([127, 0, 0, 1], 8081)),
         base_path: base_path.into(),
         idle_timeout: Duration::from_secs(40),
+        cors: None,
     };
     HttpSource {
         config: Arc::new(config),
