@@ -13,6 +13,7 @@ mod given;
 mod http;
 mod objects;
 mod scope;
+mod validation;
 mod walk;
 
 use std::sync::Arc;
@@ -32,8 +33,9 @@ pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use scope::{
     Async, Cache, CacheKey, Choice, Foreach, Gather, Idempotent, Invalidate, LogLevel, Logger,
     ParallelForeach, Publish, RaiseError, ScatterGather, SetVariable, Sleep, Transform, Try,
-    UntilSuccessful, Validation, ValidationRule,
+    UntilSuccessful,
 };
+pub use validation::{Network, Validation, ValidationRule, Validations};
 
 use super::circuit::Circuit;
 
@@ -232,6 +234,8 @@ pub enum Does {
     Publish(Publish),
     /// An operation of the validation module (`validation:*`).
     Validation(Validation),
+    /// The `validation:all` and `validation:any` scopes.
+    Validations(Validations),
     /// The `scripting:execute` operation, of which only scripts that sleep are supported.
     Sleep(Sleep),
 }

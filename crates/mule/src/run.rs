@@ -22,6 +22,7 @@ mod chain;
 mod handlers;
 mod parallel;
 mod scopes;
+mod validation;
 mod values;
 
 mod answer;

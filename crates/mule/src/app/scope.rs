@@ -194,48 +194,6 @@ pub struct Publish {
     pub content: Option<Given>,
 }
 
-/// Settings of `validation:*`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Validation {
-    /// The condition to check.
-    pub rule: ValidationRule,
-    /// The error's description; `None`: the rule's default text.
-    pub message: Option<Given>,
-}
-
-/// The condition of a validation, with the error that it raises.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ValidationRule {
-    /// `is-not-null`, else `VALIDATION:NULL`.
-    NotNull(Given),
-    /// `is-null`, else `VALIDATION:NOT_NULL`.
-    Null(Given),
-    /// `is-true`, else `VALIDATION:INVALID_BOOLEAN`.
-    True(Given),
-    /// `is-false`, else `VALIDATION:INVALID_BOOLEAN`.
-    False(Given),
-    /// `is-not-blank-string`, else `VALIDATION:BLANK_STRING`.
-    NotBlank(Given),
-    /// `matches-regex`, else `VALIDATION:MISMATCH`.
-    Matches {
-        /// The text to match.
-        value: Given,
-        /// A regular expression that must match the whole text.
-        regex: Given,
-        /// True if case matters. Default true.
-        case_sensitive: bool,
-    },
-    /// `validate-size`, else `VALIDATION:INVALID_SIZE`.
-    Size {
-        /// The value to measure.
-        value: Given,
-        /// The minimal size. Default 0.
-        min: Given,
-        /// The maximal size; `None`: no limit.
-        max: Option<Given>,
-    },
-}
-
 /// A sleep written as a script. Payload and attributes are null after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sleep {

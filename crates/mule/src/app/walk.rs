@@ -6,7 +6,7 @@ use fusebox_dataweave::Script;
 
 use super::{
     App, CacheKey, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation,
-    Processor, Respond, Target, ValidationRule,
+    Processor, Respond, Target,
 };
 
 impl Chain {
@@ -68,6 +68,7 @@ impl Does {
             Does::FirstSuccessful(routes) | Does::RoundRobin(routes) => routes.iter().collect(),
             Does::Async(scope) => vec![&scope.chain],
             Does::Cache(scope) => vec![&scope.chain],
+            Does::Validations(scope) => vec![&scope.chain],
             _ => Vec::new(),
         }
     }
@@ -151,20 +152,10 @@ impl Does {
             Does::Publish(publish) => given.extend(&publish.content),
             Does::Validation(validation) => {
                 given.extend(&validation.message);
-                match &validation.rule {
-                    ValidationRule::NotNull(value)
-                    | ValidationRule::Null(value)
-                    | ValidationRule::True(value)
-                    | ValidationRule::False(value)
-                    | ValidationRule::NotBlank(value) => given.push(value),
-                    ValidationRule::Matches { value, regex, .. } => given.extend([value, regex]),
-                    ValidationRule::Size { value, min, max } => {
-                        given.extend([value, min]);
-                        given.extend(max);
-                    }
-                }
+                given.extend(validation.rule.given());
             }
             Does::Route(_)
+            | Does::Validations(_)
             | Does::ScatterGather(_)
             | Does::Async(_)
             | Does::FirstSuccessful(_)

@@ -145,7 +145,9 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         Does::Invalidate(_) => "the emptying of the cache",
         Does::Idempotent(_) => return Some(("the refusal of duplicate messages", true)),
         Does::Sleep(_) => "the sleep",
-        Does::Validation(_) => return Some(("the check of the request", true)),
+        Does::Validation(_) | Does::Validations(_) => {
+            return Some(("the check of the request", true));
+        }
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
         Does::FlowRef { .. }

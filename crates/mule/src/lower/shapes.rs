@@ -164,6 +164,18 @@ const OF_VALUE: &[Attr] =
     &[must("value", Value), may("message", Message), may("config-ref", Idle)];
 const OF_EXPRESSION: &[Attr] =
     &[must("expression", Value), may("message", Message), may("config-ref", Idle)];
+const OF_VALUE_OR_PAYLOAD: &[Attr] =
+    &[or("value", Value, "#[payload]"), may("message", Message), may("config-ref", Idle)];
+const OF_VALUES: &[Attr] =
+    &[or("values", Value, "#[payload]"), may("message", Message), may("config-ref", Idle)];
+const OF_TIME: &[Attr] = &[
+    must("time", WholeValue(0, i64::MAX)),
+    must("timeUnit", Word(TIME_UNITS)),
+    must("since", Value),
+    may("message", Message),
+    may("config-ref", Idle),
+];
+const ENGLISH: Kind = Unheeded("numbers and names are those of English");
 const MAPPED: &[&str] = &["error-mapping"];
 
 /// All supported elements, by module.
@@ -428,9 +440,35 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("validation:is-null", Processor, OF_VALUE, MAPPED, Nothing),
     shape("validation:is-true", Processor, OF_EXPRESSION, MAPPED, Nothing),
     shape("validation:is-false", Processor, OF_EXPRESSION, MAPPED, Nothing),
-    shape("validation:is-not-blank-string", Processor, OF_VALUE, MAPPED, Nothing),
-    shape("validation:matches-regex", Processor, &[must("value", Value), must("regex", Value), or("caseSensitive", Flag, "true"), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-not-blank-string", Processor, OF_VALUE_OR_PAYLOAD, MAPPED, Nothing),
+    shape("validation:is-blank-string", Processor, OF_VALUE, MAPPED, Nothing),
+    shape("validation:is-not-empty-collection", Processor, OF_VALUES, MAPPED, Nothing),
+    shape("validation:is-empty-collection", Processor, OF_VALUES, MAPPED, Nothing),
+    shape("validation:is-email", Processor, &[must("email", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-url", Processor, &[must("url", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-ip", Processor, &[must("ip", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-allowed-ip", Processor, &[must("ipAddress", Value), must("allowList", Text), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-not-denied-ip", Processor, &[must("ipAddress", Value), must("denyList", Text), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:ip-filter-list", Global, &[must("name", Text)], &["validation:ips"], Nothing),
+    shape("validation:ips", Part, &[], &["validation:ip"], Nothing),
+    shape("validation:ip", Part, &[must("value", Text)], &[], Nothing),
+    shape("validation:is-number", Processor, &[
+        must("value", Value),
+        must("numberType", Value),
+        may("minValue", Value),
+        may("maxValue", Value),
+        may("pattern", Refused("numbers are read as in English", "validate by `validation:is-true`")),
+        may("locale", ENGLISH),
+        may("message", Message),
+        may("config-ref", Idle),
+    ], MAPPED, Nothing),
+    shape("validation:is-time", Processor, &[must("time", Value), must("pattern", Value), may("locale", ENGLISH), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-elapsed", Processor, OF_TIME, MAPPED, Nothing),
+    shape("validation:is-not-elapsed", Processor, OF_TIME, MAPPED, Nothing),
+    shape("validation:matches-regex", Processor, &[must("value", Value), must("regex", Value), or("caseSensitive", FlagValue, "true"), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
     shape("validation:validate-size", Processor, &[must("value", Value), or("min", WholeValue(0, i64::MAX), "0"), may("max", WholeValue(0, i64::MAX)), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:all", Processor, &[], &[], Processors),
+    shape("validation:any", Processor, &[], &[], Processors),
     // Scripts.
     shape("scripting:execute", Processor, &[
         must("engine", Text),

@@ -55,12 +55,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         "aggregators:*" => "`scatter-gather`, or `os:store` until all parts are there",
         "crypto:*" => "`http:request` to a service that signs",
         "jwt:*" | "oauth2-provider:*" => "`http:request` to a service that checks tokens",
-        "validation:all" => "one validation after the other",
-        "validation:is-number"
-        | "validation:is-email"
-        | "validation:is-url"
-        | "validation:is-ip" => "`validation:matches-regex`",
-        "validation:is-blank-string" => "`validation:is-true` with `isBlank(…)`",
         "http:load-static-resource" | "parse-template" | "byte-array-to-string-transformer" => {
             "`set-payload`"
         }

@@ -39,7 +39,12 @@ impl Run {
 
     /// Runs one processor. Each kind is a separate future on the heap, since a future that is polled through many
     /// levels of chains must not hold the sizes of all kinds on the stack.
-    fn step<'a>(&'a self, at: At<'a>, it: &'a Processor, event: Event) -> Pending<'a, Ended> {
+    pub(super) fn step<'a>(
+        &'a self,
+        at: At<'a>,
+        it: &'a Processor,
+        event: Event,
+    ) -> Pending<'a, Ended> {
         let at = At {
             site: &it.site,
             ..at
@@ -64,6 +69,7 @@ impl Run {
             }
             Does::FirstSuccessful(routes) => Box::pin(self.first_successful(at, routes, event)),
             Does::RoundRobin(routes) => Box::pin(self.round_robin(at, routes, event)),
+            Does::Validations(scope) => Box::pin(self.validations(at, scope, event)),
             Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
             Does::SetVariable(_)
             | Does::RemoveVariable(_)

@@ -8,6 +8,7 @@ mod ids;
 mod published;
 mod scripts;
 mod users;
+mod validations;
 
 use std::collections::HashMap;
 use std::io;

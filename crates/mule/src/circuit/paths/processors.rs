@@ -151,6 +151,7 @@ impl<'a> Walk<'a> {
             Does::Request(request) => return self.request(request, site, path),
             Does::Object(call) => return self.object(call, site, path),
             Does::Cache(scope) => return self.chain(&scope.chain, path, depth),
+            Does::Validations(_) => {}
             Does::Validation(validation) => return self.validation(&validation.rule, site, path),
             Does::Sleep(_) => {
                 path.payload = Symbol::NULL;
@@ -344,9 +345,7 @@ impl<'a> Walk<'a> {
                 let value = self.given(given, &path);
                 (value.compare(Relation::Equal, Symbol::NULL), "NOT_NULL")
             }
-            ValidationRule::NotBlank(_)
-            | ValidationRule::Matches { .. }
-            | ValidationRule::Size { .. } => return vec![(path, None)],
+            _ => return vec![(path, None)],
         };
         let split = split(condition, path, site);
         let ends = split.into_iter().map(|(path, holds)| {
