@@ -7,12 +7,14 @@
 //! - `http`, `objects`: configurations and operations of the two connectors
 //! - `walk`: visitors of all processors and expressions
 
+mod apikit;
 mod error_type;
 mod given;
 mod http;
 mod objects;
 mod schedule;
 mod scope;
+mod validation;
 mod walk;
 
 use std::sync::Arc;
@@ -21,17 +23,21 @@ use std::time::Duration;
 pub use fusebox_dataweave::Compat;
 use fusebox_dataweave::{MediaType, Properties, Script};
 
+pub use apikit::{Api, Resource};
 pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
-    HttpSource, ListenerConfig, Request, Requester, Respond, SendBody, StatusRange, Validator,
+    BasicAuthentication, Cors, HttpSource, ListenerConfig, Origin, Origins, Request, Requester,
+    Respond, SendBody, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use schedule::{Schedule, When};
 pub use scope::{
-    Async, Cache, Choice, Foreach, Gather, LogLevel, Logger, ParallelForeach, Publish, RaiseError,
-    ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation, ValidationRule,
+    Async, Cache, CacheKey, Choice, Foreach, Gather, Idempotent, Invalidate, LogLevel, Logger,
+    ParallelForeach, Publish, RaiseError, ScatterGather, SetVariable, Sleep, Transform, Try,
+    UntilSuccessful,
 };
+pub use validation::{Network, Validation, ValidationRule, Validations};
 
 use super::circuit::Circuit;
 
@@ -51,6 +57,8 @@ pub struct App {
     pub listeners: Vec<Arc<ListenerConfig>>,
     /// The servers that HTTP requests go to. Names are unique.
     pub requesters: Vec<Arc<Requester>>,
+    /// The APIs that APIkit routes the requests of. Names are unique.
+    pub apis: Vec<Arc<Api>>,
     /// The queues between flows. Names are unique.
     pub queues: Vec<Queue>,
     /// Flows and sub-flows, in the order of the files. Names are unique.
@@ -175,6 +183,8 @@ pub enum Does {
         /// The variable for the result; the message stays as it is then. `None`: the result replaces the event.
         target: Option<Target>,
     },
+    /// The `apikit:router` processor: runs the flow that is named for the request. One of [`App::apis`].
+    Route(Arc<Api>),
     /// The `set-variable` processor.
     SetVariable(SetVariable),
     /// The `remove-variable` processor, with the variable's name.
@@ -216,10 +226,16 @@ pub enum Does {
     Object(Box<ObjectCall>),
     /// The `ee:cache` scope.
     Cache(Cache),
+    /// The `ee:invalidate-cache` and `ee:invalidate-key` operations.
+    Invalidate(Invalidate),
+    /// The `idempotent-message-validator` processor.
+    Idempotent(Idempotent),
     /// The `vm:publish` operation.
     Publish(Publish),
     /// An operation of the validation module (`validation:*`).
     Validation(Validation),
+    /// The `validation:all` and `validation:any` scopes.
+    Validations(Validations),
     /// The `scripting:execute` operation, of which only scripts that sleep are supported.
     Sleep(Sleep),
 }

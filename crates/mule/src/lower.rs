@@ -3,17 +3,19 @@
 //! - `shapes`: the table of elements with their attributes and children; `unsupported`: elements that are not in it
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
-//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
-//!   `schedules`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`, `cors`: HTTP;
+//!   `apikit`, `schedules`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
 //! - `states`: values of which nothing is said, or not everything
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
 //! After an error a placeholder takes the value's place, so that all errors are reported at once: the result of
 //! [`lower`] is only valid if the notes have no error.
 
+mod apikit;
 mod bind;
 mod checks;
 mod configs;
+mod cors;
 mod flows;
 mod handlers;
 mod lints;
@@ -36,13 +38,14 @@ mod sleeps;
 mod transform;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fusebox_dataweave::Properties;
 use fusebox_plan::dialect::{Notes, Place};
 use fusebox_plan::plan::Plan;
 
+use self::apikit::Apis;
 use self::bind::Bindings;
 use self::handlers::ReadOnce;
 use self::names::Globals;
@@ -85,7 +88,9 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         requesters: BTreeMap::new(),
         stores: Stores::default(),
         queues: Queues::default(),
+        apis: Apis::new(),
         handlers: BTreeMap::new(),
+        responding: BTreeSet::new(),
         on_errors: BTreeMap::new(),
         guesses: 0,
         depth: 0,
@@ -116,8 +121,11 @@ struct Lowering<'a> {
     requesters: BTreeMap<Arc<str>, Arc<Requester>>,
     stores: Stores,
     queues: Queues,
+    apis: Apis,
     /// The `error-handler`s outside flows.
     handlers: ReadOnce<Arc<Handlers>>,
+    /// The positions of each `http:response` among processors.
+    responding: BTreeSet<Site>,
     /// Single handlers outside flows.
     on_errors: ReadOnce<Handler>,
     /// The number of suggestions made.
@@ -137,6 +145,7 @@ impl Lowering<'_> {
     fn app(&mut self, name: Arc<str>, properties: Properties) -> App {
         self.declare_stores();
         self.declare_queues();
+        self.declare_apis();
         self.declare_configs();
         self.declare_handlers();
         let configuration = self.configuration();
@@ -148,6 +157,7 @@ impl Lowering<'_> {
             stores: self.stores.all(),
             listeners: self.listeners.values().cloned().collect(),
             requesters: self.requesters.values().cloned().collect(),
+            apis: self.apis.values().cloned().collect(),
             queues: self.queues.all(),
             flows,
             default_handlers: configuration.handlers,

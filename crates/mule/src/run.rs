@@ -22,12 +22,15 @@ mod chain;
 mod handlers;
 mod parallel;
 mod scopes;
+mod validation;
 mod values;
 
 mod answer;
+mod apikit;
 mod objects;
 mod request;
 
+mod cors;
 mod listener;
 mod respond;
 mod router;

@@ -81,6 +81,8 @@ fn show_call(app: &App, does: &Does) -> Option<String> {
             let name = store.as_ref().map_or(DEFAULT_STORE, |store| &store.name);
             Some(format!("store {name}"))
         }
+        Does::Route(api) => Some(format!("API {}", api.name)),
+        Does::Idempotent(it) => Some(format!("store {}", it.store.name)),
         Does::Publish(publish) => Some(format!("queue {}", publish.queue)),
         _ => None,
     }

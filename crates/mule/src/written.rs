@@ -1,5 +1,7 @@
 //! An application as written: the elements of all files, with placeholders filled in.
 
+mod resources;
+
 use std::collections::HashSet;
 
 use fusebox_dataweave::{Compat, Properties};
@@ -63,6 +65,7 @@ pub(crate) fn read(
             fill(element, &mut table, notes);
         }
     }
+    resources::read(&mut elements, &mut names, loader, notes);
     Some(WrittenApp {
         elements,
         properties: table.all(notes),

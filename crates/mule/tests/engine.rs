@@ -128,6 +128,7 @@ fn app(chain: Chain, handler: Option<Chain>) -> Arc<App> {
         stores: Vec::new(),
         listeners: Vec::new(),
         requesters: Vec::new(),
+        apis: Vec::new(),
         queues: Vec::new(),
         flows: vec![Arc::new(flow)],
         default_handlers: None,

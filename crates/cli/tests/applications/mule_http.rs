@@ -242,3 +242,31 @@ fn nobody_answers_in_the_words_that_flows_wait_for() {
         "the port of 'http://127.0.0.1:99999/x' is not from 1 to 65535"
     );
 }
+
+#[test]
+fn a_listener_answers_the_scripts_of_the_origins_that_it_lets_in() {
+    let app = r##"<http:listener-config name="HTTP_Listener"><http:listener-connection host="127.0.0.1" port="0"/>
+<http:listener-interceptors><http:cors-interceptor allowCredentials="true"><http:origins>
+<http:origin url="http://tea.example" accessControlMaxAge="9"><http:allowed-methods><http:method methodName="PUT"/></http:allowed-methods></http:origin>
+</http:origins></http:cors-interceptor></http:listener-interceptors></http:listener-config>
+<flow name="f"><http:listener config-ref="HTTP_Listener" path="/cup" allowedMethods="PUT"/><raise-error type="APP:BAD" description="no"/></flow>"##;
+    let gateway = setup(app, &[]).start();
+    let mut client = gateway.client();
+    let tea = "Origin: http://tea.example\r\n";
+    let asking = format!("{tea}Access-Control-Request-Method: PUT\r\n");
+    let told = client.request("OPTIONS", "/cup", &asking, "");
+    assert_eq!((told.status, told.text()), (200, String::new()));
+    assert_eq!(told.fields.get("access-control-max-age"), Some("9"));
+    for (method, path, status) in [
+        ("PUT", "/cup", 500),
+        ("GET", "/cup", 405),
+        ("GET", "/no", 404),
+    ] {
+        let told = client.request(method, path, tea, "");
+        assert_eq!(told.status, status);
+        let origin = told.fields.get("access-control-allow-origin");
+        assert_eq!(origin, Some("http://tea.example"), "{method} {path}");
+        let told = client.request(method, path, "Origin: http://else.example\r\n", "");
+        assert!(!told.fields.has("access-control-allow-origin"));
+    }
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fusebox_dataweave::Script;
 
 use super::{
-    App, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation, Processor,
-    Respond, Target, ValidationRule,
+    App, CacheKey, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation,
+    Processor, Respond, Target,
 };
 
 impl Chain {
@@ -68,6 +68,7 @@ impl Does {
             Does::FirstSuccessful(routes) | Does::RoundRobin(routes) => routes.iter().collect(),
             Does::Async(scope) => vec![&scope.chain],
             Does::Cache(scope) => vec![&scope.chain],
+            Does::Validations(scope) => vec![&scope.chain],
             _ => Vec::new(),
         }
     }
@@ -142,23 +143,20 @@ impl Does {
                 | ObjectOperation::RetrieveAll => {}
             },
             Does::Cache(cache) => given.extend(&cache.key),
+            Does::Invalidate(invalidate) => {
+                if let Some(CacheKey::Computed(key)) = &invalidate.entry {
+                    given.push(key);
+                }
+            }
+            Does::Idempotent(it) => scripts.extend([&it.id, &it.value]),
             Does::Publish(publish) => given.extend(&publish.content),
             Does::Validation(validation) => {
                 given.extend(&validation.message);
-                match &validation.rule {
-                    ValidationRule::NotNull(value)
-                    | ValidationRule::Null(value)
-                    | ValidationRule::True(value)
-                    | ValidationRule::False(value)
-                    | ValidationRule::NotBlank(value) => given.push(value),
-                    ValidationRule::Matches { value, regex, .. } => given.extend([value, regex]),
-                    ValidationRule::Size { value, min, max } => {
-                        given.extend([value, min]);
-                        given.extend(max);
-                    }
-                }
+                given.extend(validation.rule.given());
             }
-            Does::ScatterGather(_)
+            Does::Route(_)
+            | Does::Validations(_)
+            | Does::ScatterGather(_)
             | Does::Async(_)
             | Does::FirstSuccessful(_)
             | Does::RoundRobin(_)

@@ -138,11 +138,16 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         Does::Object(_) => "the data in an object store",
         Does::Async(_) => "the steps beside the flow",
         Does::Publish(_) => "the message to a queue",
+        Does::Route(_) => return Some(("the routing by APIkit", true)),
         Does::Cache(_) => {
             "the cache: here every request goes to the upstream, whose last good answer is for calls that are refused or fail"
         }
+        Does::Invalidate(_) => "the emptying of the cache",
+        Does::Idempotent(_) => return Some(("the refusal of duplicate messages", true)),
         Does::Sleep(_) => "the sleep",
-        Does::Validation(_) => return Some(("the check of the request", true)),
+        Does::Validation(_) | Does::Validations(_) => {
+            return Some(("the check of the request", true));
+        }
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
         Does::FlowRef { .. }

@@ -71,6 +71,7 @@ impl<'a> Lowering<'a> {
         let name = self.text(open, "name")?;
         let base = self.text(open, "basePath").map_or("", |base| base.text);
         let connection = self.open_part(open, "http:listener-connection");
+        let cors = self.cors(open);
         let bound = self.bindings.get(name.text);
         let (addr, bound_base) = match bound {
             Some(url) => self.bound(name.at(), name.text, bind::listening(url))?,
@@ -85,6 +86,7 @@ impl<'a> Lowering<'a> {
                 bound => bound,
             }),
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
+            cors,
         })
     }
 
@@ -149,6 +151,7 @@ impl<'a> Lowering<'a> {
             addr,
             base_path: rooted(&base_path),
             idle_timeout: LISTENER_IDLE,
+            cors: None,
         });
         self.listeners.insert(config.name.clone(), config.clone());
         Some(config)
@@ -179,6 +182,7 @@ impl<'a> Lowering<'a> {
             }
         }
         if let Some(connection) = connection {
+            requester.authentication = self.authentication(&connection);
             self.connection(&connection, &mut requester);
         }
         Some(requester)
@@ -311,6 +315,7 @@ fn requester_of(name: &str, endpoint: &fusebox_plan::plan::Endpoint) -> Requeste
         cookies: true,
         send_body: SendBody::Auto,
         default_headers: Vec::new(),
+        authentication: None,
         validator: None,
         connect_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(30),

@@ -104,15 +104,7 @@ impl<'a> Lowering<'a> {
     pub fn span(&mut self, open: &Open<'a>, amount: &str, unit: &str) -> Option<Duration> {
         let written = self.written(open, amount);
         let count = self.whole(open, amount);
-        let nanos: u64 = match self.word(open, unit)? {
-            "NANOSECONDS" => 1,
-            "MICROSECONDS" => 1_000,
-            "MILLISECONDS" => 1_000_000,
-            "SECONDS" => 1_000_000_000,
-            "MINUTES" => 60_000_000_000,
-            "HOURS" => 3_600_000_000_000,
-            _ => 86_400_000_000_000,
-        };
+        let nanos = nanos_of(self.word(open, unit)?);
         let count = u64::try_from(count?).ok()?;
         let span = count.checked_mul(nanos).map(Duration::from_nanos);
         let span = span.filter(|span| *span <= SPAN_MAX);
@@ -178,6 +170,19 @@ impl<'a> Lowering<'a> {
             variable: variable?.text.into(),
             value,
         })
+    }
+}
+
+/// The nanoseconds of a unit of time.
+pub(super) fn nanos_of(unit: &str) -> u64 {
+    match unit {
+        "NANOSECONDS" => 1,
+        "MICROSECONDS" => 1_000,
+        "MILLISECONDS" => 1_000_000,
+        "SECONDS" => 1_000_000_000,
+        "MINUTES" => 60_000_000_000,
+        "HOURS" => 3_600_000_000_000,
+        _ => 86_400_000_000_000,
     }
 }
 

@@ -5,7 +5,7 @@ use http::Method;
 
 use super::Lowering;
 use super::open::Open;
-use crate::app::{Does, Given, Request, SendBody, StatusRange, Validator};
+use crate::app::{BasicAuthentication, Does, Given, Request, SendBody, StatusRange, Validator};
 
 impl<'a> Lowering<'a> {
     /// Reads an `http:request`.
@@ -32,6 +32,7 @@ impl<'a> Lowering<'a> {
             follow_redirects: self.flag(open, "followRedirects"),
             send_body: self.send_body(open),
             validator: self.validator(open),
+            media_type: self.media_type(open, "outputMimeType"),
             target: self.target(open),
         })))
     }
@@ -54,6 +55,27 @@ impl<'a> Lowering<'a> {
             "ALWAYS" => SendBody::Always,
             "NEVER" => SendBody::Never,
             _ => SendBody::Auto,
+        })
+    }
+
+    /// Reads the user of a connection's requests.
+    pub fn authentication(&mut self, connection: &Open<'a>) -> Option<BasicAuthentication> {
+        let open = self.open_part(connection, "http:authentication")?;
+        let Some(basic) = self.open_part(&open, "http:basic-authentication") else {
+            if open.element.children.is_empty() {
+                let what = "`http:authentication` has no way to authenticate";
+                let mend =
+                    "write `<http:basic-authentication username=\"…\" password=\"…\"/>` into it";
+                self.error(open.at(), what, mend);
+            }
+            return None;
+        };
+        let username = self.given(&basic, "username");
+        let password = self.given(&basic, "password");
+        Some(BasicAuthentication {
+            preemptive: self.flag(&basic, "preemptive") != Some(false),
+            username: username?,
+            password: password?,
         })
     }
 

@@ -164,6 +164,18 @@ const OF_VALUE: &[Attr] =
     &[must("value", Value), may("message", Message), may("config-ref", Idle)];
 const OF_EXPRESSION: &[Attr] =
     &[must("expression", Value), may("message", Message), may("config-ref", Idle)];
+const OF_VALUE_OR_PAYLOAD: &[Attr] =
+    &[or("value", Value, "#[payload]"), may("message", Message), may("config-ref", Idle)];
+const OF_VALUES: &[Attr] =
+    &[or("values", Value, "#[payload]"), may("message", Message), may("config-ref", Idle)];
+const OF_TIME: &[Attr] = &[
+    must("time", WholeValue(0, i64::MAX)),
+    must("timeUnit", Word(TIME_UNITS)),
+    must("since", Value),
+    may("message", Message),
+    may("config-ref", Idle),
+];
+const ENGLISH: Kind = Unheeded("numbers and names are those of English");
 const MAPPED: &[&str] = &["error-mapping"];
 
 /// All supported elements, by module.
@@ -223,23 +235,31 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("round-robin", Processor, &[], &["route"], Nothing),
     shape("route", Part, &[], &[], Processors),
     shape("async", Processor, &[may("maxConcurrency", COUNT), may("name", Idle)], &[], Processors),
+    shape("idempotent-message-validator", Processor, &[
+        or("idExpression", Script, "#[correlationId]"),
+        or("valueExpression", Script, "#[correlationId]"),
+        may("objectStore", Text),
+        may("storePrefix", Idle),
+    ], &["os:private-object-store"], Nothing),
     // Time.
     shape("scheduler", Source, &[may("disallowConcurrentExecution", Flag)], &["scheduling-strategy"], Nothing),
     shape("scheduling-strategy", Part, &[], &["fixed-frequency", "cron"], Nothing),
     shape("cron", Part, &[must("expression", Text), may("timeZone", Text)], &[], Nothing),
     shape("fixed-frequency", Part, &[or("frequency", Whole(1, i64::MAX), "60000"), or("startDelay", Whole(0, i64::MAX), "0"), or("timeUnit", Word(TIME_UNITS), "MILLISECONDS")], &[], Nothing),
     // Enterprise.
-    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-variable"], Nothing),
+    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-payload", "ee:set-variable"], Nothing),
     shape("ee:message", Part, &[], &["ee:set-payload", "ee:set-attributes"], Nothing),
     shape("ee:variables", Part, &[], &["ee:set-variable"], Nothing),
-    shape("ee:set-payload", Part, &[may("resource", NO_RESOURCE)], &[], Words),
-    shape("ee:set-attributes", Part, &[may("resource", NO_RESOURCE)], &[], Words),
-    shape("ee:set-variable", Part, &[must("variableName", Value), may("resource", NO_RESOURCE)], &[], Words),
+    shape("ee:set-payload", Part, &[may("resource", Text)], &[], Words),
+    shape("ee:set-attributes", Part, &[may("resource", Text)], &[], Words),
+    shape("ee:set-variable", Part, &[must("variableName", Value), may("resource", Text)], &[], Words),
     shape("ee:cache", Processor, &[
         may("cachingStrategy-ref", Text),
         may("keyExpression", Script),
         may("filterExpression", Refused("every result is cached", "put steps that must not be cached before or after it, in a `choice`")),
     ], &[], Processors),
+    shape("ee:invalidate-cache", Processor, &[must("cachingStrategy-ref", Text)], &[], Nothing),
+    shape("ee:invalidate-key", Processor, &[must("cachingStrategy-ref", Text), may("keyGenerationExpression", Script)], &[], Nothing),
     shape("ee:object-store-caching-strategy", Global, &[
         must("name", Text),
         may("objectStore", Text),
@@ -248,7 +268,17 @@ pub(super) const SHAPES: &[Shape] = &[
     ], &["os:private-object-store"], Nothing),
     // HTTP.
     shape("http:listener-config", Global, &[must("name", Text), or("basePath", Text, "/"), may("listenerInterceptors", Idle), may("rejectInvalidTransferEncoding", Idle)],
-        &["http:listener-connection", "expiration-policy"], Nothing),
+        &["http:listener-connection", "http:listener-interceptors", "expiration-policy"], Nothing),
+    shape("http:listener-interceptors", Part, &[], &["http:cors-interceptor"], Nothing),
+    shape("http:cors-interceptor", Part, &[or("allowCredentials", Flag, "false")], &["http:origins"], Nothing),
+    shape("http:origins", Part, &[], &["http:public-resource", "http:origin"], Nothing),
+    shape("http:public-resource", Part, &[], &[], Nothing),
+    shape("http:origin", Part, &[must("url", Text), or("accessControlMaxAge", Whole(0, 31_622_400), "30")], &["http:allowed-methods", "http:allowed-headers", "http:expose-headers"], Nothing),
+    shape("http:allowed-methods", Part, &[], &["http:method"], Nothing),
+    shape("http:allowed-headers", Part, &[], &["http:header"], Nothing),
+    shape("http:expose-headers", Part, &[], &["http:header"], Nothing),
+    shape("http:method", Part, &[must("methodName", Text)], &[], Nothing),
+    shape("http:header", Part, &[must("headerName", Text)], &[], Nothing),
     shape("http:listener-connection", Part, &[
         or("host", Text, "0.0.0.0"),
         must("port", Whole(0, 65_535)),
@@ -264,7 +294,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("allowedMethods", Text),
         may("responseStreamingMode", Idle),
         may("primaryNodeOnly", Idle),
-        may("outputMimeType", NO_RETYPE),
+        may("outputMimeType", Text),
         may("outputEncoding", UTF8),
     ], &["http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection"], Nothing),
     shape("http:response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
@@ -294,7 +324,9 @@ pub(super) const SHAPES: &[Shape] = &[
         may("streamResponse", Idle),
         may("responseBufferSize", Idle),
         may("tlsContext", Idle),
-    ], &["tls:context", "http:client-socket-properties", "reconnection"], Nothing),
+    ], &["tls:context", "http:authentication", "http:client-socket-properties", "reconnection"], Nothing),
+    shape("http:authentication", Part, &[], &["http:basic-authentication"], Nothing),
+    shape("http:basic-authentication", Part, &[must("username", Value), must("password", Value), or("preemptive", Flag, "true")], &[], Nothing),
     shape("http:client-socket-properties", Part, &[], &["sockets:tcp-client-socket-properties"], Nothing),
     shape("sockets:tcp-client-socket-properties", Part, &[
         or("connectionTimeout", MILLIS, "30000"),
@@ -320,7 +352,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("requestStreamingMode", Idle),
         may("sendCorrelationId", CORRELATION),
         may("correlationId", Refused("a request carries the id of its event", "set it in `http:headers`, as `'X-Correlation-ID'`")),
-        may("outputMimeType", NO_RETYPE),
+        may("outputMimeType", Text),
         may("outputEncoding", UTF8),
         may("target", Text),
         or("targetValue", Script, "#[payload]"),
@@ -333,6 +365,27 @@ pub(super) const SHAPES: &[Shape] = &[
         &["tls:trust-store", "tls:key-store"], Nothing),
     shape("tls:trust-store", Accepted(""), &[], &[], Free),
     shape("tls:key-store", Accepted(""), &[], &[], Free),
+    // APIkit.
+    shape("apikit:config", Global, &[
+        must("name", Text),
+        may("api", Text),
+        may("raml", Text),
+        or("disableValidations", Flag, "false"),
+        may("outboundHeadersMapName", Text),
+        may("httpStatusVarName", Text),
+        may("keepApiBaseUri", Idle),
+        may("keepRamlBaseUri", Idle),
+        may("parser", Idle),
+        may("queryParamsStrictValidation", Idle),
+        may("headersStrictValidation", Idle),
+        may("attributesStrictValidation", Idle),
+        may("consoleEnabled", Idle),
+        may("consolePath", Idle),
+    ], &["apikit:flow-mappings"], Nothing),
+    shape("apikit:flow-mappings", Part, &[], &["apikit:flow-mapping"], Nothing),
+    shape("apikit:flow-mapping", Part, &[must("resource", Text), must("action", Text), may("content-type", Text), must("flow-ref", Text)], &[], Nothing),
+    shape("apikit:router", Processor, &[must("config-ref", Text)], &[], Nothing),
+    shape("apikit:console", Processor, &[must("config-ref", Text)], &[], Nothing),
     // Object stores.
     shape("os:object-store", Global, STORE_ATTRIBUTES, &[], Nothing),
     shape("os:private-object-store", Part, &[
@@ -347,7 +400,7 @@ pub(super) const SHAPES: &[Shape] = &[
     ], &[], Nothing),
     shape("os:config", Global, &[must("name", Text)], &["reconnection", "os:connection"], Nothing),
     shape("os:connection", Accepted("`--store` sets the place of objects"), &[], &[], Free),
-    shape("os:store", Processor, &[must("key", Value), may("objectStore", Text), or("failIfPresent", FlagValue, "false"), or("failOnNullValue", FlagValue, "true")],
+    shape("os:store", Processor, &[must("key", Value), may("objectStore", Text), or("failIfPresent", FlagValue, "false"), or("failOnNullValue", FlagValue, "true"), may("value", Value)],
         &["os:value", "os:private-object-store", "error-mapping"], Nothing),
     shape("os:retrieve", Processor, OF_KEY_WITH_TARGET, &["os:default-value", "os:private-object-store", "error-mapping"], Nothing),
     shape("os:contains", Processor, OF_KEY_WITH_TARGET, STORE_PARTS, Nothing),
@@ -391,9 +444,35 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("validation:is-null", Processor, OF_VALUE, MAPPED, Nothing),
     shape("validation:is-true", Processor, OF_EXPRESSION, MAPPED, Nothing),
     shape("validation:is-false", Processor, OF_EXPRESSION, MAPPED, Nothing),
-    shape("validation:is-not-blank-string", Processor, OF_VALUE, MAPPED, Nothing),
-    shape("validation:matches-regex", Processor, &[must("value", Value), must("regex", Value), or("caseSensitive", Flag, "true"), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-not-blank-string", Processor, OF_VALUE_OR_PAYLOAD, MAPPED, Nothing),
+    shape("validation:is-blank-string", Processor, OF_VALUE, MAPPED, Nothing),
+    shape("validation:is-not-empty-collection", Processor, OF_VALUES, MAPPED, Nothing),
+    shape("validation:is-empty-collection", Processor, OF_VALUES, MAPPED, Nothing),
+    shape("validation:is-email", Processor, &[must("email", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-url", Processor, &[must("url", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-ip", Processor, &[must("ip", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-allowed-ip", Processor, &[must("ipAddress", Value), must("allowList", Text), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-not-denied-ip", Processor, &[must("ipAddress", Value), must("denyList", Text), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:ip-filter-list", Global, &[must("name", Text)], &["validation:ips"], Nothing),
+    shape("validation:ips", Part, &[], &["validation:ip"], Nothing),
+    shape("validation:ip", Part, &[must("value", Text)], &[], Nothing),
+    shape("validation:is-number", Processor, &[
+        must("value", Value),
+        must("numberType", Value),
+        may("minValue", Value),
+        may("maxValue", Value),
+        may("pattern", Refused("numbers are read as in English", "validate by `validation:is-true`")),
+        may("locale", ENGLISH),
+        may("message", Message),
+        may("config-ref", Idle),
+    ], MAPPED, Nothing),
+    shape("validation:is-time", Processor, &[must("time", Value), must("pattern", Value), may("locale", ENGLISH), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-elapsed", Processor, OF_TIME, MAPPED, Nothing),
+    shape("validation:is-not-elapsed", Processor, OF_TIME, MAPPED, Nothing),
+    shape("validation:matches-regex", Processor, &[must("value", Value), must("regex", Value), or("caseSensitive", FlagValue, "true"), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
     shape("validation:validate-size", Processor, &[must("value", Value), or("min", WholeValue(0, i64::MAX), "0"), may("max", WholeValue(0, i64::MAX)), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:all", Processor, &[], &[], Processors),
+    shape("validation:any", Processor, &[], &[], Processors),
     // Scripts.
     shape("scripting:execute", Processor, &[
         must("engine", Text),
@@ -413,8 +492,6 @@ pub(super) const SHAPES: &[Shape] = &[
 
 const SEND_BODY: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
 const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
-const NO_RESOURCE: Kind =
-    Refused("scripts in separate files are not supported", "write the script into the element");
 
 /// Element names in published flows that are not Mule's, each with the right name, which
 /// [`Compat::Intent`](super::Compat::Intent) accepts.

@@ -1,17 +1,22 @@
 //! The enterprise module: `ee:transform` and `ee:cache`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_plan::dialect::quote;
 
 use super::Lowering;
 use super::objects::STORE;
 use super::open::Open;
-use super::values::Written;
-use crate::app::{Cache, Does, Given, StoreDeclaration, Transform};
+use super::values::{Written, text_of};
+use crate::app::{Cache, CacheKey, Does, Given, Invalidate, StoreDeclaration, Transform};
 use crate::xml::Element;
 
 const STRATEGY: &str = "ee:object-store-caching-strategy";
+
+/// The bounds of the cache of a strategy without a store, which protect the memory.
+const CACHED_FOR: Duration = Duration::from_secs(600);
+const CACHED_MAX: u64 = 4096;
 
 impl<'a> Lowering<'a> {
     /// Reads an `ee:transform`.
@@ -25,6 +30,18 @@ impl<'a> Lowering<'a> {
             for element in variables.parts("ee:set-variable") {
                 transform.variables.extend(self.transformed(element));
             }
+        }
+        for element in open.parts("ee:set-payload") {
+            let what =
+                "`ee:set-payload` is directly in `ee:transform`, where Mule does not allow it";
+            if transform.payload.is_some() {
+                let what = "`ee:transform` has `ee:set-payload` twice";
+                self.error(element.at, what, "keep the one in `<ee:message>`");
+                continue;
+            }
+            self.deviation(element.at, what, "put it into `<ee:message>`");
+            let script = self.open(element).map(|open| text_of(open.element));
+            transform.payload = script.and_then(|text| self.script_of(text));
         }
         for element in open.parts("ee:set-variable") {
             let what =
@@ -44,7 +61,7 @@ impl<'a> Lowering<'a> {
     fn transformed(&mut self, element: &'a Element) -> Option<(Given, crate::Script)> {
         let open = self.open(element)?;
         let name = self.given(&open, "variableName");
-        let script = self.script_of(super::values::text_of(element));
+        let script = self.script_of(text_of(element));
         name.zip(script)
     }
 
@@ -66,6 +83,24 @@ impl<'a> Lowering<'a> {
         }))
     }
 
+    /// Reads an `ee:invalidate-cache` or an `ee:invalidate-key`.
+    pub fn invalidate(&mut self, open: &Open<'a>) -> Option<Does> {
+        let name = self.text(open, "cachingStrategy-ref")?;
+        let (key, store) = self.strategy(open, name);
+        let entry = match open.shape.name {
+            "ee:invalidate-key" => {
+                let own = self.script_if_written(open, "keyGenerationExpression");
+                let key = own.or(key).map(Given::Expression);
+                Some(key.map_or(CacheKey::Payload, CacheKey::Computed))
+            }
+            _ => None,
+        };
+        Some(Does::Invalidate(Invalidate {
+            store: store?,
+            entry,
+        }))
+    }
+
     /// The key expression and the store of a caching strategy.
     fn strategy(
         &mut self,
@@ -77,7 +112,21 @@ impl<'a> Lowering<'a> {
                 return (None, None);
             };
             let key = self.script(&open, "keyGenerationExpression");
-            return (key, self.store_of(&open));
+            let named =
+                open.has("objectStore") || self.part(&open, "os:private-object-store").is_some();
+            let store = match named {
+                true => self.store_of(&open),
+                // The strategy's own cache, which all its scopes share.
+                false => Some(
+                    self.own_store("cache", element.at, |store| StoreDeclaration {
+                        ttl: Some(CACHED_FOR),
+                        entries_max: Some(CACHED_MAX),
+                        sweep_every: Some(Duration::from_secs(1)),
+                        ..store
+                    }),
+                ),
+            };
+            return (key, store);
         }
         if self.globals.find(name.text, &[STORE]).is_some() {
             let (quoted, store) = (quote(name.text), name.text);

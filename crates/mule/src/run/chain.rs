@@ -43,7 +43,12 @@ impl Run {
 
     /// Runs one processor. Each kind is a separate future on the heap, since a future that is polled through many
     /// levels of chains must not hold the sizes of all kinds on the stack.
-    fn step<'a>(&'a self, at: At<'a>, it: &'a Processor, event: Event) -> Pending<'a, Ended> {
+    pub(super) fn step<'a>(
+        &'a self,
+        at: At<'a>,
+        it: &'a Processor,
+        event: Event,
+    ) -> Pending<'a, Ended> {
         let at = At {
             site: &it.site,
             ..at
@@ -52,6 +57,7 @@ impl Run {
             Does::FlowRef { flow, target } => {
                 Box::pin(self.flow_ref(at, flow, target.as_ref(), event))
             }
+            Does::Route(api) => Box::pin(self.route_api(at, api, event)),
             Does::Choice(choice) => Box::pin(self.choice(at, choice, event)),
             Does::Try(scope) => {
                 let handlers = scope.handlers.as_deref();
@@ -67,6 +73,7 @@ impl Run {
             }
             Does::FirstSuccessful(routes) => Box::pin(self.first_successful(at, routes, event)),
             Does::RoundRobin(routes) => Box::pin(self.round_robin(at, routes, event)),
+            Does::Validations(scope) => Box::pin(self.validations(at, scope, event)),
             Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
             Does::SetVariable(_)
             | Does::RemoveVariable(_)
@@ -76,6 +83,8 @@ impl Run {
             | Does::RaiseError(_)
             | Does::Request(_)
             | Does::Object(_)
+            | Does::Invalidate(_)
+            | Does::Idempotent(_)
             | Does::Publish(_)
             | Does::Validation(_)
             | Does::Sleep(_) => Box::pin(async move {
@@ -101,6 +110,8 @@ impl Run {
             Does::RaiseError(it) => Err(self.raised(at, it, event)?),
             Does::Validation(it) => self.validate(at, it, event),
             Does::Sleep(it) => self.sleep(it, event).await,
+            Does::Invalidate(it) => self.invalidate(at, it, event).await,
+            Does::Idempotent(it) => self.idempotent(at, it, event).await,
             Does::Publish(it) => self.publish(at, it, event).await,
             // The two largest futures.
             Does::Request(it) => Box::pin(self.request(at, it, event)).await,

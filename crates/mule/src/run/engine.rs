@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use super::apikit::{self, ApiRouters};
 use super::error::Ended;
 use super::outside::{Line, Pending, World};
 use super::stores::Stores;
@@ -17,6 +18,7 @@ use crate::{Context, Event, Waits};
 pub struct Engine {
     pub(super) app: Arc<App>,
     pub(super) stores: Stores,
+    pub(super) apis: ApiRouters,
     // Std locks, each held for one look-up.
     turns: Mutex<HashMap<Site, usize>>,
     gates: Mutex<HashMap<Site, Arc<Semaphore>>>,
@@ -26,6 +28,7 @@ impl Engine {
     /// Makes an engine of an application and its stores.
     pub fn new(app: Arc<App>, stores: Stores) -> Arc<Engine> {
         Arc::new(Engine {
+            apis: apikit::routers(&app),
             app,
             stores,
             turns: Mutex::default(),

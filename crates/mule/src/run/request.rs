@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fusebox_plan::plan::Endpoint;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::answer;
 use super::engine::{At, Run};
 use super::error::{Done, Fault, MuleError};
-use super::outside::Call;
-use crate::app::{Given, Request, Requester, SendBody};
+use super::outside::{Answer, Call, SendFault};
+use crate::app::{BasicAuthentication, Given, Request, Requester, SendBody};
 use crate::{Event, Typed, Value};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -54,9 +55,9 @@ impl Run {
         let resource = resource(&call);
         let sent = call.headers.get(CONTENT_TYPE);
         let sent = sent.map_or("*/*".to_owned(), |it| answer::field_text(it).into_owned());
-        let answer = self.world.send(call).await;
+        let answer = self.send(at, it, call, event).await?;
         let answer = answer.map_err(|fault| answer::unanswered(&resource, &fault))?;
-        let message = answer::message(&answer);
+        let message = answer::message(&answer, it.media_type.as_ref());
         let config = it.config.as_ref();
         let validator = it.validator.as_ref();
         let validator = validator.or_else(|| config.and_then(|config| config.validator.as_ref()));
@@ -69,6 +70,56 @@ impl Run {
             return Err(error.into());
         }
         self.deliver(at, it.target.as_ref(), event, message)
+    }
+
+    /// Sends a call for the user of its configuration: at once, or again after a 401.
+    async fn send(
+        &self,
+        at: At<'_>,
+        it: &Request,
+        mut call: Call,
+        event: &Event,
+    ) -> Done<Result<Answer, SendFault>> {
+        let user = it.config.as_ref();
+        let user = user.and_then(|config| config.authentication.as_ref());
+        // A field of the request's own says whom it is sent for.
+        let Some(user) = user.filter(|_| !call.headers.contains_key(AUTHORIZATION)) else {
+            return Ok(self.world.send(call).await);
+        };
+        let authorization = self.authorization(at, user, event)?;
+        if user.preemptive {
+            call.headers.insert(AUTHORIZATION, authorization);
+            return Ok(self.world.send(call).await);
+        }
+        let mut again = call.clone();
+        let before = self.world.now();
+        let first = self.world.send(call).await;
+        if !first.as_ref().is_ok_and(answer::asks_for_user) {
+            return Ok(first);
+        }
+        // Both exchanges together have the time of one.
+        let spent = self.world.now().duration_since(before);
+        let spent = Duration::try_from(spent).unwrap_or_default();
+        again.timeout = again.timeout.saturating_sub(spent);
+        again.headers.insert(AUTHORIZATION, authorization);
+        Ok(self.world.send(again).await)
+    }
+
+    /// The field `Authorization` of a user.
+    fn authorization(
+        &self,
+        at: At<'_>,
+        user: &BasicAuthentication,
+        event: &Event,
+    ) -> Done<HeaderValue> {
+        let text = |given| Ok::<_, Fault>(self.text(at, given, event)?.unwrap_or_default());
+        let pair = format!("{}:{}", text(&user.username)?, text(&user.password)?);
+        let mut field = value(
+            &AUTHORIZATION,
+            &format!("Basic {}", BASE64_STANDARD.encode(pair)),
+        )?;
+        field.set_sensitive(true);
+        Ok(field)
     }
 
     fn call(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Call> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::engine::{At, Run};
 use super::error::{Done, Ended, Failure, Fault, Message, MuleError};
 use crate::app::{
-    Cache, Chain, Choice, FlowName, Foreach, Given, LogLevel, Site, Target, UntilSuccessful,
+    Cache, CacheKey, Chain, Choice, FlowName, Foreach, Given, Invalidate, LogLevel, Site, Target,
+    UntilSuccessful,
 };
 use crate::{Event, Script, Typed, Value};
 
@@ -190,11 +191,7 @@ impl Run {
     pub async fn cache(&self, at: At<'_>, it: &Cache, event: Event) -> Ended {
         let key = match &it.key {
             Some(given) => self.text(at, given, &event),
-            None => event
-                .payload
-                .to_stored()
-                .map(|bytes| Some(digest(&bytes)))
-                .map_err(Fault::from),
+            None => payload_key(&event).map(Some),
         };
         let Some(key) = attempt!(at, event, key).filter(|key| !key.trim().is_empty()) else {
             return self.chain(at, &it.chain, event).await;
@@ -226,6 +223,21 @@ impl Run {
         Ok(event)
     }
 
+    /// Removes entries of a cache; a store that fails is an error, since what is out of date would stay.
+    pub async fn invalidate(&self, at: At<'_>, it: &Invalidate, event: &Event) -> Done {
+        let partition = self.engine.stores.partition(Some(&it.store));
+        let now = self.world.now();
+        let key = match &it.entry {
+            None => return Ok(partition.clear(now).await?),
+            Some(CacheKey::Payload) => Some(payload_key(event)?),
+            Some(CacheKey::Computed(given)) => self.text(at, given, event)?,
+        };
+        if let Some(key) = key.filter(|key| !key.trim().is_empty()) {
+            partition.remove(&key, now).await?;
+        }
+        Ok(())
+    }
+
     /// The collection of a scope: the result of its script, or the payload.
     pub fn collection(&self, at: At<'_>, script: Option<&Script>, event: &Event) -> Done<Typed> {
         match script {
@@ -245,6 +257,11 @@ pub(super) fn items(collection: &Typed) -> Done<Vec<Value>> {
             Err(MuleError::new("MULE:EXPRESSION", what).into())
         }
     }
+}
+
+/// The key of a payload in a cache without a key expression.
+fn payload_key(event: &Event) -> Done<Arc<str>> {
+    Ok(digest(&event.payload.to_stored()?))
 }
 
 /// The SHA-256 of some bytes in hexadecimal digits.

@@ -59,7 +59,14 @@ impl<'a> Walk<'a> {
                 path.media_type = media_type.unwrap_or(path.media_type);
                 path.attributes = attributes.unwrap_or(path.attributes);
             }
-            Does::Logger(_) | Does::Publish(_) => {}
+            Does::Logger(_) | Does::Publish(_) | Does::Invalidate(_) => {}
+            // Either way says nothing of an upstream.
+            Does::Idempotent(_) => {
+                let duplicate = Raised::of(ErrorType::new("MULE", "DUPLICATE_MESSAGE"));
+                return vec![(path.clone(), None), (path, Some(duplicate))];
+            }
+            // The flows of an API are looked at one by one.
+            Does::Route(_) => path.payload = Symbol::Unknown,
             Does::Choice(choice) => return self.choice(choice, site, path, depth),
             Does::Try(scope) => {
                 let ends = self.chain(&scope.chain, path, depth);
@@ -144,6 +151,7 @@ impl<'a> Walk<'a> {
             Does::Request(request) => return self.request(request, site, path),
             Does::Object(call) => return self.object(call, site, path),
             Does::Cache(scope) => return self.chain(&scope.chain, path, depth),
+            Does::Validations(_) => {}
             Does::Validation(validation) => return self.validation(&validation.rule, site, path),
             Does::Sleep(_) => {
                 path.payload = Symbol::NULL;
@@ -337,9 +345,7 @@ impl<'a> Walk<'a> {
                 let value = self.given(given, &path);
                 (value.compare(Relation::Equal, Symbol::NULL), "NOT_NULL")
             }
-            ValidationRule::NotBlank(_)
-            | ValidationRule::Matches { .. }
-            | ValidationRule::Size { .. } => return vec![(path, None)],
+            _ => return vec![(path, None)],
         };
         let split = split(condition, path, site);
         let ends = split.into_iter().map(|(path, holds)| {
