@@ -91,8 +91,8 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
 /// The JSON of a circuit that a flow builds by hand. Facts that a flow does not have are null.
 pub fn circuit(circuit: &Circuit, now: u64) -> Value {
     let open = circuit.state == Phase::Open;
-    // The flow's own timeout is inside the flow; only the end of its entry is known here.
-    let retry = circuit.gone_by().filter(|_| open);
+    let retry = circuit.retry_at.or_else(|| circuit.gone_by());
+    let retry = retry.filter(|_| open);
     let left = retry.map(|at| Duration::from_millis(at.saturating_sub(now)));
     let flaws: Vec<_> = circuit
         .flaws

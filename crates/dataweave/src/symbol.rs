@@ -29,6 +29,7 @@ use crate::event::Properties;
 use crate::value::Value;
 use crate::value::json;
 use crate::value::number::Number;
+use crate::value::period::Period;
 
 /// The limit of a symbol's parts; above it the symbol becomes [`Symbol::Unknown`].
 const PARTS_MAX: usize = 200;
@@ -128,6 +129,8 @@ pub enum Cast {
     Moment(Unit),
     /// The same moment in another time zone.
     Zone,
+    /// A period read from a text.
+    Period,
 }
 
 /// The unit of a numeric time.
@@ -302,6 +305,16 @@ impl Symbol {
     /// The concatenation `a ++ b`.
     pub fn concat(self, other: Symbol) -> Symbol {
         match (&self, &other) {
+            (_, Symbol::If(when, then, otherwise)) => Symbol::either(
+                (**when).clone(),
+                self.clone().concat((**then).clone()),
+                self.concat((**otherwise).clone()),
+            ),
+            (Symbol::If(when, then, otherwise), Symbol::Object { .. }) => Symbol::either(
+                (**when).clone(),
+                (**then).clone().concat(other.clone()),
+                (**otherwise).clone().concat(other),
+            ),
             (_, Symbol::Object { base: None, fields }) => {
                 let (base, mut all) = match self {
                     Symbol::Object { base, fields } => (base, fields),
@@ -499,6 +512,11 @@ impl Symbol {
             (Symbol::Known(Value::Number(number)), Cast::Text(None)) => {
                 Symbol::text(number.to_string())
             }
+            (Symbol::Known(Value::String(text)), Cast::Period) => Period::parse(text.trim())
+                .map_or(Symbol::Unknown, |period| {
+                    Symbol::Known(Value::period(period))
+                }),
+            (Symbol::Text(_), Cast::Period) => Symbol::As(Rc::new(self), form).bounded(),
             (Symbol::Known(_) | Symbol::Unknown | Symbol::Text(_), _) => self,
             (Symbol::Object { fields, .. }, Cast::Text(_)) => {
                 match (fields.get("namespace"), fields.get("identifier")) {

@@ -12,6 +12,7 @@ mod error_type;
 mod given;
 mod http;
 mod objects;
+mod policy;
 mod schedule;
 mod scope;
 mod validation;
@@ -31,6 +32,7 @@ pub use http::{
     Respond, SendBody, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
+pub use policy::{MessageKind, Policies, Policy, PolicyStep};
 pub use schedule::{Schedule, When};
 pub use scope::{
     Async, Cache, CacheKey, Choice, Foreach, Gather, Idempotent, Invalidate, LogLevel, Logger,
@@ -67,6 +69,8 @@ pub struct App {
     pub default_handlers: Option<Arc<Handlers>>,
     /// The time limit of an HTTP exchange that sets no other (`defaultResponseTimeout`). Default 10 s.
     pub response_timeout: Duration,
+    /// The policies around its flows and requests.
+    pub policies: Policies,
     /// The circuit breakers that the flows build by hand.
     pub circuits: Vec<Circuit>,
 }
@@ -236,6 +240,8 @@ pub enum Does {
     Validation(Validation),
     /// The `validation:all` and `validation:any` scopes.
     Validations(Validations),
+    /// A step of a policy (`http-policy:execute-next`, `http-transform:*`).
+    Policy(Box<PolicyStep>),
     /// The `scripting:execute` operation, of which only scripts that sleep are supported.
     Sleep(Sleep),
 }

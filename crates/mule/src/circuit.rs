@@ -24,7 +24,7 @@ mod trip;
 pub(crate) use call_paths::CallPaths;
 pub use failures::Failure;
 pub(crate) use failures::{Failures, Outcome};
-pub(crate) use find::walk_all;
+pub(crate) use find::{Walked, walk_all};
 pub(crate) use flaws::range;
 pub use flaws::{Flaw, FlawKind};
 pub(crate) use paths::{Act, Call, Path, SentRequest, Walk};
@@ -57,6 +57,8 @@ pub struct Circuit {
     pub count: Option<Count>,
     /// The failures that count.
     pub failures: Vec<Failure>,
+    /// The failures that neither count nor reset the count.
+    pub ignored: Vec<Failure>,
     /// The upstreams of the calls: names of request configurations, or URLs.
     pub upstreams: Vec<Arc<str>>,
     /// The condition under which calls are allowed again.
@@ -288,6 +290,15 @@ fn count(value: &Value) -> Option<u64> {
 /// application's files, in order.
 pub(crate) fn recognise(app: &mut App, files: &[&str], notes: &mut Notes) {
     app.circuits = find::circuits(app);
+    if app.circuits.is_empty() {
+        return;
+    }
+    let outlook = crate::convert::outlook(app, files);
+    for circuit in &mut app.circuits {
+        let is_written = outlook.breakers.contains(&*circuit.name);
+        let flaws = circuit.flaws.iter_mut();
+        flaws.for_each(|flaw| flaw.promise(is_written, outlook.is_lossy));
+    }
     for flaw in app.circuits.iter().flat_map(|circuit| &circuit.flaws) {
         notes.warn(place(&flaw.site, files), &*flaw.what, &*flaw.mend);
     }

@@ -19,7 +19,7 @@ use fusebox_plan::dialect::{Losses, Notes, base_name, quote, yaml};
 use serde_json::{Value as Json, json};
 
 use super::app::{App, Flow, HttpSource, Site, Source};
-use super::circuit::{CallPaths, Circuit, Failures, Path, Walk, place, walk_all};
+use super::circuit::{CallPaths, Circuit, Failures, FlawKind, Path, Walk, Walked, place, walk_all};
 use super::xml::start_of;
 
 mod answer;
@@ -52,36 +52,17 @@ const EVERYWHERE: &str = "\
 /// The age of an answer in a cache without a store of its own.
 const CACHED: Duration = Duration::from_secs(600);
 
-/// Converts an application. Returns the native form with diagnostics for each loss; `None`: no flow has a native form,
-/// or a guard would be lost and that is not accepted (`lossy`).
+/// The limit of processors that are examined for flows without a route; further ones of these are named alone.
+const EXAMINED_MAX: usize = 1 << 20;
+
+/// Converts an application. Returns the native form with diagnostics for each loss; `None`: nothing has a native form, or a
+/// guard would be lost and that is not accepted (`lossy`).
 pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) -> Conversion {
     let failures = Failures::of(app);
     let mut walk = Walk::new(app, &failures);
     let walked = walk_all(app, &mut walk);
-    let mut draft = Draft {
-        app,
-        files,
-        walk: &walk,
-        upstreams: Upstreams::default(),
-        routes: Vec::new(),
-        losses: Losses::default(),
-        left: Vec::new(),
-        circuits: BTreeSet::new(),
-    };
-    for (flow, paths) in &walked {
-        match &flow.source {
-            Some(_) if flow.is_stopped => draft.lose_flow(flow, &flow.site, "it is stopped"),
-            Some(Source::Http(source)) => draft.flow(flow, source, paths.as_deref()),
-            Some(Source::Scheduler(_)) => {
-                draft.lose_flow(flow, &flow.site, "the native form has no schedules");
-            }
-            Some(Source::Queue { .. }) => {
-                draft.lose_flow(flow, &flow.site, "the native form has no queues");
-            }
-            None => {}
-        }
-    }
-    let yaml = match draft.routes.is_empty() {
+    let mut draft = Draft::of(app, files, &walk, &walked);
+    let yaml = match draft.is_empty() {
         false => {
             draft.lose_circuits();
             Some(draft.text())
@@ -101,6 +82,29 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
     )
 }
 
+/// The result of a conversion for the circuits of an application.
+pub(crate) struct Outlook {
+    /// The names of the circuits that become breakers.
+    pub breakers: BTreeSet<String>,
+    /// True if that takes the loss of a guard, with `--lossy`.
+    pub is_lossy: bool,
+}
+
+/// What a conversion would give.
+pub(crate) fn outlook(app: &App, files: &[&str]) -> Outlook {
+    let failures = Failures::of(app);
+    let mut walk = Walk::new(app, &failures);
+    let walked = walk_all(app, &mut walk);
+    let mut draft = Draft::of(app, files, &walk, &walked);
+    draft.lose_circuits();
+    let mut notes = Notes::default();
+    draft.losses.report(false, &mut notes);
+    Outlook {
+        breakers: draft.circuits,
+        is_lossy: notes.errors() > 0,
+    }
+}
+
 struct Draft<'w, 'a> {
     app: &'a App,
     files: &'w [&'w str],
@@ -112,9 +116,51 @@ struct Draft<'w, 'a> {
     left: Vec<(Site, String)>,
     /// The names of the circuits that have become breakers.
     circuits: BTreeSet<String>,
+    /// The number of processors that were examined for flows without a route.
+    examined: usize,
 }
 
 impl<'w, 'a> Draft<'w, 'a> {
+    /// Converts all flows.
+    fn of(
+        app: &'a App,
+        files: &'w [&'w str],
+        walk: &'w Walk<'a>,
+        walked: &'w [Walked<'a>],
+    ) -> Draft<'w, 'a> {
+        let mut draft = Draft {
+            app,
+            files,
+            walk,
+            upstreams: Upstreams::default(),
+            routes: Vec::new(),
+            losses: Losses::default(),
+            left: Vec::new(),
+            circuits: BTreeSet::new(),
+            examined: 0,
+        };
+        for (flow, paths) in walked {
+            let paths = paths.as_deref();
+            match &flow.source {
+                Some(_) if flow.is_stopped => draft.lose_flow(flow, &flow.site, "it is stopped"),
+                Some(Source::Http(source)) => draft.flow(flow, source, paths),
+                Some(Source::Scheduler { .. }) => {
+                    draft.leave_flow(flow, paths, &flow.site, "the native form has no schedules");
+                }
+                Some(Source::Queue { .. }) => {
+                    draft.leave_flow(flow, paths, &flow.site, "the native form has no queues");
+                }
+                None => {}
+            }
+        }
+        draft
+    }
+
+    /// True if nothing has a native form.
+    fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
     fn lose(&mut self, at: &Site, what: impl Into<String>) {
         self.losses.lose(place(at, self.files), what);
     }
@@ -149,6 +195,72 @@ impl<'w, 'a> Draft<'w, 'a> {
         self.left.push((at.clone(), what));
     }
 
+    /// Names a flow without a route, for a reason that is found at a position, and writes the upstreams of its calls.
+    fn leave_flow(
+        &mut self,
+        flow: &'a Flow,
+        paths: Option<&'w [Path<'a>]>,
+        at: &Site,
+        why: impl std::fmt::Display,
+    ) {
+        self.lose_flow(flow, at, &why);
+        let mut named = None;
+        let mut losses = Vec::new();
+        let calls = match self.examined < EXAMINED_MAX {
+            true => gates::calls(self.app, flow, &mut self.examined),
+            false => Vec::new(),
+        };
+        for call in &calls {
+            let Ok(base) = target::base_of(call) else {
+                continue;
+            };
+            let circuit = circuit_of(self.app, call.site);
+            let course = Course {
+                circuit,
+                ..Course::default()
+            };
+            let name = self
+                .upstreams
+                .of(self.app, call, &base, &course, &mut losses);
+            named.get_or_insert(name);
+            self.circuits.extend(circuit.map(|it| it.name.to_string()));
+        }
+        self.lose_all(losses);
+        if !calls.is_empty() {
+            self.leave_guards(flow, paths);
+        }
+        if let (Some(name), Some(Source::Http(source))) = (named, &flow.source) {
+            let mut route = Route::left(flow, source, format!("{why} {}", self::at(at)));
+            route.entries.insert("upstream".into(), json!(name));
+            self.routes.push(route);
+        }
+    }
+
+    /// Names the guards of a flow whose route is a comment.
+    fn leave_guards(&mut self, flow: &'a Flow, paths: Option<&'w [Path<'a>]>) {
+        let mut parts = gates::left(self.app, flow, &Carried::default());
+        if let (Some(paths), Some(Source::Http(source))) = (paths, &flow.source) {
+            let calls: BTreeSet<usize> = paths.iter().flat_map(Path::called).collect();
+            let refused: Vec<&Path<'a>> = calls
+                .iter()
+                .filter(|call| circuit_of(self.app, self.walk.calls[**call].site).is_some())
+                .flat_map(|call| {
+                    CallPaths {
+                        walk: self.walk,
+                        paths,
+                        call: *call,
+                    }
+                    .refused_paths()
+                })
+                .collect();
+            if !calls.is_empty() {
+                parts.extend(gates::gates(flow, &self.answers(source), paths, &refused));
+            }
+        }
+        parts.retain(|part| part.is_guard);
+        self.leave(parts);
+    }
+
     /// Names the flows without a route, and the circuits that have become no breaker.
     fn lose_circuits(&mut self) {
         for (site, what) in std::mem::take(&mut self.left) {
@@ -172,7 +284,9 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
         if self.left.is_empty() {
             let what = "nothing in this application has a native form: no flow listens for HTTP";
-            notes.error(start_of(0), what, mend);
+            let flow = self.app.flows.first();
+            let at = flow.map_or(start_of(0), |flow| place(&flow.site, self.files));
+            notes.error(at, what, mend);
         }
     }
 
@@ -186,7 +300,7 @@ impl<'w, 'a> Draft<'w, 'a> {
 
     fn flow(&mut self, flow: &'a Flow, source: &'a HttpSource, paths: Option<&'w [Path<'a>]>) {
         let Some(paths) = paths else {
-            self.lose_flow(flow, &flow.site, "it has too many branches");
+            self.leave_flow(flow, None, &flow.site, "it has too many branches");
             return;
         };
         let calls: BTreeSet<usize> = paths.iter().flat_map(Path::called).collect();
@@ -201,7 +315,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             }
             _ => {
                 let why = "it makes several calls, and a native route makes one";
-                self.lose_flow(flow, &flow.site, why);
+                self.leave_flow(flow, Some(paths), &flow.site, why);
             }
         }
     }
@@ -212,25 +326,33 @@ impl<'w, 'a> Draft<'w, 'a> {
         let mut all = paths.iter().map(|path| answers.at(path));
         let first = all.next().and_then(Result::ok);
         let Some(answer) = first.filter(|first| all.all(|it| it.as_ref() == Ok(first))) else {
-            self.lose_flow(flow, &flow.site, "its response depends on the request");
+            self.leave_flow(
+                flow,
+                Some(paths),
+                &flow.site,
+                "its response depends on the request",
+            );
             return;
         };
         let Some(entries) = answer.route() else {
-            self.lose_flow(flow, &flow.site, format!("the status {}", answer.status));
+            self.leave_flow(
+                flow,
+                Some(paths),
+                &flow.site,
+                format!("the status {}", answer.status),
+            );
             return;
         };
         match Route::of(flow, source, None) {
             Ok(mut route) => {
                 let respond = Json::Object(entries);
                 route.entries.insert("respond".into(), respond);
+                if let Some(max) = flow.max_concurrency {
+                    route.entries.insert("max_concurrency".into(), json!(max));
+                }
                 self.routes.push(route);
             }
-            Err(why) => return self.lose_flow(flow, &flow.site, why),
-        }
-        if let Some(max) = flow.max_concurrency {
-            let name = quote(&flow.name);
-            let what = format!("the limit of {name} to {max} concurrent requests");
-            self.lose(&flow.site, what);
+            Err(why) => return self.leave_flow(flow, Some(paths), &flow.site, why),
         }
         self.leave(gates::left(self.app, flow, &Carried::default()));
     }
@@ -247,7 +369,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         let site = walk.calls[call].site;
         let sent = match Sent::of(walk, paths, call) {
             Ok(sent) => sent,
-            Err(why) => return self.lose_flow(flow, site, why),
+            Err(why) => return self.leave_flow(flow, Some(paths), site, why),
         };
         let beside = second.map(|second| Sent::of(walk, paths, second)?.base_beside(&sent));
         let circuit = circuit_of(app, site);
@@ -257,16 +379,20 @@ impl<'w, 'a> Draft<'w, 'a> {
                 site.clone(),
                 "its response is not that of the call".to_owned(),
             )),
+            Ok(route) if !route.has_parts_of(&sent.target.path) => {
+                Err((site.clone(), "a part of its path is computed".to_owned()))
+            }
             Ok(_) if let Some(Err(why)) = &beside => Err((site.clone(), why.clone())),
             Ok(route) => Ok(route),
         };
         if let (Err((at, why)), None) = (&route, circuit) {
-            return self.lose_flow(flow, at, why);
+            return self.leave_flow(flow, Some(paths), at, why);
         }
         let mut losses = Vec::new();
         let mut carried = Carried::default();
         let mut course = Course {
             circuit,
+            is_idempotent: sent.is_idempotent(),
             ..Course::default()
         };
         if let Some(circuit) = circuit {
@@ -342,7 +468,11 @@ impl<'w, 'a> Draft<'w, 'a> {
             route.rungs = rungs;
             route.comments.extend(comments);
             losses.extend(lost);
-            losses.extend(sent.added(flow, site));
+            let replaces_message = circuit.is_some_and(|circuit| {
+                let mut flaws = circuit.flaws.iter();
+                flaws.any(|flaw| flaw.kind == FlawKind::MessageLost)
+            });
+            losses.extend(sent.added(flow, site, replaces_message));
             losses.extend(scene.answers.changes(flow, paths, site));
             self.leave(gates::gates(flow, &scene.answers, paths, &refused));
             self.leave(gates::left(app, flow, &carried));
@@ -354,11 +484,12 @@ impl<'w, 'a> Draft<'w, 'a> {
         self.lose_all(losses);
         let mut route = route.unwrap_or_else(|(at, why)| {
             self.lose_flow(flow, &at, &why);
+            self.leave_guards(flow, Some(paths));
             Route::left(flow, source, format!("{why} {}", self::at(&at)))
         });
         route.entries.insert("upstream".into(), json!(name));
         let from = route.entries["path"].as_str().unwrap_or_default();
-        if sent.target.path != from {
+        if sent.target.path != from && !sent.target.is_same {
             route
                 .entries
                 .insert("rewrite".into(), json!(sent.target.path));

@@ -24,6 +24,7 @@ mod names;
 mod objects;
 mod open;
 mod plan;
+mod policies;
 mod processors;
 mod queues;
 mod request;
@@ -76,6 +77,7 @@ pub(crate) struct LowerInput<'a> {
 /// Makes an application of its elements outside flows, which are in the order of the files.
 pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &mut Notes) -> Plan {
     names::rename(&mut elements, input.compat, notes);
+    let written = policies::take(&mut elements, notes);
     elements.iter().for_each(|element| count(element, notes));
     let globals = Globals::collect(&elements, input.files, notes);
     let mut lowering = Lowering {
@@ -97,9 +99,11 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         processors: 0,
         states: States::of(&elements),
         is_partial: input.is_partial,
+        has_policies: !written.is_empty(),
         notes,
     };
     let mut app = lowering.app(input.name, input.properties);
+    app.policies = policies::of(&app, &written);
     lints::check(&app, &mut lowering);
     if !lowering.is_partial && !lowering.states.any_broken() {
         lowering.refuse_idle_bindings();
@@ -138,6 +142,8 @@ struct Lowering<'a> {
     states: States,
     /// True if names that nothing defines may be in a part that could not be read.
     is_partial: bool,
+    /// True if there is something around which a step of a policy may be.
+    has_policies: bool,
     notes: &'a mut Notes,
 }
 
@@ -162,6 +168,7 @@ impl Lowering<'_> {
             flows,
             default_handlers: configuration.handlers,
             response_timeout: configuration.response_timeout,
+            policies: Default::default(),
             circuits: Vec::new(),
         }
     }

@@ -28,6 +28,7 @@ mod values;
 mod answer;
 mod apikit;
 mod objects;
+mod policy;
 mod request;
 
 mod cors;

@@ -10,6 +10,8 @@ use fusebox_plan::dialect::{Loader, Notes};
 use super::properties::{self, Kind, Names, Table, plain};
 use super::xml::{self, Element};
 
+mod template;
+
 /// The limit of imported files in an application.
 const IMPORTS_MAX: usize = 64;
 
@@ -47,8 +49,12 @@ pub(crate) fn read(
     let compat = compat(loader);
     let mut elements = Vec::new();
     for (file, text) in texts {
+        let filled =
+            template::is_template(text).then(|| template::filled(text, *file, loader, notes));
+        let text = filled.as_deref().unwrap_or(text);
         elements.extend(xml::parse(text, *file, compat, notes).unwrap_or_default());
     }
+    elements.extend(given_to_policies(&elements));
     if notes.errors() > errors {
         return None;
     }
@@ -71,6 +77,24 @@ pub(crate) fn read(
         properties: table.all(notes),
         is_partial,
     })
+}
+
+/// The property `apiId`, which the platform gives to policies, unless the application defines it.
+fn given_to_policies(elements: &[Element]) -> Option<Element> {
+    const NAME: &str = "apiId";
+    let policy = elements.iter().find(|it| it.is("http-policy:proxy"))?;
+    let is_defined = |element: &Element| {
+        let name = element.attribute("name");
+        element.is("global-property") && name.is_some_and(|it| it.value.value == NAME)
+    };
+    if elements.iter().any(is_defined) {
+        return None;
+    }
+    let value = template::given(NAME)?;
+    let text = format!("<global-property name=\"{NAME}\" value=\"{value}\"/>");
+    let nothing = &mut Notes::default();
+    let made = xml::parse(&text, policy.at.file, Compat::Strict, nothing);
+    made?.pop()
 }
 
 /// Replaces each `import` by the elements of its file; a file is read once.

@@ -133,6 +133,7 @@ fn app(chain: Chain, handler: Option<Chain>) -> Arc<App> {
         flows: vec![Arc::new(flow)],
         default_handlers: None,
         response_timeout: Duration::from_secs(10),
+        policies: Default::default(),
         circuits: Vec::new(),
     })
 }

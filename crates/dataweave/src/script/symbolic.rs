@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Script;
 use super::tree::{
-    Case, CasePattern, Content, Declaration, Declared, Item, Key, Lambda, Link, Name, Node,
-    Operator, Piece, Sign, Stage, Step,
+    Case, CasePattern, Change, Content, Declaration, Declared, Item, Key, Lambda, Link, Name, Node,
+    Operator, Piece, Place, Sign, Stage, Step,
 };
 use super::types::{Setting, Target, Type};
 use crate::symbol::{self, Cast, Relation, Symbol, Unit, View};
@@ -281,6 +281,8 @@ impl<'a> Partial<'a, '_> {
                 }),
                 _ => first,
             },
+            ("sizeOf", 1) => size_of(&first),
+            ("splitBy", 2) => split_by(&first, &self.node(args[1])),
             ("contains", 2) => {
                 let wanted = self.node(args[1]);
                 contains(&first, &wanted)
@@ -347,6 +349,9 @@ impl<'a> Partial<'a, '_> {
                         let wanted = self.node(node);
                         contains(&left, &wanted)
                     }
+                    _ if name.builtin.is_some_and(|it| it.name == "splitBy") => {
+                        split_by(&left, &self.node(node))
+                    }
                     _ if name.builtin.is_some_and(|it| it.name == "then") => match node {
                         Node::Lambda(lambda) => {
                             let names = lambda.params.iter().take(1);
@@ -357,11 +362,44 @@ impl<'a> Partial<'a, '_> {
                     },
                     _ => Symbol::Unknown,
                 },
-                Stage::Replace(..) | Stage::Update(_) => Symbol::Unknown,
+                Stage::Replace(of, by) => {
+                    let (of, by) = (self.node(of), self.node(by));
+                    replaced(&left, of, by)
+                }
+                Stage::Update(changes) => self.updated(left, changes),
                 Stage::Match(cases) => self.matched(&left, cases),
             };
         }
         left
+    }
+
+    /// An object with new values at fixed keys.
+    fn updated(&mut self, of: Symbol, changes: &'a [Change]) -> Symbol {
+        changes.iter().fold(of, |of, change| {
+            let mut keys = Vec::new();
+            for place in &change.place {
+                match place {
+                    Place::Key(Key::Fixed(key)) => keys.push(key.clone()),
+                    _ => return Symbol::Unknown,
+                }
+            }
+            let before = keys.iter().fold(of.clone(), |of, key| of.field(key));
+            let is_missing = matches!(before, Symbol::Known(Value::Null));
+            if is_missing && !change.inserts {
+                return of;
+            }
+            let names = vec![(change.name.clone(), before)];
+            let holds = match &change.when {
+                Some(when) => self.within(names.clone(), when),
+                None => Symbol::flag(true),
+            };
+            let then = self.within(names, &change.then);
+            let changed = with(&of, &keys, then);
+            match holds {
+                Symbol::Unknown => Symbol::Unknown,
+                holds => Symbol::either(holds, changed, of),
+            }
+        })
     }
 
     fn matched(&mut self, of: &Symbol, cases: &'a [Case]) -> Symbol {
@@ -411,8 +449,54 @@ impl<'a> Partial<'a, '_> {
                 None => of,
             },
             Type::Kind(Kind::Object | Kind::Array) => of.parsed(),
+            Type::Kind(Kind::Period) => of.cast(Cast::Period),
             _ => of,
         }
+    }
+}
+
+/// An object with a value at a path of keys.
+fn with(of: &Symbol, keys: &[Arc<str>], value: Symbol) -> Symbol {
+    match keys.split_first() {
+        None => value,
+        Some((key, rest)) => {
+            let inner = with(&of.field(key), rest, value);
+            let fields = [(key.clone(), inner)].into();
+            of.clone().concat(Symbol::object(None, fields))
+        }
+    }
+}
+
+/// A known text with a known part replaced.
+fn replaced(within: &Symbol, of: Symbol, by: Symbol) -> Symbol {
+    match (within.known(), of.known(), by.known()) {
+        (Some(Value::String(text)), Some(Value::String(of)), Some(Value::String(by))) => {
+            Symbol::text(text.replace(&**of, by))
+        }
+        _ => Symbol::Unknown,
+    }
+}
+
+/// The number of parts; what is stored is not empty.
+fn size_of(symbol: &Symbol) -> Symbol {
+    let size = match symbol {
+        Symbol::Known(Value::String(text)) => text.chars().count(),
+        Symbol::Known(Value::Array(array)) => array.items().len(),
+        Symbol::Object { base: None, fields } => fields.len(),
+        Symbol::Entry(_) => 1,
+        _ => return Symbol::Unknown,
+    };
+    i64::try_from(size).map_or(Symbol::Unknown, |size| Symbol::Known(size.into()))
+}
+
+/// The parts of a known text.
+fn split_by(of: &Symbol, by: &Symbol) -> Symbol {
+    match (of.known(), by.known()) {
+        (Some(Value::String(text)), Some(Value::String(by))) if !by.is_empty() => {
+            let parts = text.split(&**by).map(Value::text);
+            Symbol::Known(Value::array(parts.collect()))
+        }
+        _ => Symbol::Unknown,
     }
 }
 

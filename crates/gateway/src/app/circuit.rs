@@ -35,6 +35,9 @@ pub struct Circuit {
     /// The time at which the entry expires, in milliseconds since the Unix epoch; the first sweep after that removes
     /// it. `None`: it does not expire, or there is none.
     pub due_at: Option<u64>,
+    /// The time from which the application itself lets calls through again, in milliseconds since the Unix epoch; `None`:
+    /// when the entry is gone, or unknown.
+    pub retry_at: Option<u64>,
     /// The time between two sweeps of the entry's store.
     pub sweep_every: Option<Duration>,
     /// Faults in its construction.

@@ -154,6 +154,7 @@ impl Does {
                 given.extend(&validation.message);
                 given.extend(validation.rule.given());
             }
+            Does::Policy(step) => given.extend(step.given()),
             Does::Route(_)
             | Does::Validations(_)
             | Does::ScatterGather(_)

@@ -96,6 +96,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
                     site: counting.site.clone(),
                 }
             }),
+            ignored: self.ignored(&failures, count_entry),
             failures,
             upstreams: vec![upstream(call)],
             cooldown,
@@ -106,7 +107,13 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             calls: vec![call.site.clone()],
             state,
         };
+        let refused: Vec<&Path<'a>> = self
+            .paths
+            .iter()
+            .filter(|path| trips.iter().any(|trip| is_refused(path, trip)))
+            .collect();
         let evidence = flaws::Evidence {
+            refused: &refused,
             call_paths: self,
             after_wait: &after_wait,
             prefixes: &prefixes,
@@ -181,6 +188,25 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             failures.for_each(|failure| push(&mut found, failure.clone()));
         }
         found
+    }
+
+    /// The failures after which no path counts them and none resets the count.
+    fn ignored(&self, failures: &[Failure], count: Option<usize>) -> Vec<Failure> {
+        let Some(count) = count else {
+            return Vec::new();
+        };
+        let mut ignored: Vec<Failure> = Vec::new();
+        let mut reset: Vec<Failure> = Vec::new();
+        for (outcome, after) in self.after(false) {
+            let list = match trace::store_after(after).contains_key(&count) {
+                true => &mut reset,
+                false => &mut ignored,
+            };
+            let alike = self.walk.failures.alike(outcome).iter();
+            alike.for_each(|failure| push(list, failure.clone()));
+        }
+        ignored.retain(|failure| !failures.contains(failure) && !reset.contains(failure));
+        ignored
     }
 
     fn entry(&self, entry: usize, slot: Option<&Symbol>) -> Entry {

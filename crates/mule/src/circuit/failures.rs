@@ -1,5 +1,7 @@
 //! How calls end, in classes that the handlers and validators of an application treat alike.
 
+use std::collections::BTreeSet;
+
 use crate::app::{App, ErrorMatch, ErrorType, Request};
 
 /// The end of a call: one class of results.
@@ -57,6 +59,7 @@ impl Failures {
     /// Groups the failures by the handlers and mappings of an application.
     pub fn of(app: &App) -> Failures {
         let matches = matches(app);
+        let tested = tested_statuses(app);
         let mut kinds: Vec<(Vec<bool>, Option<u16>, Vec<Failure>)> = Vec::new();
         for failure in all() {
             let taken = matches.iter().map(|types| types.matches(&failure.kind));
@@ -64,6 +67,7 @@ impl Failures {
             // Expressions may test the status.
             let class = failure.status.map(|status| match status {
                 429 => 429,
+                status if tested.contains(&status) => status,
                 other => other / 100,
             });
             let mut known = kinds.iter_mut();
@@ -114,6 +118,22 @@ impl Failures {
             Outcome::Failed(number) | Outcome::Passed(number) => &self.kinds[number],
         }
     }
+}
+
+/// The statuses that expressions name together with `statusCode`.
+fn tested_statuses(app: &App) -> BTreeSet<u16> {
+    let mut found = BTreeSet::new();
+    app.walk(&mut |processor| {
+        for script in processor.does.scripts() {
+            let source = script.source();
+            if !source.contains("statusCode") {
+                continue;
+            }
+            let numbers = source.split(|c: char| !c.is_ascii_digit());
+            found.extend(numbers.filter_map(|number| number.parse::<u16>().ok()));
+        }
+    });
+    found
 }
 
 /// The error patterns of all handlers and mappings.

@@ -59,6 +59,8 @@ pub(crate) fn walk_all<'a>(app: &'a App, walk: &mut Walk<'a>) -> Vec<Walked<'a>>
 fn roots(app: &App) -> Vec<&Flow> {
     let mut referred = BTreeSet::new();
     app.walk(&mut |processor| referred.extend(processor.does.flow()));
+    let policies = app.policies.sources.iter().chain(&app.policies.operations);
+    referred.extend(policies.map(|policy| policy.flow));
     let flows = app.flows.iter().enumerate();
     flows
         .filter(|(at, flow)| flow.source.is_some() || !referred.contains(&FlowId(*at)))

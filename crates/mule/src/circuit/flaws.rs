@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::symbol::{Cast, Symbol, Unit, is_now};
+use fusebox_dataweave::{Number, Value};
 use fusebox_plan::dialect::show_duration;
 
 use super::call_paths::CallPaths;
 use super::failures::all;
-use super::paths::Act;
+use super::paths::{Act, Path};
 use super::time::unit;
 use super::trace::{self, StoreState};
 use super::{Circuit, Cooldown};
@@ -58,6 +59,8 @@ pub enum FlawKind {
     MessageLost,
     /// A number stored with the state has no effect.
     Unused,
+    /// The circuit's own refusal is recorded as a failure, and the cooldown begins anew.
+    RefusalCounts,
 }
 
 /// The material from which flaws are recognised.
@@ -78,8 +81,12 @@ pub(super) struct Evidence<'e, 'w, 'a> {
     pub closed_at: Option<&'a Site>,
     /// The entry with the count.
     pub count: Option<usize>,
+    /// The paths that the open circuit leads to, without the call.
+    pub refused: &'e [&'w Path<'a>],
 }
 
+/// The remedy where a conversion does not write the circuit.
+const BESIDE: &str = "put a native breaker before the call, in a file beside the application; `fusebox convert` does not write this circuit";
 const CONVERT: &str = "`fusebox convert` writes a native breaker that does not have this flaw";
 
 /// Finds the flaws of a circuit.
@@ -97,6 +104,7 @@ pub(super) fn of(circuit: &Circuit, evidence: &Evidence<'_, '_, '_>) -> Vec<Flaw
     flaws.times();
     flaws.message_lost();
     flaws.unused();
+    flaws.refusal_counts();
     flaws.list
 }
 
@@ -219,7 +227,7 @@ impl Flaws<'_, '_, '_> {
                     "stays open for {}: an entry expires at the first sweep after its time to live, not exactly then",
                     range(ttl, sweep)
                 );
-                let mend = "make `expirationInterval` smaller; or convert it: a native breaker's cooldown is exact";
+                let mend = "make `expirationInterval` smaller; or see `fusebox convert`: a native breaker's cooldown is exact";
                 self.add(FlawKind::CooldownAtSweep, &store.site, what, mend);
             }
             (Cooldown::Never, _) => {
@@ -355,10 +363,67 @@ impl Flaws<'_, '_, '_> {
             let Some(number) = value.number().filter(|number| !number.is_zero()) else {
                 continue;
             };
+            if self.is_compared(&number) {
+                continue;
+            }
             let what =
                 format!("stores `{key}`, always {number}, with its state and never reads it");
             let mend = "if failures should be forgotten after a time, the flow does not do that";
             self.add(FlawKind::Unused, &site, what, mend);
+        }
+    }
+
+    /// True if the flow compares something with this number, or waits for so many seconds or milliseconds.
+    fn is_compared(&self, number: &Number) -> bool {
+        let Some(number) = number.to_i64() else {
+            return false;
+        };
+        let number = i128::from(number);
+        let is_it = |part: &Symbol| match part.known() {
+            Some(Value::Number(other)) => other.to_i64().map(i128::from) == Some(number),
+            Some(Value::Period(period)) if period.is_exact() => {
+                i128::from(period.time.as_secs()) == number || period.time.as_millis() == number
+            }
+            _ => false,
+        };
+        let paths = self.evidence.call_paths.paths.iter();
+        paths.flat_map(|path| &path.acts).any(|act| match act {
+            Act::Assumed { condition, .. } => condition.has(&is_it),
+            _ => false,
+        })
+    }
+
+    /// Finds refusals that a handler records in the entries of the state or of the count.
+    fn refusal_counts(&mut self) {
+        let (state, count) = (self.evidence.state, self.evidence.count);
+        let mut found: Vec<(&Site, &Site)> = Vec::new();
+        for path in self.evidence.refused {
+            let (mut raised, mut handler) = (None, None);
+            for act in &path.acts {
+                match act {
+                    Act::Raised { site } => (raised, handler) = (Some(*site), None),
+                    Act::Handled { site } if raised.is_some() => handler = Some(*site),
+                    Act::Wrote { entry, .. } if *entry == state || Some(*entry) == count => {
+                        if let (Some(raised), Some(handler)) = (raised, handler)
+                            && !found.iter().any(|(known, _)| *known == raised)
+                        {
+                            found.push((raised, handler));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (raised, handler) in found {
+            let what = format!(
+                "counts its own refusal, which is raised here, as a failure: the handler in line {} records it, so the cooldown begins anew and requests keep it open",
+                handler.line
+            );
+            let mend = format!(
+                "raise it outside the `try`, or let the handler in line {} take the errors of the call alone",
+                handler.line
+            );
+            self.add(FlawKind::RefusalCounts, raised, what, &mend);
         }
     }
 }
@@ -416,6 +481,17 @@ fn is_local_as_utc(symbol: &Symbol) -> bool {
 }
 
 impl Flaw {
+    /// Makes the remedy say what a conversion does for this circuit: writes its breaker or not, with `--lossy` or without.
+    pub(super) fn promise(&mut self, is_written: bool, is_lossy: bool) {
+        const COMMAND: &str = "`fusebox convert`";
+        self.mend = match (is_written, is_lossy) {
+            (true, false) => return,
+            (true, true) => self.mend.replace(COMMAND, "`fusebox convert --lossy`"),
+            (false, _) if self.mend.contains("convert") => BESIDE.to_owned(),
+            (false, _) => return,
+        };
+    }
+
     /// True if a native breaker does not have this flaw.
     pub fn is_mended(&self) -> bool {
         match self.kind {
@@ -428,7 +504,8 @@ impl Flaw {
             | FlawKind::ExpiresFirst
             | FlawKind::UnitsMixed
             | FlawKind::LocalTimeAsUtc
-            | FlawKind::MessageLost => true,
+            | FlawKind::MessageLost
+            | FlawKind::RefusalCounts => true,
             FlawKind::ServerErrorsIgnored | FlawKind::CountRenewed | FlawKind::Unused => false,
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 mod conditions;
 mod objects;
+mod policies;
 mod processors;
 
 use super::failures::{Failures, Outcome};
@@ -77,6 +78,8 @@ pub(crate) enum Act<'a> {
         outcome: Outcome,
         sent: Rc<SentRequest>,
     },
+    /// A `raise-error` raised an error.
+    Raised { site: &'a Site },
     /// A handler accepted an error.
     Handled { site: &'a Site },
     /// An attempt of an `until-successful` ended with an error.
@@ -161,6 +164,8 @@ pub(crate) struct Walk<'a> {
     work: u32,
     total: u32,
     steps: Cell<u32>,
+    /// The flow with policies around it, and the number of policies around the walk.
+    within: Option<(&'a Flow, usize)>,
     /// True if a limit was exceeded.
     exhausted: bool,
 }
@@ -182,6 +187,7 @@ impl<'a> Walk<'a> {
             work: WORK_MAX,
             total: TOTAL_MAX,
             steps: Cell::new(STEPS_MAX),
+            within: None,
             exhausted: false,
         }
     }
@@ -203,7 +209,7 @@ impl<'a> Walk<'a> {
             error: Symbol::NULL,
             held: BTreeMap::new(),
         };
-        let ends = self.flow(flow, start, 0);
+        let ends = self.entered(flow, start);
         self.total += self.work;
         if self.exhausted || self.steps.get() == 0 {
             return None;
@@ -432,6 +438,11 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Path<'a> {
+    /// The status of the response that the message stands for, after a policy; null: it has none.
+    pub fn response_status(&self) -> Symbol {
+        self.attributes.field("statusCode")
+    }
+
     /// The calls that it makes.
     pub fn called(&self) -> impl Iterator<Item = usize> {
         self.acts.iter().filter_map(|act| match act {

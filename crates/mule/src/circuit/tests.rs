@@ -8,6 +8,9 @@ use std::time::Duration;
 use fusebox_dataweave::{Typed, Value};
 use fusebox_plan::dialect::Notes;
 
+mod policies;
+mod stored;
+
 use super::{Circuit, CircuitState, Cooldown, FlawKind, OpenWhen};
 use crate::app::Compat;
 use crate::lower::{LowerInput, lower};

@@ -92,7 +92,8 @@ impl<'a> Answers<'_, 'a> {
             .filter(|it| it.payload == response && it.raised.is_none());
         for path in passed {
             let parts = self.parts(path);
-            let given = path.vars.contains_key("httpStatus") || self.source.response.is_some();
+            let given = path.vars.contains_key("httpStatus")
+                || self.source.response.is_some() && self.app.policies.sources.is_empty();
             let own = Symbol::input("attributes").field("statusCode");
             let whats = [
                 match (&parts.status, parts.status()) {
@@ -115,6 +116,9 @@ impl<'a> Answers<'_, 'a> {
     }
 
     fn parts(&self, path: &Path<'a>) -> Parts {
+        if !self.app.policies.sources.is_empty() {
+            return parts_of_policy(path);
+        }
         let intent = self.app.compat == Compat::Intent;
         let var = |name: &str| {
             let value = path.vars.get(name).filter(|_| intent);
@@ -277,6 +281,27 @@ impl Answer {
                 format!("{} {}", self.status, quote(&json))
             }
         }
+    }
+}
+
+/// The response of the outermost policy: its message.
+fn parts_of_policy(path: &Path<'_>) -> Parts {
+    let status = path.response_status();
+    let is_response = match &status {
+        Symbol::Known(Value::Null) => false,
+        // The status of a request is a field of the attributes that it does not have.
+        status => *status != Symbol::input("attributes").field("statusCode"),
+    };
+    let body = match &path.raised {
+        Some(raised) if !is_response => raised.description.clone(),
+        _ => path.payload.clone(),
+    };
+    Parts {
+        status: is_response.then_some(status),
+        default: if path.raised.is_none() { 200 } else { 500 },
+        body,
+        media_type: path.media_type.clone(),
+        headers: None,
     }
 }
 

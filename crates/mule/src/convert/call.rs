@@ -1,6 +1,7 @@
 //! The requests of a flow: their parts, and those without a native form.
 
-use fusebox_dataweave::symbol::Symbol;
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::{Sign, Symbol};
 use fusebox_plan::dialect::quote;
 
 use super::target::{self, Target};
@@ -29,7 +30,12 @@ impl<'w> Sent<'w> {
             if *at != call {
                 continue;
             }
-            if sent.is_some_and(|sent| *sent != **this) {
+            // The body is the client's here, whatever the flow has read into the message.
+            let head = |sent: &SentRequest| SentRequest {
+                body: None,
+                ..sent.clone()
+            };
+            if sent.is_some_and(|sent| head(sent) != head(this)) {
                 return Err("its call depends on the request".to_owned());
             }
             sent = Some(this);
@@ -54,8 +60,19 @@ impl<'w> Sent<'w> {
         }
     }
 
+    /// True if the method may be one that Mule's client repeats by itself.
+    pub fn is_idempotent(&self) -> bool {
+        let method = match &self.request.method {
+            Symbol::Known(Value::String(method)) => method.to_ascii_uppercase(),
+            _ => return true,
+        };
+        ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].contains(&method.as_str())
+    }
+
     /// The parts of the request that the flow adds, and the route does not.
-    pub fn added(&self, flow: &Flow, site: &Site) -> Vec<(Site, String)> {
+    ///
+    /// `replaces_message`: the flow reads its circuit's state over the client's message, which is a flaw of the circuit.
+    pub fn added(&self, flow: &Flow, site: &Site, replaces_message: bool) -> Vec<(Site, String)> {
         let name = quote(&flow.name);
         let mut lost = Vec::new();
         let mut lose = |what: String| lost.push((site.clone(), what));
@@ -72,16 +89,20 @@ impl<'w> Sent<'w> {
             lose(format!("the query {} of {name}", quote(query)));
         }
         let clients = Symbol::input("attributes").field("headers");
+        // The gateway sends a `Host` of its own.
+        let without_host = clients.clone().sum(Sign::Minus, Symbol::text("host"));
         if self
             .request
             .headers
             .as_ref()
-            .is_some_and(|it| *it != clients)
+            .is_some_and(|it| *it != clients && *it != without_host)
         {
             lose(format!("the headers that {name} adds"));
         }
         let of_client = |body: &Symbol| {
-            *body == Symbol::input("payload") || matches!(body, Symbol::Entry(_) | Symbol::If(..))
+            *body == Symbol::input("payload")
+                || replaces_message
+                || matches!(body, Symbol::Entry(_) | Symbol::If(..))
         };
         if self
             .request

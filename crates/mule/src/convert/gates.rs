@@ -7,8 +7,8 @@ use fusebox_plan::dialect::quote;
 
 use super::answer::Answers;
 use super::kept::store_name;
-use crate::app::{App, Does, Flow, Processor, Site};
-use crate::circuit::{Act, Path};
+use crate::app::{App, Does, Flow, PolicyStep, Processor, Site};
+use crate::circuit::{Act, Call, Path};
 
 /// A part of a flow that the route does not have.
 pub(super) struct Left {
@@ -68,6 +68,49 @@ pub(super) fn gates<'a>(
     found
 }
 
+/// The calls of a flow and of the flows that it refers to, in order.
+///
+/// Adds the number of processors to `examined`.
+pub(super) fn calls<'a>(app: &'a App, flow: &'a Flow, examined: &mut usize) -> Vec<Call<'a>> {
+    let mut found = Vec::new();
+    each(app, flow, &mut |processor| {
+        *examined += 1;
+        if let Does::Request(request) = &processor.does {
+            let site = &processor.site;
+            found.push(Call { site, request });
+        }
+    });
+    found
+}
+
+/// Visits the processors of a flow, of its handlers, and of the flows that it refers to.
+fn each<'a>(app: &'a App, flow: &'a Flow, visit: &mut dyn FnMut(&'a Processor)) {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![flow];
+    if flow.source.is_some() {
+        let policies = app.policies.sources.iter();
+        next.extend(policies.map(|policy| &**app.flow(policy.flow)));
+    }
+    let mut handlers: Vec<_> = app.default_handlers.iter().map(|all| &**all).collect();
+    if flow.handlers.is_some() {
+        handlers.clear();
+    }
+    while let Some(flow) = next.pop() {
+        let mut inner = Vec::new();
+        let mut look = |processor: &'a Processor| {
+            if let Some(id) = processor.does.flow()
+                && seen.insert(id)
+            {
+                inner.push(&**app.flow(id));
+            }
+            visit(processor);
+        };
+        flow.walk(&mut look);
+        handlers.drain(..).for_each(|all| all.walk(&mut look));
+        next.extend(inner);
+    }
+}
+
 /// The position of the condition that keeps a path from the call.
 fn decision<'a>(path: &Path<'a>, calling: &[&Path<'a>]) -> Option<&'a Site> {
     let decisions = &path.decisions.0;
@@ -96,33 +139,16 @@ pub(super) struct Carried<'a> {
 
 /// The other processors of a flow that have no native form.
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
-    let mut seen = BTreeSet::new();
-    let mut next = vec![flow];
     let mut found: Vec<Left> = Vec::new();
-    let mut handlers: Vec<_> = app.default_handlers.iter().map(|all| &**all).collect();
-    if flow.handlers.is_some() {
-        handlers.clear();
-    }
-    while let Some(flow) = next.pop() {
-        let mut inner = Vec::new();
-        let mut look = |processor: &'a Processor| {
-            if let Some(id) = processor.does.flow()
-                && seen.insert(id)
-            {
-                inner.push(&**app.flow(id));
-            }
-            if let Some((what, is_guard)) = left_out(processor, carried) {
-                found.push(Left {
-                    site: processor.site.clone(),
-                    what: what.to_owned(),
-                    is_guard,
-                });
-            }
-        };
-        flow.walk(&mut look);
-        handlers.drain(..).for_each(|all| all.walk(&mut look));
-        next.extend(inner);
-    }
+    each(app, flow, &mut |processor| {
+        if let Some((what, is_guard)) = left_out(processor, carried) {
+            found.push(Left {
+                site: processor.site.clone(),
+                what: what.to_owned(),
+                is_guard,
+            });
+        }
+    });
     found
 }
 
@@ -145,6 +171,14 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         Does::Invalidate(_) => "the emptying of the cache",
         Does::Idempotent(_) => return Some(("the refusal of duplicate messages", true)),
         Does::Sleep(_) => "the sleep",
+        Does::Policy(step) => match **step {
+            PolicyStep::ExecuteNext
+            | PolicyStep::SetResponse { .. }
+            | PolicyStep::SetRequest { .. } => return None,
+            PolicyStep::AddHeaders { .. }
+            | PolicyStep::AddHeaderList { .. }
+            | PolicyStep::RemoveHeaders(_) => "the header fields that the policy changes",
+        },
         Does::Validation(_) | Does::Validations(_) => {
             return Some(("the check of the request", true));
         }

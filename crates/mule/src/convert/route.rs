@@ -59,6 +59,12 @@ impl Route {
                 ));
             }
         };
+        if path != "/" && !path.ends_with("{*rest}") {
+            comments.push(format!(
+                "differs: the flow also answers {}, with a slash at its end; here that is 404 {at}",
+                quote(&format!("{}/", source.path))
+            ));
+        }
         let mut entries = JsonMap::new();
         entries.insert("name".into(), json!(&*flow.name));
         entries.insert("path".into(), json!(path));
@@ -123,6 +129,12 @@ impl Route {
             None => None,
         };
         has_own || flow.max_concurrency.is_some()
+    }
+
+    /// True if its path has what a rewritten path takes of a final `*`.
+    pub fn has_parts_of(&self, rewrite: &str) -> bool {
+        let path = self.entries["path"].as_str().unwrap_or_default();
+        !rewrite.contains("{rest}") || path.ends_with("{*rest}")
     }
 
     /// The methods that it takes; `None`: all.

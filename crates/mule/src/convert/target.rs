@@ -4,6 +4,7 @@ use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::dialect::quote;
 
+use crate::app::Requester;
 use crate::circuit::{Call, SentRequest};
 
 /// The URL of a call, in parts.
@@ -14,35 +15,25 @@ pub(super) struct Target {
     pub path: String,
     /// The query, without the `?`.
     pub query: Option<String>,
+    /// True if the path is the client's own, whatever the route.
+    pub is_same: bool,
 }
 
 /// The target of a call; the error says why it has no native form.
 pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> {
+    if let (None, Some(config)) = (&sent.url, &call.request.config)
+        && is_of_client(&sent.path)
+    {
+        return Ok(Target {
+            base: base(config),
+            path: "/".to_owned(),
+            query: None,
+            is_same: true,
+        });
+    }
     let (base, path) = match (&sent.url, &call.request.config) {
-        (Some(url), _) => {
-            let url = written(url, sent)?;
-            let (scheme, rest) = url
-                .split_once("://")
-                .ok_or_else(|| format!("its URL {} is invalid", quote(&url)))?;
-            let at = rest.find('/').unwrap_or(rest.len());
-            if rest[..at].contains('{') {
-                return Err("the server that it calls depends on the request".to_owned());
-            }
-            (format!("{scheme}://{}", &rest[..at]), rest[at..].to_owned())
-        }
-        (None, Some(config)) => {
-            let scheme = if config.tls { "https" } else { "http" };
-            let host = match config.host.contains(':') {
-                true => format!("[{}]", config.host),
-                false => config.host.to_string(),
-            };
-            let base = format!(
-                "{scheme}://{host}:{}{}",
-                config.port,
-                config.base_path.trim_end_matches('/')
-            );
-            (base, written(&sent.path, sent)?)
-        }
+        (Some(url), _) => split_url(&written(url, sent)?)?,
+        (None, Some(config)) => (base(config), written(&sent.path, sent)?),
         (None, None) => return Err("it has no URL".to_owned()),
     };
     let (path, query) = match path.split_once('?') {
@@ -54,7 +45,64 @@ pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> 
         false => format!("/{path}"),
     };
     fusebox_plan::dialect::read_rewrite(&path).map_err(|fault| fault.what)?;
-    Ok(Target { base, path, query })
+    Ok(Target {
+        base,
+        path,
+        query,
+        is_same: false,
+    })
+}
+
+/// True for the whole path of the client's request.
+fn is_of_client(path: &Symbol) -> bool {
+    let names = [
+        "rawRequestUri",
+        "requestUri",
+        "rawRequestPath",
+        "requestPath",
+    ];
+    let mut all = names
+        .iter()
+        .map(|name| Symbol::input("attributes").field(name));
+    all.any(|it| path.bare() == it)
+}
+
+/// The URL before the path of a call's configuration.
+fn base(config: &Requester) -> String {
+    let scheme = if config.tls { "https" } else { "http" };
+    let host = match config.host.contains(':') {
+        true => format!("[{}]", config.host),
+        false => config.host.to_string(),
+    };
+    format!(
+        "{scheme}://{host}:{}{}",
+        config.port,
+        config.base_path.trim_end_matches('/')
+    )
+}
+
+/// Splits a URL before its path.
+fn split_url(url: &str) -> Result<(String, String), String> {
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| format!("its URL {} is invalid", quote(url)))?;
+    let at = rest.find('/').unwrap_or(rest.len());
+    if rest[..at].contains('{') {
+        return Err("the server that it calls depends on the request".to_owned());
+    }
+    Ok((format!("{scheme}://{}", &rest[..at]), rest[at..].to_owned()))
+}
+
+/// The URL before the path of a call whose path may be unknown; the error says why it has none.
+pub(super) fn base_of(call: &Call<'_>) -> Result<String, String> {
+    match (&call.request.url, &call.request.config) {
+        (Some(url), _) => {
+            let url = url.literal().ok_or("its URL is computed")?;
+            Ok(split_url(url)?.0)
+        }
+        (None, Some(config)) => Ok(base(config)),
+        (None, None) => Err("it has no URL".to_owned()),
+    }
 }
 
 /// A path in the native form's notation.
@@ -109,6 +157,10 @@ fn param(symbol: &Symbol) -> Result<String, String> {
         && *of == Symbol::input("attributes").field("uriParams")
     {
         return Ok(format!("{{{name}}}"));
+    }
+    // What a final `*` of the listener's path stands for.
+    if symbol.bare() == Symbol::input("attributes").field("maskedRequestPath") {
+        return Ok("/{rest}".to_owned());
     }
     Err("a part of its path is computed".to_owned())
 }

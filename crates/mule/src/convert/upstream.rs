@@ -8,11 +8,13 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::at;
 use super::repeat::Repeat;
-use crate::app::{App, Given, Site};
+use crate::app::{App, ErrorType, Given, Site};
 use crate::circuit::{Call, Circuit, Cooldown, Failure, Flaw, FlawKind, range};
 
 /// The failures of an upstream that says nothing of them.
 const BY_DEFAULT: &str = "status >= 500 || error != \"\"";
+/// The comment on an upstream whose calls have no circuit in the flow.
+const NO_CIRCUIT: &str = "The flow has no circuit here; `breaker: {}` gives one.";
 /// The most calls that wait for a place.
 const QUEUED: u64 = 1000;
 /// The period in which failures count if the flow never forgets them.
@@ -29,6 +31,8 @@ pub(super) struct Course<'c> {
     /// The failures that a ladder answers where there is no circuit.
     pub failures: Option<Vec<Failure>>,
     pub repeat: Option<Repeat>,
+    /// True if Mule's client repeats the call's request by itself: its method is idempotent.
+    pub is_idempotent: bool,
     /// The fields of a request by which answers are kept, as `header.NAME`.
     pub key: Vec<String>,
 }
@@ -87,16 +91,25 @@ impl Upstreams {
             (Some(circuit), _) => {
                 entries.insert("breaker".into(), breaker(circuit, &mut comments, losses));
             }
-            (None, Some(judged)) if judged != BY_DEFAULT => {
-                let breaker = json!({ "mode": "disabled", "failure": judged });
+            (None, judged) => {
+                let mut breaker = json!({ "mode": "disabled" });
+                if let Some(judged) = judged.filter(|judged| judged != BY_DEFAULT) {
+                    breaker["failure"] = json!(judged);
+                }
                 entries.insert("breaker".into(), breaker);
+                comments.push(NO_CIRCUIT.to_owned());
             }
-            (None, _) => {}
         }
         if let Some(retry) = retry {
             entries.insert("retry".into(), retry);
         }
         comments.extend(course.repeat.iter().flat_map(|it| it.comments.clone()));
+        if course.repeat.is_none() && course.is_idempotent {
+            comments.push(format!(
+                "differs: the flow's client repeats a request up to 3 times whose connection is cut before its answer; here only `retry` does {}",
+                at(call.site)
+            ));
+        }
         if !course.key.is_empty() {
             entries.insert("last_good".into(), json!({ "key": course.key }));
         }
@@ -174,9 +187,20 @@ fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -
         let within = forgets.map_or(LONG, |(ttl, _)| ttl);
         json!({ "failures": threshold, "within": show_duration(within) })
     };
+    comments.push(format!(
+        "The circuit that {} builds in {}.",
+        base_name(&circuit.site.file),
+        circuit.state
+    ));
     let mut shown = JsonMap::new();
     shown.insert("trip".into(), trip);
     shown.insert("failure".into(), json!(failure(&circuit.failures)));
+    if circuit.success_resets && threshold > 1 {
+        let ignored = ignored(circuit, comments);
+        if !ignored.is_empty() {
+            shown.insert("ignore".into(), json!(ignored));
+        }
+    }
     let cooldown = match circuit.cooldown {
         Cooldown::Expiry { ttl, .. } => ttl,
         Cooldown::Timeout(Some(after)) if !after.is_zero() => after,
@@ -198,11 +222,6 @@ fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -
             format!("the changing part of the key of {name}: here one breaker for all requests");
         losses.push((circuit.site.clone(), what));
     }
-    comments.push(format!(
-        "The circuit that {} builds in {}.",
-        base_name(&circuit.site.file),
-        circuit.state
-    ));
     for flaw in circuit.flaws.iter().filter(|flaw| flaw.is_mended()) {
         comments.push(format!("mends: {}", described(flaw, circuit)));
     }
@@ -228,6 +247,24 @@ fn breaker(circuit: &Circuit, comments: &mut Vec<String>, losses: &mut Losses) -
         comments.push(format!("kept: {}", described(flaw, circuit)));
     }
     Json::Object(shown)
+}
+
+/// The native expression for the calls that neither count as failures nor end a row of them.
+fn ignored(circuit: &Circuit, comments: &mut Vec<String>) -> String {
+    let without = circuit.ignored.iter().filter(|it| it.status.is_some());
+    let mut ignored: Vec<Failure> = without.cloned().collect();
+    let is_missing = |it: &Failure| it.status == Some(404);
+    if !ignored.iter().any(is_missing) && !circuit.failures.iter().any(is_missing) {
+        comments.push(format!(
+            "mends: in the flow a 404 to any client ends a row of failures; here it is ignored {}",
+            at(&circuit.site)
+        ));
+        ignored.push(Failure {
+            kind: ErrorType::new("HTTP", "NOT_FOUND"),
+            status: Some(404),
+        });
+    }
+    failure(&ignored)
 }
 
 /// A flaw with its position, without the circuit's name in front.

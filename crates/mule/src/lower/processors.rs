@@ -78,6 +78,8 @@ impl<'a> Lowering<'a> {
             "apikit:console" => self.console(&open),
             "vm:publish" => self.publish(&open),
             "scripting:execute" => self.sleep(&open),
+            "http-policy:execute-next" => self.policy_step(&open),
+            name if name.starts_with("http-transform:") => self.policy_step(&open),
             name if name.starts_with("validation:") => self.validation(&open),
             _ => self.object_call(&open),
         };

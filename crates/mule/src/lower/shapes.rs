@@ -480,6 +480,26 @@ pub(super) const SHAPES: &[Shape] = &[
         may("targetValue", Idle),
     ], &["scripting:code", "error-mapping"], Nothing),
     shape("scripting:code", Part, &[], &[], Words),
+    // Policies. The proxy itself becomes sub-flows before elements are read.
+    shape("http-policy:execute-next", Processor, &[], &[], Nothing),
+    shape("http-transform:add-headers", Processor, &[or("outputType", Word(&["request", "response"]), "response")], &["http-transform:headers"], Nothing),
+    shape("http-transform:add-request-headers", Processor, &[], &["http-transform:headers"], Nothing),
+    shape("http-transform:add-response-headers", Processor, &[], &["http-transform:headers"], Nothing),
+    shape("http-transform:add-headers-list", Processor, &[or("outputType", Word(&["request", "response"]), "response")], &["http-transform:new-headers"], Nothing),
+    shape("http-transform:add-request-headers-list", Processor, &[], &["http-transform:new-headers"], Nothing),
+    shape("http-transform:add-response-headers-list", Processor, &[], &["http-transform:new-headers"], Nothing),
+    shape("http-transform:new-headers", Part, &[], &["http-transform:header"], Nothing),
+    shape("http-transform:header", Part, &[must("headerName", Value), must("headerValue", Value)], &[], Nothing),
+    shape("http-transform:remove-headers", Processor, &[may("outputType", Idle)], &["http-transform:header-names"], Nothing),
+    shape("http-transform:header-names", Part, &[], &[], Words),
+    shape("http-transform:set-response", Processor, &[may("statusCode", WholeValue(100, 599)), may("reasonPhrase", Value)],
+        &["http-transform:body", "http-transform:headers"], Nothing),
+    shape("http-transform:set-requester-request", Processor, &[may("requestPath", Value)],
+        &["http-transform:body", "http-transform:headers", "http-transform:uri-params", "http-transform:query-params"], Nothing),
+    shape("http-transform:body", Part, &[], &[], Words),
+    shape("http-transform:headers", Part, &[], &[], Words),
+    shape("http-transform:uri-params", Part, &[], &[], Words),
+    shape("http-transform:query-params", Part, &[], &[], Words),
     // Elements without effect here.
     shape("reconnection", Accepted("connections are reopened when needed"), &[], &[], Free),
     shape("reconnect", Accepted("connections are reopened when needed"), &[], &[], Free),
@@ -498,6 +518,7 @@ const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
 pub(super) const ELEMENT_ALIASES: &[(&str, &str)] = &[
     ("parallel-for-each", "parallel-foreach"),
     ("validation:is-not-blank", "validation:is-not-blank-string"),
+    ("http-transform:set-request", "http-transform:set-requester-request"),
 ];
 
 /// Attribute names in published flows that are not Mule's: element, attribute, right name.

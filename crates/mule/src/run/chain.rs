@@ -75,6 +75,7 @@ impl Run {
             Does::RoundRobin(routes) => Box::pin(self.round_robin(at, routes, event)),
             Does::Validations(scope) => Box::pin(self.validations(at, scope, event)),
             Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
+            Does::Policy(step) => Box::pin(self.policy_step(at, step, event)),
             Does::SetVariable(_)
             | Does::RemoveVariable(_)
             | Does::SetPayload { .. }

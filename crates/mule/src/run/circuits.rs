@@ -5,6 +5,7 @@
 
 use fusebox_breaker::Phase;
 use fusebox_gateway::app::{Circuit as Status, CircuitFault, CircuitFlaw, Steer};
+use std::time::Duration;
 
 use super::build::LiveApp;
 use super::gateway_world::wall_time;
@@ -169,10 +170,22 @@ fn status(
         threshold: circuit.count.as_ref().and_then(|it| it.threshold),
         half_open: circuit.half_open.is_some(),
         due_at,
+        retry_at: retry_at(circuit, due_at),
         sweep_every: store.and_then(|store| store.sweep_every),
         flaws: flaws.collect(),
         key,
     }
+}
+
+/// The end of the flow's own timeout, which begins when the entry is written.
+fn retry_at(circuit: &Circuit, due_at: Option<u64>) -> Option<u64> {
+    let crate::Cooldown::Timeout(Some(after)) = circuit.cooldown else {
+        return None;
+    };
+    let ttl = circuit.state.store.as_ref()?.ttl?;
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let written = due_at?.saturating_sub(millis(ttl));
+    Some(written.saturating_add(millis(after)))
 }
 
 /// A circuit's name with the actual key.

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::apikit::{self, ApiRouters};
 use super::error::Ended;
 use super::outside::{Line, Pending, World};
+use super::policy::Next;
 use super::stores::Stores;
 use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
 use crate::{Context, Event, Waits};
@@ -59,11 +60,11 @@ impl Engine {
             engine: self.clone(),
             world: world.clone(),
             waits: Waits::default(),
+            next: None,
         };
         Box::pin(async move {
-            let flow = run.engine.app.flow(flow);
-            let start = run.start(flow);
-            let ended = run.flow(start, flow, event).await;
+            let ended = run.enter(flow, event).await;
+            let start = run.start(run.engine.app.flow(flow));
             if let Err(failure) = &ended
                 && !failure.logged
             {
@@ -99,6 +100,8 @@ pub(super) struct Run {
     pub world: Arc<dyn World>,
     /// The time that expressions asked to wait, due after the processor that they belong to.
     pub waits: Waits,
+    /// The policies around the flow that are left; `None`: this is not a policy's run.
+    pub next: Option<Arc<Next>>,
 }
 
 /// The position of a run.

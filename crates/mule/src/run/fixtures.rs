@@ -20,6 +20,7 @@ pub fn app(compat: Compat, queues: Vec<Queue>) -> App {
         flows: Vec::new(),
         default_handlers: None,
         response_timeout: Duration::from_secs(10),
+        policies: Default::default(),
         circuits: Vec::new(),
     }
 }

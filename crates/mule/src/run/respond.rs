@@ -16,6 +16,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::error::{Ended, Failure, MuleError};
 use super::outside::World;
+use super::policy::response_of;
 use super::request::items_of;
 use crate::app::{App, Compat, Given, HttpSource, Respond};
 use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
@@ -53,6 +54,44 @@ impl Responder<'_> {
     ///
     /// If the response cannot be made, the error response follows; the flow's handlers do not see this error.
     pub fn reply(&self, ended: Ended) -> Reply {
+        match self.app.policies.sources.is_empty() {
+            true => self.of_flow(ended),
+            false => self.of_policy(ended),
+        }
+    }
+
+    /// The response of the outermost policy: its message, if that is a response, else 200 or 500 with its payload.
+    fn of_policy(&self, ended: Ended) -> Reply {
+        let (event, error) = match ended {
+            Ok(event) => (event, None),
+            Err(failure) => (failure.event, Some(failure.error)),
+        };
+        let parts = response_of(&event.attributes);
+        let default = if error.is_none() { 200 } else { 500 };
+        let body = match (&error, &parts) {
+            // A message that is not a response says nothing of the error.
+            (Some(error), None) => described(error),
+            _ => event.payload.clone(),
+        };
+        let made = || -> Result<Reply, EvalFault> {
+            let status = parts.as_ref().and_then(|parts| parts.status.clone());
+            let status = status.map_or(Ok(default), |status| Typed::java(status).whole())?;
+            let mut reply = reply(status, &body, self.app.compat)?;
+            if let Some(parts) = &parts {
+                reply.reason = parts.reason.as_ref().map(ToString::to_string);
+                add_fields(&mut reply.headers, &Typed::java(parts.headers.clone()))?;
+            }
+            Ok(reply)
+        };
+        made().unwrap_or_else(|fault| {
+            let error = MuleError::new("MULE:SOURCE_RESPONSE_GENERATE", fault.description);
+            tracing::error!(flow = self.flow, error = %error.description, "the response cannot be made");
+            bare(&error)
+        })
+    }
+
+    /// The response of the flow itself, without policies.
+    pub(super) fn of_flow(&self, ended: Ended) -> Reply {
         let failure = match ended {
             Ok(event) => match self.success(&event) {
                 Ok(reply) => return reply,
@@ -89,10 +128,7 @@ impl Responder<'_> {
             error, mut event, ..
         } = failure;
         event.error = error.value();
-        let description = || Typed {
-            value: Value::String(error.description.clone()),
-            media_type: MediaType::new("text/plain"),
-        };
+        let description = || described(&error);
         let reply = match &self.source.error_response {
             Some(respond) => {
                 let context = self.context(&event);
@@ -109,14 +145,7 @@ impl Responder<'_> {
         };
         reply.unwrap_or_else(|fault| {
             tracing::error!(flow = self.flow, error = %fault.description, "the error response cannot be made");
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_TYPE, TEXT);
-            Reply {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                reason: None,
-                headers,
-                body: Bytes::copy_from_slice(error.description.as_bytes()),
-            }
+            bare(&error)
         })
     }
 
@@ -171,6 +200,26 @@ impl Responder<'_> {
             random: self.world.random(),
             waits: None,
         }
+    }
+}
+
+/// The description of an error as a body.
+fn described(error: &MuleError) -> Typed {
+    Typed {
+        value: Value::String(error.description.clone()),
+        media_type: MediaType::new("text/plain"),
+    }
+}
+
+/// The reply to an error, 500 with its description.
+fn bare(error: &MuleError) -> Reply {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, TEXT);
+    Reply {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        reason: None,
+        headers,
+        body: Bytes::copy_from_slice(error.description.as_bytes()),
     }
 }
 

@@ -70,6 +70,7 @@ impl Bindings {
             Some("ee/core") => Ok("ee".into()),
             Some("documentation") => Ok("doc".into()),
             Some("mule-apikit") => Ok("apikit".into()),
+            Some("http-policy-transform") => Ok("http-transform".into()),
             Some(module) if !module.is_empty() => Ok(module.into()),
             _ if &**address == "http://www.w3.org/2001/XMLSchema-instance" => Ok("xsi".into()),
             // `xmlns=""` resets the default namespace.

@@ -133,3 +133,132 @@ fn a_circuit_that_becomes_no_breaker_is_an_error() {
         "{told}"
     );
 }
+
+/// The errors of a conversion, each with its line.
+fn errors(text: &str) -> Vec<(u32, String)> {
+    let conversion = converted(text);
+    let errors = conversion.diagnostics.iter();
+    let errors = errors.filter(|it| it.severity == Severity::Error);
+    errors.map(|it| (it.line, it.what.clone())).collect()
+}
+
+/// A flow that changes the upstream's answer, so that no native route says it.
+fn changed(before: &str) -> String {
+    format!(
+        "<flow name=\"tea\"><http:listener config-ref=\"L\" path=\"/cup\"/>\n{before}\n<http:request config-ref=\"S\" path=\"/cup\"/>\n\
+         <ee:transform><ee:message><ee:set-payload>output application/json --- {{cup: payload}}</ee:set-payload></ee:message></ee:transform></flow>"
+    )
+}
+
+#[test]
+fn a_flow_without_a_native_route_gives_its_upstreams_and_the_route_as_a_comment() {
+    let two = r##"<flow name="two"><http:listener config-ref="L" path="/a"/>
+        <http:request config-ref="S" path="/a"/><http:request config-ref="T" path="#[vars.path]"/></flow>
+        <flow name="clock"><scheduler><scheduling-strategy><fixed-frequency frequency="1000"/></scheduling-strategy></scheduler>
+        <http:request config-ref="S" path="/tick"/></flow>"##;
+    for (text, reason, upstreams) in [
+        (
+            changed(""),
+            "its response is not that of the call (orders.xml:3)",
+            1,
+        ),
+        (
+            two.to_owned(),
+            "it makes several calls, and a native route makes one (orders.xml:1)",
+            2,
+        ),
+    ] {
+        let conversion = converted(&text);
+        let plan = native(&conversion);
+        assert!(plan.routes.is_empty());
+        assert_eq!(plan.upstreams.len(), upstreams);
+        let yaml = conversion.yaml.unwrap_or_default();
+        let comment = format!("  # not carried: {reason}\n  # - name: ");
+        assert!(yaml.contains(&comment), "{yaml}");
+    }
+}
+
+#[test]
+fn a_guard_of_a_route_that_is_a_comment_is_not_lost_either() {
+    let gate = r##"<choice><when expression="#[attributes.headers.key != 'x']"><raise-error type="APP:NO"/></when></choice>"##;
+    let check = r##"<validation:is-true expression="#[attributes.headers.key == 'x']"/>"##;
+    for guard in [gate, check] {
+        let text = changed(guard);
+        let lines: Vec<u32> = errors(&text).iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [2], "{guard}");
+        let conversion = lossy(&text);
+        native(&conversion);
+        let yaml = conversion.yaml.unwrap_or_default();
+        assert!(yaml.contains("# - orders.xml:2: "), "{yaml}");
+    }
+}
+
+#[test]
+fn a_remedy_promises_what_a_conversion_does() {
+    let mends = |text: &str| {
+        let conversion = lossy(text);
+        let mends = conversion.diagnostics.iter();
+        let mends = mends.filter(|it| it.what.contains("half-open"));
+        mends.map(|it| it.to_string()).collect::<Vec<_>>()
+    };
+    let native = "`fusebox convert` writes a native breaker that does not have this flaw";
+    assert!(mends(crate::SEED)[0].ends_with(native));
+    // The server that it calls is known at run time alone.
+    let computed = crate::SEED.replace(
+        "config-ref=\"Order_Service\" path=\"/orders\"",
+        "url=\"#['http://' ++ attributes.queryParams.host]\"",
+    );
+    let mend = &mends(&computed)[0];
+    assert!(
+        mend.ends_with("`fusebox convert` does not write this circuit"),
+        "{mend}"
+    );
+    let gate = r##"<choice><when expression="#[attributes.headers.key != 'x']"><raise-error type="APP:NO"/></when></choice>"##;
+    let guarded = crate::SEED.replace("<try>", &format!("{gate}<try>"));
+    let mend = &mends(&guarded)[0];
+    assert!(mend.contains("`fusebox convert --lossy` writes"), "{mend}");
+}
+
+#[test]
+fn the_circuit_of_a_policy_becomes_the_breaker_of_its_route() {
+    let policy = r##"<os:object-store name="guards" entryTtl="1" entryTtlUnit="HOURS"/>
+      <http-policy:proxy name="guard"><http-policy:source>
+      <os:retrieve key="tea" objectStore="guards" target="c"><os:default-value>#[{state: 'CLOSED', n: 0, at: 0}]</os:default-value></os:retrieve>
+      <choice><when expression="#[vars.c.state == 'OPEN' and (now() as Number) - vars.c.at &lt; 20]">
+        <http-transform:set-response statusCode="503"><http-transform:body>wait</http-transform:body></http-transform:set-response>
+      </when><otherwise><try><http-policy:execute-next/>
+        <os:store key="tea" objectStore="guards"><os:value>#[{state: 'CLOSED', n: 0, at: 0}]</os:value></os:store>
+        <error-handler><on-error-propagate type="HTTP:CONNECTIVITY, HTTP:TIMEOUT">
+          <os:store key="tea" objectStore="guards"><os:value>#[{state: if (vars.c.n >= 4) 'OPEN' else 'CLOSED', n: vars.c.n + 1, at: now() as Number}]</os:value></os:store>
+        </on-error-propagate></error-handler></try></otherwise></choice>
+      </http-policy:source></http-policy:proxy>
+      <flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/><http:request config-ref="S" path="/pot"/></flow>"##;
+    let plan = native(&converted(policy));
+    let breaker = &plan.upstreams[0].breaker;
+    let rule = fusebox_breaker::Rule::ConsecutiveFailures {
+        threshold: 5,
+        within: None,
+    };
+    assert_eq!(breaker.settings.trip, [rule]);
+    assert_eq!(breaker.settings.cooldown.base.as_secs(), 20);
+    let fusebox_plan::plan::Step::Forward(forward) = &plan.routes[0].steps[0] else {
+        panic!("{:?}", plan.routes[0])
+    };
+    let answers: Vec<_> = forward.fallback().iter().map(crate::answer).collect();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(
+        (answers[0].0, answers[0].1, &*answers[0].3),
+        ("refused", 503, "wait")
+    );
+}
+
+#[test]
+fn the_clients_own_path_goes_on() {
+    let text = r##"<flow name="a"><http:listener config-ref="L" path="/a/*"/><http:request config-ref="S" method="#[attributes.method]" path="#[attributes.maskedRequestPath]"/></flow>
+      <flow name="b"><http:listener config-ref="L" path="/b/*"/><http:request config-ref="S" method="#[attributes.method]" path="#[attributes.requestPath]"/></flow>"##;
+    let conversion = converted(text);
+    assert_eq!(native(&conversion).routes.len(), 2);
+    let yaml = conversion.yaml.unwrap_or_default();
+    assert!(yaml.contains("rewrite: \"/{rest}\""), "{yaml}");
+    assert_eq!(yaml.matches("rewrite").count(), 1, "{yaml}");
+}

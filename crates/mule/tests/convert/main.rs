@@ -11,7 +11,7 @@ use std::time::Duration;
 use fusebox_breaker::{Over, Rule};
 use fusebox_mule::convert;
 use fusebox_plan::plan::{Facts, Plan, Rung, Step};
-use fusebox_plan::{Conversion, Loader, Severity, Source};
+use fusebox_plan::{Conversion, Loader, Source};
 use support::{lines, read_text};
 
 const SEED: &str = include_str!(
@@ -78,7 +78,7 @@ fn told(conversion: &Conversion) -> String {
         .collect()
 }
 
-/// The plan of the converted text, which has no errors.
+/// The plan of the converted text, which has neither errors nor warnings.
 #[track_caller]
 fn native(conversion: &Conversion) -> Plan {
     let yaml = conversion
@@ -86,11 +86,14 @@ fn native(conversion: &Conversion) -> Plan {
         .as_deref()
         .unwrap_or_else(|| panic!("{}", told(conversion)));
     let reading = read_text(yaml);
-    let errors = reading
-        .diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.severity == Severity::Error);
-    assert_eq!(errors.count(), 0, "{}\n{yaml}", lines(&reading));
+    // An upstream may be left for a route that is a comment.
+    let told = lines(&reading);
+    let mut told = told.lines();
+    assert!(
+        told.all(|it| it.contains("no route leads to the upstream")),
+        "{}\n{yaml}",
+        lines(&reading)
+    );
     reading.plan.expect("no error, so there is a plan")
 }
 
@@ -116,6 +119,9 @@ fn the_documents_flow_becomes_a_route_and_its_circuit_a_breaker() {
     assert_eq!(settings.trip, [rule]);
     assert_eq!(settings.cooldown.base, Duration::from_secs(60));
     assert_eq!(upstream.breaker.failure.source(), "error != \"\"");
+    // An answer of 404 or 500 raises an error that the flow neither counts nor takes for a success.
+    let ignored = upstream.breaker.ignore.as_ref().map(|it| it.source());
+    assert_eq!(ignored, Some("status >= 400"));
     let route = &plan.routes[0];
     assert_eq!(route.path, "/api/orders");
     assert_eq!(route.methods, Some(vec![http::Method::GET]));
@@ -290,15 +296,15 @@ fn a_circuit_that_a_success_does_not_reset_counts_within_a_time() {
 #[test]
 fn flows_that_cannot_be_said_are_named_and_nothing_sayable_is_an_error() {
     let text = r##"<flow name="two"><http:listener config-ref="L" path="/a"/>
-          <http:request config-ref="S" path="/a"/><http:request config-ref="T" path="/b"/></flow>
+          <set-payload value="#[attributes.queryParams.a]"/></flow>
         <flow name="clock"><scheduler><scheduling-strategy><fixed-frequency frequency="1000"/></scheduling-strategy></scheduler>
           <logger message="tick"/></flow>"##;
     let conversion = converted(text);
     assert_eq!(conversion.yaml, None);
-    let told = told(&conversion);
+    let said = told(&conversion);
     assert_eq!(
-        told,
-        "src/orders.xml:1:1: error: nothing to write for the flow `two`: it makes several calls, and a native route makes one; keep running it as it is\n\
+        said,
+        "src/orders.xml:1:1: error: nothing to write for the flow `two`: its response depends on the request; keep running it as it is\n\
          src/orders.xml:3:9: error: nothing to write for the flow `clock`: the native form has no schedules; keep running it as it is\n"
     );
 }

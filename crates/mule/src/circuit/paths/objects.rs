@@ -2,8 +2,12 @@
 
 use fusebox_dataweave::symbol::Symbol;
 
+use super::conditions::split;
 use super::{Act, Ends, Entry, Path, Raised, Split, Walk};
 use crate::app::{ErrorType, Given, ObjectCall, ObjectOperation, Site, is_same_store};
+
+/// The limit of choices in a stored value that become paths of their own.
+const CHOICES_MAX: usize = 12;
 
 impl<'a> Walk<'a> {
     pub fn object(&mut self, call: &'a ObjectCall, site: &'a Site, mut path: Path<'a>) -> Ends<'a> {
@@ -25,16 +29,19 @@ impl<'a> Walk<'a> {
                     true => self.found(entry, path, site),
                     false => vec![(path, false)],
                 };
-                let stored = |(mut path, there): (Path<'a>, bool)| {
+                let mut ends = Vec::new();
+                for (path, there) in paths {
                     if there {
-                        return (path, failed("KEY_ALREADY_EXISTS"));
+                        ends.push((path, failed("KEY_ALREADY_EXISTS")));
+                        continue;
                     }
-                    let value = value.clone();
-                    path.held.insert(entry, Some(value.clone()));
-                    path.acts.push(Act::Wrote { entry, value, site });
-                    (path, None)
-                };
-                paths.into_iter().map(stored).collect()
+                    for (mut path, value) in settled(value.clone(), path, site) {
+                        path.held.insert(entry, Some(value.clone()));
+                        path.acts.push(Act::Wrote { entry, value, site });
+                        ends.push((path, None));
+                    }
+                }
+                ends
             }
             ObjectOperation::Retrieve { key, default } => {
                 let entry = self.entry(call, key, &path);
@@ -145,4 +152,42 @@ impl<'a> Walk<'a> {
             }
         }
     }
+}
+
+/// Splits a path at the choices in a value that depend on stored values, so that `if` in a value is like a `choice`
+/// with several values.
+fn settled<'a>(value: Symbol, path: Path<'a>, site: &'a Site) -> Vec<(Path<'a>, Symbol)> {
+    let mut done = Vec::new();
+    let mut left = vec![(path, value, 0)];
+    while let Some((path, value, choices)) = left.pop() {
+        let when = first_choice(&value).filter(|_| choices < CHOICES_MAX);
+        let Some(when) = when else {
+            done.push((path, value));
+            continue;
+        };
+        for (path, holds) in split(when.clone(), path, site) {
+            let value = value.rewritten(&|part| match part {
+                Symbol::If(of, then, otherwise) if **of == when => {
+                    Some(Symbol::clone(if holds { then } else { otherwise }))
+                }
+                _ => None,
+            });
+            left.push((path, value, choices + 1));
+        }
+    }
+    done
+}
+
+/// The condition of the first choice in a value that depends on stored values.
+fn first_choice(value: &Symbol) -> Option<Symbol> {
+    let mut found = None;
+    value.walk(&mut |part| {
+        if let Symbol::If(when, ..) = part
+            && found.is_none()
+            && when.has(&|part| matches!(part, Symbol::Entry(_)))
+        {
+            found = Some(Symbol::clone(when));
+        }
+    });
+    found
 }

@@ -81,6 +81,7 @@ impl<'a> Walk<'a> {
                     description,
                     ..Raised::of(raise.kind.clone())
                 };
+                path.acts.push(Act::Raised { site });
                 return vec![(path, Some(raised))];
             }
             Does::UntilSuccessful(scope) => {
@@ -153,6 +154,7 @@ impl<'a> Walk<'a> {
             Does::Cache(scope) => return self.chain(&scope.chain, path, depth),
             Does::Validations(_) => {}
             Does::Validation(validation) => return self.validation(&validation.rule, site, path),
+            Does::Policy(step) => return self.policy_step(step, path, depth),
             Does::Sleep(_) => {
                 path.payload = Symbol::NULL;
                 path.attributes = Symbol::NULL;
