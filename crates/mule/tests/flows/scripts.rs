@@ -2,7 +2,7 @@
 
 use fusebox_mule::Event;
 
-use super::{CONFIGS, Line, Running, answer, errors, event, reading};
+use super::{CONFIGS, Line, Running, answer, event, reading};
 
 fn app(inner: &str) -> String {
     format!("{CONFIGS}<flow name='f'><http:listener config-ref='In' path='/'/>\n{inner}</flow>")
@@ -57,7 +57,8 @@ fn a_script_is_searched_in_the_project_and_beside_the_file() {
     }
     // The resources win over the file's own folder.
     let both = line(&[("../resources/cup.dwl", "1"), ("cup.dwl", "1 +")]);
-    assert!(errors(&app, &both).is_empty());
+    let (_, told) = reading(&app, &both);
+    assert!(told.is_empty(), "{told:#?}");
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn a_script_that_is_not_there_is_one_error() {
         let (_, told) = reading(&app, &Line::default());
         let col = 29 + element.len();
         let said = format!(
-            "src/main/mule/a.xml:4:{}: error: there is no file `dwl/cup.dwl`; put it into the project's `src/main/resources`, or beside this file",
+            "src/main/mule/a.xml:4:{}: error: there is no file `dwl/cup.dwl`; put it beside the file that names it, or into `src/main/resources`; searched: `src/main/resources/dwl/cup.dwl`, `src/main/mule/dwl/cup.dwl`, `src/main/mule/src/main/resources/dwl/cup.dwl`",
             col + 10,
         );
         assert_eq!(told, [said]);
