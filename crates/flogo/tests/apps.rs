@@ -440,7 +440,7 @@ fn a_trigger_needs_a_port_and_a_handler_method_and_path() {
     let good = with_services(&service("log", "{}"));
     refused(
         &good.replace("\"port\": \"9096\"", "\"port\": \"many\""),
-        "2:95: error: value 'many' is not valid for 'port'; write a whole number",
+        "2:95: error: value 'many' is not valid for 'port': strconv.Atoi: parsing \"many\": invalid syntax; write a whole number",
     );
     refused(
         &good.replace("{ \"port\": \"9096\" }", "{ }"),
@@ -1152,6 +1152,19 @@ fn a_breaker_that_never_rejects_is_a_warning() {
         assert_eq!(breaker.settings.mode, Mode::Disabled);
         assert!(breaker.settings.validate().is_ok());
     }
+}
+
+#[test]
+fn a_repository_of_one_activity_is_refused_by_its_name() {
+    let log = service("log", "{}");
+    let grpc = log.replace(
+        "project-flogo/contrib/activity/log",
+        "project-flogo/grpc/activity",
+    );
+    refused(
+        &with_services(&grpc),
+        "7:23: error: can't find activity github.com/project-flogo/grpc/activity; the `grpc` activity is not supported: call an HTTP interface of the service with the `rest` activity",
+    );
 }
 
 #[test]
