@@ -792,6 +792,16 @@ fn the_environment_gives_properties_their_values_if_it_is_asked_to() {
 }
 
 #[test]
+fn the_variable_of_older_documents_is_ignored_with_a_warning() {
+    let machine = with_env(&[("FLOGO_APP_PROPS_OVERRIDE", "n=2")]);
+    let reading = read_on(&with_services(&service("log", "{}")), &machine);
+    assert_eq!(
+        lines(&reading),
+        "app.json:1:1: warning: FLOGO_APP_PROPS_OVERRIDE is ignored, as by Flogo core 1.x; use FLOGO_APP_PROPS_JSON for a file, FLOGO_APP_PROPS_ENV for variables, or `--set NAME=VALUE`\n"
+    );
+}
+
+#[test]
 fn files_give_properties_their_values_and_the_environment_wins_over_them() {
     let seen = |url: &str, n: &str| Ok(format!(r#"{{"any":1.5,"message":"{url}","n":{n}}}"#));
     let on = |env: &[(&'static str, &str)]| {
