@@ -792,6 +792,28 @@ fn the_environment_gives_properties_their_values_if_it_is_asked_to() {
 }
 
 #[test]
+fn a_property_without_a_value_is_the_zero_of_its_type() {
+    for (kind, zero) in [
+        ("string", r#""""#),
+        ("int", "0"),
+        ("bool", "false"),
+        ("float64", "0"),
+        ("object", "null"),
+        ("any", "null"),
+    ] {
+        let seen = service("log", r#"{ "message": "=$property[p]" }"#);
+        let text = with_services(&seen).replace(
+            "\"channels\": null",
+            &format!(r#""properties": [ {{ "name": "p", "type": "{kind}" }} ]"#),
+        );
+        let plan = plan_of(&text);
+        let settings = &handler(&plan, 0).choices[0].action.services[0].settings;
+        let expected = format!(r#"{{"message":{zero}}}"#);
+        assert_eq!(settings.to_json_text().as_deref(), Ok(&*expected), "{kind}");
+    }
+}
+
+#[test]
 fn the_variable_of_older_documents_is_ignored_with_a_warning() {
     let machine = with_env(&[("FLOGO_APP_PROPS_OVERRIDE", "n=2")]);
     let reading = read_on(&with_services(&service("log", "{}")), &machine);
