@@ -10,7 +10,7 @@ use crate::Map;
 use crate::Value;
 use crate::flow::{Action, Service};
 use crate::read::activities;
-use crate::read::library::{Definition, Library, is_microgateway};
+use crate::read::library::{self, Definition, Library, is_microgateway};
 use crate::read::located;
 use crate::read::lowering;
 use crate::read::lowering::IndexMap;
@@ -144,16 +144,12 @@ impl<'i> Actions<'i> {
             .chain(data)
             .flat_map(|object| object.entries().iter().cloned())
             .collect();
-        let mut settings = ActionSettings::read(&entries, object.at, reader)?;
+        let settings = ActionSettings::read(&entries, object.at, reader)?;
         let label = if id.is_empty() { reference } else { id };
         let loaded = match settings.source {
             DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
-            DefinitionSource::Pattern(name) => {
-                settings.conf = older::pattern_settings(&settings.conf);
-                self.library.pattern(name, reader)?
-            }
+            DefinitionSource::Pattern(name) => self.library.pattern(name, reader)?,
         };
-        let loaded = self.modern(loaded, &mut settings, reader)?;
         self.parts = self.parts.saturating_add(loaded.parts);
         if self.parts > PARTS_MAX {
             return reader.refuse(
@@ -164,28 +160,6 @@ impl<'i> Actions<'i> {
         }
         let name = self.name(&loaded.name);
         self.lower(&name, &settings, &loaded, reader)
-    }
-
-    /// The definition without the keys of an older schema, whose values go into the settings.
-    fn modern(
-        &mut self,
-        loaded: Rc<Definition>,
-        settings: &mut ActionSettings<'_>,
-        reader: &mut Reader<'_>,
-    ) -> Option<Rc<Definition>> {
-        let older = Older::read(
-            Object::open(&loaded.root, "a definition", reader.notes)?,
-            reader.notes,
-        );
-        settings.asynchronous |= older.asynchronous;
-        settings.conf = older.complete(&settings.conf);
-        match older.pattern {
-            None => Some(loaded.clone()),
-            Some(name) => {
-                settings.conf = older::pattern_settings(&settings.conf);
-                self.library.pattern(name, reader)
-            }
-        }
     }
 
     /// The action's `ref`, which must be the microgateway's.
@@ -223,6 +197,7 @@ impl<'i> Actions<'i> {
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
         let before = reader.notes.errors();
+        let (settings, loaded) = &settings.modern(loaded, reader)?;
         let definition = Object::open(&loaded.root, "a definition", reader.notes)?;
         let scope: Map = [
             ("async".into(), Value::Bool(settings.asynchronous)),
@@ -279,6 +254,7 @@ impl<'i> Actions<'i> {
 }
 
 /// The setting that identifies an action's definition.
+#[derive(Clone)]
 enum DefinitionSource<'n> {
     Uri(Text<'n>),
     /// A setting `pattern`, an older spelling of `pattern://NAME`.
@@ -286,6 +262,7 @@ enum DefinitionSource<'n> {
 }
 
 /// An action's own settings, all of which are in `$.conf`.
+#[derive(Clone)]
 struct ActionSettings<'n> {
     source: DefinitionSource<'n>,
     asynchronous: bool,
@@ -293,6 +270,27 @@ struct ActionSettings<'n> {
 }
 
 impl<'n> ActionSettings<'n> {
+    /// The settings and the definition with what the microgateway's first weeks had elsewhere.
+    fn modern(
+        &self,
+        loaded: &Rc<Definition>,
+        reader: &mut Reader<'_>,
+    ) -> Option<(ActionSettings<'n>, Rc<Definition>)> {
+        let definition = Object::open(&loaded.root, "a definition", reader.notes)?;
+        let older = Older::read(definition, reader.notes);
+        let mut settings = self.clone();
+        settings.asynchronous |= older.asynchronous;
+        settings.conf = older.complete(&settings.conf);
+        if older.pattern.is_some() || matches!(self.source, DefinitionSource::Pattern(_)) {
+            settings.conf = older::pattern_settings(&settings.conf);
+        }
+        let loaded = match older.pattern {
+            None => loaded.clone(),
+            Some(name) => library::pattern(name, name.get(), reader)?,
+        };
+        Some((settings, loaded))
+    }
+
     fn read(
         entries: &'n [Entry],
         at: Place,

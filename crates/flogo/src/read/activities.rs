@@ -9,7 +9,7 @@ use crate::flow::{
     Activity, BreakerActivity, CounterActivity, CounterOperation, RateLimiterActivity,
 };
 use crate::read::breaker;
-use crate::read::mapping;
+use crate::read::lowering;
 use crate::read::object::Text;
 use crate::read::reader::{Owner, Reader};
 use crate::read::refs::{ContributionKind, tail};
@@ -153,7 +153,7 @@ fn mappings(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<crate::f
         .iter()
         .find(|entry| entry.key == "mappings");
     match entry.map(|entry| &entry.value.kind) {
-        Some(Kind::Map(entries)) => mapping::mapping(entries, Owner::Definitions, reader),
+        Some(Kind::Map(entries)) => lowering::mapping(entries, Owner::Definitions, reader),
         Some(_) => {
             settings.not_valid("mappings", "give an object of mappings", reader.notes);
             None

@@ -13,7 +13,7 @@ use crate::flow::{Choice, Handler};
 use crate::program::{Channel, Subscription};
 use crate::read::actions::{Actions, BuiltAction};
 use crate::read::handler_path::{HandlerPath, PathTree};
-use crate::read::mapping;
+use crate::read::lowering;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader};
 use crate::read::refs::{ContributionKind, import_mend, tail};
@@ -391,7 +391,7 @@ fn choices(
             .and_then(|text| reader.condition(text, "condition parsing error", Owner::Handlers));
         let mut mapping = |key: &str| {
             let mapped = entry.object(key, reader.notes)?;
-            mapping::mapping(mapped.entries(), Owner::Handlers, reader)
+            lowering::mapping(mapped.entries(), Owner::Handlers, reader)
                 .filter(|mapping| !mapping.0.is_empty())
         };
         let (input, output) = (mapping("input"), mapping("output"));
