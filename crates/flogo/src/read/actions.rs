@@ -10,7 +10,7 @@ use crate::Map;
 use crate::Value;
 use crate::flow::{Action, Service};
 use crate::read::activities;
-use crate::read::library::{self, Definition, Library, is_microgateway};
+use crate::read::library::{Definition, Library, is_microgateway};
 use crate::read::located;
 use crate::read::lowering;
 use crate::read::lowering::IndexMap;
@@ -286,7 +286,7 @@ impl<'n> ActionSettings<'n> {
         }
         let loaded = match older.pattern {
             None => loaded.clone(),
-            Some(name) => library::pattern(name, name.get(), reader)?,
+            Some(name) => crate::read::library::pattern(name, name.get(), reader)?,
         };
         Some((settings, loaded))
     }
