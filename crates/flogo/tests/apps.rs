@@ -445,7 +445,7 @@ fn a_trigger_needs_a_port_and_a_handler_method_and_path() {
     let good = with_services(&service("log", "{}"));
     refused(
         &good.replace("\"port\": \"9096\"", "\"port\": \"many\""),
-        "2:95: error: value 'many' is not valid for 'port'; write a whole number",
+        "2:95: error: value 'many' is not valid for 'port': strconv.Atoi: parsing \"many\": invalid syntax; write a whole number",
     );
     refused(
         &good.replace("{ \"port\": \"9096\" }", "{ }"),
@@ -799,6 +799,38 @@ fn the_environment_gives_properties_their_values_if_it_is_asked_to() {
             "{env:?}"
         );
     }
+}
+
+#[test]
+fn a_property_without_a_value_is_the_zero_of_its_type() {
+    for (kind, zero) in [
+        ("string", r#""""#),
+        ("int", "0"),
+        ("bool", "false"),
+        ("float64", "0"),
+        ("object", "null"),
+        ("any", "null"),
+    ] {
+        let seen = service("log", r#"{ "message": "=$property[p]" }"#);
+        let text = with_services(&seen).replace(
+            "\"channels\": null",
+            &format!(r#""properties": [ {{ "name": "p", "type": "{kind}" }} ]"#),
+        );
+        let plan = plan_of(&text);
+        let settings = &handler(&plan, 0).choices[0].action.services[0].settings;
+        let expected = format!(r#"{{"message":{zero}}}"#);
+        assert_eq!(settings.to_json_text().as_deref(), Ok(&*expected), "{kind}");
+    }
+}
+
+#[test]
+fn the_variable_of_older_documents_is_ignored_with_a_warning() {
+    let machine = with_env(&[("FLOGO_APP_PROPS_OVERRIDE", "n=2")]);
+    let reading = read_on(&with_services(&service("log", "{}")), &machine);
+    assert_eq!(
+        lines(&reading),
+        "app.json:1:1: warning: FLOGO_APP_PROPS_OVERRIDE is ignored, as by Flogo core 1.x; use FLOGO_APP_PROPS_JSON for a file, FLOGO_APP_PROPS_ENV for variables, or `--set NAME=VALUE`\n"
+    );
 }
 
 #[test]
@@ -1162,6 +1194,19 @@ fn a_breaker_that_never_rejects_is_a_warning() {
         assert_eq!(breaker.settings.mode, Mode::Disabled);
         assert!(breaker.settings.validate().is_ok());
     }
+}
+
+#[test]
+fn a_repository_of_one_activity_is_refused_by_its_name() {
+    let log = service("log", "{}");
+    let grpc = log.replace(
+        "project-flogo/contrib/activity/log",
+        "project-flogo/grpc/activity",
+    );
+    refused(
+        &with_services(&grpc),
+        "7:23: error: can't find activity github.com/project-flogo/grpc/activity; the `grpc` activity is not supported: call an HTTP interface of the service with the `rest` activity",
+    );
 }
 
 #[test]

@@ -200,7 +200,7 @@ impl<'i> Actions<'i> {
             .chain(data)
             .flat_map(|object| object.entries().iter().cloned())
             .collect();
-        let mut settings = ActionSettings::read(&entries, object.at, reader)?;
+        let settings = ActionSettings::read(&entries, object.at, reader)?;
         let label = match reference {
             Some(reference) if id.is_empty() => reference,
             _ => id,
@@ -208,12 +208,8 @@ impl<'i> Actions<'i> {
         let loaded = match settings.source {
             DefinitionSource::None => return None,
             DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
-            DefinitionSource::Pattern(name) => {
-                settings.conf = older::pattern_settings(&settings.conf);
-                self.library.pattern(name, reader)?
-            }
+            DefinitionSource::Pattern(name) => self.library.pattern(name, reader)?,
         };
-        let loaded = self.modern(loaded, &mut settings, reader)?;
         self.parts = self.parts.saturating_add(loaded.parts);
         if self.parts > PARTS_MAX {
             return reader.refuse(
@@ -320,28 +316,6 @@ impl<'i> Actions<'i> {
         })
     }
 
-    /// The definition without the keys of an older schema, whose values go into the settings.
-    fn modern(
-        &mut self,
-        loaded: Rc<Definition>,
-        settings: &mut ActionSettings<'_>,
-        reader: &mut Reader<'_>,
-    ) -> Option<Rc<Definition>> {
-        let older = Older::read(
-            Object::open(&loaded.root, "a definition", reader.notes)?,
-            reader.notes,
-        );
-        settings.asynchronous |= older.asynchronous;
-        settings.conf = older.complete(&settings.conf);
-        match older.pattern {
-            None => Some(loaded.clone()),
-            Some(name) => {
-                settings.conf = older::pattern_settings(&settings.conf);
-                self.library.pattern(name, reader)
-            }
-        }
-    }
-
     /// The action's `ref`, which must be the microgateway's.
     fn reference<'n>(&self, object: Object<'n>, reader: &mut Reader<'_>) -> Option<&'n str> {
         let what = "an action has neither an id nor a ref";
@@ -377,6 +351,7 @@ impl<'i> Actions<'i> {
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
         let before = reader.notes.errors();
+        let (settings, loaded) = &settings.modern(loaded, reader)?;
         let definition = Object::open(&loaded.root, "a definition", reader.notes)?;
         let scope: Map = [
             ("async".into(), Value::Bool(settings.asynchronous)),
@@ -448,6 +423,7 @@ fn has_definition(object: Object<'_>) -> bool {
 }
 
 /// The setting that identifies an action's definition.
+#[derive(Clone)]
 enum DefinitionSource<'n> {
     Uri(Text<'n>),
     /// None: an action that the application does not have.
@@ -457,6 +433,7 @@ enum DefinitionSource<'n> {
 }
 
 /// An action's own settings, all of which are in `$.conf`.
+#[derive(Clone)]
 struct ActionSettings<'n> {
     source: DefinitionSource<'n>,
     asynchronous: bool,
@@ -465,6 +442,27 @@ struct ActionSettings<'n> {
 }
 
 impl<'n> ActionSettings<'n> {
+    /// The settings and the definition with what the microgateway's first weeks had elsewhere.
+    fn modern(
+        &self,
+        loaded: &Rc<Definition>,
+        reader: &mut Reader<'_>,
+    ) -> Option<(ActionSettings<'n>, Rc<Definition>)> {
+        let definition = Object::open(&loaded.root, "a definition", reader.notes)?;
+        let older = Older::read(definition, reader.notes);
+        let mut settings = self.clone();
+        settings.asynchronous |= older.asynchronous;
+        settings.conf = older.complete(&settings.conf);
+        if older.pattern.is_some() || matches!(self.source, DefinitionSource::Pattern(_)) {
+            settings.conf = older::pattern_settings(&settings.conf);
+        }
+        let loaded = match older.pattern {
+            None => loaded.clone(),
+            Some(name) => crate::read::library::pattern(name, name.get(), reader)?,
+        };
+        Some((settings, loaded))
+    }
+
     fn read(
         entries: &'n [Entry],
         at: Place,

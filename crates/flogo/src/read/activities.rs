@@ -9,7 +9,7 @@ use crate::flow::{
     Activity, BreakerActivity, CounterActivity, CounterOperation, RateLimiterActivity,
 };
 use crate::read::breaker;
-use crate::read::mapping;
+use crate::read::lowering;
 use crate::read::object::Text;
 use crate::read::reader::{Owner, Reader};
 use crate::read::refs::{ContributionKind, tail};
@@ -65,6 +65,11 @@ pub(crate) fn activity(
         (ContributionKind::Activity, "actreturn") => Activity::Return(mappings(settings, reader)?),
         (ContributionKind::Activity, "actreply") => Activity::Reply(mappings(settings, reader)?),
         (sort, last) => {
+            let (sort, last) = match last {
+                // A repository with one activity, as `…/grpc/activity`.
+                "activity" => (ContributionKind::Activity, before(reference.get())),
+                _ => (sort, last),
+            };
             let what = format!("can't find activity {}", reference.get());
             let mend = match instead_of(last) {
                 _ if reference.get().starts_with('#') => {
@@ -78,6 +83,13 @@ pub(crate) fn activity(
             return notes.refuse(reference.at, what, mend);
         }
     })
+}
+
+/// The segment before the last one of a path.
+fn before(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    let (before, _) = path.rsplit_once('/').unwrap_or_default();
+    tail(before).1
 }
 
 fn rate_limiter(settings: &Settings<'_>, notes: &mut Notes) -> Option<RateLimiterActivity> {
@@ -141,7 +153,7 @@ fn mappings(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<crate::f
         .iter()
         .find(|entry| entry.key == "mappings");
     match entry.map(|entry| &entry.value.kind) {
-        Some(Kind::Map(entries)) => mapping::mapping(entries, Owner::Definitions, reader),
+        Some(Kind::Map(entries)) => lowering::mapping(entries, Owner::Definitions, reader),
         Some(_) => {
             settings.not_valid("mappings", "give an object of mappings", reader.notes);
             None

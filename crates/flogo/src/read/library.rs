@@ -331,7 +331,12 @@ fn stem(path: &str) -> String {
     last.split('.').next().unwrap_or(last).to_owned()
 }
 
-fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
+/// The built-in pattern of that name; `text` is its place.
+pub(crate) fn pattern(
+    text: Text<'_>,
+    name: &str,
+    reader: &mut Reader<'_>,
+) -> Option<Rc<Definition>> {
     let Some((_, definition)) = PATTERNS.iter().find(|(known, _)| *known == name) else {
         let what = "unexpected end of JSON input: unknown pattern";
         let known = PATTERNS.map(|(name, _)| name);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fusebox_plan::dialect::{Entry, Kind, Node, Place, quote, suggest};
 
 use crate::flow::{Assignment, Data, FlowResponse, FlowStep, Given, Halt};
+pub(crate) use crate::read::mapping::mapping;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{NESTED, Owner, Reader, dotted};
 

@@ -11,6 +11,8 @@ use crate::{Map, Numbers, Value};
 const ENV: &str = "FLOGO_APP_PROPS_ENV";
 const FILES: &str = "FLOGO_APP_PROPS_JSON";
 const ORDER: &str = "FLOGO_APP_PROP_RESOLVERS";
+/// The variable of older documents, which core 1.x ignores.
+const OVERRIDE: &str = "FLOGO_APP_PROPS_OVERRIDE";
 
 /// The sources of properties' values outside the application, the strongest first.
 #[derive(Debug, Default)]
@@ -36,6 +38,12 @@ pub(crate) struct Found {
 impl Outside {
     /// Reads what the environment asks for; faults are reported at `at`, the application's beginning.
     pub fn read(loader: &dyn Loader, at: Place, notes: &mut Notes) -> Outside {
+        if given(OVERRIDE, loader).is_some() {
+            let what = format!("{OVERRIDE} is ignored, as by Flogo core 1.x");
+            let mend =
+                format!("use {FILES} for a file, {ENV} for variables, or `--set NAME=VALUE`");
+            notes.warn(at, what, mend);
+        }
         let env = given(ENV, loader).and_then(|mode| variables(&mode, at, notes));
         let files = given(FILES, loader).map(|paths| files(&paths, loader, at, notes));
         let order = given(ORDER, loader);

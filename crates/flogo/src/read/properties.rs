@@ -7,6 +7,7 @@ use fusebox_plan::dialect::{Loader, Node, Notes, Place, quote};
 
 use crate::EvalError;
 use crate::Map;
+use crate::NilKind;
 use crate::Value;
 use crate::program::Channel;
 use crate::read::located;
@@ -80,12 +81,16 @@ pub(crate) fn properties(
 
 /// Coerces a value to a type; `None` for an unknown type.
 fn typed(value: &Value, kind: &str) -> Option<Result<Value, EvalError>> {
-    if value.is_null() {
-        return Some(Ok(Value::Null));
-    }
+    let is_null = value.is_null();
     Some(match kind.to_ascii_lowercase().as_str() {
         "" | "any" | "unknown" => Ok(value.clone()),
-        "string" | "bytes" => Ok(Value::from(value.to_text())),
+        // Without a value a property is the zero of its type, as in Go.
+        "bytes" if is_null => Ok(Value::Nil(NilKind::Bytes)),
+        "object" | "map" if is_null => Ok(Value::Nil(NilKind::Object)),
+        "params" if is_null => Ok(Value::Nil(NilKind::Params)),
+        "array" if is_null => Ok(Value::Null),
+        "string" => Ok(Value::from(value.to_text())),
+        "bytes" => Ok(Value::Bytes(value.to_text().into())),
         "int" | "integer" | "int32" | "int64" | "long" => value.to_int().map(Value::from),
         "float" | "float32" | "float64" | "double" | "number" => value.to_float().map(Value::from),
         "bool" | "boolean" => value.to_bool().map(Value::from),

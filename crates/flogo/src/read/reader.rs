@@ -112,6 +112,7 @@ impl Reader<'_> {
         source: &str,
         owner: Owner,
     ) -> Option<Expression> {
+        let skip = isize::try_from(skip).unwrap_or(isize::MAX);
         self.compile_as(text, skip, source, "", owner)
     }
 
@@ -123,35 +124,28 @@ impl Reader<'_> {
         owner: Owner,
     ) -> Option<Expression> {
         let source = format!("{start} {}", text.get());
-        match Expression::compile(&source, self.names(owner)) {
-            Ok(expression) => Some(expression),
-            Err(error) => {
-                let at = self.place_in(text, error.at.saturating_sub(start.len() + 1));
-                self.refuse(at, error.message, "correct the expression")
-            }
-        }
+        let start = isize::try_from(start.len() + 1).unwrap_or(isize::MAX);
+        self.compile_as(text, -start, &source, "", owner)
     }
 
-    fn names(&self, owner: Owner) -> &Names {
-        match owner {
-            Owner::Handlers => &self.handler_names,
-            Owner::Definitions => &self.definition_names,
-            Owner::Flows => &self.flow_names,
-        }
-    }
-
+    /// Compiles `source`, whose beginning is `skip` bytes after that of a text in the file.
     fn compile_as(
         &mut self,
         text: Text<'_>,
-        skip: usize,
+        skip: isize,
         source: &str,
         what: &str,
         owner: Owner,
     ) -> Option<Expression> {
-        match Expression::compile(source, self.names(owner)) {
+        let names = match owner {
+            Owner::Handlers => &self.handler_names,
+            Owner::Definitions => &self.definition_names,
+            Owner::Flows => &self.flow_names,
+        };
+        match Expression::compile(source, names) {
             Ok(expression) => Some(expression),
             Err(error) => {
-                let at = self.place_in(text, skip + error.at);
+                let at = self.place_in(text, error.at.saturating_add_signed(skip));
                 let what = format!("{what}{}", error.message);
                 self.refuse(at, what, "correct the expression")
             }
