@@ -22,7 +22,10 @@ const DEFINITION: &str = r#"{ "name": "Away", "steps": [ { "service": "L" } ],
 fn the_example_is_in_order_and_is_converted() {
     let program = Program::new().file("app.json", EXAMPLE);
     let checked = program.run(["check", "app.json"]);
-    assert_eq!(checked.stdout, "ok: 1 listener, 1 route, 0 upstreams\n");
+    assert_eq!(
+        checked.stdout,
+        "ok: 1 listener, 1 route, 1 breaker, 1 call\n"
+    );
     assert_eq!(checked.code, Some(0));
     let converted = program.run(["convert", "app.json"]);
     assert_eq!(converted.code, Some(0));

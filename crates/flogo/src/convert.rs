@@ -258,6 +258,13 @@ impl Draft {
         let mut gate = one.gate.clone();
         gate.extend(recipe.gate.iter().cloned());
         let name = quote(&route.handler.name);
+        if action.flow.is_some() {
+            self.report_lost(
+                route.at,
+                format!("the route {name}: a flow has no native form"),
+            );
+            return;
+        }
         if (1..gate.len()).any(|at| gate[..at].iter().any(|(known, _)| *known == gate[at].0)) {
             recipe.forget_gate();
             gate.clone_from(&one.gate);

@@ -50,8 +50,6 @@ pub(crate) struct Actions<'i> {
     /// Every action of the microgateway that was built.
     pub built: Vec<BuiltAction>,
     flows: Flows<'i>,
-    /// The number of actions whose flow cannot be run.
-    unrun: usize,
     /// The number of handlers, and of those with an action of the microgateway.
     handlers: (usize, usize),
     /// The size of all instances so far, in keys and values of their definitions.
@@ -88,7 +86,6 @@ impl<'i> Actions<'i> {
             by_id: HashMap::new(),
             built: Vec::new(),
             flows: Flows::new(imports),
-            unrun: 0,
             handlers: (0, 0),
             parts: 0,
         }
@@ -183,9 +180,7 @@ impl<'i> Actions<'i> {
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
         if self.kind_of(object) == Some(ActionKind::Flow) {
-            let built = self.flow(object, reader);
-            self.unrun += usize::from(built.is_none());
-            return built;
+            return self.flow(object, reader);
         }
         let reference = self.reference(object, reader);
         if reference.is_none() && !has_definition(object) {
@@ -267,7 +262,7 @@ impl<'i> Actions<'i> {
     pub fn name_flows(&self, reader: &mut Reader<'_>) {
         let (all, gateways) = (self.handlers.0, self.handlers.1);
         let at = self.library.first_flow();
-        if let (Some(at), true) = (at, self.unrun > 0) {
+        if let (Some(at), true) = (at, self.flows.is_unsupported) {
             let (handlers, is) = match (all, gateways) {
                 (1, _) => ("handler", "is a microgateway"),
                 (_, 1) => ("handlers", "is a microgateway"),

@@ -39,6 +39,8 @@ pub(crate) struct Flows<'i> {
     refused: HashSet<String>,
     /// True if the flow has an activity that does not run.
     is_partial: bool,
+    /// True if a flow has a part that does not run here, which is no mistake of its author.
+    pub is_unsupported: bool,
 }
 
 impl<'i> Flows<'i> {
@@ -47,6 +49,7 @@ impl<'i> Flows<'i> {
             imports,
             refused: HashSet::new(),
             is_partial: false,
+            is_unsupported: false,
         }
     }
 
@@ -152,11 +155,12 @@ impl<'i> Flows<'i> {
                 );
                 let mend = "split the work over requests, or run this flow where it ran";
                 reader.error(kind.value.at, what, mend);
+                self.is_unsupported = true;
             }
         }
         if let Some(settings) = object.object("settings", reader.notes) {
             for entry in settings.entries() {
-                refuse_setting(entry, reader);
+                self.is_unsupported |= refuse_setting(entry, reader);
             }
         }
         for key in [
@@ -168,6 +172,7 @@ impl<'i> Flows<'i> {
             if let Some(entry) = object.get(key) {
                 let what = format!("{} is of a flow before Flogo 0.9", quote(key));
                 reader.error(entry.at, what, "write its activity as in Flogo 1.0");
+                self.is_unsupported = true;
             }
         }
         let what = format!("the task {} has no activity", id.shown());
@@ -177,6 +182,7 @@ impl<'i> Flows<'i> {
         if let Some(entry) = activity.get("mappings") {
             let what = "`mappings` is of a flow before Flogo 0.9";
             reader.error(entry.at, what, "write `input` instead");
+            self.is_unsupported = true;
         }
         let (kind, settings) = self.activity(activity, reader)?;
         let input = match activity.object("input", reader.notes) {
@@ -241,6 +247,7 @@ impl<'i> Flows<'i> {
             }
             _ => {
                 self.is_partial = true;
+                self.is_unsupported = true;
                 if self.refused.insert(path.clone()) {
                     let what = format!("unable to find activity with ref [{path}]");
                     let mend = match instead_of(last).filter(|_| kind == sort) {
@@ -305,7 +312,8 @@ fn attributes(items: &[Node], reader: &mut Reader<'_>) -> Vec<Attribute> {
     attributes
 }
 
-fn refuse_setting(entry: &Entry, reader: &mut Reader<'_>) {
+/// Refuses a setting of a task that has no effect here. True if it did.
+fn refuse_setting(entry: &Entry, reader: &mut Reader<'_>) -> bool {
     let (what, mend) = match entry.key.as_str() {
         "retryOnError" => (
             "`retryOnError` does not run here",
@@ -319,9 +327,10 @@ fn refuse_setting(entry: &Entry, reader: &mut Reader<'_>) {
             "iterations do not run here",
             "split the work over requests, or run this flow where it ran",
         ),
-        _ => return,
+        _ => return false,
     };
     reader.error(entry.at, what, mend);
+    true
 }
 
 /// The setting `mappings` of an activity that returns or replies.
