@@ -35,7 +35,7 @@ pub(crate) struct ReadFlow {
 /// Reads flows, and refuses each activity that is not supported once.
 pub(crate) struct Flows<'i> {
     imports: &'i Imports,
-    /// The activities that have been refused: each is told once.
+    /// The activities that have been refused; each has one error.
     refused: HashSet<String>,
     /// True if the flow has an activity that does not run.
     is_partial: bool,
