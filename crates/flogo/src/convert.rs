@@ -30,7 +30,7 @@ mod rehearsal;
 mod target;
 mod upstream;
 
-use gate::header_gate;
+use gate::{Gated, header_gate};
 use recipe::Recipe;
 use target::target;
 
@@ -84,14 +84,6 @@ struct Draft {
     /// The parameter names of each shape of path.
     names: HashMap<String, Vec<String>>,
     losses: Losses,
-}
-
-/// An action of a handler, for the requests that have these fields.
-struct Gated<'a> {
-    built: &'a BuiltAction,
-    /// True if the payload is the trigger's own output.
-    is_own: bool,
-    gate: Vec<(String, String)>,
 }
 
 struct Route {

@@ -1,6 +1,15 @@
 //! Conditions on the fields of a request, which a native route can ask for itself.
 
 use crate::Expression;
+use crate::read::actions::BuiltAction;
+
+/// An action of a handler, for the requests that have these fields.
+pub(super) struct Gated<'a> {
+    pub built: &'a BuiltAction,
+    /// True if the payload is the trigger's own output.
+    pub is_own: bool,
+    pub gate: Vec<(String, String)>,
+}
 
 /// The fields that a condition asks for, each with one value, if it asks for nothing else. `path`: the names that lead
 /// to the fields of the request.

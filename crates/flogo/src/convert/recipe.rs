@@ -397,6 +397,21 @@ impl<'a> Recipe<'a> {
         Rehearsal::of(self.action, script).answer(self.action)
     }
 
+    /// True if a request that the gate keeps from the call asks the breaker all the same, or reports to it.
+    pub fn kept_back_moves_breaker(&self) -> bool {
+        let script = Script {
+            keeps_back: true,
+            ..Script::default()
+        };
+        let ran = Rehearsal::of(self.action, script).ran;
+        let mut services = ran.iter().map(|step| self.action.steps[*step].service);
+        !self.gate.is_empty()
+            && services.any(|service| match &self.action.services[service].activity {
+                Activity::Breaker(breaker) => self.has_breaker(breaker),
+                _ => false,
+            })
+    }
+
     /// The response to all calls that end so, by index; `None` if none matches, or if they differ.
     pub fn answer(&self, last: Ended) -> Option<usize> {
         let ways = self.ways(last);
