@@ -82,6 +82,11 @@ impl Actions<'_> {
         object: Object<'_>,
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
+        if let Some(entry) = object.get("mappings") {
+            let what = "`mappings` is of an action before Flogo 0.9";
+            reader.error(entry.at, what, "write `input` and `output` instead");
+            self.flows.is_unsupported = true;
+        }
         let uri = flows::uri_of(object, reader)?;
         let loaded = self.library.flow(uri, reader)?;
         self.add_parts(loaded.parts, object.at, reader)?;
