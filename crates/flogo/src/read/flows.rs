@@ -1,6 +1,6 @@
 //! Flows: tasks with their activities, and the links between them.
 //!
-//! Flows of the activities log, rest, counter, actreply and actreturn are read. Everything else is refused at its line,
+//! Flows of the activities log, rest, counter, noop, actreply and actreturn are read. Everything else is refused at its line,
 //! each activity once.
 
 use std::collections::{HashMap, HashSet};
@@ -17,7 +17,7 @@ use crate::read::{located, lowering, rest};
 use crate::{Map, Value};
 
 /// The activities of flows, for messages.
-const WITH: &str = "log, rest, counter, actreply, actreturn";
+const WITH: &str = "log, rest, counter, noop, actreply, actreturn";
 /// The types of attributes, for messages.
 const TYPES: [&str; 11] = [
     "any", "string", "integer", "long", "number", "double", "boolean", "object", "bytes", "params",
@@ -237,6 +237,7 @@ impl<'i> Flows<'i> {
                 };
                 Some((activity, Map::new()))
             }
+            (ContributionKind::Activity, "noop") => Some((Activity::Nothing, Map::new())),
             (ContributionKind::Activity, "log" | "rest" | "counter") => {
                 let settings = reader.settings(at, entries, &Map::new(), Owner::Handlers)?;
                 let activity = match last {
