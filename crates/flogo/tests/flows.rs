@@ -195,3 +195,19 @@ fn flows_have_resolvers_of_their_own() {
         "{report}"
     );
 }
+
+#[test]
+fn the_output_of_a_task_that_is_not_there_is_a_warning() {
+    let text = app(
+        &log("task_1").replace("$flow.in", "$activity[task_2].x"),
+        "",
+    );
+    let report = lines(&read_text(&text));
+    assert_eq!(report.lines().count(), 1, "{report}");
+    assert!(
+        report.contains(
+            "warning: no task has the id `task_2`, so this is an error; did you mean `task_1`?"
+        ),
+        "{report}"
+    );
+}
