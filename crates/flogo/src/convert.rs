@@ -30,7 +30,7 @@ mod rehearsal;
 mod target;
 mod upstream;
 
-use gate::header_gate;
+use gate::{Gated, header_gate};
 use recipe::Recipe;
 use target::target;
 
@@ -84,14 +84,6 @@ struct Draft {
     /// The parameter names of each shape of path.
     names: HashMap<String, Vec<String>>,
     losses: Losses,
-}
-
-/// An action of a handler, for the requests that have these fields.
-struct Gated<'a> {
-    built: &'a BuiltAction,
-    /// True if the payload is the trigger's own output.
-    is_own: bool,
-    gate: Vec<(String, String)>,
 }
 
 struct Route {
@@ -258,6 +250,13 @@ impl Draft {
         let mut gate = one.gate.clone();
         gate.extend(recipe.gate.iter().cloned());
         let name = quote(&route.handler.name);
+        if action.flow.is_some() {
+            self.report_lost(
+                route.at,
+                format!("the route {name}: a flow has no native form"),
+            );
+            return;
+        }
         if (1..gate.len()).any(|at| gate[..at].iter().any(|(known, _)| *known == gate[at].0)) {
             recipe.forget_gate();
             gate.clone_from(&one.gate);

@@ -92,6 +92,8 @@ pub enum Activity {
     Channel,
     /// `activity/actreturn`: ends the steps with the mapped values as the action's results.
     Return(Mapping),
+    /// `activity/noop`, of flows alone: does nothing.
+    Nothing,
     /// `activity/actreply`: adds the mapped values to the scope and continues with the next step.
     Reply(Mapping),
 }

@@ -5,6 +5,8 @@ pub mod activities;
 pub mod app;
 pub mod breaker;
 pub mod cors;
+pub mod flow_actions;
+pub mod flow_links;
 pub mod flows;
 pub mod handler_path;
 pub mod library;

@@ -100,6 +100,7 @@ fn show_service(service: &Service) -> Json {
                 CounterOperation::Reset => "reset",
             },
         }),
+        Activity::Nothing => json!({ "activity": "noop" }),
         Activity::Channel => json!({ "activity": "channel" }),
         Activity::Return(_) => json!({ "activity": "actreturn" }),
         Activity::Reply(_) => json!({ "activity": "actreply" }),

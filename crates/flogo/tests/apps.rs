@@ -571,10 +571,10 @@ fn an_action_without_a_definition_is_an_error() {
     );
     refused(
         &with_action(
-            r#"{ "ref": "github.com/project-flogo/rules", "settings": { } }"#,
+            r#"{ "ref": "github.com/project-flogo/stream", "settings": { } }"#,
             definition,
         ),
-        "4:10: error: action factory 'github.com/project-flogo/rules' not registered; the microgateway and flows are run: `github.com/project-flogo/microgateway`, `github.com/project-flogo/flow`",
+        "4:10: error: action factory 'github.com/project-flogo/stream' not registered; the microgateway and flows are run: `github.com/project-flogo/microgateway`, `github.com/project-flogo/flow`",
     );
 }
 

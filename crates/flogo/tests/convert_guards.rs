@@ -321,3 +321,51 @@ fn a_breaker_on_the_calls_own_condition_is_written() {
     let plan = native(&convert(&[source], &machine));
     assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Enforce);
 }
+
+#[test]
+fn reports_on_the_calls_own_condition_are_those_of_its_breaker() {
+    let call = r#""if": "$.payload.queryParams.key == \"k\"","#;
+    let condition = r#"$.payload.queryParams.key == \"k\" && "#;
+    let text = Parts {
+        call,
+        ..Parts::default()
+    }
+    .text()
+    .replace(
+        "\"if\": \"$.B.error",
+        &format!("\"if\": \"{condition}$.B.error"),
+    );
+    let source = Source {
+        name: "app.json",
+        text: text.as_bytes(),
+    };
+    let machine = Machine {
+        lossy: true,
+        ..Machine::default()
+    };
+    let plan = native(&convert(&[source], &machine));
+    assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Enforce);
+}
+
+#[test]
+fn a_field_beside_another_guard_is_kept_and_the_other_is_lost() {
+    let call = r#""if": "$.J.outputs.valid == true && $.payload.headers.App == \"a\"","#;
+    let parts = Parts {
+        before: TOKEN,
+        services: JWT,
+        call,
+        ..Parts::default()
+    };
+    is_lost(&parts, TOKEN, "the check of the token");
+    let plan = native(&parts.converted(true));
+    assert_eq!(routes(&plan)[0], ("app: a".to_owned(), "call".to_owned()));
+    // What a claim says is nobody's field.
+    let call = r#""if": "$.J.outputs.token.claims.id == \"7\" && $.payload.headers.App == \"a\"","#;
+    let parts = Parts {
+        before: TOKEN,
+        services: JWT,
+        call,
+        ..Parts::default()
+    };
+    is_lost(&parts, call, "the call is conditional there");
+}

@@ -284,6 +284,18 @@ fn an_expression_below_the_top_level_stays_text() {
 }
 
 #[test]
+fn a_setting_of_a_trigger_is_read_by_its_exact_name() {
+    slips(
+        "\"port\": 8080",
+        "\"port\": 8080, \"enableTls\": true",
+        &[
+            "nothing reads the setting `enableTls`",
+            "did you mean `enableTLS`?",
+        ],
+    );
+}
+
+#[test]
 fn a_guarded_call_without_a_timeout_may_hang_for_ever() {
     let text = CLEAN.replacen("\"timeout\": 5,", "", 1);
     one_warning(

@@ -197,10 +197,13 @@ fn a_use_of_a_flogo_service_at_another_address_is_told_by_check() {
     let one = "upstreams:\n  PetStorePets: { breaker: {} }\n";
     assert_eq!(
         check(one),
-        "guards.yaml:2:3: warning: `G#2/PetStorePets` is the same service at another address, http://127.0.0.1:2, and the breaker of `PetStorePets` is not before it; add an upstream with `applies_to: G#2/PetStorePets`\nok: 1 listener, 4 routes, 1 upstream\n"
+        "guards.yaml:2:3: warning: `G#2/PetStorePets` is the same service at another address, http://127.0.0.1:2, and the breaker of `PetStorePets` is not before it; add an upstream with `applies_to: G#2/PetStorePets`\nok: 1 listener, 4 routes, 0 breakers, 4 calls, 1 upstream\n"
     );
     let both = format!("{one}  other: {{ applies_to: G#4/PetStorePets, breaker: {{}} }}\n");
-    assert_eq!(check(&both), "ok: 1 listener, 4 routes, 2 upstreams\n");
+    assert_eq!(
+        check(&both),
+        "ok: 1 listener, 4 routes, 0 breakers, 4 calls, 2 upstreams\n"
+    );
     let twice = format!("{both}  third: {{ applies_to: G#3/PetStorePets, breaker: {{}} }}\n");
     assert!(check(&twice).contains("line 2 stands before `G/PetStorePets` already"));
 }

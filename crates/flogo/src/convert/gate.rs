@@ -1,12 +1,21 @@
 //! Conditions on the fields of a request, which a native route can ask for itself.
 
 use crate::Expression;
+use crate::read::actions::BuiltAction;
 
-/// The fields that a condition asks for, each with one value, if it asks for nothing else. `path`: the names that lead
-/// to the fields of the request.
+/// An action of a handler, for the requests that have these fields.
+pub(super) struct Gated<'a> {
+    pub built: &'a BuiltAction,
+    /// True if the payload is the trigger's own output.
+    pub is_own: bool,
+    pub gate: Vec<(String, String)>,
+}
+
+/// The fields that a condition asks for, each with one value, if it asks for nothing else of the request. `path`: the
+/// names that lead to the fields, never empty.
 pub(super) fn header_gate(when: &Expression, path: &[&str]) -> Option<Vec<(String, String)>> {
     let mut gate: Vec<(String, String)> = Vec::new();
-    for (read, value) in when.equalities()? {
+    for (read, value) in when.equalities(&|read| read.name == path[0])? {
         let parts = read.path.split(['.', '[', ']', '"', '\'']);
         let mut parts = std::iter::once(read.name).chain(parts.filter(|part| !part.is_empty()));
         for wanted in path {

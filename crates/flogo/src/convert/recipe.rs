@@ -177,11 +177,9 @@ impl<'a> Recipe<'a> {
         if let Some((calls, spread)) = found {
             let run = self.rehearse(&[], 1);
             if let Some(call) = calls.iter().find(|call| run.assumed.contains(&call.index)) {
-                let when = call
-                    .step
-                    .when
-                    .as_ref()
-                    .filter(|_| is_own && calls.len() == 1);
+                let is_known = !run.unknown.contains(&call.index);
+                let when = call.step.when.as_ref();
+                let when = when.filter(|_| is_own && is_known && calls.len() == 1);
                 match when.and_then(|when| header_gate(when, &["payload", "headers"])) {
                     Some(gate) => self.gate = gate,
                     None => {
@@ -340,7 +338,7 @@ impl<'a> Recipe<'a> {
     fn leave(&mut self, index: usize, step: &FlowStep) {
         let service = &self.action.services[step.service];
         let (what, is_guard) = match &service.activity {
-            Activity::Rest(_) => return,
+            Activity::Rest(_) | Activity::Nothing => return,
             Activity::Breaker(breaker) if self.has_breaker(breaker) => return,
             Activity::Breaker(_) => (
                 "the breaker is not checked before the call, or does not receive its failures and successes",
@@ -395,6 +393,21 @@ impl<'a> Recipe<'a> {
             ..Script::default()
         };
         Rehearsal::of(self.action, script).answer(self.action)
+    }
+
+    /// True if a request that the gate keeps from the call asks the breaker all the same, or reports to it.
+    pub fn kept_back_moves_breaker(&self) -> bool {
+        let script = Script {
+            keeps_back: true,
+            ..Script::default()
+        };
+        let ran = Rehearsal::of(self.action, script).ran;
+        let mut services = ran.iter().map(|step| self.action.steps[*step].service);
+        !self.gate.is_empty()
+            && services.any(|service| match &self.action.services[service].activity {
+                Activity::Breaker(breaker) => self.has_breaker(breaker),
+                _ => false,
+            })
     }
 
     /// The response to all calls that end so, by index; `None` if none matches, or if they differ.

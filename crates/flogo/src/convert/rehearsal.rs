@@ -49,6 +49,8 @@ pub(super) struct Rehearsal {
     pub ran: Vec<usize>,
     /// The steps that ran though their condition depends on the request.
     pub assumed: BTreeSet<usize>,
+    /// The steps among them whose condition reads more than the request and what is known.
+    pub unknown: BTreeSet<usize>,
     /// The steps before a call that end the others on a condition which depends on the request.
     pub exits: BTreeSet<usize>,
     has_called: bool,
@@ -90,19 +92,22 @@ impl Rehearsal {
         let service = &action.services[step.service];
         let is_end = matches!(service.activity, Activity::Return(_));
         let is_met = match self.truth(step.when.as_ref()) {
-            // Before the call only a request decides what cannot be evaluated.
-            None if !self.has_called || is_of_request(step.when.as_ref()) => {
-                if is_end && !self.has_called && !script.keeps_back {
-                    self.exits.insert(index);
-                    false
-                } else {
-                    self.assumed.insert(index);
-                    !script.keeps_back
-                }
-            }
+            Truth::False => false,
+            Truth::True => true,
             // A condition that is neither true nor false changes nothing.
-            None => return true,
-            Some(is_met) => is_met,
+            Truth::None if self.has_called => return true,
+            _ if is_end && !self.has_called && !script.keeps_back => {
+                self.exits.insert(index);
+                false
+            }
+            // Before the call only a request decides what cannot be evaluated.
+            truth => {
+                if truth == Truth::None {
+                    self.unknown.insert(index);
+                }
+                self.assumed.insert(index);
+                !script.keeps_back
+            }
         };
         self.has_called |= is_met && matches!(service.activity, Activity::Rest(_));
         let (outputs, fault) = match is_met {
@@ -123,23 +128,40 @@ impl Rehearsal {
         let halts = match &step.halt {
             Some(halt) => {
                 let halts = self.truth(Some(&halt.condition));
-                if is_met && halts.is_none() && !self.has_called {
+                let is_open = matches!(halts, Truth::None | Truth::OfRequest);
+                if is_met && is_open && !self.has_called {
                     self.exits.insert(index);
                 }
-                halts == Some(true)
+                halts == Truth::True
             }
             None => failed,
         };
         !(is_met && (halts || is_end))
     }
 
-    /// The truth of a condition; `None` if it has none, or if a request decides it.
-    fn truth(&self, when: Option<&Expression>) -> Option<bool> {
-        match is_of_request(when) {
-            true => None,
-            false => truth(when, &self.scope),
+    fn truth(&self, when: Option<&Expression>) -> Truth {
+        let Some(when) = when else { return Truth::True };
+        if when.is_random() {
+            return Truth::OfRequest;
+        }
+        match when.truth_but_for(&self.scope, &|read| read.name == "payload") {
+            (None, _) => Truth::None,
+            (Some(false), _) => Truth::False,
+            (Some(true), true) => Truth::OfRequest,
+            (Some(true), false) => Truth::True,
         }
     }
+}
+
+/// The truth of a condition in a run without a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    True,
+    False,
+    /// What it asks of the request decides.
+    OfRequest,
+    /// Neither true nor false.
+    None,
 }
 
 /// The outputs of a step, or its error.
@@ -173,7 +195,11 @@ fn result(index: usize, action: &Action, script: Script<'_>) -> (Map, Option<Fau
             ("error".into(), Value::Bool(false)),
         ]),
         Activity::Counter(_) => Map::from([(Arc::from("value"), Value::Int(script.count))]),
-        Activity::Log | Activity::Channel | Activity::Return(_) | Activity::Reply(_) => Map::new(),
+        Activity::Log
+        | Activity::Nothing
+        | Activity::Channel
+        | Activity::Return(_)
+        | Activity::Reply(_) => Map::new(),
     };
     (outputs, None)
 }
@@ -195,13 +221,6 @@ pub(super) fn truth(when: Option<&Expression>, scope: &Map) -> Option<bool> {
         Ok(Value::Bool(holds)) => Some(holds),
         _ => None,
     }
-}
-
-/// True if a condition reads the request, or chance.
-fn is_of_request(when: Option<&Expression>) -> bool {
-    when.is_some_and(|when| {
-        when.is_random() || when.reads().iter().any(|read| read.name == "payload")
-    })
 }
 
 /// The operation of a step on a breaker; empty for a check. `None` if it depends on the request.

@@ -117,6 +117,9 @@ impl Draft {
         if let Some(recipe) = recipe {
             let at = places.services[first.service];
             entries["breaker"] = breaker(recipe, at, &mut comments, &mut self.losses);
+            if recipe.kept_back_moves_breaker() {
+                comments.push("mends: a request that the condition keeps back asks the breaker, and reports a success to it; here it does not reach it".to_owned());
+            }
             if let Spread::OnFailure(statuses) = &recipe.spread
                 && calls.len() > 1
             {

@@ -10,8 +10,9 @@ use crate::Map;
 use crate::Value;
 use crate::flow::{Action, Service};
 use crate::read::activities;
-use crate::read::flows::{self, Flows};
-use crate::read::library::{Definition, Library, is_flow, is_microgateway};
+use crate::read::flow_actions::ActionKind;
+use crate::read::flows::Flows;
+use crate::read::library::{Definition, Library, is_microgateway};
 use crate::read::lint;
 use crate::read::located;
 use crate::read::lowering;
@@ -45,16 +46,14 @@ pub(crate) struct Actions<'i> {
     pub imports: &'i Imports,
     pub library: Library,
     instances: HashMap<String, u32>,
-    shared: Vec<Shared>,
+    pub(super) shared: Vec<Shared>,
     /// The index of each shared action, by its id.
-    by_id: HashMap<String, usize>,
+    pub(super) by_id: HashMap<String, usize>,
     /// Every action of the microgateway that was built.
     pub built: Vec<BuiltAction>,
-    flows: Flows<'i>,
-    /// The number of actions whose flow cannot be run.
-    unrun: usize,
+    pub(super) flows: Flows<'i>,
     /// The number of handlers, and of those with an action of the microgateway.
-    handlers: (usize, usize),
+    pub(super) handlers: (usize, usize),
     /// The size of all instances so far, in keys and values of their definitions.
     parts: usize,
 }
@@ -63,20 +62,13 @@ pub(crate) struct Actions<'i> {
 /// instances of one long definition does not become a large plan.
 const PARTS_MAX: usize = 1_000_000;
 
-struct Shared {
+pub(super) struct Shared {
     id: String,
     at: Place,
     /// The built action; `None` after an error, which has been reported.
     built: Option<BuiltAction>,
-    kind: Option<ActionKind>,
+    pub kind: Option<ActionKind>,
     used: bool,
-}
-
-/// The kind of an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ActionKind {
-    Microgateway,
-    Flow,
 }
 
 impl<'i> Actions<'i> {
@@ -89,7 +81,6 @@ impl<'i> Actions<'i> {
             by_id: HashMap::new(),
             built: Vec::new(),
             flows: Flows::new(imports),
-            unrun: 0,
             handlers: (0, 0),
             parts: 0,
         }
@@ -184,9 +175,7 @@ impl<'i> Actions<'i> {
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
         if self.kind_of(object) == Some(ActionKind::Flow) {
-            let built = self.flow(object, reader);
-            self.unrun += usize::from(built.is_none());
-            return built;
+            return self.flow(object, reader);
         }
         let reference = self.reference(object, reader);
         if reference.is_none() && !has_definition(object) {
@@ -210,110 +199,13 @@ impl<'i> Actions<'i> {
             DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
             DefinitionSource::Pattern(name) => self.library.pattern(name, reader)?,
         };
-        self.parts = self.parts.saturating_add(loaded.parts);
-        if self.parts > PARTS_MAX {
-            return reader.refuse(
-                object.at,
-                format!("the application's actions have more than {PARTS_MAX} parts in all"),
-                "let handlers share actions by their ids, or split the application",
-            );
-        }
+        self.add_parts(loaded.parts, object.at, reader)?;
         let name = self.name(&loaded.name);
         let built = self.lower(&name, &settings, &loaded, reader);
         // The definition of an action that cannot be read is looked into all the same.
         let built = built.filter(|_| reference.is_some())?;
         self.built.push(built.clone());
         Some(built)
-    }
-
-    /// The kind of an action by its `ref`; `None` for all that do not run.
-    fn kind_of(&self, object: Object<'_>) -> Option<ActionKind> {
-        let reference = crate::read::object::text(&object.get("ref")?.value)?;
-        match self
-            .imports
-            .resolve(reference.get(), ContributionKind::Action)
-        {
-            Ok(path) if is_microgateway(path) => Some(ActionKind::Microgateway),
-            Ok(path) if is_flow(path) => Some(ActionKind::Flow),
-            _ => None,
-        }
-    }
-
-    /// The kind of the action that a handler's entry refers to or describes.
-    fn kind_for(&self, entry: Object<'_>) -> Option<ActionKind> {
-        let id = entry
-            .get("id")
-            .and_then(|id| crate::read::object::text(&id.value));
-        match id.filter(|id| !id.get().is_empty()) {
-            Some(id) => self.shared[*self.by_id.get(id.get())?].kind,
-            None => self.kind_of(entry),
-        }
-    }
-
-    /// True if a handler's entry runs a flow.
-    pub fn is_flow(&self, entry: Object<'_>) -> bool {
-        self.kind_for(entry) == Some(ActionKind::Flow)
-    }
-
-    /// Counts a handler, for a word about applications of flows.
-    pub fn count_handler(&mut self, items: &[Node]) {
-        let mut entries = items.iter().filter_map(Object::of);
-        let is_microgateway =
-            entries.any(|entry| self.kind_for(entry) == Some(ActionKind::Microgateway));
-        self.handlers.0 += 1;
-        self.handlers.1 += usize::from(is_microgateway);
-    }
-
-    /// Says what an application is whose flows do not all run.
-    pub fn name_flows(&self, reader: &mut Reader<'_>) {
-        let (all, gateways) = (self.handlers.0, self.handlers.1);
-        let at = self.library.first_flow();
-        if let (Some(at), true) = (at, self.unrun > 0) {
-            let (handlers, is) = match (all, gateways) {
-                (1, _) => ("handler", "is a microgateway"),
-                (_, 1) => ("handlers", "is a microgateway"),
-                _ => ("handlers", "are microgateways"),
-            };
-            let what = format!("this is a flow application; {gateways} of {all} {handlers} {is}");
-            let mend =
-                "flows of a few activities run (docs/flogo.md); run the others where they ran";
-            reader.error(at, what, mend);
-        }
-    }
-
-    fn flow(&mut self, object: Object<'_>, reader: &mut Reader<'_>) -> Option<BuiltAction> {
-        let uri = flows::uri_of(object, reader)?;
-        let loaded = self.library.flow(uri, reader)?;
-        self.parts = self.parts.saturating_add(loaded.parts);
-        if self.parts > PARTS_MAX {
-            return reader.refuse(
-                object.at,
-                format!("the application's actions have more than {PARTS_MAX} parts in all"),
-                "let handlers share actions by their ids, or split the application",
-            );
-        }
-        let read = self.flows.read(&loaded.name, &loaded.root, reader)?;
-        let name = self.name(&loaded.name);
-        Some(BuiltAction {
-            action: Arc::new(Action {
-                name,
-                resource: loaded.name.as_str().into(),
-                conf: Value::Null,
-                env: Value::Null,
-                asynchronous: false,
-                services: read.services,
-                flow: Some(read.flow),
-                steps: Vec::new(),
-                responses: Vec::new(),
-            }),
-            places: Rc::new(ActionPlaces {
-                services: read.places,
-                steps: Vec::new(),
-                responses: Vec::new(),
-            }),
-            source: loaded,
-            conf: Rc::new([]),
-        })
     }
 
     /// The action's `ref`, which must be the microgateway's.
@@ -333,8 +225,26 @@ impl<'i> Actions<'i> {
         }
     }
 
+    /// Counts the parts of a further instance; `None` past the most.
+    pub(super) fn add_parts(
+        &mut self,
+        parts: usize,
+        at: Place,
+        reader: &mut Reader<'_>,
+    ) -> Option<()> {
+        self.parts = self.parts.saturating_add(parts);
+        if self.parts > PARTS_MAX {
+            return reader.refuse(
+                at,
+                format!("the application's actions have more than {PARTS_MAX} parts in all"),
+                "let handlers share actions by their ids, or split the application",
+            );
+        }
+        Some(())
+    }
+
     /// A unique name for an instance: the resource's, with a number from the second on.
-    fn name(&mut self, resource: &str) -> Arc<str> {
+    pub(super) fn name(&mut self, resource: &str) -> Arc<str> {
         let count = self.instances.entry(resource.to_owned()).or_default();
         *count += 1;
         match count {

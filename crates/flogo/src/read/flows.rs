@@ -1,22 +1,23 @@
 //! Flows: tasks with their activities, and the links between them.
 //!
-//! Flows of the activities log, rest, counter, actreply and actreturn are read. Everything else is refused at its line,
+//! Flows of the activities log, rest, counter, noop, actreply and actreturn are read. Everything else is refused at its line,
 //! each activity once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use fusebox_plan::dialect::{Entry, Kind, Node, Place, quote, suggest};
 
-use crate::flow::{Activity, Attribute, Flow, Link, LinkKind, Mapping, Service, Task};
+use crate::flow::{Activity, Attribute, Flow, Link, Mapping, Service, Task};
 use crate::read::activities::{counter, instead_of};
+use crate::read::flow_links::{link, refuse_circles};
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader, expression_of};
 use crate::read::refs::{ContributionKind, Imports, import_mend, tail};
 use crate::read::{located, mapping, rest};
-use crate::{Map, Value};
+use crate::{Expression, Map, Value};
 
 /// The activities of flows, for messages.
-const WITH: &str = "log, rest, counter, actreply, actreturn";
+const WITH: &str = "log, rest, counter, noop, actreply, actreturn";
 /// The types of attributes, for messages.
 const TYPES: [&str; 11] = [
     "any", "string", "integer", "long", "number", "double", "boolean", "object", "bytes", "params",
@@ -35,10 +36,12 @@ pub(crate) struct ReadFlow {
 /// Reads flows, and refuses each activity that is not supported once.
 pub(crate) struct Flows<'i> {
     imports: &'i Imports,
-    /// The activities that have been refused: each is told once.
+    /// The activities that have been refused; each has one error.
     refused: HashSet<String>,
     /// True if the flow has an activity that does not run.
     is_partial: bool,
+    /// True if a flow has a part that does not run here, which is no mistake of its author.
+    pub is_unsupported: bool,
 }
 
 impl<'i> Flows<'i> {
@@ -47,6 +50,7 @@ impl<'i> Flows<'i> {
             imports,
             refused: HashSet::new(),
             is_partial: false,
+            is_unsupported: false,
         }
     }
 
@@ -76,6 +80,9 @@ impl<'i> Flows<'i> {
         }
         if main == 0 && !self.is_partial && before == reader.notes.errors() {
             reader.error(definition.at, "the flow has no tasks", "add one to `tasks`");
+        }
+        if before == reader.notes.errors() && !self.is_partial {
+            warn_of_tasks(root, &draft.ids, reader);
         }
         let flow = Flow {
             name: written.map_or(name, Text::get).into(),
@@ -152,11 +159,12 @@ impl<'i> Flows<'i> {
                 );
                 let mend = "split the work over requests, or run this flow where it ran";
                 reader.error(kind.value.at, what, mend);
+                self.is_unsupported = true;
             }
         }
         if let Some(settings) = object.object("settings", reader.notes) {
             for entry in settings.entries() {
-                refuse_setting(entry, reader);
+                self.is_unsupported |= refuse_setting(entry, reader);
             }
         }
         for key in [
@@ -168,6 +176,7 @@ impl<'i> Flows<'i> {
             if let Some(entry) = object.get(key) {
                 let what = format!("{} is of a flow before Flogo 0.9", quote(key));
                 reader.error(entry.at, what, "write its activity as in Flogo 1.0");
+                self.is_unsupported = true;
             }
         }
         let what = format!("the task {} has no activity", id.shown());
@@ -177,6 +186,7 @@ impl<'i> Flows<'i> {
         if let Some(entry) = activity.get("mappings") {
             let what = "`mappings` is of a flow before Flogo 0.9";
             reader.error(entry.at, what, "write `input` instead");
+            self.is_unsupported = true;
         }
         let (kind, settings) = self.activity(activity, reader)?;
         let input = match activity.object("input", reader.notes) {
@@ -230,6 +240,7 @@ impl<'i> Flows<'i> {
                 };
                 Some((activity, Map::new()))
             }
+            (ContributionKind::Activity, "noop") => Some((Activity::Nothing, Map::new())),
             (ContributionKind::Activity, "log" | "rest" | "counter") => {
                 let settings = reader.settings(at, entries, &Map::new(), Owner::Handlers)?;
                 let activity = match last {
@@ -241,6 +252,7 @@ impl<'i> Flows<'i> {
             }
             _ => {
                 self.is_partial = true;
+                self.is_unsupported = true;
                 if self.refused.insert(path.clone()) {
                     let what = format!("unable to find activity with ref [{path}]");
                     let mend = match instead_of(last).filter(|_| kind == sort) {
@@ -257,10 +269,49 @@ impl<'i> Flows<'i> {
     }
 }
 
+/// Warns of expressions that read the outputs of a task that the flow does not have.
+fn warn_of_tasks(node: &Node, ids: &BTreeSet<String>, reader: &mut Reader<'_>) {
+    match &node.kind {
+        Kind::Map(entries) => {
+            for entry in entries {
+                warn_of_tasks(&entry.value, ids, reader);
+            }
+        }
+        Kind::List(items) => items.iter().for_each(|it| warn_of_tasks(it, ids, reader)),
+        Kind::Scalar(_) => {
+            let Some(text) = crate::read::object::text(node) else {
+                return;
+            };
+            let source = text.get().strip_prefix('=').unwrap_or(text.get());
+            if !source.contains("$activity[") {
+                return;
+            }
+            let Ok(expression) = Expression::compile(source, &reader.flow_names) else {
+                return;
+            };
+            for read in expression.reads() {
+                let Some(output) = read.name.strip_prefix("_A.") else {
+                    continue;
+                };
+                let mut ends = output.match_indices('.').map(|(at, _)| at);
+                let is_known = ids.contains(output) || ends.any(|at| ids.contains(&output[..at]));
+                if !is_known && !read.may_miss {
+                    let id = output.split('.').next().unwrap_or(output);
+                    let what = format!("no task has the id {}, so this is an error", quote(id));
+                    let mend = suggest(id, ids.iter().map(String::as_str).take(256));
+                    let at = text.get().find(&format!("[{id}]")).unwrap_or(0);
+                    let at = reader.place_in(text, at);
+                    reader.notes.warn(at, what, mend);
+                }
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct Draft {
     /// The ids of all tasks, even of those that cannot be read.
-    ids: HashSet<String>,
+    ids: BTreeSet<String>,
     tasks: Vec<Task>,
     services: Vec<Service>,
     places: Vec<Place>,
@@ -305,7 +356,8 @@ fn attributes(items: &[Node], reader: &mut Reader<'_>) -> Vec<Attribute> {
     attributes
 }
 
-fn refuse_setting(entry: &Entry, reader: &mut Reader<'_>) {
+/// Refuses a setting of a task that has no effect here. True if it did.
+fn refuse_setting(entry: &Entry, reader: &mut Reader<'_>) -> bool {
     let (what, mend) = match entry.key.as_str() {
         "retryOnError" => (
             "`retryOnError` does not run here",
@@ -319,9 +371,10 @@ fn refuse_setting(entry: &Entry, reader: &mut Reader<'_>) {
             "iterations do not run here",
             "split the work over requests, or run this flow where it ran",
         ),
-        _ => return,
+        _ => return false,
     };
     reader.error(entry.at, what, mend);
+    true
 }
 
 /// The setting `mappings` of an activity that returns or replies.
@@ -338,95 +391,6 @@ fn mappings(entries: &[Entry], reader: &mut Reader<'_>) -> Option<Mapping> {
                 reader.refuse(entry.value.at, what, "give an object of mappings")
             }
         },
-    }
-}
-
-fn link(
-    object: Object<'_>,
-    names: &HashMap<&str, Option<usize>>,
-    reader: &mut Reader<'_>,
-) -> Option<Link> {
-    let mut end = |key: &str| {
-        let what = format!("a link has no `{key}`");
-        let id = object.needed(key, &what, "name a task by its id", reader.notes)?;
-        match names.get(id.get()) {
-            // A task that cannot be read has its own error.
-            Some(task) => *task,
-            None => {
-                let what = format!("the link leads to no task: '{}' not found", id.get());
-                reader.refuse(id.at, what, suggest(id.get(), names.keys().copied()))
-            }
-        }
-    };
-    let (from, to) = (end("from"), end("to"));
-    let kind = match object.word("type", reader.notes) {
-        None => LinkKind::Always,
-        Some(kind) => match kind.get() {
-            "default" | "dependency" | "0" => LinkKind::Always,
-            "label" | "2" => LinkKind::Label,
-            "error" | "3" => LinkKind::Error,
-            "exprOtherwise" | "4" => LinkKind::Otherwise,
-            "expression" | "1" => {
-                let what = "expression value not set on link";
-                let value = object.needed("value", what, "add `\"value\"`", reader.notes)?;
-                LinkKind::When(condition(value, reader)?)
-            }
-            _ => {
-                let what = format!(
-                    "unknown link type {}, which is followed as a default link",
-                    kind.shown()
-                );
-                let known = ["default", "expression", "label", "error", "exprOtherwise"];
-                reader.notes.warn(kind.at, what, suggest(kind.get(), known));
-                LinkKind::Always
-            }
-        },
-    };
-    Some(Link {
-        from: from?,
-        to: to?,
-        kind,
-    })
-}
-
-/// The expression of a link, which may begin with the mark of expressions.
-fn condition(value: Text<'_>, reader: &mut Reader<'_>) -> Option<crate::Expression> {
-    let source = value.get().strip_prefix('=').unwrap_or(value.get());
-    let skip = value.get().len() - source.len();
-    reader.compile(value, skip, source, Owner::Flows)
-}
-
-/// Refuses links that lead back: none of their tasks would ever run.
-fn refuse_circles(
-    links: &[Link],
-    first: usize,
-    end: usize,
-    items: &[Node],
-    reader: &mut Reader<'_>,
-) {
-    let mut incoming = vec![0usize; end - first];
-    let mut outgoing: Vec<Vec<usize>> = vec![Vec::new(); end - first];
-    for link in links {
-        incoming[link.to - first] += 1;
-        outgoing[link.from - first].push(link.to - first);
-    }
-    let mut ready: Vec<usize> = (0..incoming.len())
-        .filter(|task| incoming[*task] == 0)
-        .collect();
-    let mut seen = 0;
-    while let Some(task) = ready.pop() {
-        seen += 1;
-        for next in &outgoing[task] {
-            incoming[*next] -= 1;
-            if incoming[*next] == 0 {
-                ready.push(*next);
-            }
-        }
-    }
-    let at = items.first().map(|node| node.at);
-    if let (true, Some(at)) = (seen < incoming.len(), at) {
-        let what = "the links lead back, so that none of the tasks between them ever runs";
-        reader.error(at, what, "remove the link that leads back");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sources of definitions: the application's resources, files, HTTP, built-in patterns.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use fusebox_plan::dialect::{BYTES_MAX, Kind, Node, Place, nearest, quote, suggest};
@@ -46,6 +46,9 @@ fn parts(node: &Node) -> usize {
     }
 }
 
+/// The most flows among which a near name is looked for.
+const SUGGESTED_MAX: usize = 256;
+
 /// All definitions that the application contains or has requested.
 #[derive(Default)]
 pub(crate) struct Library {
@@ -53,7 +56,7 @@ pub(crate) struct Library {
     /// The index of each resource, by its id.
     by_id: HashMap<String, usize>,
     /// The flows, by id.
-    flows: HashMap<String, FlowResource>,
+    flows: BTreeMap<String, FlowResource>,
     /// The requested definitions, by URI; `None` after an error, which has been reported.
     fetched: HashMap<String, Option<Rc<Definition>>>,
 }
@@ -158,7 +161,8 @@ impl Library {
     pub fn flow(&mut self, uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
         let id = uri.get().strip_prefix("res://");
         let Some(flow) = id.and_then(|id| self.flows.get_mut(id)) else {
-            let known: Vec<String> = self.flows.keys().map(|id| format!("res://{id}")).collect();
+            let known = self.flows.keys().take(SUGGESTED_MAX);
+            let known: Vec<String> = known.map(|id| format!("res://{id}")).collect();
             let what = format!("unable to resolve flow: {}", uri.get());
             let mend = suggest(uri.get(), known.iter().map(String::as_str));
             return reader.refuse(uri.at, what, mend);

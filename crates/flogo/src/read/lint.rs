@@ -171,7 +171,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The literal text of a value: what is neither another kind nor an expression.
+/// The text of a literal; none for other kinds and for expressions.
 fn literal(node: &Node) -> Option<&str> {
     let text = text(node)?.get();
     (!text.starts_with('=')).then_some(text)

@@ -64,6 +64,11 @@ impl<'n> Object<'n> {
         self.entry(key).filter(|entry| !is_null(&entry.value))
     }
 
+    /// The place of a key, or of the object where it is absent.
+    pub fn place_of(&self, key: &str) -> Place {
+        self.get(key).map_or(self.at, |entry| entry.at)
+    }
+
     /// The entry of a key, even with null.
     pub fn entry(&self, key: &str) -> Option<&'n Entry> {
         let mut entries = self.entries.iter();

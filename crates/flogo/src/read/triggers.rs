@@ -115,6 +115,7 @@ impl Triggers {
             }
             return;
         };
+        lint::handlers::settings(settings.entries, kind.settings(), reader);
         if kind == TriggerKind::Rest {
             self.listener(&id, &settings, reader);
         }
@@ -124,6 +125,7 @@ impl Triggers {
             let Some(settings) = settings_of(handler, reader) else {
                 continue;
             };
+            lint::handlers::settings(settings.entries, kind.handler_settings(), reader);
             match kind {
                 TriggerKind::Rest => self.rest_handler(&id, handler, &settings, choices, reader),
                 TriggerKind::Channel => {
@@ -307,6 +309,24 @@ fn subscription(
 enum TriggerKind {
     Rest,
     Channel,
+}
+
+impl TriggerKind {
+    /// The settings that the trigger reads.
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            TriggerKind::Rest => &["port", "enableTLS", "certFile", "keyFile"],
+            TriggerKind::Channel => &[],
+        }
+    }
+
+    /// The settings that its handlers read.
+    fn handler_settings(self) -> &'static [&'static str] {
+        match self {
+            TriggerKind::Rest => &["method", "path"],
+            TriggerKind::Channel => &["channel"],
+        }
+    }
 }
 
 /// The kind of a trigger: from `ref`, or from the older `type`, which is short for `#type`.

@@ -190,6 +190,7 @@ pub(super) async fn run_service(
             log(inputs, action, service);
             ServiceResult::default()
         }
+        LiveActivity::Nothing => ServiceResult::default(),
         LiveActivity::Count(count, operation) => {
             let value = i64::try_from(count.apply(*operation)).unwrap_or(i64::MAX);
             Ok(Map::from([("value".into(), value.into())])).into()

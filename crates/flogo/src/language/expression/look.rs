@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::node::{Node, Operator, Segment, Sign};
 use super::reference::{Reference, Resolver};
 use super::template::Piece;
-use super::{Expression, Form};
+use super::{Context, Cost, Expression, Form};
+use crate::language::scope::Scope;
 use crate::language::value::Value;
 
 /// A value of the scope that an expression reads: `$.name` with the path after it.
@@ -41,13 +42,66 @@ impl Expression {
         found.comparisons
     }
 
-    /// The values that must equal a text each, if the whole expression says nothing else: `$.a == "x" && $.b == "y"`.
-    pub(crate) fn equalities(&self) -> Option<Vec<(Read<'_>, &str)>> {
+    /// The values that must equal a text each, if the expression asks for nothing else: `$.a == "x" && $.b == "y"`.
+    /// Parts of a conjunction that read no `open` value are left out.
+    pub(crate) fn equalities(
+        &self,
+        open: &dyn Fn(&Read<'_>) -> bool,
+    ) -> Option<Vec<(Read<'_>, &str)>> {
         let Form::Script(node) = &*self.form else {
             return None;
         };
         let mut found = Vec::new();
-        equalities(node, &mut found).then_some(found)
+        for part in parts(node) {
+            if !reads_of(part).iter().any(open) {
+                continue;
+            }
+            let Node::Chain { first, rest } = part else {
+                return None;
+            };
+            let [(Operator::Equal, second)] = &rest[..] else {
+                return None;
+            };
+            found.push(match (reference(first), text(second)) {
+                (Some(read), Some(text)) => (read, text),
+                _ => (reference(second)?, text(first)?),
+            });
+        }
+        Some(found).filter(|found| !found.is_empty())
+    }
+
+    /// The truth of the expression where the parts of a conjunction that read an `open` value are taken as true, and
+    /// if there are such parts. No truth where a part has none.
+    pub(crate) fn truth_but_for(
+        &self,
+        scope: &dyn Scope,
+        open: &dyn Fn(&Read<'_>) -> bool,
+    ) -> (Option<bool>, bool) {
+        let truth = |value: Result<Value, _>| match value {
+            Ok(Value::Bool(holds)) => Some(holds),
+            _ => None,
+        };
+        let Form::Script(node) = &*self.form else {
+            return match self.reads().iter().any(open) {
+                true => (Some(true), true),
+                false => (truth(self.eval(scope)), false),
+            };
+        };
+        let (mut whole, mut has_open) = (Some(true), false);
+        for part in parts(node) {
+            if reads_of(part).iter().any(open) {
+                has_open = true;
+                continue;
+            }
+            let cost = Cost::default();
+            let mut context = Context::new(scope, self.skip_missing, &self.random, &cost);
+            match truth(part.eval(&mut context)) {
+                Some(false) => return (Some(false), has_open),
+                Some(true) => {}
+                None => whole = None,
+            }
+        }
+        (whole, has_open)
     }
 
     /// True if each evaluation may give another value, whatever the scope.
@@ -56,28 +110,24 @@ impl Expression {
     }
 }
 
-fn equalities<'e>(node: &'e Node, found: &mut Vec<(Read<'e>, &'e str)>) -> bool {
-    let Node::Chain { first, rest } = node else {
-        return false;
-    };
-    match &rest[..] {
-        [(Operator::Equal, second)] => match (texts(first), reference(second)) {
-            (Some(text), Some(read)) => found.push((read, text)),
-            _ => match (reference(first), texts(second)) {
-                (Some(read), Some(text)) => found.push((read, text)),
-                _ => return false,
-            },
-        },
-        parts if parts.iter().all(|(operator, _)| *operator == Operator::And) => {
-            return equalities(first, found)
-                && parts.iter().all(|(_, part)| equalities(part, found));
+/// The parts of a conjunction, else the whole.
+fn parts(node: &Node) -> Vec<&Node> {
+    match node {
+        Node::Chain { first, rest } if rest.iter().all(|(it, _)| *it == Operator::And) => {
+            let rest = rest.iter().flat_map(|(_, node)| parts(node));
+            parts(first).into_iter().chain(rest).collect()
         }
-        _ => return false,
+        _ => vec![node],
     }
-    true
 }
 
-fn texts(node: &Node) -> Option<&str> {
+fn reads_of(node: &Node) -> Vec<Read<'_>> {
+    let mut found = Look::default();
+    found.node(node);
+    found.reads
+}
+
+fn text(node: &Node) -> Option<&str> {
     match node {
         Node::Literal(Value::Str(text)) => Some(text),
         _ => None,
@@ -223,7 +273,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
     use super::*;
-    use crate::Names;
+    use crate::{Map, Names};
 
     fn compiled(text: &str) -> Expression {
         Expression::compile(text, &Names::default()).unwrap()
@@ -267,9 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn equalities_are_the_whole_expression_or_nothing() {
+    fn equalities_are_all_that_is_asked_of_open_values() {
+        let all = |_: &Read<'_>| true;
         let expression = compiled("$.headers.A == \"x\" && ('y' == $.headers.B)");
-        let found = expression.equalities().unwrap();
+        let found = expression.equalities(&all).unwrap();
         let found: Vec<_> = found
             .iter()
             .map(|(read, text)| (&*read.path, *text))
@@ -281,7 +332,26 @@ mod tests {
             "$.a != \"x\"",
             "$.a",
         ] {
-            assert!(compiled(text).equalities().is_none(), "{text}");
+            assert!(compiled(text).equalities(&all).is_none(), "{text}");
+        }
+        let expression = compiled("$.a.x == \"x\" && $.b == true");
+        let found = expression.equalities(&|read| read.name == "a").unwrap();
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn a_conjunction_has_a_truth_without_its_open_parts() {
+        let scope = Map::from([("b".into(), Value::Bool(true))]);
+        for (text, truth) in [
+            ("$.a.x == 1 && $.b == true", (Some(true), true)),
+            ("$.b == false && $.a.x == 1", (Some(false), false)),
+            ("$.a.x == 1 && $.c == 1", (None, true)),
+            ("$.a.x == 1 || $.b == true", (Some(true), true)),
+            ("$.a.x", (Some(true), true)),
+            ("$.b", (Some(true), false)),
+        ] {
+            let found = compiled(text).truth_but_for(&scope, &|read| read.name == "a");
+            assert_eq!(found, truth, "{text}");
         }
     }
 }

@@ -39,7 +39,7 @@ impl Subject<'_> {
                             "{name} has no `timeout`, so a backend that hangs never counts as a failure of {breaker}"
                         );
                         let mend = "add `\"timeout\"`, in seconds, to its settings";
-                        reader.notes.warn(service.at, what, mend);
+                        reader.notes.warn(service.place_of("name"), what, mend);
                     }
                 }
                 _ => {}
@@ -106,7 +106,7 @@ impl Subject<'_> {
         let mend = format!(
             "add `\"pathParams.{missing}\": \"=$.payload.pathParams.{missing}\"` to its input"
         );
-        reader.notes.warn(step.at, what, mend);
+        reader.notes.warn(step.place_of("service"), what, mend);
     }
 
     /// Parameters of the client's path that are passed on as they are.

@@ -1,7 +1,7 @@
 //! A handler's condition and mappings: names that the trigger does not give, comparisons in vain, expressions that
 //! stay text.
 
-use fusebox_plan::dialect::{Entry, Kind, Node, quote, suggest};
+use fusebox_plan::dialect::{Entry, Kind, Node, nearest, quote, suggest};
 
 use super::part_at;
 use super::texts::{nested, warn_of_texts};
@@ -15,6 +15,20 @@ const OF_REST: [&str; 5] = ["pathParams", "queryParams", "headers", "content", "
 const OF_CHANNEL: [&str; 1] = ["data"];
 /// The results of an action.
 const RESULTS: [&str; 2] = ["code", "data"];
+
+/// Warns of settings of a trigger or a handler that resemble a known one and are not read: their names are exact.
+pub(crate) fn settings(entries: &[Entry], known: &[&str], reader: &mut Reader<'_>) {
+    for entry in entries
+        .iter()
+        .filter(|entry| !known.contains(&entry.key.as_str()))
+    {
+        if let Some(near) = nearest(&entry.key, known.iter().copied()) {
+            let what = format!("nothing reads the setting {}", quote(&entry.key));
+            let mend = format!("did you mean {}?", quote(near));
+            reader.notes.warn(entry.at, what, mend);
+        }
+    }
+}
 
 /// Warns of the slips in the entry of a handler's action.
 pub(crate) fn lint(entry: Object<'_>, is_rest: bool, is_flow: bool, reader: &mut Reader<'_>) {

@@ -77,6 +77,7 @@ impl Known {
                 &[("flowInfo", "addDetails")],
             ),
             Activity::Counter(_) => known("counter", &["counterName", "op"], &[], &[]),
+            Activity::Nothing => known("noop", &[], &[], &[]),
             Activity::Channel => known("channel", &[], &["channel", "data"], &[("value", "data")]),
             Activity::Return(_) => known("actreturn", &["mappings"], &[], &[]),
             Activity::Reply(_) => known("actreply", &["mappings"], &[], &[]),

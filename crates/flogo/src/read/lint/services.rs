@@ -76,9 +76,21 @@ impl Subject<'_> {
             }
             match activity {
                 Activity::Breaker(_) => {
-                    self.breaker(index, service.at, settings, &inputs[index], reader);
+                    self.breaker(
+                        index,
+                        service.place_of("name"),
+                        settings,
+                        &inputs[index],
+                        reader,
+                    );
                 }
-                Activity::Jwt => self.token(index, service.at, settings, &inputs[index], reader),
+                Activity::Jwt => self.token(
+                    index,
+                    service.place_of("name"),
+                    settings,
+                    &inputs[index],
+                    reader,
+                ),
                 _ => {}
             }
         }

@@ -6,7 +6,7 @@ use fusebox_plan::dialect::{Kind, Node, quote, suggest};
 
 use super::services::{entries, object_of};
 use super::{Subject, part_at};
-use crate::flow::Activity;
+use crate::flow::{Activity, Given, MapNode, Mapping};
 use crate::language::expression::{Comparison, Expression, Operator, Read};
 use crate::read::object::{Object, text};
 use crate::read::reader::{Reader, expression_of};
@@ -44,12 +44,7 @@ impl Subject<'_> {
                 }
             }
             for comparison in expression.comparisons() {
-                let mut part = comparison.read.path.split(['.', '[', '"', '\'']);
-                let part = part.find(|part| !part.is_empty());
-                let part = part.filter(|part| TEXTS.contains(part));
-                if comparison.read.name == "payload"
-                    && part.is_some_and(|part| self.is_of_trigger(part))
-                {
+                if comparison.read.name == "payload" && self.is_text(&comparison.read.path) {
                     warn_of_texts(node, &comparison, reader);
                 }
             }
@@ -84,6 +79,43 @@ impl Subject<'_> {
                 _ => nested(&data.value, "`data`", true, reader),
             }
         }
+    }
+}
+
+impl Subject<'_> {
+    /// True if a part of the payload is a text in every request: a parameter or a field.
+    fn is_text(&self, path: &str) -> bool {
+        let parts = path.split(['.', '[', ']', '"', '\'']);
+        let mut parts = parts.filter(|part| !part.is_empty());
+        let (Some(first), second) = (parts.next(), parts.next()) else {
+            return false;
+        };
+        if second.is_some() && TEXTS.contains(&first) {
+            return self.is_of_trigger(first);
+        }
+        // An input that the handler takes from a parameter or a field.
+        let is_taken = |given: &Given| match given {
+            Given::Expression(expression) => {
+                let reads = expression.reads();
+                let [read] = &reads[..] else { return false };
+                TEXTS.contains(&read.name)
+                    && !read.path.is_empty()
+                    && expression
+                        .source()
+                        .strip_prefix("$.")
+                        .is_some_and(|source| source.strip_prefix(read.name) == Some(&*read.path))
+            }
+            Given::Literal(_) => false,
+        };
+        let is_input = |mapping: &Mapping| {
+            mapping.0.iter().any(|(name, node)| {
+                &**name == first && matches!(node, MapNode::Given(given) if is_taken(given))
+            })
+        };
+        let mut users = self.users.iter();
+        second.is_none()
+            && !self.users.is_empty()
+            && users.all(|user| user.params.is_some() && user.input.is_some_and(is_input))
     }
 }
 
