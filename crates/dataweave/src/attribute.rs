@@ -39,12 +39,15 @@ impl Typed {
         }
     }
 
-    /// The value as a log shows it: null is `null`, objects and arrays are JSON.
+    /// The value as a log shows it: null is `null`, objects and arrays are JSON, and texts of XML and CSV are as they are.
     ///
     /// # Errors
     /// If it cannot be read, or if its text is too long.
     pub fn shown(&self) -> Result<String, EvalFault> {
-        self.read()?.shown()
+        match (&self.value, self.media_type.format()) {
+            (Value::String(text), Format::Xml | Format::Csv) => Ok(text.to_string()),
+            _ => self.read()?.shown(),
+        }
     }
 
     /// An item of this value's list, with this value's media type: an item of a JSON text is a JSON text as well.

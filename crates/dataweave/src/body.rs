@@ -7,9 +7,11 @@ use bytes::Bytes;
 use crate::fault::EvalFault;
 use crate::script::coerce;
 use crate::value::Value;
+use crate::value::csv;
 use crate::value::form;
 use crate::value::json::{self, Layout};
 use crate::value::media::{Format, MediaType, Typed};
+use crate::value::xml;
 
 /// The rules by which a file is understood: Mule's, or those that its author evidently meant (`--compat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +48,16 @@ impl Typed {
             Value::Binary(bytes) => (Bytes::clone(bytes), Some("application/octet-stream")),
             Value::Object(object) if self.media_type.format() == Format::Form => {
                 (form::write(object)?.into(), Some(""))
+            }
+            Value::Object(_) if self.media_type.format() == Format::Xml => {
+                let layout = Layout::default();
+                (
+                    xml::write(&self.value, layout.indent, layout.xml)?.into(),
+                    Some(""),
+                )
+            }
+            Value::Array(_) if self.media_type.format() == Format::Csv => {
+                (csv::write(&self.value, csv::Style::PLAIN)?.into(), Some(""))
             }
             Value::Array(_) | Value::Object(_) => (
                 json::write(&self.value, Layout::default())?.into(),

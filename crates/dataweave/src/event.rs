@@ -81,7 +81,10 @@ const WAITS_MAX: u64 = 31_622_400_000;
 impl Waits {
     pub(crate) fn add(&self, millis: u64) -> Result<(), EvalFault> {
         let sum = |waits: u64| waits.checked_add(millis).filter(|sum| *sum <= WAITS_MAX);
-        match self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, sum) {
+        match self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum)
+        {
             Ok(_) => Ok(()),
             Err(_) => Err(EvalFault::new("`wait` waits for at most 366 days")),
         }

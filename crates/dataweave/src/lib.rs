@@ -36,8 +36,8 @@
 //! - [`symbol`]: partial evaluation, to analyse a script without a request
 //!
 //! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/), as far as its documentation
-//! describes them, within an event of Mule 4.4. Values are read from and written to JSON and forms; there are no other
-//! formats.
+//! describes them, within an event of Mule 4.4. Values are read from and written to JSON, XML, CSV, forms and DataWeave's
+//! own form; there are no other formats.
 //!
 //! Scripts come from files, but values come from clients and upstreams: whatever their content, an evaluation ends with
 //! a value or an [`EvalFault`], and its steps, nesting, texts and memory are bounded. The crate reads no clock, file or
@@ -66,6 +66,7 @@ pub use random::{Random, uuid};
 pub use scope::{Scope, ScopeFault, eval, read_scope};
 pub use script::Script;
 pub use stored::STORED;
+pub use value::key::{Key, Selected};
 pub use value::media::{MediaType, Typed};
 pub use value::number::Number;
 pub use value::period::Period;

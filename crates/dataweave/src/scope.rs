@@ -134,11 +134,13 @@ fn error(json: &serde_json::Value) -> Result<Value, ScopeFault> {
     let entries = error.entries().iter().map(|(key, value)| {
         let value = match value {
             Value::Object(of) if &**key == "errorType" => {
-                Value::formed(of.entries().to_vec(), Form::ErrorType)
+                let of = of.entries().iter();
+                let of = of.map(|(key, value)| (key.name().clone(), value.clone()));
+                Value::formed(of.collect(), Form::ErrorType)
             }
             value => value.clone(),
         };
-        (key.clone(), value)
+        (key.name().clone(), value)
     });
     Ok(Value::object(entries.collect()))
 }

@@ -1,6 +1,6 @@
 //! Scripts of DataWeave 2: parsing and evaluation.
 //!
-//! - `cursor`, `literal`, `types`, `parse`, `path`, `body`, `header`, `modules`: from text to `tree`
+//! - `cursor`, `literal`, `types`, `parse`, `path`, `lambda`, `body`, `cases`, `header`, `modules`: from text to `tree`
 //! - `run`: the state and the budget of an evaluation; `eval`, `follow`: from tree to value
 //! - `operators`, `compare`, `select`, `update`, `functions`: the operations; `coerce`: conversion between kinds
 //! - `date_format`, `number_format`: dates and numbers in patterns
@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 mod body;
+mod cases;
 pub(crate) mod coerce;
 mod compare;
 mod cursor;
@@ -19,6 +20,7 @@ mod eval;
 mod follow;
 mod functions;
 mod header;
+mod lambda;
 mod literal;
 mod modules;
 mod number_format;

@@ -97,7 +97,7 @@ fn tagged(value: &Value) -> Value {
         Value::Array(array) => Value::array(array.items().iter().map(tagged).collect()),
         Value::Object(object) => {
             let entries = object.entries().iter();
-            let entries = entries.map(|(key, value)| (key.clone(), tagged(value)));
+            let entries = entries.map(|(key, value)| (key.name().clone(), tagged(value)));
             let entries = Value::object(entries.collect());
             let first = object.entries().first();
             let is_plain = object.form() == Form::Plain;
@@ -107,6 +107,7 @@ fn tagged(value: &Value) -> Value {
             let form = FORMS.iter().find(|(form, _)| *form == object.form());
             tag(form.map_or("", |(_, name)| name), entries)
         }
+        Value::Selected(selected) => tagged(&selected.value),
         // Functions live within one evaluation and are never stored.
         Value::Function(_) => Value::Null,
     }
@@ -143,7 +144,7 @@ fn untagged(value: &Value) -> Option<Value> {
 
 fn entries(object: &Object, form: Form) -> Option<Value> {
     let entries = object.entries().iter();
-    let entries = entries.map(|(key, value)| Some((key.clone(), untagged(value)?)));
+    let entries = entries.map(|(key, value)| Some((key.name().clone(), untagged(value)?)));
     let entries = entries.collect::<Option<_>>()?;
     Some(Value::formed(entries, form))
 }

@@ -202,7 +202,8 @@ impl Symbol {
         match value {
             Value::Object(object) => {
                 let fields = object.entries().iter();
-                let fields = fields.map(|(key, value)| (key.clone(), Symbol::of(value.clone())));
+                let fields =
+                    fields.map(|(key, value)| (key.name().clone(), Symbol::of(value.clone())));
                 Symbol::object(None, fields.collect())
             }
             value => Symbol::Known(value),
@@ -219,7 +220,7 @@ impl Symbol {
         }
     }
 
-    /// The value of a known JSON text; any other symbol unchanged, since what is stored stands for what is in it.
+    /// The value of a known JSON text; any other symbol unchanged, since a stored text stands for its content.
     pub(crate) fn read(self) -> Symbol {
         match &self {
             Symbol::Known(Value::String(text)) => {

@@ -1,10 +1,9 @@
 //! The values of expressions.
 //!
 //! - `number`, `period`, `regex`: kinds that Rust lacks
-//! - `media`: a value with its media type; `json`, `form`, `dw`: the formats for reading and writing
+//! - `media`: a value with its media type; `json`, `xml`, `csv`, `form`, `dw`: the formats for reading and writing
 //! - `text`, `iso`: values as text, and dates by ISO 8601
 
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,19 +11,26 @@ use jiff::civil;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
+pub(crate) mod csv;
 pub(crate) mod dw;
 pub(crate) mod form;
 pub(crate) mod iso;
 pub(crate) mod json;
+pub(crate) mod key;
+mod kind;
 pub(crate) mod media;
 pub(crate) mod number;
+mod object;
 pub(crate) mod period;
 pub(crate) mod regex;
 pub(crate) mod text;
+pub(crate) mod xml;
 
 use crate::script::Closure;
-use media::Typed;
+pub(crate) use key::{Key, Namespace, Selected};
+pub use kind::Kind;
 use number::Number;
+pub use object::{Form, Object};
 use period::Period;
 use regex::Pattern;
 
@@ -66,71 +72,8 @@ pub enum Value {
     Type(Kind),
     /// A function. It exists within one evaluation and cannot be its result.
     Function(Function),
-}
-
-/// The kind of a value, in DataWeave's terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the kinds have their names in a script")]
-pub enum Kind {
-    Null,
-    Boolean,
-    Number,
-    String,
-    Binary,
-    DateTime,
-    LocalDateTime,
-    Date,
-    Time,
-    LocalTime,
-    TimeZone,
-    Period,
-    Regex,
-    Array,
-    Object,
-    Type,
-    Function,
-}
-
-/// The kinds with their names in a script, in the order of [`Kind`].
-const KINDS: [(Kind, &str); 17] = [
-    (Kind::Null, "Null"),
-    (Kind::Boolean, "Boolean"),
-    (Kind::Number, "Number"),
-    (Kind::String, "String"),
-    (Kind::Binary, "Binary"),
-    (Kind::DateTime, "DateTime"),
-    (Kind::LocalDateTime, "LocalDateTime"),
-    (Kind::Date, "Date"),
-    (Kind::Time, "Time"),
-    (Kind::LocalTime, "LocalTime"),
-    (Kind::TimeZone, "TimeZone"),
-    (Kind::Period, "Period"),
-    (Kind::Regex, "Regex"),
-    (Kind::Array, "Array"),
-    (Kind::Object, "Object"),
-    (Kind::Type, "Type"),
-    (Kind::Function, "Function"),
-];
-
-impl Kind {
-    /// The kind's name in a script.
-    pub fn name(self) -> &'static str {
-        let (kind, name) = KINDS[self as usize];
-        debug_assert_eq!(kind, self, "kinds and names are in one order");
-        name
-    }
-
-    /// The kind with a name.
-    pub(crate) fn named(name: &str) -> Option<Kind> {
-        let found = KINDS.iter().find(|(_, known)| *known == name);
-        found.map(|(kind, _)| *kind)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+    /// A value with the key that it was selected by. It exists within one evaluation.
+    Selected(Arc<Selected>),
 }
 
 /// The nesting of a value, bounded so that recursion over a value cannot exhaust the stack.
@@ -140,6 +83,8 @@ pub(crate) struct Nesting {
     pub depth: u16,
     /// True if the value contains a function.
     pub functions: bool,
+    /// True if the value contains one with the key that it was selected by.
+    pub selected: bool,
 }
 
 impl Nesting {
@@ -150,6 +95,7 @@ impl Nesting {
             let inner = inner.nesting();
             nesting.depth = nesting.depth.max(inner.depth);
             nesting.functions |= inner.functions;
+            nesting.selected |= inner.selected;
         }
         nesting.depth = nesting.depth.saturating_add(1);
         nesting
@@ -167,110 +113,6 @@ impl Array {
     /// The items in order.
     pub fn items(&self) -> &[Value] {
         &self.items
-    }
-}
-
-/// Keys with their values, in order.
-#[derive(Debug)]
-pub struct Object {
-    entries: Vec<(Arc<str>, Value)>,
-    form: Form,
-    nesting: Nesting,
-    /// The payload of a message as received, with its media type.
-    unread: Option<Box<Typed>>,
-}
-
-/// The meaning of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// An ordinary object.
-    Plain,
-    /// The headers of a message; names match in any case and may occur several times.
-    Headers,
-    /// The parameters of a query; names may occur several times.
-    Parameters,
-    /// The type of an error, whose text is `NAMESPACE:IDENTIFIER`.
-    ErrorType,
-    /// A message with `payload` and `attributes`, such as the result of a route. Its written form is that of its
-    /// payload.
-    Message,
-}
-
-impl Object {
-    /// Makes an object of a form.
-    pub fn new(entries: Vec<(Arc<str>, Value)>, form: Form) -> Object {
-        let nesting = Nesting::over(entries.iter().map(|(_, value)| value));
-        Object {
-            entries,
-            form,
-            nesting,
-            unread: None,
-        }
-    }
-
-    /// Makes a message. Expressions look into the payload, but one that selects the payload alone gets it unread; a
-    /// payload that cannot be read stays a text.
-    pub fn message(payload: Typed, attributes: Value) -> Object {
-        let read = payload.read().unwrap_or_else(|_| payload.value.clone());
-        let entries = vec![("payload".into(), read), ("attributes".into(), attributes)];
-        Object {
-            unread: Some(Box::new(payload)),
-            ..Object::new(entries, Form::Message)
-        }
-    }
-
-    /// The payload of a message as received.
-    pub(crate) fn unread(&self) -> Option<&Typed> {
-        self.unread.as_deref()
-    }
-
-    /// The keys with their values, in order.
-    pub fn entries(&self) -> &[(Arc<str>, Value)] {
-        &self.entries
-    }
-
-    /// The meaning of the object.
-    pub fn form(&self) -> Form {
-        self.form
-    }
-
-    /// The value of the first key that matches.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        let mut entries = self.entries.iter();
-        let found = entries.find(|(name, _)| self.matches(name, key));
-        found.map(|(_, value)| value)
-    }
-
-    fn matches(&self, name: &str, key: &str) -> bool {
-        match self.form {
-            Form::Headers => name.eq_ignore_ascii_case(key),
-            Form::Plain | Form::Parameters | Form::ErrorType | Form::Message => name == key,
-        }
-    }
-
-    /// The values of all keys that match.
-    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Value> {
-        let entries = self.entries.iter();
-        let found = entries.filter(move |(name, _)| self.matches(name, key));
-        found.map(|(_, value)| value)
-    }
-
-    /// The payload, if the object is a message.
-    pub(crate) fn message_payload(&self) -> Option<&Value> {
-        match self.form {
-            Form::Message => self.get("payload"),
-            _ => None,
-        }
-    }
-
-    /// The text of an error type, if the object is one.
-    pub(crate) fn error_type(&self) -> Option<String> {
-        match (self.form, self.get("namespace"), self.get("identifier")) {
-            (Form::ErrorType, Some(Value::String(namespace)), Some(Value::String(identifier))) => {
-                Some(format!("{namespace}:{identifier}"))
-            }
-            _ => None,
-        }
     }
 }
 
@@ -306,6 +148,36 @@ impl Value {
     /// Makes a plain object.
     pub fn object(entries: Vec<(Arc<str>, Value)>) -> Value {
         Value::formed(entries, Form::Plain)
+    }
+
+    /// Makes a plain object with keys that may have attributes.
+    pub(crate) fn keyed(entries: Vec<(Key, Value)>) -> Value {
+        Value::Object(Arc::new(Object::keyed(entries, Form::Plain)))
+    }
+
+    /// The value without the key that it was selected by.
+    pub(crate) fn plain(&self) -> &Value {
+        match self {
+            Value::Selected(selected) => selected.value.plain(),
+            value => value,
+        }
+    }
+
+    /// The value without the keys that it or its parts were selected by.
+    pub(crate) fn unselected(&self) -> Value {
+        let plain = self.plain();
+        match plain {
+            _ if !plain.nesting().selected => plain.clone(),
+            Value::Array(array) => {
+                Value::array(array.items().iter().map(Value::unselected).collect())
+            }
+            Value::Object(object) => {
+                let entries = object.entries().iter();
+                let entries = entries.map(|(key, value)| (key.clone(), value.unselected()));
+                Value::Object(Arc::new(Object::keyed(entries.collect(), object.form())))
+            }
+            other => other.clone(),
+        }
     }
 
     /// Makes an object of a form.
@@ -344,45 +216,50 @@ impl Value {
             Value::Object(_) => Kind::Object,
             Value::Type(_) => Kind::Type,
             Value::Function(_) => Kind::Function,
+            Value::Selected(selected) => selected.value.kind(),
         }
     }
 
     /// True for null.
     pub fn is_null(&self) -> bool {
-        matches!(self, Value::Null)
+        matches!(self.plain(), Value::Null)
     }
 
     /// The nesting of the value.
     pub(crate) fn nesting(&self) -> Nesting {
         match self {
             Value::Array(array) => array.nesting,
-            Value::Object(object) => object.nesting,
+            Value::Object(object) => object.nesting(),
             Value::Function(function) => function.0.nesting(),
+            Value::Selected(selected) => Nesting {
+                selected: true,
+                ..selected.value.nesting()
+            },
             _ => Nesting::default(),
         }
     }
 
     /// The value as Java's maps hold it: the last value of equal keys, at the position of the first.
     pub(crate) fn collapsed(&self) -> Value {
-        match self {
+        match self.plain() {
             Value::Array(array) => {
                 Value::array(array.items().iter().map(Value::collapsed).collect())
             }
             // Headers and parameters may have several values of a name; a message has two keys.
-            Value::Object(object) if matches!(object.form, Form::Plain | Form::ErrorType) => {
+            Value::Object(object) if matches!(object.form(), Form::Plain | Form::ErrorType) => {
                 let mut places = std::collections::HashMap::new();
-                let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(object.entries.len());
-                for (key, value) in &object.entries {
+                let mut entries: Vec<(Key, Value)> = Vec::with_capacity(object.entries().len());
+                for (key, value) in object.entries() {
                     let value = value.collapsed();
-                    let place = *places.entry(key.clone()).or_insert(entries.len());
+                    let place = *places.entry(key.name().clone()).or_insert(entries.len());
                     match entries.get_mut(place) {
                         Some((_, earlier)) => *earlier = value,
                         None => entries.push((key.clone(), value)),
                     }
                 }
-                Value::formed(entries, object.form)
+                Value::Object(Arc::new(Object::keyed(entries, object.form())))
             }
-            _ => self.clone(),
+            plain => plain.clone(),
         }
     }
 }
@@ -390,7 +267,7 @@ impl Value {
 /// DataWeave's `==`: equal kind and equal content; objects in order.
 impl PartialEq for Value {
     fn eq(&self, other: &Value) -> bool {
-        match (self, other) {
+        match (self.plain(), other.plain()) {
             (Value::Null, Value::Null) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
             (Value::Number(a), Value::Number(b)) => a == b,
@@ -405,7 +282,7 @@ impl PartialEq for Value {
             (Value::Period(a), Value::Period(b)) => a == b,
             (Value::Regex(a), Value::Regex(b)) => a.source() == b.source(),
             (Value::Array(a), Value::Array(b)) => a.items == b.items,
-            (Value::Object(a), Value::Object(b)) => a.entries == b.entries,
+            (Value::Object(a), Value::Object(b)) => a.entries() == b.entries(),
             (Value::Type(a), Value::Type(b)) => a == b,
             _ => false,
         }

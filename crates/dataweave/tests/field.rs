@@ -55,6 +55,17 @@ fn sums_and_differences_take_texts_for_dates_and_periods() {
             ("now() - |PT1H| > vars.at", "true"),
             ("(now() - vars.at) > |PT30S|", "true"),
             ("|PT1M| > vars.for", "true"),
+            // A period before the minus moves the date back as well.
+            ("|P1Y| - |2019-10-01|", r#""2018-10-01""#),
+            (r#""PT9M" - |23:59:56|"#, r#""23:50:56""#),
+            // Beside a period a number is a moment.
+            ("0 + |PT5S|", r#""1970-01-01T00:00:05Z""#),
+            ("|PT5S| + 60", r#""1970-01-01T00:01:05Z""#),
+            ("60 - |PT5S|", r#""1970-01-01T00:00:55Z""#),
+            (
+                "(vars.none default 0) + (\"PT$(vars.count)S\" as Period) < now()",
+                "true",
+            ),
             // Numbers stay numbers, and lists stay lists.
             (r#"vars.count + "1""#, "8"),
             (r#""10" - "1" * "2""#, "8"),
@@ -125,6 +136,22 @@ fn a_pair_needs_no_braces_as_an_operand() {
             ("do { var a = 1 --- x: a }", r#"{"x":1}"#),
             ("1 match { case 1 -> a: 1 else -> b: 2 }", r#"{"a":1}"#),
             ("((a: Number) -> a + 1)(2)", "3"),
+            ("a: b: c: 1", r#"{"a":{"b":{"c":1}}}"#),
+            (
+                "payload map book: price: $",
+                r#"[{"book":{"price":1}},{"book":{"price":2}}]"#,
+            ),
+            ("payload map () -> { a: $ }", r#"[{"a":1},{"a":2}]"#),
+            (
+                "'pay.x' match { case t if t startsWith 'pay' -> 1 else -> 2 }",
+                "1",
+            ),
+            ("[1, (2) if 'a' contains 'b', 3]", "[1,3]"),
+            ("@TailRec() fun f(n) = n --- f(1)", "1"),
+            (
+                "output application/problem+json with json indent=false --- {a: 1}",
+                r#""{\"a\":1}""#,
+            ),
         ],
     );
 }
@@ -182,6 +209,7 @@ fn update_changes_places_within_a_value() {
                 r#"[{"n":2},{"n":3}]"#,
             ),
             ("{a: 0} update { case .a -> b: 1 }", r#"{"a":{"b":1}}"#),
+            ("{x: {a: 0}} update { case .x.*a -> 1 }", r#"{"x":{"a":1}}"#),
         ],
     );
     fail(

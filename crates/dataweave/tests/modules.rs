@@ -80,7 +80,7 @@ fn functions_are_imported_by_name_by_module_or_not_at_all() {
                 "import * from modules::Tea --- 1",
                 "the module `modules::Tea` is not supported",
             ),
-            ("Tea::brew(1)", "there is no module `Tea`"),
+            ("Tea::brew(1)", "unknown module `Tea`"),
             (
                 "capitalize('a')",
                 "write `import capitalize from dw::core::Strings` in a header",

@@ -1,11 +1,12 @@
-//! The grammar of delimited parts: objects, arrays, parentheses, `if`, `do`, `match`.
+//! The grammar of delimited parts: objects, arrays, `if`, `do`.
 
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed, word_length};
-use super::parse::{IMPLICIT, expression, operand};
-use super::tree::{Case, CasePattern, Content, Declaration, Declared, Item, Lambda, Node, Param};
-use super::{header, literal, types};
+use super::lambda::typed;
+use super::parse::expression;
+use super::tree::{Content, Declaration, Declared, Item, MarkedKey, Node};
+use super::{header, literal};
 use crate::value::Value;
 
 /// Parses an object: `{a: 1, (b): 2, (c: 3) if d, (e)}`.
@@ -20,7 +21,8 @@ pub(super) fn array(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     list(cursor, "]", item).map(Node::Array)
 }
 
-fn list<T>(
+/// Parses parts with commas between them, up to the text that closes them.
+pub(super) fn list<T>(
     cursor: &mut Cursor<'_>,
     close: &str,
     mut part: impl FnMut(&mut Cursor<'_>) -> Parsed<T>,
@@ -59,10 +61,16 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     let (inside, value) = cursor.inner(|cursor| {
         cursor.blank()?;
         if let Some(key) = plain_key(cursor)? {
+            let key = with_attributes(cursor, key)?;
             cursor.expect(":")?;
             return Ok((key, Some(expression(cursor)?)));
         }
         let inside = expression(cursor)?;
+        cursor.blank()?;
+        let inside = match key_of_text(&inside) {
+            true => with_attributes(cursor, inside)?,
+            false => inside,
+        };
         cursor.blank()?;
         if cursor.eat(":") {
             return Ok((inside, Some(expression(cursor)?)));
@@ -82,7 +90,7 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
             Ok(Item { what, when })
         }
         // `(key): value`
-        None if cursor.starts(":") => pair(cursor, inside),
+        None if cursor.starts(":") || cursor.starts("@") => pair(cursor, inside),
         // `(object) if …`
         None => {
             let when = condition(cursor)?;
@@ -95,26 +103,60 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
 /// The key of a pair: a text, or an expression in its own parentheses; `None` for other nodes.
 fn key_of(node: Node) -> Option<Node> {
     match node {
-        Node::Literal(Value::String(_)) | Node::Text(_) => Some(node),
+        Node::Literal(Value::String(_)) | Node::Text(_) | Node::Key(_) => Some(node),
         Node::Group(key) => Some(*key),
         _ => None,
     }
 }
 
+/// True for a text, or an expression in its own parentheses.
+fn key_of_text(node: &Node) -> bool {
+    matches!(
+        node,
+        Node::Literal(Value::String(_)) | Node::Text(_) | Node::Group(_)
+    )
+}
+
 fn pair(cursor: &mut Cursor<'_>, key: Node) -> Parsed<Item> {
-    cursor.blank()?;
-    if cursor.starts("@") {
-        let what = "attributes of XML are not supported";
-        let mend = "write them as keys of an object";
-        return Err(cursor.fault(cursor.at, what, mend));
-    }
+    let key = with_attributes(cursor, key)?;
     cursor.expect(":")?;
-    let what = Content::Pair(key, expression(cursor)?);
+    let what = Content::Pair(key, or_pair(cursor, expression)?);
     Ok(Item { what, when: None })
 }
 
-/// Parses a key without quotes, `id` or `Content-Type`, if a `:` follows it.
+/// Parses the attributes after a key, `@(a: 1, (b): 2, (c))`, if there are any.
+fn with_attributes(cursor: &mut Cursor<'_>, key: Node) -> Parsed<Node> {
+    cursor.blank()?;
+    if !cursor.starts("@") {
+        return Ok(key);
+    }
+    cursor.at += 1;
+    cursor.expect("(")?;
+    let attributes = cursor.inner(|cursor| list(cursor, ")", entry))?;
+    let key = match key {
+        Node::Key(key) => MarkedKey { attributes, ..*key },
+        name => MarkedKey {
+            name,
+            namespace: None,
+            attributes,
+        },
+    };
+    Ok(Node::Key(Box::new(key)))
+}
+
+/// Parses a key without quotes, `id`, `Content-Type` or `soap#Body`, if a `:` or attributes follow it.
 fn plain_key(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
+    if let Some(namespace) = cursor.eat_namespace()? {
+        let name = match cursor.peek() {
+            Some('"' | '\'' | '`') => literal::string(cursor)?,
+            _ => Node::Literal(cursor.take_word("a name")?.into()),
+        };
+        return Ok(Some(Node::Key(Box::new(MarkedKey {
+            name,
+            namespace: Some(namespace),
+            attributes: Vec::new(),
+        }))));
+    }
     let start = cursor.at;
     let Some(word) = cursor.word() else {
         return Ok(None);
@@ -148,7 +190,7 @@ fn condition(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     if !cursor.eat_word("if") {
         return Ok(None);
     }
-    cursor.inner(operand).map(Some)
+    cursor.inner(expression).map(Some)
 }
 
 /// Parses an item of an array.
@@ -158,7 +200,7 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     }
     let value = expression(cursor)?;
     cursor.blank()?;
-    if cursor.starts(":") && !cursor.starts("::") {
+    if cursor.starts(":") && !cursor.starts("::") || cursor.starts("@(") {
         let key = key_of(value).ok_or_else(|| cursor.unexpected("`,` or `]`"))?;
         return pair(cursor, key);
     }
@@ -179,106 +221,13 @@ pub(super) fn or_pair(
     }
     let value = parse(cursor)?;
     cursor.blank()?;
-    if !cursor.starts(":") || cursor.starts("::") {
+    let is_pair = cursor.starts(":") && !cursor.starts("::") || cursor.starts("@(");
+    if !is_pair {
         return Ok(value);
     }
     let key = key_of(value).ok_or_else(|| cursor.unexpected("an operator or the end"))?;
     let pair = cursor.inner(|cursor| pair(cursor, key))?;
     Ok(Node::Object(vec![pair]))
-}
-
-/// Parses `(a)`, or a function's parameters with its body.
-pub(super) fn enclosed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
-    if begins_function(cursor) {
-        let lambda = function(cursor, "->")?;
-        return Ok(Node::Lambda(Arc::new(lambda)));
-    }
-    cursor.expect("(")?;
-    let inside = or_pair(cursor, expression)?;
-    cursor.expect(")")?;
-    Ok(Node::Group(Box::new(inside)))
-}
-
-/// True if `(` opens parameters: `()`, `(a, `, `(a = `, `(a: Type) ->`, `(a) ->`.
-fn begins_function(cursor: &Cursor<'_>) -> bool {
-    let inside = cursor.rest()[1..].trim_start();
-    if let Some(after) = inside.strip_prefix(')') {
-        return after.trim_start().starts_with("->");
-    }
-    let word = word_length(inside);
-    if word == 0 || inside.starts_with(|char: char| char.is_ascii_digit()) {
-        return false;
-    }
-    let after = inside[word..].trim_start();
-    match after.chars().next() {
-        Some(',') => true,
-        Some('=') => !after.starts_with("=="),
-        // In `(a: b)` alone the parentheses enclose a pair.
-        Some(':') => !after.starts_with("::") && arrow_follows(inside),
-        Some(')') => after[1..].trim_start().starts_with("->"),
-        _ => false,
-    }
-}
-
-/// True if an arrow or a type follows the `)` that closes a text, apart from parentheses in quotes.
-fn arrow_follows(text: &str) -> bool {
-    let mut depth = 0_usize;
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, char) in text.char_indices() {
-        match (char, quote) {
-            _ if escaped => escaped = false,
-            ('\\', Some(_)) => escaped = true,
-            (_, Some(open)) if char == open => quote = None,
-            (_, Some(_)) => {}
-            ('"' | '\'' | '`', None) => quote = Some(char),
-            ('(', None) => depth += 1,
-            (')', None) if depth == 0 => {
-                let after = text[at + 1..].trim_start();
-                return after.starts_with("->") || after.starts_with(':');
-            }
-            (')', None) => depth -= 1,
-            _ => {}
-        }
-    }
-    false
-}
-
-/// Parses a function: `(a, b: Number = 1): Number`, then `arrow` and a body.
-pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
-    cursor.expect("(")?;
-    let params = list(cursor, ")", |cursor| {
-        let name: Arc<str> = cursor.take_word("the name of a parameter")?.into();
-        cursor.declared.insert(name.clone());
-        cursor.blank()?;
-        let of = typed(cursor)?;
-        cursor.blank()?;
-        let default = match cursor.eat("=") {
-            true => Some(cursor.inner(expression)?),
-            false => None,
-        };
-        Ok(Param { name, of, default })
-    })?;
-    cursor.blank()?;
-    let returns = typed(cursor)?;
-    cursor.expect(arrow)?;
-    // Named parameters take the place of `$`.
-    let binders = std::mem::take(&mut cursor.binders);
-    let body = cursor.inner(|cursor| or_pair(cursor, expression))?;
-    cursor.binders = binders;
-    Ok(Lambda {
-        params,
-        returns,
-        body,
-    })
-}
-
-/// Parses a type annotation, `: Type`, if there is one.
-pub(super) fn typed(cursor: &mut Cursor<'_>) -> Parsed<Option<types::Type>> {
-    if !cursor.eat(":") {
-        return Ok(None);
-    }
-    types::plain(cursor).map(Some)
 }
 
 /// Parses the rest of an `if`.
@@ -331,109 +280,5 @@ pub(super) fn using(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     Ok(Node::Do {
         declarations: declarations.into(),
         body,
-    })
-}
-
-/// Parses the rest of a `match`: `{ case … -> … else -> … }`.
-pub(super) fn cases(cursor: &mut Cursor<'_>) -> Parsed<Vec<Case>> {
-    cursor.inner(|cursor| {
-        cursor.expect("{")?;
-        let mut cases = Vec::new();
-        loop {
-            cursor.blank()?;
-            if cursor.eat("}") {
-                return Ok(cases);
-            }
-            if cases.last().is_some_and(is_else) {
-                return Err(cursor.unexpected("`}` after `else`"));
-            }
-            if cursor.eat_word("case") {
-                cases.push(case(cursor)?);
-            } else if cursor.eat_word("else") {
-                cursor.blank()?;
-                let name = name(cursor);
-                cases.push(then(cursor, name, None, None)?);
-            } else {
-                return Err(cursor.unexpected("`case`, `else` or `}`"));
-            }
-            // Commas between cases are optional.
-            cursor.blank()?;
-            cursor.eat(",");
-        }
-    })
-}
-
-fn is_else(case: &Case) -> bool {
-    case.pattern.is_none() && case.when.is_none()
-}
-
-fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
-    cursor.blank()?;
-    let words = ["is", "if", "matches", "true", "false", "null"];
-    let named = cursor.word().is_some_and(|word| !words.contains(&word));
-    let name = if named { name(cursor) } else { None };
-    cursor.blank()?;
-    // The pattern applies to the value, under a name or as `$`.
-    let pattern = if cursor.eat_word("is") {
-        Some(CasePattern::Is(types::plain(cursor)?))
-    } else if cursor.eat_word("matches") {
-        Some(CasePattern::Matches(operand(cursor)?))
-    } else if cursor.word() == Some("if") {
-        None
-    } else {
-        if name.is_some() {
-            cursor.expect(":")?;
-            cursor.blank()?;
-        }
-        if matches!(cursor.peek(), Some('[' | '{')) {
-            let what = "patterns of arrays and objects are not supported";
-            let mend = "write `case x if (…) ->`, or `case is Array ->`";
-            return Err(cursor.fault(cursor.at, what, mend));
-        }
-        Some(CasePattern::Value(operand(cursor)?))
-    };
-    cursor.blank()?;
-    let dollars = cursor.dollars;
-    let when = if cursor.eat_word("if") {
-        cursor.binders += 1;
-        let when = operand(cursor)?;
-        cursor.binders -= 1;
-        Some(when)
-    } else {
-        None
-    };
-    if name.is_none() {
-        cursor.dollars = dollars;
-    }
-    then(cursor, name, pattern, when)
-}
-
-fn name(cursor: &mut Cursor<'_>) -> Option<Arc<str>> {
-    let name: Arc<str> = cursor.word()?.into();
-    cursor.at += name.len();
-    cursor.declared.insert(name.clone());
-    Some(name)
-}
-
-fn then(
-    cursor: &mut Cursor<'_>,
-    name: Option<Arc<str>>,
-    pattern: Option<CasePattern>,
-    when: Option<Node>,
-) -> Parsed<Case> {
-    cursor.expect("->")?;
-    let dollars = cursor.dollars;
-    let binds = usize::from(name.is_none());
-    cursor.binders += binds;
-    let then = or_pair(cursor, expression)?;
-    cursor.binders -= binds;
-    if name.is_none() {
-        cursor.dollars = dollars;
-    }
-    Ok(Case {
-        name: name.unwrap_or_else(|| IMPLICIT[0].into()),
-        pattern,
-        when,
-        then,
     })
 }

@@ -15,7 +15,7 @@ use crate::value::{Kind, Value};
 
 /// The value as a number, also from a decimal text.
 pub(super) fn number(value: &Value) -> Coerced<Number> {
-    match value {
+    match value.plain() {
         Value::Number(number) => Ok(number.clone()),
         Value::String(text) => {
             Number::parse(text.trim()).ok_or_else(|| cannot(value, Kind::Number))
@@ -34,7 +34,7 @@ pub(crate) fn integer(value: &Value) -> Coerced<i64> {
 
 /// The value as a boolean, also from `"true"` and `"false"`.
 pub(crate) fn boolean(value: &Value) -> Coerced<bool> {
-    match value {
+    match value.plain() {
         Value::Bool(bool) => Ok(*bool),
         Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Ok(true),
         Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Ok(false),
@@ -44,7 +44,7 @@ pub(crate) fn boolean(value: &Value) -> Coerced<bool> {
 
 /// The value as a regular expression, also from a text.
 pub(crate) fn pattern(value: &Value) -> Coerced<Pattern> {
-    match value {
+    match value.plain() {
         Value::Regex(pattern) => Ok(pattern.clone()),
         Value::String(text) => Pattern::new(text).map_err(|what| {
             let shown = shown(value);
@@ -56,6 +56,7 @@ pub(crate) fn pattern(value: &Value) -> Coerced<Pattern> {
 
 /// The value converted to a kind without a format.
 pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Value> {
+    let value = value.plain();
     if value.kind() == kind {
         return Ok(value.clone());
     }
@@ -144,6 +145,7 @@ pub(super) fn cast(
     options: &[(Setting, Value)],
     zone: &TimeZone,
 ) -> Coerced<Value> {
+    let value = value.plain();
     let option = |wanted: Setting| {
         let found = options.iter().rev().find(|(option, _)| *option == wanted);
         found.map(|(_, value)| value)

@@ -6,11 +6,11 @@ use jiff::tz::TimeZone;
 
 use super::EvalFault;
 use super::coerce::{self, Coerced, shown};
-use crate::value::{Kind, Value};
+use crate::value::{Key, Kind, Value};
 
 /// The order of two values of one kind; `None`: the kind has no order.
 fn order_alike(a: &Value, b: &Value) -> Option<Ordering> {
-    match (a, b) {
+    match (a.plain(), b.plain()) {
         (Value::Number(a), Value::Number(b)) => Some(a.cmp(b)),
         // Java's order of texts, by UTF-16 units.
         (Value::String(a), Value::String(b)) => Some(a.encode_utf16().cmp(b.encode_utf16())),
@@ -52,7 +52,7 @@ pub(super) fn order(a: &Value, b: &Value, zone: &TimeZone) -> Coerced<Ordering> 
 /// # Errors
 /// If their kinds differ, or have no order.
 pub(super) fn rank(a: &Value, b: &Value) -> Coerced<Ordering> {
-    match (a, b) {
+    match (a.plain(), b.plain()) {
         (Value::Null, _) | (_, Value::Null) => Ok(b.is_null().cmp(&a.is_null())),
         _ => order_alike(a, b)
             .ok_or_else(|| EvalFault::new(format!("{} and {} have no order", shown(a), shown(b)))),
@@ -61,7 +61,7 @@ pub(super) fn rank(a: &Value, b: &Value) -> Coerced<Ordering> {
 
 /// DataWeave's `~=`: equal, or equal after conversion of one value to the other's kind.
 pub(super) fn similar(a: &Value, b: &Value, zone: &TimeZone) -> bool {
-    match (a, b) {
+    match (a.plain(), b.plain()) {
         (Value::Null, _) | (_, Value::Null) => a.is_null() && b.is_null(),
         (Value::Array(a), Value::Array(b)) => {
             let (a, b) = (a.items(), b.items());
@@ -69,7 +69,7 @@ pub(super) fn similar(a: &Value, b: &Value, zone: &TimeZone) -> bool {
         }
         (Value::Object(a), Value::Object(b)) => {
             let (a, b) = (a.entries(), b.entries());
-            let same = |((a_key, a), (b_key, b)): (&(_, Value), &(_, Value))| {
+            let same = |((a_key, a), (b_key, b)): (&(Key, Value), &(Key, Value))| {
                 a_key == b_key && similar(a, b, zone)
             };
             a.len() == b.len() && a.iter().zip(b).all(same)

@@ -7,6 +7,7 @@ use super::functions::Builtin;
 use super::modules::Module;
 use super::types::Target;
 use super::{DEPTH_MAX, ParseFault};
+use crate::value::Namespace;
 
 pub(super) type Parsed<T> = Result<T, ParseFault>;
 
@@ -30,6 +31,8 @@ pub(super) struct Cursor<'a> {
     pub vars: BTreeSet<Arc<str>>,
     /// True if `vars` is read in another way.
     pub all_vars: bool,
+    /// The namespaces that headers declare, by their prefixes.
+    pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// The types that the header declares.
     pub types: BTreeMap<Arc<str>, Target>,
     /// The functions that are imported, by the names that the script gives them.
@@ -58,6 +61,7 @@ impl<'a> Cursor<'a> {
             names: BTreeSet::new(),
             vars: BTreeSet::new(),
             all_vars: false,
+            namespaces: BTreeMap::new(),
             types: BTreeMap::new(),
             imported: BTreeMap::new(),
             modules: BTreeMap::new(),
@@ -130,6 +134,28 @@ impl<'a> Cursor<'a> {
         let word = self.word().ok_or_else(|| self.unexpected(expected))?;
         self.at += word.len();
         Ok(word)
+    }
+
+    /// Takes the prefix of a namespace, `soap#`, if one comes next and a name follows it.
+    pub fn eat_namespace(&mut self) -> Parsed<Option<Namespace>> {
+        let Some(word) = self.word() else {
+            return Ok(None);
+        };
+        let after = &self.rest()[word.len()..];
+        let Some(after) = after.strip_prefix('#') else {
+            return Ok(None);
+        };
+        let names = |char: char| char.is_ascii_alphabetic() || "_\"'`".contains(char);
+        if !after.starts_with(names) {
+            return Ok(None);
+        }
+        let Some(namespace) = self.namespaces.get(word).cloned() else {
+            let what = format!("unknown namespace `{word}`");
+            let mend = format!("declare it in the header: `ns {word} http://…`");
+            return Err(self.fault(self.at, &what, &mend));
+        };
+        self.at += word.len() + 1;
+        Ok(Some(namespace))
     }
 
     /// Skips white space and takes a text, which must come next.

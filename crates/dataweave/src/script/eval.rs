@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::coerce::{self, Coerced, shown, unfit};
 use super::run::{Callee, Env, Frame, Run};
 use super::tree::{
-    Case, CasePattern, Content, Item, Lambda, Link, Node, Operator, Piece, Sign, Stage,
+    Case, CasePattern, Content, Item, Lambda, Link, MarkedKey, Name, Node, Operator, Piece, Sign,
+    Stage,
 };
 use super::types::{Setting, Target};
 use super::{EvalFault, operators, parse};
-use crate::value::{Function, Value};
+use crate::value::{Function, Key, Value};
 
 impl Run<'_> {
     /// Evaluates a node.
@@ -29,7 +30,11 @@ impl Run<'_> {
             Node::Group(inner) => self.eval(inner, env),
             Node::Text(pieces) => self.pieces(pieces, env),
             Node::Array(items) => self.items(items, env),
-            Node::Object(items) => self.entries(items, env),
+            Node::Object(items) => {
+                let entries = self.entries(items, env)?;
+                self.object(entries)
+            }
+            Node::Key(key) => self.marked_key(key, env),
             Node::If { cases, otherwise } => self.choice(cases, otherwise.as_deref(), env),
             Node::Do { declarations, body } => {
                 let env = Frame::declared(declarations, env);
@@ -99,12 +104,15 @@ impl Run<'_> {
         self.array(values)
     }
 
-    fn pair(&mut self, key: &Node, value: &Node, env: &Env) -> Coerced<(Arc<str>, Value)> {
-        let key = coerce::text(&self.eval(key, env)?)?;
+    fn pair(&mut self, key: &Node, value: &Node, env: &Env) -> Coerced<(Key, Value)> {
+        let key = match self.eval(key, env)? {
+            Value::Selected(selected) if selected.is_key => selected.key.clone(),
+            key => coerce::text(&key)?.into(),
+        };
         Ok((key, self.eval(value, env)?))
     }
 
-    fn entries(&mut self, items: &[Item], env: &Env) -> Coerced<Value> {
+    fn entries(&mut self, items: &[Item], env: &Env) -> Coerced<Vec<(Key, Value)>> {
         let mut entries = Vec::with_capacity(items.len());
         for item in items {
             if !self.is_included(item, env)? {
@@ -118,12 +126,43 @@ impl Run<'_> {
                 }
             }
         }
-        self.object(entries)
+        Ok(entries)
+    }
+
+    /// Evaluates a key with a namespace or attributes, whose values are texts.
+    fn marked_key(&mut self, key: &MarkedKey, env: &Env) -> Coerced<Value> {
+        let MarkedKey {
+            name,
+            namespace,
+            attributes,
+        } = key;
+        let name = self.eval(name, env)?;
+        let mut all = Vec::new();
+        // A key that is used again keeps its attributes, unless others take their place.
+        if let Value::Selected(selected) = &name
+            && selected.is_key
+            && attributes.is_empty()
+        {
+            all.extend_from_slice(selected.key.attributes());
+        }
+        for (key, value) in self.entries(attributes, env)? {
+            let value = match value.is_null() {
+                true => Value::Null,
+                false => Value::String(coerce::text(&value)?),
+            };
+            all.push((key, value));
+        }
+        let kept = match &name {
+            Value::Selected(selected) if selected.is_key => selected.key.namespace(),
+            _ => None,
+        };
+        let namespace = namespace.as_ref().or(kept).cloned();
+        Ok(Key::marked(coerce::text(&name)?, namespace, all).to_value())
     }
 
     /// Adds the entries of an object, or of each object in an array; null adds nothing.
-    pub fn spread(&mut self, value: &Value, into: &mut Vec<(Arc<str>, Value)>) -> Coerced<()> {
-        match value {
+    pub fn spread(&mut self, value: &Value, into: &mut Vec<(Key, Value)>) -> Coerced<()> {
+        match value.plain() {
             Value::Null => Ok(()),
             Value::Object(object) => {
                 self.copy(object.entries().len())?;
@@ -197,24 +236,10 @@ impl Run<'_> {
             left = match stage {
                 Stage::Default(right) if left.is_null() => self.eval(right, env)?,
                 Stage::Default(_) => left,
-                Stage::Concat(right) => {
-                    let right = self.eval(right, env)?;
-                    operators::concat(self, &left, &right)?
-                }
-                Stage::Remove(right) => {
-                    let right = self.eval(right, env)?;
-                    operators::remove(self, &left, &right)?
-                }
-                Stage::Call(name, right) => {
-                    let function = self.name(name, env)?;
-                    let right = self.eval(right, env)?;
-                    self.call(&function, vec![left, right])?
-                }
-                Stage::Replace(matcher, by) => {
-                    let matcher = self.eval(matcher, env)?;
-                    let by = self.eval(by, env)?;
-                    super::functions::replace(self, &left, &matcher, &by)?
-                }
+                Stage::Concat(right) => self.joined(left, right, operators::concat, env)?,
+                Stage::Remove(right) => self.joined(left, right, operators::remove, env)?,
+                Stage::Call(name, right) => self.called(name, left, right, env)?,
+                Stage::Replace(matcher, by) => self.replaced(left, matcher, by, env)?,
                 Stage::Match(cases) => self.matched(left, cases, env)?,
                 Stage::Update(cases) => self.updated(left, cases, env)?,
             };
@@ -222,34 +247,34 @@ impl Run<'_> {
         Ok(left)
     }
 
+    fn joined(
+        &mut self,
+        left: Value,
+        right: &Node,
+        join: fn(&mut Self, &Value, &Value) -> Coerced<Value>,
+        env: &Env,
+    ) -> Coerced<Value> {
+        let right = self.eval(right, env)?;
+        join(self, &left, &right)
+    }
+
+    fn called(&mut self, name: &Name, left: Value, right: &Node, env: &Env) -> Coerced<Value> {
+        let function = self.name(name, env)?;
+        let right = self.eval(right, env)?;
+        self.call(&function, vec![left, right])
+    }
+
+    fn replaced(&mut self, left: Value, matcher: &Node, by: &Node, env: &Env) -> Coerced<Value> {
+        let matcher = self.eval(matcher, env)?;
+        let by = self.eval(by, env)?;
+        super::functions::replace(self, &left, &matcher, &by)
+    }
+
     fn matched(&mut self, value: Value, cases: &[Case], env: &Env) -> Coerced<Value> {
         for case in cases {
-            let mut named = value.clone();
-            let fits = match &case.pattern {
-                None => true,
-                Some(CasePattern::Is(of)) => of.holds(&value),
-                Some(CasePattern::Value(node)) => self.eval(node, env)? == value,
-                Some(CasePattern::Matches(node)) => {
-                    let pattern = self.eval(node, env)?;
-                    let pattern = self.pattern(&pattern)?;
-                    match &value {
-                        Value::String(text) => {
-                            self.read(text.len())?;
-                            match pattern.whole().captures(text) {
-                                Some(groups) => {
-                                    named = super::functions::groups(&groups);
-                                    true
-                                }
-                                None => false,
-                            }
-                        }
-                        _ => false,
-                    }
-                }
-            };
-            if !fits {
+            let Some(named) = self.fitting(&value, case, env)? else {
                 continue;
-            }
+            };
             let env = Frame::values(vec![(case.name.clone(), named)], env);
             if let Some(when) = &case.when
                 && !coerce::boolean(&self.eval(when, &env)?)?
@@ -260,6 +285,27 @@ impl Run<'_> {
         }
         let what = format!("no case fits {}: add an `else`", shown(&value));
         Err(EvalFault::new(what))
+    }
+
+    /// The value that a case gives a name: the value itself, or the groups of a regular expression; `None`: it does not
+    /// fit.
+    fn fitting(&mut self, value: &Value, case: &Case, env: &Env) -> Coerced<Option<Value>> {
+        let fits = match &case.pattern {
+            None => true,
+            Some(CasePattern::Is(of)) => of.holds(value),
+            Some(CasePattern::Value(node)) => self.eval(node, env)? == *value,
+            Some(CasePattern::Matches(node)) => {
+                let pattern = self.eval(node, env)?;
+                let pattern = self.pattern(&pattern)?;
+                let Value::String(text) = value.plain() else {
+                    return Ok(None);
+                };
+                self.read(text.len())?;
+                let groups = pattern.whole().captures(text);
+                return Ok(groups.map(|groups| super::functions::groups(&groups)));
+            }
+        };
+        Ok(fits.then(|| value.clone()))
     }
 
     pub(super) fn call_with(

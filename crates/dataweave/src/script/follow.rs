@@ -5,77 +5,92 @@ use std::sync::Arc;
 use super::coerce::{self, Coerced, shown, unfit};
 use super::functions::{entry_given, item_given, kept};
 use super::run::{Env, Run};
+use super::select::Wanted;
 use super::tree::{Key, Lambda, Node, Step};
-use super::{EvalFault, select};
+use super::{EvalFault, operators, select};
 use crate::value::Value;
 use crate::value::media::{Format, Typed};
 
+/// The result of a selector, if it selects something, and its name.
+type Found = (Option<Value>, Arc<str>);
+
 impl Run<'_> {
     pub(super) fn path(&mut self, base: &Node, steps: &[Step], env: &Env) -> Coerced<Value> {
-        let (mut found, mut steps) = (None, steps);
-        if let Some((metadata, rest)) = self.metadata(base, steps, env)? {
-            found = Some(Some(metadata));
-            steps = rest;
-        }
-        // Reads a single variable without reading all of them.
-        if let (None, Node::Name(name), [Step::Key(Key::Fixed(key)), rest @ ..]) =
-            (&found, base, steps)
-            && &*name.text == "vars"
-            && self.local(&name.text, env)?.is_none()
-        {
-            let there = self.context.event.vars.contains_key(&**key);
-            found = Some(if there { Some(self.var(key)?) } else { None });
-            steps = rest;
-            if let Some(selected) = found.as_mut()
-                && let Some(marked) = self.marked(selected, steps.first(), key)?
-            {
-                found = Some(Some(marked));
-                steps = &steps[1..];
-            }
-        }
-        let mut value = match found {
-            Some(found) => found.unwrap_or_default(),
-            None => self.eval(base, env)?,
+        let (mut value, mut steps) = match self.part_of_event(base, steps, env)? {
+            Some(found) => found,
+            None => (self.eval(base, env)?, steps),
         };
         while let [step, rest @ ..] = steps {
-            steps = rest;
             self.step(1)?;
-            let (selected, name) = match step {
-                Step::Call(args) => {
-                    value = self.call_with(&value, args, env)?;
-                    continue;
-                }
-                // Only parts of the event have metadata.
-                Step::Meta(_) => {
-                    value = Value::Null;
-                    continue;
-                }
-                // Without a selector before them.
-                Step::Present => {
-                    value = (!value.is_null()).into();
-                    continue;
-                }
-                Step::Required => {
-                    if value.is_null() {
-                        return Err(EvalFault::new("a value is required, found Null"));
-                    }
-                    continue;
-                }
-                _ => {
-                    let asks = matches!(steps.first(), Some(Step::Present));
-                    self.select(&value, step, asks, env)?
-                }
-            };
-            let mut selected = selected;
-            value = match self.marked(&mut selected, steps.first(), &name)? {
-                Some(marked) => {
-                    steps = &steps[1..];
-                    marked
-                }
-                None => selected.unwrap_or_default(),
-            };
+            (value, steps) = self.followed(value, step, rest, env)?;
         }
         Ok(value)
+    }
+
+    /// A single variable, without reading all of them, or the metadata of a part of the event, with the steps after it.
+    fn part_of_event<'s>(
+        &mut self,
+        base: &Node,
+        steps: &'s [Step],
+        env: &Env,
+    ) -> Coerced<Option<(Value, &'s [Step])>> {
+        if let Some(found) = self.metadata(base, steps, env)? {
+            return Ok(Some(found));
+        }
+        let (Node::Name(name), [Step::Key(Key::Fixed(key)), rest @ ..]) = (base, steps) else {
+            return Ok(None);
+        };
+        if &*name.text != "vars" || self.local(&name.text, env)?.is_some() {
+            return Ok(None);
+        }
+        let there = self.context.event.vars.contains_key(&**key);
+        let mut found = if there { Some(self.var(key)?) } else { None };
+        Ok(Some(match self.marked(&mut found, rest.first(), key)? {
+            Some(marked) => (marked, &rest[1..]),
+            None => (found.unwrap_or_default(), rest),
+        }))
+    }
+
+    /// The value after a step, with the steps after it.
+    fn followed<'s>(
+        &mut self,
+        value: Value,
+        step: &Step,
+        rest: &'s [Step],
+        env: &Env,
+    ) -> Coerced<(Value, &'s [Step])> {
+        match step {
+            Step::Call(args) => Ok((self.call_with(&value, args, env)?, rest)),
+            // Only parts of the event have metadata.
+            Step::Meta(_) => Ok((Value::Null, rest)),
+            // Without a selector before them.
+            Step::Present => Ok(((!value.is_null()).into(), rest)),
+            Step::Required if value.is_null() => {
+                Err(EvalFault::new("a value is required, found Null"))
+            }
+            Step::Required => Ok((value, rest)),
+            _ => self.selected(&value, step, rest, env),
+        }
+    }
+
+    /// The value of a selector, with the steps after it and after its `?` or `!`.
+    fn selected<'s>(
+        &mut self,
+        value: &Value,
+        step: &Step,
+        rest: &'s [Step],
+        env: &Env,
+    ) -> Coerced<(Value, &'s [Step])> {
+        let asks = matches!(rest.first(), Some(Step::Present));
+        let (mut selected, name) = match self.select(value, step, env) {
+            // Asked for a key, a value without keys has none.
+            Err(_) if asks && is_keyless(value, step) => (None, "".into()),
+            selected => selected?,
+        };
+        Ok(match self.marked(&mut selected, rest.first(), &name)? {
+            Some(marked) => (marked, &rest[1..]),
+            None => (selected.unwrap_or_default(), rest),
+        })
     }
 
     /// Applies a following `?` or `!` to the result of a selector.
@@ -97,58 +112,91 @@ impl Run<'_> {
         }
     }
 
-    /// The result and the name of a selector. If a `?` follows, a value without keys gives no result instead of an
-    /// error.
-    fn select(
-        &mut self,
-        value: &Value,
-        step: &Step,
-        asks: bool,
-        env: &Env,
-    ) -> Coerced<(Option<Value>, Arc<str>)> {
-        let quiet = |selected: Coerced<Option<Value>>| match selected {
-            Err(_) if asks && !matches!(value, Value::Object(_) | Value::Array(_)) => Ok(None),
-            selected => selected,
-        };
-        Ok(match step {
-            Step::Key(key) | Step::All(key) | Step::Deep(key) | Step::DeepAll(key) => {
-                let key = self.key(key, env)?;
-                let selected = match step {
-                    Step::Key(_) => quiet(select::key(self, value, &key)),
-                    Step::All(_) => quiet(select::all(self, value, &key)),
-                    Step::Deep(_) => select::deep(self, value, &key, false),
-                    _ => select::deep(self, value, &key, true),
-                };
-                (selected?, key)
-            }
-            Step::Descendants => (select::descendants(self, value)?, "..".into()),
-            Step::Index(node) => {
-                let index = self.eval(node, env)?;
-                let name = shown(&index);
-                (quiet(select::index(self, value, &index))?, name.into())
-            }
-            Step::Slice(from, to) => {
-                let (from, to) = (self.eval(from, env)?, self.eval(to, env)?);
-                (select::slice(self, value, &from, &to)?, "to".into())
-            }
-            Step::Filter(lambda) => (self.filter(value, lambda, env)?, "?".into()),
+    /// The result and the name of a selector. Each kind is a method of its own, so that one does not hold the others'
+    /// values on the stack.
+    fn select(&mut self, value: &Value, step: &Step, env: &Env) -> Coerced<Found> {
+        match step {
+            Step::Index(node) => self.indexed(value, node, env),
+            Step::Slice(from, to) => self.sliced(value, from, to, env),
+            Step::Filter(lambda) => Ok((self.filter(value, lambda, env)?, "?".into())),
+            Step::Descendants => Ok((select::descendants(self, value)?, "..".into())),
+            Step::Attributes => Ok((select::attributes(value), "@".into())),
+            Step::Namespace => Ok((select::namespace(value), "#".into())),
+            Step::Key(key)
+            | Step::All(key)
+            | Step::Deep(key)
+            | Step::DeepAll(key)
+            | Step::Attribute(key)
+            | Step::DeepAttribute(key)
+            | Step::Entries(key)
+            | Step::DeepEntries(key) => self.keyed(value, step, key, env),
             Step::Meta(_) | Step::Present | Step::Required | Step::Call(_) => {
-                (Some(value.clone()), "".into())
+                Ok((Some(value.clone()), "".into()))
             }
-        })
+        }
     }
 
-    fn key(&mut self, key: &Key, env: &Env) -> Coerced<Arc<str>> {
-        match key {
-            Key::Fixed(key) => Ok(key.clone()),
-            Key::Computed(node) => coerce::text(&self.eval(node, env)?),
-        }
+    fn indexed(&mut self, value: &Value, node: &Node, env: &Env) -> Coerced<Found> {
+        let index = self.eval(node, env)?;
+        let name = shown(&index);
+        Ok((select::index(self, value, &index)?, name.into()))
+    }
+
+    fn sliced(&mut self, value: &Value, from: &Node, to: &Node, env: &Env) -> Coerced<Found> {
+        let (from, to) = (self.eval(from, env)?, self.eval(to, env)?);
+        Ok((select::slice(self, value.plain(), &from, &to)?, "to".into()))
+    }
+
+    fn keyed(&mut self, value: &Value, step: &Step, key: &Key, env: &Env) -> Coerced<Found> {
+        let key = self.key(key, env)?;
+        let selected = match step {
+            Step::All(_) => select::all(self, value, &key),
+            Step::Deep(_) => select::deep(self, value, &key, false),
+            Step::DeepAll(_) => select::deep(self, value, &key, true),
+            Step::Attribute(_) => select::attribute(self, value, &key),
+            Step::Entries(_) => select::entries(self, value, &key),
+            Step::DeepEntries(_) | Step::DeepAttribute(_) => {
+                let all = select::descendants(self, value)?.unwrap_or_default();
+                match step {
+                    Step::DeepAttribute(_) => select::attribute(self, &all, &key),
+                    _ => {
+                        let own = select::entries(self, value, &key)?;
+                        let inner = select::entries(self, &all, &key)?;
+                        match (own, inner) {
+                            (Some(own), Some(inner)) => {
+                                operators::concat(self, &own, &inner).map(Some)
+                            }
+                            (own, inner) => Ok(own.or(inner)),
+                        }
+                    }
+                }
+            }
+            _ => select::key(self, value, &key),
+        };
+        Ok((selected?, key.name))
+    }
+
+    pub(super) fn key(&mut self, key: &Key, env: &Env) -> Coerced<Wanted> {
+        Ok(match key {
+            Key::Fixed(name) => Wanted {
+                name: name.clone(),
+                namespace: None,
+            },
+            Key::Computed(node) => Wanted {
+                name: coerce::text(&self.eval(node, env)?)?,
+                namespace: None,
+            },
+            Key::Spaced(spaced) => Wanted {
+                namespace: Some(spaced.0.clone()),
+                ..self.key(&spaced.1, env)?
+            },
+        })
     }
 
     /// Evaluates `[?(condition)]`; `None`: nothing satisfies the condition.
     fn filter(&mut self, value: &Value, lambda: &Arc<Lambda>, env: &Env) -> Coerced<Option<Value>> {
         let test = self.closure(lambda, env)?;
-        match value {
+        match value.plain() {
             Value::Null => Ok(None),
             Value::Array(array) => {
                 let kept = kept(self, array.items(), &test, item_given)?;
@@ -156,7 +204,7 @@ impl Run<'_> {
             }
             Value::Object(object) => {
                 let kept = kept(self, object.entries(), &test, entry_given)?;
-                Ok((!kept.is_empty()).then(|| Value::object(kept)))
+                Ok((!kept.is_empty()).then(|| Value::keyed(kept)))
             }
             _ => Err(unfit("`[?(…)]` expects an array or object", value)),
         }
@@ -199,6 +247,15 @@ impl Run<'_> {
             _ => None,
         })
     }
+}
+
+/// True if a selector by key or index is asked of a value that has neither.
+fn is_keyless(value: &Value, step: &Step) -> bool {
+    let by_key = matches!(
+        step,
+        Step::Key(_) | Step::All(_) | Step::Entries(_) | Step::Index(_)
+    );
+    by_key && !matches!(value.plain(), Value::Object(_) | Value::Array(_))
 }
 
 /// Metadata of a value by its name; null for what the value does not have.

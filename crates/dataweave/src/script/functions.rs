@@ -1,15 +1,13 @@
 //! The functions that scripts may call.
 //! ([Core](https://docs.mulesoft.com/dataweave/latest/dw-core), and some of its neighbours)
 
-use std::sync::Arc;
-
 use super::coerce::{self, Coerced, unfit};
 use super::cursor::{Cursor, Parsed};
 use super::modules::Module;
 use super::run::Run;
 use super::tree::{Name, Node};
 use super::{EvalFault, header};
-use crate::value::Value;
+use crate::value::{Key, Value};
 
 mod arrays;
 mod binaries;
@@ -54,7 +52,7 @@ enum Body {
 }
 
 /// A key of an object with its value.
-type Entry = (Arc<str>, Value);
+type Entry = (Key, Value);
 
 impl Builtin {
     /// A function with a fixed number of arguments.
@@ -92,6 +90,14 @@ impl Builtin {
 
     /// Runs the function on at least as many arguments as it requires.
     pub(super) fn run(&self, run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+        let plain: Vec<Value>;
+        let args = match args.iter().any(|arg| matches!(arg, Value::Selected(_))) {
+            true => {
+                plain = args.iter().map(|arg| arg.plain().clone()).collect();
+                &plain
+            }
+            false => args,
+        };
         let expected = match (&self.body, args) {
             (Body::Any(body), _) => return body(run, args),
             (_, [Value::Null, ..]) => return Ok(Value::Null),
@@ -249,7 +255,7 @@ pub(super) fn item_given(at: usize, item: &Value) -> Vec<Value> {
 
 /// The arguments of a function for an entry: its value and its key.
 pub(super) fn entry_given(_: usize, (key, value): &Entry) -> Vec<Value> {
-    vec![value.clone(), Value::String(key.clone())]
+    vec![key.value(value), key.to_value()]
 }
 
 /// An index as a number.

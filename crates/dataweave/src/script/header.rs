@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
 use super::tree::{Declaration, Declared, Node, Output};
-use super::{body, literal, modules, parse, types};
-use crate::value::Value;
+use super::{body, lambda, literal, modules, parse, types};
 use crate::value::json::{Layout, SkipNull};
 use crate::value::media::{Format, MediaType};
+use crate::value::{Namespace, Value};
 
 /// The media types that scripts read and write, for people.
-pub(super) const FORMATS: &str = "application/json, text/plain, application/java, application/dw, application/octet-stream or \
+pub(super) const FORMATS: &str = "application/json, application/xml, application/csv, text/plain, application/java, application/dw, application/octet-stream or \
      application/x-www-form-urlencoded";
 
 type Header = (Option<Output>, Arc<[Declaration]>);
@@ -34,8 +34,10 @@ pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
             }
             cursor.at += "output".len();
             output = Some(format(cursor)?);
-        } else if begins(cursor, "input") || begins(cursor, "ns") {
-            // Media types tell the formats of inputs, and namespaces only apply to XML.
+        } else if begins(cursor, "ns") {
+            namespace(cursor)?;
+        } else if begins(cursor, "input") {
+            // Media types tell the formats of inputs.
             let rest = cursor.rest();
             let end = rest.find("---").unwrap_or(rest.len());
             cursor.at += rest[..end].find('\n').unwrap_or(end);
@@ -57,6 +59,10 @@ pub(super) fn inner(cursor: &mut Cursor<'_>) -> Parsed<Arc<[Declaration]>> {
         if cursor.eat("---") {
             return Ok(declarations.into());
         }
+        if begins(cursor, "ns") {
+            namespace(cursor)?;
+            continue;
+        }
         if !declaration(cursor, &mut declarations)? {
             if declarations.is_empty() {
                 return Ok(declarations.into());
@@ -77,6 +83,29 @@ fn begins(cursor: &Cursor<'_>, directive: &str) -> bool {
     }
 }
 
+/// Parses a namespace: `ns soap http://schemas.xmlsoap.org/soap/envelope/`.
+fn namespace(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    cursor.at += "ns".len();
+    cursor.blank()?;
+    let prefix: Arc<str> = cursor.take_word("a prefix")?.into();
+    let rest = cursor.rest();
+    let start = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+    let length = rest[start..]
+        .find(char::is_whitespace)
+        .unwrap_or(rest.len() - start);
+    if length == 0 {
+        return Err(cursor.unexpected("the URI of a namespace"));
+    }
+    let uri = rest[start..start + length].trim_matches(['"', '\'']).into();
+    cursor.at += start + length;
+    let namespace = Namespace {
+        prefix: prefix.clone(),
+        uri,
+    };
+    cursor.namespaces.insert(prefix, namespace);
+    Ok(())
+}
+
 fn version(cursor: &mut Cursor<'_>, start: usize) -> Parsed<()> {
     let rest = cursor.rest();
     let version = rest.split_whitespace().next().unwrap_or_default();
@@ -90,8 +119,24 @@ fn version(cursor: &mut Cursor<'_>, start: usize) -> Parsed<()> {
     Ok(())
 }
 
+/// Skips annotations, `@TailRec()`, which say nothing about results.
+fn annotations(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    while cursor.starts("@") {
+        cursor.at += 1;
+        cursor.take_word("the name of an annotation")?;
+        if cursor.starts("(") {
+            let rest = cursor.rest();
+            let end = rest.find(')').unwrap_or(rest.len() - 1);
+            cursor.at += end + 1;
+        }
+        cursor.blank()?;
+    }
+    Ok(())
+}
+
 /// Parses a declaration, if one begins here.
 fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<bool> {
+    annotations(cursor)?;
     let start = cursor.at;
     if begins(cursor, "import") {
         cursor.at += "import".len();
@@ -135,11 +180,11 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
             cursor.at += end + 1;
         }
         Declared::Fun(Arc::new(
-            cursor.inner(|cursor| body::function(cursor, "="))?,
+            cursor.inner(|cursor| lambda::function(cursor, "="))?,
         ))
     } else {
         cursor.blank()?;
-        let of = body::typed(cursor)?;
+        let of = lambda::typed(cursor)?;
         cursor.expect("=")?;
         let value = cursor.inner(|cursor| body::or_pair(cursor, parse::expression))?;
         Declared::Var { value, of }
@@ -158,16 +203,22 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
         .unwrap_or(rest.len());
     let text = rest[..end].trim_end_matches("---");
     cursor.at += text.len();
-    let name = match text {
-        "json" => "application/json",
-        "java" => "application/java",
-        "dw" => "application/dw",
-        "binary" => "application/octet-stream",
-        "text" => "text/plain",
-        "urlencoded" => "application/x-www-form-urlencoded",
-        other => other,
-    };
-    let media_type = supported(cursor, name, start)?;
+    let name = full(text);
+    let mut media_type = MediaType::new(name);
+    cursor.blank()?;
+    // A format may be named apart from the media type: `output application/problem+json with json`.
+    if cursor.eat_word("with") {
+        cursor.blank()?;
+        let at = cursor.at;
+        let word = cursor.take_word("the name of a format")?;
+        let format = supported(cursor, full(word), at)?.format();
+        if format != media_type.format() {
+            let what = format!("`{name}` is not of the format `{word}`");
+            return Err(cursor.fault(at, &what, "name a media type of that format"));
+        }
+    } else {
+        media_type = supported(cursor, name, start)?;
+    }
     let mut options = Vec::new();
     loop {
         cursor.blank()?;
@@ -207,6 +258,21 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
     Ok(Output { media_type, layout })
 }
 
+/// The media type of a format's name; another text is one itself.
+fn full(name: &str) -> &str {
+    match name {
+        "json" => "application/json",
+        "xml" => "application/xml",
+        "csv" => "application/csv",
+        "java" => "application/java",
+        "dw" => "application/dw",
+        "binary" => "application/octet-stream",
+        "text" => "text/plain",
+        "urlencoded" => "application/x-www-form-urlencoded",
+        other => other,
+    }
+}
+
 /// The media type of a text, if its format is supported.
 pub(super) fn supported(cursor: &Cursor<'_>, text: &str, at: usize) -> Parsed<MediaType> {
     let media_type = MediaType::new(text);
@@ -235,16 +301,38 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
                 "objects" => SkipNull::Objects,
                 "arrays" => SkipNull::Arrays,
                 "everywhere" => SkipNull::Everywhere,
-                _ => return Err("write objects, arrays or everywhere".to_owned()),
+                "elements" | "attributes" => layout.skip_null,
+                _ => return Err("write objects, arrays or everywhere; in XML elements, attributes or everywhere".to_owned()),
             };
+            layout.xml.skips_elements = matches!(&**text, "elements" | "arrays" | "everywhere");
+            layout.xml.skips_attributes =
+                matches!(&**text, "attributes" | "objects" | "everywhere");
+        }
+        ("writeDeclaration", Value::Bool(writes)) => layout.xml.declares = *writes,
+        ("writeNilOnNull", Value::Bool(writes)) => layout.xml.nil_on_null = *writes,
+        ("inlineCloseOn", Value::String(text)) if matches!(&**text, "empty" | "none") => {
+            layout.xml.closes_inline = &**text == "empty";
+        }
+        ("header", Value::Bool(header)) => layout.csv.header = *header,
+        ("quoteValues", Value::Bool(quotes)) => layout.csv.quotes_values = *quotes,
+        ("quoteHeader", Value::Bool(quotes)) => layout.csv.quotes_header = *quotes,
+        ("lineSeparator", Value::String(text)) if matches!(&**text, "\n" | "\r\n") => {
+            layout.csv.crlf = &**text == "\r\n";
+        }
+        ("separator" | "quote" | "escape", Value::String(text)) => {
+            let set = layout.csv.set(name, text);
+            set.ok_or_else(|| "write one ASCII character".to_owned())?;
         }
         ("encoding", Value::String(text)) if text.eq_ignore_ascii_case("utf-8") => {}
         // Options that affect how the text is written, but not the text.
-        ("deferred", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
+        ("deferred" | "streaming", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
         _ => {
             return Err(
-                "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\" or \
-                 encoding=\"UTF-8\""
+                "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\", \
+                 encoding=\"UTF-8\", or of XML writeDeclaration=true|false, \
+                 inlineCloseOn=\"empty\"|\"none\" or writeNilOnNull=true|false, or of CSV \
+                 header=true|false, separator, quote, escape, lineSeparator, \
+                 quoteValues=true|false or quoteHeader=true|false"
                     .to_owned(),
             );
         }

@@ -19,6 +19,7 @@ use crate::value::{Kind, Value};
 /// Applies a binary operator; `and` and `or` are evaluated by their caller.
 pub(super) fn apply(run: &mut Run<'_>, operator: Operator, a: &Value, b: &Value) -> Coerced<Value> {
     let zone = run.context.zone;
+    let (a, b) = (a.plain(), b.plain());
     match operator {
         Operator::Or | Operator::And | Operator::Equal => Ok((a == b).into()),
         Operator::Unequal => Ok((a != b).into()),
@@ -98,7 +99,7 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
         (Value::Object(object), _) => {
             let key = coerce::text(b)?;
             run.copy(object.entries().len())?;
-            let kept = object.entries().iter().filter(|(name, _)| *name != key);
+            let kept = object.entries().iter().filter(|(name, _)| **name != *key);
             return run.object(kept.cloned().collect());
         }
         _ => {}
@@ -109,9 +110,10 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
             let sum = b.negated().and_then(|b| a.plus(&b));
             sum.map(Value::period).ok_or_else(out_of_range)
         }
-        (_, Value::Period(period)) => {
+        // The date moves back, wherever it stands.
+        (at, Value::Period(period)) | (Value::Period(period), at) => {
             let back = period.negated().ok_or_else(out_of_range)?;
-            moved(a, &back).unwrap_or_else(|| Err(misfit("-", a, b)))
+            moved(at, &back).unwrap_or_else(|| Err(misfit("-", a, b)))
         }
         _ => match between(a, b, run.context.zone) {
             Some(time) => Ok(Value::period(Period::of(time))),
@@ -121,8 +123,14 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
 }
 
 /// The operands of `+` or `-`, with texts as dates, times or periods if the other operand is one, or if both are such
-/// texts and no numbers.
+/// texts and no numbers. Beside a period a number is a moment, in seconds since 1970.
 fn timed(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<(Value, Value)> {
+    let moment = |run: &Run<'_>, value| coerce::to_kind(value, Kind::DateTime, run.context.zone);
+    match (a, b) {
+        (Value::Number(_), Value::Period(_)) => return Ok((moment(run, a)?, b.clone())),
+        (Value::Period(_), Value::Number(_)) => return Ok((a.clone(), moment(run, b)?)),
+        _ => {}
+    }
     let read = |run: &mut Run<'_>, value: &Value| -> Coerced<Value> {
         let Value::String(text) = value else {
             return Ok(value.clone());
@@ -237,6 +245,7 @@ fn shift(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
 
 /// Evaluates `++`: joins arrays, objects, and dates with times; other values are joined as texts.
 pub(super) fn concat(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    let (a, b) = (a.plain(), b.plain());
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
             run.copy(a.items().len() + b.items().len())?;
@@ -287,7 +296,7 @@ fn dated(a: &Value, b: &Value) -> Option<Value> {
 
 /// Evaluates `--`: removes the items of an array, or the pairs of an object or keys in an array.
 pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
-    match (a, b) {
+    match (a.plain(), b.plain()) {
         (Value::Null, _) => Ok(Value::Null),
         (Value::Array(a), Value::Array(b)) => {
             let removed = run.set(b.items())?;
@@ -313,7 +322,10 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
                 keys.insert(coerce::text(key)?);
             }
             run.copy(a.entries().len() + keys.len())?;
-            let kept = a.entries().iter().filter(|(key, _)| !keys.contains(key));
+            let kept = a
+                .entries()
+                .iter()
+                .filter(|(key, _)| !keys.contains(key.name()));
             run.object(kept.cloned().collect())
         }
         _ => Err(misfit("--", a, b)),
@@ -322,7 +334,7 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
 
 /// Evaluates the negation `-a`.
 pub(super) fn negate(value: &Value) -> Coerced<Value> {
-    match value {
+    match value.plain() {
         Value::Period(period) => period.negated().map(Value::period).ok_or_else(out_of_range),
         Value::String(text) => match Period::parse(text.trim()) {
             Some(period) => period.negated().map(Value::period).ok_or_else(out_of_range),

@@ -8,10 +8,12 @@ use super::tree::{Key, Node, Program, Step};
 use crate::event::{Context, Event};
 use crate::random::Random;
 use crate::value::Value;
+use crate::value::csv;
 use crate::value::dw;
 use crate::value::form;
 use crate::value::json::{self, Layout};
 use crate::value::media::{Format, MediaType, Typed};
+use crate::value::xml;
 
 /// Evaluates a script to a value, before any output is written.
 pub(super) fn value(program: &Program, context: &Context<'_>) -> Coerced<Value> {
@@ -23,7 +25,7 @@ pub(super) fn value(program: &Program, context: &Context<'_>) -> Coerced<Value> 
             "a function cannot be the result of an expression: call it",
         ));
     }
-    Ok(value)
+    Ok(value.unselected())
 }
 
 /// Evaluates a script to its result.
@@ -47,6 +49,10 @@ pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
         Format::Form => matches!(value, Value::Object(_)),
         Format::Text => coerce::text(&value).is_ok(),
         Format::Dw => true,
+        Format::Csv => matches!(&value, Value::Array(array)
+            if array.items().iter().all(|item| matches!(item, Value::Object(_)))),
+        // A part of a document is none.
+        Format::Xml => matches!(&value, Value::Object(object) if object.entries().len() == 1),
         Format::Opaque | Format::Bytes => matches!(value, Value::String(_) | Value::Binary(_)),
     };
     let media_type = if fits { media_type } else { MediaType::java() };
@@ -102,7 +108,7 @@ fn payload_of_message(body: &Node, context: &Context<'_>) -> Coerced<Option<Type
     if within.is_empty() || &**last != "payload" {
         return Ok(None);
     }
-    match Run::new(context).path(base, within, &None)? {
+    match Run::new(context).path(base, within, &None)?.plain() {
         Value::Object(message) => Ok(message.unread().cloned()),
         _ => Ok(None),
     }
@@ -135,6 +141,8 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
             Value::from(form::write(object)?)
         }
         Format::Text => Value::String(coerce::text(&value)?),
+        Format::Xml => Value::from(xml::write(&value, layout.indent, layout.xml)?),
+        Format::Csv => Value::from(csv::write(&value, layout.csv)?),
         Format::Dw => Value::from(dw::write(&value, layout)?),
         Format::Java => value.collapsed(),
         Format::Bytes if !matches!(value, Value::String(_) | Value::Binary(_)) => {

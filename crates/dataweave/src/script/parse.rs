@@ -13,7 +13,7 @@ use super::functions::Builtin;
 use super::path::{path, qualified};
 use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
-use super::{BYTES_MAX, ParseFault, body, functions, header, modules, update};
+use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, update};
 
 /// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
@@ -107,7 +107,7 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             cursor.blank()?;
             if cursor.starts("{") && matches!(word, "match" | "update") {
                 rest.push(match word {
-                    "match" => Stage::Match(body::cases(cursor)?),
+                    "match" => Stage::Match(cases::cases(cursor)?),
                     _ => Stage::Update(update::cases(cursor)?),
                 });
                 continue;
@@ -255,11 +255,18 @@ const LEVELS: [&[(&str, Operator)]; 6] = [
 /// Tokens that begin like an operator but are longer.
 const OTHERS: [&str; 5] = ["++", "--", "->", "<<", ">>"];
 
+/// Parses an operand of a level: one of the tightest, and then what follows it, level by level. So an operand alone
+/// does not nest the levels on the stack.
 fn level(cursor: &mut Cursor<'_>, at: usize) -> Parsed<Node> {
-    let Some(operators) = LEVELS.get(at) else {
-        return cast(cursor);
-    };
-    let first = level(cursor, at + 1)?;
+    let mut first = cast(cursor)?;
+    for at in (at..LEVELS.len()).rev() {
+        first = chain(cursor, at, first)?;
+    }
+    Ok(first)
+}
+
+/// Parses the operators of a level after its first operand.
+fn chain(cursor: &mut Cursor<'_>, at: usize, first: Node) -> Parsed<Node> {
     let mut rest = Vec::new();
     loop {
         cursor.blank()?;
@@ -267,7 +274,7 @@ fn level(cursor: &mut Cursor<'_>, at: usize) -> Parsed<Node> {
             rest.push(Link::Is(types::plain(cursor)?));
             continue;
         }
-        let found = operators.iter().find(|(text, _)| match cursor.word() {
+        let found = LEVELS[at].iter().find(|(text, _)| match cursor.word() {
             Some(word) => word == *text,
             None => {
                 let other = OTHERS.iter().find(|other| cursor.starts(other));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cursor::{Cursor, Parsed};
 use super::parse::{bound, delayed, expression, implicit};
 use super::tree::{Content, Item, Key, Name, Node, Piece, Stage, Step};
-use super::{body, functions, literal, modules};
+use super::{body, functions, lambda, literal, modules};
 use crate::value::Value;
 
 /// Parses a value with its selectors and arguments.
@@ -68,6 +68,12 @@ fn step(
         return Ok(Some(Step::Meta(name.into())));
     }
     if cursor.eat("..") {
+        if cursor.eat("&") {
+            return Ok(Some(Step::DeepEntries(key(cursor)?)));
+        }
+        if cursor.eat("@") {
+            return Ok(Some(Step::DeepAttribute(key(cursor)?)));
+        }
         if cursor.eat("*") {
             return Ok(Some(Step::DeepAll(key(cursor)?)));
         }
@@ -78,15 +84,38 @@ fn step(
             Step::Descendants
         }));
     }
+    if cursor.eat(".*@") {
+        return Ok(Some(Step::Attribute(key(cursor)?)));
+    }
     if cursor.eat(".*") {
         return Ok(Some(Step::All(key(cursor)?)));
     }
     if cursor.eat(".") {
         cursor.blank()?;
-        return Ok(Some(Step::Key(key(cursor)?)));
+        return dotted(cursor).map(Some);
     }
     cursor.at = here;
     Ok(None)
+}
+
+/// Parses a selector after its dot: `key`, `@name`, `@`, `#`, `&key`.
+fn dotted(cursor: &mut Cursor<'_>) -> Parsed<Step> {
+    let named = |cursor: &Cursor<'_>| {
+        cursor.word().is_some() || matches!(cursor.peek(), Some('"' | '\'' | '`'))
+    };
+    if cursor.eat("@") {
+        return match named(cursor) {
+            true => Ok(Step::Attribute(key(cursor)?)),
+            false => Ok(Step::Attributes),
+        };
+    }
+    if cursor.eat("#") {
+        return Ok(Step::Namespace);
+    }
+    if cursor.eat("&") {
+        return Ok(Step::Entries(key(cursor)?));
+    }
+    Ok(Step::Key(key(cursor)?))
 }
 
 /// Parses a selector's key: a word, even a keyword, or a text in quotes.
@@ -97,10 +126,9 @@ pub(super) fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
             node => Key::Computed(Box::new(node)),
         });
     }
-    if let Some('@' | '#' | '^' | '&') = cursor.peek() {
-        let what = "selectors of XML attributes, namespaces, metadata and pairs are not supported";
-        let mend = "select by key: `.name`";
-        return Err(cursor.fault(cursor.at, what, mend));
+    if let Some(namespace) = cursor.eat_namespace()? {
+        let key = cursor.inner(key)?;
+        return Ok(Key::Spaced(Box::new((namespace, key))));
     }
     Ok(Key::Fixed(cursor.take_word("a key")?.into()))
 }
@@ -118,6 +146,19 @@ fn index(cursor: &mut Cursor<'_>) -> Parsed<Step> {
             constant => Arc::new(implicit(constant)),
         };
         return Ok(Step::Filter(lambda));
+    }
+    // Selectors with a key that is computed.
+    for (mark, step) in [
+        ("*(", Step::All as fn(Key) -> Step),
+        ("@(", Step::Attribute),
+        ("&(", Step::Entries),
+    ] {
+        if cursor.eat(mark) {
+            let key = Key::Computed(Box::new(expression(cursor)?));
+            cursor.expect(")")?;
+            cursor.expect("]")?;
+            return Ok(step(key));
+        }
     }
     let node = expression(cursor)?;
     cursor.expect("]")?;
@@ -215,7 +256,7 @@ fn primary(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         Some('/') => literal::regex(cursor),
         Some('{') => cursor.inner(body::object),
         Some('[') => cursor.inner(body::array),
-        Some('(') => cursor.inner(body::enclosed),
+        Some('(') => cursor.inner(lambda::enclosed),
         Some('$') => {
             let dollars = cursor.rest().chars().take(4);
             let count = dollars.take_while(|char| *char == '$').count();
@@ -294,7 +335,7 @@ pub(super) fn qualified(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
         });
     }
     let Some(module) = modules::of_name(cursor, &path) else {
-        let what = format!("there is no module `{path}`");
+        let what = format!("unknown module `{path}`");
         let mend = "import it in a header: `import dw::core::Strings`";
         return Err(cursor.fault(start, &what, mend));
     };

@@ -11,7 +11,7 @@ use super::{EvalFault, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX, types};
 use crate::event::Context;
 use crate::value::json;
 use crate::value::regex::Pattern;
-use crate::value::{Function, Nesting, Value};
+use crate::value::{Function, Key, Nesting, Value};
 
 /// A running evaluation.
 pub(super) struct Run<'a> {
@@ -87,6 +87,7 @@ impl Closure {
         Nesting {
             depth: around.saturating_add(1),
             functions: true,
+            selected: false,
         }
     }
 }
@@ -184,8 +185,8 @@ impl<'a> Run<'a> {
     }
 
     /// Makes an object, unless it is nested too deep.
-    pub fn object(&mut self, entries: Vec<(Arc<str>, Value)>) -> Coerced<Value> {
-        shallow(Value::object(entries))
+    pub fn object(&mut self, entries: Vec<(Key, Value)>) -> Coerced<Value> {
+        shallow(Value::keyed(entries))
     }
 
     /// Makes a function of a lambda.

@@ -1,61 +1,160 @@
 //! Selectors.
 //! ([Selectors](https://docs.mulesoft.com/dataweave/latest/dataweave-selectors))
 
+use std::sync::Arc;
+
 use super::coerce::{self, Coerced, unfit};
 use super::run::Run;
-use crate::value::Value;
 use crate::value::iso;
 use crate::value::number::Number;
+use crate::value::{Namespace, Object, Value};
 
 /// The result of a selector; `None`: it selects nothing.
 type Selected = Coerced<Option<Value>>;
 
+/// The key that a selector looks for.
+pub(super) struct Wanted {
+    pub name: Arc<str>,
+    /// The namespace that the key must have; `None`: any, or none.
+    pub namespace: Option<Namespace>,
+}
+
+impl Wanted {
+    /// The values of an object's keys that match, with their attributes at hand.
+    fn values<'a>(&'a self, object: &'a Object) -> impl Iterator<Item = Value> + 'a {
+        let found = object.found(&self.name, self.namespace.as_ref());
+        found.map(|(key, value)| key.value(value))
+    }
+}
+
 /// Evaluates `.key`; `None`: there is no such key.
-pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Selected {
-    match value {
+pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &Wanted) -> Selected {
+    match value.plain() {
         Value::Null => Ok(None),
         Value::Object(object) => {
             run.copy(object.entries().len())?;
-            Ok(object.get(key).cloned())
+            Ok(key.values(object).next())
         }
         Value::Array(array) => {
             run.step(array.items().len())?;
-            let found = array.items().iter().filter_map(|item| match item {
-                Value::Object(object) => object.get(key).cloned(),
+            let found = array.items().iter().filter_map(|item| match item.plain() {
+                Value::Object(object) => key.values(object).next(),
                 _ => None,
             });
             some(run, found.collect())
         }
-        _ => match part(value, key) {
+        plain => match part(plain, &key.name) {
             Some(part) => Ok(Some(part)),
-            None => Err(unfit(format_args!("`.{key}` selects from objects"), value)),
+            None => {
+                let name = &key.name;
+                Err(unfit(format_args!("`.{name}` selects from objects"), value))
+            }
         },
     }
 }
 
 /// Evaluates `.*key`; `None`: there is no such key.
-pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Selected {
-    let found: Vec<Value> = match value {
+pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &Wanted) -> Selected {
+    let found: Vec<Value> = match value.plain() {
         Value::Null => return Ok(None),
         Value::Object(object) => {
             run.copy(object.entries().len())?;
-            object.all(key).cloned().collect()
+            key.values(object).collect()
         }
         Value::Array(array) => {
             run.step(array.items().len())?;
-            let objects = array.items().iter().filter_map(|item| match item {
+            let objects = array.items().iter().filter_map(|item| match item.plain() {
                 Value::Object(object) => Some(object),
                 _ => None,
             });
-            objects
-                .flat_map(|object| object.all(key).cloned())
-                .collect()
+            objects.flat_map(|object| key.values(object)).collect()
         }
         _ => {
-            return Err(unfit(format_args!("`.*{key}` selects from objects"), value));
+            let name = &key.name;
+            return Err(unfit(
+                format_args!("`.*{name}` selects from objects"),
+                value,
+            ));
         }
     };
     some(run, found)
+}
+
+/// Evaluates `.&key`: an object of the entries whose keys match; `None`: there are none.
+pub(super) fn entries(run: &mut Run<'_>, value: &Value, key: &Wanted) -> Selected {
+    let mut found = Vec::new();
+    let mut add = |object: &Object| {
+        let entries = object.found(&key.name, key.namespace.as_ref());
+        found.extend(entries.cloned());
+    };
+    match value.plain() {
+        Value::Null => return Ok(None),
+        Value::Object(object) => add(object),
+        Value::Array(array) => {
+            for item in array.items() {
+                run.step(1)?;
+                if let Value::Object(object) = item.plain() {
+                    add(object);
+                }
+            }
+        }
+        _ => {
+            let name = &key.name;
+            return Err(unfit(
+                format_args!("`.&{name}` selects from objects"),
+                value,
+            ));
+        }
+    }
+    match found.is_empty() {
+        true => Ok(None),
+        false => run.object(found).map(Some),
+    }
+}
+
+/// Evaluates `.@name`: an attribute of the key that the value was selected by, or of each item of a list.
+pub(super) fn attribute(run: &mut Run<'_>, value: &Value, name: &Wanted) -> Selected {
+    match value {
+        Value::Selected(selected) => {
+            let attributes = selected.key.attributes();
+            run.step(attributes.len() / 16)?;
+            let mut attributes = attributes.iter();
+            let found = attributes.find(|(key, _)| key.is(&name.name, name.namespace.as_ref()));
+            Ok(found.map(|(_, value)| value.clone()))
+        }
+        Value::Array(array) => {
+            let mut found = Vec::new();
+            for item in array.items() {
+                run.step(1)?;
+                if !matches!(item, Value::Array(_)) {
+                    found.extend(attribute(run, item, name)?);
+                }
+            }
+            some(run, found)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Evaluates `.@`: an object of the attributes of the key that the value was selected by.
+pub(super) fn attributes(value: &Value) -> Option<Value> {
+    match value {
+        Value::Selected(selected) if !selected.key.attributes().is_empty() => {
+            Some(Value::keyed(selected.key.attributes().to_vec()))
+        }
+        _ => None,
+    }
+}
+
+/// Evaluates `.#`: the URI of the namespace of the key that the value was selected by.
+pub(super) fn namespace(value: &Value) -> Option<Value> {
+    match value {
+        Value::Selected(selected) => {
+            let namespace = selected.key.namespace()?;
+            Some(Value::String(namespace.uri.clone()))
+        }
+        _ => None,
+    }
 }
 
 fn some(run: &mut Run<'_>, found: Vec<Value>) -> Selected {
@@ -68,16 +167,19 @@ fn some(run: &mut Run<'_>, found: Vec<Value>) -> Selected {
 /// Evaluates `..`: all descendants, each before its own descendants.
 pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Selected {
     fn walk(run: &mut Run<'_>, value: &Value, into: &mut Vec<Value>) -> Coerced<()> {
-        let mut child = |run: &mut Run<'_>, child: &Value| {
+        let mut child = |run: &mut Run<'_>, child: Value| {
             run.step(1)?;
             into.push(child.clone());
-            walk(run, child, into)
+            walk(run, &child, into)
         };
-        match value {
-            Value::Array(array) => array.items().iter().try_for_each(|item| child(run, item)),
+        match value.plain() {
+            Value::Array(array) => {
+                let mut items = array.items().iter();
+                items.try_for_each(|item| child(run, item.clone()))
+            }
             Value::Object(object) => {
                 let mut entries = object.entries().iter();
-                entries.try_for_each(|(_, inner)| child(run, inner))
+                entries.try_for_each(|(key, inner)| child(run, key.value(inner)))
             }
             _ => Ok(()),
         }
@@ -91,16 +193,16 @@ pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Selected {
 }
 
 /// Evaluates `..key` or `..*key`: the key's values in all objects, outermost first; `None`: there are none.
-pub(super) fn deep(run: &mut Run<'_>, value: &Value, key: &str, every: bool) -> Selected {
+pub(super) fn deep(run: &mut Run<'_>, value: &Value, key: &Wanted, every: bool) -> Selected {
     let mut found = Vec::new();
     let Some(Value::Array(inner)) = descendants(run, value)? else {
         return Ok(None);
     };
     for value in std::iter::once(value).chain(inner.items()) {
-        if let Value::Object(object) = value {
+        if let Value::Object(object) = value.plain() {
             run.copy(object.entries().len())?;
             let most = if every { usize::MAX } else { 1 };
-            found.extend(object.all(key).take(most).cloned());
+            found.extend(key.values(object).take(most));
         }
     }
     some(run, found)
@@ -108,8 +210,15 @@ pub(super) fn deep(run: &mut Run<'_>, value: &Value, key: &str, every: bool) -> 
 
 /// Evaluates `[index]`, in which a text is a key; `None`: there is nothing at the index.
 pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Selected {
+    let (value, index) = (value.plain(), index.plain());
     match index {
-        Value::String(name) => return key(run, value, name),
+        Value::String(name) => {
+            let wanted = Wanted {
+                name: name.clone(),
+                namespace: None,
+            };
+            return key(run, value, &wanted);
+        }
         Value::Null if value.is_null() => return Ok(None),
         Value::Array(range) => {
             let ends = (range.items().first(), range.items().last());
@@ -133,7 +242,7 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Selected
         Value::Object(object) => {
             let at = place(at, object.entries().len());
             at.and_then(|at| object.entries().get(at))
-                .map(|(_, value)| value.clone())
+                .map(|(key, value)| key.value(value))
         }
         Value::String(text) => {
             run.read(text.len())?;
@@ -165,7 +274,7 @@ fn place(at: i64, length: usize) -> Option<usize> {
 pub(super) fn slice(run: &mut Run<'_>, value: &Value, from: &Value, to: &Value) -> Selected {
     let (from, to) = (coerce::integer(from)?, coerce::integer(to)?);
     let places = |length: usize| Some((place(from, length)?, place(to, length)?));
-    match value {
+    match value.plain() {
         Value::Null => Ok(None),
         Value::Array(array) => {
             let Some((from, to)) = places(array.items().len()) else {

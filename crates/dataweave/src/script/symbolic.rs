@@ -110,7 +110,7 @@ impl<'a> Partial<'a, '_> {
                 self.names.truncate(before);
                 value
             }
-            Node::Lambda(_) => Symbol::Unknown,
+            Node::Lambda(_) | Node::Key(_) => Symbol::Unknown,
             Node::Path { base, steps } => self.path(base, steps),
             Node::Signed { signs, of } => {
                 let of = self.node(of);

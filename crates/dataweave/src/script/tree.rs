@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::functions::Builtin;
 use super::types::{Target, Type};
-use crate::value::Value;
 use crate::value::json::Layout;
 use crate::value::media::MediaType;
+use crate::value::{Namespace, Value};
 
 /// A parsed script.
 pub(super) struct Program {
@@ -59,6 +59,8 @@ pub(super) enum Node {
     Group(Box<Node>),
     Array(Vec<Item>),
     Object(Vec<Item>),
+    /// A key with a namespace or attributes: `soap#Body @(id: 1)`.
+    Key(Box<MarkedKey>),
     /// A choice: `if (a) b else if (c) d else e`.
     If {
         cases: Vec<(Node, Node)>,
@@ -97,6 +99,13 @@ pub(super) enum Node {
         first: Box<Node>,
         rest: Vec<Stage>,
     },
+}
+
+/// A key with a namespace or attributes.
+pub(super) struct MarkedKey {
+    pub name: Node,
+    pub namespace: Option<Namespace>,
+    pub attributes: Vec<Item>,
 }
 
 /// A part of a text.
@@ -161,6 +170,18 @@ pub(super) enum Step {
     Filter(Arc<Lambda>),
     /// Metadata of a part of the event: `.^mimeType`.
     Meta(Arc<str>),
+    /// An attribute: `.@name`.
+    Attribute(Key),
+    /// All attributes: `.@`.
+    Attributes,
+    /// The URI of the namespace: `.#`.
+    Namespace,
+    /// The entries of a key, with their keys: `.&key`.
+    Entries(Key),
+    /// The entries of a key at any depth: `..&key`.
+    DeepEntries(Key),
+    /// An attribute at any depth: `..@name`.
+    DeepAttribute(Key),
     /// True if the selection exists: `?`.
     Present,
     /// An error if the selection does not exist: `!`.
@@ -172,6 +193,8 @@ pub(super) enum Step {
 pub(super) enum Key {
     Fixed(Arc<str>),
     Computed(Box<Node>),
+    /// A key in a namespace: `soap#Body`.
+    Spaced(Box<(Namespace, Key)>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +251,7 @@ pub(super) struct Change {
     /// The name of the value at the place; `$` by default.
     pub name: Arc<str>,
     pub place: Vec<Place>,
-    /// True if what is missing on the way to the place is made: `.a!`.
+    /// True if missing keys on the way to the place are added: `.a!`.
     pub inserts: bool,
     pub when: Option<Node>,
     pub then: Node,
@@ -237,6 +260,8 @@ pub(super) struct Change {
 /// A step to a place within a value.
 pub(super) enum Place {
     Key(Key),
+    /// An attribute of the key before, which is the last step.
+    Attribute(Key),
     Index(Node),
 }
 

@@ -34,7 +34,7 @@ pub(super) enum Setting {
     Locale,
     /// The base of a binary value's digits, 16 or 64.
     Base,
-    /// What has no effect here: the Java class of an object, the encoding of a text, the way of rounding or parsing.
+    /// An option without effect here: the Java class of an object, the encoding of a text, the way of rounding or parsing.
     Other,
 }
 

@@ -29,7 +29,7 @@ struct Writer {
 impl Writer {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), EvalFault> {
         text::check_text(self.text.len())?;
-        match value {
+        match value.plain() {
             Value::Null => self.text.push_str("null"),
             Value::String(text) => self.string(text),
             Value::Bool(_) | Value::Number(_) | Value::Type(_) => {
@@ -57,7 +57,7 @@ impl Writer {
                 Some(payload) => self.value(payload, depth)?,
                 None => self.object(object, depth)?,
             },
-            Value::Function(_) => {
+            Value::Selected(_) | Value::Function(_) => {
                 return Err(EvalFault::new("a function cannot be written as a value"));
             }
             Value::DateTime(_)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{form, json};
+use super::{csv, form, json, xml};
 use crate::fault::EvalFault;
 use crate::script::data;
 use crate::value::Value;
@@ -16,6 +16,10 @@ pub struct MediaType(Arc<str>);
 pub(crate) enum Format {
     /// JSON: `application/json`, `text/json`, `application/problem+json`.
     Json,
+    /// XML: `application/xml`, `text/xml`, `application/soap+xml`.
+    Xml,
+    /// Tables: `application/csv`, `text/csv`.
+    Csv,
     /// HTML forms: `application/x-www-form-urlencoded`.
     Form,
     /// Plain text: `text/plain`.
@@ -78,10 +82,12 @@ impl MediaType {
             "application/json" | "text/json" => Format::Json,
             "application/x-www-form-urlencoded" => Format::Form,
             "text/plain" => Format::Text,
+            "application/csv" | "text/csv" => Format::Csv,
             "application/dw" => Format::Dw,
             "application/octet-stream" => Format::Bytes,
             "application/java" => Format::Java,
             essence if essence.ends_with("+json") => Format::Json,
+            essence if essence.ends_with("/xml") || essence.ends_with("+xml") => Format::Xml,
             _ => Format::Opaque,
         }
     }
@@ -122,14 +128,20 @@ impl Typed {
     /// If the text is not of its media type.
     pub fn read(&self) -> Result<Value, EvalFault> {
         let text = match (&self.value, self.media_type.format()) {
-            (Value::String(text), Format::Json | Format::Form | Format::Dw) => text.clone(),
-            (Value::Binary(bytes), Format::Json | Format::Form | Format::Dw | Format::Text) => {
-                utf8(bytes)?
-            }
+            (
+                Value::String(text),
+                Format::Json | Format::Xml | Format::Csv | Format::Form | Format::Dw,
+            ) => text.clone(),
+            (
+                Value::Binary(bytes),
+                Format::Json | Format::Xml | Format::Csv | Format::Form | Format::Dw | Format::Text,
+            ) => utf8(bytes)?,
             _ => return Ok(self.value.clone()),
         };
         match self.media_type.format() {
             Format::Json => json::read(&text),
+            Format::Xml => xml::read(&text, xml::NullOn::default()),
+            Format::Csv => csv::read(&text, csv::Style::of_parameters(self.media_type.as_str())),
             Format::Form => Ok(form::read(&text)),
             Format::Dw => data(&text),
             _ => Ok(Value::String(text)),

@@ -13,6 +13,7 @@ pub(crate) type Coerced<T> = Result<T, EvalFault>;
 
 /// The value as a text: numbers without trailing zeros, dates by ISO 8601.
 pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
+    let value = value.plain();
     Ok(match value {
         Value::String(text) => text.clone(),
         Value::Bool(bool) => if *bool { "true" } else { "false" }.into(),
@@ -53,6 +54,7 @@ pub(crate) fn unfit(what: impl std::fmt::Display, value: &Value) -> EvalFault {
 
 /// A value as error messages show it: `String ("abc")`.
 pub(crate) fn shown(value: &Value) -> String {
+    let value = value.plain();
     let text = match value {
         Value::Array(array) => return format!("Array of {}", array.items().len()),
         Value::Object(object) => {

@@ -275,7 +275,7 @@ impl Run {
         let mut fields = Fields::new();
         for (name, value) in object.entries() {
             for item in items_of(value) {
-                fields.push((name.clone(), Typed::java(item.clone()).text()?));
+                fields.push((name.name().clone(), Typed::java(item.clone()).text()?));
             }
         }
         Ok(fields)

@@ -144,7 +144,7 @@ fn divide_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
             run.step(object.entries().len())?;
             let parts = object.entries().chunks(amount);
             let parts = parts
-                .map(|entries| Value::object(entries.to_vec()))
+                .map(|entries| Value::keyed(entries.to_vec()))
                 .collect();
             run.array(parts)
         }

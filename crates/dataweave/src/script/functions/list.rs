@@ -217,7 +217,7 @@ fn group_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::Null => Ok(Value::Null),
         Value::Array(array) => grouped(run, array.items(), &args[1], item_given, Value::array),
         Value::Object(object) => {
-            grouped(run, object.entries(), &args[1], entry_given, Value::object)
+            grouped(run, object.entries(), &args[1], entry_given, Value::keyed)
         }
         other => Err(misfit("groupBy", "an array or an object", other)),
     }
@@ -245,7 +245,11 @@ fn grouped<T: Clone>(
         groups[place].1.push(part.clone());
     }
     let groups = groups.into_iter();
-    run.object(groups.map(|(key, parts)| (key, whole(parts))).collect())
+    run.object(
+        groups
+            .map(|(key, parts)| (key.into(), whole(parts)))
+            .collect(),
+    )
 }
 
 fn order_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {

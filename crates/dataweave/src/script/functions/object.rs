@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
 
 /// The arguments of a function for an entry: value, key and index.
 fn given(at: usize, (key, value): &Entry) -> Vec<Value> {
-    vec![value.clone(), Value::String(key.clone()), count(at)]
+    vec![key.value(value), key.to_value(), count(at)]
 }
 
 fn map_object(run: &mut Run<'_>, entries: &[Entry], args: &[Value]) -> Coerced<Value> {
@@ -44,12 +44,15 @@ fn pluck(run: &mut Run<'_>, entries: &[Entry], args: &[Value]) -> Coerced<Value>
 
 pub(super) fn keys(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
     run.copy(entries.len())?;
-    let keys = entries.iter().map(|(key, _)| Value::String(key.clone()));
-    run.array(keys.collect())
+    run.array(entries.iter().map(|(key, _)| key.to_value()).collect())
 }
 
-pub(super) fn names(run: &mut Run<'_>, entries: &[Entry], args: &[Value]) -> Coerced<Value> {
-    keys(run, entries, args)
+pub(super) fn names(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
+    run.copy(entries.len())?;
+    let names = entries
+        .iter()
+        .map(|(key, _)| Value::String(key.name().clone()));
+    run.array(names.collect())
 }
 
 pub(super) fn values(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> Coerced<Value> {
@@ -62,10 +65,9 @@ pub(super) fn entries_of(run: &mut Run<'_>, entries: &[Entry], _: &[Value]) -> C
     run.copy(entries.len())?;
     let records = entries.iter().map(|(key, value)| {
         Value::record([
-            ("key", Value::String(key.clone())),
+            ("key", key.to_value()),
             ("value", value.clone()),
-            // Attributes exist in XML only.
-            ("attributes", Value::object(Vec::new())),
+            ("attributes", Value::keyed(key.attributes().to_vec())),
         ])
     });
     run.array(records.collect())

@@ -8,6 +8,7 @@ use crate::script::{EvalFault, header, output};
 use crate::value::Value;
 use crate::value::json::Layout;
 use crate::value::media::{Format, MediaType, Typed};
+use crate::value::{csv, xml};
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("now", 0, now),
@@ -75,12 +76,25 @@ fn format(name: &str, value: Option<&Value>) -> Coerced<MediaType> {
 
 fn read(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     let media_type = format("read", args.get(1))?;
-    if let Some(Value::Object(options)) = args.get(2)
-        && let Some((name, _)) = options.entries().first()
-    {
-        return Err(EvalFault::new(format!(
-            "the option `{name}` of `read` is not supported"
-        )));
+    let mut null_on = xml::NullOn::default();
+    let mut style = csv::Style::of_parameters(media_type.as_str());
+    if let Some(Value::Object(options)) = args.get(2) {
+        for (name, value) in options.entries() {
+            let value = coerce::text(value)?;
+            match (&**name, &*value) {
+                ("nullValueOn", "blank") => null_on = xml::NullOn::Blank,
+                ("nullValueOn", "empty") => null_on = xml::NullOn::Empty,
+                ("nullValueOn", "none") => null_on = xml::NullOn::None,
+                (name, value) if style.set(name, value).is_some() => {}
+                // Options that affect how the text is read, but not the value.
+                ("streaming" | "indexedReader" | "optimizeFor" | "supportDtd", _) => {}
+                _ => {
+                    return Err(EvalFault::new(format!(
+                        "the option `{name}` of `read` is not supported"
+                    )));
+                }
+            }
+        }
     }
     match (&args[0], media_type.format()) {
         (_, Format::Java) => {}
@@ -90,6 +104,11 @@ fn read(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     }
     if let (Value::String(text), Format::Bytes) = (&args[0], media_type.format()) {
         return Ok(Value::bytes(text.as_bytes().to_vec()));
+    }
+    match (&args[0], media_type.format()) {
+        (Value::String(text), Format::Xml) => return xml::read(text, null_on),
+        (Value::String(text), Format::Csv) => return csv::read(text, style),
+        _ => {}
     }
     Typed {
         value: args[0].clone(),

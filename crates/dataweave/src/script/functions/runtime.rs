@@ -32,7 +32,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
         Ok(value.map(Value::String).unwrap_or_default())
     }),
     plain("props", 0, |run, _| {
-        // What is secure is read by its name alone.
+        // Secure properties are read by their names alone.
         let all = run.context.properties.iter();
         let plain = all.filter(|(key, _)| !key.starts_with("secure::"));
         let plain = plain.map(|(key, value)| (key.clone().into(), Value::String(value.clone())));

@@ -294,7 +294,7 @@ fn wrap_if_missing(run: &mut Run<'_>, text: &str, args: &[Value]) -> Coerced<Val
     if wrapper.is_empty() {
         return Ok(text.into());
     }
-    // What is nothing but the wrapper begins and ends with it.
+    // The wrapper alone begins and ends with itself.
     let before = if text.starts_with(&*wrapper) {
         ""
     } else {

@@ -31,7 +31,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("compose", 2, compose),
 ];
 
-/// What `encodeURIComponent` encodes.
+/// The characters that `encodeURIComponent` encodes.
 const COMPONENT: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -46,7 +46,7 @@ const COMPONENT: AsciiSet = NON_ALPHANUMERIC
 /// The characters that have a meaning in a URI.
 const RESERVED: &str = ";/?:@&=+$,#";
 
-/// What `encodeURI` encodes: neither the reserved characters.
+/// The characters that `encodeURI` encodes: fewer, by the reserved ones.
 const WHOLE: AsciiSet = COMPONENT
     .remove(b';')
     .remove(b'/')

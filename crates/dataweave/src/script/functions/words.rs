@@ -10,7 +10,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
         made(run, text, |text| {
             let parts = text.split('_').filter(|part| !part.is_empty());
             let parts = parts.enumerate().map(|(at, part)| match at {
-                0 => part.to_owned(),
+                0 => with_first(part, char::to_lowercase),
                 _ => with_first(part, char::to_uppercase),
             });
             parts.collect()

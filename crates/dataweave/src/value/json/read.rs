@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::fault::{EvalFault, ParseFault};
 use crate::limits::{VALUE_DEPTH_MAX, VALUE_MEMORY_MAX};
 use crate::value::number::Number;
-use crate::value::{Array, Object, Value};
+use crate::value::{Array, Key, Object, Value};
 
 /// Reads a JSON text (RFC 8259); a leading byte order mark is skipped.
 ///
@@ -163,10 +163,10 @@ impl<'a> Reader<'a> {
             if !reader.eat(b':') {
                 return Err(reader.unexpected("`:`"));
             }
-            Ok((key, reader.value(depth + 1)?))
+            Ok((Key::from(key), reader.value(depth + 1)?))
         })?;
         self.take(size_of::<Object>() + AROUND)?;
-        Ok(Value::object(entries))
+        Ok(Value::keyed(entries))
     }
 
     fn number(&mut self) -> Result<Value, EvalFault> {

@@ -1,15 +1,19 @@
 //! Writes values as JSON.
 
 use crate::fault::EvalFault;
-use crate::value::{Array, Object, Value, text};
+use crate::value::{Array, Object, Value, csv, text, xml};
 
-/// The layout of a JSON text.
+/// The layout of a text of any format, by the options of an `output` directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// True for one value per line, indented by two spaces for each level. Default true.
     pub indent: bool,
     /// The nulls to skip. Default: none of them.
     pub skip_null: SkipNull,
+    /// The way to write XML.
+    pub xml: xml::Style,
+    /// The way to write CSV.
+    pub csv: csv::Style,
 }
 
 /// The places where nulls are skipped.
@@ -26,6 +30,8 @@ impl Layout {
     pub const ON_ONE_LINE: Layout = Layout {
         indent: false,
         skip_null: SkipNull::Nowhere,
+        xml: xml::Style::PLAIN,
+        csv: csv::Style::PLAIN,
     };
 }
 
@@ -33,12 +39,12 @@ impl Default for Layout {
     fn default() -> Layout {
         Layout {
             indent: true,
-            skip_null: SkipNull::Nowhere,
+            ..Layout::ON_ONE_LINE
         }
     }
 }
 
-/// Writes a value as JSON; dates and the like become strings, and of bytes what is not UTF-8 becomes `\u{fffd}`.
+/// Writes a value as JSON; dates and the like become strings, and bytes that are not UTF-8 become `\u{fffd}`.
 ///
 /// # Errors
 /// If the value contains a function, or if the text is too long.
@@ -59,7 +65,7 @@ struct Writer {
 impl Writer {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), EvalFault> {
         text::check_text(self.text.len())?;
-        match value {
+        match value.plain() {
             Value::Null => self.text.push_str("null"),
             Value::Bool(bool) => self.text.push_str(if *bool { "true" } else { "false" }),
             Value::Number(number) => self.text.push_str(&number.to_string()),
@@ -70,7 +76,7 @@ impl Writer {
                 Some(payload) => self.value(payload, depth)?,
                 None => self.object(object, depth)?,
             },
-            Value::Function(_) => {
+            Value::Selected(_) | Value::Function(_) => {
                 return Err(EvalFault::new("a function cannot be written as JSON"));
             }
             Value::DateTime(_)

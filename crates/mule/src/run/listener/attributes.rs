@@ -80,7 +80,12 @@ fn pairs(query: &str) -> Value {
         media_type: MediaType::new("application/x-www-form-urlencoded"),
     };
     let pairs = match query.read() {
-        Ok(Value::Object(pairs)) => pairs.entries().to_vec(),
+        Ok(Value::Object(pairs)) => {
+            let pairs = pairs.entries().iter();
+            pairs
+                .map(|(name, value)| (name.name().clone(), value.clone()))
+                .collect()
+        }
         _ => Vec::new(),
     };
     Value::formed(pairs, Form::Parameters)
