@@ -81,9 +81,11 @@ fn with_sources<T>(
         .iter()
         .map(|(name, text)| Source { name, text })
         .collect();
-    let base = files
-        .first()
-        .and_then(|file| file.parent())
+    // An application's own files come first in its reading, wherever they stand on the command line.
+    let is_app = |(_, text): &&(String, Vec<u8>)| text.trim_ascii_start().starts_with(b"<");
+    let first = texts.iter().find(is_app).or(texts.first());
+    let base = first
+        .and_then(|(name, _)| Path::new(name).parent())
         .unwrap_or(Path::new("."));
     let disk = Disk {
         base: base.to_owned(),

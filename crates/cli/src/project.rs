@@ -38,7 +38,7 @@ fn flows(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     collect(&from, 0, &mut found)?;
     if found.is_empty() {
         bail!(
-            "cannot read {}: it is a folder without flows; there is no XML file in its src/main/mule, so name the files themselves",
+            "cannot read {}: it is a folder without flows, as its src/main/mule has no XML file; name the files themselves",
             folder.display()
         );
     }
@@ -55,7 +55,7 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> anyhow::Res
         let is_xml = path
             .extension()
             .is_some_and(|it| it.eq_ignore_ascii_case("xml"));
-        // What is hidden belongs to other programs; a link to a folder may be a circle.
+        // Hidden files are of other programs; a link to a folder may be a circle.
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
         let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
         if hidden {

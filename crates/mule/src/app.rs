@@ -120,7 +120,7 @@ pub struct Flow {
 pub enum Source {
     /// An HTTP request.
     Http(Box<HttpSource>),
-    /// A timer.
+    /// A timer of the flow.
     Scheduler(Schedule),
     /// A message in a queue.
     Queue {

@@ -38,11 +38,11 @@ struct Set(u64);
 enum Days {
     /// Days of the month, from 1.
     OfMonth(Set),
-    /// The last day of the month less so many days.
+    /// A number of days before the last day of the month.
     Last(i8),
     /// The workday nearest to a day, within the month.
     Near(i8),
-    /// The workday nearest to the last day less so many days, within the month.
+    /// The workday nearest to the day that is a number of days before the last, within the month.
     NearLast(i8),
     /// Days of the week, from 1 for Sunday.
     OfWeek(Set),

@@ -100,6 +100,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         states: States::of(&elements),
         is_partial: input.is_partial,
         has_policies: !written.is_empty(),
+        missing: BTreeSet::new(),
         notes,
     };
     let mut app = lowering.app(input.name, input.properties);
@@ -144,6 +145,8 @@ struct Lowering<'a> {
     is_partial: bool,
     /// True if there is something around which a step of a policy may be.
     has_policies: bool,
+    /// The names of flows that nothing defines, which are reported.
+    missing: BTreeSet<String>,
     notes: &'a mut Notes,
 }
 

@@ -25,6 +25,9 @@ use super::xml::Element;
 use fusebox_plan::dialect::Loader;
 use fusebox_plan::dialect::{At, Notes, quote};
 
+/// The properties of a file, by their keys.
+type Entries = Vec<(Arc<str>, Entry)>;
+
 /// The limit of property files in an application.
 const FILES_MAX: usize = 64;
 
@@ -74,7 +77,7 @@ fn file(
     names: &mut Names<'_>,
     loader: &dyn Loader,
     notes: &mut Notes,
-) -> Option<Vec<(Arc<str>, Entry)>> {
+) -> Option<Entries> {
     let path = file_of(element, table, notes)?;
     let is_yaml = is_yaml(&path, notes)?;
     let (file, text) = names.open(&path, element.at.file, Kind::Resource, loader, notes)?;
@@ -94,12 +97,7 @@ fn is_yaml(path: &At<String>, notes: &mut Notes) -> Option<bool> {
 }
 
 /// The properties in the text of a file; `None`: the text is not valid, which is reported.
-fn entries(
-    text: &str,
-    is_yaml: bool,
-    file: usize,
-    notes: &mut Notes,
-) -> Option<Vec<(Arc<str>, Entry)>> {
+fn entries(text: &str, is_yaml: bool, file: usize, notes: &mut Notes) -> Option<Entries> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match is_yaml {
         true => yaml::read(text, file, notes),

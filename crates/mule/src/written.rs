@@ -1,5 +1,6 @@
 //! An application as written: the elements of all files, with placeholders filled in.
 
+mod aside;
 mod resources;
 
 use std::collections::HashSet;
@@ -38,7 +39,7 @@ pub(crate) fn compat(loader: &dyn Loader) -> Compat {
 /// Reads the files of an application. `names` are the names of all files so far; imported files and property files
 /// are appended.
 ///
-/// `None`: a file cannot be parsed, which is in the notes. Other errors are there, too, and the rest is read on.
+/// `None`: no file can be parsed, which is in the notes. Other errors are there, too, and the rest is read on.
 pub(crate) fn read(
     texts: &[(usize, &str)],
     names: &mut Vec<String>,
@@ -55,14 +56,16 @@ pub(crate) fn read(
         elements.extend(xml::parse(text, *file, compat, notes).unwrap_or_default());
     }
     elements.extend(given_to_policies(&elements));
-    if notes.errors() > errors {
+    let is_broken = notes.errors() > errors;
+    if is_broken && elements.is_empty() {
         return None;
     }
     let given = names.len();
     let mut names = Names { all: names, given };
     let mut elements = import(elements, &mut names, loader, notes);
-    let is_partial = notes.errors() > errors;
-    let mut table = Table::new(loader);
+    aside::set_aside(&mut elements, notes);
+    let is_partial = is_broken || notes.errors() > errors;
+    let mut table = Table::new(loader).beside(&names);
     table.add_globals(&elements, notes);
     properties::add_files(&mut table, &elements, &mut names, loader, notes);
     for element in &mut elements {

@@ -174,6 +174,8 @@ pub struct Request {
     pub uri_params: Option<Given>,
     /// The query parameters (`http:query-params`).
     pub query_params: Option<Given>,
+    /// The id of the request (`correlationId`); `None`: that of the event.
+    pub correlation_id: Option<Given>,
     /// The time limit of the exchange in milliseconds; `None`: the configuration's.
     pub response_timeout: Option<Given>,
     /// True if redirects are followed; `None`: the configuration's setting.

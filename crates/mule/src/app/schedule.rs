@@ -10,7 +10,7 @@ use crate::cron::Cron;
 /// A timer of a flow (`scheduler`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// The times.
+    /// The times of its runs.
     pub when: When,
     /// True if a run may start while another one runs. Mule's default for `cron`; a fixed frequency waits unless
     /// `disallowConcurrentExecution="false"` says otherwise.
@@ -29,7 +29,7 @@ pub enum When {
     },
     /// A cron expression.
     Cron {
-        /// The expression.
+        /// The expression, as read.
         cron: Box<Cron>,
         /// The zone of its times; `None`: the server's.
         zone: Option<TimeZone>,

@@ -121,6 +121,7 @@ impl Does {
                 given.extend(&request.headers);
                 given.extend(&request.uri_params);
                 given.extend(&request.query_params);
+                given.extend(&request.correlation_id);
                 given.extend(&request.response_timeout);
             }
             Does::Object(call) => match &call.operation {

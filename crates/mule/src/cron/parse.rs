@@ -70,7 +70,7 @@ pub(crate) fn parse(text: &str) -> Result<Cron, Problem> {
     };
     match cron.ever_runs() {
         true => Ok(cron),
-        false => Err("there is no such day in any month and year that it names".to_owned()),
+        false => Err("no month and year that it names has such a day".to_owned()),
     }
 }
 

@@ -113,7 +113,7 @@ fn what_quartz_refuses_is_refused_with_the_reason() {
         ("0 0 0 ? * 6#1,3#2", "the only day"),
         ("0 0 0 32W * ?", "`32` is not a day"),
         ("0 0 0 1 1 ? 1969", "`1969` is not a year"),
-        ("0 0 0 30 2 ?", "no such day"),
+        ("0 0 0 30 2 ?", "has such a day"),
         ("0 0 0 ? * XYZ", "`XYZ` is not a day of the week"),
         ("", "this one has 0"),
     ] {

@@ -69,7 +69,7 @@ impl<'a> Lowering<'a> {
 
     fn listener_config(&mut self, open: &Open<'a>) -> Option<ListenerConfig> {
         let name = self.text(open, "name")?;
-        let base = self.text(open, "basePath").map_or("", |base| base.text);
+        let base = self.base_path(open);
         let connection = self.open_part(open, "http:listener-connection");
         let cors = self.cors(open);
         let bound = self.bindings.get(name.text);
@@ -88,6 +88,15 @@ impl<'a> Lowering<'a> {
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
             cors,
         })
+    }
+
+    /// The base path of a configuration; an empty one is the root.
+    fn base_path(&mut self, open: &Open<'a>) -> &'a str {
+        let written = self.written(open, "basePath");
+        match written.filter(|it| !it.text.trim().is_empty()) {
+            Some(_) => self.text(open, "basePath").map_or("", |base| base.text),
+            None => "",
+        }
     }
 
     fn listener_address(
@@ -159,7 +168,7 @@ impl<'a> Lowering<'a> {
 
     fn requester(&mut self, open: &Open<'a>) -> Option<Requester> {
         let name = self.text(open, "name")?;
-        let base = self.text(open, "basePath").map_or("", |base| base.text);
+        let base = self.base_path(open);
         let connection = self.open_part(open, "http:request-connection");
         let bound = self.bindings.get(name.text);
         let endpoint = match bound {

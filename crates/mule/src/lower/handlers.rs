@@ -221,7 +221,11 @@ impl<'a> Lowering<'a> {
             self.warn(written.at(), what, mend);
             return;
         }
-        if kind.is_known() || self.globals.raised.contains(kind) {
+        if kind.is_known()
+            || self.globals.raised.contains(kind)
+            || self.globals.is_of_refused(kind)
+            || self.is_partial
+        {
             return;
         }
         let name = kind.to_string();

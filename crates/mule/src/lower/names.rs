@@ -22,6 +22,8 @@ pub(super) struct Globals<'a> {
     flow_count: usize,
     /// The error types that the application itself raises.
     pub raised: BTreeSet<ErrorType>,
+    /// The modules of elements that are not supported, as the namespaces of their errors begin.
+    refused: BTreeSet<String>,
 }
 
 /// The elements that are flows.
@@ -46,6 +48,7 @@ impl<'a> Globals<'a> {
             flows: BTreeMap::new(),
             flow_count: 0,
             raised: BTreeSet::new(),
+            refused: BTreeSet::new(),
         };
         for element in elements {
             let title = element.title();
@@ -63,6 +66,7 @@ impl<'a> Globals<'a> {
                 }
             }
             raised(element, &mut globals.raised);
+            refused(element, &mut globals.refused);
         }
         globals
     }
@@ -84,6 +88,14 @@ impl<'a> Globals<'a> {
         if FLOWS.contains(&kind) {
             self.flows.insert(&name.value, FlowId(index));
         }
+    }
+
+    /// True for an error of a module that has elements here which are not supported, and which are reported.
+    pub fn is_of_refused(&self, kind: &ErrorType) -> bool {
+        let namespace = letters(&kind.namespace);
+        let of =
+            |module: &String| namespace.starts_with(&**module) || module.starts_with(&namespace);
+        !namespace.is_empty() && self.refused.iter().any(of)
     }
 
     /// All elements of some kinds, in order.
@@ -160,6 +172,26 @@ pub(super) fn name_of(element: &Element) -> Option<&At<String>> {
 pub(super) fn shown(at: Place, files: &[&str]) -> String {
     let file = files.get(at.file).copied().unwrap_or_default();
     format!("{file}:{}", at.line)
+}
+
+/// Collects the modules of elements that are not supported.
+fn refused(element: &Element, modules: &mut BTreeSet<String>) {
+    if !element.module.is_empty() && shapes::find(&element.title()).is_none() {
+        modules.insert(letters(match &*element.module {
+            // Its errors have a namespace of another name.
+            "salesforce" => "sfdc",
+            module => module,
+        }));
+    }
+    for child in &element.children {
+        refused(child, modules);
+    }
+}
+
+/// The letters and digits of a name, in capitals.
+fn letters(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|c| c.to_ascii_uppercase()).collect()
 }
 
 /// Collects the error types of `raise-error` and `error-mapping`.

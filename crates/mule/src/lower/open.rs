@@ -85,6 +85,9 @@ impl<'a> Lowering<'a> {
         for attribute in &element.attributes {
             let name = &*attribute.name;
             match shape.attribute(name).map(|attr| attr.kind) {
+                None if name.contains(':') => {
+                    self.no_effect(attribute.at, name, "it is of another namespace");
+                }
                 None => {
                     let known = shape.attributes.iter();
                     let known = known.filter(|attr| !matches!(attr.kind, Kind::Refused(..)));

@@ -28,6 +28,7 @@ impl<'a> Lowering<'a> {
             headers: self.object_part(open, "http:headers"),
             uri_params: self.object_part(open, "http:uri-params"),
             query_params: self.object_part(open, "http:query-params"),
+            correlation_id: self.given(open, "correlationId"),
             response_timeout: self.number(open, "responseTimeout"),
             follow_redirects: self.flag(open, "followRedirects"),
             send_body: self.send_body(open),

@@ -74,7 +74,7 @@ impl<'a> Lowering<'a> {
                 let name = written.text.trim();
                 let found = zone_of(name);
                 if found.is_none() {
-                    let what = format!("there is no time zone {}", quote(name));
+                    let what = format!("unknown time zone {}", quote(name));
                     let mend =
                         "write its full name, such as `Europe/Berlin` or `America/Los_Angeles`";
                     self.wrong(written, what, mend);
@@ -102,7 +102,11 @@ impl<'a> Lowering<'a> {
 /// The zone with a name of the time zone database, or with a fixed distance from GMT: `GMT+2`, `GMT-03:30`.
 fn zone_of(name: &str) -> Option<TimeZone> {
     if let Ok(zone) = TimeZone::get(name) {
-        return Some(zone);
+        // Names differ by capitals in Java.
+        let is_same = zone
+            .iana_name()
+            .is_none_or(|known| known == name || !known.eq_ignore_ascii_case(name));
+        return is_same.then_some(zone);
     }
     let rest = name.strip_prefix("GMT")?;
     let (sign, rest) = match (rest.strip_prefix('+'), rest.strip_prefix('-')) {

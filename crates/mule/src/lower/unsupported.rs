@@ -70,11 +70,43 @@ fn replacement(element: &str) -> Option<&'static str> {
         "rollback-exception-strategy" => "`on-error-propagate` in an `error-handler`",
         "choice-exception-strategy" => "`error-handler`",
         "object-to-string-transformer" => "`set-payload` with `output application/json`",
-        "tracking:*" | "tracing:*" => "`logger`",
         "sockets:*" => "`http:request`",
         _ => return None,
     })
 }
+
+/// The elements of build files and of the log's configuration, which stand in repositories beside Mule's.
+const FOREIGN: &[&str] = &[
+    "Appenders",
+    "AsyncLogger",
+    "AsyncRoot",
+    "Configuration",
+    "Logger",
+    "Loggers",
+    "Properties",
+    "Root",
+    "artifactId",
+    "build",
+    "dependencies",
+    "dependency",
+    "dependencyManagement",
+    "deploymentSettings",
+    "distributionManagement",
+    "groupId",
+    "parent",
+    "plugin",
+    "plugins",
+    "pluginRepositories",
+    "profile",
+    "profiles",
+    "project",
+    "properties",
+    "repositories",
+    "repository",
+    "server",
+    "servers",
+    "settings",
+];
 
 /// The limit of suggestions; a search compares many names.
 pub(super) const GUESSES_MAX: usize = 200;
@@ -94,6 +126,13 @@ fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
 /// no similar name is searched for.
 pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
     let module = title.split_once(':').map_or("", |(module, _)| module);
+    if FOREIGN.contains(&title) {
+        let what = format!(
+            "{} is of a build file or of the log's configuration, not of Mule",
+            quote(title)
+        );
+        return (what, "name the files with flows alone".to_owned());
+    }
     // A typing error is more likely than an unknown element of a known module.
     let same = |shape: &&'static str| {
         let (other, _) = shape.split_once(':').unwrap_or(("", shape));
@@ -148,6 +187,7 @@ mod tests {
             ("vm:publish-consume", "flow-ref"),
             ("vm:consume", "`vm:listener`"),
             ("zuora:query", "http:request"),
+            ("dependency", "the files with flows"),
             (
                 "http:request-builder",
                 "supported in flows: http:listener, http:request",

@@ -13,7 +13,7 @@ pub(super) const ALGORITHMS: &[&str] = &[
 ];
 /// The algorithms of Mule that are not.
 pub(super) const UNKNOWN: &[&str] = &["Noekeon", "SEED", "Skipjack", "TEA", "XTEA", "RC5", "RC6"];
-/// The modes.
+/// The modes of block ciphers.
 pub(super) const MODES: &[&str] = &["CBC", "CFB", "ECB", "OFB"];
 
 /// A block cipher with its key.

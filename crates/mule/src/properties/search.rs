@@ -39,8 +39,10 @@ impl Names<'_> {
 
     /// The paths where a file that another one names may be, the nearest first; not below the base.
     pub fn candidates(&self, path: &str, of: usize, kind: Kind) -> Vec<String> {
+        // As on the machine where it was written.
+        let path = &path.replace('\\', "/");
         if path.starts_with('/') {
-            return vec![path.to_owned()];
+            return vec![path.clone()];
         }
         let own = self.all.get(of).map_or("", |name| directory(name));
         let project = own.rfind(FLOWS).map(|at| &own[..at]);
@@ -84,6 +86,30 @@ impl Names<'_> {
             }
         }
         found
+    }
+
+    /// The text of a file that the file with the index `of` names in a value.
+    ///
+    /// # Errors
+    /// The problem and the remedy.
+    pub fn text(
+        &self,
+        path: &str,
+        of: usize,
+        kind: Kind,
+        loader: &dyn Loader,
+    ) -> Result<String, (String, String)> {
+        match self.find(path, of, kind, loader) {
+            Found::Text(_, text) => Ok(text),
+            Found::Nowhere => {
+                let what = format!("the file {} cannot be read: no place has it", quote(path));
+                Err((what, self.advice(path, of, kind)))
+            }
+            Found::Unreadable(name, error) => {
+                let mend = "check that it is a text in UTF-8 and that this process may read it";
+                Err((unreadable(&name, &error), mend.to_owned()))
+            }
+        }
     }
 
     /// Finds a file that the file with the index `of` names, and adds its name. Returns the name's index, and the text
@@ -176,7 +202,7 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// The problem of a file that cannot be read.
-pub(super) fn unreadable(path: &str, error: &io::Error) -> String {
+fn unreadable(path: &str, error: &io::Error) -> String {
     let why = quote(&error.to_string());
     let why = why.trim_matches('`');
     format!("the file {} cannot be read: {why}", quote(path))

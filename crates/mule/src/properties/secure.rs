@@ -2,14 +2,12 @@
 //!
 //! A value is decrypted when it is used, so no key is needed where none is.
 
-use std::sync::Arc;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fusebox_plan::dialect::{At, Loader, Notes, Place, quote, suggest};
 
 use super::cipher::{self, Fault};
 use super::search::{Kind, Names};
-use super::{Entry, Table, entries, file_of, is_yaml};
+use super::{Entries, Table, entries, file_of, is_yaml};
 use crate::xml::{Attribute, Element, Places};
 
 /// The element of a configuration.
@@ -122,13 +120,13 @@ fn read(
     names: &mut Names<'_>,
     loader: &dyn Loader,
     notes: &mut Notes,
-) -> Option<(Lock, Vec<(Arc<str>, Entry)>)> {
+) -> Option<(Lock, Entries)> {
     let path = file_of(element, table, notes)?;
     let is_yaml = is_yaml(&path, notes)?;
     let of = element.at.file;
     if names.is_missing(&path.value, of, Kind::Resource, loader) {
         let what = format!(
-            "there is no file {}, so its properties have no values",
+            "the file {} is not there, so its properties have no values",
             quote(&path.value)
         );
         notes.warn(path.at, what, "give them by `--set secure::KEY=VALUE`");
@@ -144,8 +142,33 @@ fn read(
             None => return Some((lock, Vec::new())),
         };
     }
+    if is_yaml && unquoted(&text, file, notes) {
+        return None;
+    }
     let found = entries(&text, is_yaml, file, notes)?;
     Some((lock, found))
+}
+
+/// Reports encrypted values without quotes, which YAML takes for tags; true if there are some.
+fn unquoted(text: &str, file: usize, notes: &mut Notes) -> bool {
+    let mut found = false;
+    for (line, text) in (1..).zip(text.lines()) {
+        let Some(at) = text
+            .find(": ![")
+            .filter(|_| !text.trim_start().starts_with('#'))
+        else {
+            continue;
+        };
+        let at = Place {
+            file,
+            line,
+            col: u32::try_from(text[..at + 2].chars().count() + 1).unwrap_or(1),
+        };
+        let what = "an encrypted value without quotes is a tag of YAML";
+        notes.error(at, what, "put quotes around it: `\"![…]\"`");
+        found = true;
+    }
+    found
 }
 
 fn lock_of(element: &Element, table: &mut Table<'_>, notes: &mut Notes) -> Lock {
@@ -173,11 +196,16 @@ fn lock_of(element: &Element, table: &mut Table<'_>, notes: &mut Notes) -> Lock 
         .chain(cipher::UNKNOWN)
         .copied()
         .collect();
-    if let Some(algorithm) = word(encrypt, "algorithm", &algorithms, table, notes) {
-        lock.algorithm = algorithm;
-    }
-    if let Some(mode) = word(encrypt, "mode", cipher::MODES, table, notes) {
-        lock.mode = mode;
+    let known: [(&str, &[&str], &mut String); 2] = [
+        ("algorithm", &algorithms, &mut lock.algorithm),
+        ("mode", cipher::MODES, &mut lock.mode),
+    ];
+    for (name, words, setting) in known {
+        match word(encrypt, name, words, table, notes) {
+            Some(found) => *setting = found,
+            // The word is reported, and every value needs it.
+            None => lock.is_broken |= encrypt.attribute(name).is_some(),
+        }
     }
     lock.random_vectors = flag(encrypt, "useRandomIVs", table, notes);
     lock

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fusebox_dataweave::Properties;
 use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
-use super::search::unreadable;
+use super::search::{Kind, Names};
 use super::secure::{self, Lock};
 use crate::xml::{Element, Filling as State, Places};
 
@@ -47,6 +47,8 @@ impl Entry {
 /// The table of an application's properties.
 pub(crate) struct Table<'l> {
     loader: &'l dyn Loader,
+    /// The names of the application's own files, beside which a file of a placeholder is looked for.
+    names: Vec<String>,
     files: HashMap<Arc<str>, Property>,
     globals: HashMap<Arc<str>, Property>,
     /// True if a property file could not be read.
@@ -115,6 +117,7 @@ impl<'l> Table<'l> {
     pub fn new(loader: &'l dyn Loader) -> Table<'l> {
         Table {
             loader,
+            names: Vec::new(),
             files: HashMap::new(),
             globals: HashMap::new(),
             incomplete: false,
@@ -124,6 +127,12 @@ impl<'l> Table<'l> {
             left: BYTES_TOTAL_MAX,
             depth: 0,
         }
+    }
+
+    /// The table of an application with these files.
+    pub fn beside(mut self, names: &Names<'_>) -> Table<'l> {
+        self.names = names.all.clone();
+        self
     }
 
     /// Adds every `global-property` of an application.
@@ -302,7 +311,7 @@ impl<'l> Table<'l> {
         let mut key = inside.to_owned();
         if key.contains("${") {
             let written = At::new(key.clone(), Place::default());
-            // What is wrong within is told in other words.
+            // Errors within have a message of their own, for the whole key.
             let told = self.told.clone();
             let filled = self.fill(&written, &Places::default(), &mut Notes::default());
             self.told = told;
@@ -317,9 +326,12 @@ impl<'l> Table<'l> {
             }
         }
         if let Some(path) = key.strip_prefix("file::") {
-            let mend = "check the path, and that this process may read it";
-            let fault = |error| Some((unreadable(path, &error), mend.to_owned()));
-            return self.loader.file(path).map(Value::plain).map_err(fault);
+            let names = Names {
+                given: self.names.len(),
+                all: &mut self.names,
+            };
+            let found = names.text(path, 0, Kind::Resource, self.loader);
+            return found.map(Value::plain).map_err(Some);
         }
         if let Some(value) = self.overriding(&key) {
             return Ok(match key.starts_with(SECURE) {
@@ -360,8 +372,10 @@ impl<'l> Table<'l> {
             Property::Broken => Err(None),
             Property::Busy => {
                 let what = format!("the property {} refers to itself", quote(key));
-                let mend = "replace one placeholder of the circle by its value";
-                Err(Some((what, mend.to_owned())))
+                let mend = format!(
+                    "set it: `--set {key}=VALUE`, or replace one placeholder of the circle by its value"
+                );
+                Err(Some((what, mend)))
             }
             Property::Written(_) => {
                 let Property::Written(entry) = std::mem::replace(property, Property::Busy) else {
@@ -435,6 +449,10 @@ impl<'l> Table<'l> {
             Ok(plain) => Some(plain),
             Err(fault) => {
                 if let Some((what, mend)) = fault {
+                    let mend = mend.replace(
+                        "secure::KEY",
+                        &format!("secure::{}", name.trim_matches('`')),
+                    );
                     notes.error(
                         lock.at(),
                         format!("{name} cannot be decrypted: {what}"),

@@ -163,9 +163,15 @@ impl Run {
                 headers.insert(CONTENT_TYPE, value(&CONTENT_TYPE, &content_type)?);
             }
         }
-        if !headers.contains_key(CORRELATION_ID) && !event.correlation_id.is_empty() {
-            let id = value(&CORRELATION_ID, &event.correlation_id)?;
-            headers.insert(CORRELATION_ID, id);
+        if !headers.contains_key(CORRELATION_ID) {
+            let own = match &it.correlation_id {
+                Some(given) => self.text(at, given, event)?,
+                None => None,
+            };
+            let id = own.unwrap_or_else(|| event.correlation_id.clone());
+            if !id.is_empty() {
+                headers.insert(CORRELATION_ID, value(&CORRELATION_ID, &id)?);
+            }
         }
         Ok(Call {
             requester: it.config.clone(),

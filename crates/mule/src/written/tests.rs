@@ -128,7 +128,7 @@ fn properties_are_made_of_properties() {
     check(
         &machine,
         "<global-property name='a' value='${b}'/><global-property name='b' value='x${a}'/>\n<logger message='${a}'/>",
-        "app/orders.xml:1:75: error: the property `a` refers to itself; replace one placeholder of the circle by its value",
+        "app/orders.xml:1:75: error: the property `a` refers to itself; set it: `--set a=VALUE`, or replace one placeholder of the circle by its value",
     );
 }
 
@@ -300,7 +300,7 @@ fn a_wrong_key_is_one_error_and_a_missing_one_is_asked_for_where_it_is_needed() 
 fn without_its_file_a_secure_property_is_given_on_the_command_line() {
     let text = format!("{SAFE}<logger message='${{secure::a}}'/>");
     let mut machine = Machine::default();
-    let away = "app/orders.xml:1:45: warning: there is no file `safe.yaml`, so its properties have no values; give them by `--set secure::KEY=VALUE`\n";
+    let away = "app/orders.xml:1:45: warning: the file `safe.yaml` is not there, so its properties have no values; give them by `--set secure::KEY=VALUE`\n";
     check(
         &machine,
         &text,
@@ -320,5 +320,65 @@ fn a_property_without_a_value_is_told_once() {
         "
 app/orders.xml:1:18: error: the property `a` has no value; set it: `--set a=VALUE`
 app/orders.xml:1:47: error: the property `b` has no value; set it: `--set b=VALUE`",
+    );
+}
+
+#[test]
+fn one_fault_of_a_secure_configuration_is_one_error() {
+    let with = |file: &'static str, encrypt: &str| {
+        let mut machine = Machine {
+            files: [("safe.yaml", file)].into(),
+            ..Machine::default()
+        };
+        machine.set.insert("k", "1234567890123456");
+        let text = format!(
+            "<secure-properties:config name='Safe' file='safe.yaml' key='${{k}}'>{encrypt}</secure-properties:config><logger message='${{secure::b}}'/>"
+        );
+        shown(&machine, &text)
+    };
+    let sealed = "b: '![tcQRdLtF0zC/8I2X2eG5bg==]'";
+    for (file, encrypt, said) in [
+        (
+            sealed,
+            "<secure-properties:encrypt algorithm='aes'/>",
+            "`algorithm` is `aes`",
+        ),
+        (
+            sealed,
+            "<secure-properties:encrypt mode='GCM'/>",
+            "`mode` is `GCM`",
+        ),
+        (
+            sealed,
+            "<secure-properties:encrypt algorithm='SEED'/>",
+            "`--set secure::b=VALUE`",
+        ),
+        (
+            "b: ![tcQRdLtF0zC]",
+            "",
+            "app/safe.yaml:1:4: error: an encrypted value without quotes",
+        ),
+        ("b: '![no]'", "", "it is not Base64"),
+    ] {
+        let found = with(file, encrypt);
+        assert_eq!(found.lines().count(), 1, "{found}");
+        assert!(found.contains(said), "{found}");
+    }
+}
+
+#[test]
+fn a_path_of_another_system_and_a_file_of_a_value_are_found_in_the_resources() {
+    let machine = Machine {
+        files: [
+            ("../resources/props/a.yaml", "a: 1"),
+            ("../resources/note.txt", "hi"),
+        ]
+        .into(),
+        ..Machine::default()
+    };
+    check(
+        &machine,
+        "<configuration-properties file='props\\a.yaml'/><logger message='${a} ${file::note.txt}'/>",
+        "1 hi",
     );
 }

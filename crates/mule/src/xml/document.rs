@@ -1,6 +1,7 @@
 //! From a file's text to its elements.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use fusebox_plan::dialect::{NODES_MAX, Notes, Place, nearest, quote};
 
@@ -34,6 +35,7 @@ pub(crate) fn parse(
         start: start_of(file),
         faults_max: errors + FAULTS_MAX,
         bindings: Bindings::default(),
+        foreign: HashSet::new(),
         open: Vec::new(),
         top: Vec::new(),
         count: 0,
@@ -59,6 +61,8 @@ pub(super) struct Reader<'a, 'n> {
     start: Place,
     faults_max: usize,
     bindings: Bindings,
+    /// The prefixes with foreign namespaces that have been reported.
+    foreign: HashSet<(Arc<str>, Arc<str>)>,
     open: Vec<Open<'a>>,
     top: Vec<Element>,
     count: usize,
@@ -294,7 +298,10 @@ impl<'a> Reader<'a, '_> {
                     quote(&foreign.address)
                 );
                 let mend = format!("write `{which}=\"{}\"`", foreign.expected);
-                self.error(tag.at, what, mend);
+                // One binding is one fault, however many elements it covers.
+                if self.foreign.insert((prefix.into(), foreign.address)) {
+                    self.error(tag.at, what, mend);
+                }
                 prefix.into()
             }
         };

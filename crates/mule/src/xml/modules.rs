@@ -71,6 +71,7 @@ impl Bindings {
             Some("documentation") => Ok("doc".into()),
             Some("mule-apikit") => Ok("apikit".into()),
             Some("http-policy-transform") => Ok("http-transform".into()),
+            Some("ee/tracking") => Ok("tracking".into()),
             Some(module) if !module.is_empty() => Ok(module.into()),
             _ if &**address == "http://www.w3.org/2001/XMLSchema-instance" => Ok("xsi".into()),
             // `xmlns=""` resets the default namespace.

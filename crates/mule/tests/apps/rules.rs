@@ -355,3 +355,51 @@ fn texts_are_what_they_are_and_expressions_are_parsed() {
     assert!(matches!(key, Given::Expression(_)));
     assert_eq!(value, Some(Given::Literal("0".into())));
 }
+
+#[test]
+fn what_stands_beside_the_work_of_a_flow_does_nothing_or_logs() {
+    let text = format!(
+        r##"<api-gateway:autodiscovery apiId="${{api.id}}" flowRef="f"/><json-logger:config name="J"/>
+{}"##,
+        flow(
+            r##"
+<json-logger:logger config-ref="J" message="#['a' ++ payload]" priority="WARN" tracePoint="START"/>
+<json-logger:logger><json-logger:content>#[vars.x]</json-logger:content></json-logger:logger>
+<json-logger:logger-scope><set-payload value="in"/></json-logger:logger-scope>
+<tracking:transaction id="1"/>"##
+        )
+    );
+    let Read { said, plan } = snippet(&text, Compat::Strict);
+    assert_eq!(
+        said,
+        [
+            "a.xml:1:1: warning: `api-gateway:autodiscovery` does nothing here: APIs are not registered with API Manager; remove it, or ignore this",
+            "a.xml:1:59: warning: `json-logger:config` does nothing here: the log has a form of its own; remove it, or ignore this",
+            "a.xml:3:1: warning: `json-logger:logger` is read as `logger`: only its message, level and category are heeded; write `logger`, or ignore this",
+            "a.xml:4:1: warning: `json-logger:logger` is read as `logger`: only its message, level and category are heeded; write `logger`, or ignore this",
+            "a.xml:5:1: warning: `json-logger:logger-scope` is read as its content: it logs nothing; write `logger`, or ignore this",
+            "a.xml:6:1: warning: `tracking:transaction` does nothing here: nothing is tracked for Business Events; remove it, or ignore this",
+        ]
+    );
+    let app = plan.unwrap().program::<fusebox_mule::app::App>().unwrap();
+    let chain = &named(&app, "f").chain.0;
+    assert!(matches!(&chain[0].does, Does::Logger(it) if it.message.is_some()));
+    assert!(matches!(&chain[1].does, Does::Logger(it) if it.message.is_some()));
+    assert!(matches!(&chain[2].does, Does::Try(it) if it.chain.0.len() == 1));
+    assert_eq!(chain.len(), 3);
+}
+
+#[test]
+fn errors_of_a_module_that_is_refused_are_taken_without_a_word() {
+    let handler = |types: &str| {
+        flow(&format!(
+            r##"<jms:publish/><error-handler><on-error-continue type="{types}"><logger/></on-error-continue></error-handler>"##
+        ))
+    };
+    for compat in [Compat::Intent, Compat::Strict] {
+        let Read { said, .. } = snippet(&handler("JMS:CONNECTIVITY, JMS:TIMEOUT"), compat);
+        assert_eq!(said.len(), 1, "{said:#?}");
+        let Read { said, .. } = snippet(&handler("DB:CONNECTIVITY"), compat);
+        assert_eq!(said.len(), 2, "{said:#?}");
+    }
+}
