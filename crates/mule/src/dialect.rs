@@ -60,6 +60,7 @@ impl dialect::Dialect for Dialect {
             properties: written.properties,
             bindings: &loader.bindings(),
             compat: written::compat(loader),
+            loader,
         };
         Some(lower(written.elements, setting, notes))
     }

@@ -1,6 +1,6 @@
 //! An application as written: the elements of all files, with placeholders filled in.
 
-mod resources;
+pub(crate) mod resources;
 
 use std::collections::HashSet;
 

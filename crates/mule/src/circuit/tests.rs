@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::{Typed, Value};
-use fusebox_plan::dialect::Notes;
+use fusebox_plan::dialect::{Loader, Notes};
 
 use super::{Circuit, CircuitState, Cooldown, FlawKind, OpenWhen};
 use crate::app::Compat;
@@ -16,6 +16,19 @@ use crate::xml;
 const SEED: &str = include_str!(
     "../../../../conformance/recipes/error-handling/retry/circuit-breaker-object-store.xml"
 );
+
+/// A machine without files.
+struct NoFiles;
+
+impl Loader for NoFiles {
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &str) -> std::io::Result<String> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
 
 fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) {
     let mut notes = Notes::default();
@@ -32,6 +45,7 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
         properties: properties.collect(),
         bindings: &bindings,
         compat: Compat::Intent,
+        loader: &NoFiles,
     };
     let plan = lower(elements, setting, &mut notes);
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));

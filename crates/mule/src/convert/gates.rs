@@ -7,7 +7,7 @@ use fusebox_plan::dialect::quote;
 
 use super::answer::Answers;
 use super::kept::store_name;
-use crate::app::{App, Does, Flow, Processor, Site};
+use crate::app::{App, Does, Flow, Processor, Site, Source};
 use crate::circuit::{Act, Path};
 
 /// A part of a flow that the route does not have.
@@ -98,7 +98,7 @@ pub(super) struct Carried<'a> {
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
     let mut seen = BTreeSet::new();
     let mut next = vec![flow];
-    let mut found: Vec<Left> = Vec::new();
+    let mut found = left_at_source(flow);
     let mut handlers: Vec<_> = app.default_handlers.iter().map(|all| &**all).collect();
     if flow.handlers.is_some() {
         handlers.clear();
@@ -126,6 +126,25 @@ pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> V
     found
 }
 
+/// The settings of a flow's source that have no native form.
+fn left_at_source(flow: &Flow) -> Vec<Left> {
+    let left = |what: &str, is_guard| Left {
+        site: flow.site.clone(),
+        what: what.to_owned(),
+        is_guard,
+    };
+    let mut found = Vec::new();
+    if flow.redelivery.is_some() {
+        found.push(left("the limit of a message's redeliveries", true));
+    }
+    if let Some(Source::Http(source)) = &flow.source
+        && source.config.cors.is_some()
+    {
+        found.push(left("the listener's rules for other origins", false));
+    }
+    found
+}
+
 /// A description of a processor that has no native form, unless the route has it; true for a guard.
 fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static str, bool)> {
     let what = match &processor.does {
@@ -138,6 +157,7 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         Does::Object(_) => "the data in an object store",
         Does::Async(_) => "the steps beside the flow",
         Does::Publish(_) => "the message to a queue",
+        Does::PublishConsume { .. } | Does::Consume(_) => "the message of a queue",
         Does::Route(_) => return Some(("the routing by APIkit", true)),
         Does::Cache(_) => {
             "the cache: here every request goes to the upstream, whose last good answer is for calls that are refused or fail"
@@ -150,6 +170,11 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         }
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
+        Does::Request(request)
+            if (request.config.as_ref()).is_some_and(|it| it.authentication.is_some()) =>
+        {
+            "the user and password of the request"
+        }
         Does::FlowRef { .. }
         | Does::SetVariable(_)
         | Does::RemoveVariable(_)

@@ -11,7 +11,7 @@ use super::names::FLOWS;
 use super::open::Open;
 use super::shapes::{self, Role};
 use super::values::Written;
-use crate::app::{Does, Flow, FlowName, Source, Target};
+use crate::app::{Does, Flow, FlowName, Redelivery, Source, Target};
 use crate::xml::Element;
 
 impl<'a> Lowering<'a> {
@@ -32,6 +32,7 @@ impl<'a> Lowering<'a> {
             chain: Default::default(),
             handlers: None,
             max_concurrency: None,
+            redelivery: None,
         };
         let Some(open) = self.open(element) else {
             return flow;
@@ -45,7 +46,7 @@ impl<'a> Lowering<'a> {
                 let what = "`initialState=\"stopped\"` has no effect: every flow is started";
                 self.warn(open.at(), what, "remove the flow, or leave it running");
             }
-            flow.source = self.source(&open, taken);
+            (flow.source, flow.redelivery) = self.source(&open, taken);
         }
         flow.chain = self.chain(&open);
         if !flow.is_sub {
@@ -54,11 +55,15 @@ impl<'a> Lowering<'a> {
         flow
     }
 
-    fn source(&mut self, open: &Open<'a>, taken: &mut TakenPaths) -> Option<Source> {
+    fn source(
+        &mut self,
+        open: &Open<'a>,
+        taken: &mut TakenPaths,
+    ) -> (Option<Source>, Option<Redelivery>) {
         let is_source = |child: &Element| {
             shapes::find(&child.title()).is_some_and(|shape| shape.role == Role::Source)
         };
-        let mut found = None;
+        let (mut found, mut redelivery) = (None, None);
         for (index, child) in open.element.children.iter().enumerate() {
             if !is_source(child) {
                 continue;
@@ -77,6 +82,7 @@ impl<'a> Lowering<'a> {
             let Some(source) = self.open(child) else {
                 continue;
             };
+            redelivery = self.redelivery(&source);
             found = match source.shape.name {
                 "http:listener" => self
                     .http_source(&source, taken)
@@ -85,7 +91,37 @@ impl<'a> Lowering<'a> {
                 _ => self.queue_source(&source),
             };
         }
-        found
+        (found, redelivery)
+    }
+
+    /// Reads a source's limit of failures of one message.
+    fn redelivery(&mut self, source: &Open<'a>) -> Option<Redelivery> {
+        let open = self.open_part(source, "redelivery-policy")?;
+        let max = self.count(&open, "maxRedeliveryCount");
+        let hashes = self.flag(&open, "useSecureHash") != Some(false);
+        let id = self.script(&open, "idExpression");
+        if !hashes && !open.has("idExpression") {
+            let what = "this `redelivery-policy` has no way to tell messages apart";
+            let mend = "add `idExpression=\"#[…]\"`, or remove `useSecureHash`";
+            self.error(open.at(), what, mend);
+        }
+        if let Some(algorithm) = open.attribute("messageDigestAlgorithm")
+            && (!hashes || open.has("idExpression"))
+        {
+            let what = "`messageDigestAlgorithm` is for messages without an `idExpression`";
+            self.error(algorithm.at, what, "remove one of the two");
+        }
+        let named =
+            open.has("objectStore") || self.part(&open, "os:private-object-store").is_some();
+        let store = match named {
+            true => self.store_of(&open)?,
+            false => self.own_store("redelivery", open.at(), super::objects::five_minutes),
+        };
+        Some(Redelivery {
+            max: max?,
+            id,
+            store,
+        })
     }
 
     fn scheduler(&mut self, open: &Open<'a>) -> Option<Source> {

@@ -9,7 +9,7 @@ use super::apikit::{self, ApiRouters};
 use super::error::Ended;
 use super::outside::{Line, Pending, World};
 use super::stores::Stores;
-use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
+use crate::app::{App, Compat, Flow, FlowId, Handlers, LogLevel, Site};
 use crate::{Context, Event};
 
 /// A running application. Besides its stores it holds the turns of each `round-robin` and the permits of each
@@ -22,6 +22,8 @@ pub struct Engine {
     // Std locks, each held for one look-up.
     turns: Mutex<HashMap<Site, usize>>,
     gates: Mutex<HashMap<Site, Arc<Semaphore>>>,
+    /// Held while one failure of a message is counted.
+    pub(super) redeliveries: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -33,6 +35,7 @@ impl Engine {
             stores,
             turns: Mutex::default(),
             gates: Mutex::default(),
+            redeliveries: tokio::sync::Mutex::default(),
         })
     }
 
@@ -55,13 +58,13 @@ impl Engine {
         flow: FlowId,
         event: Event,
     ) -> Pending<'static, Ended> {
-        let run = Run {
-            engine: self.clone(),
-            world: world.clone(),
-        };
+        let run = Run::new(self, world);
         Box::pin(async move {
             let flow = run.engine.app.flow(flow);
-            let ended = run.flow(0, flow, event).await;
+            let ended = match &flow.redelivery {
+                Some(policy) => Box::pin(run.redelivered(flow, policy, event)).await,
+                None => run.flow(0, flow, event).await,
+            };
             if let Err(failure) = &ended
                 && !failure.logged
             {
@@ -109,6 +112,20 @@ pub(super) struct At<'a> {
 }
 
 impl Run {
+    pub fn new(engine: &Arc<Engine>, world: &Arc<dyn World>) -> Run {
+        Run {
+            engine: engine.clone(),
+            world: world.clone(),
+        }
+    }
+
+    /// The handlers of a flow, or else those of the application.
+    pub fn handlers_of<'a>(&'a self, flow: &'a Flow) -> Option<&'a Handlers> {
+        let handlers = flow.handlers.as_ref();
+        let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
+        handlers.map(AsRef::as_ref)
+    }
+
     pub fn at<'a>(&self, depth: u16, flow: &'a Flow) -> At<'a> {
         At {
             flow: &flow.name,
@@ -123,9 +140,7 @@ impl Run {
         if flow.is_sub {
             return self.chain(at, &flow.chain, event);
         }
-        let handlers = flow.handlers.as_ref();
-        let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
-        Box::pin(self.with_handlers(at, &flow.chain, handlers.map(AsRef::as_ref), event))
+        Box::pin(self.with_handlers(at, &flow.chain, self.handlers_of(flow), event))
     }
 
     pub fn is_intent(&self) -> bool {

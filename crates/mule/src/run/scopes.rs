@@ -243,7 +243,7 @@ pub(super) fn items(collection: &Typed) -> Done<Vec<Value>> {
 }
 
 /// The key of a payload in a cache without a key expression.
-fn payload_key(event: &Event) -> Done<Arc<str>> {
+pub(super) fn payload_key(event: &Event) -> Done<Arc<str>> {
     Ok(digest(&event.payload.to_stored()?))
 }
 

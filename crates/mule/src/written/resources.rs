@@ -85,6 +85,7 @@ fn file(
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Option<(usize, String)> {
+    // Mule reads scripts from the class path alone.
     let name = path.value.trim();
     let name = name.strip_prefix("classpath:").unwrap_or(name);
     let name = name.trim_start_matches('/').to_owned();
@@ -102,8 +103,8 @@ fn file(
         notes.error(path.at, what, "write short scripts into their elements");
         return None;
     }
-    let own = relative(&base, beside);
-    let found = find(&name, &own, loader).map_err(|(what, mend)| notes.error(path.at, what, mend));
+    let found =
+        find(&name, &base, beside, loader).map_err(|(what, mend)| notes.error(path.at, what, mend));
     let found = found.ok().and_then(|(place, text)| {
         let length = text.len();
         if length > BYTES_MAX {
@@ -132,13 +133,29 @@ const FOLDERS: [&str; 6] = [
     "../",
 ];
 
-/// Searches the folders for a script. Returns its path and its text.
+/// Searches the folders for a file that a file in the folder `beside` names. Returns its path from `base` and its text.
 ///
 /// # Errors
 /// The problem and the remedy.
-fn find(name: &str, own: &str, loader: &dyn Loader) -> Result<(String, String), (String, String)> {
-    for folder in FOLDERS {
-        let place = format!("{own}{folder}{name}");
+pub(crate) fn find(
+    name: &str,
+    base: &str,
+    beside: &str,
+    loader: &dyn Loader,
+) -> Result<(String, String), (String, String)> {
+    let name = name.trim();
+    let own = relative(base, beside);
+    let places = match (name.strip_prefix("classpath:"), name.starts_with('/')) {
+        (None, true) => vec![name.to_owned()],
+        (classpath, _) => {
+            let name = classpath.unwrap_or(name).trim_start_matches('/');
+            let folders = FOLDERS.iter();
+            folders
+                .map(|folder| format!("{own}{folder}{name}"))
+                .collect()
+        }
+    };
+    for place in places {
         match loader.file(&place) {
             Ok(text) => return Ok((place, text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

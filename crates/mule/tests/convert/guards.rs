@@ -55,6 +55,11 @@ fn a_validation_and_a_lock_are_guards() {
             2,
         ),
         (r##"<flow-ref name="inner"/>"##, 4),
+        (r##"<idempotent-message-validator/>"##, 2),
+        (
+            r##"<validation:all><validation:is-email email="#[payload]"/></validation:all>"##,
+            2,
+        ),
     ] {
         let text = format!(
             "<flow name=\"tea\"><http:listener config-ref=\"L\" path=\"/cup\" allowedMethods=\"GET\"/>\n{guard}\n<http:request config-ref=\"S\" path=\"/cup\"/></flow><sub-flow name=\"inner\">\n\
@@ -132,4 +137,16 @@ fn a_circuit_that_becomes_no_breaker_is_an_error() {
         told.contains("error: not carried: the circuit `circuit-breaker-store/circuit-state`"),
         "{told}"
     );
+}
+
+#[test]
+fn a_limit_of_redeliveries_is_a_guard() {
+    let limited = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"><redelivery-policy/></http:listener>
+  <http:request config-ref="S" path="/cup"/></flow>"##;
+    assert_eq!(converted(limited).yaml, None);
+    let conversion = lossy(limited);
+    native(&conversion);
+    let yaml = conversion.yaml.unwrap_or_default();
+    let said = "# - orders.xml:1: the limit of a message's redeliveries";
+    assert!(yaml.contains(said), "{yaml}");
 }
