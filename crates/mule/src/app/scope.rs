@@ -210,9 +210,9 @@ pub struct Consume {
 /// A time limit of an operation on a queue, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueWait {
-    /// The limit.
+    /// The limit; zero does not wait.
     pub limit: Duration,
-    /// The limit in its own unit, for messages: `5 SECONDS`.
+    /// The limit in the unit of the file, for messages: `5 SECONDS`.
     pub shown: Arc<str>,
 }
 

@@ -150,7 +150,7 @@ impl<'a> Lowering<'a> {
     fn authorities(&mut self, store: &Open<'a>) -> Option<String> {
         let (path, text) = self.pem(store)?;
         if !text.contains("-----BEGIN CERTIFICATE-----") {
-            let what = format!("the file {} holds no certificate", quote(path.text));
+            let what = format!("expected a certificate in the file {}", quote(path.text));
             let mend = "name a file with `-----BEGIN CERTIFICATE-----`";
             self.wrong(path, what, mend);
             return None;

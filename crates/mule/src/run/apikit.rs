@@ -64,7 +64,7 @@ impl Run {
                 return error("APIKIT:METHOD_NOT_ALLOWED", what);
             }
             RouteMatch::Nothing => {
-                return error("APIKIT:NOT_FOUND", format!("there is no resource {path}"));
+                return error("APIKIT:NOT_FOUND", format!("unknown resource {path}"));
             }
         };
         let media_type = media_type(&event.attributes);

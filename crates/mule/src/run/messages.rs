@@ -115,7 +115,7 @@ fn attributes(queue: &str, correlation_id: Option<&Arc<str>>, now: Timestamp) ->
 }
 
 impl Engine {
-    /// Runs a flow on a message of its queue, and replies to whoever waits. `new_id` is the event's id where the
+    /// Runs a flow on a message of its queue, and sends the reply if one is expected. `new_id` is the event's id where the
     /// message brings none.
     pub async fn receive(
         self: &Arc<Self>,
@@ -152,7 +152,7 @@ impl Engine {
             },
             Err(failure) => Err(told(&failure.error)),
         };
-        // Whoever has waited may have gone.
+        // The receiver is gone after its time limit.
         reply_to.send(reply).ok();
     }
 }

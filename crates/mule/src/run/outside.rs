@@ -120,11 +120,11 @@ pub enum SendFault {
 /// A message in a queue.
 #[derive(Debug)]
 pub struct Parcel {
-    /// The payload.
+    /// The message's payload.
     pub payload: Typed,
-    /// The id of the event that has sent it; `None`: it is not known any more.
+    /// The id of the sending event; `None`: unknown, after a restart.
     pub correlation_id: Option<Arc<str>>,
-    /// The way back to whoever waits for the reply; `None`: nobody does.
+    /// The channel for the reply; `None`: no reply is expected.
     pub reply_to: Option<oneshot::Sender<Reply>>,
 }
 

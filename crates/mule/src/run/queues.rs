@@ -54,7 +54,7 @@ struct QueueStore {
 #[derive(Debug)]
 pub struct Waiting {
     message: Content,
-    /// The event that has sent it, and the way back to it; neither outlives the process.
+    /// The id of the sending event, and the channel for its reply; neither outlives the process.
     correlation_id: Option<Arc<str>>,
     reply_to: Option<oneshot::Sender<Reply>>,
     _room: Option<OwnedSemaphorePermit>,

@@ -206,7 +206,7 @@ impl Run {
         Ok(event)
     }
 
-    /// Removes entries of a cache; a store that fails is an error, since what is out of date would stay.
+    /// Removes entries of a cache; a store that fails is an error, since outdated entries would stay.
     pub async fn invalidate(&self, at: At<'_>, it: &Invalidate, event: &Event) -> Done {
         let partition = self.engine.stores.partition(Some(&it.store));
         let now = self.world.now();

@@ -166,7 +166,7 @@ pub(crate) fn find(
         }
     }
     let mend = "put it into the project's `src/main/resources`, or beside this file";
-    Err((format!("there is no file {}", quote(name)), mend.to_owned()))
+    Err((format!("missing file {}", quote(name)), mend.to_owned()))
 }
 
 /// A folder, as a path that begins at another. Both end with a slash, or are empty.

@@ -362,7 +362,7 @@ fn a_store_is_told_what_is_wrong_with_it() {
         ),
         (
             r#"<tls:trust-store path="none.pem"/>"#,
-            "2:24: error: there is no file `none.pem`; put it into the project's `src/main/resources`, or beside this file",
+            "2:24: error: missing file `none.pem`; put it into the project's `src/main/resources`, or beside this file",
         ),
         (
             r#"<tls:trust-store/>"#,

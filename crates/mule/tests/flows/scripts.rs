@@ -67,7 +67,7 @@ fn a_script_that_is_not_there_is_one_error() {
         let (_, told) = reading(&app, &Line::default());
         let col = 29 + element.len();
         let said = format!(
-            "src/main/mule/a.xml:4:{}: error: there is no file `dwl/cup.dwl`; put it into the project's `src/main/resources`, or beside this file",
+            "src/main/mule/a.xml:4:{}: error: missing file `dwl/cup.dwl`; put it into the project's `src/main/resources`, or beside this file",
             col + 10,
         );
         assert_eq!(told, [said]);
