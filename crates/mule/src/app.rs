@@ -28,16 +28,16 @@ pub use apikit::{Api, Resource};
 pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
-    BasicAuthentication, Cors, HttpSource, ListenerConfig, Origin, Origins, Request, Requester,
-    Respond, SendBody, StatusRange, Validator,
+    BasicAuthentication, ClientTls, Cors, HttpSource, ListenerConfig, Origin, Origins, Request,
+    Requester, Respond, SendBody, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use policy::{MessageKind, Policies, Policy, PolicyStep};
 pub use schedule::{Schedule, When};
 pub use scope::{
-    Async, Cache, CacheKey, Choice, Foreach, Gather, Idempotent, Invalidate, LogLevel, Logger,
-    ParallelForeach, Publish, RaiseError, ScatterGather, SetVariable, Sleep, Transform, Try,
-    UntilSuccessful,
+    Async, Cache, CacheKey, Choice, Consume, Foreach, Gather, Idempotent, Invalidate, LogLevel,
+    Logger, ParallelForeach, Publish, QueueWait, RaiseError, ScatterGather, SetVariable, Sleep,
+    Transform, Try, UntilSuccessful,
 };
 pub use validation::{Network, Validation, ValidationRule, Validations};
 
@@ -113,6 +113,20 @@ pub struct Flow {
     pub handlers: Option<Arc<Handlers>>,
     /// The limit of concurrent events; an HTTP request above it gets 503. `None`: no limit.
     pub max_concurrency: Option<usize>,
+    /// The limit of failures of one message of its source; `None`: no limit.
+    pub redelivery: Option<Redelivery>,
+}
+
+/// The limit of failures of one message (`redelivery-policy`): a message that has failed more often does not reach the
+/// flow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Redelivery {
+    /// The number of further deliveries after the first. Default 5.
+    pub max: usize,
+    /// The message's id; `None`: a digest of its payload.
+    pub id: Option<Script>,
+    /// The store of the failures. Default one of its own in memory, which keeps them for 5 minutes.
+    pub store: Arc<StoreDeclaration>,
 }
 
 /// The trigger of a flow.
@@ -128,6 +142,8 @@ pub enum Source {
         queue: Arc<str>,
         /// The limit of messages in work at the same time. Default 4.
         consumers: usize,
+        /// The reply to a `vm:publish-consume` (`vm:response`); `None`: the payload.
+        response: Option<Given>,
     },
 }
 
@@ -236,6 +252,15 @@ pub enum Does {
     Idempotent(Idempotent),
     /// The `vm:publish` operation.
     Publish(Publish),
+    /// The `vm:publish-consume` operation: publishes and waits for the reply.
+    PublishConsume {
+        /// The message, and the queue that it goes to.
+        publish: Publish,
+        /// The variable for the reply; `None`: it becomes the message.
+        target: Option<Target>,
+    },
+    /// The `vm:consume` operation: takes a message.
+    Consume(Consume),
     /// An operation of the validation module (`validation:*`).
     Validation(Validation),
     /// The `validation:all` and `validation:any` scopes.

@@ -68,6 +68,7 @@ impl dialect::Dialect for Dialect {
             bindings: &loader.bindings(),
             compat: written::compat(loader),
             is_partial: written.is_partial,
+            loader,
         };
         Some(lower(written.elements, setting, notes))
     }

@@ -3,7 +3,7 @@
 //! - `shapes`: the table of elements with their attributes and children; `unsupported`: elements that are not in it
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
-//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`, `cors`: HTTP;
+//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`, `cors`, `trust`: HTTP;
 //!   `apikit`, `schedules`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
 //! - `states`: values of which nothing is said, or not everything
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
@@ -37,13 +37,14 @@ mod unsupported;
 mod shapes;
 mod sleeps;
 mod transform;
+mod trust;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fusebox_dataweave::Properties;
-use fusebox_plan::dialect::{Notes, Place};
+use fusebox_plan::dialect::{Loader, Notes, Place};
 use fusebox_plan::plan::Plan;
 
 use self::apikit::Apis;
@@ -54,6 +55,7 @@ use self::objects::Stores;
 use self::queues::Queues;
 use self::shapes::{Body, Role};
 use self::states::States;
+use self::trust::Contexts;
 use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
 use super::circuit;
 use super::xml::Element;
@@ -72,6 +74,8 @@ pub(crate) struct LowerInput<'a> {
     pub compat: Compat,
     /// True if a part of the application could not be read, which is reported.
     pub is_partial: bool,
+    /// The machine on which the files are read.
+    pub loader: &'a dyn Loader,
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
@@ -85,6 +89,8 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         files: input.files.iter().map(|file| Arc::from(*file)).collect(),
         names: input.files,
         compat: input.compat,
+        loader: input.loader,
+        contexts: Contexts::new(),
         bindings: Bindings::of(input.bindings),
         listeners: BTreeMap::new(),
         requesters: BTreeMap::new(),
@@ -121,6 +127,8 @@ struct Lowering<'a> {
     files: Vec<Arc<str>>,
     names: &'a [&'a str],
     compat: Compat,
+    loader: &'a dyn Loader,
+    contexts: Contexts,
     bindings: Bindings<'a>,
     listeners: BTreeMap<Arc<str>, Arc<ListenerConfig>>,
     requesters: BTreeMap<Arc<str>, Arc<Requester>>,
@@ -159,6 +167,7 @@ impl Lowering<'_> {
         self.declare_handlers();
         let configuration = self.configuration();
         let flows = self.flows();
+        self.refuse_shared_queues();
         App {
             name,
             compat: self.compat,

@@ -33,6 +33,8 @@ mod request;
 
 mod cors;
 mod listener;
+mod messages;
+mod redelivery;
 mod respond;
 mod router;
 
@@ -52,7 +54,7 @@ pub use app::Apps;
 pub use engine::Engine;
 pub use error::{Ended, Failure, Message, MuleError};
 pub use listener::{ConnectionInfo, attributes};
-pub use outside::{Answer, Call, Line, Pending, PublishFault, Published, SendFault, World};
+pub use outside::{Answer, Call, Line, Parcel, Pending, PublishFault, Published, SendFault, World};
 pub use respond::{Reply, Responder};
 pub use router::{FlowRouter, RouteMatch};
 pub use stores::{EntryFault, Partition, Stores, partition_name};

@@ -83,6 +83,8 @@ fn show_call(app: &App, does: &Does) -> Option<String> {
         }
         Does::Route(api) => Some(format!("API {}", api.name)),
         Does::Idempotent(it) => Some(format!("store {}", it.store.name)),
+        Does::PublishConsume { publish, .. } => Some(format!("queue {}", publish.queue)),
+        Does::Consume(consume) => Some(format!("queue {}", consume.queue)),
         Does::Publish(publish) => Some(format!("queue {}", publish.queue)),
         _ => None,
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::MediaType;
+use fusebox_plan::plan::ListenerTls;
 use http::{HeaderName, Method};
 
 use super::{Given, Target};
@@ -24,6 +25,25 @@ pub struct ListenerConfig {
     pub idle_timeout: Duration,
     /// The rules for the scripts of other origins; `None`: answers say nothing of them.
     pub cors: Option<Cors>,
+    /// The certificate of an HTTPS listener; `None`: plain HTTP.
+    pub tls: Option<ListenerTls>,
+}
+
+/// The trust of requests in a server, and their own certificate (`tls:context`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// True to verify the server's certificate; false only if the file disables it explicitly (`insecure`).
+    pub verified: bool,
+    /// The authorities of servers, in PEM; `None`: those of the system.
+    pub authorities: Option<String>,
+    /// Our own certificate chain and key; `None`: we show none.
+    pub identity: Option<ListenerTls>,
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientTls(…)")
+    }
 }
 
 /// The rules of a listener for the scripts of other origins (`http:cors-interceptor`).
@@ -112,6 +132,8 @@ pub struct Requester {
     pub send_body: SendBody,
     /// Header fields of every request that does not set them itself.
     pub default_headers: Vec<(Given, Given)>,
+    /// The trust of its connections; `None`: that of the gateway.
+    pub trust: Option<ClientTls>,
     /// The user that requests are sent for; `None`: nobody's.
     pub authentication: Option<BasicAuthentication>,
     /// The statuses that are errors; `None`: 400 and above.

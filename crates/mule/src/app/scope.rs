@@ -192,6 +192,28 @@ pub struct Publish {
     pub queue: Arc<str>,
     /// The content of the message; `None`: the payload.
     pub content: Option<Given>,
+    /// The time limit for room in the queue, and for a reply. Default 5 s.
+    pub wait: QueueWait,
+}
+
+/// Settings of `vm:consume`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Consume {
+    /// The name of one of the application's queues.
+    pub queue: Arc<str>,
+    /// The time limit for a message. Default 5 s.
+    pub wait: QueueWait,
+    /// The variable for the message; `None`: it becomes the flow's message.
+    pub target: Option<Target>,
+}
+
+/// A time limit of an operation on a queue, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueWait {
+    /// The limit; zero does not wait.
+    pub limit: Duration,
+    /// The limit in the unit of the file, for messages: `5 SECONDS`.
+    pub shown: Arc<str>,
 }
 
 /// A sleep written as a script. Payload and attributes are null after it.

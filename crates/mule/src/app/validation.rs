@@ -20,7 +20,7 @@ pub struct Validation {
 pub struct Validations {
     /// True if each must hold (`all`), false if one is enough (`any`).
     pub all: bool,
-    /// The validations.
+    /// The validations, in the order of the file.
     pub chain: Chain,
 }
 
@@ -74,7 +74,7 @@ pub enum ValidationRule {
     Time {
         /// The text of the time.
         value: Given,
-        /// Its pattern, in the letters of Java's `DateTimeFormatter`.
+        /// The pattern, in the letters of Java's `DateTimeFormatter`.
         pattern: Given,
     },
     /// `is-elapsed`, else `VALIDATION:NOT_ELAPSED_TIME`, and `is-not-elapsed`, else `VALIDATION:ELAPSED_TIME`.

@@ -150,13 +150,16 @@ impl Does {
                 }
             }
             Does::Idempotent(it) => scripts.extend([&it.id, &it.value]),
-            Does::Publish(publish) => given.extend(&publish.content),
+            Does::Publish(publish) | Does::PublishConsume { publish, .. } => {
+                given.extend(&publish.content);
+            }
             Does::Validation(validation) => {
                 given.extend(&validation.message);
                 given.extend(validation.rule.given());
             }
             Does::Policy(step) => given.extend(step.given()),
             Does::Route(_)
+            | Does::Consume(_)
             | Does::Validations(_)
             | Does::ScatterGather(_)
             | Does::Async(_)
@@ -200,6 +203,8 @@ impl Does {
             Does::ScatterGather(scope) => scope.gather.target.as_ref(),
             Does::Request(request) => request.target.as_ref(),
             Does::Object(call) => call.target.as_ref(),
+            Does::PublishConsume { target, .. } => target.as_ref(),
+            Does::Consume(consume) => consume.target.as_ref(),
             _ => None,
         }
     }

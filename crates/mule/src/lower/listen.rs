@@ -102,7 +102,7 @@ impl<'a> Lowering<'a> {
     /// Reads an `http:response` among processors, where Mule does not allow it: its status and header fields become
     /// those of the response, as if the flow had set the variables for them.
     pub fn respond_here(&mut self, open: &Open<'a>) -> Vec<Processor> {
-        let what = "`http:response` among the steps of a flow is no element of Mule";
+        let what = "Mule refuses `http:response` among the steps of a flow";
         let mend = "put it into the `http:listener`, with `statusCode=\"#[vars.httpStatus default 200]\"`, and set the variable here";
         match self.compat {
             Compat::Intent => {

@@ -29,6 +29,15 @@ impl Stores {
     }
 }
 
+/// The expiry of the stores in which Mule itself keeps the ids of messages.
+pub(super) fn five_minutes(store: StoreDeclaration) -> StoreDeclaration {
+    StoreDeclaration {
+        ttl: Some(Duration::from_secs(300)),
+        sweep_every: Some(Duration::from_secs(6)),
+        ..store
+    }
+}
+
 impl<'a> Lowering<'a> {
     /// Reads the declared stores.
     pub fn declare_stores(&mut self) {
@@ -168,11 +177,7 @@ impl<'a> Lowering<'a> {
         let named = open.has("objectStore") || self.part(open, "os:private-object-store").is_some();
         let store = match named {
             true => self.store_of(open)?,
-            false => self.own_store("idempotent", open.at(), |store| StoreDeclaration {
-                ttl: Some(Duration::from_secs(300)),
-                sweep_every: Some(Duration::from_secs(6)),
-                ..store
-            }),
+            false => self.own_store("idempotent", open.at(), five_minutes),
         };
         Some(Does::Idempotent(Idempotent {
             id: id?,

@@ -21,14 +21,13 @@ fn replacement(element: &str) -> Option<&'static str> {
         | "jms:consume"
         | "kafka:message-listener"
         | "amqp:listener"
-        | "sqs:receivemessages"
-        | "vm:consume" => "`vm:listener`",
+        | "sqs:receivemessages" => "`vm:listener`",
         "anypoint-mq:ack" => {
             "the end of a flow that a `vm:listener` starts, which has nothing to acknowledge"
         }
         "anypoint-mq:nack" => "`vm:publish` back into the queue",
         "anypoint-mq:*" | "jms:*" | "kafka:*" | "amqp:*" | "sqs:*" => "`vm:config`",
-        "jms:publish-consume" | "vm:publish-consume" => "`flow-ref`, whose result comes back",
+        "jms:publish-consume" => "`vm:publish-consume`",
         "kafka:batch-message-listener" => "`vm:listener`, which takes one message at a time",
         "solace:*" | "pubsub:*" => "`vm:publish` and `vm:listener`",
         "batch:*" => "`foreach` or `parallel-foreach` over the records",
@@ -61,7 +60,6 @@ fn replacement(element: &str) -> Option<&'static str> {
         "set-property" => "`http:headers` of an `http:response`",
         "http:digest-authentication" | "http:ntlm-authentication" => "`http:basic-authentication`",
         "http:proxy-config" | "http:proxy" => "no element: requests go straight to their host",
-        "redelivery-policy" => "`until-successful` around what fails",
         "collection-splitter" => "`foreach`",
         "collection-aggregator" => "`foreach` into a variable",
         "message-filter" | "expression-filter" => "`choice`",
@@ -184,8 +182,6 @@ mod tests {
             ("batch:job", "foreach"),
             ("salesforce:create", "http:request"),
             ("munit:test", "tests stay"),
-            ("vm:publish-consume", "flow-ref"),
-            ("vm:consume", "`vm:listener`"),
             ("zuora:query", "http:request"),
             ("dependency", "the files with flows"),
             (

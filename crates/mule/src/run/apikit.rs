@@ -64,7 +64,7 @@ impl Run {
                 return error("APIKIT:METHOD_NOT_ALLOWED", what);
             }
             RouteMatch::Nothing => {
-                return error("APIKIT:NOT_FOUND", format!("there is no resource {path}"));
+                return error("APIKIT:NOT_FOUND", format!("unknown resource {path}"));
             }
         };
         let media_type = media_type(&event.attributes);
@@ -114,18 +114,18 @@ fn with_params(attributes: &Value, params: Vec<(String, String)>) -> Value {
     let Value::Object(attributes) = attributes else {
         return attributes.clone();
     };
-    let entries = attributes.entries().iter().map(|(name, value)| {
-        if &**name != "uriParams" {
-            return (name.clone(), value.clone());
+    let entries = attributes.named().into_iter().map(|(name, value)| {
+        if &*name != "uriParams" {
+            return (name, value);
         }
         let mut all = match value {
-            Value::Object(known) => known.entries().to_vec(),
+            Value::Object(known) => known.named(),
             _ => Vec::new(),
         };
         all.retain(|(known, _)| !params.iter().any(|(name, _)| **name == **known));
         let more = params.iter();
         all.extend(more.map(|(name, value)| (name.as_str().into(), value.as_str().into())));
-        (name.clone(), Value::object(all))
+        (name, Value::object(all))
     });
     Value::object(entries.collect())
 }

@@ -87,6 +87,8 @@ impl Run {
             | Does::Invalidate(_)
             | Does::Idempotent(_)
             | Does::Publish(_)
+            | Does::PublishConsume { .. }
+            | Does::Consume(_)
             | Does::Validation(_)
             | Does::Sleep(_) => Box::pin(async move {
                 let mut event = event;
@@ -114,6 +116,10 @@ impl Run {
             Does::Invalidate(it) => self.invalidate(at, it, event).await,
             Does::Idempotent(it) => self.idempotent(at, it, event).await,
             Does::Publish(it) => self.publish(at, it, event).await,
+            Does::PublishConsume { publish, target } => {
+                Box::pin(self.publish_consume(at, publish, target.as_ref(), event)).await
+            }
+            Does::Consume(it) => Box::pin(self.consume(at, it, event)).await,
             // The two largest futures.
             Does::Request(it) => Box::pin(self.request(at, it, event)).await,
             Does::Object(it) => Box::pin(self.object(at, it, event)).await,

@@ -229,8 +229,8 @@ mod tests {
 
     #[test]
     fn a_preflight_is_granted_by_the_rules_of_its_origin() {
-        let wants = ("access-control-request-headers", "X-Tea, content-type");
-        let granted = asked(&rules(), &[TEA, PUT, wants]);
+        let asks = ("access-control-request-headers", "X-Tea, content-type");
+        let granted = asked(&rules(), &[TEA, PUT, asks]);
         for (name, value) in [
             ("access-control-allow-origin", "http://tea.example"),
             ("access-control-allow-methods", "PUT, GET"),
@@ -257,8 +257,8 @@ mod tests {
             credentials: true,
             origins: Origins::Public,
         };
-        let wants = ("access-control-request-headers", "X-Any");
-        let granted = asked(&cors, &[TEA, PUT, wants]);
+        let asks = ("access-control-request-headers", "X-Any");
+        let granted = asked(&cors, &[TEA, PUT, asks]);
         for (name, value) in [
             ("access-control-allow-origin", "http://tea.example"),
             ("access-control-allow-credentials", "true"),

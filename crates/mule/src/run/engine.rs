@@ -10,7 +10,7 @@ use super::error::Ended;
 use super::outside::{Line, Pending, World};
 use super::policy::Next;
 use super::stores::Stores;
-use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
+use crate::app::{App, Compat, Flow, FlowId, Handlers, LogLevel, Site};
 use crate::{Context, Event, Waits};
 
 /// A running application. Besides its stores it holds the turns of each `round-robin` and the permits of each
@@ -23,6 +23,8 @@ pub struct Engine {
     // Std locks, each held for one look-up.
     turns: Mutex<HashMap<Site, usize>>,
     gates: Mutex<HashMap<Site, Arc<Semaphore>>>,
+    /// Held while one failure of a message is counted.
+    pub(super) redeliveries: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -34,6 +36,7 @@ impl Engine {
             stores,
             turns: Mutex::default(),
             gates: Mutex::default(),
+            redeliveries: tokio::sync::Mutex::default(),
         })
     }
 
@@ -56,15 +59,14 @@ impl Engine {
         flow: FlowId,
         event: Event,
     ) -> Pending<'static, Ended> {
-        let run = Run {
-            engine: self.clone(),
-            world: world.clone(),
-            waits: Waits::default(),
-            next: None,
-        };
+        let run = Run::new(self, world);
         Box::pin(async move {
-            let ended = run.enter(flow, event).await;
-            let start = run.start(run.engine.app.flow(flow));
+            let of = run.engine.app.flow(flow);
+            let ended = match &of.redelivery {
+                Some(policy) => Box::pin(run.redelivered(of, policy, event)).await,
+                None => run.enter(flow, event).await,
+            };
+            let start = run.start(of);
             if let Err(failure) = &ended
                 && !failure.logged
             {
@@ -118,6 +120,22 @@ pub(super) struct At<'a> {
 }
 
 impl Run {
+    pub fn new(engine: &Arc<Engine>, world: &Arc<dyn World>) -> Run {
+        Run {
+            engine: engine.clone(),
+            world: world.clone(),
+            waits: Waits::default(),
+            next: None,
+        }
+    }
+
+    /// The handlers of a flow, or else those of the application.
+    pub fn handlers_of<'a>(&'a self, flow: &'a Flow) -> Option<&'a Handlers> {
+        let handlers = flow.handlers.as_ref();
+        let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
+        handlers.map(AsRef::as_ref)
+    }
+
     /// The position of a flow that an event enters.
     pub fn start<'a>(&self, flow: &'a Flow) -> At<'a> {
         At {
@@ -139,9 +157,7 @@ impl Run {
         if flow.is_sub {
             return self.chain(at, &flow.chain, event);
         }
-        let handlers = flow.handlers.as_ref();
-        let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
-        Box::pin(self.with_handlers(at, &flow.chain, handlers.map(AsRef::as_ref), event))
+        Box::pin(self.with_handlers(at, &flow.chain, self.handlers_of(flow), event))
     }
 
     pub fn is_intent(&self) -> bool {

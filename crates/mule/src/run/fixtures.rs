@@ -33,6 +33,7 @@ pub fn source(base_path: &str, path: &str) -> HttpSource {
         base_path: base_path.into(),
         idle_timeout: Duration::from_secs(40),
         cors: None,
+        tls: None,
     };
     HttpSource {
         config: Arc::new(config),

@@ -252,7 +252,7 @@ impl Run {
     fn entries(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Vec<(Arc<str>, Value)>> {
         match self.given(at, given, event)?.read()? {
             Value::Null => Ok(Vec::new()),
-            Value::Object(object) => Ok(object.entries().to_vec()),
+            Value::Object(object) => Ok(object.named()),
             other => {
                 let what = format!("expected an object of fields, found {}", other.kind());
                 Err(MuleError::new("MULE:EXPRESSION", what).into())
@@ -285,7 +285,7 @@ fn has(fields: &[(Arc<str>, Value)], name: &str) -> bool {
 fn fields_of(attributes: &Value, name: &str) -> Vec<(Arc<str>, Value)> {
     match attributes {
         Value::Object(attributes) => match attributes.get(name) {
-            Some(Value::Object(fields)) => fields.entries().to_vec(),
+            Some(Value::Object(fields)) => fields.named(),
             _ => Vec::new(),
         },
         _ => Vec::new(),
@@ -295,7 +295,7 @@ fn fields_of(attributes: &Value, name: &str) -> Vec<(Arc<str>, Value)> {
 /// Sets one of the attributes.
 fn set(event: &mut Event, name: &str, value: Value) {
     let mut entries = match &event.attributes {
-        Value::Object(attributes) => attributes.entries().to_vec(),
+        Value::Object(attributes) => attributes.named(),
         _ => Vec::new(),
     };
     match entries.iter_mut().find(|(known, _)| **known == *name) {

@@ -82,7 +82,7 @@ impl Run {
     ) -> Done<Result<Answer, SendFault>> {
         let user = it.config.as_ref();
         let user = user.and_then(|config| config.authentication.as_ref());
-        // A field of the request's own says whom it is sent for.
+        // An `Authorization` that the flow sets is kept.
         let Some(user) = user.filter(|_| !call.headers.contains_key(AUTHORIZATION)) else {
             return Ok(self.world.send(call).await);
         };

@@ -223,7 +223,7 @@ impl Run {
         Ok(event)
     }
 
-    /// Removes entries of a cache; a store that fails is an error, since what is out of date would stay.
+    /// Removes entries of a cache; a store that fails is an error, since outdated entries would stay.
     pub async fn invalidate(&self, at: At<'_>, it: &Invalidate, event: &Event) -> Done {
         let partition = self.engine.stores.partition(Some(&it.store));
         let now = self.world.now();
@@ -260,7 +260,7 @@ pub(super) fn items(collection: &Typed) -> Done<Vec<Value>> {
 }
 
 /// The key of a payload in a cache without a key expression.
-fn payload_key(event: &Event) -> Done<Arc<str>> {
+pub(super) fn payload_key(event: &Event) -> Done<Arc<str>> {
     Ok(digest(&event.payload.to_stored()?))
 }
 

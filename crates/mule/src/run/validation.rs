@@ -221,7 +221,7 @@ impl Run {
             let script = Script::parse(script).expect("these scripts are ours");
             script.eval(&context).is_ok()
         };
-        if TIMES.iter().any(|script| reads(&script)) {
+        if TIMES.iter().any(reads) {
             return Ok(Ok(()));
         }
         let what = format!("{text} is not a valid time for the pattern {letters} under locale en");

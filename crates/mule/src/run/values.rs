@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use super::engine::{At, Run};
 use super::error::{Done, Fault, Message, MuleError};
-use super::outside::{Line, PublishFault};
-use crate::app::{
-    Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
-};
+use super::outside::Line;
+use crate::app::{Given, LogLevel, Logger, RaiseError, SetVariable, Sleep, Target, Transform};
 use crate::{Event, MediaType, Script, Typed, Value};
 
 impl Run {
@@ -148,21 +146,6 @@ impl Run {
         event.payload = Typed::java(Value::Null);
         event.attributes = Value::Null;
         Ok(())
-    }
-
-    pub async fn publish(&self, at: At<'_>, it: &Publish, event: &mut Event) -> Done {
-        let content = match &it.content {
-            Some(given) => self.given(at, given, event)?,
-            None => event.payload.clone(),
-        };
-        let published = self.world.publish(&it.queue, content).await;
-        published.map_err(|fault| {
-            let kind = match &fault {
-                PublishFault::Full(_) => "VM:QUEUE_TIMEOUT",
-                PublishFault::NotAvailable(_) => "VM:CONNECTIVITY",
-            };
-            MuleError::new(kind, fault.to_string()).into()
-        })
     }
 
     /// Logs a warning of the gateway itself.

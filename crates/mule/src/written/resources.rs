@@ -83,6 +83,7 @@ fn file(
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Option<(usize, String)> {
+    // Mule reads scripts from the class path alone.
     let name = path.value.trim();
     let name = name.strip_prefix("classpath:").unwrap_or(name);
     let name = name.trim_start_matches('/').to_owned();

@@ -55,6 +55,11 @@ fn a_validation_and_a_lock_are_guards() {
             2,
         ),
         (r##"<flow-ref name="inner"/>"##, 4),
+        (r##"<idempotent-message-validator/>"##, 2),
+        (
+            r##"<validation:all><validation:is-email email="#[payload]"/></validation:all>"##,
+            2,
+        ),
     ] {
         let text = format!(
             "<flow name=\"tea\"><http:listener config-ref=\"L\" path=\"/cup\" allowedMethods=\"GET\"/>\n{guard}\n<http:request config-ref=\"S\" path=\"/cup\"/></flow><sub-flow name=\"inner\">\n\
@@ -261,4 +266,16 @@ fn the_clients_own_path_goes_on() {
     let yaml = conversion.yaml.unwrap_or_default();
     assert!(yaml.contains("rewrite: \"/{rest}\""), "{yaml}");
     assert_eq!(yaml.matches("rewrite").count(), 1, "{yaml}");
+}
+
+#[test]
+fn a_limit_of_redeliveries_is_a_guard() {
+    let limited = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"><redelivery-policy/></http:listener>
+  <http:request config-ref="S" path="/cup"/></flow>"##;
+    assert_eq!(converted(limited).yaml, None);
+    let conversion = lossy(limited);
+    native(&conversion);
+    let yaml = conversion.yaml.unwrap_or_default();
+    let said = "# - orders.xml:1: the limit of a message's redeliveries";
+    assert!(yaml.contains(said), "{yaml}");
 }

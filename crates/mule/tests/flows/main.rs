@@ -5,25 +5,28 @@
 
 mod apikit;
 mod ids;
+mod messages;
 mod published;
 mod scripts;
 mod users;
 mod validations;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fusebox_mule::app::{App, Compat, Source as Trigger};
 use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
 use fusebox_mule::run::{
-    Answer, Call, Ended, Engine, Pending, PublishFault, Published, Reply, Responder, SendFault,
-    Stores, World,
+    Answer, Call, Ended, Engine, Parcel, Pending, PublishFault, Published, Reply, Responder,
+    SendFault, Stores, World,
 };
 use fusebox_mule::{Event, Random, Typed, Value, read};
 use fusebox_plan::{Loader, Severity, Source};
 use fusebox_store::{Limits, MemoryStore, SystemClock};
 use http::HeaderMap;
+use tokio::sync::Notify;
 
 /// A command line that binds `In` and `Out`, and files.
 #[derive(Default)]
@@ -57,6 +60,15 @@ pub struct Scripted {
     answer: Box<dyn Fn(&Call) -> Answer + Send + Sync>,
     random: Random,
     calls: Mutex<Vec<Call>>,
+    queues: Mutex<HashMap<Arc<str>, VecDeque<Parcel>>>,
+    arrived: Notify,
+}
+
+impl Scripted {
+    fn taken(&self, queue: &str) -> Option<Parcel> {
+        let mut queues = self.queues.lock().unwrap();
+        queues.get_mut(queue)?.pop_front()
+    }
 }
 
 impl World for Scripted {
@@ -78,8 +90,37 @@ impl World for Scripted {
         Box::pin(async { Ok(answer) })
     }
 
-    fn publish<'a>(&'a self, queue: &'a Arc<str>, _: Typed) -> Pending<'a, Published> {
-        Box::pin(async { Err(PublishFault::Full(queue.clone())) })
+    fn publish<'a>(
+        &'a self,
+        queue: &'a Arc<str>,
+        parcel: Parcel,
+        _: Duration,
+    ) -> Pending<'a, Published> {
+        Box::pin(async {
+            let mut queues = self.queues.lock().unwrap();
+            queues.entry(queue.clone()).or_default().push_back(parcel);
+            self.arrived.notify_one();
+            Ok(())
+        })
+    }
+
+    fn consume<'a>(
+        &'a self,
+        queue: &'a Arc<str>,
+        wait: Duration,
+    ) -> Pending<'a, Result<Option<Parcel>, PublishFault>> {
+        Box::pin(async move {
+            let taken = async {
+                loop {
+                    let arrived = self.arrived.notified();
+                    if let Some(parcel) = self.taken(queue) {
+                        return parcel;
+                    }
+                    arrived.await;
+                }
+            };
+            Ok(tokio::time::timeout(wait, taken).await.ok())
+        })
     }
 
     fn spawn(&self, _: Pending<'static, ()>) {}
@@ -154,6 +195,8 @@ impl Running {
             answer: Box::new(answer),
             random: Random::seeded(1),
             calls: Mutex::default(),
+            queues: Mutex::default(),
+            arrived: Notify::new(),
         });
         Running {
             engine: Engine::new(app, stores),
@@ -166,6 +209,19 @@ impl Running {
     async fn run(&self, flow: &str, event: Event) -> Ended {
         let flow = self.engine.app().find(flow).unwrap();
         self.engine.run(&self.seen, flow, event).await
+    }
+
+    /// Runs a flow on the next message of its queue, beside whoever waits for the reply.
+    async fn take(&self, flow: &str) {
+        let id = self.engine.app().find(flow).unwrap();
+        let Some(Trigger::Queue { queue, .. }) = &self.engine.app().flow(id).source else {
+            panic!("{flow} has no queue");
+        };
+        let parcel = self.seen.consume(queue, Duration::from_secs(60)).await;
+        let parcel = parcel.unwrap().unwrap();
+        self.engine
+            .receive(&self.seen, id, parcel, "new".into())
+            .await;
     }
 
     /// The response of a flow to an event.

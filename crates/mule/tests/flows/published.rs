@@ -53,7 +53,7 @@ async fn a_response_among_the_steps_is_that_of_the_flow() {
         .iter()
         .map(|line| &line[..line.find(';').unwrap()])
         .collect();
-    let said = "`http:response` among the steps of a flow is no element of Mule";
+    let said = "Mule refuses `http:response` among the steps of a flow";
     let at = |line| format!("src/main/mule/a.xml:{line}: warning: {said}");
     assert_eq!(lines, [at("5:1"), at("6:41"), at("7:40")]);
     let refused = errors(&app, &strict());

@@ -9,7 +9,7 @@ use fusebox_dataweave::symbol::{Relation, Symbol};
 use super::conditions::split;
 use super::{Act, Call, DEPTH_MAX, Ends, PATHS_MAX, Path, Raised, SentRequest, Walk, push, text};
 use crate::app::{
-    Chain, Choice, Does, ErrorType, FlowName, Given, Request, SendBody, Site, Target,
+    Chain, Choice, Consume, Does, ErrorType, FlowName, Given, Request, SendBody, Site, Target,
     ValidationRule,
 };
 
@@ -59,11 +59,15 @@ impl<'a> Walk<'a> {
                 path.media_type = media_type.unwrap_or(path.media_type);
                 path.attributes = attributes.unwrap_or(path.attributes);
             }
-            Does::Logger(_) | Does::Publish(_) | Does::Invalidate(_) => {}
-            // Either way says nothing of an upstream.
-            Does::Idempotent(_) => {
-                let duplicate = Raised::of(ErrorType::new("MULE", "DUPLICATE_MESSAGE"));
-                return vec![(path.clone(), None), (path, Some(duplicate))];
+            // A duplicate says nothing of an upstream.
+            Does::Logger(_) | Does::Publish(_) | Does::Invalidate(_) | Does::Idempotent(_) => {}
+            Does::PublishConsume { target, .. } | Does::Consume(Consume { target, .. }) => {
+                match target {
+                    Some(target) => {
+                        path.vars.insert(target.variable.clone(), Symbol::Unknown);
+                    }
+                    None => (path.payload, path.attributes) = (Symbol::Unknown, Symbol::Unknown),
+                }
             }
             // The flows of an API are looked at one by one.
             Does::Route(_) => path.payload = Symbol::Unknown,
