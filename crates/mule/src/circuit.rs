@@ -6,6 +6,7 @@
 //! - `find`: from paths to circuits; `call_paths`, `trip`, `time`: the circuit of one call; `trace`: parts of a path
 //! - `flaws`: from a circuit to its flaws
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -286,14 +287,29 @@ fn count(value: &Value) -> Option<u64> {
     u64::try_from(number.to_i64()?).ok()
 }
 
+/// The result of a conversion for the circuits of an application.
+pub(crate) struct Outlook {
+    /// The names of the circuits that become breakers.
+    pub breakers: BTreeSet<String>,
+    /// True if that takes the loss of a guard, with `--lossy`.
+    pub is_lossy: bool,
+}
+
 /// Finds an application's circuits and reports their flaws as warnings. `files` are the names of the
 /// application's files, in order.
-pub(crate) fn recognise(app: &mut App, files: &[&str], notes: &mut Notes) {
+///
+/// `outlook` says what a conversion of the application does with its circuits.
+pub(crate) fn recognise(
+    app: &mut App,
+    files: &[&str],
+    outlook: fn(&App, &[&str]) -> Outlook,
+    notes: &mut Notes,
+) {
     app.circuits = find::circuits(app);
     if app.circuits.is_empty() {
         return;
     }
-    let outlook = crate::convert::outlook(app, files);
+    let outlook = outlook(app, files);
     for circuit in &mut app.circuits {
         let is_written = outlook.breakers.contains(&*circuit.name);
         let flaws = circuit.flaws.iter_mut();

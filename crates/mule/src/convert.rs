@@ -19,7 +19,9 @@ use fusebox_plan::dialect::{Losses, Notes, base_name, quote, yaml};
 use serde_json::{Value as Json, json};
 
 use super::app::{App, Flow, HttpSource, Site, Source};
-use super::circuit::{CallPaths, Circuit, Failures, FlawKind, Path, Walk, Walked, place, walk_all};
+use super::circuit::{
+    CallPaths, Circuit, Failures, FlawKind, Outlook, Path, Walk, Walked, place, walk_all,
+};
 use super::xml::start_of;
 
 mod answer;
@@ -82,15 +84,7 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
     )
 }
 
-/// The result of a conversion for the circuits of an application.
-pub(crate) struct Outlook {
-    /// The names of the circuits that become breakers.
-    pub breakers: BTreeSet<String>,
-    /// True if that takes the loss of a guard, with `--lossy`.
-    pub is_lossy: bool,
-}
-
-/// What a conversion would give.
+/// Tries a conversion, for the remedies of circuits.
 pub(crate) fn outlook(app: &App, files: &[&str]) -> Outlook {
     let failures = Failures::of(app);
     let mut walk = Walk::new(app, &failures);
@@ -144,7 +138,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             match &flow.source {
                 Some(_) if flow.is_stopped => draft.lose_flow(flow, &flow.site, "it is stopped"),
                 Some(Source::Http(source)) => draft.flow(flow, source, paths),
-                Some(Source::Scheduler { .. }) => {
+                Some(Source::Scheduler(_)) => {
                     draft.leave_flow(flow, paths, &flow.site, "the native form has no schedules");
                 }
                 Some(Source::Queue { .. }) => {
@@ -217,6 +211,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             let circuit = circuit_of(self.app, call.site);
             let course = Course {
                 circuit,
+                limit: flow.max_concurrency,
                 ..Course::default()
             };
             let name = self
@@ -347,12 +342,14 @@ impl<'w, 'a> Draft<'w, 'a> {
             Ok(mut route) => {
                 let respond = Json::Object(entries);
                 route.entries.insert("respond".into(), respond);
-                if let Some(max) = flow.max_concurrency {
-                    route.entries.insert("max_concurrency".into(), json!(max));
-                }
                 self.routes.push(route);
             }
             Err(why) => return self.leave_flow(flow, Some(paths), &flow.site, why),
+        }
+        if let Some(max) = flow.max_concurrency {
+            let name = quote(&flow.name);
+            let what = format!("the limit of {name} to {max} concurrent requests");
+            self.lose(&flow.site, what);
         }
         self.leave(gates::left(self.app, flow, &Carried::default()));
     }
@@ -478,6 +475,9 @@ impl<'w, 'a> Draft<'w, 'a> {
             self.leave(gates::left(app, flow, &carried));
         }
         let called = &walk.calls[call];
+        if route.is_err() {
+            course.limit = flow.max_concurrency;
+        }
         let name = self
             .upstreams
             .of(app, called, &sent.target.base, &course, &mut losses);

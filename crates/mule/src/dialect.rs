@@ -69,6 +69,7 @@ impl dialect::Dialect for Dialect {
             compat: written::compat(loader),
             is_partial: written.is_partial,
             loader,
+            outlook: crate::convert::outlook,
         };
         Some(lower(written.elements, setting, notes))
     }

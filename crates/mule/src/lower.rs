@@ -76,6 +76,8 @@ pub(crate) struct LowerInput<'a> {
     pub is_partial: bool,
     /// The machine on which the files are read.
     pub loader: &'a dyn Loader,
+    /// Tries a conversion, for the remedies of circuits.
+    pub outlook: fn(&App, &[&str]) -> circuit::Outlook,
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
@@ -116,7 +118,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
         lowering.refuse_idle_bindings();
     }
     if notes.errors() == 0 {
-        circuit::recognise(&mut app, input.files, notes);
+        circuit::recognise(&mut app, input.files, input.outlook, notes);
     }
     plan::of(app, &elements, notes)
 }

@@ -28,6 +28,7 @@ mod values;
 mod answer;
 mod apikit;
 mod objects;
+mod operation;
 mod policy;
 mod request;
 

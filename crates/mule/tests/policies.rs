@@ -409,6 +409,66 @@ async fn a_policy_that_stands_alone_passes_requests_on() {
     assert!(!calls[0].headers.contains_key("host"));
 }
 
+#[tokio::test]
+async fn a_policy_around_a_request_changes_what_is_sent_and_what_comes_back() {
+    let policy = r##"<http-policy:proxy name="out"><http-policy:operation>
+        <http-transform:add-request-headers><http-transform:headers>#[{'x-sugar': 'none', 'x-path': attributes.requestPath}]</http-transform:headers></http-transform:add-request-headers>
+        <http-policy:execute-next/>
+        <set-payload value="#[payload ++ ' and stems']"/>
+      </http-policy:operation></http-policy:proxy>"##;
+    let running = Running::of(&[policy, APP], &Line::default());
+    let reply = running.asks("/cup").await;
+    // What comes back is not changed unless the policy says so.
+    assert_eq!(&reply.body[..], b"leaves");
+    {
+        let calls = running.town.calls.lock().unwrap();
+        assert_eq!(calls[0].headers["x-sugar"], "none");
+        assert_eq!(calls[0].headers["x-path"], "/pot");
+        assert_eq!(
+            (&*calls[0].target, &calls[0].body[..]),
+            ("/pot", &b"milk"[..])
+        );
+    }
+    let told = policy.replace(
+        "<http-policy:operation>",
+        "<http-policy:operation propagateMessageTransformations=\"true\">",
+    );
+    let running = Running::of(&[&told, APP], &Line::default());
+    assert_eq!(&running.asks("/cup").await.body[..], b"leaves and stems");
+
+    let whole = r##"<http-policy:proxy name="out"><http-policy:operation>
+        <http-transform:set-requester-request requestPath="/other/{n}"><http-transform:body>coffee</http-transform:body>
+          <http-transform:uri-params>#[{n: 'a b'}]</http-transform:uri-params><http-transform:query-params>#[{q: 1}]</http-transform:query-params></http-transform:set-requester-request>
+        <http-policy:execute-next/>
+      </http-policy:operation></http-policy:proxy>"##;
+    let running = Running::of(&[whole, APP], &Line::default());
+    running.upstream_answers(500);
+    let reply = running.asks("/cup").await;
+    assert_eq!(reply.status, 500);
+    assert!(String::from_utf8_lossy(&reply.body).contains("internal server error (500)"));
+    let calls = running.town.calls.lock().unwrap();
+    assert_eq!(
+        (&*calls[0].target, &calls[0].body[..]),
+        ("/other/a%20b?q=1", &b"coffee"[..])
+    );
+}
+
+#[test]
+fn a_breaker_around_requests_is_a_circuit() {
+    let policy = r##"<os:object-store name="Tea"/><http-policy:proxy name="out"><http-policy:operation>
+        <os:retrieve key="pot" objectStore="Tea" target="c"><os:default-value>#[{s: 'CLOSED', n: 0, at: 0}]</os:default-value></os:retrieve>
+        <choice><when expression="#[vars.c.s == 'OPEN' and (now() as Number) - vars.c.at &lt; 30]"><raise-error type="APP:OPEN"/></when></choice>
+        <try><http-policy:execute-next/><os:remove key="pot" objectStore="Tea"/>
+          <error-handler><on-error-propagate type="HTTP:CONNECTIVITY, HTTP:TIMEOUT">
+            <os:store key="pot" objectStore="Tea"><os:value>#[{s: if (vars.c.n >= 2) 'OPEN' else 'CLOSED', n: vars.c.n + 1, at: now() as Number}]</os:value></os:store>
+          </on-error-propagate></error-handler></try>
+      </http-policy:operation></http-policy:proxy>"##;
+    let (app, told) = reading(&[policy, APP], &Line::default());
+    let app = app.unwrap_or_else(|| panic!("{told:#?}"));
+    let names: Vec<&str> = app.circuits.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["Tea/pot.s"]);
+}
+
 #[test]
 fn what_is_missing_of_a_policy_is_told() {
     let told = |files: &[&str], line: &Line| reading(files, line).1.join("\n");

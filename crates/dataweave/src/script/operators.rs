@@ -77,12 +77,6 @@ fn add(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
         (Value::Period(a), Value::Period(b)) => {
             a.plus(b).map(Value::period).ok_or_else(out_of_range)
         }
-        // A number is a moment, in seconds since 1970.
-        (Value::Number(_), Value::Period(period)) | (Value::Period(period), Value::Number(_)) => {
-            let number = if a.kind() == Kind::Number { a } else { b };
-            let moment = coerce::to_kind(number, Kind::DateTime, run.context.zone)?;
-            moved(&moment, period).unwrap_or_else(|| Err(misfit("+", a, b)))
-        }
         (_, Value::Period(period)) => moved(a, period).unwrap_or_else(|| Err(misfit("+", a, b))),
         (Value::Period(period), _) => moved(b, period).unwrap_or_else(|| Err(misfit("+", a, b))),
         _ => arithmetic(a, b, "+", Number::add),

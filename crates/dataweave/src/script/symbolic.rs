@@ -190,14 +190,16 @@ impl<'a> Partial<'a, '_> {
                 Content::Spread(of) => self.node(of),
             };
             let when = match &item.when {
-                Some(when) => self.node(when).truth(),
-                None => Some(true),
+                Some(when) => self.node(when),
+                None => Symbol::flag(true),
             };
-            result = match when {
-                Some(true) if is_empty_object(&result) => part,
-                Some(true) => result.concat(part),
-                Some(false) => result,
-                None => return Symbol::Unknown,
+            let with = match is_empty_object(&result) {
+                true => part,
+                false => result.clone().concat(part),
+            };
+            result = match (when.truth(), when) {
+                (None, Symbol::Unknown) => return Symbol::Unknown,
+                (_, when) => Symbol::either(when, with, result),
             };
         }
         result
@@ -477,7 +479,7 @@ fn replaced(within: &Symbol, of: Symbol, by: Symbol) -> Symbol {
     }
 }
 
-/// The number of parts; what is stored is not empty.
+/// The number of parts, at least one for a stored value.
 fn size_of(symbol: &Symbol) -> Symbol {
     let size = match symbol {
         Symbol::Known(Value::String(text)) => text.chars().count(),

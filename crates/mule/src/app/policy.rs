@@ -14,12 +14,12 @@ pub struct Policies {
     pub operations: Vec<Policy>,
 }
 
-/// A policy.
+/// A policy: its chain, and how far its changes reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// The sub-flow with the policy's chain.
     pub flow: FlowId,
-    /// True if changes of the message go on to the next policy or flow, or back from an operation
+    /// True if changes of the message reach the next policy or flow, or the flow around an operation
     /// (`propagateMessageTransformations`). Default false.
     pub propagates: bool,
 }

@@ -373,7 +373,7 @@ impl Flaws<'_, '_, '_> {
         }
     }
 
-    /// True if the flow compares something with this number, or waits for so many seconds or milliseconds.
+    /// True if a condition of the flow contains this number, also as seconds or milliseconds of a period.
     fn is_compared(&self, number: &Number) -> bool {
         let Some(number) = number.to_i64() else {
             return false;

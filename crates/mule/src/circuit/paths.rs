@@ -166,6 +166,8 @@ pub(crate) struct Walk<'a> {
     steps: Cell<u32>,
     /// The flow with policies around it, and the number of policies around the walk.
     within: Option<(&'a Flow, usize)>,
+    /// The request with policies around it, and the number of policies around the walk.
+    operation: Option<(&'a Request, &'a Site, usize)>,
     /// True if a limit was exceeded.
     exhausted: bool,
 }
@@ -188,6 +190,7 @@ impl<'a> Walk<'a> {
             total: TOTAL_MAX,
             steps: Cell::new(STEPS_MAX),
             within: None,
+            operation: None,
             exhausted: false,
         }
     }

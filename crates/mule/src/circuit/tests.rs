@@ -11,7 +11,7 @@ use fusebox_plan::dialect::{Loader, Notes};
 mod policies;
 mod stored;
 
-use super::{Circuit, CircuitState, Cooldown, FlawKind, OpenWhen};
+use super::{Circuit, CircuitState, Cooldown, FlawKind, OpenWhen, Outlook};
 use crate::app::Compat;
 use crate::lower::{LowerInput, lower};
 use crate::xml;
@@ -51,6 +51,10 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
         compat: Compat::Intent,
         is_partial: false,
         loader: &NoFiles,
+        outlook: |_, _| Outlook {
+            breakers: Default::default(),
+            is_lossy: false,
+        },
     };
     let plan = lower(elements, setting, &mut notes);
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));

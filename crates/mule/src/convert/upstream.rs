@@ -33,6 +33,8 @@ pub(super) struct Course<'c> {
     pub repeat: Option<Repeat>,
     /// True if Mule's client repeats the call's request by itself: its method is idempotent.
     pub is_idempotent: bool,
+    /// The limit of calls at the same time, of a flow whose route is a comment.
+    pub limit: Option<usize>,
     /// The fields of a request by which answers are kept, as `header.NAME`.
     pub key: Vec<String>,
 }
@@ -117,6 +119,8 @@ impl Upstreams {
             let wait = show_duration(timeout);
             let places = json!({ "concurrent": most, "queued": QUEUED, "queue_for": wait });
             entries.insert("bulkhead".into(), places);
+        } else if let Some(most) = course.limit {
+            entries.insert("bulkhead".into(), json!({ "concurrent": most }));
         }
         let named = match (circuit, config) {
             // The circuit's own name, so that dashboards continue to find it.

@@ -25,7 +25,7 @@ const PASSING: &str = r##"<flow name="proxied">
 <http:response-validator><http:success-status-code-validator values="100..599"/></http:response-validator>
 </http:request></flow>"##;
 
-/// The listener of a policy that stands alone and never asks for what is behind it.
+/// The listener of a policy that stands alone and never runs `execute-next`.
 const ANSWERING: &str =
     r##"<flow name="proxied"><http:listener config-ref="http-policy:source" path="/*"/></flow>"##;
 

@@ -509,7 +509,10 @@ pub(super) const SHAPES: &[Shape] = &[
         may("targetValue", Idle),
     ], &["scripting:code", "error-mapping"], Nothing),
     shape("scripting:code", Part, &[], &[], Words),
-    // Policies. The proxy itself becomes sub-flows before elements are read.
+    // Policies. The proxy and its parts become sub-flows before elements are read.
+    shape("http-policy:proxy", Global, &[must("name", Text)], &["http-policy:source", "http-policy:operation"], Nothing),
+    shape("http-policy:source", Part, &[or("propagateMessageTransformations", Flag, "false")], &[], Processors),
+    shape("http-policy:operation", Part, &[or("propagateMessageTransformations", Flag, "false")], &[], Processors),
     shape("http-policy:execute-next", Processor, &[], &[], Nothing),
     shape("http-transform:add-headers", Processor, &[or("outputType", Word(&["request", "response"]), "response")], &["http-transform:headers"], Nothing),
     shape("http-transform:add-request-headers", Processor, &[], &["http-transform:headers"], Nothing),

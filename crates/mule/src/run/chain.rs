@@ -121,6 +121,9 @@ impl Run {
             }
             Does::Consume(it) => Box::pin(self.consume(at, it, event)).await,
             // The two largest futures.
+            Does::Request(it) if self.guards_requests() => {
+                Box::pin(self.guarded_request(at, it, event)).await
+            }
             Does::Request(it) => Box::pin(self.request(at, it, event)).await,
             Does::Object(it) => Box::pin(self.object(at, it, event)).await,
             _ => Ok(()),

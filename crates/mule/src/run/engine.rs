@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::apikit::{self, ApiRouters};
 use super::error::Ended;
+use super::operation::Operation;
 use super::outside::{Line, Pending, World};
 use super::policy::Next;
 use super::stores::Stores;
@@ -100,10 +101,12 @@ impl Engine {
 pub(super) struct Run {
     pub engine: Arc<Engine>,
     pub world: Arc<dyn World>,
-    /// The time that expressions asked to wait, due after the processor that they belong to.
-    pub waits: Waits,
     /// The policies around the flow that are left; `None`: this is not a policy's run.
     pub next: Option<Arc<Next>>,
+    /// The policies around the request that are left; `None`: this is not the run of such a policy.
+    pub operation: Option<Arc<Operation>>,
+    /// The time that expressions asked to wait, due after the processor that they belong to.
+    pub waits: Waits,
 }
 
 /// The position of a run.
@@ -126,6 +129,7 @@ impl Run {
             world: world.clone(),
             waits: Waits::default(),
             next: None,
+            operation: None,
         }
     }
 

@@ -16,7 +16,7 @@ use super::outside::Pending;
 use super::request::items_of;
 use super::respond::{Reply, Responder};
 use crate::app::{FlowId, Given, MessageKind, PolicyStep, Source};
-use crate::{Event, Form, MediaType, Typed, Value};
+use crate::{Event, Form, MediaType, Object, Typed, Value};
 
 /// The policies that are left around a flow.
 #[derive(Debug)]
@@ -110,6 +110,9 @@ impl Run {
     }
 
     async fn execute_next(&self, at: At<'_>, event: Event) -> Ended {
+        if let Some(operation) = &self.operation {
+            return self.next_of_operation(at, operation, event).await;
+        }
         let Some(next) = &self.next else {
             let what = "nothing is next: `execute-next` runs outside a policy";
             return Err(Failure::at(

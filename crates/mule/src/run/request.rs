@@ -197,7 +197,7 @@ impl Run {
     }
 
     /// The time limit of the exchange: from the request, else the configuration, else the application.
-    fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Duration> {
+    pub(super) fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Duration> {
         let own = it.response_timeout.as_ref();
         let own = own.map(|given| self.given(at, given, event)).transpose()?;
         let own = own.map(|given| given.whole()).transpose()?;
@@ -240,7 +240,7 @@ impl Run {
         Ok(path)
     }
 
-    fn headers(&self, at: At<'_>, it: &Request, event: &Event) -> Done<HeaderMap> {
+    pub(super) fn headers(&self, at: At<'_>, it: &Request, event: &Event) -> Done<HeaderMap> {
         let mut headers = HeaderMap::new();
         for (name, given) in it.config.iter().flat_map(|config| &config.default_headers) {
             let name = header(&self.text(at, name, event)?.unwrap_or_default())?;

@@ -199,6 +199,22 @@ fn a_guard_of_a_route_that_is_a_comment_is_not_lost_either() {
 }
 
 #[test]
+fn a_limit_of_a_route_that_is_a_comment_stands_at_its_upstream() {
+    let text = changed("").replace(
+        "<flow name=\"tea\"",
+        "<flow name=\"tea\" maxConcurrency=\"3\"",
+    );
+    let conversion = converted(&text);
+    let plan = native(&conversion);
+    let bulkhead = plan.upstreams[0].bulkhead.as_ref();
+    assert!(bulkhead.is_some(), "{:?}", conversion.yaml);
+    let answer = r##"<flow name="ok" maxConcurrency="3"><http:listener config-ref="L" path="/ok"/><set-payload value="ok"/></flow>"##;
+    let conversion = converted(answer);
+    native(&conversion);
+    assert!(told(&conversion).contains("the limit of `ok` to 3 concurrent requests"));
+}
+
+#[test]
 fn a_remedy_promises_what_a_conversion_does() {
     let mends = |text: &str| {
         let conversion = lossy(text);

@@ -166,27 +166,24 @@ fn settled<'a>(value: Symbol, path: Path<'a>, site: &'a Site) -> Vec<(Path<'a>, 
             continue;
         };
         for (path, holds) in split(when.clone(), path, site) {
-            let value = value.rewritten(&|part| match part {
-                Symbol::If(of, then, otherwise) if **of == when => {
-                    Some(Symbol::clone(if holds { then } else { otherwise }))
-                }
-                _ => None,
-            });
+            let value = value.rewritten(&|part| (*part == when).then(|| Symbol::flag(holds)));
             left.push((path, value, choices + 1));
         }
     }
     done
 }
 
-/// The condition of the first choice in a value that depends on stored values.
+/// The first condition in a value that depends on stored values: that of a choice, or a value that is a condition.
 fn first_choice(value: &Symbol) -> Option<Symbol> {
     let mut found = None;
     value.walk(&mut |part| {
-        if let Symbol::If(when, ..) = part
-            && found.is_none()
-            && when.has(&|part| matches!(part, Symbol::Entry(_)))
-        {
-            found = Some(Symbol::clone(when));
+        let when = match part {
+            Symbol::If(when, ..) => when,
+            Symbol::Compare(..) | Symbol::All(_) | Symbol::Any(_) | Symbol::Not(_) => part,
+            _ => return,
+        };
+        if found.is_none() && when.has(&|part| matches!(part, Symbol::Entry(_))) {
+            found = Some(when.clone());
         }
     });
     found

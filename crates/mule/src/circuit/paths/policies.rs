@@ -7,7 +7,7 @@ use fusebox_dataweave::MediaType;
 use fusebox_dataweave::symbol::Symbol;
 
 use super::{Ends, Path, Raised, Walk};
-use crate::app::{Compat, Flow, Given, HttpSource, PolicyStep, Source};
+use crate::app::{Compat, Flow, Given, HttpSource, PolicyStep, Request, Site, Source};
 
 impl<'a> Walk<'a> {
     /// The paths through a flow that an event enters, with the policies around it.
@@ -49,6 +49,68 @@ impl<'a> Walk<'a> {
         vec![(path, None)]
     }
 
+    /// True if requests have policies around them here.
+    pub(super) fn guards_requests(&self) -> bool {
+        let is_policy = self.operation.is_some() || self.within.is_some();
+        !is_policy && !self.app.policies.operations.is_empty()
+    }
+
+    /// The paths through the policies around a request.
+    pub(super) fn guarded_request(
+        &mut self,
+        request: &'a Request,
+        site: &'a Site,
+        path: Path<'a>,
+        depth: usize,
+    ) -> Ends<'a> {
+        let inner = Path {
+            vars: BTreeMap::new(),
+            error: Symbol::NULL,
+            payload: match &request.body {
+                Some(body) => self.given(body, &path),
+                None => path.payload.clone(),
+            },
+            ..path.clone()
+        };
+        let mut ends = self.around_operation((request, site, 0), inner, depth);
+        for (end, raised) in &mut ends {
+            let (payload, attributes) = (end.payload.clone(), end.attributes.clone());
+            *end = path.with_acts_of(end.clone());
+            if raised.is_some() {
+                continue;
+            }
+            match &request.target {
+                Some(target) => self.set_target(target, payload, attributes, end),
+                None => (end.payload, end.attributes, end.media_type) = (payload, attributes, None),
+            }
+        }
+        ends
+    }
+
+    /// The policy with a number around a request, or the request itself.
+    fn around_operation(
+        &mut self,
+        (request, site, number): (&'a Request, &'a Site, usize),
+        path: Path<'a>,
+        depth: usize,
+    ) -> Ends<'a> {
+        let before = self.operation;
+        self.operation = Some((request, site, number + 1));
+        let ends = match self.app.policies.operations.get(number) {
+            Some(policy) => self.chain(&self.app.flow(policy.flow).chain, path, depth + 1),
+            None => {
+                let mut ends = self.request(request, site, path);
+                let good = ends.iter_mut().filter(|(_, raised)| raised.is_none());
+                for (path, _) in good.filter(|_| request.target.is_some()) {
+                    path.payload = Symbol::input("response");
+                }
+                ends
+            }
+        };
+        self.operation = before;
+        ends
+    }
+
     /// The next policy, or the flow within, with its response.
     fn next(&mut self, path: Path<'a>, depth: usize) -> Ends<'a> {
         let Some((flow, number)) = self.within else {
@@ -72,6 +134,19 @@ impl<'a> Walk<'a> {
     }
 
     fn execute_next(&mut self, path: Path<'a>, depth: usize) -> Ends<'a> {
+        if let Some(operation) = self.operation {
+            let inner = Path {
+                vars: BTreeMap::new(),
+                error: Symbol::NULL,
+                ..path.clone()
+            };
+            let mut ends = self.around_operation(operation, inner, depth);
+            for (end, _) in &mut ends {
+                end.vars = path.vars.clone();
+                end.error = path.error.clone();
+            }
+            return ends;
+        }
         let number = self.within.map_or(0, |(_, number)| number);
         let policies = &self.app.policies.sources;
         let policy = number.checked_sub(1).and_then(|it| policies.get(it));

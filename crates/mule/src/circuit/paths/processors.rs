@@ -153,6 +153,9 @@ impl<'a> Walk<'a> {
                 let ends = routes.flat_map(|route| self.chain(route, path.clone(), depth));
                 return ends.collect();
             }
+            Does::Request(request) if self.guards_requests() => {
+                return self.guarded_request(request, site, path, depth);
+            }
             Does::Request(request) => return self.request(request, site, path),
             Does::Object(call) => return self.object(call, site, path),
             Does::Cache(scope) => return self.chain(&scope.chain, path, depth),
@@ -271,7 +274,12 @@ impl<'a> Walk<'a> {
         ends
     }
 
-    fn request(&mut self, request: &'a Request, site: &'a Site, path: Path<'a>) -> Ends<'a> {
+    pub(super) fn request(
+        &mut self,
+        request: &'a Request,
+        site: &'a Site,
+        path: Path<'a>,
+    ) -> Ends<'a> {
         let call = match self.calls.iter().position(|call| call.site == site) {
             Some(call) => call,
             None => {

@@ -60,11 +60,26 @@ fn a_state_may_be_computed_within_the_stored_value() {
             "#[write({s: if (vars.c.n >= 2) 'OPEN' else 'CLOSED', n: vars.c.n + 1, at: now() as Number}, 'application/json')]",
         ),
         stored(
+            "#[{(s: 'OPEN') if (vars.c.n >= 2), (s: 'CLOSED') if (vars.c.n &lt; 2), n: vars.c.n + 1, at: now() as Number}]",
+        ),
+        stored(
             "#[{s: vars.c.n match { case n if n >= 2 -> 'OPEN' else -> 'CLOSED' }, n: vars.c.n + 1, at: now() as Number}]",
         ),
     ] {
         is_tea(&one(&flow(GATE, GOOD, &bad)), &bad);
     }
+}
+
+#[test]
+fn a_state_may_be_a_condition_itself() {
+    let text = flow(
+        GATE,
+        GOOD,
+        &stored("#[{s: vars.c.n >= 2, n: vars.c.n + 1, at: now() as Number}]"),
+    )
+    .replace("s: 'CLOSED'", "s: false")
+    .replace("vars.c.s == 'OPEN'", "vars.c.s");
+    is_tea(&one(&text), "a condition");
 }
 
 #[test]
