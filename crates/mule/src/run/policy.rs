@@ -16,7 +16,7 @@ use super::outside::Pending;
 use super::request::items_of;
 use super::respond::{Reply, Responder};
 use crate::app::{FlowId, Given, MessageKind, PolicyStep, Source};
-use crate::{Event, Form, MediaType, Object, Typed, Value};
+use crate::{Event, Form, MediaType, Typed, Value};
 
 /// The policies that are left around a flow.
 #[derive(Debug)]
