@@ -167,6 +167,12 @@ fn a_call_without_its_path_parameters_fails() {
         "\"pathParams\": { \"petId\": \"7\" }",
         &["`petId` goes nowhere"],
     );
+    // In whatever order they are.
+    let text =
+        CLEAN
+            .replacen("/pets/:id", "/pets/:id/:sub", 1)
+            .replacen("/p/:id", "/p/:sub/:id", 1);
+    assert_eq!(of(&text), "");
     // No client's path has it.
     let text = CLEAN.replacen("/p/:id", "/p/:petId", 1);
     one_warning(
