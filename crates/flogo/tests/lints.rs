@@ -183,6 +183,34 @@ fn a_call_without_its_path_parameters_fails() {
 }
 
 #[test]
+fn a_path_parameter_that_no_path_has_is_empty() {
+    slips(
+        "$.payload.pathParams.id != \\\"0\\\"",
+        "$.payload.pathParams.petId != \\\"0\\\"",
+        &["the parameter `petId`", "an empty text", "id"],
+    );
+    let text = CLEAN.replacen(
+        "\"action\": {",
+        "\"action\": { \"if\": \"$.pathParams.ids == \\\"1\\\"\",",
+        1,
+    );
+    one_warning(&text, 3, &["the parameter `ids`", "did you mean `id`?"]);
+    // A handler's own input may have any name.
+    let text = CLEAN
+        .replacen(
+            "\"pathParams\": \"=$.pathParams\"",
+            "\"pathParams\": { \"mapping\": { \"petId\": \"=$.pathParams.id\" } }",
+            1,
+        )
+        .replacen(
+            "$.payload.pathParams.id != ",
+            "$.payload.pathParams.petId != ",
+            1,
+        );
+    assert_eq!(of(&text), "");
+}
+
+#[test]
 fn a_step_input_that_settings_alone_may_say_is_ignored() {
     slips(
         "\"input\": { \"pathParams\": \"=$.payload.pathParams\" },",
