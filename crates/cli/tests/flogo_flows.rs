@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Dial, Gateway, Response, Upstream};
+use support::{Dial, Gateway, Response, Setup, Upstream};
 
 const REST: &str = "github.com/project-flogo/contrib/activity/rest";
 const RETURN: &str = "github.com/project-flogo/contrib/activity/actreturn";
@@ -167,4 +167,33 @@ fn a_flow_without_a_return_has_its_declared_outputs() {
     });
     let gateway = Gateway::run(app(&[("declared", flow)]).to_string());
     answers(&gateway.get("/declared/1"), 201, "default");
+}
+
+#[test]
+fn a_native_file_puts_a_breaker_before_a_flows_call() {
+    let dial = Dial::at(503);
+    let service = upstream(&dial);
+    let flow = json!({
+        "name": "Pets",
+        "tasks": [call(&service.url()), returns("ok", 200, &json!("=$activity[call].status")), returns("bad", 502, &json!("=$error[call].message"))],
+        "links": [{ "from": "call", "to": "ok" }, { "from": "call", "to": "bad", "type": "error" }],
+    });
+    let guards =
+        "upstreams:\n  call: { breaker: { trip: { consecutive_failures: 2 }, cooldown: 60s } }\n";
+    let text = app(&[("pets", flow)]).to_string();
+    let gateway = Setup::new(text)
+        .workers(1)
+        .beside("guards.yaml", guards)
+        .start();
+    // An answer is judged, though the flow takes it for a success.
+    answers(&gateway.get("/pets/1"), 200, "503");
+    answers(&gateway.get("/pets/1"), 200, "503");
+    let refused = gateway.get("/pets/1");
+    assert_eq!(refused.status, 502);
+    assert!(
+        refused.text().contains("refused the call"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!((service.calls(), &*gateway.state("call")), (2, "open"));
 }

@@ -167,6 +167,12 @@ fn a_call_without_its_path_parameters_fails() {
         "\"pathParams\": { \"petId\": \"7\" }",
         &["`petId` goes nowhere"],
     );
+    // In whatever order they are.
+    let text =
+        CLEAN
+            .replacen("/pets/:id", "/pets/:id/:sub", 1)
+            .replacen("/p/:id", "/p/:sub/:id", 1);
+    assert_eq!(of(&text), "");
     // No client's path has it.
     let text = CLEAN.replacen("/p/:id", "/p/:petId", 1);
     one_warning(
@@ -174,6 +180,34 @@ fn a_call_without_its_path_parameters_fails() {
         line_of(&text, "\"pathParams\": \"=$.payload.pathParams\""),
         &["`/:petId`", "no path that leads here has it"],
     );
+}
+
+#[test]
+fn a_path_parameter_that_no_path_has_is_empty() {
+    slips(
+        "$.payload.pathParams.id != \\\"0\\\"",
+        "$.payload.pathParams.petId != \\\"0\\\"",
+        &["the parameter `petId`", "an empty text", "id"],
+    );
+    let text = CLEAN.replacen(
+        "\"action\": {",
+        "\"action\": { \"if\": \"$.pathParams.ids == \\\"1\\\"\",",
+        1,
+    );
+    one_warning(&text, 3, &["the parameter `ids`", "did you mean `id`?"]);
+    // A handler's own input may have any name.
+    let text = CLEAN
+        .replacen(
+            "\"pathParams\": \"=$.pathParams\"",
+            "\"pathParams\": { \"mapping\": { \"petId\": \"=$.pathParams.id\" } }",
+            1,
+        )
+        .replacen(
+            "$.payload.pathParams.id != ",
+            "$.payload.pathParams.petId != ",
+            1,
+        );
+    assert_eq!(of(&text), "");
 }
 
 #[test]

@@ -414,7 +414,7 @@ fn choices(
         entry.warn_of_typos(&CHOICE_KEYS, reader.notes);
         if let Some(kind) = kind {
             let is_flow = actions.is_flow(entry);
-            lint::handlers::lint(entry, kind == TriggerKind::Rest, is_flow, reader);
+            lint::handlers::lint(entry, handler, kind == TriggerKind::Rest, is_flow, reader);
         }
         let built = actions.of_handler(entry, reader);
         let when = entry.word("if", reader.notes);

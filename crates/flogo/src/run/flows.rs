@@ -146,10 +146,13 @@ impl Run<'_> {
             let name = if is_activity { &task.name } else { &task.id };
             return self.failed(index, ErrorObject::of(name, kind, &fault.message));
         }
-        for (name, value) in done.outputs {
-            self.values
-                .insert(format!("_A.{}.{name}", task.id).into(), value);
+        for (name, value) in &done.outputs {
+            let name = format!("_A.{}.{name}", task.id);
+            self.values.insert(name.into(), value.clone());
         }
+        let outputs = Value::from(done.outputs);
+        self.values
+            .insert(format!("_A.{}", task.id).into(), outputs);
         if let Some(values) = done.reply {
             // Without mappings nothing is said.
             let values = Some(values).filter(|values| !values.is_empty());

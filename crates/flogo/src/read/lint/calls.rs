@@ -122,22 +122,19 @@ impl Subject<'_> {
         if whole != Some("$.payload.pathParams") || !self.is_of_trigger(PARAMS) {
             return;
         }
-        let mut paths = self
+        let known: Vec<&str> = self
             .users
             .iter()
-            .flat_map(|user| user.params.iter().flatten());
+            .flat_map(|user| user.params.iter().flatten())
+            .copied()
+            .collect();
         for param in wanted.iter().filter(|param| !given.contains(param)) {
-            if self.users.is_empty() || paths.any(|known| known == param) {
+            if self.users.is_empty() || known.contains(param) {
                 continue;
             }
             let what = format!(
                 "the uri of {name} has `/:{param}`, but no path that leads here has it, so the call fails"
             );
-            let known = self
-                .users
-                .iter()
-                .flat_map(|user| user.params.iter().flatten());
-            let known: Vec<&str> = known.copied().collect();
             let mend = match known.first() {
                 Some(first) => format!(
                     "write `\"pathParams.{param}\": \"=$.payload.pathParams.{first}\"`, or rename one of the two"

@@ -43,6 +43,12 @@ impl Subject<'_> {
                     reader.notes.warn(at, what, mend);
                 }
             }
+            let reads = expression.reads();
+            for read in reads.iter().filter(|read| read.name == "payload") {
+                if let Some(param) = param_of(&read.path) {
+                    self.parameter(node, param, reader);
+                }
+            }
             for comparison in expression.comparisons() {
                 if comparison.read.name == "payload" && self.is_text(&comparison.read.path) {
                     warn_of_texts(node, &comparison, reader);
@@ -82,7 +88,36 @@ impl Subject<'_> {
     }
 }
 
+/// The name of the path parameter that a path of the payload leads to.
+fn param_of(path: &str) -> Option<&str> {
+    let parts = path.split(['.', '[', ']', '"', '\'']);
+    let mut parts = parts.filter(|part| !part.is_empty());
+    (parts.next() == Some("pathParams")).then(|| parts.next())?
+}
+
+/// Warns of a path parameter that none of the paths has.
+pub(super) fn warn_of_param(node: &Node, param: &str, known: &[&str], reader: &mut Reader<'_>) {
+    let shown = quote(param);
+    let what = format!("no path that leads here has the parameter {shown}, so it is an empty text");
+    let mend = suggest(param, known.iter().copied());
+    let at = part_at(node, param, reader);
+    reader.notes.warn(at, what, mend);
+}
+
 impl Subject<'_> {
+    /// Warns of a path parameter that no path that leads here has.
+    fn parameter(&self, node: &Node, param: &str, reader: &mut Reader<'_>) {
+        let params = self
+            .users
+            .iter()
+            .flat_map(|user| user.params.iter().flatten());
+        let is_known = params.clone().any(|known| *known == param);
+        if !self.users.is_empty() && !is_known && self.is_of_trigger("pathParams") {
+            let known: Vec<&str> = params.copied().collect();
+            warn_of_param(node, param, &known, reader);
+        }
+    }
+
     /// True if a part of the payload is a text in every request: a parameter or a field.
     fn is_text(&self, path: &str) -> bool {
         let parts = path.split(['.', '[', ']', '"', '\'']);
