@@ -223,6 +223,19 @@ fn update_changes_places_within_a_value() {
 }
 
 #[test]
+fn texts_are_lists_of_characters_to_some_functions() {
+    give(
+        &json!({}),
+        &[
+            ("'hello world' filter ($ == 'o' or $$ == 0)", r#""hoo""#),
+            ("'abc' reduce ((item, acc = '') -> item ++ acc)", r#""cba""#),
+            ("'aba' groupBy $", r#"{"a":"aa","b":"b"}"#),
+            ("'2017-10-01T22:57:59-03:00' as Date", r#""2017-10-01""#),
+        ],
+    );
+}
+
+#[test]
 fn using_declares_what_do_declares() {
     give(
         &json!({ "payload": [1, 2] }),

@@ -223,6 +223,19 @@ fn a_document_is_written_with_its_options() {
             "output application/json indent=false --- read('<a><b/></a>', 'application/xml', {nullValueOn: 'none'})",
             r#"{"a":{"b":""}}"#,
         ),
+        (
+            "output application/json indent=false writeAttributes=true --- read('<a x=\"1\"><b y=\"2\">t</b><c z=\"3\"/></a>', 'application/xml')",
+            r#"{"a":{"@x":"1","b":{"@y":"2","__text":"t"},"c":{"@z":"3"}}}"#,
+        ),
+        (
+            "output application/json indent=false duplicateKeyAsArray=true --- read('<a><b>1</b><c/><b>2</b></a>', 'application/xml')",
+            r#"{"a":{"b":["1","2"],"c":null}}"#,
+        ),
+        (
+            "output application/xml indent=false writeDeclaration=false --- a: { b: 'x<y' as CData, c: (']]>' as CData) }",
+            "<a><b><![CDATA[x<y]]></b><c><![CDATA[]]]]><![CDATA[>]]></c></a>",
+        ),
+        ("output application/json --- 'x' as CData", "\"x\""),
     ] {
         let written = eval_over(text, &json!({}));
         let wanted = Json::from(wanted).to_string();

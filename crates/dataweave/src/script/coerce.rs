@@ -113,7 +113,11 @@ fn parsed(text: &str, kind: Kind) -> Option<Value> {
     match kind {
         Kind::DateTime => iso::date_time(text).map(|zoned| Value::DateTime(zoned.into())),
         Kind::LocalDateTime => iso::local_date_time(text).map(Value::LocalDateTime),
-        Kind::Date => iso::local_date(text).map(Value::Date),
+        // A date may be a part of the text.
+        Kind::Date => iso::local_date(text)
+            .or_else(|| iso::date_time(text).map(|at| at.date()))
+            .or_else(|| iso::local_date_time(text).map(|at| at.date()))
+            .map(Value::Date),
         Kind::Time | Kind::LocalTime => iso::whole_time(text).filter(|time| time.kind() == kind),
         Kind::TimeZone => iso::zone(text).map(Value::Zone),
         Kind::Period => iso::any(text).filter(|value| value.kind() == kind),
@@ -123,6 +127,9 @@ fn parsed(text: &str, kind: Kind) -> Option<Value> {
 
 /// The value converted to a type.
 pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Value> {
+    if let Type::CData = of {
+        return Ok(Value::cdata(text(value)?));
+    }
     if of.holds(value) {
         return Ok(value.clone());
     }
@@ -134,7 +141,7 @@ pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Valu
             fitting.ok_or_else(|| fault("cannot become one of these types".to_owned()))
         }
         Type::Literal(literal) => Err(fault(format!("is not {}", shown(literal)))),
-        Type::Any => Ok(value.clone()),
+        Type::Any | Type::CData => Ok(value.clone()),
     }
 }
 

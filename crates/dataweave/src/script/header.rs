@@ -308,6 +308,8 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
             layout.xml.skips_attributes =
                 matches!(&**text, "attributes" | "objects" | "everywhere");
         }
+        ("writeAttributes", Value::Bool(writes)) => layout.attributes = *writes,
+        ("duplicateKeyAsArray", Value::Bool(lists)) => layout.lists = *lists,
         ("writeDeclaration", Value::Bool(writes)) => layout.xml.declares = *writes,
         ("writeNilOnNull", Value::Bool(writes)) => layout.xml.nil_on_null = *writes,
         ("inlineCloseOn", Value::String(text)) if matches!(&**text, "empty" | "none") => {
@@ -329,7 +331,8 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
         _ => {
             return Err(
                 "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\", \
-                 encoding=\"UTF-8\", or of XML writeDeclaration=true|false, \
+                 encoding=\"UTF-8\", of JSON \
+                 writeAttributes=true|false or duplicateKeyAsArray=true|false, of XML writeDeclaration=true|false, \
                  inlineCloseOn=\"empty\"|\"none\" or writeNilOnNull=true|false, or of CSV \
                  header=true|false, separator, quote, escape, lineSeparator, \
                  quoteValues=true|false or quoteHeader=true|false"
