@@ -455,3 +455,62 @@ fn a_dollar_in_a_text_is_the_parameter_of_its_function() {
         ],
     );
 }
+
+#[test]
+fn numbers_dates_and_periods_have_modules() {
+    of_module(
+        "dw::core::Numbers",
+        &[
+            (
+                "[toHex(255), toBinary(-2), toRadixNumber(35, 36)]",
+                r#"["ff","-10","z"]"#,
+            ),
+            (
+                "[fromHex('-ff'), fromBinary('100'), fromRadixNumber('z', 36)]",
+                "[-255,4,35]",
+            ),
+            (
+                "toHex(100000000000000000000000000000000000000)",
+                r#""4b3b4ca85a86c47a098a224000000000""#,
+            ),
+            ("toHex(null)", "null"),
+        ],
+    );
+    of_module(
+        "dw::core::Dates",
+        &[
+            (
+                "[today(), tomorrow(), yesterday()]",
+                r#"["2026-01-01","2026-01-02","2025-12-31"]"#,
+            ),
+            (
+                "atBeginningOfWeek(|2020-10-06T18:23:20.351-03:00|)",
+                r#""2020-10-04T00:00:00-03:00""#,
+            ),
+            ("atBeginningOfMonth(|2020-10-06|)", r#""2020-10-01""#),
+            ("atBeginningOfHour(|18:23:20|)", r#""18:00:00""#),
+        ],
+    );
+    of_module(
+        "dw::core::Periods",
+        &[
+            (
+                "[days(4), days(4.555), hours(4.555), months(4), seconds(1.5)]",
+                r#"["P4D","PT109H19M12S","PT4H33M18S","P4M","PT1.5S"]"#,
+            ),
+            (
+                "[between(|2011-12-11|, |2010-11-10|), between(|2020-02-29|, |2020-03-30|)]",
+                r#"["P1Y1M1D","P-1M-1D"]"#,
+            ),
+            ("hours(-1) + hours(2)", "3600"),
+            (
+                "duration({days: 4, hours: 11, minutes: 28})",
+                r#""PT107H28M""#,
+            ),
+            (
+                "|2020-10-05| + period({years: 1, months: 1, days: 1})",
+                r#""2021-11-06""#,
+            ),
+        ],
+    );
+}
