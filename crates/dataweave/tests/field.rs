@@ -250,6 +250,26 @@ fn texts_are_lists_of_characters_or_dates_to_some_functions() {
 }
 
 #[test]
+fn functions_of_one_name_are_told_apart_by_their_arguments() {
+    let header = "fun name(it: Null) = 'none' fun name(it: String) = it fun name(it: Number) = 'no. ' ++ it \
+                  fun name(a, b) = a ++ b ---";
+    let cases = [
+        ("name(null)", r#""none""#),
+        ("name('tea')", r#""tea""#),
+        ("name(7)", r#""no. 7""#),
+        ("name('a', 'b')", r#""ab""#),
+        ("[1, 'x', null] map name($)", r#"["no. 1","x","none"]"#),
+    ];
+    for (text, json) in cases {
+        give(&json!({}), &[(&format!("{header} {text}"), json)]);
+    }
+    fail(
+        &json!({}),
+        &[("var a = 1 fun a() = 2 --- a", "declared twice")],
+    );
+}
+
+#[test]
 fn using_declares_what_do_declares() {
     give(
         &json!({ "payload": [1, 2] }),

@@ -514,3 +514,36 @@ fn numbers_dates_and_periods_have_modules() {
         ],
     );
 }
+
+#[test]
+fn partial_evaluation_goes_by_the_function_and_not_by_its_name() {
+    use fusebox_dataweave::symbol::{Symbol, View};
+    use fusebox_dataweave::{Properties, Script, Value};
+    let known = |text: &str| {
+        let view = View {
+            payload: &Symbol::Unknown,
+            attributes: &Symbol::Unknown,
+            vars: &std::collections::BTreeMap::new(),
+            error: &Symbol::NULL,
+            properties: &Properties::new(),
+            steps: &std::cell::Cell::new(1000),
+        };
+        let script = Script::parse(text).expect("it is a script");
+        script.symbol(&view).known().cloned()
+    };
+    assert_eq!(known("upper('ab')"), Some(Value::from("AB")));
+    for text in [
+        "import reverse as upper from dw::core::Strings --- upper('ab')",
+        "var upper = (x) -> 'c' --- upper('ab')",
+        "fun upper(x: Number) = 'c' fun upper(x: String) = 'd' --- upper('ab')",
+        "import * from dw::Runtime --- try(() -> 1)",
+        "{a: 1} update { case .a -> 2 }",
+        "read('1')",
+        "read('<a>1</a>', 'application/xml')",
+        "payload.^mimeType",
+        "a @(x: 1): 2",
+    ] {
+        assert_eq!(known(text), None, "{text}");
+    }
+    assert_eq!(known("read('1', 'application/json')"), Some(Value::from(1)));
+}

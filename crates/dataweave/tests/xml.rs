@@ -167,6 +167,10 @@ fn keys_have_namespaces_and_attributes() {
             "a: { (payload.Envelope.Body.GetCup.&Price) }",
             "<a><m:Price xmlns:m=\"http://tea.example/menu\" currency=\"EUR\">3.50</m:Price></a>",
         ),
+        (
+            "'s:a' @('xmlns:s': 'http://s'): { 's:b': 1 }",
+            "<s:a xmlns:s=\"http://s\"><s:b>1</s:b></s:a>",
+        ),
         ("a: payload.Envelope.Body.GetCup.Price", "<a>3.50</a>"),
         (
             "payload.Envelope.Body mapObject ((value, key) -> { (key): 1 })",

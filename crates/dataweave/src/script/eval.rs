@@ -335,6 +335,10 @@ impl Run<'_> {
                 self.nested(|run| builtin.run(run, &args))
             }
             Callee::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
+            Callee::Overloads(lambdas, env) => {
+                let lambda = fitting_function(lambdas, &args);
+                self.nested(|run| run.apply(lambda, env, args))
+            }
         }
     }
 
@@ -367,4 +371,19 @@ impl Run<'_> {
             None => Ok(value),
         }
     }
+}
+
+/// The first function whose parameters are of the arguments' types, or else the first of as many parameters.
+fn fitting_function<'f>(lambdas: &'f [Arc<Lambda>], args: &[Value]) -> &'f Lambda {
+    let takes = |lambda: &&Arc<Lambda>| {
+        let needed = lambda.params.iter().filter(|param| param.default.is_none());
+        (needed.count()..=lambda.params.len()).contains(&args.len())
+    };
+    let fits = |lambda: &&Arc<Lambda>| {
+        let mut params = lambda.params.iter().zip(args);
+        params.all(|(param, arg)| param.of.as_ref().is_none_or(|of| of.holds(arg)))
+    };
+    let mut taking = lambdas.iter().filter(takes);
+    let found = taking.clone().find(fits).or_else(|| taking.next());
+    found.unwrap_or(&lambdas[0])
 }

@@ -159,7 +159,9 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
     cursor.at += 3;
     cursor.blank()?;
     let name: Arc<str> = cursor.take_word("a name")?.into();
-    if into.iter().any(|other| other.name == name) {
+    let same = into.iter().position(|other| other.name == name);
+    let overloads = same.filter(|at| fun && matches!(into[*at].what, Declared::Fun(_)));
+    if same.is_some() && overloads.is_none() {
         let what = format!("`{name}` is declared twice");
         let mend = "give one of them another name";
         return Err(cursor.fault(start, &what, mend));
@@ -179,9 +181,12 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
             }
             cursor.at += end + 1;
         }
-        Declared::Fun(Arc::new(
-            cursor.inner(|cursor| lambda::function(cursor, "="))?,
-        ))
+        let lambda = Arc::new(cursor.inner(|cursor| lambda::function(cursor, "="))?);
+        if let Some(Declared::Fun(lambdas)) = overloads.map(|at| &mut into[at].what) {
+            Arc::make_mut(lambdas).push(lambda);
+            return Ok(true);
+        }
+        Declared::Fun(Arc::new(vec![lambda]))
     } else {
         cursor.blank()?;
         let of = lambda::typed(cursor)?;

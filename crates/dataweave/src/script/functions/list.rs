@@ -237,7 +237,7 @@ fn reduce(run: &mut Run<'_>, items: &[Value], args: &[Value]) -> Coerced<Value> 
                 let default = accumulator.and_then(|param| param.default.as_ref());
                 default.map(|default| run.eval(default, env)).transpose()?
             }
-            Callee::Builtin(_) => None,
+            Callee::Builtin(_) | Callee::Overloads(..) => None,
         },
         _ => None,
     };

@@ -252,7 +252,12 @@ fn qualified(prefix: &str, key: &Key) -> Result<String, EvalFault> {
             |char: char| starts(char) || char.is_numeric() || matches!(char, '-' | '.' | '\u{b7}');
         name.starts_with(starts) && name.chars().all(goes_on)
     };
-    if !is_name(key) || !(prefix.is_empty() || is_name(prefix)) {
+    // A script may write the prefix itself: `"soap:Body"`.
+    let is_key = match (prefix.is_empty(), key.split_once(':')) {
+        (true, Some((written, local))) => is_name(written) && is_name(local),
+        _ => is_name(key),
+    };
+    if !is_key || !(prefix.is_empty() || is_name(prefix)) {
         return Err(EvalFault::new(format!(
             "the key {:?} is not a name of XML",
             &**key
