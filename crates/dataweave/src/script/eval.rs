@@ -105,9 +105,10 @@ impl Run<'_> {
     }
 
     fn pair(&mut self, key: &Node, value: &Node, env: &Env) -> Coerced<(Key, Value)> {
-        let key = match self.eval(key, env)? {
-            Value::Selected(selected) if selected.is_key => selected.key.clone(),
-            key => coerce::text(&key)?.into(),
+        let key = self.eval(key, env)?;
+        let key = match key.as_key() {
+            Some(key) => key.clone(),
+            None => coerce::text(&key)?.into(),
         };
         Ok((key, self.eval(value, env)?))
     }
@@ -139,11 +140,10 @@ impl Run<'_> {
         let name = self.eval(name, env)?;
         let mut all = Vec::new();
         // A key that is used again keeps its attributes, unless others take their place.
-        if let Value::Selected(selected) = &name
-            && selected.is_key
+        if let Some(key) = name.as_key()
             && attributes.is_empty()
         {
-            all.extend_from_slice(selected.key.attributes());
+            all.extend_from_slice(key.attributes());
         }
         for (key, value) in self.entries(attributes, env)? {
             let value = match value.is_null() {
@@ -152,10 +152,7 @@ impl Run<'_> {
             };
             all.push((key, value));
         }
-        let kept = match &name {
-            Value::Selected(selected) if selected.is_key => selected.key.namespace(),
-            _ => None,
-        };
+        let kept = name.as_key().and_then(Key::namespace);
         let namespace = namespace.as_ref().or(kept).cloned();
         Ok(Key::marked(coerce::text(&name)?, namespace, all).to_value())
     }
@@ -338,6 +335,10 @@ impl Run<'_> {
                 self.nested(|run| builtin.run(run, &args))
             }
             Callee::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
+            Callee::Overloads(lambdas, env) => {
+                let lambda = fitting_function(lambdas, &args);
+                self.nested(|run| run.apply(lambda, env, args))
+            }
         }
     }
 
@@ -370,4 +371,19 @@ impl Run<'_> {
             None => Ok(value),
         }
     }
+}
+
+/// The first function whose parameters are of the arguments' types, or else the first of as many parameters.
+fn fitting_function<'f>(lambdas: &'f [Arc<Lambda>], args: &[Value]) -> &'f Lambda {
+    let takes = |lambda: &&Arc<Lambda>| {
+        let needed = lambda.params.iter().filter(|param| param.default.is_none());
+        (needed.count()..=lambda.params.len()).contains(&args.len())
+    };
+    let fits = |lambda: &&Arc<Lambda>| {
+        let mut params = lambda.params.iter().zip(args);
+        params.all(|(param, arg)| param.of.as_ref().is_none_or(|of| of.holds(arg)))
+    };
+    let mut taking = lambdas.iter().filter(takes);
+    let found = taking.clone().find(fits).or_else(|| taking.next());
+    found.unwrap_or(&lambdas[0])
 }

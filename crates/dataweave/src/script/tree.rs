@@ -43,8 +43,12 @@ pub(super) struct Declaration {
 }
 
 pub(super) enum Declared {
-    Var { value: Node, of: Option<Type> },
-    Fun(Arc<Lambda>),
+    Var {
+        value: Node,
+        of: Option<Type>,
+    },
+    /// Functions of one name, of which a call takes the first that fits its arguments.
+    Fun(Arc<Vec<Arc<Lambda>>>),
 }
 
 /// A node of the tree.
