@@ -1,6 +1,7 @@
 //! Runs an application's flows.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -55,6 +56,7 @@ impl Engine {
         let run = Run {
             engine: self.clone(),
             world: world.clone(),
+            deep_calls: Arc::default(),
         };
         Box::pin(async move {
             let flow = run.engine.app.flow(flow);
@@ -93,6 +95,8 @@ impl Engine {
 pub(super) struct Run {
     pub engine: Arc<Engine>,
     pub world: Arc<dyn World>,
+    /// The number of calls of flows from deep within others, for the event and everything that runs beside it.
+    pub deep_calls: Arc<AtomicUsize>,
 }
 
 /// The position of a run.
