@@ -237,3 +237,21 @@ fn a_cron_schedule_runs_by_the_clock() {
     let _gateway = Setup::new(app).bind("S", &upstream.url()).start();
     eventually("it has run twice", || upstream.calls() >= 2);
 }
+
+#[test]
+fn sub_flows_that_multiply_without_an_end_are_bounded() {
+    for twice in [
+        r##"<scatter-gather><route><flow-ref name="more"/></route><route><flow-ref name="more"/></route></scatter-gather>"##,
+        r##"<async><flow-ref name="more"/></async><async><flow-ref name="more"/></async>"##,
+        r##"<try><flow-ref name="more"/><error-handler><on-error-continue logException="false"><logger level="DEBUG"/></on-error-continue></error-handler></try><flow-ref name="more"/>"##,
+    ] {
+        let app = format!(
+            r##"{}{}<sub-flow name="more">{twice}</sub-flow>"##,
+            flow("f", "/a", r##"<flow-ref name="more"/>"##),
+            flow("g", "/b", r##"<set-payload value="well"/>"##)
+        );
+        let gateway = setup(app, &[]).start();
+        assert!([200, 500].contains(&gateway.get("/a").status));
+        assert_eq!(gateway.get("/b").text(), "well");
+    }
+}

@@ -1,6 +1,7 @@
 //! Runs an application's flows.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -107,6 +108,8 @@ pub(super) struct Run {
     pub operation: Option<Arc<Operation>>,
     /// The time that expressions asked to wait, due after the processor that they belong to.
     pub waits: Waits,
+    /// The number of calls of flows from deep within others, for the event and everything that runs beside it.
+    pub deep_calls: Arc<AtomicUsize>,
 }
 
 /// The position of a run.
@@ -130,6 +133,7 @@ impl Run {
             waits: Waits::default(),
             next: None,
             operation: None,
+            deep_calls: Arc::default(),
         }
     }
 

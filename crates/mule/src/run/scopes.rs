@@ -1,6 +1,7 @@
 //! Scopes and routers whose parts run one after another.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::engine::{At, Run};
@@ -13,6 +14,10 @@ use crate::{Event, Script, Typed, Value};
 
 /// The limit of flows that are within one another by references; Mule's.
 const FLOWS_MAX: u16 = 50;
+/// The number of flows within one another from which calls are counted.
+const DEEP: u16 = 12;
+/// The limit of counted calls for an event.
+const DEEP_CALLS_MAX: usize = 1_000;
 
 /// Unwraps a result; an error returns from the function as a failure with the event.
 macro_rules! attempt {
@@ -55,7 +60,11 @@ impl Run {
             let error = MuleError::new("MULE:UNKNOWN", what);
             return Err(Failure::at(at, error.into(), event));
         }
-        if at.flows >= FLOWS_MAX {
+        // Where each call leads to two more, their number has no bound that the depth gives.
+        let is_deep = at.flows >= DEEP;
+        let calls_too_often =
+            is_deep && self.deep_calls.fetch_add(1, Ordering::Relaxed) >= DEEP_CALLS_MAX;
+        if at.flows >= FLOWS_MAX || calls_too_often {
             let what = format!(
                 "Too many nested child contexts: more than {FLOWS_MAX} flows refer to one another; \
                  does one refer to itself without an end?"
