@@ -122,6 +122,8 @@ impl Does {
                 given.extend(&request.uri_params);
                 given.extend(&request.query_params);
                 given.extend(&request.response_timeout);
+                given.extend(&request.follow_redirects);
+                given.extend(&request.correlation_id);
             }
             Does::Object(call) => match &call.operation {
                 ObjectOperation::Store {

@@ -29,9 +29,13 @@ impl<'a> Lowering<'a> {
             uri_params: self.object_part(open, "http:uri-params"),
             query_params: self.object_part(open, "http:query-params"),
             response_timeout: self.number(open, "responseTimeout"),
-            follow_redirects: self.flag(open, "followRedirects"),
+            follow_redirects: open
+                .has("followRedirects")
+                .then(|| self.truth(open, "followRedirects")),
             send_body: self.send_body(open),
             validator: self.validator(open),
+            correlation_id: self.given(open, "correlationId"),
+            sends_correlation_id: self.sends_correlation_id(open),
             media_type: self.media_type(open, "outputMimeType"),
             target: self.target(open),
         })))
@@ -46,6 +50,15 @@ impl<'a> Lowering<'a> {
         {
             let what = format!("{} is not a method", quote(text));
             self.wrong(written, what, "write one such as `GET`");
+        }
+    }
+
+    /// Reads the attribute `sendCorrelationId`; `None`: nothing is said of it.
+    pub fn sends_correlation_id(&mut self, open: &Open<'a>) -> Option<bool> {
+        match self.word(open, "sendCorrelationId")? {
+            "ALWAYS" => Some(true),
+            "NEVER" => Some(false),
+            _ => None,
         }
     }
 
@@ -73,7 +86,7 @@ impl<'a> Lowering<'a> {
         let username = self.given(&basic, "username");
         let password = self.given(&basic, "password");
         Some(BasicAuthentication {
-            preemptive: self.flag(&basic, "preemptive") != Some(false),
+            preemptive: self.truth(&basic, "preemptive"),
             username: username?,
             password: password?,
         })

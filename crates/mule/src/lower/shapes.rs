@@ -299,7 +299,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("primaryNodeOnly", Idle),
         may("outputMimeType", Text),
         may("outputEncoding", UTF8),
-    ], &["redelivery-policy", "http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection"], Nothing),
+    ], &["redelivery-policy", "http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection", "reconnect", "reconnect-forever"], Nothing),
     shape("http:response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
     shape("http:error-response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
     shape("http:body", Part, &[], &[], Words),
@@ -315,8 +315,8 @@ pub(super) const SHAPES: &[Shape] = &[
         or("enableCookies", Flag, "true"),
         may("requestStreamingMode", Idle),
         may("preserveHeadersCase", Unheeded("names of headers are sent in lower case")),
-        may("sendCorrelationId", CORRELATION),
-    ], &["http:request-connection", "http:default-headers", "http:response-validator", "expiration-policy"], Nothing),
+        or("sendCorrelationId", Word(SEND_CORRELATION), "AUTO"),
+    ], &["http:request-connection", "http:default-headers", "http:default-query-params", "http:response-validator", "expiration-policy"], Nothing),
     shape("http:request-connection", Part, &[
         may("host", Text),
         may("port", Whole(1, 65_535)),
@@ -327,9 +327,10 @@ pub(super) const SHAPES: &[Shape] = &[
         may("streamResponse", Idle),
         may("responseBufferSize", Idle),
         may("tlsContext", Text),
-    ], &["tls:context", "http:authentication", "http:client-socket-properties", "reconnection"], Nothing),
+    ], &["tls:context", "http:authentication", "http:client-socket-properties", "http:connectivity-test", "reconnection"], Nothing),
+    shape("http:connectivity-test", Accepted("servers are not asked before a flow calls them"), &[], &[], Free),
     shape("http:authentication", Part, &[], &["http:basic-authentication"], Nothing),
-    shape("http:basic-authentication", Part, &[must("username", Value), must("password", Value), or("preemptive", Flag, "true")], &[], Nothing),
+    shape("http:basic-authentication", Part, &[must("username", Value), must("password", Value), or("preemptive", FlagValue, "true")], &[], Nothing),
     shape("http:client-socket-properties", Part, &[], &["sockets:tcp-client-socket-properties"], Nothing),
     shape("sockets:tcp-client-socket-properties", Part, &[
         or("connectionTimeout", MILLIS, "30000"),
@@ -343,6 +344,8 @@ pub(super) const SHAPES: &[Shape] = &[
         may("name", Idle),
     ], &[], Nothing),
     shape("http:default-headers", Part, &[], &["http:default-header"], Nothing),
+    shape("http:default-query-params", Part, &[], &["http:default-query-param"], Nothing),
+    shape("http:default-query-param", Part, &[must("key", Value), must("value", Value)], &[], Nothing),
     shape("http:default-header", Part, &[must("key", Value), must("value", Value)], &[], Nothing),
     shape("http:request", Processor, &[
         may("config-ref", Text),
@@ -350,11 +353,11 @@ pub(super) const SHAPES: &[Shape] = &[
         may("url", Value),
         or("method", Value, "GET"),
         may("responseTimeout", MILLIS_VALUE),
-        may("followRedirects", Flag),
+        may("followRedirects", FlagValue),
         may("sendBodyMode", Word(SEND_BODY)),
         may("requestStreamingMode", Idle),
-        may("sendCorrelationId", CORRELATION),
-        may("correlationId", Refused("a request carries the id of its event", "set it in `http:headers`, as `'X-Correlation-ID'`")),
+        or("sendCorrelationId", Word(SEND_CORRELATION), "AUTO"),
+        may("correlationId", Value),
         may("outputMimeType", Text),
         may("outputEncoding", UTF8),
         may("target", Text),
@@ -428,7 +431,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("timeoutUnit", Idle),
         may("primaryNodeOnly", Idle),
         may("outputMimeType", NO_RETYPE),
-    ], &["redelivery-policy", "vm:response", "reconnection"], Nothing),
+    ], &["redelivery-policy", "vm:response", "reconnection", "reconnect", "reconnect-forever"], Nothing),
     shape("vm:response", Part, &[], &["vm:content"], Nothing),
     shape("vm:publish", Processor, &[
         must("config-ref", Text),
@@ -438,7 +441,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("sendCorrelationId", Idle),
         may("correlationId", Unheeded("a message has the id of its event")),
         may("transactionalAction", NO_TRANSACTION),
-    ], &["vm:content", "vm:properties", "error-mapping"], Nothing),
+    ], &["vm:content", "vm:properties", "error-mapping", "reconnect", "reconnect-forever"], Nothing),
     shape("vm:publish-consume", Processor, &[
         must("config-ref", Text),
         must("queueName", Text),
@@ -449,7 +452,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("transactionalAction", NO_TRANSACTION),
         may("target", Text),
         or("targetValue", Script, "#[payload]"),
-    ], &["vm:content", "vm:properties", "error-mapping"], Nothing),
+    ], &["vm:content", "vm:properties", "error-mapping", "reconnect", "reconnect-forever"], Nothing),
     shape("vm:consume", Processor, &[
         must("config-ref", Text),
         must("queueName", Text),
@@ -516,7 +519,7 @@ pub(super) const SHAPES: &[Shape] = &[
 ];
 
 const SEND_BODY: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
-const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
+const SEND_CORRELATION: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
 
 /// Element names in published flows that are not Mule's, each with the right name, which
 /// [`Compat::Intent`](super::Compat::Intent) accepts.

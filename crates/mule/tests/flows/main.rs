@@ -7,6 +7,7 @@ mod apikit;
 mod ids;
 mod messages;
 mod published;
+mod requests;
 mod scripts;
 mod users;
 mod validations;
