@@ -29,6 +29,7 @@ mod answer;
 mod apikit;
 mod objects;
 mod request;
+mod static_files;
 
 mod cors;
 mod listener;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_dataweave::MediaType;
+use fusebox_dataweave::{MediaType, Script};
 use fusebox_plan::plan::ListenerTls;
 use http::{HeaderName, Method};
 
@@ -215,6 +215,19 @@ pub struct Request {
     /// The media type of every answer's body (`outputMimeType`); `None`: what the answer says.
     pub media_type: Option<MediaType>,
     /// The variable for the response; `None`: the response becomes the message.
+    pub target: Option<Target>,
+}
+
+/// Settings of `http:load-static-resource`: the payload becomes the file that a request's path names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaticResource {
+    /// The directory of the files.
+    pub base: Given,
+    /// The file of a directory. Default `index.html`.
+    pub default_file: Given,
+    /// The attributes of the request. Default those of the event.
+    pub attributes: Script,
+    /// The variable for the file; `None`: it becomes the payload.
     pub target: Option<Target>,
 }
 

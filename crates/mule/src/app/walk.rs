@@ -125,6 +125,10 @@ impl Does {
                 given.extend(&request.follow_redirects);
                 given.extend(&request.correlation_id);
             }
+            Does::StaticResource(it) => {
+                given.extend([&it.base, &it.default_file]);
+                scripts.push(&it.attributes);
+            }
             Does::Object(call) => match &call.operation {
                 ObjectOperation::Store {
                     key,
@@ -203,6 +207,7 @@ impl Does {
             Does::ScatterGather(scope) => scope.gather.target.as_ref(),
             Does::Request(request) => request.target.as_ref(),
             Does::Object(call) => call.target.as_ref(),
+            Does::StaticResource(it) => it.target.as_ref(),
             Does::PublishConsume { target, .. } => target.as_ref(),
             Does::Consume(consume) => consume.target.as_ref(),
             _ => None,

@@ -5,7 +5,9 @@ use http::Method;
 
 use super::Lowering;
 use super::open::Open;
-use crate::app::{BasicAuthentication, Does, Given, Request, SendBody, StatusRange, Validator};
+use crate::app::{
+    BasicAuthentication, Does, Given, Request, SendBody, StaticResource, StatusRange, Validator,
+};
 
 impl<'a> Lowering<'a> {
     /// Reads an `http:request`.
@@ -51,6 +53,20 @@ impl<'a> Lowering<'a> {
             let what = format!("{} is not a method", quote(text));
             self.wrong(written, what, "write one such as `GET`");
         }
+    }
+
+    /// Reads an `http:load-static-resource`.
+    pub fn static_resource(&mut self, open: &Open<'a>) -> Option<Does> {
+        let base = self.given(open, "resourceBasePath");
+        let default_file = self.given(open, "defaultFile");
+        let attributes = self.script(open, "attributes");
+        let target = self.target(open);
+        Some(Does::StaticResource(StaticResource {
+            base: base?,
+            default_file: default_file?,
+            attributes: attributes?,
+            target,
+        }))
     }
 
     /// Reads the attribute `sendCorrelationId`; `None`: nothing is said of it.

@@ -9,6 +9,7 @@ mod messages;
 mod published;
 mod requests;
 mod scripts;
+mod static_files;
 mod users;
 mod validations;
 
