@@ -29,7 +29,7 @@ pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
     BasicAuthentication, ClientTls, Cors, HttpSource, ListenerConfig, Origin, Origins, Request,
-    Requester, Respond, SendBody, StatusRange, Validator,
+    Requester, Respond, SendBody, StaticResource, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use policy::{MessageKind, Policies, Policy, PolicyStep};
@@ -242,6 +242,8 @@ pub enum Does {
     RoundRobin(Vec<Chain>),
     /// The `http:request` operation.
     Request(Box<Request>),
+    /// The `http:load-static-resource` operation.
+    StaticResource(StaticResource),
     /// An operation of the Object Store connector (`os:*`).
     Object(Box<ObjectCall>),
     /// The `ee:cache` scope.

@@ -31,6 +31,7 @@ mod objects;
 mod operation;
 mod policy;
 mod request;
+mod static_files;
 
 mod cors;
 mod listener;

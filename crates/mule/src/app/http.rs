@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_dataweave::MediaType;
+use fusebox_dataweave::{MediaType, Script};
 use fusebox_plan::plan::ListenerTls;
 use http::{HeaderName, Method};
 
@@ -134,6 +134,10 @@ pub struct Requester {
     pub default_headers: Vec<(Given, Given)>,
     /// The trust of its connections; `None`: that of the gateway.
     pub trust: Option<ClientTls>,
+    /// Query parameters of every request, before its own.
+    pub default_query: Vec<(Given, Given)>,
+    /// True if requests have the field `X-Correlation-ID`. Default true.
+    pub sends_correlation_id: bool,
     /// The user that requests are sent for; `None`: nobody's.
     pub authentication: Option<BasicAuthentication>,
     /// The statuses that are errors; `None`: 400 and above.
@@ -156,7 +160,7 @@ pub struct BasicAuthentication {
     /// The user's password.
     pub password: Given,
     /// True if the first request has them, false if only its repetition after a 401 has. Default true.
-    pub preemptive: bool,
+    pub preemptive: Given,
 }
 
 impl fmt::Debug for BasicAuthentication {
@@ -201,14 +205,29 @@ pub struct Request {
     /// The time limit of the exchange in milliseconds; `None`: the configuration's.
     pub response_timeout: Option<Given>,
     /// True if redirects are followed; `None`: the configuration's setting.
-    pub follow_redirects: Option<bool>,
+    pub follow_redirects: Option<Given>,
     /// The rule for the body; `None`: the configuration's.
     pub send_body: Option<SendBody>,
     /// The statuses that are errors; `None`: those of the configuration.
     pub validator: Option<Validator>,
+    /// True if the request has the field `X-Correlation-ID`; `None`: the configuration's setting.
+    pub sends_correlation_id: Option<bool>,
     /// The media type of every answer's body (`outputMimeType`); `None`: what the answer says.
     pub media_type: Option<MediaType>,
     /// The variable for the response; `None`: the response becomes the message.
+    pub target: Option<Target>,
+}
+
+/// Settings of `http:load-static-resource`: the payload becomes the file that a request's path names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaticResource {
+    /// The directory of the files.
+    pub base: Given,
+    /// The file of a directory. Default `index.html`.
+    pub default_file: Given,
+    /// The attributes of the request. Default those of the event.
+    pub attributes: Script,
+    /// The variable for the file; `None`: it becomes the payload.
     pub target: Option<Target>,
 }
 

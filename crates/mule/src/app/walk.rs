@@ -123,6 +123,12 @@ impl Does {
                 given.extend(&request.query_params);
                 given.extend(&request.correlation_id);
                 given.extend(&request.response_timeout);
+                given.extend(&request.follow_redirects);
+                given.extend(&request.correlation_id);
+            }
+            Does::StaticResource(it) => {
+                given.extend([&it.base, &it.default_file]);
+                scripts.push(&it.attributes);
             }
             Does::Object(call) => match &call.operation {
                 ObjectOperation::Store {
@@ -203,6 +209,7 @@ impl Does {
             Does::ScatterGather(scope) => scope.gather.target.as_ref(),
             Does::Request(request) => request.target.as_ref(),
             Does::Object(call) => call.target.as_ref(),
+            Does::StaticResource(it) => it.target.as_ref(),
             Does::PublishConsume { target, .. } => target.as_ref(),
             Does::Consume(consume) => consume.target.as_ref(),
             _ => None,

@@ -182,6 +182,7 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         }
         Does::Object(_) => "the data in an object store",
         Does::Async(_) => "the steps beside the flow",
+        Does::StaticResource(_) => "the file",
         Does::Publish(_) => "the message to a queue",
         Does::PublishConsume { .. } | Does::Consume(_) => "the message of a queue",
         Does::Route(_) => return Some(("the routing by APIkit", true)),

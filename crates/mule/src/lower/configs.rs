@@ -197,6 +197,13 @@ impl<'a> Lowering<'a> {
                 requester.default_headers.extend(pair);
             }
         }
+        if let Some(query) = self.open_part(open, "http:default-query-params") {
+            for param in self.open_parts(&query, "http:default-query-param") {
+                let pair = self.given(&param, "key").zip(self.given(&param, "value"));
+                requester.default_query.extend(pair);
+            }
+        }
+        requester.sends_correlation_id = self.sends_correlation_id(open) != Some(false);
         if let Some(connection) = connection {
             requester.authentication = self.authentication(&connection);
             self.connection(&connection, &mut requester);
@@ -312,6 +319,8 @@ fn requester_of(name: &str, endpoint: &fusebox_plan::plan::Endpoint) -> Requeste
         cookies: true,
         send_body: SendBody::Auto,
         default_headers: Vec::new(),
+        default_query: Vec::new(),
+        sends_correlation_id: true,
         trust: None,
         authentication: None,
         validator: None,

@@ -74,6 +74,7 @@ impl<'a> Lowering<'a> {
             "ee:invalidate-cache" | "ee:invalidate-key" => self.invalidate(&open),
             "idempotent-message-validator" => self.idempotent(&open),
             "http:request" => self.request(&open),
+            "http:load-static-resource" => self.static_resource(&open),
             "apikit:router" => self.router(&open),
             "apikit:console" => self.console(&open),
             "vm:publish" => self.publish(&open).map(Does::Publish),

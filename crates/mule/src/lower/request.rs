@@ -5,7 +5,9 @@ use http::Method;
 
 use super::Lowering;
 use super::open::Open;
-use crate::app::{BasicAuthentication, Does, Given, Request, SendBody, StatusRange, Validator};
+use crate::app::{
+    BasicAuthentication, Does, Given, Request, SendBody, StaticResource, StatusRange, Validator,
+};
 
 impl<'a> Lowering<'a> {
     /// Reads an `http:request`.
@@ -30,9 +32,12 @@ impl<'a> Lowering<'a> {
             query_params: self.object_part(open, "http:query-params"),
             correlation_id: self.given(open, "correlationId"),
             response_timeout: self.number(open, "responseTimeout"),
-            follow_redirects: self.flag(open, "followRedirects"),
+            follow_redirects: open
+                .has("followRedirects")
+                .then(|| self.truth(open, "followRedirects")),
             send_body: self.send_body(open),
             validator: self.validator(open),
+            sends_correlation_id: self.sends_correlation_id(open),
             media_type: self.media_type(open, "outputMimeType"),
             target: self.target(open),
         })))
@@ -47,6 +52,29 @@ impl<'a> Lowering<'a> {
         {
             let what = format!("{} is not a method", quote(text));
             self.wrong(written, what, "write one such as `GET`");
+        }
+    }
+
+    /// Reads an `http:load-static-resource`.
+    pub fn static_resource(&mut self, open: &Open<'a>) -> Option<Does> {
+        let base = self.given(open, "resourceBasePath");
+        let default_file = self.given(open, "defaultFile");
+        let attributes = self.script(open, "attributes");
+        let target = self.target(open);
+        Some(Does::StaticResource(StaticResource {
+            base: base?,
+            default_file: default_file?,
+            attributes: attributes?,
+            target,
+        }))
+    }
+
+    /// Reads the attribute `sendCorrelationId`; `None`: nothing is said of it.
+    pub fn sends_correlation_id(&mut self, open: &Open<'a>) -> Option<bool> {
+        match self.word(open, "sendCorrelationId")? {
+            "ALWAYS" => Some(true),
+            "NEVER" => Some(false),
+            _ => None,
         }
     }
 
@@ -74,7 +102,7 @@ impl<'a> Lowering<'a> {
         let username = self.given(&basic, "username");
         let password = self.given(&basic, "password");
         Some(BasicAuthentication {
-            preemptive: self.flag(&basic, "preemptive") != Some(false),
+            preemptive: self.truth(&basic, "preemptive"),
             username: username?,
             password: password?,
         })

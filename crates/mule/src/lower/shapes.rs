@@ -319,8 +319,8 @@ pub(super) const SHAPES: &[Shape] = &[
         or("enableCookies", Flag, "true"),
         may("requestStreamingMode", Idle),
         may("preserveHeadersCase", Unheeded("names of headers are sent in lower case")),
-        may("sendCorrelationId", CORRELATION),
-    ], &["http:request-connection", "http:default-headers", "http:response-validator", "expiration-policy"], Nothing),
+        or("sendCorrelationId", Word(SEND_CORRELATION), "AUTO"),
+    ], &["http:request-connection", "http:default-headers", "http:default-query-params", "http:response-validator", "expiration-policy"], Nothing),
     shape("http:request-connection", Part, &[
         may("host", Text),
         may("port", Whole(1, 65_535)),
@@ -331,9 +331,10 @@ pub(super) const SHAPES: &[Shape] = &[
         may("streamResponse", Idle),
         may("responseBufferSize", Idle),
         may("tlsContext", Text),
-    ], &["tls:context", "http:authentication", "http:client-socket-properties", "reconnection"], Nothing),
+    ], &["tls:context", "http:authentication", "http:client-socket-properties", "http:connectivity-test", "reconnection"], Nothing),
+    shape("http:connectivity-test", Accepted("servers are not asked before a flow calls them"), &[], &[], Free),
     shape("http:authentication", Part, &[], &["http:basic-authentication"], Nothing),
-    shape("http:basic-authentication", Part, &[must("username", Value), must("password", Value), or("preemptive", Flag, "true")], &[], Nothing),
+    shape("http:basic-authentication", Part, &[must("username", Value), must("password", Value), or("preemptive", FlagValue, "true")], &[], Nothing),
     shape("http:client-socket-properties", Part, &[], &["sockets:tcp-client-socket-properties"], Nothing),
     shape("sockets:tcp-client-socket-properties", Part, &[
         or("connectionTimeout", MILLIS, "30000"),
@@ -347,6 +348,8 @@ pub(super) const SHAPES: &[Shape] = &[
         may("name", Idle),
     ], &[], Nothing),
     shape("http:default-headers", Part, &[], &["http:default-header"], Nothing),
+    shape("http:default-query-params", Part, &[], &["http:default-query-param"], Nothing),
+    shape("http:default-query-param", Part, &[must("key", Value), must("value", Value)], &[], Nothing),
     shape("http:default-header", Part, &[must("key", Value), must("value", Value)], &[], Nothing),
     shape("http:request", Processor, &[
         may("config-ref", Text),
@@ -354,10 +357,10 @@ pub(super) const SHAPES: &[Shape] = &[
         may("url", Value),
         or("method", Value, "GET"),
         may("responseTimeout", MILLIS_VALUE),
-        may("followRedirects", Flag),
+        may("followRedirects", FlagValue),
         may("sendBodyMode", Word(SEND_BODY)),
         may("requestStreamingMode", Idle),
-        may("sendCorrelationId", CORRELATION),
+        or("sendCorrelationId", Word(SEND_CORRELATION), "AUTO"),
         may("correlationId", Value),
         may("outputMimeType", Text),
         may("outputEncoding", UTF8),
@@ -365,6 +368,15 @@ pub(super) const SHAPES: &[Shape] = &[
         or("targetValue", Script, "#[payload]"),
     ], &["http:body", "http:headers", "http:uri-params", "http:query-params", "http:response-validator", "error-mapping",
         "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnect", "reconnect-forever"], Nothing),
+    shape("http:load-static-resource", Processor, &[
+        must("resourceBasePath", Value),
+        or("defaultFile", Value, "index.html"),
+        or("attributes", Script, "#[attributes]"),
+        may("outputMimeType", NO_RETYPE),
+        may("outputEncoding", UTF8),
+        may("target", Text),
+        or("targetValue", Script, "#[payload]"),
+    ], MAPPED, Nothing),
     shape("http:response-validator", Part, &[], &["http:success-status-code-validator", "http:failure-status-code-validator"], Nothing),
     shape("http:success-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
     shape("http:failure-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
@@ -543,7 +555,7 @@ pub(super) const SHAPES: &[Shape] = &[
 ];
 
 const SEND_BODY: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
-const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
+const SEND_CORRELATION: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
 
 /// Element names in published flows that are not Mule's, each with the right name, which
 /// [`Compat::Intent`](super::Compat::Intent) accepts.

@@ -83,6 +83,7 @@ impl Run {
             | Does::Logger(_)
             | Does::RaiseError(_)
             | Does::Request(_)
+            | Does::StaticResource(_)
             | Does::Object(_)
             | Does::Invalidate(_)
             | Does::Idempotent(_)
@@ -113,6 +114,7 @@ impl Run {
             Does::RaiseError(it) => Err(self.raised(at, it, event)?),
             Does::Validation(it) => self.validate(at, it, event),
             Does::Sleep(it) => self.sleep(it, event).await,
+            Does::StaticResource(it) => Box::pin(self.static_resource(at, it, event)).await,
             Does::Invalidate(it) => self.invalidate(at, it, event).await,
             Does::Idempotent(it) => self.idempotent(at, it, event).await,
             Does::Publish(it) => self.publish(at, it, event).await,

@@ -174,7 +174,7 @@ fn text_response(status: StatusCode, message: &str) -> Response<Body> {
 }
 
 /// A text with the characters escaped that HTML gives a meaning.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

@@ -87,7 +87,7 @@ impl Run {
             return Ok(self.world.send(call).await);
         };
         let authorization = self.authorization(at, user, event)?;
-        if user.preemptive {
+        if self.given(at, &user.preemptive, event)?.truth()? {
             call.headers.insert(AUTHORIZATION, authorization);
             return Ok(self.world.send(call).await);
         }
@@ -126,20 +126,18 @@ impl Run {
         let config = it.config.as_deref();
         let method = self.method(at, &it.method, event)?;
         let mut address = self.address(at, it, event)?;
-        if let Some(given) = &it.query_params {
-            let mut separator = match address.target.contains('?') {
-                true => '&',
-                false => '?',
-            };
-            for (name, value) in self.fields(at, given, event)? {
-                address.target.push(separator);
-                address.target.extend(utf8_percent_encode(&name, RESERVED));
-                if let Some(value) = value {
-                    address.target.push('=');
-                    address.target.extend(utf8_percent_encode(&value, RESERVED));
-                }
-                separator = '&';
+        let mut separator = match address.target.contains('?') {
+            true => '&',
+            false => '?',
+        };
+        for (name, value) in self.query(at, it, event)? {
+            address.target.push(separator);
+            address.target.extend(utf8_percent_encode(&name, RESERVED));
+            if let Some(value) = value {
+                address.target.push('=');
+                address.target.extend(utf8_percent_encode(&value, RESERVED));
             }
+            separator = '&';
         }
         let mut headers = self.headers(at, it, event)?;
         let send_body = it.send_body.or(config.map(|config| config.send_body));
@@ -163,16 +161,19 @@ impl Run {
                 headers.insert(CONTENT_TYPE, value(&CONTENT_TYPE, &content_type)?);
             }
         }
-        if !headers.contains_key(CORRELATION_ID) {
-            let own = match &it.correlation_id {
-                Some(given) => self.text(at, given, event)?,
-                None => None,
-            };
-            let id = own.unwrap_or_else(|| event.correlation_id.clone());
-            if !id.is_empty() {
-                headers.insert(CORRELATION_ID, value(&CORRELATION_ID, &id)?);
-            }
+        let sends = it.sends_correlation_id;
+        let sends = sends.or(config.map(|config| config.sends_correlation_id));
+        let id = match &it.correlation_id {
+            Some(given) => self.text(at, given, event)?.unwrap_or_default(),
+            None => event.correlation_id.clone(),
+        };
+        if sends != Some(false) && !headers.contains_key(CORRELATION_ID) && !id.is_empty() {
+            headers.insert(CORRELATION_ID, value(&CORRELATION_ID, &id)?);
         }
+        let redirects = it.follow_redirects.as_ref();
+        let redirects =
+            redirects.map(|given| self.given(at, given, event)?.truth().map_err(Fault::from));
+        let redirects = redirects.transpose()?;
         Ok(Call {
             requester: it.config.clone(),
             tls: address.tls,
@@ -183,11 +184,27 @@ impl Run {
             headers,
             body: bytes,
             timeout: self.timeout(at, it, event)?,
-            follow_redirects: it
-                .follow_redirects
+            follow_redirects: redirects
                 .or(config.map(|config| config.follow_redirects))
                 .unwrap_or(true),
         })
+    }
+
+    /// The query parameters of a request: those of its configuration that it does not set itself, and its own.
+    fn query(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Fields> {
+        let own = match &it.query_params {
+            Some(given) => self.fields(at, given, event)?,
+            None => Fields::new(),
+        };
+        let mut query = Fields::new();
+        for (name, given) in it.config.iter().flat_map(|config| &config.default_query) {
+            let name = self.text(at, name, event)?.unwrap_or_default();
+            if !own.iter().any(|(own, _)| *own == name) {
+                query.push((name, self.text(at, given, event)?));
+            }
+        }
+        query.extend(own);
+        Ok(query)
     }
 
     fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Method> {

@@ -7,7 +7,9 @@ mod apikit;
 mod ids;
 mod messages;
 mod published;
+mod requests;
 mod scripts;
+mod static_files;
 mod users;
 mod validations;
 

@@ -9,8 +9,8 @@ use fusebox_dataweave::symbol::{Relation, Symbol};
 use super::conditions::split;
 use super::{Act, Call, DEPTH_MAX, Ends, PATHS_MAX, Path, Raised, SentRequest, Walk, push, text};
 use crate::app::{
-    Chain, Choice, Consume, Does, ErrorType, FlowName, Given, Request, SendBody, Site, Target,
-    ValidationRule,
+    Chain, Choice, Consume, Does, ErrorType, FlowName, Given, Request, SendBody, Site,
+    StaticResource, Target, ValidationRule,
 };
 
 impl<'a> Walk<'a> {
@@ -61,14 +61,14 @@ impl<'a> Walk<'a> {
             }
             // A duplicate says nothing of an upstream.
             Does::Logger(_) | Does::Publish(_) | Does::Invalidate(_) | Does::Idempotent(_) => {}
-            Does::PublishConsume { target, .. } | Does::Consume(Consume { target, .. }) => {
-                match target {
-                    Some(target) => {
-                        path.vars.insert(target.variable.clone(), Symbol::Unknown);
-                    }
-                    None => (path.payload, path.attributes) = (Symbol::Unknown, Symbol::Unknown),
+            Does::PublishConsume { target, .. }
+            | Does::Consume(Consume { target, .. })
+            | Does::StaticResource(StaticResource { target, .. }) => match target {
+                Some(target) => {
+                    path.vars.insert(target.variable.clone(), Symbol::Unknown);
                 }
-            }
+                None => (path.payload, path.attributes) = (Symbol::Unknown, Symbol::Unknown),
+            },
             // The flows of an API are looked at one by one.
             Does::Route(_) => path.payload = Symbol::Unknown,
             Does::Choice(choice) => return self.choice(choice, site, path, depth),
