@@ -92,6 +92,19 @@ fn sums_and_differences_take_texts_for_dates_and_periods() {
 }
 
 #[test]
+fn any_value_that_has_a_text_may_be_asked_for_emptiness() {
+    let scope = json!({ "vars": { "flag": true } });
+    give(
+        &scope,
+        &[
+            ("isEmpty(vars.flag)", "false"),
+            ("isEmpty(0)", "false"),
+            ("isEmpty(vars.none) or vars.flag", "true"),
+        ],
+    );
+}
+
+#[test]
 fn a_selector_may_follow_white_space() {
     let scope = json!({ "payload": { "cups": [{ "id": 2, "name": "oolong" }, { "id": 3 }] } });
     give(

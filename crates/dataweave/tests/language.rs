@@ -692,7 +692,7 @@ fn lists_are_mapped_grouped_and_sorted() {
     fail(&[
         ("max([1, 'a'])", "have no order"),
         ("avg([])", "not empty"),
-        ("isEmpty(1)", "`isEmpty` expects"),
+        ("isEmpty((a) -> a)", "`isEmpty` expects"),
         ("{a: 1} map $", "`map` expects an array"),
         ("[1] mapObject {}", "`mapObject` expects an object"),
         ("[1, 'a'] orderBy $", "have no order"),

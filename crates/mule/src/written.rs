@@ -55,7 +55,6 @@ pub(crate) fn read(
         let text = filled.as_deref().unwrap_or(text);
         elements.extend(xml::parse(text, *file, compat, notes).unwrap_or_default());
     }
-    elements.extend(given_to_policies(&elements));
     let is_broken = notes.errors() > errors;
     if is_broken && elements.is_empty() {
         return None;
@@ -67,6 +66,7 @@ pub(crate) fn read(
     let is_partial = is_broken || notes.errors() > errors;
     let mut table = Table::new(loader).beside(&names);
     table.add_globals(&elements, notes);
+    table.add_globals(given_to_policies(&elements).as_slice(), notes);
     properties::add_files(&mut table, &elements, &mut names, loader, notes);
     for element in &mut elements {
         // Errors in properties are reported where a property is used, since unused ones may be wrong.

@@ -110,7 +110,11 @@ fn is_empty(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::Array(array) => array.items().is_empty(),
         Value::Object(object) => object.entries().is_empty(),
         Value::String(text) => text.is_empty(),
-        other => return Err(misfit("isEmpty", "an array, an object or a text", other)),
+        // Any other value is one for its text.
+        other => match coerce::text(other) {
+            Ok(text) => text.is_empty(),
+            Err(_) => return Err(misfit("isEmpty", "an array, an object or a text", other)),
+        },
     }
     .into())
 }
