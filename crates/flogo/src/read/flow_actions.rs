@@ -83,9 +83,8 @@ impl Actions<'_> {
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
         if let Some(entry) = object.get("mappings") {
-            let what = "`mappings` is of an action before Flogo 0.9";
-            reader.error(entry.at, what, "write `input` and `output` instead");
-            self.flows.is_unsupported = true;
+            let mend = "write `input` and `output` instead";
+            self.flows.refuse_old(entry, mend, reader);
         }
         let uri = flows::uri_of(object, reader)?;
         let loaded = self.library.flow(uri, reader)?;

@@ -36,7 +36,7 @@ pub(crate) struct ReadFlow {
 /// Reads flows, and refuses each activity that is not supported once.
 pub(crate) struct Flows<'i> {
     imports: &'i Imports,
-    /// The activities that have been refused; each has one error.
+    /// The activities and old keys that have been refused; each has one error.
     refused: HashSet<String>,
     /// True if the flow has an activity that does not run.
     is_partial: bool,
@@ -174,9 +174,7 @@ impl<'i> Flows<'i> {
             "activityType",
         ] {
             if let Some(entry) = object.get(key) {
-                let what = format!("{} is of a flow before Flogo 0.9", quote(key));
-                reader.error(entry.at, what, "write its activity as in Flogo 1.0");
-                self.is_unsupported = true;
+                self.refuse_old(entry, "write its activity as in Flogo 1.0", reader);
             }
         }
         let what = format!("the task {} has no activity", id.shown());
@@ -184,9 +182,7 @@ impl<'i> Flows<'i> {
             return reader.refuse(object.at, what, "add `\"activity\": { \"ref\": … }`");
         };
         if let Some(entry) = activity.get("mappings") {
-            let what = "`mappings` is of a flow before Flogo 0.9";
-            reader.error(entry.at, what, "write `input` instead");
-            self.is_unsupported = true;
+            self.refuse_old(entry, "write `input` instead", reader);
         }
         let (kind, settings) = self.activity(activity, reader)?;
         let input = match activity.object("input", reader.notes) {
@@ -208,6 +204,16 @@ impl<'i> Flows<'i> {
                 activity: kind,
             },
         ))
+    }
+
+    /// Refuses a key of older flows, once in an application.
+    pub fn refuse_old(&mut self, entry: &Entry, mend: &str, reader: &mut Reader<'_>) {
+        self.is_partial = true;
+        self.is_unsupported = true;
+        if self.refused.insert(entry.key.clone()) {
+            let what = format!("{} is of a flow before Flogo 0.9", quote(&entry.key));
+            reader.error(entry.at, what, mend);
+        }
     }
 
     /// The activity of a task, with its settings.
