@@ -255,3 +255,15 @@ fn sub_flows_that_multiply_without_an_end_are_bounded() {
         assert_eq!(gateway.get("/b").text(), "well");
     }
 }
+
+#[test]
+fn a_request_has_the_id_that_it_names_and_a_listener_may_reconnect() {
+    let upstream = Upstream::dialled(&Dial::at(200));
+    let app = r##"<flow name="f"><http:listener config-ref="HTTP_Listener" path="/a"><reconnect-forever frequency="1000"/></http:listener><http:request config-ref="S" path="/x" correlationId="#['tea-' ++ 7]"/></flow>"##;
+    let gateway = setup(app, &[("S", &upstream.url())]).start();
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(
+        upstream.last().fields.get("x-correlation-id"),
+        Some("tea-7")
+    );
+}
