@@ -140,7 +140,17 @@ pub(super) struct Carried<'a> {
 /// The other processors of a flow that have no native form.
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
     let mut found = left_at_source(flow);
+    // The scope of several validations is one check.
+    let mut within = BTreeSet::new();
     each(app, flow, &mut |processor| {
+        if within.contains(&processor.site) {
+            return;
+        }
+        if let Does::Validations(scope) = &processor.does {
+            scope.chain.walk(&mut |inner| {
+                within.insert(&inner.site);
+            });
+        }
         if let Some((what, is_guard)) = left_out(processor, carried) {
             found.push(Left {
                 site: processor.site.clone(),

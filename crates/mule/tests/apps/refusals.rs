@@ -436,7 +436,7 @@ fn a_store_is_told_what_is_wrong_with_it() {
         ),
         (
             r#"<tls:trust-store path="none.pem"/>"#,
-            "2:24: error: there is no file `none.pem`; put it beside the file that names it, or into `src/main/resources`; searched: `none.pem`, `resources/none.pem`, `src/main/resources/none.pem`",
+            "2:24: error: there is no file `none.pem`; put it beside the file that names it, or into `src/main/resources`; searched: `none.pem`, `../resources/none.pem`, `src/main/resources/none.pem`",
         ),
         (
             r#"<tls:trust-store/>"#,
