@@ -87,9 +87,11 @@ fn a_key_that_a_condition_asks_for_is_asked_for_by_the_converted_route() {
     let (dial, service) = {
         let dial = Dial::at(200);
         let shown = dial.clone();
+        // Without kept connections each request is sent once.
+        let lines = "Content-Type: application/json\r\nConnection: close\r\n";
         let service = Upstream::start(move |call| match u16::try_from(shown.get()).unwrap() {
             0 => call.close(),
-            status => call.respond_with(status, "Content-Type: application/json\r\n", "{\"n\":1}"),
+            status => call.respond_with(status, lines, "{\"n\":1}"),
         });
         (dial, service)
     };

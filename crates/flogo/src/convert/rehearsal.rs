@@ -49,7 +49,7 @@ pub(super) struct Rehearsal {
     pub ran: Vec<usize>,
     /// The steps that ran though their condition depends on the request.
     pub assumed: BTreeSet<usize>,
-    /// The steps among them whose condition reads more than the request and what is known.
+    /// The steps among `assumed` whose condition reads values that no rehearsal has.
     pub unknown: BTreeSet<usize>,
     /// The steps before a call that end the others on a condition which depends on the request.
     pub exits: BTreeSet<usize>,
@@ -158,7 +158,7 @@ impl Rehearsal {
 enum Truth {
     True,
     False,
-    /// What it asks of the request decides.
+    /// True or false by the request.
     OfRequest,
     /// Neither true nor false.
     None,

@@ -48,7 +48,7 @@ pub enum LiveActivity {
     Log,
     /// Reads or changes a counter.
     Count(Counter, CounterOperation),
-    /// Does nothing.
+    /// Ends at once, without outputs.
     Nothing,
     /// Publishes a message on a channel.
     Publish,

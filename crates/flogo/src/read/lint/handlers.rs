@@ -30,7 +30,7 @@ pub(crate) fn settings(entries: &[Entry], known: &[&str], reader: &mut Reader<'_
     }
 }
 
-/// What the expressions of a handler can read.
+/// The names that the expressions of a handler can read.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     names: &'a [&'a str],
