@@ -1,14 +1,11 @@
 //! TLS of Mule applications on both sides: of listeners, and of requests.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
 
 use std::sync::Arc;
 
+use crate::support::mule::setup;
+use crate::support::tls::{certificate, connect_with, trusting};
+use crate::support::{Gateway, Upstream};
 use rcgen::{CertifiedKey, KeyPair};
-use support::mule::setup;
-use support::tls::{certificate, connect_with, trusting};
-use support::{Gateway, Upstream};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;

@@ -1,10 +1,7 @@
 //! Flows of Flogo over HTTP: their results, their errors, and a breaker beside them.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
-
+use crate::support::{Dial, Gateway, Response, Setup, Upstream};
 use serde_json::{Value, json};
-use support::{Dial, Gateway, Response, Setup, Upstream};
 
 const REST: &str = "github.com/project-flogo/contrib/activity/rest";
 const RETURN: &str = "github.com/project-flogo/contrib/activity/actreturn";

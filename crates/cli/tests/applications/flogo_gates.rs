@@ -1,10 +1,7 @@
 //! Guards of a Flogo application beside their native form: the same requests reach the service in both.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
-
+use crate::support::{Dial, Gateway, Program, Upstream};
 use serde_json::json;
-use support::{Dial, Gateway, Program, Upstream};
 
 /// An application that calls the service for requests with a key alone, behind a breaker.
 fn app(url: &str) -> String {
