@@ -320,7 +320,7 @@ impl Run<'_> {
 
     /// Calls a function. Surplus arguments are dropped.
     pub fn call(&mut self, function: &Value, mut args: Vec<Value>) -> Coerced<Value> {
-        let Value::Function(Function(closure)) = function else {
+        let Value::Function(Function(closure)) = function.plain() else {
             return Err(unfit("expected a function", function));
         };
         self.step(1)?;
