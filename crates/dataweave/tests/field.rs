@@ -263,6 +263,32 @@ fn texts_are_lists_of_characters_or_dates_to_some_functions() {
 }
 
 #[test]
+fn match_takes_lists_and_objects_apart() {
+    let sum = "fun sum(it) = it match { case [] -> 0 case [head ~ tail] -> head + sum(tail) } ---";
+    give(&json!({}), &[(&format!("{sum} sum([1, 2, 3])"), "6")]);
+    let keys =
+        "fun keys(it) = it match { case {} -> '' case {k: v ~ rest} -> k ++ v ++ keys(rest) } ---";
+    give(
+        &json!({}),
+        &[(&format!("{keys} keys({{a: 1, b: 2}})"), r#""a1b2""#)],
+    );
+    give(
+        &json!({}),
+        &[
+            (
+                "1 match { case [] -> 'a' case [x ~ y] -> x else -> 'b' }",
+                r#""b""#,
+            ),
+            ("{} match { case [] -> 'a' case {} -> 'b' }", r#""b""#),
+            (
+                "[1] match { case [x ~ y] if (x > 1) -> 'a' else -> $ }",
+                "[1]",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn functions_of_one_name_are_told_apart_by_their_arguments() {
     let header = "fun name(it: Null) = 'none' fun name(it: String) = it fun name(it: Number) = 'no. ' ++ it \
                   fun name(a, b) = a ++ b ---";

@@ -999,7 +999,7 @@ fn match_takes_the_first_case_that_fits() {
     fail(&[("1 match { case 2 -> 3 }", "no case fits Number (1)")]);
     are_refused(&[
         ("1 match { else -> 1 case 2 -> 3 }", "`}` after `else`"),
-        ("1 match { case [] -> 1 }", "patterns of arrays"),
+        ("1 match { case [1] -> 1 }", "expected a name"),
         ("1 match { 2 -> 3 }", "`case`, `else` or `}`"),
     ]);
 }

@@ -70,6 +70,7 @@ fn elements_are_selected_with_and_without_their_namespaces() {
         ("payload.Envelope.Body.GetCup.None", "null"),
         ("payload.Envelope.Body.GetCup.Blank", "null"),
         ("payload.Envelope.Header", "null"),
+        ("flatten({ a @(x: 1): [1, 2], a: [3] }.*a)", "[1,2,3]"),
         (
             "payload.Envelope.Body.GetCup.#",
             r#""http://tea.example/menu""#,

@@ -421,9 +421,15 @@ impl<'a> Partial<'a, '_> {
                     of.clone().compare(Relation::Equal, wanted)
                 }
                 Some(CasePattern::Is(of_type)) => is_of(of, of_type),
-                Some(CasePattern::Matches(_)) => Symbol::Unknown,
+                Some(
+                    CasePattern::Matches(_) | CasePattern::Empty(_) | CasePattern::Split { .. },
+                ) => Symbol::Unknown,
             };
-            let names = vec![(case.name.clone(), of.clone())];
+            let mut names = vec![(case.name.clone(), of.clone())];
+            if let Some(CasePattern::Split { key, head, tail }) = &case.pattern {
+                let parts = key.iter().chain([head, tail]);
+                names.extend(parts.map(|part| (part.clone(), Symbol::Unknown)));
+            }
             let when = match &case.when {
                 Some(when) => self.within(names.clone(), when),
                 None => Symbol::flag(true),

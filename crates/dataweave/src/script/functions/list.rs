@@ -82,7 +82,7 @@ fn on_array(
 
 /// The items of an array; `None` for null.
 fn items<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a [Value]>> {
-    match value {
+    match value.plain() {
         Value::Null => Ok(None),
         Value::Array(array) => Ok(Some(array.items())),
         _ => Err(misfit(name, "an array", value)),
@@ -122,12 +122,12 @@ fn is_empty(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
 fn flatten(run: &mut Run<'_>, items: &[Value]) -> Coerced<Value> {
     let mut flat = Vec::new();
     for item in items {
-        match item {
+        match item.plain() {
             Value::Array(array) => {
                 run.copy(array.items().len())?;
                 flat.extend_from_slice(array.items());
             }
-            other => flat.push(other.clone()),
+            _ => flat.push(item.clone()),
         }
     }
     run.copy(flat.len())?;
