@@ -68,6 +68,7 @@ impl dialect::Dialect for Dialect {
             bindings: &loader.bindings(),
             compat: written::compat(loader),
             is_partial: written.is_partial,
+            modules: &written.modules,
         };
         Some(lower(written.elements, setting, notes))
     }

@@ -68,13 +68,16 @@ pub(crate) struct LowerInput<'a> {
     pub compat: Compat,
     /// True if a part of the application could not be read, which is reported.
     pub is_partial: bool,
+    /// The modules whose namespaces the files name.
+    pub modules: &'a BTreeSet<String>,
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
 pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &mut Notes) -> Plan {
     names::rename(&mut elements, input.compat, notes);
     elements.iter().for_each(|element| count(element, notes));
-    let globals = Globals::collect(&elements, input.files, notes);
+    let mut globals = Globals::collect(&elements, input.files, notes);
+    globals.add_modules(input.modules);
     let mut lowering = Lowering {
         globals,
         files: input.files.iter().map(|file| Arc::from(*file)).collect(),

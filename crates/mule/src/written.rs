@@ -2,7 +2,7 @@
 
 mod aside;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use fusebox_dataweave::{Compat, Properties};
 use fusebox_plan::dialect::{Loader, Notes};
@@ -22,6 +22,8 @@ pub(crate) struct WrittenApp {
     /// True if a part of the application could not be read, which is reported: a name that nothing defines may be
     /// there.
     pub is_partial: bool,
+    /// The modules whose namespaces the files name.
+    pub modules: BTreeSet<String>,
 }
 
 /// The rules by which the files are understood.
@@ -71,6 +73,11 @@ pub(crate) fn read(
         elements,
         properties: table.all(notes),
         is_partial,
+        modules: texts
+            .iter()
+            .flat_map(|(_, text)| xml::named_in(text))
+            .map(str::to_owned)
+            .collect(),
     })
 }
 

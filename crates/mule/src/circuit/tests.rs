@@ -34,6 +34,7 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
         bindings: &bindings,
         compat: Compat::Intent,
         is_partial: false,
+        modules: &Default::default(),
     };
     let plan = lower(elements, setting, &mut notes);
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));
