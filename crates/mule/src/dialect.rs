@@ -70,6 +70,7 @@ impl dialect::Dialect for Dialect {
             is_partial: written.is_partial,
             loader,
             outlook: crate::convert::outlook,
+            modules: &written.modules,
         };
         Some(lower(written.elements, setting, notes))
     }

@@ -78,6 +78,8 @@ pub(crate) struct LowerInput<'a> {
     pub loader: &'a dyn Loader,
     /// Tries a conversion, for the remedies of circuits.
     pub outlook: fn(&App, &[&str]) -> circuit::Outlook,
+    /// The modules whose namespaces the files name.
+    pub modules: &'a BTreeSet<String>,
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
@@ -85,7 +87,8 @@ pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &m
     names::rename(&mut elements, input.compat, notes);
     let written = policies::take(&mut elements, notes);
     elements.iter().for_each(|element| count(element, notes));
-    let globals = Globals::collect(&elements, input.files, notes);
+    let mut globals = Globals::collect(&elements, input.files, notes);
+    globals.add_modules(input.modules);
     let mut lowering = Lowering {
         globals,
         files: input.files.iter().map(|file| Arc::from(*file)).collect(),

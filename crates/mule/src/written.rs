@@ -3,7 +3,7 @@
 mod aside;
 mod resources;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use fusebox_dataweave::{Compat, Properties};
 use fusebox_plan::dialect::{Loader, Notes};
@@ -25,6 +25,8 @@ pub(crate) struct WrittenApp {
     /// True if a part of the application could not be read, which is reported: a name that nothing defines may be
     /// there.
     pub is_partial: bool,
+    /// The modules whose namespaces the files name.
+    pub modules: BTreeSet<String>,
 }
 
 /// The rules by which the files are understood.
@@ -79,6 +81,11 @@ pub(crate) fn read(
         elements,
         properties: table.all(notes),
         is_partial,
+        modules: texts
+            .iter()
+            .flat_map(|(_, text)| xml::named_in(text))
+            .map(str::to_owned)
+            .collect(),
     })
 }
 

@@ -186,3 +186,31 @@ fn check_says_when_schedules_run_next_and_what_blocks_by_construct() {
     assert_eq!(json["runs"][0]["construct"], "flow");
     assert_eq!(json["diagnostics"][0]["line"], 1);
 }
+
+#[test]
+fn a_secret_is_in_no_message_and_in_no_conversion() {
+    let app = "<mule><secure-properties:config name='Safe' file='safe.yaml' key='${k}'/>
+<http:listener-config name='In'><http:listener-connection host='127.0.0.1' port='PORT'/></http:listener-config>
+<flow name='tea'><http:listener config-ref='In' path='/cup'/><set-payload value='${secure::tea.token}'/></flow></mule>";
+    let program = Program::new()
+        .file("good.xml", &app.replace("PORT", "8081"))
+        .file("wrong.xml", &app.replace("PORT", "${secure::tea.token}"));
+    let set = ["--set", "secure::tea.token=oolong\"7\""];
+    let converted = program.run(["convert", "good.xml"].into_iter().chain(set));
+    assert_eq!(converted.code, Some(0), "{}", converted.stderr);
+    assert!(
+        converted.stdout.contains("${TEA_TOKEN}"),
+        "{}",
+        converted.stdout
+    );
+    let refused = program.run(["check", "wrong.xml"].into_iter().chain(set));
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stdout.contains("`port` is `***`"),
+        "{}",
+        refused.stdout
+    );
+    for text in [converted.stdout, converted.stderr, refused.stdout] {
+        assert!(!text.contains("oolong"), "{text}");
+    }
+}

@@ -55,6 +55,7 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
             breakers: Default::default(),
             is_lossy: false,
         },
+        modules: &Default::default(),
     };
     let plan = lower(elements, setting, &mut notes);
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));
