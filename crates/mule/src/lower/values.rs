@@ -295,12 +295,6 @@ impl<'a> Lowering<'a> {
         Some(given)
     }
 
-    /// Reads the child element with a name as a script.
-    pub fn script_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Script> {
-        let open = self.open_part(open, name)?;
-        self.script_of(text_of(open.element))
-    }
-
     fn fault(&mut self, written: Written<'a>, fault: ParseFault) {
         let at = written.place(fault.line, fault.col);
         self.error(at, fault.message, fault.mend);
