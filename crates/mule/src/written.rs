@@ -127,7 +127,7 @@ fn import(
 }
 
 /// A path without redundant parts: `.`, `..` and double slashes.
-fn plain(path: &str) -> String {
+pub(crate) fn plain(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/').filter(|part| *part != ".") {
         match (part, parts.last()) {

@@ -98,7 +98,7 @@ pub(super) struct Carried<'a> {
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
     let mut seen = BTreeSet::new();
     let mut next = vec![flow];
-    let mut found = left_at_source(flow);
+    let mut found: Vec<Left> = Vec::new();
     let mut handlers: Vec<_> = app.default_handlers.iter().map(|all| &**all).collect();
     if flow.handlers.is_some() {
         handlers.clear();
@@ -126,8 +126,8 @@ pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> V
     found
 }
 
-/// The settings of a flow's source that have no native form.
-fn left_at_source(flow: &Flow) -> Vec<Left> {
+/// The settings of a flow's source that have no native form; all are at the flow's position.
+pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
     let left = |what: &str, is_guard| Left {
         site: flow.site.clone(),
         what: what.to_owned(),
@@ -137,10 +137,21 @@ fn left_at_source(flow: &Flow) -> Vec<Left> {
     if flow.redelivery.is_some() {
         found.push(left("the limit of a message's redeliveries", true));
     }
-    if let Some(Source::Http(source)) = &flow.source
-        && source.config.cors.is_some()
-    {
-        found.push(left("the listener's rules for other origins", false));
+    if let Some(Source::Http(source)) = &flow.source {
+        if source.config.cors.is_some() {
+            found.push(left("the listener's rules for other origins", false));
+        }
+        let tls = source.config.tls.as_ref();
+        if let Some(tls) = tls.filter(|tls| !tls.certificate_path.starts_with('/')) {
+            let path = quote(&tls.certificate_path);
+            let what = format!(
+                "the directory of {path}: the program's there, the configuration file's here"
+            );
+            found.push(left(&what, false));
+        }
+        if tls.is_some_and(|tls| tls.client_authorities.is_some()) {
+            found.push(left("the check of callers' certificates", true));
+        }
     }
     found
 }
@@ -166,15 +177,20 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         Does::Invalidate(_) => "the emptying of the cache",
         Does::Idempotent(_) => return Some(("the refusal of duplicate messages", true)),
         Does::Sleep(_) => "the sleep",
-        Does::Validation(_) | Does::Validations(_) => {
-            return Some(("the check of the request", true));
-        }
+        // The validations in it are named one by one.
+        Does::Validations(_) => return None,
+        Does::Validation(_) => return Some(("the check of the request", true)),
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
         Does::Request(request)
             if (request.config.as_ref()).is_some_and(|it| it.authentication.is_some()) =>
         {
             "the user and password of the request"
+        }
+        Does::Request(request)
+            if (request.config.as_ref()).is_some_and(|it| it.trust.is_some()) =>
+        {
+            "the request's own authorities and certificate"
         }
         Does::FlowRef { .. }
         | Does::SetVariable(_)

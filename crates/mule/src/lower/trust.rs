@@ -16,7 +16,7 @@ use super::open::Open;
 use super::values::Written;
 use crate::app::ClientTls;
 use crate::properties::directory;
-use crate::written::resources;
+use crate::written::{plain, resources};
 use crate::xml::Element;
 
 const CONTEXT: &str = "tls:context";
@@ -148,7 +148,7 @@ impl<'a> Lowering<'a> {
 
     /// The certificates of a trust store.
     fn authorities(&mut self, store: &Open<'a>) -> Option<String> {
-        let (path, text) = self.pem(store)?;
+        let (path, _, text) = self.pem(store)?;
         if !text.contains("-----BEGIN CERTIFICATE-----") {
             let what = format!("expected a certificate in the file {}", quote(path.text));
             let mend = "name a file with `-----BEGIN CERTIFICATE-----`";
@@ -160,7 +160,7 @@ impl<'a> Lowering<'a> {
 
     /// The certificate chain and the key of a key store, which are in one file.
     fn identity(&mut self, store: &Open<'a>) -> Option<ListenerTls> {
-        let (path, text) = self.pem(store)?;
+        let (path, place, text) = self.pem(store)?;
         let shown = quote(path.text);
         if !text.contains("-----BEGIN ") {
             let what = format!("the file {shown} is not PEM");
@@ -169,7 +169,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let mut file = || {
-            let (name, text) = (path.text.to_owned(), Ok(text.clone()));
+            let (name, text) = (place.clone(), Ok(text.clone()));
             PemFile::read(
                 path.at(),
                 name,
@@ -183,8 +183,8 @@ impl<'a> Lowering<'a> {
         pair(chain, key, self.loader, self.notes)
     }
 
-    /// The text of a store's file, if it is PEM by its type or name.
-    fn pem(&mut self, store: &Open<'a>) -> Option<(Written<'a>, String)> {
+    /// The path of a store's file as written and as found, and its text, if it is PEM by its type or name.
+    fn pem(&mut self, store: &Open<'a>) -> Option<(Written<'a>, String, String)> {
         let path = self.text(store, "path")?;
         let kind = self
             .text(store, "type")
@@ -208,7 +208,14 @@ impl<'a> Lowering<'a> {
         let base = directory(self.names.first().copied().unwrap_or_default());
         let beside = directory(self.names.get(place).copied().unwrap_or_default());
         match resources::find(path.text, base, beside, self.loader) {
-            Ok((_, text)) => Some((path, text)),
+            Ok((found, text)) => {
+                let is_absolute = found.starts_with('/');
+                let found = match is_absolute {
+                    true => found,
+                    false => plain(&format!("{base}{found}")),
+                };
+                Some((path, found, text))
+            }
             Err((what, mend)) => {
                 self.wrong(path, what, mend);
                 None
