@@ -20,6 +20,7 @@ pub mod last_good;
 pub mod live_upstream;
 pub mod own_trust;
 pub mod parting;
+pub mod pinned;
 pub mod pool;
 pub mod probe_queue;
 pub mod probe_turns;

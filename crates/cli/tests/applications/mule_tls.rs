@@ -5,13 +5,22 @@ use std::sync::Arc;
 use crate::support::mule::setup;
 use crate::support::tls::{certificate, connect_with, trusting};
 use crate::support::{Gateway, Upstream};
-use rcgen::{CertifiedKey, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 type Own = CertifiedKey<KeyPair>;
+
+/// A certificate that signs itself and is made as an authority, as `openssl req -x509` makes them.
+fn authority() -> Own {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let signing_key = KeyPair::generate().unwrap();
+    let cert = params.self_signed(&signing_key).unwrap();
+    CertifiedKey { cert, signing_key }
+}
 
 /// The certificate and its key in one file.
 fn pem(own: &Own) -> String {
@@ -56,7 +65,7 @@ impl Pem {
 
 #[test]
 fn a_listener_shows_its_certificate_and_asks_for_that_of_its_callers() {
-    let (own, caller) = (certificate(), certificate());
+    let (own, caller) = (certificate(), authority());
     let (server, authority) = (Pem::of(pem(&own)), Pem::of(caller.cert.pem()));
     let (key_store, trust_store) = (server.store("key-store"), authority.store("trust-store"));
     let gateway = Gateway::run(listening(&key_store));
@@ -108,7 +117,7 @@ fn calling(port: u16, stores: &str) -> String {
 
 #[test]
 fn a_request_trusts_the_authorities_of_its_store_and_shows_its_own_certificate() {
-    let (own, caller) = (certificate(), certificate());
+    let (own, caller) = (authority(), certificate());
     let insecure = r#"<tls:trust-store insecure="true"/>"#;
     let (authority, client) = (Pem::of(own.cert.pem()), Pem::of(pem(&caller)));
     let (trust, identity) = (authority.store("trust-store"), client.store("key-store"));

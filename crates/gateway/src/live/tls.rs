@@ -7,11 +7,11 @@ use fusebox_plan::plan::ListenerTls;
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
-use tokio_rustls::rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::{Error, ServerConfig};
 
-use crate::upstream::own_trust::roots_of;
+use crate::upstream::own_trust::client_verifier;
 
 /// Fault of a key that cannot sign a handshake.
 const KINDS: &str = "expected an RSA key of at least 2048 bits, an ECDSA key on P-256, P-384 or P-521, or an Ed25519 key";
@@ -46,13 +46,6 @@ pub fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, String> {
             Err("its private key does not belong to its certificate".to_owned())
         }
     }
-}
-
-/// Checks the certificates that clients must show against authorities in PEM.
-fn client_verifier(authorities: &str) -> Result<Arc<dyn ClientCertVerifier>, String> {
-    let roots = roots_of(authorities)?;
-    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
-    verifier.map_err(|error| error.to_string())
 }
 
 fn config(

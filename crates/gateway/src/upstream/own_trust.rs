@@ -10,10 +10,12 @@ use tokio_rustls::rustls::client::danger::{
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
+use super::pinned;
 use super::trust::{Trust, system_roots};
 
 /// The settings of a target's TLS. By default the system's authorities are trusted, and we present no certificate.
@@ -54,14 +56,13 @@ impl OwnTrust<'_> {
             return Ok(system.clone());
         }
         let builder = ClientConfig::builder();
-        let builder = if self.verified {
-            builder.with_root_certificates(self.roots()?)
-        } else {
-            let trusting = Trusting::new(builder.crypto_provider());
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(trusting))
+        let verifier: Arc<dyn ServerCertVerifier> = match self.verified {
+            true => self.verifier()?,
+            false => Arc::new(Trusting::new(builder.crypto_provider())),
         };
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
         let mut config = match self.identity {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
@@ -77,27 +78,33 @@ impl OwnTrust<'_> {
         Ok(Trust::Own(Arc::new(config)))
     }
 
-    fn roots(&self) -> Result<RootCertStore, String> {
-        let mut roots = match self.authorities {
-            Some(pem) => roots_of(pem)?,
-            None => RootCertStore::empty(),
+    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, String> {
+        let listed = match self.authorities {
+            Some(pem) => certificates(pem)?,
+            None => Vec::new(),
         };
+        let mut roots = roots_of(&listed)?;
         if self.system_roots {
             roots.extend(system_roots().roots);
         }
-        Ok(roots)
+        pinned::servers(roots, listed)
     }
 }
 
-/// The authorities of a PEM text.
+/// A verifier of clients by the authorities of a PEM text.
 ///
 /// # Errors
 /// The certificate that is invalid, or that there is none.
-pub fn roots_of(pem: &str) -> Result<RootCertStore, String> {
+pub fn client_verifier(pem: &str) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let listed = certificates(pem)?;
+    pinned::clients(roots_of(&listed)?, listed)
+}
+
+fn roots_of(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem)? {
+    for certificate in certificates {
         roots
-            .add(certificate)
+            .add(certificate.clone())
             .map_err(|error| format!("an authority's certificate cannot be used: {error}"))?;
     }
     Ok(roots)

@@ -139,18 +139,8 @@ pub(super) struct Carried<'a> {
 
 /// The other processors of a flow that have no native form.
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
-    let mut found = left_at_source(flow);
-    // The scope of several validations is one check.
-    let mut within = BTreeSet::new();
+    let mut found = Vec::new();
     each(app, flow, &mut |processor| {
-        if within.contains(&processor.site) {
-            return;
-        }
-        if let Does::Validations(scope) = &processor.does {
-            scope.chain.walk(&mut |inner| {
-                within.insert(&inner.site);
-            });
-        }
         if let Some((what, is_guard)) = left_out(processor, carried) {
             found.push(Left {
                 site: processor.site.clone(),
@@ -162,8 +152,8 @@ pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> V
     found
 }
 
-/// The settings of a flow's source that have no native form.
-fn left_at_source(flow: &Flow) -> Vec<Left> {
+/// The settings of a flow's source that have no native form; all are at the flow's position.
+pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
     let left = |what: &str, is_guard| Left {
         site: flow.site.clone(),
         what: what.to_owned(),
@@ -173,10 +163,21 @@ fn left_at_source(flow: &Flow) -> Vec<Left> {
     if flow.redelivery.is_some() {
         found.push(left("the limit of a message's redeliveries", true));
     }
-    if let Some(Source::Http(source)) = &flow.source
-        && source.config.cors.is_some()
-    {
-        found.push(left("the listener's rules for other origins", false));
+    if let Some(Source::Http(source)) = &flow.source {
+        if source.config.cors.is_some() {
+            found.push(left("the listener's rules for other origins", false));
+        }
+        let tls = source.config.tls.as_ref();
+        if let Some(tls) = tls.filter(|tls| !tls.certificate_path.starts_with('/')) {
+            let path = quote(&tls.certificate_path);
+            let what = format!(
+                "the directory of {path}: the program's there, the configuration file's here"
+            );
+            found.push(left(&what, false));
+        }
+        if tls.is_some_and(|tls| tls.client_authorities.is_some()) {
+            found.push(left("the check of callers' certificates", true));
+        }
     }
     found
 }
@@ -210,15 +211,20 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
             | PolicyStep::AddHeaderList { .. }
             | PolicyStep::RemoveHeaders(_) => "the header fields that the policy changes",
         },
-        Does::Validation(_) | Does::Validations(_) => {
-            return Some(("the check of the request", true));
-        }
+        // The validations in it are named one by one.
+        Does::Validations(_) => return None,
+        Does::Validation(_) => return Some(("the check of the request", true)),
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
         Does::Request(request)
             if (request.config.as_ref()).is_some_and(|it| it.authentication.is_some()) =>
         {
             "the user and password of the request"
+        }
+        Does::Request(request)
+            if (request.config.as_ref()).is_some_and(|it| it.trust.is_some()) =>
+        {
+            "the request's own authorities and certificate"
         }
         Does::FlowRef { .. }
         | Does::SetVariable(_)

@@ -254,9 +254,9 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("cron", Part, &[must("expression", Text), may("timeZone", Text)], &[], Nothing),
     shape("fixed-frequency", Part, &[or("frequency", Whole(1, i64::MAX), "60000"), or("startDelay", Whole(0, i64::MAX), "0"), or("timeUnit", Word(TIME_UNITS), "MILLISECONDS")], &[], Nothing),
     // Enterprise.
-    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-payload", "ee:set-variable"], Nothing),
-    shape("ee:message", Part, &[], &["ee:set-payload", "ee:set-attributes"], Nothing),
-    shape("ee:variables", Part, &[], &["ee:set-variable"], Nothing),
+    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-payload", "ee:set-attributes", "ee:set-variable"], Nothing),
+    shape("ee:message", Part, &[], &["ee:set-payload", "ee:set-attributes", "ee:set-variable"], Nothing),
+    shape("ee:variables", Part, &[], &["ee:set-variable", "ee:set-payload", "ee:set-attributes"], Nothing),
     shape("ee:set-payload", Part, &[may("resource", Text)], &[], Words),
     shape("ee:set-attributes", Part, &[may("resource", Text)], &[], Words),
     shape("ee:set-variable", Part, &[must("variableName", Value), may("resource", Text)], &[], Words),
@@ -265,7 +265,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("keyExpression", Script),
         may("filterExpression", Refused("every result is cached", "put steps that must not be cached before or after it, in a `choice`")),
     ], &[], Processors),
-    shape("ee:invalidate-cache", Processor, &[must("cachingStrategy-ref", Text)], &[], Nothing),
+    shape("ee:invalidate-cache", Processor, &[must("cachingStrategy-ref", Text), may("keyExpression", Script)], &[], Nothing),
     shape("ee:invalidate-key", Processor, &[must("cachingStrategy-ref", Text), may("keyGenerationExpression", Script)], &[], Nothing),
     shape("ee:object-store-caching-strategy", Global, &[
         must("name", Text),

@@ -147,7 +147,7 @@ impl<'a> Lowering<'a> {
 
     /// The certificates of a trust store.
     fn authorities(&mut self, store: &Open<'a>) -> Option<String> {
-        let (path, text) = self.pem(store)?;
+        let (path, _, text) = self.pem(store)?;
         if !text.contains("-----BEGIN CERTIFICATE-----") {
             let what = format!("expected a certificate in the file {}", quote(path.text));
             let mend = "name a file with `-----BEGIN CERTIFICATE-----`";
@@ -159,7 +159,7 @@ impl<'a> Lowering<'a> {
 
     /// The certificate chain and the key of a key store, which are in one file.
     fn identity(&mut self, store: &Open<'a>) -> Option<ListenerTls> {
-        let (path, text) = self.pem(store)?;
+        let (path, place, text) = self.pem(store)?;
         let shown = quote(path.text);
         if !text.contains("-----BEGIN ") {
             let what = format!("the file {shown} is not PEM");
@@ -168,7 +168,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let mut file = || {
-            let (name, text) = (path.text.to_owned(), Ok(text.clone()));
+            let (name, text) = (place.clone(), Ok(text.clone()));
             PemFile::read(
                 path.at(),
                 name,
@@ -182,8 +182,8 @@ impl<'a> Lowering<'a> {
         pair(chain, key, self.loader, self.notes)
     }
 
-    /// The text of a store's file, if it is PEM by its type or name.
-    fn pem(&mut self, store: &Open<'a>) -> Option<(Written<'a>, String)> {
+    /// The path of a store's file as written and as found, and its text, if it is PEM by its type or name.
+    fn pem(&mut self, store: &Open<'a>) -> Option<(Written<'a>, String, String)> {
         let path = self.text(store, "path")?;
         let kind = self
             .text(store, "type")
@@ -216,8 +216,9 @@ impl<'a> Lowering<'a> {
             given,
         };
         let file = path.at().file;
-        let (_, text) = names.open(&sought, file, Kind::Resource, self.loader, self.notes)?;
-        Some((path, text?))
+        let (index, text) = names.open(&sought, file, Kind::Resource, self.loader, self.notes)?;
+        let found = all.swap_remove(index);
+        Some((path, found, text?))
     }
 
     /// Refuses a Java store with the command that makes PEM of it.

@@ -146,6 +146,14 @@ async fn a_key_may_be_computed_where_it_is_removed() {
         running.run(flow, event("a")).await.unwrap();
     }
     assert_eq!(running.world.calls.lock().unwrap().len(), 2);
+    // As a recipe writes it.
+    let meant = app.replace("invalidate-key", "invalidate-cache");
+    let meant = meant.replace("keyGenerationExpression=\"#['a']", "keyExpression=\"#['b']");
+    let running = Running::with(&meant, &Line::default(), counting());
+    for flow in ["get", "key", "get"] {
+        running.run(flow, event("a")).await.unwrap();
+    }
+    assert_eq!(running.world.calls.lock().unwrap().len(), 1);
     let unknown = app.replace("key\" cachingStrategy", "").replace(
         "invalidate-key cachingStrategy-ref=\"Kept\"",
         "invalidate-key cachingStrategy-ref=\"Keep\"",

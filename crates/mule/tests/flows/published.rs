@@ -61,11 +61,27 @@ async fn a_response_among_the_steps_is_that_of_the_flow() {
 }
 
 #[tokio::test]
-async fn a_transform_may_set_its_payload_directly() {
-    let app = CONFIGS.to_owned()
-        + r##"<flow name="f"><http:listener config-ref="In" path="/cup"/>
-<ee:transform><ee:set-payload>output application/json --- {a: 1}</ee:set-payload></ee:transform></flow>"##;
-    let reply = Running::new(&app).reply("f", Event::default()).await;
-    assert_eq!(shown(&reply), (200, "{\n  \"a\": 1\n}"));
-    assert_eq!(errors(&app, &strict()).len(), 1);
+async fn the_parts_of_a_transform_may_be_in_each_other_s_place() {
+    for parts in [
+        "<ee:set-payload>PAYLOAD</ee:set-payload><ee:set-variable variableName='v'>2</ee:set-variable><ee:set-attributes>{n: 3}</ee:set-attributes>",
+        "<ee:message><ee:set-payload>PAYLOAD</ee:set-payload><ee:set-variable variableName='v'>2</ee:set-variable></ee:message><ee:variables><ee:set-attributes>{n: 3}</ee:set-attributes></ee:variables>",
+        "<ee:variables><ee:set-payload>PAYLOAD</ee:set-payload><ee:set-attributes>{n: 3}</ee:set-attributes><ee:set-variable variableName='v'>2</ee:set-variable></ee:variables>",
+    ] {
+        let parts = parts.replace("PAYLOAD", "output application/json --- {a: 1}");
+        let app = format!(
+            r##"{CONFIGS}<flow name="f"><http:listener config-ref="In" path="/cup"/>
+<ee:transform>{parts}</ee:transform><set-payload value="#[payload ++ {{v: vars.v, n: attributes.n}}]"/></flow>"##
+        );
+        let payload = Running::new(&app).payload("f", Event::default()).await;
+        let shown = payload.shown().unwrap().replace([' ', '\n'], "");
+        assert_eq!(shown, r#"{"a":1,"v":2,"n":3}"#);
+        let (_, told) = reading(&app, &Line::default());
+        let refused = errors(&app, &strict());
+        assert_eq!(told.len(), refused.len(), "{told:#?}");
+        assert!((2..=3).contains(&told.len()), "{told:#?}");
+    }
+    let twice = CONFIGS.to_owned()
+        + "<flow name='f'><http:listener config-ref='In' path='/'/>\n<ee:transform><ee:message><ee:set-payload>1</ee:set-payload><ee:set-payload>2</ee:set-payload></ee:message></ee:transform></flow>";
+    let said = "a.xml:4:61: error: `ee:transform` has `ee:set-payload` twice; keep one";
+    assert_eq!(errors(&twice, &Line::default()), [said]);
 }
