@@ -49,12 +49,18 @@ fn as_text(reading: &Reading) -> String {
         let count = |number: usize, noun: &str| {
             format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
         };
-        text.push_str(&format!(
-            "ok: {}, {}, {}\n",
+        let mut counts = vec![
             count(plan.listeners.len(), "listener"),
             count(plan.routes.len(), "route"),
-            count(upstreams(plan), "upstream"),
-        ));
+        ];
+        // An application has parts of its own, and upstreams only in a file beside it.
+        let app = plan.app.as_ref();
+        let own = app.map(|app| app.counts()).unwrap_or_default();
+        counts.extend(own.iter().map(|(number, noun)| count(*number, noun)));
+        if upstreams(plan) > 0 || own.is_empty() {
+            counts.push(count(upstreams(plan), "upstream"));
+        }
+        text.push_str(&format!("ok: {}\n", counts.join(", ")));
     }
     text
 }

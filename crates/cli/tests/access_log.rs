@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::calls::{FIVE, NEVER, RETRY, command, file, file_with, half_open};
-use support::{Call, Client, Dial, Gateway, Refusing, Setup, Upstream, eventually, orders, until};
+use support::{
+    Call, Client, Dial, Gate, Gateway, Refusing, Setup, Upstream, eventually, orders, until,
+};
 
 const LOG: &str = "access.log";
 
@@ -210,6 +212,79 @@ fn each_attempt_is_listed_with_its_endpoint_and_outcome() {
     assert!(
         flags.contains(&json!("URX")) && flags.contains(&json!("FB")),
         "{line}"
+    );
+}
+
+#[test]
+fn both_attempts_of_a_hedged_call_are_listed() {
+    let slow = Upstream::start(|call| {
+        call.hang();
+    });
+    let quick = Upstream::dialled(&Dial::at(200));
+    let failing = Upstream::dialled(&Dial::at(503));
+    let hedge = "hedge: { after: 20ms }";
+    let listed = |line: &Value| {
+        let attempts = line["attempts"].as_array().unwrap().iter();
+        let of_each = |it| of(it, ["endpoint", "status", "outcome"]);
+        let mut all: Vec<_> = attempts.map(|it| json!(of_each(it))).collect();
+        all.sort_by_key(Value::to_string);
+        all
+    };
+    let sorted = |mut all: Vec<Value>| {
+        all.sort_by_key(Value::to_string);
+        all
+    };
+    let at = |upstream: &Upstream| upstream.addr().to_string();
+    let won = logged(file_with(
+        &[slow.url(), quick.url()],
+        &[hedge],
+        &quick.url(),
+    ));
+    // One of two requests goes to the slow endpoint first.
+    let mut client = won.client();
+    for _ in 0..2 {
+        assert_eq!(client.get("/a").status, 200);
+    }
+    assert_eq!((slow.calls(), quick.calls()), (1, 2));
+    let all = lines(&won, 2);
+    let hedged = all.iter().map(listed).find(|attempts| attempts.len() == 2);
+    assert_eq!(
+        hedged.unwrap_or_else(|| panic!("{all:#?}")),
+        sorted(vec![
+            json!([at(&slow), null, "ignored"]),
+            json!([at(&quick), 200, "success"])
+        ])
+    );
+    let gate = Gate::default();
+    let late = Upstream::start({
+        let gate = gate.clone();
+        move |call| {
+            gate.pass();
+            call.respond(200, "late");
+        }
+    });
+    let lost = logged(file_with(
+        &[late.url(), failing.url()],
+        &[hedge, RETRY],
+        &quick.url(),
+    ));
+    let lost = std::sync::Arc::new(lost);
+    let get = std::thread::spawn({
+        let lost = lost.clone();
+        move || lost.get("/a").text()
+    });
+    let endpoint = at(&failing);
+    let labels = format!("upstream=\"orders\",endpoint=\"{endpoint}\",outcome=\"failure\"");
+    let failed = format!("fusebox_attempts_total{{{labels}}}");
+    eventually("the hedge has failed", || lost.metric(&failed) == Some(1.0));
+    gate.open();
+    assert_eq!(get.join().unwrap(), "late");
+    assert_eq!(
+        listed(&line(&lost)),
+        sorted(vec![
+            json!([endpoint, 503, "failure"]),
+            json!([at(&late), 200, "success"])
+        ])
     );
 }
 

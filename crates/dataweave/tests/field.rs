@@ -35,8 +35,13 @@ fn sums_and_differences_take_texts_for_dates_and_periods() {
             ),
             (r#""2024-01-31" + |P1M|"#, r#""2024-02-29""#),
             (r#""10:00:00" + |PT90M|"#, r#""11:30:00""#),
-            (r#""PT5S" + |PT5S|"#, r#""PT10S""#),
-            (r#"|PT5S| - "PT2S""#, r#""PT3S""#),
+            // Two periods are counted, as the documentation of `hours` shows.
+            (r#""PT5S" + |PT5S|"#, "10"),
+            ("|P1Y| + |P1M|", "13"),
+            ("|P1D| + |PT1H|", r#""P1DT1H""#),
+            (r#"|PT5S| - "PT2S""#, "3"),
+            ("(now() - (now() - |PT90S|)) / 60", "1.5"),
+            ("|P1Y12M| as Number {unit: 'years'}", "2"),
             (
                 r#""2024-01-01T00:00:05Z" - |PT5S|"#,
                 r#""2024-01-01T00:00:00Z""#,
@@ -232,6 +237,74 @@ fn update_changes_places_within_a_value() {
             ("payload update { case a -> 1 }", "expected `at`"),
             ("payload update { case -> 1 }", "expected a place"),
         ],
+    );
+}
+
+#[test]
+fn texts_are_lists_of_characters_or_dates_to_some_functions() {
+    give(
+        &json!({}),
+        &[
+            ("'hello world' filter ($ == 'o' or $$ == 0)", r#""hoo""#),
+            ("'abc' reduce ((item, acc = '') -> item ++ acc)", r#""cba""#),
+            ("'aba' groupBy $", r#"{"a":"aa","b":"b"}"#),
+            ("'2017-10-01T22:57:59-03:00' as Date", r#""2017-10-01""#),
+            // A frequent slip: the year of the week.
+            (
+                "|2019-12-28| as String {format: 'YYYY-MM-dd'}",
+                r#""2019-12-28""#,
+            ),
+            (
+                "|2019-12-29| as String {format: 'YYYY-MM-dd'}",
+                r#""2020-12-29""#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn match_takes_lists_and_objects_apart() {
+    let sum = "fun sum(it) = it match { case [] -> 0 case [head ~ tail] -> head + sum(tail) } ---";
+    give(&json!({}), &[(&format!("{sum} sum([1, 2, 3])"), "6")]);
+    let keys =
+        "fun keys(it) = it match { case {} -> '' case {k: v ~ rest} -> k ++ v ++ keys(rest) } ---";
+    give(
+        &json!({}),
+        &[(&format!("{keys} keys({{a: 1, b: 2}})"), r#""a1b2""#)],
+    );
+    give(
+        &json!({}),
+        &[
+            (
+                "1 match { case [] -> 'a' case [x ~ y] -> x else -> 'b' }",
+                r#""b""#,
+            ),
+            ("{} match { case [] -> 'a' case {} -> 'b' }", r#""b""#),
+            (
+                "[1] match { case [x ~ y] if (x > 1) -> 'a' else -> $ }",
+                "[1]",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn functions_of_one_name_are_told_apart_by_their_arguments() {
+    let header = "fun name(it: Null) = 'none' fun name(it: String) = it fun name(it: Number) = 'no. ' ++ it \
+                  fun name(a, b) = a ++ b ---";
+    let cases = [
+        ("name(null)", r#""none""#),
+        ("name('tea')", r#""tea""#),
+        ("name(7)", r#""no. 7""#),
+        ("name('a', 'b')", r#""ab""#),
+        ("[1, 'x', null] map name($)", r#"["no. 1","x","none"]"#),
+    ];
+    for (text, json) in cases {
+        give(&json!({}), &[(&format!("{header} {text}"), json)]);
+    }
+    fail(
+        &json!({}),
+        &[("var a = 1 fun a() = 2 --- a", "declared twice")],
     );
 }
 

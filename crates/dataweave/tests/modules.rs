@@ -455,3 +455,95 @@ fn a_dollar_in_a_text_is_the_parameter_of_its_function() {
         ],
     );
 }
+
+#[test]
+fn numbers_dates_and_periods_have_modules() {
+    of_module(
+        "dw::core::Numbers",
+        &[
+            (
+                "[toHex(255), toBinary(-2), toRadixNumber(35, 36)]",
+                r#"["ff","-10","z"]"#,
+            ),
+            (
+                "[fromHex('-ff'), fromBinary('100'), fromRadixNumber('z', 36)]",
+                "[-255,4,35]",
+            ),
+            (
+                "toHex(100000000000000000000000000000000000000)",
+                r#""4b3b4ca85a86c47a098a224000000000""#,
+            ),
+            ("toHex(null)", "null"),
+        ],
+    );
+    of_module(
+        "dw::core::Dates",
+        &[
+            (
+                "[today(), tomorrow(), yesterday()]",
+                r#"["2026-01-01","2026-01-02","2025-12-31"]"#,
+            ),
+            (
+                "atBeginningOfWeek(|2020-10-06T18:23:20.351-03:00|)",
+                r#""2020-10-04T00:00:00-03:00""#,
+            ),
+            ("atBeginningOfMonth(|2020-10-06|)", r#""2020-10-01""#),
+            ("atBeginningOfHour(|18:23:20|)", r#""18:00:00""#),
+        ],
+    );
+    of_module(
+        "dw::core::Periods",
+        &[
+            (
+                "[days(4), days(4.555), hours(4.555), months(4), seconds(1.5)]",
+                r#"["P4D","PT109H19M12S","PT4H33M18S","P4M","PT1.5S"]"#,
+            ),
+            (
+                "[between(|2011-12-11|, |2010-11-10|), between(|2020-02-29|, |2020-03-30|)]",
+                r#"["P1Y1M1D","P-1M-1D"]"#,
+            ),
+            ("hours(-1) + hours(2)", "3600"),
+            (
+                "duration({days: 4, hours: 11, minutes: 28})",
+                r#""PT107H28M""#,
+            ),
+            (
+                "|2020-10-05| + period({years: 1, months: 1, days: 1})",
+                r#""2021-11-06""#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn partial_evaluation_goes_by_the_function_and_not_by_its_name() {
+    use fusebox_dataweave::symbol::{Symbol, View};
+    use fusebox_dataweave::{Properties, Script, Value};
+    let known = |text: &str| {
+        let view = View {
+            payload: &Symbol::Unknown,
+            attributes: &Symbol::Unknown,
+            vars: &std::collections::BTreeMap::new(),
+            error: &Symbol::NULL,
+            properties: &Properties::new(),
+            steps: &std::cell::Cell::new(1000),
+        };
+        let script = Script::parse(text).expect("it is a script");
+        script.symbol(&view).known().cloned()
+    };
+    assert_eq!(known("upper('ab')"), Some(Value::from("AB")));
+    for text in [
+        "import reverse as upper from dw::core::Strings --- upper('ab')",
+        "var upper = (x) -> 'c' --- upper('ab')",
+        "fun upper(x: Number) = 'c' fun upper(x: String) = 'd' --- upper('ab')",
+        "import * from dw::Runtime --- try(() -> 1)",
+        "{a: 1} update { case .a -> 2 }",
+        "read('1')",
+        "read('<a>1</a>', 'application/xml')",
+        "payload.^mimeType",
+        "a @(x: 1): 2",
+    ] {
+        assert_eq!(known(text), None, "{text}");
+    }
+    assert_eq!(known("read('1', 'application/json')"), Some(Value::from(1)));
+}

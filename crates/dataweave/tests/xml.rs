@@ -3,6 +3,7 @@
 mod common;
 
 use common::{eval_over, fail};
+use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 fn xml(text: &str) -> Json {
@@ -69,6 +70,7 @@ fn elements_are_selected_with_and_without_their_namespaces() {
         ("payload.Envelope.Body.GetCup.None", "null"),
         ("payload.Envelope.Body.GetCup.Blank", "null"),
         ("payload.Envelope.Header", "null"),
+        ("flatten({ a @(x: 1): [1, 2], a: [3] }.*a)", "[1,2,3]"),
         (
             "payload.Envelope.Body.GetCup.#",
             r#""http://tea.example/menu""#,
@@ -167,6 +169,10 @@ fn keys_have_namespaces_and_attributes() {
             "a: { (payload.Envelope.Body.GetCup.&Price) }",
             "<a><m:Price xmlns:m=\"http://tea.example/menu\" currency=\"EUR\">3.50</m:Price></a>",
         ),
+        (
+            "'s:a' @('xmlns:s': 'http://s'): { 's:b': 1 }",
+            "<s:a xmlns:s=\"http://s\"><s:b>1</s:b></s:a>",
+        ),
         ("a: payload.Envelope.Body.GetCup.Price", "<a>3.50</a>"),
         (
             "payload.Envelope.Body mapObject ((value, key) -> { (key): 1 })",
@@ -223,6 +229,19 @@ fn a_document_is_written_with_its_options() {
             "output application/json indent=false --- read('<a><b/></a>', 'application/xml', {nullValueOn: 'none'})",
             r#"{"a":{"b":""}}"#,
         ),
+        (
+            "output application/json indent=false writeAttributes=true --- read('<a x=\"1\"><b y=\"2\">t</b><c z=\"3\"/></a>', 'application/xml')",
+            r#"{"a":{"@x":"1","b":{"@y":"2","__text":"t"},"c":{"@z":"3"}}}"#,
+        ),
+        (
+            "output application/json indent=false duplicateKeyAsArray=true --- read('<a><b>1</b><c/><b>2</b></a>', 'application/xml')",
+            r#"{"a":{"b":["1","2"],"c":null}}"#,
+        ),
+        (
+            "output application/xml indent=false writeDeclaration=false --- a: { b: 'x<y' as CData, c: (']]>' as CData) }",
+            "<a><b><![CDATA[x<y]]></b><c><![CDATA[]]]]><![CDATA[>]]></c></a>",
+        ),
+        ("output application/json --- 'x' as CData", "\"x\""),
     ] {
         let written = eval_over(text, &json!({}));
         let wanted = Json::from(wanted).to_string();
@@ -292,4 +311,43 @@ fn hostile_documents_cost_little() {
     );
     let big = xml(&format!("<a>{}</a>", "<b/>".repeat(1_000_000)));
     fail(&big, &[("payload.a", "needs more than 64 MiB")]);
+}
+
+/// A tree of elements as a script writes it.
+fn tree() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![Just("null".to_owned()), "'[ -~&&[^'\\\\$]]{1,8}'"];
+    let pair = |inner: BoxedStrategy<String>| {
+        let attributes = prop_oneof![Just(String::new()), Just(" @(x: 1, s#y: '<\"')".to_owned())];
+        let key = prop_oneof![Just("a"), Just("s#b"), Just("t#a")];
+        (key, attributes, inner)
+            .prop_map(|(key, attributes, inner)| format!("{key}{attributes}: {inner}"))
+    };
+    leaf.prop_recursive(4, 24, 3, move |inner| {
+        prop::collection::vec(pair(inner.boxed()), 1..3)
+            .prop_map(|pairs| format!("{{ {} }}", pairs.join(", ")))
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_document_or_is_told_why_not(text in "[<>/?!a-c='\"&#; \\[\\]-]{0,40}") {
+        let scope = xml(&text);
+        // Whatever comes: neither a panic nor a value without a root.
+        if let Ok(value) = eval_over("output application/java --- sizeOf(payload)", &scope) {
+            prop_assert_eq!(value, "1");
+        }
+    }
+
+    #[test]
+    fn a_document_is_the_same_after_it_is_written_and_read(tree in tree(), indent in any::<bool>()) {
+        let header = "ns s http://s\nns t http://t\noutput application/java\n---\n";
+        // Blank texts are null once they are read.
+        let write = |of: &str| {
+            format!("write({of}, 'application/xml', {{indent: {indent}}})")
+        };
+        let once = write(&format!("{{ root: {tree} }}"));
+        let again = write(&format!("read({once}, 'application/xml', {{nullValueOn: 'empty'}})"));
+        let (once, again) = (format!("{header}{once}"), format!("{header}{again}"));
+        prop_assert_eq!(eval_over(&once, &json!({})), eval_over(&again, &json!({})));
+    }
 }

@@ -3,6 +3,7 @@
 //! A breaker around a call becomes an upstream with its breaker, a handler becomes a route, answers that are the same for
 //! all requests become rungs. Everything else in the application is reported, with its line.
 //!
+//! - `gate`: a condition that a native route asks for itself
 //! - `recipe`: the calls of an action that are one, and their breaker; `rehearsal`: the steps, run without a request
 //! - `upstream`: the service of a call; `target`: the path of a call; `answers`: what an action answers itself
 
@@ -23,11 +24,13 @@ use crate::read::app::Application;
 use crate::read::triggers::RouteDraft;
 
 mod answers;
+mod gate;
 mod recipe;
 mod rehearsal;
 mod target;
 mod upstream;
 
+use gate::{Gated, header_gate};
 use recipe::Recipe;
 use target::target;
 
@@ -89,6 +92,12 @@ struct Route {
     rungs: Vec<Json>,
 }
 
+/// True for a route of this name that asks for fields.
+fn is_gate_of(route: &Route, base: &str) -> bool {
+    let name = route.entries["name"].as_str().unwrap_or_default();
+    route.entries.get("headers").is_some() && name.starts_with(base)
+}
+
 impl Draft {
     fn report_lost(&mut self, at: Place, what: impl Into<String>) {
         self.losses.lose(at, what);
@@ -111,45 +120,147 @@ impl Draft {
     fn route(&mut self, route: &RouteDraft) {
         let choices = route.handler.choices.iter().zip(&route.choices);
         let mut taken = None;
+        let mut gated: Vec<Gated<'_>> = Vec::new();
         let mut conditional = Vec::new();
         for (choice, places) in choices {
-            if choice.when.is_some() {
+            let gate = choice
+                .when
+                .as_ref()
+                .map(|when| header_gate(when, &["headers"]));
+            // Of native routes those with more fields are asked first, else the first of the file.
+            let gate = gate.map(|gate| {
+                gate.filter(|gate| gated.iter().all(|before| before.gate.len() >= gate.len()))
+            });
+            let Some(gate) = gate.unwrap_or_else(|| Some(Vec::new())) else {
                 let (name, action) = (quote(&route.handler.name), quote(&choice.action.name));
                 let what =
                     format!("{name} runs {action} on a condition, which native routes do not have");
                 conditional.push((places, what));
                 continue;
-            }
+            };
             if choice.input.is_some() {
                 self.report_lost(places.at, "the handler's `input`");
             }
             if choice.output.is_some() {
                 self.report_lost(places.at, "the handler's `output`");
             }
-            taken = Some(&places.built);
-            break;
+            let found = Gated {
+                built: &places.built,
+                is_own: choice.input.is_none(),
+                gate,
+            };
+            if choice.when.is_none() {
+                taken = Some(found);
+                break;
+            }
+            gated.push(found);
         }
         // The only action on a condition is called by everyone here; without a call nothing is open.
-        let is_open = taken.is_some() || conditional.len() == 1;
+        let only = match &conditional[..] {
+            [(places, _)] if taken.is_none() => Some(Gated {
+                built: &places.built,
+                is_own: false,
+                gate: Vec::new(),
+            }),
+            _ => None,
+        };
+        let is_open = taken.is_some() || only.is_some();
         for (places, what) in &conditional {
             match is_open {
                 true => self.losses.lose_guard(places.at, what),
                 false => self.losses.lose(places.at, what),
             }
         }
-        let only = match &conditional[..] {
-            [(places, _)] => Some(&places.built),
-            _ => None,
-        };
-        if let Some(built) = taken.or(only) {
-            self.action(route, built);
+        let before = self.routes.len();
+        for one in &gated {
+            self.action(route, one);
+        }
+        let is_written = self.routes.len() > before;
+        match taken.or(only) {
+            Some(one) => self.action(route, &one),
+            // Without a condition that holds nothing runs, and the answer is empty.
+            None if is_written => {
+                if let Some((path, _)) = self.path(route) {
+                    let answer = json!({ "status": 200, "text": "" });
+                    self.answer(route, &path, &[], answer);
+                }
+            }
+            None => {}
         }
     }
 
-    fn action(&mut self, route: &RouteDraft, built: &BuiltAction) {
-        let BuiltAction { action, places } = built;
-        let recipe = Recipe::of(action);
+    /// Adds a route with an answer of the gateway's own.
+    fn answer(&mut self, route: &RouteDraft, path: &str, gate: &[(String, String)], answer: Json) {
+        let mut entries = self.entries(route, path, gate, "without them");
+        entries["respond"] = answer;
+        self.routes.push(Route {
+            entries,
+            rungs: Vec::new(),
+        });
+    }
+
+    /// The keys of a route for requests with these fields.
+    fn entries(
+        &self,
+        route: &RouteDraft,
+        path: &str,
+        gate: &[(String, String)],
+        other: &str,
+    ) -> Json {
+        let base = format!("{} {}", route.method, route.written);
+        let fields: Vec<&str> = gate.iter().map(|(name, _)| name.as_str()).collect();
+        let mut name = match fields.is_empty() {
+            true => base.clone(),
+            false => format!("{base} with {}", fields.join(", ")),
+        };
+        let is_taken = |name: &str| {
+            let mut routes = self.routes.iter();
+            routes.any(|it| {
+                it.entries["name"] == *name && it.entries["listeners"][0] == *route.trigger
+            })
+        };
+        if fields.is_empty() && self.routes.iter().any(|it| is_gate_of(it, &base)) {
+            name = format!("{base} {other}");
+        }
+        let first = name.clone();
+        let mut number = 1;
+        while is_taken(&name) {
+            number += 1;
+            name = format!("{first} ({number})");
+        }
+        let mut entries = json!({
+            "name": name,
+            "path": path,
+            "methods": [route.method.as_str()],
+            "listeners": [&*route.trigger],
+        });
+        if !gate.is_empty() {
+            let fields = gate
+                .iter()
+                .cloned()
+                .map(|(name, value)| (name, value.into()));
+            entries["headers"] = Json::Object(fields.collect());
+        }
+        entries
+    }
+
+    fn action(&mut self, route: &RouteDraft, one: &Gated<'_>) {
+        let BuiltAction { action, places, .. } = one.built;
+        let mut recipe = Recipe::of(action, one.is_own);
+        let mut gate = one.gate.clone();
+        gate.extend(recipe.gate.iter().cloned());
         let name = quote(&route.handler.name);
+        if action.flow.is_some() {
+            self.report_lost(
+                route.at,
+                format!("the route {name}: a flow has no native form"),
+            );
+            return;
+        }
+        if (1..gate.len()).any(|at| gate[..at].iter().any(|(known, _)| *known == gate[at].0)) {
+            recipe.forget_gate();
+            gate.clone_from(&one.gate);
+        }
         for left in &recipe.left {
             let at = places.steps[left.step];
             match left.is_guard {
@@ -187,20 +298,15 @@ impl Draft {
                 return;
             }
         };
-        let made = match self.upstream(built, &recipe, &targets) {
+        let made = match self.upstream(one.built, &recipe, &targets) {
             Ok(made) => made,
             Err(what) => {
                 self.report_lost(at, format!("the route {name}: {what}"));
                 return;
             }
         };
-        let mut entries = json!({
-            "name": format!("{} {}", route.method, route.written),
-            "path": path,
-            "methods": [route.method.as_str()],
-            "listeners": [&*route.trigger],
-            "upstream": made.upstream,
-        });
+        let mut entries = self.entries(route, &path, &gate, "without them");
+        entries["upstream"] = json!(made.upstream);
         let [target, ..] = &targets[..] else { return };
         let rewrite = Some(&target.path).filter(|rewritten| **rewritten != path);
         put(&mut entries, "rewrite", rewrite.cloned());
@@ -210,6 +316,9 @@ impl Draft {
         let mut rungs = made.rungs;
         rungs.extend(answers::rungs(&recipe, places, &mut self.losses));
         self.routes.push(Route { entries, rungs });
+        if let Some((_, answer)) = answers::kept_back(&recipe) {
+            self.answer(route, &path, &one.gate, answer);
+        }
     }
 
     /// The route's native path, and the native names of its parameters.

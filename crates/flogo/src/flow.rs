@@ -12,6 +12,10 @@ use fusebox_plan::plan::Endpoint;
 use crate::Expression;
 use crate::Value;
 
+mod graph;
+
+pub use graph::{Attribute, Flow, Link, LinkKind, Task};
+
 /// The handling of one kind of request, or of the messages of one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Handler {
@@ -34,7 +38,7 @@ pub struct Choice {
     pub output: Option<Mapping>,
 }
 
-/// An instance of the microgateway, with the state of its services.
+/// An instance of the microgateway or of a flow, with the state of its services.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
     /// The action's name, unique in the plan, and the same over a reload as long as the file has the same resources:
@@ -50,7 +54,9 @@ pub struct Action {
     pub asynchronous: bool,
     /// The services, in the order of the definition.
     pub services: Vec<Service>,
-    /// The steps, never empty.
+    /// The flow that runs instead of steps and responses; the service of each task has the task's index.
+    pub flow: Option<Flow>,
+    /// The steps, never empty but for a flow.
     pub steps: Vec<FlowStep>,
     /// The responses; the first whose condition holds is the answer.
     pub responses: Vec<FlowResponse>,
@@ -86,6 +92,8 @@ pub enum Activity {
     Channel,
     /// `activity/actreturn`: ends the steps with the mapped values as the action's results.
     Return(Mapping),
+    /// `activity/noop`, of flows alone: does nothing.
+    Nothing,
     /// `activity/actreply`: adds the mapped values to the scope and continues with the next step.
     Reply(Mapping),
 }
@@ -116,6 +124,25 @@ pub struct RestActivity {
     pub timeout: Option<Duration>,
     /// The verification of an `https` endpoint.
     pub tls: RestTls,
+}
+
+impl RestActivity {
+    /// True if the URI's path has parameters; one without a name counts.
+    pub fn asks_for_params(&self) -> bool {
+        let mut is_query = false;
+        self.target.iter().any(|part| match part {
+            TargetPart::Param(_) => true,
+            TargetPart::Literal(text) => {
+                let path = if is_query {
+                    ""
+                } else {
+                    text.split('?').next().unwrap_or("")
+                };
+                is_query |= path.len() < text.len();
+                path.contains("/:")
+            }
+        })
+    }
 }
 
 /// A part of a URI after its authority.
@@ -263,7 +290,7 @@ pub enum MapNode {
     Array(Vec<MapNode>),
     /// `@foreach(source, name, filter)`: a list made from another, item by item; `$loop` is the item.
     ForEach(Box<ForEach>),
-    /// `@if`, `@elseif`, `@else`: the first branch whose condition holds; without one, null.
+    /// `@conditional`: the first branch whose condition holds, `@otherwise` at the end; without one, null.
     Branches(Vec<(Option<Expression>, MapNode)>),
 }
 
@@ -279,6 +306,7 @@ pub struct ForEach {
     /// `=`: the initial value of a new item; `None`: an empty object.
     pub base: Option<Base>,
     /// The fields to set in the new item, which must then be an object; empty: the item keeps its initial value.
+    /// Without either there are no items.
     pub fields: Vec<(Arc<str>, MapNode)>,
 }
 

@@ -27,9 +27,10 @@ mod show;
 
 pub use dialect::Dialect;
 pub use flow::{
-    Action, Activity, Assignment, Base, BreakerActivity, Choice, CounterActivity, CounterOperation,
-    Data, FlowResponse, FlowStep, ForEach, Given, Halt, Handler, Identity, MapNode, Mapping,
-    RateLimiterActivity, RestActivity, RestTls, Service, TargetPart,
+    Action, Activity, Assignment, Attribute, Base, BreakerActivity, Choice, CounterActivity,
+    CounterOperation, Data, Flow, FlowResponse, FlowStep, ForEach, Given, Halt, Handler, Identity,
+    Link, LinkKind, MapNode, Mapping, RateLimiterActivity, RestActivity, RestTls, Service,
+    TargetPart, Task,
 };
 pub use language::expression::{CompileError, EvalError, Expression};
 pub use language::fault::{Fault, FaultKind};
@@ -37,7 +38,7 @@ pub use language::json::{JsonFault, JsonFaultKind, Numbers};
 pub use language::names::{Functions, Names};
 pub use language::random::Random;
 pub use language::scope::{Scope, eval_flogo, read_scope};
-pub use language::value::{Map, Params, Value};
+pub use language::value::{Map, NilKind, Params, Struct, Value};
 pub use mapping::{assign, assign_all};
 pub use program::{App, Channel, Cors, Subscription};
 #[cfg(feature = "run")]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::EvalError;
 use crate::Map;
+use crate::NilKind;
 use crate::Scope;
 use crate::Value;
 use crate::flow::{Assignment, Base, Data, ForEach, Given, MapNode, Mapping};
@@ -162,11 +163,11 @@ impl ForEach {
         })?;
         let items = source.to_array();
         let mut made = Vec::new();
-        for item in items.iter() {
-            cost.step(1)?;
+        let is_idle = self.base.is_none() && self.fields.is_empty();
+        for (index, item) in items.iter().enumerate().filter(|_| !is_idle) {
             let inner = LoopScope {
                 outer: scope,
-                item,
+                seen: seen(item, index, cost)?,
                 name: self.name.as_deref(),
             };
             if let Some(filter) = &self.filter
@@ -176,14 +177,23 @@ impl ForEach {
             }
             made.push(self.item(item, &inner, cost)?);
         }
-        Ok(Value::from(made))
+        Ok(match made.is_empty() {
+            true => Value::Nil(NilKind::Array),
+            false => made.into(),
+        })
     }
 
     fn item(&self, item: &Value, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
         let base = match &self.base {
             None => None,
             Some(Base::Item) => Some(item.clone()),
-            Some(Base::Given(given)) => Some(given.eval_within(scope, cost)?),
+            Some(Base::Given(given)) => {
+                let value = given.eval_within(scope, cost);
+                Some(value.map_err(|error| {
+                    let what = "array assign error, eval expression failed";
+                    EvalError::new(format!("{what} {}", error.message))
+                })?)
+            }
         };
         let fields = eval_entries(&self.fields, scope, cost)?;
         let Some(base) = base else {
@@ -192,7 +202,11 @@ impl ForEach {
         if fields.is_empty() {
             return Ok(base);
         }
-        let mut object = Map::clone(&*base.to_object()?);
+        let object = base.to_object().map_err(|_| {
+            let what = "cannot assign map[string]interface to";
+            EvalError::new(format!("{what} [{}]", base.go_type()))
+        })?;
+        let mut object = Map::clone(&object);
         cost.step(object.len())?;
         object.extend(fields);
         Ok(Value::from(object))
@@ -202,18 +216,43 @@ impl ForEach {
 /// The variable of a loop's item, for which `$loop` is short.
 const LOOP_ITEM: &str = "_loop";
 
+/// The members of `$loop`: those of the item, or the item itself as `data`; and its `index`, from 0.
+fn seen(item: &Value, index: usize, cost: &Cost) -> Result<Value, EvalError> {
+    let members = match item {
+        Value::Bool(_) | Value::Array(_) | Value::Bytes(_) => None,
+        Value::Int(_) | Value::Long(_) | Value::Float(_) | Value::Num(_) => None,
+        Value::Str(text) => {
+            cost.step(text.len() / 1024)?;
+            item.to_object().ok()
+        }
+        _ => item.to_object().ok(),
+    };
+    cost.step(1 + members.as_ref().map_or(0, |members| members.len()))?;
+    let mut members = match members {
+        Some(members) => Map::clone(&members),
+        None => Map::from([("data".into(), item.clone())]),
+    };
+    let index = i64::try_from(index).unwrap_or(i64::MAX);
+    members.insert("index".into(), index.into());
+    Ok(members.into())
+}
+
 /// The scope inside a loop.
 struct LoopScope<'a> {
     outer: &'a dyn Scope,
-    item: &'a Value,
+    seen: Value,
     name: Option<&'a str>,
 }
 
 impl Scope for LoopScope<'_> {
     fn get(&self, name: &str) -> Option<Value> {
         if name == LOOP_ITEM || Some(name) == self.name {
-            return Some(self.item.clone());
+            return Some(self.seen.clone());
         }
         self.outer.get(name)
+    }
+
+    fn is_proved_only(&self) -> bool {
+        self.outer.is_proved_only()
     }
 }

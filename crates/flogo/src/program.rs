@@ -149,6 +149,13 @@ impl Program for App {
         names.collect()
     }
 
+    fn counts(&self) -> Vec<(usize, &'static str)> {
+        vec![
+            (self.breakers().len(), "breaker"),
+            (self.targets().len(), "call"),
+        ]
+    }
+
     fn show_step(&self, step: usize) -> Map<String, Value> {
         Map::from_iter([("run".to_owned(), show_handler(&self.handlers[step]))])
     }

@@ -13,6 +13,7 @@ mod canonical;
 mod channels;
 mod content;
 mod cookie;
+mod flows;
 mod handler;
 mod jwt;
 mod limiter;

@@ -36,6 +36,22 @@ fn show_choice(choice: &Choice) -> Json {
 }
 
 fn show_action(action: &Action) -> Json {
+    let mut shown = show_services(action);
+    let flow = action.flow.as_ref().map(|flow| {
+        let id = |task: usize| flow.tasks.get(task).map(|task| &*task.id);
+        let links = flow.links.iter();
+        let links = links.map(|link| json!({ "from": id(link.from), "to": id(link.to) }));
+        json!({
+            "name": &*flow.name,
+            "tasks": flow.tasks.iter().map(|task| &*task.id).collect::<Vec<_>>(),
+            "links": links.collect::<Vec<_>>(),
+        })
+    });
+    put(&mut shown, "flow", flow);
+    shown
+}
+
+fn show_services(action: &Action) -> Json {
     json!({
         "action": &*action.name,
         "async": action.asynchronous,
@@ -84,6 +100,7 @@ fn show_service(service: &Service) -> Json {
                 CounterOperation::Reset => "reset",
             },
         }),
+        Activity::Nothing => json!({ "activity": "noop" }),
         Activity::Channel => json!({ "activity": "channel" }),
         Activity::Return(_) => json!({ "activity": "actreturn" }),
         Activity::Reply(_) => json!({ "activity": "actreply" }),

@@ -65,8 +65,13 @@ fn read_on(text: &str, machine: &Host) -> Reading {
 #[track_caller]
 fn plan_on(text: &str, machine: &Host) -> Plan {
     let reading = read_on(text, machine);
-    assert_eq!(lines(&reading), "", "\n--- the text:\n{text}");
-    reading.plan.expect("no diagnostics, so there is a plan")
+    let report = lines(&reading);
+    // Most of these applications do less than a real one, which is worth warnings (`lints.rs`).
+    assert!(
+        !report.contains(": error: "),
+        "{report}\n--- the text:\n{text}"
+    );
+    reading.plan.expect("no error, so there is a plan")
 }
 
 #[track_caller]
@@ -289,7 +294,7 @@ fn calling(definitions: &[(&str, &[&str])]) -> String {
     let resources = definitions.iter().map(|(name, services)| {
         let all: Vec<_> = services.iter().map(rest).chain([breaker.to_owned()]).collect();
         format!(
-            r#"{{ "id": "microgateway:{name}", "compressed": false, "data": {{ "name": "{name}", "steps": [ {{ "service": "CB" }} ], "services": [ {} ] }} }}"#,
+            r#"{{ "id": "microgateway:{name}", "compressed": false, "data": {{ "name": "{name}", "steps": [ {{ "service": "CB" }}, {{ "service": "CB", "input": {{ "operation": "counter" }} }} ], "services": [ {} ] }} }}"#,
             all.join(", ")
         )
     });
@@ -440,7 +445,7 @@ fn a_trigger_needs_a_port_and_a_handler_method_and_path() {
     let good = with_services(&service("log", "{}"));
     refused(
         &good.replace("\"port\": \"9096\"", "\"port\": \"many\""),
-        "2:95: error: value 'many' is not valid for 'port'; write a whole number",
+        "2:95: error: value 'many' is not valid for 'port': strconv.Atoi: parsing \"many\": invalid syntax; write a whole number",
     );
     refused(
         &good.replace("{ \"port\": \"9096\" }", "{ }"),
@@ -479,9 +484,11 @@ fn paths_that_the_router_refuses_are_errors() {
     };
     let plan = plan_of(&with_second(&good, &handler("put", "/pets/:id")));
     assert_eq!(&*plan.routes[0].name, "PUT /pets/:id");
+    // A fixed path may stand beside a parameter.
+    plan_of(&with_second(&good, &handler("GET", "/pets/new")));
     refused(
-        &with_second(&good, &handler("GET", "/pets/new")),
-        "4:1: error: the path `/pets/:petId` conflicts with `/pets/new` in line 3; change one of the paths, or the method; a parameter excludes other segments at its place",
+        &with_second(&good, &handler("GET", "/pets/:id")),
+        "4:1: error: the path `/pets/:petId` conflicts with `/pets/:id` in line 3; change one of the paths, or the method; one place has one parameter",
     );
 }
 
@@ -491,7 +498,7 @@ fn a_shared_action_is_one_instance_and_an_inline_one_another() {
 { "settings": { "method": "GET", "path": "/a" }, "actions": [ { "id": "x" } ] },
 { "settings": { "method": "GET", "path": "/b" }, "actions": [ { "if": "$.queryParams.q == '1'", "id": "x" }, { "ref": "x/microgateway", "settings": { "uri": "microgateway:G", "async": "true", "k": [1] } } ] } ] } ],
 "actions": [ { "id": "x", "ref": "x/microgateway", "settings": { "uri": "microgateway:G" }, "metadata": null } ],
-"resources": [ { "id": "microgateway:G", "data": { "name": "other", "steps": [ { "service": "B" } ], "services": [ { "name": "B", "ref": "github.com/r2d2-ai/aiflow/microgateway/activity/circuitbreaker" } ] } } ] }"#;
+"resources": [ { "id": "microgateway:G", "data": { "name": "other", "steps": [ { "service": "B" }, { "service": "B", "input": { "operation": "counter" } } ], "services": [ { "name": "B", "ref": "github.com/r2d2-ai/aiflow/microgateway/activity/circuitbreaker" } ] } } ] }"#;
     let plan = plan_of(text);
     let (a, b) = (handler(&plan, 0), handler(&plan, 1));
     assert!(std::sync::Arc::ptr_eq(
@@ -564,10 +571,10 @@ fn an_action_without_a_definition_is_an_error() {
     );
     refused(
         &with_action(
-            r#"{ "ref": "github.com/project-flogo/flow", "settings": { } }"#,
+            r#"{ "ref": "github.com/project-flogo/stream", "settings": { } }"#,
             definition,
         ),
-        "4:10: error: action factory 'github.com/project-flogo/flow' not registered; only the microgateway is run: `github.com/project-flogo/microgateway`",
+        "4:10: error: action factory 'github.com/project-flogo/stream' not registered; the microgateway and flows are run: `github.com/project-flogo/microgateway`, `github.com/project-flogo/flow`",
     );
 }
 
@@ -650,7 +657,9 @@ fn the_built_in_patterns_need_their_settings() {
             "{report}"
         );
     }
-    assert_eq!(report.lines().count(), 4, "{report}");
+    // The resource that no action uses has an error of its own.
+    assert!(report.contains("error: service not found: x"), "{report}");
+    assert_eq!(report.lines().count(), 5, "{report}");
     for named in [
         r#""uri": "pattern://DefaultChannelPattern""#,
         r#""pattern": "DefaultChannelPattern""#,
@@ -663,7 +672,7 @@ fn the_built_in_patterns_need_their_settings() {
 }
 
 #[test]
-fn properties_are_typed_and_seen_by_triggers_and_handlers_alone() {
+fn properties_are_typed_and_seen_everywhere() {
     let text = with_services(&service("log", "{}"))
         .replace(
             "\"channels\": null",
@@ -688,10 +697,267 @@ fn properties_are_typed_and_seen_by_triggers_and_handlers_alone() {
         report.contains("property `port`: invalid int from --set"),
         "{report}"
     );
-    refused(
-        &with_services(&service("log", r#"{ "message": "=$property[port]" }"#)),
-        "7:99: error: unable to find a 'property' resolver; correct the expression",
+    let logs = |name: &str| service("log", &format!(r#"{{ "message": "=$property[{name}]" }}"#));
+    let log = |text: String| text.replace(&service("log", "{}"), &logs("port"));
+    let plan = plan_of(&log(text.clone()));
+    let settings = &handler(&plan, 0).choices[0].action.services[0].settings;
+    assert_eq!(
+        settings.to_json_text().as_deref(),
+        Ok(r#"{"message":9097}"#)
     );
+    refused(
+        &with_services(&logs("port")),
+        "7:99: error: failed to resolve Property: 'port', ensure that property is configured in the application; correct the expression",
+    );
+}
+
+/// The application's properties, a number and two texts, as its definition sees them.
+fn properties_on(machine: &Host) -> Result<String, String> {
+    let seen = r#"{ "message": "=$property[up.url]", "addDetails": "=$property[n]", "usePrint": "=$property[any]" }"#;
+    let text = with_services(&service("log", seen)).replace(
+        "\"channels\": null",
+        r#""properties": [ { "name": "up.url", "type": "string", "value": "default" }, { "name": "n", "type": "int", "value": 1 }, { "name": "any", "value": 1.5 } ]"#,
+    );
+    let reading = read_on(&text, machine);
+    // The log activity reads one of them; that is another matter.
+    let told = lines(&reading);
+    let errors = told.lines().filter(|line| !line.contains(": warning: "));
+    let told: String = errors.flat_map(|line| [line, "\n"]).collect();
+    let plan = reading.plan.ok_or(told)?;
+    let settings = &handler(&plan, 0).choices[0].action.services[0].settings;
+    Ok(settings.to_json_text().expect("plain values"))
+}
+
+fn with_env(env: &[(&'static str, &str)]) -> Host {
+    let env = env.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    Host {
+        env: env.collect(),
+        ..Host::default()
+    }
+}
+
+#[test]
+fn the_environment_gives_properties_their_values_if_it_is_asked_to() {
+    let seen = |any: &str, url: &str, n: &str| {
+        Ok(format!(
+            r#"{{"addDetails":{n},"message":"{url}","usePrint":{any}}}"#
+        ))
+    };
+    let auto = ("FLOGO_APP_PROPS_ENV", "auto");
+    for (env, expected) in [
+        (
+            &[("UP_URL", "env"), ("N", "5")][..],
+            seen("1.5", "default", "1"),
+        ),
+        (
+            &[auto, ("UP_URL", "env"), ("N", "5")],
+            seen("1.5", "env", "5"),
+        ),
+        (
+            &[("FLOGO_APP_PROPS_ENV", "AUTO"), ("up_url", "env")],
+            seen("1.5", "env", "1"),
+        ),
+        (
+            &[auto, ("UP_URL", "c"), ("up_url", "b"), ("up.url", "a")],
+            seen("1.5", "a", "1"),
+        ),
+        (
+            &[auto, ("up_url", "b"), ("UP_URL", "c")],
+            seen("1.5", "b", "1"),
+        ),
+        (&[auto, ("any", "7")], seen("7", "default", "1")),
+        (
+            &[
+                ("FLOGO_APP_PROPS_ENV", r#"{"mappings": {"n": "COUNT"}}"#),
+                ("COUNT", "9"),
+                ("N", "5"),
+            ],
+            seen("1.5", "default", "9"),
+        ),
+        (
+            &[auto, ("FLOGO_APP_PROP_RESOLVERS", "disabled"), ("N", "5")],
+            seen("1.5", "default", "1"),
+        ),
+    ] {
+        assert_eq!(properties_on(&with_env(env)), expected, "{env:?}");
+    }
+    for (env, expected) in [
+        (
+            &[auto, ("N", "many")][..],
+            "app.json:1:172: error: property `n`: invalid int from the environment variable N: strconv.Atoi: parsing \"many\": invalid syntax; correct the value, or the type\n",
+        ),
+        (
+            &[("FLOGO_APP_PROPS_ENV", "yes")],
+            "app.json:1:1: error: FLOGO_APP_PROPS_ENV is neither `auto` nor names of variables: `yes`; set it to `auto`, or to `{\"mappings\": {\"PROPERTY\": \"VARIABLE\"}}`\n",
+        ),
+        (
+            &[("FLOGO_APP_PROP_RESOLVERS", "env")],
+            "app.json:1:1: error: FLOGO_APP_PROP_RESOLVERS: Unsupported property resolver type - env. Resolver not registered.; set FLOGO_APP_PROPS_ENV too, or omit `env`\n",
+        ),
+    ] {
+        assert_eq!(
+            properties_on(&with_env(env)),
+            Err(expected.into()),
+            "{env:?}"
+        );
+    }
+}
+
+#[test]
+fn a_property_without_a_value_is_the_zero_of_its_type() {
+    for (kind, zero) in [
+        ("string", r#""""#),
+        ("int", "0"),
+        ("bool", "false"),
+        ("float64", "0"),
+        ("object", "null"),
+        ("any", "null"),
+    ] {
+        let seen = service("log", r#"{ "message": "=$property[p]" }"#);
+        let text = with_services(&seen).replace(
+            "\"channels\": null",
+            &format!(r#""properties": [ {{ "name": "p", "type": "{kind}" }} ]"#),
+        );
+        let plan = plan_of(&text);
+        let settings = &handler(&plan, 0).choices[0].action.services[0].settings;
+        let expected = format!(r#"{{"message":{zero}}}"#);
+        assert_eq!(settings.to_json_text().as_deref(), Ok(&*expected), "{kind}");
+    }
+}
+
+#[test]
+fn the_variable_of_older_documents_is_ignored_with_a_warning() {
+    let machine = with_env(&[("FLOGO_APP_PROPS_OVERRIDE", "n=2")]);
+    let reading = read_on(&with_services(&service("log", "{}")), &machine);
+    assert_eq!(
+        lines(&reading),
+        "app.json:1:1: warning: FLOGO_APP_PROPS_OVERRIDE is ignored, as by Flogo core 1.x; use FLOGO_APP_PROPS_JSON for a file, FLOGO_APP_PROPS_ENV for variables, or `--set NAME=VALUE`\n"
+    );
+}
+
+#[test]
+fn files_give_properties_their_values_and_the_environment_wins_over_them() {
+    let seen = |url: &str, n: &str| {
+        Ok(format!(
+            r#"{{"addDetails":{n},"message":"{url}","usePrint":1.5}}"#
+        ))
+    };
+    let on = |env: &[(&'static str, &str)]| {
+        let files = [
+            ("one.json", r#"{"up.url": "one", "n": "7", "other": true}"#),
+            ("two.json", r#"{"up.url": "two"}"#),
+            ("list.json", "[]"),
+            ("bad.json", "{"),
+        ];
+        properties_on(&Host {
+            files: files.map(|(name, text)| (name, text.to_owned())).into(),
+            ..with_env(env)
+        })
+    };
+    let files = |paths: &'static str| ("FLOGO_APP_PROPS_JSON", paths);
+    let auto = ("FLOGO_APP_PROPS_ENV", "auto");
+    assert_eq!(on(&[files("one.json")]), seen("one", "7"));
+    assert_eq!(on(&[files("one.json,two.json")]), seen("two", "7"));
+    assert_eq!(on(&[files("two.json, one.json")]), seen("one", "7"));
+    assert_eq!(on(&[files("one.json"), auto, ("N", "3")]), seen("one", "3"));
+    let order = ("FLOGO_APP_PROP_RESOLVERS", "json,env");
+    assert_eq!(
+        on(&[files("one.json"), auto, order, ("N", "3")]),
+        seen("one", "7")
+    );
+    for (path, why) in [
+        ("none.json", "no such file"),
+        ("list.json", "expected an object, found array"),
+        ("bad.json", "invalid JSON: "),
+    ] {
+        let told = on(&[files(path)]).expect_err("it is refused");
+        let begin = format!(
+            "app.json:1:1: error: FLOGO_APP_PROPS_JSON: the file `{path}` cannot be read: {why}"
+        );
+        assert!(told.starts_with(&begin), "{told}");
+    }
+}
+
+#[test]
+fn an_actions_setting_may_be_a_property() {
+    let text = with_action(
+        r#"{ "ref": "x/microgateway", "settings": { "uri": "microgateway:Pets", "to": "=$property[to]", "as": "=$.payload" } }"#,
+        &format!(
+            r#"{{ "name": "Pets", "steps": [ {{ "service": "S" }} ], "services": [ {} ] }}"#,
+            service("log", r#"{ "message": "=$.conf.to", "addDetails": "=$.conf.as" }"#)
+        ),
+    )
+    .replace("\"channels\": null", r#""properties": [ { "name": "to", "type": "string", "value": "there" } ]"#);
+    let plan = plan_of(&text);
+    let settings = &handler(&plan, 0).choices[0].action.services[0].settings;
+    let seen = r#"{"addDetails":"=$.payload","message":"there"}"#;
+    assert_eq!(settings.to_json_text().as_deref(), Ok(seen));
+}
+
+#[test]
+fn a_definition_of_the_first_schema_is_read_with_a_warning() {
+    let log = service("log", r#"{ "message": "=$.conf.to" }"#);
+    let text = app(&format!(
+        r#"{{ "name": "Pets", "async": true, "configuration": {{ "to": "there", "uri": "no" }}, "steps": [ {{ "service": "S" }} ], "services": [ {log} ] }}"#
+    ));
+    let reading = read_on(&text, &Host::default());
+    let moved =
+        "has belonged to the action since November 2018; move it into the action's `settings`";
+    assert_eq!(
+        lines(&reading).replace("app.json:", ""),
+        format!(
+            "6:19: warning: `async` of a definition {moved}\n6:34: warning: `configuration` of a definition {moved}\n"
+        )
+    );
+    let plan = reading.plan.expect("warnings alone");
+    let action = &handler(&plan, 0).choices[0].action;
+    assert!(action.asynchronous);
+    let settings = &action.services[0].settings;
+    assert_eq!(
+        settings.to_json_text().as_deref(),
+        Ok(r#"{"message":"there"}"#)
+    );
+    let conf = action.conf.to_json_text();
+    assert_eq!(
+        conf.as_deref(),
+        Ok(r#"{"to":"there","uri":"microgateway:Pets"}"#)
+    );
+}
+
+#[test]
+fn a_pattern_that_is_named_in_the_older_way_needs_fewer_settings() {
+    let action = r#"{ "ref": "x/microgateway", "settings": { "pattern": "DefaultHttpPattern", "useRateLimiter": true, "rateLimit": "1-S", "useJWT": false, "useCircuitBreaker": true, "backendUrl": "http://localhost:1234/pets" } }"#;
+    let unused = format!(
+        r#"{{ "name": "Pets", "steps": [ {{ "service": "S" }} ], "services": [ {} ] }}"#,
+        service("log", "{}")
+    );
+    let reading = read_on(&with_action(action, &unused), &Host::default());
+    let plan = reading.plan.expect("it is read");
+    let services = &handler(&plan, 0).choices[0].action.services;
+    let methods = services
+        .iter()
+        .filter_map(|service| match &service.activity {
+            Activity::Rest(rest) => Some(rest.method.as_str()),
+            _ => None,
+        });
+    assert_eq!(methods.collect::<Vec<_>>(), ["GET", "GET"]);
+}
+
+#[test]
+fn a_slash_at_the_end_of_a_ref_says_nothing() {
+    let text = with_services(&service("log", "{}"))
+        .replace("trigger/rest\"", "trigger/rest/\"")
+        .replace("activity/log\"", "activity/log/\"")
+        .replace(
+            "project-flogo/microgateway\"",
+            "r2d2-ai/aiflow-microgateway/\"",
+        );
+    assert_eq!(text.matches("/\"").count(), 3, "{text}");
+    plan_of(&text);
+    let other = text.replace("aiflow-microgateway/", "aiflowmicrogateway/");
+    let told = lines(&read_on(&other, &Host::default()));
+    let begin = "app.json:4:10: error: action factory 'github.com/r2d2-ai/aiflowmicrogateway' not registered; ";
+    assert!(told.starts_with(begin), "{told}");
 }
 
 #[test]
@@ -934,6 +1200,19 @@ fn a_breaker_that_never_rejects_is_a_warning() {
         assert_eq!(breaker.settings.mode, Mode::Disabled);
         assert!(breaker.settings.validate().is_ok());
     }
+}
+
+#[test]
+fn a_repository_of_one_activity_is_refused_by_its_name() {
+    let log = service("log", "{}");
+    let grpc = log.replace(
+        "project-flogo/contrib/activity/log",
+        "project-flogo/grpc/activity",
+    );
+    refused(
+        &with_services(&grpc),
+        "7:23: error: can't find activity github.com/project-flogo/grpc/activity; the `grpc` activity is not supported: call an HTTP interface of the service with the `rest` activity",
+    );
 }
 
 #[test]

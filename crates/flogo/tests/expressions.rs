@@ -1,7 +1,10 @@
 //! Flogo's expressions: forms of texts, results of operators, paths and functions, and errors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use fusebox_flogo::{Expression, Functions, Map, Names, Params, Random, Value, read_scope};
+use fusebox_flogo::{
+    Expression, Fault, Functions, Map, Names, NilKind, Params, Random, Scope, Struct, Value,
+    read_scope,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -508,6 +511,116 @@ fn functions_of_errors() {
 }
 
 #[test]
+fn a_nil_of_a_type_is_null_in_json_and_no_null_to_operators() {
+    for (made, go_type) in [
+        ("coerce.toObject(nil)", "map[string]interface {}"),
+        ("coerce.toParams(nil)", "map[string]string"),
+        ("coerce.toArray(nil)", "[]interface {}"),
+        ("coerce.toBytes(nil)", "[]uint8"),
+    ] {
+        gives_json(made, "null");
+        gives(&format!("{made} == nil"), false);
+        gives(&format!("nil != {made}"), true);
+        gives(&format!("isdefined({made})"), true);
+        gives(&format!("builtin.len({made})"), 0_i64);
+        gives(&format!("error.type({made})"), go_type);
+        fails(
+            &format!("{made} > 'x'"),
+            &format!("cannot compare {go_type} with string"),
+        );
+    }
+    gives("coerce.toString(coerce.toObject(nil))", "null");
+    gives("array.count(coerce.toArray(nil))", 0_i64);
+    gives_json("array.append(coerce.toArray(nil), 1)", "[1]");
+    gives("coerce.toType(nil, 'array')", Value::Null);
+}
+
+#[test]
+fn the_members_of_a_nil_object_are_null_at_the_end_of_a_path() {
+    let text = |text: &str, scope: &dyn Scope| {
+        let expression = Expression::compile(text, &names()).unwrap();
+        expression.eval(scope).map_err(|error| error.message)
+    };
+    let scope = Map::from([
+        ("o".into(), Value::Nil(NilKind::Object)),
+        ("a".into(), Value::Nil(NilKind::Array)),
+        ("p".into(), Value::Nil(NilKind::Params)),
+    ]);
+    assert_eq!(text("$.o.x", &scope), Ok(Value::Null));
+    assert_eq!(text("$.p.x", &scope), Ok("".into()));
+    let told = "Invalid path '.x.y'. path not found.";
+    assert_eq!(text("$.o.x.y", &scope), Err(told.into()));
+    let told = "Array index '[0]' out of range.";
+    assert_eq!(text("$.a[0]", &scope), Err(told.into()));
+}
+
+#[test]
+fn a_struct_keeps_the_order_of_its_fields() {
+    let of = Struct {
+        go_type: "jwt.ParsedToken",
+        fields: vec![("signature", "s".into()), ("claims", Map::new().into())],
+    };
+    let scope = Map::from([("t".into(), Value::from(of))]);
+    let text = |text: &str| {
+        let expression = Expression::compile(text, &names()).unwrap();
+        let value = expression.eval(&scope).map_err(|error| error.message)?;
+        Ok(value.to_json_text().unwrap())
+    };
+    assert_eq!(text("$.t"), Ok(r#"{"signature":"s","claims":{}}"#.into()));
+    assert_eq!(text("$.t.Signature"), Ok(r#""s""#.into()));
+    assert_eq!(text("$.t.claims.id"), Ok("null".into()));
+    assert_eq!(text("$.t.x"), Err("unable to evaluate path: x".to_owned()));
+}
+
+#[test]
+fn a_connection_that_is_refused_shows_its_parts() {
+    let address = "127.0.0.1:1".parse().unwrap();
+    let dial = Fault::dial(address, 111, "connection refused");
+    let fault = Fault::network("Get", "http://h/p", dial);
+    assert_eq!(
+        &*fault.message,
+        "Get \"http://h/p\": dial tcp 127.0.0.1:1: connect: connection refused"
+    );
+    let lookup = Fault::network("Get", "http://h/p", Fault::lookup("h"));
+    assert_eq!(
+        &*lookup.message,
+        "Get \"http://h/p\": dial tcp: lookup h: no such host"
+    );
+    let scope = Map::from([
+        ("e".into(), fault.into()),
+        ("l".into(), lookup.into()),
+        (
+            "f".into(),
+            Fault::network("Get", "http://h/p", "EOF").into(),
+        ),
+    ]);
+    for (text, expected) in [
+        (
+            "$.e",
+            r#"{"Op":"Get","URL":"http://h/p","Err":{"Op":"dial","Net":"tcp","Source":null,"Addr":{"IP":"127.0.0.1","Port":1,"Zone":""},"Err":{"Syscall":"connect","Err":111}}}"#,
+        ),
+        ("$.e.Err.Addr.Port", "1"),
+        ("$.e.err.addr", r#"{"IP":"127.0.0.1","Port":1,"Zone":""}"#),
+        ("$.e.Err.Err.Syscall", r#""connect""#),
+        ("$.e.Err.Err.Err", "111"),
+        (
+            "error.string($.e.Err)",
+            r#""dial tcp 127.0.0.1:1: connect: connection refused""#,
+        ),
+        ("error.type($.e.Err)", r#""*net.OpError""#),
+        ("error.string($.e.Err.Err.Err)", r#""connection refused""#),
+        (
+            "$.l.Err",
+            r#"{"Op":"dial","Net":"tcp","Source":null,"Addr":null,"Err":{"UnwrapErr":null,"Err":"no such host","Name":"h","Server":"","IsTimeout":false,"IsTemporary":false,"IsNotFound":true}}"#,
+        ),
+        ("$.f", r#"{"Op":"Get","URL":"http://h/p","Err":{}}"#),
+    ] {
+        let value = Expression::compile(text, &names()).unwrap().eval(&scope);
+        assert_eq!(value.unwrap().to_json_text().unwrap(), expected, "{text}");
+    }
+}
+
+#[test]
 fn functions_of_coercion() {
     gives("coerce.toInt(nil)", 0_i64);
     gives("coerce.toInt(-1.9)", -1_i64);
@@ -534,7 +647,6 @@ fn functions_of_coercion() {
     gives_json("coerce.toArray('[1]')", "[1]");
     gives_json("coerce.toArray(5)", "[5]");
     gives_json("coerce.toBytes('hi')", r#""aGk=""#);
-    gives("coerce.toObject(nil)", Value::Null);
     fails(
         "coerce.toInt('5.0')",
         "strconv.Atoi: parsing \"5.0\": invalid syntax",

@@ -10,17 +10,20 @@ use proptest::prelude::*;
 use serde_json::json;
 use support::read_text;
 
-/// A handler whose action has this `input`, and whose only step has these inputs.
-fn handler(input: &str, step: &str, data: &str) -> Result<Arc<Handler>, String> {
-    let text = format!(
+/// An application with a handler whose action has this `input`, and whose only step has these inputs.
+fn text(input: &str, step: &str, data: &str) -> String {
+    format!(
         r#"{{ "name": "A", "version": "1", "triggers": [ {{ "id": "r", "ref": "x/trigger/rest", "settings": {{ "port": 1 }}, "handlers": [
 {{ "settings": {{ "method": "GET", "path": "/" }}, "action": {{ "ref": "x/microgateway", "settings": {{ "uri": "microgateway:G" }},
 "input": {input} }} }} ] }} ],
 "resources": [ {{ "id": "microgateway:G", "data": {{ "name": "G", "services": [ {{ "name": "L", "ref": "x/activity/log" }} ],
 "steps": [ {{ "service": "L", "input": {step} }} ],
 "responses": [ {{ "error": false, "output": {{ "data": {data} }} }} ] }} }} ] }}"#
-    );
-    let reading = read_text(&text);
+    )
+}
+
+fn handler(input: &str, step: &str, data: &str) -> Result<Arc<Handler>, String> {
+    let reading = read_text(&text(input, step, data));
     let told = support::lines(&reading).replace("fb.yaml:", "");
     let plan = reading.plan.ok_or(told)?;
     match &plan.routes[0].steps[..] {
@@ -139,7 +142,7 @@ fn a_loop_makes_a_list_of_another() {
     );
     gives(
         r#"{ "o": { "mapping": { "@foreach($.items, it)": { "tags": { "@foreach($loop.tags)": { "t": "=$loop.t", "of": "=$loop[it].n" } } } } } }"#,
-        r#"{"o":[{"tags":[{"of":1,"t":"a"},{"of":1,"t":"b"}]},{"tags":[]}]}"#,
+        r#"{"o":[{"tags":[{"of":1,"t":"a"},{"of":1,"t":"b"}]},{"tags":null}]}"#,
     );
     gives(
         r#"{ "o": { "mapping": { "@foreach($.items)": { "=": "$loop", "n": "=$loop.n * 10" } } } }"#,
@@ -148,10 +151,6 @@ fn a_loop_makes_a_list_of_another() {
     gives(
         r#"{ "o": { "mapping": { "@foreach($.items, it, )": { "=": "=$loop.n" } } } }"#,
         r#"{"o":[1,2]}"#,
-    );
-    gives(
-        r#"{ "o": { "mapping": { "@foreach($.empty)": { "n": "=$loop.n" } } } }"#,
-        r#"{"o":[]}"#,
     );
 }
 
@@ -165,42 +164,248 @@ fn a_loop_over_a_value_that_is_not_a_list_is_an_error() {
     );
 }
 
+/// The value of a mapping, over a payload as clients send it.
+fn value(mapping: &str) -> Result<String, String> {
+    let told = |input: &str| handler(input, "{}", "null").map(|handler| handler.choices[0].clone());
+    let choice = told(&format!(r#"{{ "r": {{ "mapping": {mapping} }} }}"#))?;
+    let scope = read_scope(&json!({
+        "queryParams": { "$params": { "q": "1" } },
+        "content": {
+            "cups": [ { "t": "mug", "ml": 300 }, { "t": "bowl", "ml": 450, "index": 7 } ],
+            "tags": [ "x", "y" ],
+            "mixed": [ 1, true, null, [ 2 ], "", "{\"a\": 1}" ],
+            "empty": [],
+            "none": null,
+            "age": 12,
+            "csv": "p;q",
+        },
+    }));
+    let mapped = choice
+        .input
+        .expect("a mapping")
+        .eval(&scope.expect("a scope"));
+    let mapped = mapped.map_err(|error| error.message)?;
+    Ok(mapped["r"].to_json_text().expect("plain values"))
+}
+
+#[track_caller]
+fn gives_value(mapping: &str, expected: &str) {
+    assert_eq!(value(mapping).as_deref(), Ok(expected), "{mapping}");
+}
+
 #[test]
-fn branches_take_the_first_that_holds() {
-    let branches = |condition: &str| {
-        format!(
-            r#"{{ "o": {{ "@if({condition})": {{ "a": "=$.id" }}, "@elseif($.yes)": {{ "b": 1 }}, "@else": {{ "c": 1 }} }} }}"#
-        )
-    };
-    gives(&branches("$.id == '7'"), r#"{"o":{"a":"7"}}"#);
-    gives(&branches("$.id == '8'"), r#"{"o":{"b":1}}"#);
+fn a_condition_decides_on_a_value() {
+    for (mapping, expected) in [
+        (
+            r#"{ "t": { "@conditional": [ { "$.queryParams.q == \"1\"": "gold" }, { "@otherwise": "none" } ] } }"#,
+            r#"{"t":"gold"}"#,
+        ),
+        (
+            r#"{ "@conditional": [ { "$.queryParams.q == \"2\"": "gold" }, { "@otherwise": { "z": "=$.content.age" } } ] }"#,
+            r#"{"z":12}"#,
+        ),
+        (
+            r#"{ "@conditional($.content.age)": [ { "< 1": "infant" }, { "<= 19": "young" }, { "@otherwise": "adult" } ] }"#,
+            r#""young""#,
+        ),
+        // The place of `@otherwise` does not matter, and a pair need not be in a list.
+        (
+            r#"{ "@conditional": [ { "@otherwise": "b" }, {}, null, { "true": "a" } ] }"#,
+            r#""a""#,
+        ),
+        (r#"{ "@conditional": { "1 == 1": "a" } }"#, r#""a""#),
+        // What is no truth value does not hold, and nothing is null.
+        (
+            r#"{ "@conditional": [ { "$.content.csv": "a" }, { "$.content.cups": "b" }, { "$.content.none": "c" } ] }"#,
+            "null",
+        ),
+        (
+            r#"{ "@conditional": [ { "$.content.age": "a" } ] }"#,
+            r#""a""#,
+        ),
+        (
+            r#"{ "@foreach($.content.cups, c)": { "size": { "@conditional($loop.ml)": [ { "> 400": "large" }, { "@otherwise": "=$loop[c].t" } ] } } }"#,
+            r#"[{"size":"mug"},{"size":"large"}]"#,
+        ),
+        (
+            r#"{ "@conditional": [ { "$.content.age > 1": { "@foreach($.content.tags)": { "v": "=$loop.data" } } } ] }"#,
+            r#"[{"v":"x"},{"v":"y"}]"#,
+        ),
+    ] {
+        gives_value(mapping, expected);
+    }
+    let told = value(r#"{ "@conditional": [ { "$.content.nope.x == 1": "a" } ] }"#);
+    assert_eq!(told, Err("Invalid path '.nope.x'. path not found.".into()));
+    // It needs no `mapping` around it.
     gives(
-        &branches("$.id == '8'").replace("$.yes", "!$.yes"),
-        r#"{"o":{"c":1}}"#,
-    );
-    gives(
-        r#"{ "o": { "mapping": { "p": { "@if($.no)": { "a": 1 } } } } }"#,
-        r#"{"o":{"p":null}}"#,
+        r#"{ "o": { "@conditional": [ { "$.id == '7'": { "a": "=$.id" } } ] } }"#,
+        r#"{"o":{"a":"7"}}"#,
     );
 }
 
 #[test]
-fn a_mapping_with_ignored_parts_is_refused() {
-    refuses(
-        r#"{ "o": { "mapping": { "@foreach($.items)": { "a": 1 }, "b": 2 } } }"#,
-        "3:65: error: `b` beside a loop would be ignored; move it into the loop, or beside the object that holds it",
+fn an_output_has_conditions_too() {
+    let text = r#"{ "o": { "@conditional($.code)": [ { "== 200": "=$.data" }, { "@otherwise": null } ] } }"#;
+    let choice = choice(&format!("{{}}, \"output\": {text}"));
+    let output = choice.output.expect("a mapping");
+    let of = |code: i64| {
+        let scope = Map::from([("code".into(), code.into()), ("data".into(), "x".into())]);
+        let mapped = Value::from(output.eval(&scope).expect("it is evaluated"));
+        mapped.to_json_text().expect("plain values")
+    };
+    assert_eq!([of(200), of(404)], [r#"{"o":"x"}"#, r#"{"o":null}"#]);
+}
+
+#[test]
+fn a_loop_has_its_index_and_its_item_as_data() {
+    for (mapping, expected) in [
+        (
+            r#"{ "@foreach($.content.cups, c)": { "t": "=$loop.t", "i": "=$loop[c].index", "j": "=$loop.index + 1" } }"#,
+            r#"[{"i":0,"j":1,"t":"mug"},{"i":1,"j":2,"t":"bowl"}]"#,
+        ),
+        (
+            r#"{ "@foreach($.content.tags, x)": { "v": "=$loop.data", "l": "=$loop", "x": "=$loop[x].data" } }"#,
+            r#"[{"l":{"data":"x","index":0},"v":"x","x":"x"},{"l":{"data":"y","index":1},"v":"y","x":"y"}]"#,
+        ),
+        (
+            r#"{ "@foreach($.content.mixed)": { "=": "=$loop" } }"#,
+            r#"[{"data":1,"index":0},{"data":true,"index":1},{"index":2},{"data":[2],"index":3},{"index":4},{"a":1,"index":5}]"#,
+        ),
+        (
+            r#"{ "@foreach($.content.mixed, m, isdefined($loop.data))": { "=": "$loop" } }"#,
+            r#"[1,true,[2]]"#,
+        ),
+        (
+            r#"{ "@foreach(string.split($.content.csv, \";\"), w)": { "v": "=$loop.data" } }"#,
+            r#"[{"v":"p"},{"v":"q"}]"#,
+        ),
+        (
+            r#"{ "@foreach(string.split(\"a,b\", \",\"), w, string.contains($loop.data, \"b\"))": { "=": "=$loop.data" } }"#,
+            r#"["b"]"#,
+        ),
+        (
+            r#"{ "@foreach($.content.cups, c)": { "tags": { "@foreach($.content.tags, t)": { "of": "=$loop[c].index", "at": "=$loop[t].index" } } } }"#,
+            r#"[{"tags":[{"at":0,"of":0},{"at":1,"of":0}]},{"tags":[{"at":0,"of":1},{"at":1,"of":1}]}]"#,
+        ),
+        // One value is a list of one.
+        (
+            r#"{ "@foreach($.content.age)": { "v": "=$loop.data" } }"#,
+            r#"[{"v":12}]"#,
+        ),
+    ] {
+        gives_value(mapping, expected);
+    }
+}
+
+#[test]
+fn a_loop_that_makes_nothing_is_null() {
+    for mapping in [
+        r#"{ "@foreach($.content.empty, c)": { "t": "=$loop.t" } }"#,
+        r#"{ "@foreach($.content.none)": { "t": "=$loop.t" } }"#,
+        r#"{ "@foreach($.content.nope)": { "=": "$loop" } }"#,
+        r#"{ "@foreach($.content.cups)": {} }"#,
+        r#"{ "@foreach($.content.cups, c, $loop.ml > 900)": { "t": "=$loop.t" } }"#,
+        r#"{ "@foreach($.content.cups, c, false)": { "=": "$loop" } }"#,
+    ] {
+        gives_value(mapping, "null");
+    }
+}
+
+#[test]
+fn a_value_of_a_list_that_leads_nowhere_is_an_error() {
+    let told = value(r#"{ "l": [ "=$.content.nope.x", 1 ] }"#);
+    assert_eq!(told, Err("Invalid path '.nope.x'. path not found.".into()));
+    let told = value(r#"{ "@foreach($.content.tags)": { "=": "$loop", "a": 1 } }"#);
+    let expected = "cannot assign map[string]interface to [string]";
+    assert_eq!(told, Err(expected.into()));
+}
+
+/// What is said of an input, which is taken all the same, without the part of each line after its place.
+#[track_caller]
+fn warns(input: &str, gives_this: &str, expected: &str) {
+    gives(input, gives_this);
+    assert_eq!(notes(input).trim(), expected, "{input}");
+}
+
+fn notes(input: &str) -> String {
+    let reading = read_text(&text(input, "{}", "null"));
+    support::lines(&reading).replace("fb.yaml:", "")
+}
+
+#[test]
+fn a_directive_of_no_release_is_data_and_said_to_be() {
+    let no = "is data here as in every released Flogo core; write `\"@conditional\": [{ \"CONDITION\": VALUE }, { \"@otherwise\": VALUE }]`";
+    warns(
+        r#"{ "o": { "mapping": { "x": { "@if($.yes)": "one", "@else": "=$.id" } } } }"#,
+        r#"{"o":{"x":{"@else":"7","@if($.yes)":"one"}}}"#,
+        &format!("3:39: warning: `@if($.yes)` {no}"),
     );
-    refuses(
-        r#"{ "o": { "@if($.yes)": { "a": 1 }, "b": 2 } }"#,
-        "3:45: error: `b` beside branches would be ignored; move it into the branches",
+    warns(
+        r#"{ "o": { "@if($.yes)": "one" } }"#,
+        r#"{"o":{"@if($.yes)":"one"}}"#,
+        &format!("3:19: warning: `@if($.yes)` {no}"),
     );
-    refuses(
-        r#"{ "o": { "@else": { "a": 1 } } }"#,
-        "3:17: error: these branches have no `@if`; add `@if(…)`",
+    warns(
+        r#"{ "o": { "@foreach($.items)": { "a": 1 } } }"#,
+        r#"{"o":{"@foreach($.items)":{"a":1}}}"#,
+        "3:19: warning: `@foreach($.items)` is data here: only an object in `mapping` is evaluated below its top; put the object into `\"mapping\"`",
     );
-    refuses(
-        r#"{ "o": { "mapping": { "@foreach()": { "a": 1 } } } }"#,
-        "3:32: error: a loop has no list; write it as `@foreach($.payload.items, item)`",
+}
+
+#[test]
+fn what_stands_beside_a_directive_is_ignored_and_said_to_be() {
+    warns(
+        r#"{ "o": { "mapping": { "@foreach($.words)": { "=": "$loop" }, "b": 2 } } }"#,
+        r#"{"o":["x","y"]}"#,
+        "3:71: warning: `b` beside `@foreach` is ignored; remove it, or make the `@foreach` the value of a key of its own",
+    );
+    warns(
+        r#"{ "o": { "@conditional": [ { "$.yes": 1 } ], "mapping": 2 } }"#,
+        r#"{"o":1}"#,
+        "3:55: warning: `mapping` beside `@conditional` is ignored; remove it, or make the `@conditional` the value of a key of its own",
+    );
+}
+
+#[test]
+fn a_faulty_directive_is_refused() {
+    for (input, expected) in [
+        (
+            r#"{ "o": { "mapping": { "@foreach()": { "a": 1 } } } }"#,
+            "3:32: error: a loop has no list; write it as `@foreach($.payload.items, item)`",
+        ),
+        (
+            r#"{ "o": { "@conditional": [ { "@otherwise": 1 } ] } }"#,
+            "3:17: error: `@conditional` has no condition; write `{ \"CONDITION\": VALUE }` in its list",
+        ),
+        (
+            r#"{ "o": { "@conditional": [ { "$.yes": 1, "$.no": 2 } ] } }"#,
+            "3:51: error: conditional mapper element must be single key-value pair; write each condition in braces of its own",
+        ),
+        (
+            r#"{ "o": { "@conditional": [ "$.yes" ] } }"#,
+            "3:37: error: conditional mapper element must be key-value pair, found `$.yes`; write `{ \"CONDITION\": VALUE }`",
+        ),
+        (
+            r#"{ "o": { "@conditional": [ { "": 1 } ] } }"#,
+            "3:39: error: no condition expression set for this value; write a condition, or `@otherwise`",
+        ),
+        (
+            r#"{ "o": { "@conditional": 1 } }"#,
+            "3:35: error: `@conditional` must be a list of conditions, found `1`; write `[{ \"CONDITION\": VALUE }, { \"@otherwise\": VALUE }]`",
+        ),
+    ] {
+        refuses(input, expected);
+    }
+    let told = handler(
+        r#"{ "o": { "@conditional($.id)": [ { "== ==": 1 } ] } }"#,
+        "{}",
+        "null",
+    );
+    let told = told.expect_err("it is refused");
+    assert!(told.starts_with("3:4"), "{told}");
+    assert!(
+        told.contains("unable to compile expression '$.id == =='"),
+        "{told}"
     );
 }
 

@@ -3,6 +3,7 @@
 pub mod announcer;
 pub mod endpoint_records;
 pub mod gateway;
+pub mod hold_ends;
 pub mod membership;
 pub mod options;
 pub mod record;

@@ -69,6 +69,7 @@ pub mod parts {
     pub use crate::upstream::jar::Jar;
     pub use crate::upstream::last_failures::FailedCall;
     pub use crate::upstream::live_upstream::LiveUpstream;
+    pub use crate::upstream::own_trust::OwnTrust;
     pub use crate::upstream::pool::{Pool, Pools, is_idempotent};
     pub use crate::upstream::redirect::Redirects;
     pub use crate::upstream::sending::{Cut, Repeat};

@@ -7,6 +7,7 @@
 //! - `http`, `objects`: configurations and operations of the two connectors
 //! - `walk`: visitors of all processors and expressions
 
+mod apikit;
 mod error_type;
 mod given;
 mod http;
@@ -14,6 +15,7 @@ mod objects;
 mod policy;
 mod schedule;
 mod scope;
+mod validation;
 mod walk;
 
 use std::sync::Arc;
@@ -22,18 +24,22 @@ use std::time::Duration;
 pub use fusebox_dataweave::Compat;
 use fusebox_dataweave::{MediaType, Properties, Script};
 
+pub use apikit::{Api, Resource};
 pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
-    HttpSource, ListenerConfig, Request, Requester, Respond, SendBody, StatusRange, Validator,
+    BasicAuthentication, ClientTls, Cors, HttpSource, ListenerConfig, Origin, Origins, Request,
+    Requester, Respond, SendBody, StaticResource, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use policy::{MessageKind, Policies, Policy, PolicyStep};
 pub use schedule::{Schedule, When};
 pub use scope::{
-    Async, Cache, Choice, Foreach, Gather, LogLevel, Logger, ParallelForeach, Publish, RaiseError,
-    ScatterGather, SetVariable, Sleep, Transform, Try, UntilSuccessful, Validation, ValidationRule,
+    Async, Cache, CacheKey, Choice, Consume, Foreach, Gather, Idempotent, Invalidate, LogLevel,
+    Logger, ParallelForeach, Publish, QueueWait, RaiseError, ScatterGather, SetVariable, Sleep,
+    Transform, Try, UntilSuccessful,
 };
+pub use validation::{Network, Validation, ValidationRule, Validations};
 
 use super::circuit::Circuit;
 
@@ -53,6 +59,8 @@ pub struct App {
     pub listeners: Vec<Arc<ListenerConfig>>,
     /// The servers that HTTP requests go to. Names are unique.
     pub requesters: Vec<Arc<Requester>>,
+    /// The APIs that APIkit routes the requests of. Names are unique.
+    pub apis: Vec<Arc<Api>>,
     /// The queues between flows. Names are unique.
     pub queues: Vec<Queue>,
     /// Flows and sub-flows, in the order of the files. Names are unique.
@@ -105,6 +113,20 @@ pub struct Flow {
     pub handlers: Option<Arc<Handlers>>,
     /// The limit of concurrent events; an HTTP request above it gets 503. `None`: no limit.
     pub max_concurrency: Option<usize>,
+    /// The limit of failures of one message of its source; `None`: no limit.
+    pub redelivery: Option<Redelivery>,
+}
+
+/// The limit of failures of one message (`redelivery-policy`): a message that has failed more often does not reach the
+/// flow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Redelivery {
+    /// The number of further deliveries after the first. Default 5.
+    pub max: usize,
+    /// The message's id; `None`: a digest of its payload.
+    pub id: Option<Script>,
+    /// The store of the failures. Default one of its own in memory, which keeps them for 5 minutes.
+    pub store: Arc<StoreDeclaration>,
 }
 
 /// The trigger of a flow.
@@ -120,6 +142,8 @@ pub enum Source {
         queue: Arc<str>,
         /// The limit of messages in work at the same time. Default 4.
         consumers: usize,
+        /// The reply to a `vm:publish-consume` (`vm:response`); `None`: the payload.
+        response: Option<Given>,
     },
 }
 
@@ -179,6 +203,8 @@ pub enum Does {
         /// The variable for the result; the message stays as it is then. `None`: the result replaces the event.
         target: Option<Target>,
     },
+    /// The `apikit:router` processor: runs the flow that is named for the request. One of [`App::apis`].
+    Route(Arc<Api>),
     /// The `set-variable` processor.
     SetVariable(SetVariable),
     /// The `remove-variable` processor, with the variable's name.
@@ -216,14 +242,31 @@ pub enum Does {
     RoundRobin(Vec<Chain>),
     /// The `http:request` operation.
     Request(Box<Request>),
+    /// The `http:load-static-resource` operation.
+    StaticResource(StaticResource),
     /// An operation of the Object Store connector (`os:*`).
     Object(Box<ObjectCall>),
     /// The `ee:cache` scope.
     Cache(Cache),
+    /// The `ee:invalidate-cache` and `ee:invalidate-key` operations.
+    Invalidate(Invalidate),
+    /// The `idempotent-message-validator` processor.
+    Idempotent(Idempotent),
     /// The `vm:publish` operation.
     Publish(Publish),
+    /// The `vm:publish-consume` operation: publishes and waits for the reply.
+    PublishConsume {
+        /// The message, and the queue that it goes to.
+        publish: Publish,
+        /// The variable for the reply; `None`: it becomes the message.
+        target: Option<Target>,
+    },
+    /// The `vm:consume` operation: takes a message.
+    Consume(Consume),
     /// An operation of the validation module (`validation:*`).
     Validation(Validation),
+    /// The `validation:all` and `validation:any` scopes.
+    Validations(Validations),
     /// A step of a policy (`http-policy:execute-next`, `http-transform:*`).
     Policy(Box<PolicyStep>),
     /// The `scripting:execute` operation, of which only scripts that sleep are supported.

@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use fusebox_plan::Conversion;
-use fusebox_plan::dialect::{Losses, Notes, base_name, quote, yaml};
+use fusebox_plan::dialect::{Losses, Notes, base_name, quote, show_listener_tls, yaml};
 use serde_json::{Value as Json, json};
 
 use super::app::{App, Flow, HttpSource, Site, Source};
@@ -195,6 +195,17 @@ impl<'w, 'a> Draft<'w, 'a> {
                 true if self.losses.has(at) => {}
                 true => self.losses.lose_guard(at, what),
                 false => self.losses.lose(at, what),
+            }
+        }
+    }
+
+    /// Names the settings of a flow's source that the route does not have, each of them.
+    fn leave_source(&mut self, flow: &Flow) {
+        for left in gates::left_at_source(flow) {
+            let at = place(&left.site, self.files);
+            match left.is_guard {
+                true => self.losses.lose_guard(at, left.what),
+                false => self.losses.lose(at, left.what),
             }
         }
     }
@@ -392,6 +403,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             let what = format!("the limit of {name} to {max} concurrent requests");
             self.lose(&flow.site, what);
         }
+        self.leave_source(flow);
         self.leave(gates::left(self.app, flow, &Carried::default()));
     }
 
@@ -513,6 +525,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             losses.extend(sent.added(flow, site, replaces_message));
             losses.extend(scene.answers.changes(flow, paths, site));
             self.leave(gates::gates(flow, &scene.answers, paths, &refused));
+            self.leave_source(flow);
             self.leave(gates::left(app, flow, &carried));
         }
         let called = &walk.calls[call];
@@ -552,7 +565,11 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
         for listener in &self.app.listeners {
             if used.contains(&*listener.name) {
-                let shown = json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
+                let mut shown =
+                    json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
+                if let Some(tls) = &listener.tls {
+                    shown["tls"] = show_listener_tls(tls);
+                }
                 let _ = writeln!(out, "  - {}", yaml::inline(&shown));
             }
         }

@@ -68,7 +68,9 @@ impl dialect::Dialect for Dialect {
             bindings: &loader.bindings(),
             compat: written::compat(loader),
             is_partial: written.is_partial,
+            loader,
             outlook: crate::convert::outlook,
+            modules: &written.modules,
         };
         Some(lower(written.elements, setting, notes))
     }

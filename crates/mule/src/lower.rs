@@ -3,17 +3,19 @@
 //! - `shapes`: the table of elements with their attributes and children; `unsupported`: elements that are not in it
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
-//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
-//!   `schedules`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`, `cors`, `trust`: HTTP;
+//!   `apikit`, `schedules`, `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
 //! - `states`: values of which nothing is said, or not everything
 //! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
 //! After an error a placeholder takes the value's place, so that all errors are reported at once: the result of
 //! [`lower`] is only valid if the notes have no error.
 
+mod apikit;
 mod bind;
 mod checks;
 mod configs;
+mod cors;
 mod flows;
 mod handlers;
 mod lints;
@@ -35,15 +37,17 @@ mod unsupported;
 mod shapes;
 mod sleeps;
 mod transform;
+mod trust;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fusebox_dataweave::Properties;
-use fusebox_plan::dialect::{Notes, Place};
+use fusebox_plan::dialect::{Loader, Notes, Place};
 use fusebox_plan::plan::Plan;
 
+use self::apikit::Apis;
 use self::bind::Bindings;
 use self::handlers::ReadOnce;
 use self::names::Globals;
@@ -51,6 +55,7 @@ use self::objects::Stores;
 use self::queues::Queues;
 use self::shapes::{Body, Role};
 use self::states::States;
+use self::trust::Contexts;
 use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
 use super::circuit;
 use super::xml::Element;
@@ -69,27 +74,36 @@ pub(crate) struct LowerInput<'a> {
     pub compat: Compat,
     /// True if a part of the application could not be read, which is reported.
     pub is_partial: bool,
+    /// The machine on which the files are read.
+    pub loader: &'a dyn Loader,
     /// Tries a conversion, for the remedies of circuits.
     pub outlook: fn(&App, &[&str]) -> circuit::Outlook,
+    /// The modules whose namespaces the files name.
+    pub modules: &'a BTreeSet<String>,
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
 pub(crate) fn lower(mut elements: Vec<Element>, input: LowerInput<'_>, notes: &mut Notes) -> Plan {
     names::rename(&mut elements, input.compat, notes);
-    elements.iter().for_each(|element| count(element, notes));
     let written = policies::take(&mut elements, notes);
-    let globals = Globals::collect(&elements, input.files, notes);
+    elements.iter().for_each(|element| count(element, notes));
+    let mut globals = Globals::collect(&elements, input.files, notes);
+    globals.add_modules(input.modules);
     let mut lowering = Lowering {
         globals,
         files: input.files.iter().map(|file| Arc::from(*file)).collect(),
         names: input.files,
         compat: input.compat,
+        loader: input.loader,
+        contexts: Contexts::new(),
         bindings: Bindings::of(input.bindings),
         listeners: BTreeMap::new(),
         requesters: BTreeMap::new(),
         stores: Stores::default(),
         queues: Queues::default(),
+        apis: Apis::new(),
         handlers: BTreeMap::new(),
+        responding: BTreeSet::new(),
         on_errors: BTreeMap::new(),
         guesses: 0,
         depth: 0,
@@ -118,13 +132,18 @@ struct Lowering<'a> {
     files: Vec<Arc<str>>,
     names: &'a [&'a str],
     compat: Compat,
+    loader: &'a dyn Loader,
+    contexts: Contexts,
     bindings: Bindings<'a>,
     listeners: BTreeMap<Arc<str>, Arc<ListenerConfig>>,
     requesters: BTreeMap<Arc<str>, Arc<Requester>>,
     stores: Stores,
     queues: Queues,
+    apis: Apis,
     /// The `error-handler`s outside flows.
     handlers: ReadOnce<Arc<Handlers>>,
+    /// The positions of each `http:response` among processors.
+    responding: BTreeSet<Site>,
     /// Single handlers outside flows.
     on_errors: ReadOnce<Handler>,
     /// The number of suggestions made.
@@ -148,10 +167,12 @@ impl Lowering<'_> {
     fn app(&mut self, name: Arc<str>, properties: Properties) -> App {
         self.declare_stores();
         self.declare_queues();
+        self.declare_apis();
         self.declare_configs();
         self.declare_handlers();
         let configuration = self.configuration();
         let flows = self.flows();
+        self.refuse_shared_queues();
         App {
             name,
             compat: self.compat,
@@ -159,6 +180,7 @@ impl Lowering<'_> {
             stores: self.stores.all(),
             listeners: self.listeners.values().cloned().collect(),
             requesters: self.requesters.values().cloned().collect(),
+            apis: self.apis.values().cloned().collect(),
             queues: self.queues.all(),
             flows,
             default_handlers: configuration.handlers,

@@ -22,15 +22,21 @@ mod chain;
 mod handlers;
 mod parallel;
 mod scopes;
+mod validation;
 mod values;
 
 mod answer;
+mod apikit;
 mod objects;
 mod operation;
 mod policy;
 mod request;
+mod static_files;
 
+mod cors;
 mod listener;
+mod messages;
+mod redelivery;
 mod respond;
 mod router;
 
@@ -50,7 +56,7 @@ pub use app::Apps;
 pub use engine::Engine;
 pub use error::{Ended, Failure, Message, MuleError};
 pub use listener::{ConnectionInfo, attributes};
-pub use outside::{Answer, Call, Line, Pending, PublishFault, Published, SendFault, World};
+pub use outside::{Answer, Call, Line, Parcel, Pending, PublishFault, Published, SendFault, World};
 pub use respond::{Reply, Responder};
 pub use router::{FlowRouter, RouteMatch};
 pub use stores::{EntryFault, Partition, Stores, partition_name};

@@ -81,6 +81,10 @@ fn show_call(app: &App, does: &Does) -> Option<String> {
             let name = store.as_ref().map_or(DEFAULT_STORE, |store| &store.name);
             Some(format!("store {name}"))
         }
+        Does::Route(api) => Some(format!("API {}", api.name)),
+        Does::Idempotent(it) => Some(format!("store {}", it.store.name)),
+        Does::PublishConsume { publish, .. } => Some(format!("queue {}", publish.queue)),
+        Does::Consume(consume) => Some(format!("queue {}", consume.queue)),
         Does::Publish(publish) => Some(format!("queue {}", publish.queue)),
         _ => None,
     }

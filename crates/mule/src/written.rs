@@ -1,8 +1,9 @@
 //! An application as written: the elements of all files, with placeholders filled in.
 
 mod aside;
+mod resources;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use fusebox_dataweave::{Compat, Properties};
 use fusebox_plan::dialect::{Loader, Notes};
@@ -24,6 +25,8 @@ pub(crate) struct WrittenApp {
     /// True if a part of the application could not be read, which is reported: a name that nothing defines may be
     /// there.
     pub is_partial: bool,
+    /// The modules whose namespaces the files name.
+    pub modules: BTreeSet<String>,
 }
 
 /// The rules by which the files are understood.
@@ -73,10 +76,16 @@ pub(crate) fn read(
             fill(element, &mut table, notes);
         }
     }
+    resources::read(&mut elements, &mut names, loader, notes);
     Some(WrittenApp {
         elements,
         properties: table.all(notes),
         is_partial,
+        modules: texts
+            .iter()
+            .flat_map(|(_, text)| xml::named_in(text))
+            .map(str::to_owned)
+            .collect(),
     })
 }
 

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use fusebox_plan::dialect::{At, Place};
 
 pub(crate) use document::parse;
+pub(crate) use modules::named_in;
 pub(crate) use places::Places;
 
 /// The limit of nested elements.

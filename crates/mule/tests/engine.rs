@@ -10,9 +10,9 @@ use fusebox_mule::app::{
 };
 use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
 use fusebox_mule::run::{
-    Answer, Call, Ended, Engine, Pending, PublishFault, SendFault, Stores, World,
+    Answer, Call, Ended, Engine, Parcel, Pending, PublishFault, SendFault, Stores, World,
 };
-use fusebox_mule::{Event, Properties, Random, Script, Typed};
+use fusebox_mule::{Event, Properties, Random, Script};
 use fusebox_store::{Fault, HostileStore, Limits, MemoryStore, SystemClock};
 
 /// A world without upstreams and queues.
@@ -42,9 +42,18 @@ impl World for Nowhere {
     fn publish<'a>(
         &'a self,
         queue: &'a Arc<str>,
-        _message: Typed,
+        _: Parcel,
+        _: Duration,
     ) -> Pending<'a, Result<(), PublishFault>> {
         Box::pin(async { Err(PublishFault::Full(queue.clone())) })
+    }
+
+    fn consume<'a>(
+        &'a self,
+        _: &'a Arc<str>,
+        _: Duration,
+    ) -> Pending<'a, Result<Option<Parcel>, PublishFault>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn spawn(&self, run: Pending<'static, ()>) {
@@ -120,6 +129,7 @@ fn app(chain: Chain, handler: Option<Chain>) -> Arc<App> {
         chain,
         handlers,
         max_concurrency: None,
+        redelivery: None,
     };
     Arc::new(App {
         name: "a".into(),
@@ -128,6 +138,7 @@ fn app(chain: Chain, handler: Option<Chain>) -> Arc<App> {
         stores: Vec::new(),
         listeners: Vec::new(),
         requesters: Vec::new(),
+        apis: Vec::new(),
         queues: Vec::new(),
         flows: vec![Arc::new(flow)],
         default_handlers: None,

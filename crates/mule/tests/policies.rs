@@ -8,12 +8,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fusebox_mule::app::{App, Source as Trigger};
 use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
 use fusebox_mule::run::{
-    Answer, Call, ConnectionInfo, Engine, Pending, PublishFault, Reply, Responder, SendFault,
-    Stores, World, attributes,
+    Answer, Call, ConnectionInfo, Engine, Parcel, Pending, PublishFault, Reply, Responder,
+    SendFault, Stores, World, attributes,
 };
 use fusebox_mule::{Event, Random, Typed, read};
 use fusebox_plan::{Loader, Source};
@@ -88,9 +89,18 @@ impl World for Town {
     fn publish<'a>(
         &'a self,
         queue: &'a Arc<str>,
-        _: Typed,
+        _: Parcel,
+        _: Duration,
     ) -> Pending<'a, Result<(), PublishFault>> {
         Box::pin(async { Err(PublishFault::Full(queue.clone())) })
+    }
+
+    fn consume<'a>(
+        &'a self,
+        _: &'a Arc<str>,
+        _: Duration,
+    ) -> Pending<'a, Result<Option<Parcel>, PublishFault>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn spawn(&self, _: Pending<'static, ()>) {}

@@ -175,5 +175,6 @@ pub fn pair(
         key_path: key.path,
         certificates: certificate.text,
         key: Secret::new(key.text),
+        client_authorities: None,
     })
 }

@@ -109,6 +109,8 @@ pub struct ListenerTls {
     pub certificates: String,
     /// The private key in PEM, not encrypted.
     pub key: Secret,
+    /// The authorities of clients' certificates in PEM, of which every client must show one; `None`: clients show none.
+    pub client_authorities: Option<String>,
 }
 
 impl std::fmt::Debug for ListenerTls {

@@ -34,6 +34,11 @@ pub trait Program: Any + fmt::Debug + Send + Sync {
     /// The names of the program's own breakers.
     fn breakers(&self) -> Vec<Arc<str>>;
 
+    /// The numbers of its parts that a summary counts, each with the singular of its noun. Default: none.
+    fn counts(&self) -> Vec<(usize, &'static str)> {
+        Vec::new()
+    }
+
     /// The schedules by which the program starts something by itself, with the next run of each if the program is started
     /// at `now`. By default empty.
     fn schedules(&self, _now: SystemTime) -> Vec<Schedule> {

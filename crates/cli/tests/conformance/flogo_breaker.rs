@@ -45,9 +45,13 @@ fn run_case(case: &Value) -> Result<(), String> {
         "timeline",
         "corrected",
         "expect_original_panics",
+        "expect_init_error_contains",
     ];
     known(case, &keys)?;
     let settings = settings(&case["settings"]);
+    if !case["expect_init_error_contains"].is_null() && case["corrected"].is_null() {
+        return refused(&settings, &case["expect_init_error_contains"]);
+    }
     if case["expect_original_panics"] == true && settings.is_err() {
         return Ok(());
     }
@@ -70,6 +74,20 @@ fn run_case(case: &Value) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("answers {found:?}, not {wanted:?}; {corrected}"))
+    }
+}
+
+/// Checks that the application does not start, and says so with a text.
+fn refused(settings: &Result<Settings, String>, wanted: &Value) -> Result<(), String> {
+    let wanted = wanted
+        .as_str()
+        .ok_or("what the start must say is no text")?;
+    match settings {
+        Err(told) if told.contains(wanted) => Ok(()),
+        Err(told) => Err(format!("{wanted:?} is not in {told:?}")),
+        Ok(_) => Err(format!(
+            "the settings are taken; the start must say {wanted:?}"
+        )),
     }
 }
 

@@ -69,7 +69,7 @@ fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 /// What a case may say.
-const CASE: [&str; 13] = [
+const CASE: [&str; 14] = [
     "id",
     "title",
     "note",
@@ -79,6 +79,7 @@ const CASE: [&str; 13] = [
     "handler",
     "handler_action",
     "app",
+    "env",
     "requests",
     "corrected",
     "expect_startup_error_contains",
@@ -165,7 +166,11 @@ fn run_case(case: &Value, at: usize) -> Result<Ran, String> {
     };
     let service = Service::start(at);
     let app = application(case, &service.url(), "0");
-    let gateway = Setup::new(app).start();
+    let mut setup = Setup::new(app);
+    for (name, value) in environment(case, &service.url())? {
+        setup = setup.env(&name, value);
+    }
+    let gateway = setup.start();
     let mut ran = Ran::AsWritten;
     for (number, request) in requests.iter().enumerate() {
         known(request, &REQUEST, "the request")?;
@@ -200,9 +205,11 @@ fn profiles(case: &Value) -> Option<Vec<&str>> {
 /// The program says what is wrong with the application.
 fn refuses(case: &Value, wanted: &str) -> Result<(), String> {
     let app = application(case, "http://127.0.0.1:1", "9096");
-    let ended = Program::new()
-        .file("app.json", &app)
-        .run(["check", "app.json"]);
+    let mut program = Program::new().file("app.json", &app);
+    for (name, value) in environment(case, "http://127.0.0.1:1")? {
+        program = program.env(&name, &value);
+    }
+    let ended = program.run(["check", "app.json"]);
     let told = format!("{}{}", ended.stdout, ended.stderr);
     if ended.code == Some(0) {
         return Err("it was accepted".into());
@@ -224,6 +231,22 @@ fn application(case: &Value, upstream: &str, port: &str) -> String {
     app.to_string()
         .replace("@UPSTREAM@", upstream)
         .replace("@PORT@", port)
+}
+
+/// The variables of the environment in which the program runs; no other case sees them.
+fn environment(case: &Value, upstream: &str) -> Result<Vec<(String, String)>, String> {
+    let env = match &case["env"] {
+        Value::Null => return Ok(Vec::new()),
+        Value::Object(env) => env.iter(),
+        other => return Err(format!("the environment is no object, but {other}")),
+    };
+    let variables = env.map(|(name, value)| match value {
+        Value::Array(_) | Value::Object(_) | Value::Null => {
+            Err(format!("the variable `{name}` is no text, but {value}"))
+        }
+        value => Ok((name.clone(), as_text(value).replace("@UPSTREAM@", upstream))),
+    });
+    variables.collect()
 }
 
 /// An application with one handler that runs the case's definition.

@@ -7,6 +7,7 @@ use super::cursor::{Cursor, Parsed};
 use super::parse::{IMPLICIT, expression, operand};
 use super::tree::{Case, CasePattern, Node};
 use super::types;
+use crate::value::Kind;
 
 /// Parses the rest of a `match`: `{ case … -> … else -> … }`.
 pub(super) fn cases(cursor: &mut Cursor<'_>) -> Parsed<Vec<Case>> {
@@ -59,12 +60,11 @@ fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
             cursor.expect(":")?;
             cursor.blank()?;
         }
-        if matches!(cursor.peek(), Some('[' | '{')) {
-            let what = "patterns of arrays and objects are not supported";
-            let mend = "write `case x if (…) ->`, or `case is Array ->`";
-            return Err(cursor.fault(cursor.at, what, mend));
+        match cursor.peek() {
+            Some('[') => Some(split(cursor, "[", "]", Kind::Array)?),
+            Some('{') => Some(split(cursor, "{", "}", Kind::Object)?),
+            _ => Some(CasePattern::Value(operand(cursor)?)),
         }
-        Some(CasePattern::Value(operand(cursor)?))
     };
     cursor.blank()?;
     let dollars = cursor.dollars;
@@ -80,6 +80,31 @@ fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
         cursor.dollars = dollars;
     }
     then(cursor, name, pattern, when)
+}
+
+/// Parses `[]`, `[a ~ b]`, `{}` or `{k: v ~ b}`.
+fn split(cursor: &mut Cursor<'_>, open: &str, close: &str, kind: Kind) -> Parsed<CasePattern> {
+    let taken = |cursor: &mut Cursor<'_>| -> Parsed<Arc<str>> {
+        cursor.blank()?;
+        let name: Arc<str> = cursor.take_word("a name")?.into();
+        cursor.declared.insert(name.clone());
+        Ok(name)
+    };
+    cursor.expect(open)?;
+    cursor.blank()?;
+    if cursor.eat(close) {
+        return Ok(CasePattern::Empty(kind));
+    }
+    let mut key = None;
+    if kind == Kind::Object {
+        key = Some(taken(cursor)?);
+        cursor.expect(":")?;
+    }
+    let head = taken(cursor)?;
+    cursor.expect("~")?;
+    let tail = taken(cursor)?;
+    cursor.expect(close)?;
+    Ok(CasePattern::Split { key, head, tail })
 }
 
 fn name(cursor: &mut Cursor<'_>) -> Option<Arc<str>> {

@@ -9,6 +9,7 @@ use super::types::{Setting, Type};
 use super::{EvalFault, date_format, number_format};
 use crate::value::iso;
 use crate::value::number::Number;
+use crate::value::period::Period;
 use crate::value::regex::Pattern;
 pub(crate) use crate::value::text::{Coerced, cannot, check_text, shown, text, unfit};
 use crate::value::{Kind, Value};
@@ -69,7 +70,7 @@ pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Val
             let at = at.to_zoned(TimeZone::UTC).map_err(|_| fail())?;
             seconds(at.timestamp())
         }
-        (Kind::Number, Value::Period(period)) if period.is_exact() => period.time.as_secs().into(),
+        (Kind::Number, Value::Period(period)) => period_count(period).ok_or_else(fail)?,
         (Kind::Number, _) => number(value)?.into(),
         (Kind::Boolean, _) => boolean(value)?.into(),
         (Kind::Regex, _) => Value::Regex(pattern(value)?),
@@ -108,12 +109,25 @@ pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Val
     })
 }
 
+/// A period as a number: an exact time in seconds, and years and months in months; `None` for days.
+fn period_count(period: &Period) -> Option<Value> {
+    if period.is_exact() {
+        return Some(period.time.as_secs().into());
+    }
+    let is_dated = period.time.is_zero() && period.days == 0;
+    is_dated.then(|| (i64::from(period.years) * 12 + i64::from(period.months)).into())
+}
+
 /// Reads a text as a date, time, zone or period.
 fn parsed(text: &str, kind: Kind) -> Option<Value> {
     match kind {
         Kind::DateTime => iso::date_time(text).map(|zoned| Value::DateTime(zoned.into())),
         Kind::LocalDateTime => iso::local_date_time(text).map(Value::LocalDateTime),
-        Kind::Date => iso::local_date(text).map(Value::Date),
+        // A date may be a part of the text.
+        Kind::Date => iso::local_date(text)
+            .or_else(|| iso::date_time(text).map(|at| at.date()))
+            .or_else(|| iso::local_date_time(text).map(|at| at.date()))
+            .map(Value::Date),
         Kind::Time | Kind::LocalTime => iso::whole_time(text).filter(|time| time.kind() == kind),
         Kind::TimeZone => iso::zone(text).map(Value::Zone),
         Kind::Period => iso::any(text).filter(|value| value.kind() == kind),
@@ -123,6 +137,9 @@ fn parsed(text: &str, kind: Kind) -> Option<Value> {
 
 /// The value converted to a type.
 pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Value> {
+    if let Type::CData = of {
+        return Ok(Value::cdata(text(value)?));
+    }
     if of.holds(value) {
         return Ok(value.clone());
     }
@@ -134,7 +151,7 @@ pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Valu
             fitting.ok_or_else(|| fault("cannot become one of these types".to_owned()))
         }
         Type::Literal(literal) => Err(fault(format!("is not {}", shown(literal)))),
-        Type::Any => Ok(value.clone()),
+        Type::Any | Type::CData => Ok(value.clone()),
     }
 }
 
@@ -160,6 +177,18 @@ pub(super) fn cast(
     let Type::Kind(kind) = of else {
         return to_type(value, of, zone);
     };
+    if let (Kind::Number, Value::Period(period), Some(unit)) = (kind, value, option(Setting::Unit))
+        && let unit = text(unit)?
+        && matches!(&*unit, "years" | "months")
+    {
+        let months = i64::from(period.years) * 12 + i64::from(period.months);
+        return Ok(if &*unit == "years" {
+            months / 12
+        } else {
+            months
+        }
+        .into());
+    }
     if let Some(unit) = option(Setting::Unit) {
         let unit = Unit::of(&text(unit)?)?;
         match (kind, value) {

@@ -40,7 +40,7 @@ enum Part {
 }
 
 /// The supported letters.
-const LETTERS: &str = "GyuMLdDEeQqaHkKhmsSAnNXxZOVz";
+const LETTERS: &str = "GyuYMLdDEeQqaHkKhmsSAnNXxZOVz";
 
 /// Splits a pattern into parts.
 ///
@@ -156,6 +156,14 @@ fn field(fields: &Fields, letter: char, count: usize) -> Option<String> {
                 year
             })
         }
+        'Y' => {
+            let year = week_year(date?);
+            padded(if count == 2 {
+                year.rem_euclid(100)
+            } else {
+                year
+            })
+        }
         'M' | 'L' if count < 3 => padded(date?.month().into()),
         'M' | 'L' => named(&MONTHS, usize::from(date?.month().unsigned_abs()) - 1),
         'd' => padded(date?.day().into()),
@@ -208,6 +216,16 @@ fn field(fields: &Fields, letter: char, count: usize) -> Option<String> {
         'z' if count < 4 => fields.zone.as_ref().map(|(_, short)| short.clone()),
         _ => None,
     }
+}
+
+/// The year of a date's week, which begins on Sunday and belongs to the year of its Saturday.
+fn week_year(date: Date) -> i64 {
+    let left = 6 - i64::from(date.weekday().to_sunday_zero_offset());
+    let saturday = jiff::Span::new()
+        .try_days(left)
+        .ok()
+        .and_then(|left| date.checked_add(left).ok());
+    saturday.unwrap_or(date).year().into()
 }
 
 /// The number of days since Monday.

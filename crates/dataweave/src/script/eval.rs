@@ -10,7 +10,10 @@ use super::tree::{
 };
 use super::types::{Setting, Target};
 use super::{EvalFault, operators, parse};
-use crate::value::{Function, Key, Value};
+use crate::value::{Function, Key, Kind, Value};
+
+/// Names with their values.
+type Names = Vec<(Arc<str>, Value)>;
 
 impl Run<'_> {
     /// Evaluates a node.
@@ -105,9 +108,10 @@ impl Run<'_> {
     }
 
     fn pair(&mut self, key: &Node, value: &Node, env: &Env) -> Coerced<(Key, Value)> {
-        let key = match self.eval(key, env)? {
-            Value::Selected(selected) if selected.is_key => selected.key.clone(),
-            key => coerce::text(&key)?.into(),
+        let key = self.eval(key, env)?;
+        let key = match key.as_key() {
+            Some(key) => key.clone(),
+            None => coerce::text(&key)?.into(),
         };
         Ok((key, self.eval(value, env)?))
     }
@@ -139,11 +143,10 @@ impl Run<'_> {
         let name = self.eval(name, env)?;
         let mut all = Vec::new();
         // A key that is used again keeps its attributes, unless others take their place.
-        if let Value::Selected(selected) = &name
-            && selected.is_key
+        if let Some(key) = name.as_key()
             && attributes.is_empty()
         {
-            all.extend_from_slice(selected.key.attributes());
+            all.extend_from_slice(key.attributes());
         }
         for (key, value) in self.entries(attributes, env)? {
             let value = match value.is_null() {
@@ -152,10 +155,7 @@ impl Run<'_> {
             };
             all.push((key, value));
         }
-        let kept = match &name {
-            Value::Selected(selected) if selected.is_key => selected.key.namespace(),
-            _ => None,
-        };
+        let kept = name.as_key().and_then(Key::namespace);
         let namespace = namespace.as_ref().or(kept).cloned();
         Ok(Key::marked(coerce::text(&name)?, namespace, all).to_value())
     }
@@ -272,10 +272,10 @@ impl Run<'_> {
 
     fn matched(&mut self, value: Value, cases: &[Case], env: &Env) -> Coerced<Value> {
         for case in cases {
-            let Some(named) = self.fitting(&value, case, env)? else {
+            let Some(names) = self.fitting(&value, case, env)? else {
                 continue;
             };
-            let env = Frame::values(vec![(case.name.clone(), named)], env);
+            let env = Frame::values(names, env);
             if let Some(when) = &case.when
                 && !coerce::boolean(&self.eval(when, &env)?)?
             {
@@ -287,13 +287,22 @@ impl Run<'_> {
         Err(EvalFault::new(what))
     }
 
-    /// The value that a case gives a name: the value itself, or the groups of a regular expression; `None`: it does not
-    /// fit.
-    fn fitting(&mut self, value: &Value, case: &Case, env: &Env) -> Coerced<Option<Value>> {
+    /// The names that a case gives: of the value itself, of the groups of a regular expression, or of the parts of a list
+    /// or object; `None`: it does not fit.
+    fn fitting(&mut self, value: &Value, case: &Case, env: &Env) -> Coerced<Option<Names>> {
+        let named = |value: Value| vec![(case.name.clone(), value)];
         let fits = match &case.pattern {
             None => true,
             Some(CasePattern::Is(of)) => of.holds(value),
             Some(CasePattern::Value(node)) => self.eval(node, env)? == *value,
+            Some(CasePattern::Empty(kind)) => match value.plain() {
+                Value::Array(array) => *kind == Kind::Array && array.items().is_empty(),
+                Value::Object(object) => *kind == Kind::Object && object.entries().is_empty(),
+                _ => false,
+            },
+            Some(CasePattern::Split { key, head, tail }) => {
+                return self.split(value, key.as_ref(), head, tail);
+            }
             Some(CasePattern::Matches(node)) => {
                 let pattern = self.eval(node, env)?;
                 let pattern = self.pattern(&pattern)?;
@@ -302,10 +311,43 @@ impl Run<'_> {
                 };
                 self.read(text.len())?;
                 let groups = pattern.whole().captures(text);
-                return Ok(groups.map(|groups| super::functions::groups(&groups)));
+                return Ok(groups.map(|groups| named(super::functions::groups(&groups))));
             }
         };
-        Ok(fits.then(|| value.clone()))
+        Ok(fits.then(|| named(value.clone())))
+    }
+
+    /// The names of the parts of a list or object that has any; `None`: it has none, or is another value.
+    fn split(
+        &mut self,
+        value: &Value,
+        key: Option<&Arc<str>>,
+        head: &Arc<str>,
+        tail: &Arc<str>,
+    ) -> Coerced<Option<Names>> {
+        Ok(match (value.plain(), key) {
+            (Value::Array(array), None) => match array.items() {
+                [first, rest @ ..] => {
+                    self.copy(rest.len())?;
+                    let rest = self.array(rest.to_vec())?;
+                    Some(vec![(head.clone(), first.clone()), (tail.clone(), rest)])
+                }
+                [] => None,
+            },
+            (Value::Object(object), Some(key)) => match object.entries() {
+                [(name, first), rest @ ..] => {
+                    self.copy(rest.len())?;
+                    let rest = self.object(rest.to_vec())?;
+                    Some(vec![
+                        (key.clone(), name.to_value()),
+                        (head.clone(), name.value(first)),
+                        (tail.clone(), rest),
+                    ])
+                }
+                [] => None,
+            },
+            _ => None,
+        })
     }
 
     pub(super) fn call_with(
@@ -323,7 +365,7 @@ impl Run<'_> {
 
     /// Calls a function. Surplus arguments are dropped.
     pub fn call(&mut self, function: &Value, mut args: Vec<Value>) -> Coerced<Value> {
-        let Value::Function(Function(closure)) = function else {
+        let Value::Function(Function(closure)) = function.plain() else {
             return Err(unfit("expected a function", function));
         };
         self.step(1)?;
@@ -338,6 +380,10 @@ impl Run<'_> {
                 self.nested(|run| builtin.run(run, &args))
             }
             Callee::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
+            Callee::Overloads(lambdas, env) => {
+                let lambda = fitting_function(lambdas, &args);
+                self.nested(|run| run.apply(lambda, env, args))
+            }
         }
     }
 
@@ -370,4 +416,19 @@ impl Run<'_> {
             None => Ok(value),
         }
     }
+}
+
+/// The first function whose parameters are of the arguments' types, or else the first of as many parameters.
+fn fitting_function<'f>(lambdas: &'f [Arc<Lambda>], args: &[Value]) -> &'f Lambda {
+    let takes = |lambda: &&Arc<Lambda>| {
+        let needed = lambda.params.iter().filter(|param| param.default.is_none());
+        (needed.count()..=lambda.params.len()).contains(&args.len())
+    };
+    let fits = |lambda: &&Arc<Lambda>| {
+        let mut params = lambda.params.iter().zip(args);
+        params.all(|(param, arg)| param.of.as_ref().is_none_or(|of| of.holds(arg)))
+    };
+    let mut taking = lambdas.iter().filter(takes);
+    let found = taking.clone().find(fits).or_else(|| taking.next());
+    found.unwrap_or(&lambdas[0])
 }

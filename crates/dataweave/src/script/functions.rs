@@ -12,11 +12,13 @@ use crate::value::{Key, Value};
 mod arrays;
 mod binaries;
 mod crypto;
+mod dates;
 mod list;
 mod number;
 mod object;
 mod objects;
 mod other;
+mod radix;
 mod runtime;
 mod strings;
 mod text;
@@ -147,7 +149,7 @@ const ALL: [&[Builtin]; 5] = [
 ];
 
 /// The modules besides the core, whose functions need an import or their full name.
-pub(super) static MODULES: [Module; 8] = [
+pub(super) static MODULES: [Module; 11] = [
     Module {
         path: "dw::Core",
         functions: &[],
@@ -176,6 +178,21 @@ pub(super) static MODULES: [Module; 8] = [
     Module {
         path: "dw::core::URL",
         functions: &[url::FUNCTIONS],
+        shares: false,
+    },
+    Module {
+        path: "dw::core::Numbers",
+        functions: &[radix::FUNCTIONS],
+        shares: false,
+    },
+    Module {
+        path: "dw::core::Dates",
+        functions: &[dates::DATES],
+        shares: false,
+    },
+    Module {
+        path: "dw::core::Periods",
+        functions: &[dates::PERIODS],
         shares: false,
     },
     Module {

@@ -159,7 +159,9 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
     cursor.at += 3;
     cursor.blank()?;
     let name: Arc<str> = cursor.take_word("a name")?.into();
-    if into.iter().any(|other| other.name == name) {
+    let same = into.iter().position(|other| other.name == name);
+    let overloads = same.filter(|at| fun && matches!(into[*at].what, Declared::Fun(_)));
+    if same.is_some() && overloads.is_none() {
         let what = format!("`{name}` is declared twice");
         let mend = "give one of them another name";
         return Err(cursor.fault(start, &what, mend));
@@ -179,9 +181,12 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
             }
             cursor.at += end + 1;
         }
-        Declared::Fun(Arc::new(
-            cursor.inner(|cursor| lambda::function(cursor, "="))?,
-        ))
+        let lambda = Arc::new(cursor.inner(|cursor| lambda::function(cursor, "="))?);
+        if let Some(Declared::Fun(lambdas)) = overloads.map(|at| &mut into[at].what) {
+            Arc::make_mut(lambdas).push(lambda);
+            return Ok(true);
+        }
+        Declared::Fun(Arc::new(vec![lambda]))
     } else {
         cursor.blank()?;
         let of = lambda::typed(cursor)?;
@@ -308,6 +313,8 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
             layout.xml.skips_attributes =
                 matches!(&**text, "attributes" | "objects" | "everywhere");
         }
+        ("writeAttributes", Value::Bool(writes)) => layout.attributes = *writes,
+        ("duplicateKeyAsArray", Value::Bool(lists)) => layout.lists = *lists,
         ("writeDeclaration", Value::Bool(writes)) => layout.xml.declares = *writes,
         ("writeNilOnNull", Value::Bool(writes)) => layout.xml.nil_on_null = *writes,
         ("inlineCloseOn", Value::String(text)) if matches!(&**text, "empty" | "none") => {
@@ -329,7 +336,8 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
         _ => {
             return Err(
                 "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\", \
-                 encoding=\"UTF-8\", or of XML writeDeclaration=true|false, \
+                 encoding=\"UTF-8\", of JSON \
+                 writeAttributes=true|false or duplicateKeyAsArray=true|false, of XML writeDeclaration=true|false, \
                  inlineCloseOn=\"empty\"|\"none\" or writeNilOnNull=true|false, or of CSV \
                  header=true|false, separator, quote, escape, lineSeparator, \
                  quoteValues=true|false or quoteHeader=true|false"

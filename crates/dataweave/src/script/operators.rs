@@ -47,8 +47,10 @@ fn arithmetic(a: &Value, b: &Value, operator: &str, operation: Operation) -> Coe
     let both = matches!((a, b), (Value::DateTime(_), Value::DateTime(_)));
     let number = |value: &Value| {
         let number = match value {
-            Value::DateTime(_) if !both => coerce::to_kind(value, Kind::Number, &TimeZone::UTC)
-                .and_then(|seconds| coerce::number(&seconds)),
+            Value::DateTime(_) | Value::Period(_) if !both => {
+                coerce::to_kind(value, Kind::Number, &TimeZone::UTC)
+                    .and_then(|seconds| coerce::number(&seconds))
+            }
             _ => coerce::number(value),
         };
         number.map_err(|EvalFault { description, .. }| {
@@ -74,9 +76,10 @@ fn add(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     }
     let (a, b) = &timed(run, a, b)?;
     match (a, b) {
-        (Value::Period(a), Value::Period(b)) => {
-            a.plus(b).map(Value::period).ok_or_else(out_of_range)
-        }
+        (Value::Period(one), Value::Period(other)) => match counts(a, b) {
+            Some((a, b)) => Ok(a.add(&b)?.into()),
+            None => one.plus(other).map(Value::period).ok_or_else(out_of_range),
+        },
         (_, Value::Period(period)) => moved(a, period).unwrap_or_else(|| Err(misfit("+", a, b))),
         (Value::Period(period), _) => moved(b, period).unwrap_or_else(|| Err(misfit("+", a, b))),
         _ => arithmetic(a, b, "+", Number::add),
@@ -100,10 +103,13 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     }
     let (a, b) = &timed(run, a, b)?;
     match (a, b) {
-        (Value::Period(a), Value::Period(b)) => {
-            let sum = b.negated().and_then(|b| a.plus(&b));
-            sum.map(Value::period).ok_or_else(out_of_range)
-        }
+        (Value::Period(one), Value::Period(other)) => match counts(a, b) {
+            Some((a, b)) => Ok(a.subtract(&b)?.into()),
+            None => {
+                let sum = other.negated().and_then(|other| one.plus(&other));
+                sum.map(Value::period).ok_or_else(out_of_range)
+            }
+        },
         // The date moves back, wherever it stands.
         (at, Value::Period(period)) | (Value::Period(period), at) => {
             let back = period.negated().ok_or_else(out_of_range)?;
@@ -144,6 +150,19 @@ fn timed(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<(Value, Value)> {
         true => (read(run, a)?, read(run, b)?),
         false => (a.clone(), b.clone()),
     })
+}
+
+/// Two periods as numbers, both of seconds or both of months; `None`: they have no unit in common.
+fn counts(a: &Value, b: &Value) -> Option<(Number, Number)> {
+    let exact = |value: &Value| matches!(value, Value::Period(period) if period.is_exact());
+    if exact(a) != exact(b) {
+        return None;
+    }
+    let count = |value| {
+        let number = coerce::to_kind(value, Kind::Number, &TimeZone::UTC).ok()?;
+        coerce::number(&number).ok()
+    };
+    Some((count(a)?, count(b)?))
 }
 
 /// True for dates, times and periods.

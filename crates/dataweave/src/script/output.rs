@@ -17,6 +17,11 @@ use crate::value::xml;
 
 /// Evaluates a script to a value, before any output is written.
 pub(super) fn value(program: &Program, context: &Context<'_>) -> Coerced<Value> {
+    Ok(raw(program, context)?.unselected())
+}
+
+/// Evaluates a script to a value whose parts may have the keys that they were selected by.
+fn raw(program: &Program, context: &Context<'_>) -> Coerced<Value> {
     let mut run = Run::new(context);
     let env = Frame::declared(&program.declarations, &None);
     let value = run.eval(&program.body, &env)?;
@@ -25,13 +30,13 @@ pub(super) fn value(program: &Program, context: &Context<'_>) -> Coerced<Value> 
             "a function cannot be the result of an expression: call it",
         ));
     }
-    Ok(value.unselected())
+    Ok(value)
 }
 
 /// Evaluates a script to its result.
 pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
     if let Some(output) = &program.output {
-        let value = value(program, context)?;
+        let value = raw(program, context)?;
         return write(value, output.media_type.clone(), output.layout);
     }
     if program.declarations.is_empty() {
@@ -131,6 +136,11 @@ fn shared(program: &Program, event: &Event) -> MediaType {
 }
 
 fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> {
+    // In XML there are CDATA sections among the values.
+    let value = match media_type.format() {
+        Format::Xml => value,
+        _ => value.unselected(),
+    };
     let value = match media_type.format() {
         Format::Json => Value::from(json::write(&value, layout)?),
         Format::Form => {
@@ -156,7 +166,7 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
 /// The text of a value in a media type, for `write`.
 pub(super) fn text(value: &Value, media_type: &MediaType, layout: Layout) -> Coerced<Value> {
     match media_type.format() {
-        Format::Java => Ok(value.clone()),
+        Format::Java => Ok(value.unselected()),
         _ => Ok(write(value.clone(), media_type.clone(), layout)?.value),
     }
 }

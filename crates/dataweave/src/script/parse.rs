@@ -78,6 +78,9 @@ fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
         let declared = cursor.declared.iter().chain(cursor.imported.keys());
         let names = functions::names().chain(declared.map(|name| &**name));
         let mend = match (modules::home(name), functions::nearest(names, name)) {
+            _ if &**name == "readUrl" => {
+                "write the data into the script, or get it by `http:request`".to_owned()
+            }
             (Some(module), _) => format!("write `import {name} from {module}` in a header"),
             (None, Some(known)) => format!("did you mean `{known}`?"),
             (None, None) => "use another, or define it with `fun` in a header".to_owned(),

@@ -76,12 +76,14 @@ pub(crate) struct Closure(pub(super) Callee);
 pub(super) enum Callee {
     Builtin(&'static Builtin),
     Lambda(Arc<Lambda>, Env),
+    /// Functions of one name.
+    Overloads(Arc<Vec<Arc<Lambda>>>, Env),
 }
 
 impl Closure {
     pub(crate) fn nesting(&self) -> Nesting {
         let around = match &self.0 {
-            Callee::Lambda(_, Some(frame)) => frame.depth,
+            Callee::Lambda(_, Some(frame)) | Callee::Overloads(_, Some(frame)) => frame.depth,
             _ => 0,
         };
         Nesting {
@@ -96,6 +98,7 @@ impl fmt::Debug for Closure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Callee::Builtin(builtin) => f.write_str(builtin.name),
+            Callee::Overloads(lambdas, _) => write!(f, "{} functions", lambdas.len()),
             Callee::Lambda(lambda, _) => {
                 let names = lambda.params.iter().map(|param| &*param.name);
                 write!(f, "({}) -> …", names.collect::<Vec<_>>().join(", "))
@@ -275,7 +278,13 @@ impl<'a> Run<'a> {
         }
         let env = Some(frame.clone());
         let (node, of) = match &declaration.what {
-            Declared::Fun(lambda) => return self.closure(lambda, &env),
+            Declared::Fun(lambdas) => match lambdas.as_slice() {
+                [lambda] => return self.closure(lambda, &env),
+                _ => {
+                    let called = Callee::Overloads(lambdas.clone(), env);
+                    return shallow(Value::Function(Function(Closure(called))));
+                }
+            },
             Declared::Var { value, of } => (value, of),
         };
         let mut value = self.eval(node, &env)?;

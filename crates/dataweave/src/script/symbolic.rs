@@ -48,7 +48,11 @@ impl<'a> Partial<'a, '_> {
         for Declaration { name, what } in declarations {
             let named = match what {
                 Declared::Var { value, .. } => Binding::Value(self.node(value)),
-                Declared::Fun(lambda) => Binding::Function(lambda),
+                Declared::Fun(lambdas) => match lambdas.as_slice() {
+                    [lambda] => Binding::Function(lambda),
+                    // The types of arguments decide among several.
+                    _ => Binding::Value(Symbol::Unknown),
+                },
             };
             self.names.push((name.clone(), named));
         }
@@ -250,6 +254,9 @@ impl<'a> Partial<'a, '_> {
             let args = args.iter().map(|node| self.node(node)).collect();
             return self.apply(lambda, args);
         }
+        if self.named(&name.text).is_some() {
+            return Symbol::Unknown;
+        }
         // Imports may give a function another's name.
         let known = name.builtin.map_or("", |builtin| builtin.name);
         let first = match args.first() {
@@ -347,14 +354,15 @@ impl<'a> Partial<'a, '_> {
                         let (lambda, right) = (*lambda, self.node(node));
                         self.apply(lambda, vec![left, right])
                     }
-                    _ if name.builtin.is_some_and(|it| it.name == "contains") => {
+                    Some(Binding::Value(_)) => Symbol::Unknown,
+                    None if name.builtin.is_some_and(|it| it.name == "contains") => {
                         let wanted = self.node(node);
                         contains(&left, &wanted)
                     }
-                    _ if name.builtin.is_some_and(|it| it.name == "splitBy") => {
+                    None if name.builtin.is_some_and(|it| it.name == "splitBy") => {
                         split_by(&left, &self.node(node))
                     }
-                    _ if name.builtin.is_some_and(|it| it.name == "then") => match node {
+                    None if name.builtin.is_some_and(|it| it.name == "then") => match node {
                         Node::Lambda(lambda) => {
                             let names = lambda.params.iter().take(1);
                             let names = names.map(|param| (param.name.clone(), left.clone()));
@@ -362,7 +370,7 @@ impl<'a> Partial<'a, '_> {
                         }
                         _ => Symbol::Unknown,
                     },
-                    _ => Symbol::Unknown,
+                    None => Symbol::Unknown,
                 },
                 Stage::Replace(of, by) => {
                     let (of, by) = (self.node(of), self.node(by));
@@ -413,9 +421,15 @@ impl<'a> Partial<'a, '_> {
                     of.clone().compare(Relation::Equal, wanted)
                 }
                 Some(CasePattern::Is(of_type)) => is_of(of, of_type),
-                Some(CasePattern::Matches(_)) => Symbol::Unknown,
+                Some(
+                    CasePattern::Matches(_) | CasePattern::Empty(_) | CasePattern::Split { .. },
+                ) => Symbol::Unknown,
             };
-            let names = vec![(case.name.clone(), of.clone())];
+            let mut names = vec![(case.name.clone(), of.clone())];
+            if let Some(CasePattern::Split { key, head, tail }) = &case.pattern {
+                let parts = key.iter().chain([head, tail]);
+                names.extend(parts.map(|part| (part.clone(), Symbol::Unknown)));
+            }
             let when = match &case.when {
                 Some(when) => self.within(names.clone(), when),
                 None => Symbol::flag(true),

@@ -7,7 +7,7 @@ use super::functions::Builtin;
 use super::types::{Target, Type};
 use crate::value::json::Layout;
 use crate::value::media::MediaType;
-use crate::value::{Namespace, Value};
+use crate::value::{Kind, Namespace, Value};
 
 /// A parsed script.
 pub(super) struct Program {
@@ -43,8 +43,12 @@ pub(super) struct Declaration {
 }
 
 pub(super) enum Declared {
-    Var { value: Node, of: Option<Type> },
-    Fun(Arc<Lambda>),
+    Var {
+        value: Node,
+        of: Option<Type>,
+    },
+    /// Functions of one name, of which a call takes the first that fits its arguments.
+    Fun(Arc<Vec<Arc<Lambda>>>),
 }
 
 /// A node of the tree.
@@ -279,4 +283,12 @@ pub(super) enum CasePattern {
     Value(Node),
     Is(Type),
     Matches(Node),
+    /// An empty list or object: `[]`, `{}`.
+    Empty(Kind),
+    /// A list by its first item and the rest, `[a ~ b]`, or an object by its first entry and the rest, `{k: v ~ b}`.
+    Split {
+        key: Option<Arc<str>>,
+        head: Arc<str>,
+        tail: Arc<str>,
+    },
 }

@@ -13,6 +13,8 @@ pub(super) enum Type {
     /// Any value at all.
     Any,
     Kind(Kind),
+    /// A text that XML writes as a CDATA section.
+    CData,
     /// A single value.
     Literal(Value),
     /// One of several types.
@@ -43,6 +45,7 @@ impl Type {
     pub fn holds(&self, value: &Value) -> bool {
         match self {
             Type::Any => true,
+            Type::CData => value.kind() == Kind::String,
             Type::Kind(kind) => value.kind() == *kind,
             Type::Literal(literal) => value == literal,
             Type::Union(types) => types.iter().any(|of| of.holds(value)),
@@ -153,7 +156,8 @@ fn single(cursor: &mut Cursor<'_>) -> Parsed<Target> {
         "Any" => Ok(simple(Type::Any)),
         "true" | "false" => Ok(simple(Type::Literal((name == "true").into()))),
         "Range" | "Iterator" => Ok(simple(Type::Kind(Kind::Array))),
-        "CData" | "Uri" | "Enum" => Ok(simple(Type::Kind(Kind::String))),
+        "CData" | "CDATA" => Ok(simple(Type::CData)),
+        "Uri" | "Enum" => Ok(simple(Type::Kind(Kind::String))),
         "SimpleType" | "Comparable" => Ok(simple(Type::Any)),
         _ => match kind(name) {
             Some(kind) => Ok(simple(Type::Kind(kind))),

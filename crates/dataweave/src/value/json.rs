@@ -1,5 +1,6 @@
 //! JSON as DataWeave reads and writes it: exact numbers, and all of several equal keys, in order.
 
+mod arrange;
 mod read;
 mod write;
 

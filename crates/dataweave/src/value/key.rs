@@ -127,14 +127,48 @@ impl fmt::Display for Key {
     }
 }
 
-/// A value with the key that it was selected by, or a key as a value: its attributes can be selected. It exists within
-/// one evaluation, and is otherwise the value.
+/// A value with the key that it was selected by, a key as a value, or a text to write as a CDATA section. It exists
+/// within one evaluation, and is otherwise the value.
 #[derive(Debug)]
 pub struct Selected {
     pub(crate) key: Key,
     pub(crate) value: Value,
-    /// True if the value is the key itself.
-    pub(crate) is_key: bool,
+    pub(crate) role: Role,
+}
+
+/// The relation of a value to the key that it is with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The value was selected by the key.
+    Value,
+    /// The value is the key itself.
+    Key,
+    /// The value is a text to write as a CDATA section; the key is empty.
+    CData,
+}
+
+impl Value {
+    /// A text to write as a CDATA section.
+    pub(crate) fn cdata(text: Arc<str>) -> Value {
+        Value::Selected(Arc::new(Selected {
+            key: "".into(),
+            value: Value::String(text),
+            role: Role::CData,
+        }))
+    }
+
+    /// True for a text to write as a CDATA section.
+    pub(crate) fn is_cdata(&self) -> bool {
+        matches!(self, Value::Selected(selected) if selected.role == Role::CData)
+    }
+
+    /// The key, if the value is one with a namespace or attributes.
+    pub(crate) fn as_key(&self) -> Option<&Key> {
+        match self {
+            Value::Selected(selected) if selected.role == Role::Key => Some(&selected.key),
+            _ => None,
+        }
+    }
 }
 
 impl Key {
@@ -145,7 +179,7 @@ impl Key {
             true => Value::Selected(Arc::new(Selected {
                 key: self.clone(),
                 value,
-                is_key: true,
+                role: Role::Key,
             })),
             false => value,
         }
@@ -157,7 +191,7 @@ impl Key {
             true => Value::Selected(Arc::new(Selected {
                 key: self.clone(),
                 value: value.plain().clone(),
-                is_key: false,
+                role: Role::Value,
             })),
             false => value.clone(),
         }

@@ -73,6 +73,12 @@ impl Object {
         &self.entries
     }
 
+    /// The names of the keys with their values, in order.
+    pub fn named(&self) -> Vec<(Arc<str>, Value)> {
+        let entries = self.entries.iter().cloned();
+        entries.map(|(key, value)| (key.into(), value)).collect()
+    }
+
     /// The nesting of the values.
     pub(crate) fn nesting(&self) -> Nesting {
         self.nesting

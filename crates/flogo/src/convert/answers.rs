@@ -25,6 +25,7 @@ pub(super) fn rungs(recipe: &Recipe<'_>, places: &ActionPlaces, losses: &mut Los
     }
     let constant =
         |index: Option<usize>| Some((index?, constant(&action.responses[index?], action)?));
+    let kept_back = kept_back(recipe).map(|(index, _)| index);
     let refused = constant(recipe.refusal());
     let failed = constant(recipe.answer(Ended::Failed));
     for status in &recipe.statuses {
@@ -40,7 +41,8 @@ pub(super) fn rungs(recipe: &Recipe<'_>, places: &ActionPlaces, losses: &mut Los
     }
     for (index, response) in action.responses.iter().enumerate() {
         let carried = [&refused, &failed].into_iter().flatten();
-        if carried.clone().any(|(of, _)| *of == index) || passes_through(response, recipe) {
+        let is_carried = carried.clone().any(|(of, _)| *of == index) || kept_back == Some(index);
+        if is_carried || passes_through(response, recipe) {
             continue;
         }
         let what = if Some(index) == recipe.refusal() {
@@ -75,6 +77,15 @@ pub(super) fn rungs(recipe: &Recipe<'_>, places: &ActionPlaces, losses: &mut Los
                 .collect()
         }
     }
+}
+
+/// The answer to a request that the recipe's gate keeps from the call, by index, if it is the same for all of them.
+pub(super) fn kept_back(recipe: &Recipe<'_>) -> Option<(usize, Json)> {
+    let index = Some(recipe).filter(|it| !it.gate.is_empty())?.kept_back()?;
+    Some((
+        index,
+        constant(&recipe.action.responses[index], recipe.action)?,
+    ))
 }
 
 /// A response that is the same for all requests, as `respond:` of a rung.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use fusebox_plan::dialect::quote;
 
+use super::gate::header_gate;
 use super::rehearsal::{Ended, Rehearsal, Script, operation, static_scope, truth};
 use crate::flow::{Action, Activity, BreakerActivity, FlowStep, RestActivity};
 
@@ -29,6 +30,8 @@ pub(super) struct Recipe<'a> {
     pub statuses: Vec<u16>,
     /// The steps without a native form.
     pub left: Vec<Left>,
+    /// The fields that requests must have to be called for, by name and value, which a native route asks for, too.
+    pub gate: Vec<(String, String)>,
 }
 
 /// A step without a native form.
@@ -68,7 +71,8 @@ pub(super) struct Way {
 }
 
 impl<'a> Recipe<'a> {
-    pub fn of(action: &'a Action) -> Recipe<'a> {
+    /// Reads an action. `is_own`: its payload is the trigger's own output.
+    pub fn of(action: &'a Action, is_own: bool) -> Recipe<'a> {
         let mut recipe = Recipe {
             action,
             calls: Vec::new(),
@@ -76,8 +80,9 @@ impl<'a> Recipe<'a> {
             breaker: None,
             statuses: Vec::new(),
             left: Vec::new(),
+            gate: Vec::new(),
         };
-        let made = recipe.find_calls();
+        let made = recipe.find_calls(is_own);
         recipe.find_breaker();
         for call in made {
             if !recipe.calls.iter().any(|it| it.index == call) {
@@ -97,6 +102,19 @@ impl<'a> Recipe<'a> {
         recipe.left.sort();
         recipe.left.dedup();
         recipe
+    }
+
+    /// Gives the gate up: a route cannot ask for it.
+    pub fn forget_gate(&mut self) {
+        if let (false, Some(call)) = (self.gate.is_empty(), self.calls.first()) {
+            let index = call.index;
+            self.gate.clear();
+            self.add(
+                index,
+                "the call is conditional there and unconditional here",
+                true,
+            );
+        }
     }
 
     fn rehearse(&self, ends: &[(usize, Ended)], count: i64) -> Rehearsal {
@@ -127,7 +145,7 @@ impl<'a> Recipe<'a> {
     }
 
     /// Finds the calls, and returns all calls that any run makes, by step.
-    fn find_calls(&mut self) -> BTreeSet<usize> {
+    fn find_calls(&mut self, is_own: bool) -> BTreeSet<usize> {
         let mut services = self.action.services.iter();
         let counts = services.any(|service| matches!(service.activity, Activity::Counter(_)));
         let counts: Vec<i64> = (1..=if counts { COUNTS } else { 1 }).collect();
@@ -159,8 +177,20 @@ impl<'a> Recipe<'a> {
         if let Some((calls, spread)) = found {
             let run = self.rehearse(&[], 1);
             if let Some(call) = calls.iter().find(|call| run.assumed.contains(&call.index)) {
-                let what = "the call is conditional there and unconditional here";
-                self.add(call.index, what, true);
+                let is_known = !run.unknown.contains(&call.index);
+                let when = call.step.when.as_ref();
+                let when = when.filter(|_| is_own && is_known && calls.len() == 1);
+                match when.and_then(|when| header_gate(when, &["payload", "headers"])) {
+                    Some(gate) => self.gate = gate,
+                    None => {
+                        let what = "the call is conditional there and unconditional here";
+                        self.add(call.index, what, true);
+                    }
+                }
+            }
+            for exit in run.exits {
+                let what = "it ends the steps before the call on a condition, which native routes do not have";
+                self.add(exit, what, true);
             }
             (self.calls, self.spread) = (calls, spread);
         }
@@ -264,16 +294,14 @@ impl<'a> Recipe<'a> {
             let of = &action.steps[*step];
             match &action.services[of.service].activity {
                 Activity::Breaker(breaker)
-                    if *step < first
-                        && operation(action, of) == Some("")
-                        && !usual.assumed.contains(step) =>
+                    if *step < first && operation(action, of) == Some("") =>
                 {
-                    Some((of.service, breaker))
+                    Some((of.service, *step, breaker))
                 }
                 _ => None,
             }
         });
-        let (Some((service, breaker)), None) = (found.next(), found.next()) else {
+        let (Some((service, asked, breaker)), None) = (found.next(), found.next()) else {
             return;
         };
         let reports = |way: &Way, word: &str| {
@@ -293,13 +321,24 @@ impl<'a> Recipe<'a> {
             let counted = |status: &u16| all(Ended::Answered(*status), 1, 0);
             self.statuses = STATUSES.into_iter().filter(counted).collect();
             self.breaker = Some(breaker);
+            let is_conditional = usual.ran.iter().any(|step| {
+                let is_call = self
+                    .calls
+                    .iter()
+                    .any(|call| usual.assumed.contains(&call.index));
+                action.steps[*step].service == service && usual.assumed.contains(step) && !is_call
+            });
+            if is_conditional {
+                let what = "the breaker is conditional there and unconditional here";
+                self.add(asked, what, false);
+            }
         }
     }
 
     fn leave(&mut self, index: usize, step: &FlowStep) {
         let service = &self.action.services[step.service];
         let (what, is_guard) = match &service.activity {
-            Activity::Rest(_) => return,
+            Activity::Rest(_) | Activity::Nothing => return,
             Activity::Breaker(breaker) if self.has_breaker(breaker) => return,
             Activity::Breaker(_) => (
                 "the breaker is not checked before the call, or does not receive its failures and successes",
@@ -345,6 +384,30 @@ impl<'a> Recipe<'a> {
             ..Script::default()
         };
         Rehearsal::of(self.action, script).answer(self.action)
+    }
+
+    /// The response to a request that the gate keeps from the call, by index.
+    pub fn kept_back(&self) -> Option<usize> {
+        let script = Script {
+            keeps_back: true,
+            ..Script::default()
+        };
+        Rehearsal::of(self.action, script).answer(self.action)
+    }
+
+    /// True if a request that the gate keeps from the call asks the breaker all the same, or reports to it.
+    pub fn kept_back_moves_breaker(&self) -> bool {
+        let script = Script {
+            keeps_back: true,
+            ..Script::default()
+        };
+        let ran = Rehearsal::of(self.action, script).ran;
+        let mut services = ran.iter().map(|step| self.action.steps[*step].service);
+        !self.gate.is_empty()
+            && services.any(|service| match &self.action.services[service].activity {
+                Activity::Breaker(breaker) => self.has_breaker(breaker),
+                _ => false,
+            })
     }
 
     /// The response to all calls that end so, by index; `None` if none matches, or if they differ.

@@ -1,7 +1,7 @@
 //! Runs an action's steps without a request, to see which of them run when its calls end in a certain way.
 //!
-//! Checks of tokens and limits pass, and a condition on the request itself holds, so that this is the course of
-//! a request that nothing keeps from the call.
+//! Checks of tokens and limits pass, a condition that only a request can decide holds, and a step that can end the
+//! steps before the call does not, so that this is the course of a request that nothing keeps from the call.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(super) struct Script<'s> {
     pub refuses: bool,
     /// The value of all counters.
     pub count: i64,
+    /// True if conditions on the request do not hold.
+    pub keeps_back: bool,
 }
 
 impl Default for Script<'_> {
@@ -35,6 +37,7 @@ impl Default for Script<'_> {
             ends: &[],
             refuses: false,
             count: 1,
+            keeps_back: false,
         }
     }
 }
@@ -46,6 +49,11 @@ pub(super) struct Rehearsal {
     pub ran: Vec<usize>,
     /// The steps that ran though their condition depends on the request.
     pub assumed: BTreeSet<usize>,
+    /// The steps among `assumed` whose condition reads values that no rehearsal has.
+    pub unknown: BTreeSet<usize>,
+    /// The steps before a call that end the others on a condition which depends on the request.
+    pub exits: BTreeSet<usize>,
+    has_called: bool,
     scope: Map,
 }
 
@@ -81,15 +89,27 @@ impl Rehearsal {
 
     /// Runs a step. False: the steps end here.
     fn step(&mut self, index: usize, step: &FlowStep, action: &Action, script: Script<'_>) -> bool {
-        let is_met = match truth(step.when.as_ref(), &self.scope) {
-            None if of_request(step.when.as_ref()) => {
-                self.assumed.insert(index);
-                true
-            }
+        let service = &action.services[step.service];
+        let is_end = matches!(service.activity, Activity::Return(_));
+        let is_met = match self.truth(step.when.as_ref()) {
+            Truth::False => false,
+            Truth::True => true,
             // A condition that is neither true nor false changes nothing.
-            None => return true,
-            Some(is_met) => is_met,
+            Truth::None if self.has_called => return true,
+            _ if is_end && !self.has_called && !script.keeps_back => {
+                self.exits.insert(index);
+                false
+            }
+            // Before the call only a request decides what cannot be evaluated.
+            truth => {
+                if truth == Truth::None {
+                    self.unknown.insert(index);
+                }
+                self.assumed.insert(index);
+                !script.keeps_back
+            }
         };
+        self.has_called |= is_met && matches!(service.activity, Activity::Rest(_));
         let (outputs, fault) = match is_met {
             true => {
                 self.ran.push(index);
@@ -97,7 +117,6 @@ impl Rehearsal {
             }
             false => (Map::new(), None),
         };
-        let service = &action.services[step.service];
         let failed = fault.is_some();
         let context = Map::from([
             (Arc::from("inputs"), service.settings.clone()),
@@ -107,12 +126,42 @@ impl Rehearsal {
         self.scope
             .insert(service.name.clone(), Value::from(context));
         let halts = match &step.halt {
-            Some(halt) => truth(Some(&halt.condition), &self.scope) == Some(true),
+            Some(halt) => {
+                let halts = self.truth(Some(&halt.condition));
+                let is_open = matches!(halts, Truth::None | Truth::OfRequest);
+                if is_met && is_open && !self.has_called {
+                    self.exits.insert(index);
+                }
+                halts == Truth::True
+            }
             None => failed,
         };
-        let ends = matches!(service.activity, Activity::Return(_));
-        !(is_met && (halts || ends))
+        !(is_met && (halts || is_end))
     }
+
+    fn truth(&self, when: Option<&Expression>) -> Truth {
+        let Some(when) = when else { return Truth::True };
+        if when.is_random() {
+            return Truth::OfRequest;
+        }
+        match when.truth_but_for(&self.scope, &|read| read.name == "payload") {
+            (None, _) => Truth::None,
+            (Some(false), _) => Truth::False,
+            (Some(true), true) => Truth::OfRequest,
+            (Some(true), false) => Truth::True,
+        }
+    }
+}
+
+/// The truth of a condition in a run without a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    True,
+    False,
+    /// True or false by the request.
+    OfRequest,
+    /// Neither true nor false.
+    None,
 }
 
 /// The outputs of a step, or its error.
@@ -146,7 +195,11 @@ fn result(index: usize, action: &Action, script: Script<'_>) -> (Map, Option<Fau
             ("error".into(), Value::Bool(false)),
         ]),
         Activity::Counter(_) => Map::from([(Arc::from("value"), Value::Int(script.count))]),
-        Activity::Log | Activity::Channel | Activity::Return(_) | Activity::Reply(_) => Map::new(),
+        Activity::Log
+        | Activity::Nothing
+        | Activity::Channel
+        | Activity::Return(_)
+        | Activity::Reply(_) => Map::new(),
     };
     (outputs, None)
 }
@@ -168,11 +221,6 @@ pub(super) fn truth(when: Option<&Expression>, scope: &Map) -> Option<bool> {
         Ok(Value::Bool(holds)) => Some(holds),
         _ => None,
     }
-}
-
-/// True if a condition reads the request.
-fn of_request(when: Option<&Expression>) -> bool {
-    when.is_some_and(|when| when.source().contains("payload"))
 }
 
 /// The operation of a step on a breaker; empty for a check. `None` if it depends on the request.

@@ -87,7 +87,7 @@ impl Draft {
         urls: &[String],
         recipe: Option<&Recipe<'_>>,
     ) -> String {
-        let BuiltAction { action, places } = built;
+        let BuiltAction { action, places, .. } = built;
         let first = &calls[0];
         let service = &action.services[first.service];
         let key = (action.name.clone(), service.name.clone());
@@ -117,6 +117,9 @@ impl Draft {
         if let Some(recipe) = recipe {
             let at = places.services[first.service];
             entries["breaker"] = breaker(recipe, at, &mut comments, &mut self.losses);
+            if recipe.kept_back_moves_breaker() {
+                comments.push("mends: a request that the condition keeps back asks the breaker, and reports a success to it; here it does not reach it".to_owned());
+            }
             if let Spread::OnFailure(statuses) = &recipe.spread
                 && calls.len() > 1
             {
@@ -137,6 +140,10 @@ impl Draft {
                 );
             }
         }
+        if recipe.is_none() {
+            // The steps have no breaker before it.
+            entries["breaker"] = json!({ "mode": "disabled" });
+        }
         self.known.insert(key, name.clone());
         self.upstreams.push(Upstream {
             name: name.clone(),
@@ -148,7 +155,7 @@ impl Draft {
 
     /// Names what a call has that the upstream has not.
     fn losses_of(&mut self, built: &BuiltAction, call: &Call<'_>, comments: &mut Vec<String>) {
-        let BuiltAction { action, places } = built;
+        let BuiltAction { action, places, .. } = built;
         let at = places.services[call.service];
         let shown = quote(&action.services[call.service].name);
         let rest = call.rest;
@@ -264,6 +271,14 @@ fn breaker(
         shown["history"] = settings["history"].clone();
         shown["cooldown"] = settings["cooldown"].clone();
         shown["half_open"] = json!({ "probes": 1, "successes": 1 });
+        // There any answer ends a row, so that one client's wrong addresses could keep the breaker closed.
+        let is_row = trip["consecutive_failures"]
+            .as_u64()
+            .is_some_and(|calls| calls > 1);
+        if is_row && !recipe.statuses.contains(&404) {
+            shown["ignore"] = json!("status == 404");
+            comments.push("mends: an answer 404 ends a row of failures, so one client can keep the breaker closed; here it changes nothing".to_owned());
+        }
         comments.push("mends: after its timeout every call reaches the backend at once, until one is reported; here one call probes".to_owned());
     }
     shown

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::language::expression::{EvalError, fail};
 use crate::language::number::{self, truncate};
-use crate::language::value::{Map, Params, Value};
+use crate::language::value::{Map, NilKind, Params, Value};
 
 /// The most characters of a value in an error message.
 const SHOWN_MAX: usize = 200;
@@ -28,7 +28,13 @@ impl Value {
             Value::Int(int) | Value::Long(int) => int.to_string().into(),
             Value::Float(float) => number::plain(*float).into(),
             Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
-            Value::Array(_) | Value::Object(_) | Value::Params(_) | Value::Error(_) => self
+            Value::Nil(NilKind::Bytes) => "".into(),
+            Value::Array(_)
+            | Value::Object(_)
+            | Value::Params(_)
+            | Value::Struct(_)
+            | Value::Error(_)
+            | Value::Nil(_) => self
                 .to_json_text()
                 .map_err(|_| self.cannot_be("string"))?
                 .into(),
@@ -124,7 +130,7 @@ impl Value {
     pub fn to_params(&self) -> Result<Arc<Params>, EvalError> {
         match self {
             Value::Params(params) => Ok(params.clone()),
-            Value::Null => Ok(Arc::default()),
+            Value::Null | Value::Nil(_) => Ok(Arc::default()),
             Value::Object(members) => members
                 .iter()
                 .map(|(name, member)| Ok((name.clone(), member.text()?)))
@@ -150,7 +156,7 @@ impl Value {
         match self {
             Value::Object(members) => Ok(members.clone()),
             Value::Params(texts) => Ok(Arc::new(members_of(texts))),
-            Value::Null => Ok(Arc::default()),
+            Value::Null | Value::Nil(_) => Ok(Arc::default()),
             _ => {
                 let text = self.text()?;
                 if text.is_empty() {
@@ -170,7 +176,7 @@ impl Value {
     pub fn to_array(&self) -> Arc<Vec<Value>> {
         match self {
             Value::Array(items) => items.clone(),
-            Value::Null => Arc::default(),
+            Value::Null | Value::Nil(NilKind::Array) => Arc::default(),
             Value::Bytes(bytes) => {
                 Arc::new(bytes.iter().map(|byte| i64::from(*byte).into()).collect())
             }
@@ -221,6 +227,7 @@ impl Value {
             }
             Value::Error(fault) => format!("{}({:?})", fault.kind.go_type(), fault.message),
             Value::Null => "<nil>".to_owned(),
+            Value::Nil(_) => format!("{}(nil)", self.go_type()),
             _ => self.to_text(),
         }
     }

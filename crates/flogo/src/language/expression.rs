@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 mod eval;
 mod literal;
+mod look;
 mod node;
 mod operators;
 mod parse;
@@ -21,6 +22,8 @@ mod template;
 mod token;
 
 pub(crate) use eval::{Context, Cost};
+pub(crate) use look::{Comparison, Read};
+pub(crate) use node::Operator;
 
 use crate::language::json::JsonFault;
 use crate::language::names::Names;

@@ -1,11 +1,11 @@
 //! The functions of expressions, by package.
 
 use crate::language::expression::{Context, EvalError, fail};
-use crate::language::value::Value;
+use crate::language::value::{NilKind, Value};
 
 mod array;
 mod builtin;
-mod coerce;
+pub(crate) mod coerce;
 mod error;
 pub(crate) mod http;
 mod json;
@@ -115,6 +115,8 @@ pub(crate) enum Type {
     Params,
     Object,
     Array,
+    /// Any value, like [`Any`](Type::Any), with an empty list for one that is nil.
+    Items,
 }
 
 /// A function with one argument of each type.
@@ -168,15 +170,24 @@ impl Type {
     /// Coerces a value to this type.
     pub fn coerce(self, value: &Value) -> Result<Value, EvalError> {
         Ok(match (self, value) {
-            (Type::Any, Value::Num(text)) if text.contains('.') => value.to_float()?.into(),
-            (Type::Any, Value::Num(_)) => Value::Long(value.to_long()?),
-            (Type::Any, _) => value.clone(),
+            (Type::Any | Type::Items, Value::Num(text)) if text.contains('.') => {
+                value.to_float()?.into()
+            }
+            (Type::Any | Type::Items, Value::Num(_)) => Value::Long(value.to_long()?),
+            (Type::Items, Value::Nil(NilKind::Array)) => Value::from(Vec::new()),
+            (Type::Any | Type::Items, _) => value.clone(),
             (Type::Text, _) => value.text()?.into(),
             (Type::Int, _) => value.to_int()?.into(),
             (Type::Float, _) => value.to_float()?.into(),
             (Type::Bool, _) => value.to_bool()?.into(),
+            (Type::Bytes, Value::Null) => Value::Nil(NilKind::Bytes),
+            (Type::Params, Value::Null) => Value::Nil(NilKind::Params),
+            (Type::Object, Value::Null) => Value::Nil(NilKind::Object),
             (_, Value::Null) => Value::Null,
-            (Type::Bytes, Value::Bytes(_)) => value.clone(),
+            (Type::Bytes, Value::Bytes(_) | Value::Nil(NilKind::Bytes))
+            | (Type::Params, Value::Nil(NilKind::Params))
+            | (Type::Object, Value::Nil(NilKind::Object | NilKind::Unproved))
+            | (Type::Array, Value::Nil(NilKind::Array)) => value.clone(),
             (Type::Bytes, _) => Value::Bytes(value.text()?.as_bytes().to_vec().into()),
             (Type::Params, _) => Value::Params(value.to_params()?),
             (Type::Object, _) => Value::Object(value.to_object()?),

@@ -9,12 +9,13 @@ use crate::language::value::{Map, Params};
 pub struct Names {
     /// The environment, available as `$env[NAME]`.
     pub env: Params,
-    /// The application's properties, available as `$property[NAME]`; `None` if properties are not available, as in a
-    /// microgateway's resource.
+    /// The application's properties, available as `$property[NAME]`; `None` if properties are not available.
     pub properties: Option<Map>,
     /// True if `$loop` is available, as in the mapping of a list: `$loop.key` refers to `_loop` in the scope,
     /// `$loop[name].key` to its `name`. Default: false.
     pub loops: bool,
+    /// True if `$flow.NAME`, `$activity[ID].NAME` and `$error.NAME` are available, as in a flow. Default: false.
+    pub flows: bool,
     /// The functions, by package.
     pub functions: Functions,
     /// True to evaluate a path that leads nowhere to null instead of an error. Default: false. Flogo reads the setting

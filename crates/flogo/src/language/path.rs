@@ -3,14 +3,22 @@
 //! A path stays a text during evaluation, since computed indices are inserted as text; error messages show its rest.
 
 use crate::language::expression::{EvalError, fail};
-use crate::language::fault::{Fault, FaultKind};
-use crate::language::value::Value;
+use crate::language::value::{NilKind, Value, field};
 
-/// Follows `path` from `value`. With `skip_missing`, missing values are null.
+/// The reading of a path.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// Missing values are null.
+    pub skip_missing: bool,
+    /// The parts of a token that is not valid have no members.
+    pub proved_only: bool,
+}
+
+/// Follows `path` from `value`.
 ///
 /// # Errors
 /// Fails if the path leads nowhere; `isdefined` recognises such an error by its words.
-pub(crate) fn walk(value: &Value, path: &str, skip_missing: bool) -> Result<Value, EvalError> {
+pub(crate) fn walk(value: &Value, path: &str, manner: Manner) -> Result<Value, EvalError> {
     let mut value = value.clone();
     let mut path = path;
     while !path.is_empty() {
@@ -26,19 +34,13 @@ pub(crate) fn walk(value: &Value, path: &str, skip_missing: bool) -> Result<Valu
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
             let after = &rest[end..];
             // A missing key at the end of the path is null.
-            let may_miss = skip_missing || after.is_empty();
-            member(&value, &rest[..end], path, after, may_miss, skip_missing)
+            let may_miss = manner.skip_missing || after.is_empty();
+            member(&value, &rest[..end], path, after, may_miss, manner)
         } else if let Some(rest) = path.strip_prefix("[\"").or_else(|| path.strip_prefix("['")) {
             let end = rest.find(['"', '\'']).unwrap_or(rest.len());
             let after = rest.get(end + 2..).ok_or_else(|| no_path(path))?;
-            member(
-                &value,
-                &rest[..end],
-                path,
-                after,
-                skip_missing,
-                skip_missing,
-            )
+            let may_miss = manner.skip_missing;
+            member(&value, &rest[..end], path, after, may_miss, manner)
         } else if path.starts_with('[') {
             item(&value, path)
         } else {
@@ -62,9 +64,17 @@ fn member<'a>(
     path: &str,
     rest: &'a str,
     may_miss: bool,
-    skip_missing: bool,
+    manner: Manner,
 ) -> Step<'a> {
     match value {
+        Value::Nil(NilKind::Unproved) if manner.proved_only && !manner.skip_missing => {
+            Err(no_path(key))
+        }
+        Value::Nil(NilKind::Object | NilKind::Unproved) if may_miss => Ok((Value::Null, "")),
+        Value::Nil(NilKind::Object | NilKind::Unproved) => {
+            fail(format!("Invalid path '{path}'. path not found."))
+        }
+        Value::Nil(NilKind::Params) => Ok(("".into(), "")),
         Value::Object(members) => match members.get(key) {
             Some(member) => Ok((member.clone(), rest)),
             None if may_miss => Ok((Value::Null, "")),
@@ -75,30 +85,16 @@ fn member<'a>(
             let text = texts.get(key).cloned().unwrap_or_default();
             Ok((Value::Str(text), ""))
         }
-        Value::Null if skip_missing => Ok((Value::Null, rest)),
-        Value::Error(fault) => field(fault, key)
-            .map(|field| (field, rest))
-            .ok_or_else(|| no_path(key)),
+        Value::Null if manner.skip_missing => Ok((Value::Null, rest)),
+        Value::Struct(of) => match of.field(key) {
+            Some(value) => Ok((value.clone(), rest)),
+            None => Err(no_path(key)),
+        },
+        Value::Error(fault) => match field(&fault.fields(), key) {
+            Some(value) => Ok((value.clone(), rest)),
+            None => Err(no_path(key)),
+        },
         _ => Err(no_path(key)),
-    }
-}
-
-/// A field of the Go struct of a fault. The name may begin with a small letter.
-fn field(fault: &Fault, name: &str) -> Option<Value> {
-    let mut chars = name.chars();
-    let first = chars.next().into_iter().flat_map(char::to_uppercase);
-    let name: String = first.chain(chars).collect();
-    match (&fault.kind, name.as_str()) {
-        (FaultKind::Network { op, .. }, "Op") => Some(Value::Str(op.clone())),
-        (FaultKind::Network { url, .. }, "URL") => Some(Value::Str(url.clone())),
-        (FaultKind::Network { op, url }, "Err") => {
-            let cause = fault.message.strip_prefix(&format!("{op} {url:?}: "));
-            Some(Fault::plain(cause.unwrap_or(&fault.message)).into())
-        }
-        (FaultKind::Syntax { offset }, "Offset") => {
-            Some(Value::Long(i64::try_from(*offset).unwrap_or(i64::MAX)))
-        }
-        _ => None,
     }
 }
 
@@ -106,7 +102,9 @@ fn field(fault: &Fault, name: &str) -> Option<Value> {
 fn item<'a>(value: &Value, path: &'a str) -> Step<'a> {
     let not_an_array = || EvalError::new(format!("'{path}' not an array"));
     let items = match value {
-        Value::Array(_) | Value::Null | Value::Str(_) => value.to_array(),
+        Value::Array(_) | Value::Null | Value::Str(_) | Value::Nil(NilKind::Array) => {
+            value.to_array()
+        }
         _ => return Err(not_an_array()),
     };
     let (index, rest) = path[1..].split_once(']').ok_or_else(not_an_array)?;

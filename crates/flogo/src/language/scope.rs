@@ -11,6 +11,11 @@ use crate::language::value::{Map, Params, Value};
 pub trait Scope {
     /// The value of `$.name`; `None`, unlike null, is an error where the name is used.
     fn get(&self, name: &str) -> Option<Value>;
+
+    /// True if the parts of a token that is not valid have no members, as to the steps of an action. By default false.
+    fn is_proved_only(&self) -> bool {
+        false
+    }
 }
 
 impl Scope for Map {

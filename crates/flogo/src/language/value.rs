@@ -42,8 +42,54 @@ pub enum Value {
     Object(Arc<Map>),
     /// A map of named texts.
     Params(Arc<Params>),
+    /// A Go struct, whose fields keep their order.
+    Struct(Arc<Struct>),
     /// The failure of a service.
     Error(Arc<Fault>),
+    /// A map or slice of Go that is nil: null in JSON, but no null to `==` and to an answer's data.
+    Nil(NilKind),
+}
+
+/// The fields of a Go struct, in the order of its declaration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Struct {
+    /// The name of the Go type, such as `jwt.ParsedToken`.
+    pub go_type: &'static str,
+    /// The fields, by their names in JSON.
+    pub fields: Vec<(&'static str, Value)>,
+}
+
+impl Struct {
+    /// The field of a name, whose first letter may be of either case.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        field(&self.fields, name)
+    }
+}
+
+/// The field of a name, whose first letter may be of either case.
+pub(crate) fn field<'f>(fields: &'f [(&'static str, Value)], name: &str) -> Option<&'f Value> {
+    let (name, rest) = name.split_at_checked(1)?;
+    let is_it = |(field, _): &&(&'static str, Value)| {
+        let (first, other) = field.split_at(1);
+        first.eq_ignore_ascii_case(name) && other == rest
+    };
+    fields.iter().find(is_it).map(|(_, value)| value)
+}
+
+/// The type of a nil.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NilKind {
+    /// A map of values.
+    Object,
+    /// The claims or the header of a token that is not valid. In a step's expressions it has no members, so that a step
+    /// that reads an unproved identity ends; elsewhere it is an object without members.
+    Unproved,
+    /// A list of values.
+    Array,
+    /// A map of texts.
+    Params,
+    /// A list of bytes.
+    Bytes,
 }
 
 impl Value {
@@ -82,6 +128,11 @@ impl Value {
             Value::Object(_) => "object",
             Value::Params(_) => "params",
             Value::Error(_) => "error",
+            Value::Struct(_) => "object",
+            Value::Nil(NilKind::Object | NilKind::Unproved) => "object",
+            Value::Nil(NilKind::Array) => "array",
+            Value::Nil(NilKind::Params) => "params",
+            Value::Nil(NilKind::Bytes) => "bytes",
         }
     }
 
@@ -95,10 +146,13 @@ impl Value {
             Value::Float(_) => "float64",
             Value::Num(_) => "json.Number",
             Value::Str(_) => "string",
-            Value::Bytes(_) => "[]uint8",
-            Value::Array(_) => "[]interface {}",
-            Value::Object(_) => "map[string]interface {}",
-            Value::Params(_) => "map[string]string",
+            Value::Bytes(_) | Value::Nil(NilKind::Bytes) => "[]uint8",
+            Value::Array(_) | Value::Nil(NilKind::Array) => "[]interface {}",
+            Value::Object(_) | Value::Nil(NilKind::Object | NilKind::Unproved) => {
+                "map[string]interface {}"
+            }
+            Value::Params(_) | Value::Nil(NilKind::Params) => "map[string]string",
+            Value::Struct(of) => of.go_type,
             Value::Error(fault) => fault.kind.go_type(),
         }
     }
@@ -160,6 +214,12 @@ impl From<Map> for Value {
 impl From<Params> for Value {
     fn from(texts: Params) -> Value {
         Value::Params(Arc::new(texts))
+    }
+}
+
+impl From<Struct> for Value {
+    fn from(of: Struct) -> Value {
+        Value::Struct(Arc::new(of))
     }
 }
 

@@ -10,12 +10,16 @@ use crate::Map;
 use crate::Value;
 use crate::flow::{Action, Service};
 use crate::read::activities;
+use crate::read::flow_actions::ActionKind;
+use crate::read::flows::Flows;
 use crate::read::library::{Definition, Library, is_microgateway};
+use crate::read::lint;
 use crate::read::located;
 use crate::read::lowering;
 use crate::read::lowering::IndexMap;
 use crate::read::object::{Object, Text};
-use crate::read::reader::{Owner, Reader};
+use crate::read::older::{self, Older};
+use crate::read::reader::{Owner, Reader, expression_of};
 use crate::read::refs::{ContributionKind, Imports, import_mend};
 
 /// The places of an action's parts in their files.
@@ -31,6 +35,10 @@ pub(crate) struct ActionPlaces {
 pub(crate) struct BuiltAction {
     pub action: Arc<Action>,
     pub places: Rc<ActionPlaces>,
+    /// The definition as written.
+    pub source: Rc<Definition>,
+    /// The names of the action's own settings, with their places.
+    pub conf: Rc<[(String, Place)]>,
 }
 
 /// Builds actions, and gives each instance a unique name.
@@ -38,9 +46,14 @@ pub(crate) struct Actions<'i> {
     pub imports: &'i Imports,
     pub library: Library,
     instances: HashMap<String, u32>,
-    shared: Vec<Shared>,
+    pub(super) shared: Vec<Shared>,
     /// The index of each shared action, by its id.
-    by_id: HashMap<String, usize>,
+    pub(super) by_id: HashMap<String, usize>,
+    /// Every action of the microgateway that was built.
+    pub built: Vec<BuiltAction>,
+    pub(super) flows: Flows<'i>,
+    /// The number of handlers, and of those with an action of the microgateway.
+    pub(super) handlers: (usize, usize),
     /// The size of all instances so far, in keys and values of their definitions.
     parts: usize,
 }
@@ -49,11 +62,12 @@ pub(crate) struct Actions<'i> {
 /// instances of one long definition does not become a large plan.
 const PARTS_MAX: usize = 1_000_000;
 
-struct Shared {
+pub(super) struct Shared {
     id: String,
     at: Place,
     /// The built action; `None` after an error, which has been reported.
     built: Option<BuiltAction>,
+    pub kind: Option<ActionKind>,
     used: bool,
 }
 
@@ -65,6 +79,9 @@ impl<'i> Actions<'i> {
             instances: HashMap::new(),
             shared: Vec::new(),
             by_id: HashMap::new(),
+            built: Vec::new(),
+            flows: Flows::new(imports),
+            handlers: (0, 0),
             parts: 0,
         }
     }
@@ -82,11 +99,13 @@ impl<'i> Actions<'i> {
                 continue;
             }
             let built = self.build(object, id.get(), reader);
+            let kind = self.kind_of(object);
             self.by_id.insert(id.get().to_owned(), self.shared.len());
             self.shared.push(Shared {
                 id: id.get().to_owned(),
                 at: id.at,
                 built,
+                kind,
                 used: false,
             });
         }
@@ -128,13 +147,40 @@ impl<'i> Actions<'i> {
         self.library.warn_of_unused(reader);
     }
 
+    /// Reports the errors of resources that no readable action uses, so that mending the others shows no new ones.
+    pub fn look_into_unused(&self, reader: &mut Reader<'_>) {
+        for loaded in self.library.unused() {
+            let Some(definition) = Object::of(&loaded.root) else {
+                continue;
+            };
+            // Without an action's settings nothing is known of what they say.
+            let reads = lint::reads(definition, reader);
+            if reads.iter().any(|(name, _)| name == "conf") {
+                continue;
+            }
+            let settings = ActionSettings {
+                source: DefinitionSource::None,
+                asynchronous: false,
+                conf: Value::from(Map::new()),
+                names: Rc::new([]),
+            };
+            self.lower(&loaded.name.as_str().into(), &settings, loaded, reader);
+        }
+    }
+
     fn build(
         &mut self,
         object: Object<'_>,
         id: &str,
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
-        let reference = self.reference(object, reader)?;
+        if self.kind_of(object) == Some(ActionKind::Flow) {
+            return self.flow(object, reader);
+        }
+        let reference = self.reference(object, reader);
+        if reference.is_none() && !has_definition(object) {
+            return None;
+        }
         let settings = object.object("settings", reader.notes);
         // An older spelling of `settings`.
         let data = object.object("data", reader.notes);
@@ -144,21 +190,22 @@ impl<'i> Actions<'i> {
             .flat_map(|object| object.entries().iter().cloned())
             .collect();
         let settings = ActionSettings::read(&entries, object.at, reader)?;
-        let label = if id.is_empty() { reference } else { id };
+        let label = match reference {
+            Some(reference) if id.is_empty() => reference,
+            _ => id,
+        };
         let loaded = match settings.source {
+            DefinitionSource::None => return None,
             DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
             DefinitionSource::Pattern(name) => self.library.pattern(name, reader)?,
         };
-        self.parts = self.parts.saturating_add(loaded.parts);
-        if self.parts > PARTS_MAX {
-            return reader.refuse(
-                object.at,
-                format!("the application's actions have more than {PARTS_MAX} parts in all"),
-                "let handlers share actions by their ids, or split the application",
-            );
-        }
+        self.add_parts(loaded.parts, object.at, reader)?;
         let name = self.name(&loaded.name);
-        self.lower(&name, &settings, &loaded, reader)
+        let built = self.lower(&name, &settings, &loaded, reader);
+        // The definition of an action that cannot be read is looked into all the same.
+        let built = built.filter(|_| reference.is_some())?;
+        self.built.push(built.clone());
+        Some(built)
     }
 
     /// The action's `ref`, which must be the microgateway's.
@@ -172,14 +219,32 @@ impl<'i> Actions<'i> {
             Ok(path) => reader.refuse(
                 reference.at,
                 format!("action factory '{path}' not registered"),
-                "only the microgateway is run: `github.com/project-flogo/microgateway`",
+                "the microgateway and flows are run: `github.com/project-flogo/microgateway`, `github.com/project-flogo/flow`",
             ),
             Err(what) => reader.refuse(reference.at, what, import_mend(reference.get(), kind)),
         }
     }
 
+    /// Counts the parts of a further instance; `None` past the most.
+    pub(super) fn add_parts(
+        &mut self,
+        parts: usize,
+        at: Place,
+        reader: &mut Reader<'_>,
+    ) -> Option<()> {
+        self.parts = self.parts.saturating_add(parts);
+        if self.parts > PARTS_MAX {
+            return reader.refuse(
+                at,
+                format!("the application's actions have more than {PARTS_MAX} parts in all"),
+                "let handlers share actions by their ids, or split the application",
+            );
+        }
+        Some(())
+    }
+
     /// A unique name for an instance: the resource's, with a number from the second on.
-    fn name(&mut self, resource: &str) -> Arc<str> {
+    pub(super) fn name(&mut self, resource: &str) -> Arc<str> {
         let count = self.instances.entry(resource.to_owned()).or_default();
         *count += 1;
         match count {
@@ -196,6 +261,7 @@ impl<'i> Actions<'i> {
         reader: &mut Reader<'_>,
     ) -> Option<BuiltAction> {
         let before = reader.notes.errors();
+        let (settings, loaded) = &settings.modern(loaded, reader)?;
         let definition = Object::open(&loaded.root, "a definition", reader.notes)?;
         let scope: Map = [
             ("async".into(), Value::Bool(settings.asynchronous)),
@@ -239,6 +305,7 @@ impl<'i> Actions<'i> {
                 env: reader.env.clone(),
                 asynchronous: settings.asynchronous,
                 services: built,
+                flow: None,
                 steps,
                 responses,
             }),
@@ -247,25 +314,65 @@ impl<'i> Actions<'i> {
                 steps: step_places,
                 responses: response_places,
             }),
+            source: loaded.clone(),
+            conf: settings.names.clone(),
         })
     }
 }
 
+/// True if an action's settings name a definition of the microgateway.
+fn has_definition(object: Object<'_>) -> bool {
+    let settings = ["settings", "data"]
+        .iter()
+        .filter_map(|key| object.get(key));
+    let mut uris = settings.filter_map(|settings| settings.value.entry("uri"));
+    uris.any(|uri| {
+        let text = crate::read::object::text(&uri.value);
+        text.is_some_and(|text| text.get().starts_with("microgateway:"))
+    })
+}
+
 /// The setting that identifies an action's definition.
+#[derive(Clone)]
 enum DefinitionSource<'n> {
     Uri(Text<'n>),
+    /// None: an action that the application does not have.
+    None,
     /// A setting `pattern`, an older spelling of `pattern://NAME`.
     Pattern(Text<'n>),
 }
 
 /// An action's own settings, all of which are in `$.conf`.
+#[derive(Clone)]
 struct ActionSettings<'n> {
     source: DefinitionSource<'n>,
     asynchronous: bool,
     conf: Value,
+    names: Rc<[(String, Place)]>,
 }
 
 impl<'n> ActionSettings<'n> {
+    /// The settings and the definition with what the microgateway's first weeks had elsewhere.
+    fn modern(
+        &self,
+        loaded: &Rc<Definition>,
+        reader: &mut Reader<'_>,
+    ) -> Option<(ActionSettings<'n>, Rc<Definition>)> {
+        let definition = Object::open(&loaded.root, "a definition", reader.notes)?;
+        let older = Older::read(definition, reader.notes);
+        let mut settings = self.clone();
+        settings.asynchronous |= older.asynchronous;
+        settings.conf = older.complete(&settings.conf);
+        if older.pattern.is_some() || matches!(self.source, DefinitionSource::Pattern(_)) {
+            settings.conf = older::pattern_settings(&settings.conf);
+        }
+        let loaded = match older.pattern {
+            None => loaded.clone(),
+            Some(name) => crate::read::library::pattern(name, name.get(), reader)?,
+        };
+        Some((settings, loaded))
+    }
+
     fn read(
         entries: &'n [Entry],
         at: Place,
@@ -300,15 +407,37 @@ impl<'n> ActionSettings<'n> {
                 }
             },
         };
-        let conf: Map = entries
-            .iter()
-            .map(|entry| (entry.key.as_str().into(), located::value(&entry.value)))
-            .collect();
+        let conf = entries.iter().map(|entry| {
+            let value = property(entry, reader)?;
+            Some((entry.key.as_str().into(), value))
+        });
+        let conf: Map = conf.collect::<Option<_>>()?;
         Some(ActionSettings {
             source,
             asynchronous,
             conf: Value::from(conf),
+            names: entries.iter().map(|it| (it.key.clone(), it.at)).collect(),
         })
+    }
+}
+
+/// The value of an action's setting: a property where it is `=$property[NAME]`, otherwise as written. `None` after an
+/// error.
+///
+/// The original takes settings as written, so that the address of a pattern's backend cannot come from outside there.
+fn property(entry: &Entry, reader: &mut Reader<'_>) -> Option<Value> {
+    let refers = expression_of(&entry.value).filter(|(_, text)| text.starts_with("$property["));
+    if refers.is_none() {
+        return Some(located::value(&entry.value));
+    }
+    let given = reader.given(&entry.value, Owner::Definitions)?;
+    match given.eval(&Map::new()) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let mend =
+                "a setting is evaluated at the start: it sees `$property[NAME]` and no request";
+            reader.refuse(entry.value.at, error.message, mend)
+        }
     }
 }
 

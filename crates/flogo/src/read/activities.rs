@@ -17,7 +17,7 @@ use crate::read::rest;
 use crate::read::settings::Settings;
 
 /// The alternative to a known activity that is not supported.
-fn instead_of(activity: &str) -> Option<&'static str> {
+pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
     Some(match activity {
         "sqld" => "put a web application firewall before the gateway",
         "anomaly" => "watch the metrics for anomalies",
@@ -65,6 +65,11 @@ pub(crate) fn activity(
         (ContributionKind::Activity, "actreturn") => Activity::Return(mappings(settings, reader)?),
         (ContributionKind::Activity, "actreply") => Activity::Reply(mappings(settings, reader)?),
         (sort, last) => {
+            let (sort, last) = match last {
+                // A repository with one activity, as `…/grpc/activity`.
+                "activity" => (ContributionKind::Activity, before(reference.get())),
+                _ => (sort, last),
+            };
             let what = format!("can't find activity {}", reference.get());
             let mend = match instead_of(last) {
                 _ if reference.get().starts_with('#') => {
@@ -78,6 +83,13 @@ pub(crate) fn activity(
             return notes.refuse(reference.at, what, mend);
         }
     })
+}
+
+/// The segment before the last one of a path.
+fn before(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    let (before, _) = path.rsplit_once('/').unwrap_or_default();
+    tail(before).1
 }
 
 fn rate_limiter(settings: &Settings<'_>, notes: &mut Notes) -> Option<RateLimiterActivity> {
@@ -117,7 +129,7 @@ fn rate_limiter(settings: &Settings<'_>, notes: &mut Notes) -> Option<RateLimite
     })
 }
 
-fn counter(settings: &Settings<'_>, notes: &mut Notes) -> Option<CounterActivity> {
+pub(crate) fn counter(settings: &Settings<'_>, notes: &mut Notes) -> Option<CounterActivity> {
     let counter = settings.required("counterName", notes);
     let operations = ["get", "increment", "reset"];
     // An empty operation counts as absent.

@@ -13,6 +13,7 @@ use crate::program::App;
 use crate::read::actions::Actions;
 use crate::read::cors::cors;
 use crate::read::library::Library;
+use crate::read::lint;
 use crate::read::located;
 use crate::read::object::Object;
 use crate::read::properties;
@@ -77,6 +78,7 @@ pub(crate) fn read(
         texts: texts(files, text),
         handler_names: Names::default(),
         definition_names: Names::default(),
+        flow_names: Names::default(),
         env: Value::Params(Arc::new(env.clone())),
     };
     let mut plan = Plan {
@@ -108,21 +110,26 @@ pub(crate) fn read(
         }
     }
     let imports = Imports::read(app.list("imports", reader.notes), reader.notes);
-    let properties =
-        properties::properties(app.list("properties", reader.notes), loader, reader.notes);
+    let listed = app.list("properties", reader.notes);
+    let properties = properties::properties(listed, loader, start, reader.notes);
     let skip_missing = env
         .get("FLOGO_MAPPING_SKIP_MISSING")
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
     reader.definition_names = Names {
         env,
+        // The original has no properties in a definition.
+        properties: Some(properties),
         functions: functions(&imports),
         skip_missing,
         ..Names::default()
     };
     reader.handler_names = Names {
-        properties: Some(properties),
         loops: true,
         ..reader.definition_names.clone()
+    };
+    reader.flow_names = Names {
+        flows: true,
+        ..reader.handler_names.clone()
     };
     let channels = properties::channels(app.list("channels", reader.notes), reader.notes);
     let library = Library::read(app.list("resources", reader.notes), &mut reader);
@@ -130,6 +137,8 @@ pub(crate) fn read(
     actions.read_shared(app.list("actions", reader.notes), &mut reader);
     let triggers = app.list("triggers", reader.notes);
     let triggers = Triggers::read(triggers, &channels, &mut actions, &mut reader);
+    lint::lint(&triggers, &actions.built, &mut reader);
+    actions.name_flows(&mut reader);
     plan.listeners = triggers.listeners.clone();
     plan.routes = triggers.plan_routes();
     plan.app = Some(Arc::new(App {
@@ -141,6 +150,8 @@ pub(crate) fn read(
     if reader.notes.errors() == 0 {
         actions.warn_of_unused(&mut reader);
         refuse_idle(&plan, start, &mut reader);
+    } else {
+        actions.look_into_unused(&mut reader);
     }
     Application {
         plan,

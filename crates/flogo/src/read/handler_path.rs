@@ -1,7 +1,8 @@
 //! Paths of REST handlers, `/pets/:petId` and `/files/*rest`, and their form in the plan.
 //!
-//! The rules are those of the router in Flogo's REST trigger (julienschmidt/httprouter): within one method no other
-//! segment may stand beside a parameter, and beside a rest only a literal that is shorter.
+//! The rules are those of the router in Flogo's REST trigger (julienschmidt/httprouter), except that within one method a
+//! fixed segment may stand beside a parameter or a rest: the fixed one is tried first. Two parameters of different names,
+//! or a parameter and a rest, have no place beside one another.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -92,6 +93,11 @@ impl HandlerPath {
         Ok(HandlerPath { segments })
     }
 
+    /// The names of its parameters.
+    pub fn params(&self) -> Vec<&str> {
+        names(&self.segments).collect()
+    }
+
     /// The path in the plan's notation: `/pets/{petId}`, `/files/{*rest}`; literals are percent-encoded.
     pub fn template(&self) -> String {
         self.renamed(str::to_owned)
@@ -165,23 +171,17 @@ impl PathTree {
         next.add_from(rest, number)
     }
 
-    /// A path that conflicts with a segment here.
+    /// A path whose parameter or rest conflicts with a segment here.
     fn refuses(&self, segment: &Segment) -> Option<usize> {
-        let literal = |empty: bool| {
-            let other = |text: &&String| empty || !text.is_empty();
-            let text = self.literals.keys().filter(other).min()?;
-            Some(self.literals[text].first)
-        };
         let param = self.param.as_ref();
-        self.rest.or_else(|| match segment {
-            Segment::Literal(text) if text.is_empty() => None,
-            Segment::Literal(_) => param.map(|(_, tree)| tree.first),
-            Segment::Param(name) => param
-                .filter(|(other, _)| other != name)
-                .map(|(_, tree)| tree.first)
-                .or_else(|| literal(false)),
-            Segment::Rest(_) => param.map(|(_, tree)| tree.first).or_else(|| literal(true)),
-        })
+        match segment {
+            Segment::Literal(_) => None,
+            Segment::Param(name) => self.rest.or_else(|| {
+                let other = param.filter(|(other, _)| other != name);
+                other.map(|(_, tree)| tree.first)
+            }),
+            Segment::Rest(_) => self.rest.or_else(|| param.map(|(_, tree)| tree.first)),
+        }
     }
 }
 
@@ -247,14 +247,17 @@ mod tests {
     fn paths_clash_as_they_do_in_one_tree() {
         for (one, two, clashes) in [
             ("/pets/:id", "/pets/:id", true),
-            ("/pets/:id", "/pets/new", true),
+            ("/pets/:id", "/pets/new", false),
+            ("/pets/:id", "/pets/new/:x", false),
+            ("/pets/:id/a", "/pets/:name/b", true),
             ("/pets/:id", "/pets/:name", true),
             ("/pets/:id", "/pets/", false),
             ("/pets/:id", "/pets", false),
             ("/pets/:id", "/pets/:id/toys", false),
             ("/pets/:id", "/petshop", false),
-            ("/t/*rest", "/t/", true),
-            ("/t/*rest", "/t/a", true),
+            ("/t/*rest", "/t/", false),
+            ("/t/*rest", "/t/a", false),
+            ("/t/*rest", "/t/:a", true),
             ("/t/*rest", "/t/:a/b", true),
             ("/t/*rest", "/t/*rest", true),
             ("/t/*rest", "/t", false),
@@ -268,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_clash_names_the_first_path_of_its_kind() {
-        let paths = ["/a", "/pets/:id/toys", "/pets/:id", "/pets/new/x"];
+        let paths = ["/a", "/pets/:id/toys", "/pets/:id", "/pets/:name/x"];
         assert_eq!(clash(&paths), Some((1, 3)));
     }
 }

@@ -1,15 +1,15 @@
 //! The sources of definitions: the application's resources, files, HTTP, built-in patterns.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use fusebox_plan::dialect::{BYTES_MAX, Kind, Node, Place, quote, suggest};
+use fusebox_plan::dialect::{BYTES_MAX, Kind, Node, Place, nearest, quote, suggest};
 
 use crate::language::patterns::PATTERNS;
 use crate::read::located::{self, NotJson};
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Reader, SourceText};
-use crate::read::refs::{ContributionKind, tail};
+use crate::read::refs::{ContributionKind, MICROGATEWAY, tail};
 use crate::read::schema::{self, Strictness};
 use crate::read::secret;
 
@@ -22,12 +22,19 @@ pub(crate) struct Definition {
     pub root: Node,
     /// Number of keys and values in it.
     pub parts: usize,
+    /// True for a pattern that is part of the microgateway.
+    pub is_built_in: bool,
 }
 
 impl Definition {
     fn new(name: String, root: Node) -> Rc<Definition> {
         let parts = parts(&root);
-        Rc::new(Definition { name, root, parts })
+        Rc::new(Definition {
+            name,
+            root,
+            parts,
+            is_built_in: false,
+        })
     }
 }
 
@@ -39,12 +46,17 @@ fn parts(node: &Node) -> usize {
     }
 }
 
+/// The most flows among which a near name is looked for.
+const SUGGESTED_MAX: usize = 256;
+
 /// All definitions that the application contains or has requested.
 #[derive(Default)]
 pub(crate) struct Library {
     embedded: Vec<Embedded>,
     /// The index of each resource, by its id.
     by_id: HashMap<String, usize>,
+    /// The flows, by id.
+    flows: BTreeMap<String, FlowResource>,
     /// The requested definitions, by URI; `None` after an error, which has been reported.
     fetched: HashMap<String, Option<Rc<Definition>>>,
 }
@@ -54,6 +66,13 @@ struct Embedded {
     at: Place,
     /// The definition; `None` if it violates the schema.
     loaded: Option<Rc<Definition>>,
+    used: bool,
+}
+
+/// A flow among the resources, as written.
+struct FlowResource {
+    at: Place,
+    definition: Option<Rc<Definition>>,
     used: bool,
 }
 
@@ -77,6 +96,10 @@ impl Library {
             reader.notes.error(id.at, what, mend);
             return;
         };
+        if kind == "flow" {
+            self.add_flow(id, name, resource, reader);
+            return;
+        }
         if kind != "microgateway" {
             let (id_shown, kind) = (id.shown(), quote(kind));
             reader.error(
@@ -106,6 +129,61 @@ impl Library {
             loaded,
             used: false,
         });
+    }
+
+    fn add_flow(
+        &mut self,
+        id: Text<'_>,
+        name: &str,
+        resource: Object<'_>,
+        reader: &mut Reader<'_>,
+    ) {
+        if self.flows.contains_key(id.get()) {
+            let what = format!("two resources have the id {}", id.shown());
+            reader.error(id.at, what, "give each an id of its own");
+            return;
+        }
+        let definition = match resource.get("data") {
+            Some(data) if Object::of(&data.value).is_some() => {
+                Some(Definition::new(name.to_owned(), data.value.clone()))
+            }
+            _ => None,
+        };
+        let flow = FlowResource {
+            at: id.at,
+            definition,
+            used: false,
+        };
+        self.flows.insert(id.get().to_owned(), flow);
+    }
+
+    /// The flow at a URI, `res://flow:NAME`.
+    pub fn flow(&mut self, uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
+        let id = uri.get().strip_prefix("res://");
+        let Some(flow) = id.and_then(|id| self.flows.get_mut(id)) else {
+            let known = self.flows.keys().take(SUGGESTED_MAX);
+            let known: Vec<String> = known.map(|id| format!("res://{id}")).collect();
+            let what = format!("unable to resolve flow: {}", uri.get());
+            let mend = suggest(uri.get(), known.iter().map(String::as_str));
+            return reader.refuse(uri.at, what, mend);
+        };
+        flow.used = true;
+        match &flow.definition {
+            Some(definition) => Some(definition.clone()),
+            None => reader.refuse(
+                flow.at,
+                format!(
+                    "the flow {} has no definition that can be read",
+                    uri.shown()
+                ),
+                "write it as an object, `\"data\": { \"tasks\": […] }`, not compressed",
+            ),
+        }
+    }
+
+    /// The place of the first flow, if there is one.
+    pub fn first_flow(&self) -> Option<Place> {
+        self.flows.values().map(|flow| flow.at).min()
     }
 
     /// The definition at a URI. `label` is the action's name in messages.
@@ -167,12 +245,23 @@ impl Library {
         found.loaded.clone()
     }
 
+    /// The definitions among the resources that no action uses.
+    pub fn unused(&self) -> impl Iterator<Item = &Rc<Definition>> {
+        let unused = self.embedded.iter().filter(|known| !known.used);
+        unused.filter_map(|known| known.loaded.as_ref())
+    }
+
     /// Warns about resources that no action uses: only their form has been checked.
     pub fn warn_of_unused(&self, reader: &mut Reader<'_>) {
-        for known in self.embedded.iter().filter(|known| !known.used) {
+        let embedded = self.embedded.iter().filter(|known| !known.used);
+        let flows = self.flows.iter().filter(|(_, flow)| !flow.used);
+        let unused = embedded
+            .map(|known| (known.at, &known.id))
+            .chain(flows.map(|(id, flow)| (flow.at, id)));
+        for (at, id) in unused {
             reader.notes.warn(
-                known.at,
-                format!("no action uses the resource {}", quote(&known.id)),
+                at,
+                format!("no action uses the resource {}", quote(id)),
                 "name it in an action's `uri`, or remove it",
             );
         }
@@ -246,16 +335,31 @@ fn stem(path: &str) -> String {
     last.split('.').next().unwrap_or(last).to_owned()
 }
 
-fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
+/// The built-in pattern of that name; `text` is its place.
+pub(crate) fn pattern(
+    text: Text<'_>,
+    name: &str,
+    reader: &mut Reader<'_>,
+) -> Option<Rc<Definition>> {
     let Some((_, definition)) = PATTERNS.iter().find(|(known, _)| *known == name) else {
         let what = "unexpected end of JSON input: unknown pattern";
-        let mend = suggest(name, PATTERNS.map(|(name, _)| name));
+        let known = PATTERNS.map(|(name, _)| name);
+        let mend = match nearest(name, known) {
+            Some(near) => format!("did you mean {}?", quote(near)),
+            None => "a pattern that Go code registers is JSON: write it into a file and name that, `\"uri\": \"file://PATTERN.json\"`".to_owned(),
+        };
         return reader.refuse(text.at, format!("{what} {}", quote(name)), mend);
     };
     let mut root = located::parse(definition, 0).expect("the built-in patterns are JSON");
     // Faults in a pattern's values are reported at the action that uses it.
     place_all(&mut root, text.at);
-    Some(Definition::new(name.to_owned(), root))
+    let parts = parts(&root);
+    Some(Rc::new(Definition {
+        name: name.to_owned(),
+        root,
+        parts,
+        is_built_in: true,
+    }))
 }
 
 fn place_all(node: &mut Node, at: Place) {
@@ -266,7 +370,12 @@ fn place_all(node: &mut Node, at: Place) {
     node.each_child(|child| place_all(child, at));
 }
 
+/// True if a reference names the action that runs flows.
+pub(crate) fn is_flow(path: &str) -> bool {
+    tail(path) == (ContributionKind::Action, "flow")
+}
+
 /// True if a reference names the microgateway.
 pub(crate) fn is_microgateway(path: &str) -> bool {
-    tail(path) == (ContributionKind::Action, "microgateway")
+    tail(path) == (ContributionKind::Action, MICROGATEWAY)
 }

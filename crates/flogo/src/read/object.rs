@@ -40,6 +40,17 @@ impl<'n> Object<'n> {
         }
     }
 
+    /// The object that a node is; `None` for any other kind.
+    pub fn of(node: &'n Node) -> Option<Object<'n>> {
+        match &node.kind {
+            Kind::Map(entries) => Some(Object {
+                at: node.at,
+                entries,
+            }),
+            _ => None,
+        }
+    }
+
     /// Opens each object of a list; null items are left out.
     pub fn each(items: &'n [Node], what: &str, notes: &mut Notes) -> Vec<Object<'n>> {
         let objects = items.iter();
@@ -51,6 +62,11 @@ impl<'n> Object<'n> {
     /// The entry of a key, unless its value is null. Go ignores the case of the keys of its own structures.
     pub fn get(&self, key: &str) -> Option<&'n Entry> {
         self.entry(key).filter(|entry| !is_null(&entry.value))
+    }
+
+    /// The place of a key, or of the object where it is absent.
+    pub fn place_of(&self, key: &str) -> Place {
+        self.get(key).map_or(self.at, |entry| entry.at)
     }
 
     /// The entry of a key, even with null.

@@ -3,17 +3,27 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{Loader, Node, Notes, quote};
+use fusebox_plan::dialect::{Loader, Node, Notes, Place, quote};
 
 use crate::EvalError;
 use crate::Map;
+use crate::NilKind;
 use crate::Value;
 use crate::program::Channel;
 use crate::read::located;
 use crate::read::object::{Object, is_null, text};
+use crate::read::outside::Outside;
+use crate::read::secret;
 
-/// Reads `properties`; a value from the command line replaces a property's own.
-pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes) -> Map {
+/// Reads `properties`; a value from the command line replaces one from outside, and that a property's own. `start` is
+/// the application's beginning.
+pub(crate) fn properties(
+    items: &[Node],
+    loader: &dyn Loader,
+    start: Place,
+    notes: &mut Notes,
+) -> Map {
+    let outside = Outside::read(loader, start, notes);
     let mut properties = Map::new();
     for property in Object::each(items, "a property", notes) {
         let what = "a property has no name";
@@ -24,11 +34,27 @@ pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes)
         let kind = property.text("type", notes);
         let entry = property.get("value");
         let written = entry.map_or(Value::Null, |entry| located::value(&entry.value));
-        let set = loader.property(name.get());
-        let from = if set.is_some() { "--set" } else { "the file" };
-        let given = set.map_or_else(|| written.clone(), Value::from);
-        let kind_name = kind.map_or("any", |kind| kind.get());
         let place = entry.map_or(property.at, |entry| entry.value.at);
+        let set = loader.property(name.get()).map(Value::from);
+        let found = match set {
+            Some(value) => Some((value, "--set".to_owned())),
+            None => match outside.find(name.get(), loader) {
+                Some(Ok(found)) => Some((found.value, found.from)),
+                Some(Err(what)) => {
+                    let what = format!("property {shown}: {what}");
+                    notes.error(place, what, secret::mend());
+                    None
+                }
+                None => None,
+            },
+        };
+        let kind_name = match kind {
+            Some(kind) if !kind.get().eq_ignore_ascii_case("any") => kind.get(),
+            // Without a type, a value from elsewhere takes that of the file's value.
+            _ if found.is_some() && !written.is_null() => written.kind(),
+            _ => "any",
+        };
+        let (given, from) = found.unwrap_or_else(|| (written.clone(), "the file".to_owned()));
         // A faulty property keeps the file's value, so that its users are not reported as well.
         let value = match typed(&given, kind_name) {
             Some(Ok(value)) => value,
@@ -55,12 +81,16 @@ pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes)
 
 /// Coerces a value to a type; `None` for an unknown type.
 fn typed(value: &Value, kind: &str) -> Option<Result<Value, EvalError>> {
-    if value.is_null() {
-        return Some(Ok(Value::Null));
-    }
+    let is_null = value.is_null();
     Some(match kind.to_ascii_lowercase().as_str() {
         "" | "any" | "unknown" => Ok(value.clone()),
-        "string" | "bytes" => Ok(Value::from(value.to_text())),
+        // Without a value a property is the zero of its type, as in Go.
+        "bytes" if is_null => Ok(Value::Nil(NilKind::Bytes)),
+        "object" | "map" if is_null => Ok(Value::Nil(NilKind::Object)),
+        "params" if is_null => Ok(Value::Nil(NilKind::Params)),
+        "array" if is_null => Ok(Value::Null),
+        "string" => Ok(Value::from(value.to_text())),
+        "bytes" => Ok(Value::Bytes(value.to_text().into())),
         "int" | "integer" | "int32" | "int64" | "long" => value.to_int().map(Value::from),
         "float" | "float32" | "float64" | "double" | "number" => value.to_float().map(Value::from),
         "bool" | "boolean" => value.to_bool().map(Value::from),

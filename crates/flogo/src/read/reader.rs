@@ -29,6 +29,8 @@ pub(crate) struct Reader<'a> {
     pub handler_names: Names,
     /// The names available to expressions in a microgateway's definition.
     pub definition_names: Names,
+    /// The names available to expressions in a flow.
+    pub flow_names: Names,
     /// The environment, as the value of `$.env`.
     pub env: Value,
 }
@@ -65,6 +67,7 @@ impl SourceText {
 pub(crate) enum Owner {
     Handlers,
     Definitions,
+    Flows,
 }
 
 impl Reader<'_> {
@@ -109,13 +112,27 @@ impl Reader<'_> {
         source: &str,
         owner: Owner,
     ) -> Option<Expression> {
+        let skip = isize::try_from(skip).unwrap_or(isize::MAX);
         self.compile_as(text, skip, source, "", owner)
     }
 
+    /// Compiles `start`, a blank and a text in the file as one expression.
+    pub fn compile_after(
+        &mut self,
+        text: Text<'_>,
+        start: &str,
+        owner: Owner,
+    ) -> Option<Expression> {
+        let source = format!("{start} {}", text.get());
+        let start = isize::try_from(start.len() + 1).unwrap_or(isize::MAX);
+        self.compile_as(text, -start, &source, "", owner)
+    }
+
+    /// Compiles `source`, whose beginning is `skip` bytes after that of a text in the file.
     fn compile_as(
         &mut self,
         text: Text<'_>,
-        skip: usize,
+        skip: isize,
         source: &str,
         what: &str,
         owner: Owner,
@@ -123,11 +140,12 @@ impl Reader<'_> {
         let names = match owner {
             Owner::Handlers => &self.handler_names,
             Owner::Definitions => &self.definition_names,
+            Owner::Flows => &self.flow_names,
         };
         match Expression::compile(source, names) {
             Ok(expression) => Some(expression),
             Err(error) => {
-                let at = self.place_in(text, skip + error.at);
+                let at = self.place_in(text, error.at.saturating_add_signed(skip));
                 let what = format!("{what}{}", error.message);
                 self.refuse(at, what, "correct the expression")
             }
@@ -166,7 +184,7 @@ impl Reader<'_> {
     ) -> Option<Settings<'n>> {
         let before = self.notes.errors();
         let hint = match owner {
-            Owner::Handlers => {
+            Owner::Handlers | Owner::Flows => {
                 "a setting is evaluated at the start: it sees `$env[NAME]` and `$property[NAME]`"
             }
             Owner::Definitions => {
@@ -188,7 +206,7 @@ impl Reader<'_> {
                 }
             };
             let path: Vec<Arc<str>> = match owner {
-                Owner::Handlers => vec![entry.key.as_str().into()],
+                Owner::Handlers | Owner::Flows => vec![entry.key.as_str().into()],
                 Owner::Definitions => dotted(&entry.key),
             };
             if let Err(error) = crate::mapping::assign(&mut values, &path, value) {

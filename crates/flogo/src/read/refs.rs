@@ -1,7 +1,7 @@
 //! References to contributions: `github.com/…/activity/rest`, `#rest`, and the imports that they refer to.
 //!
 //! The same activity is published under several paths (the original's, its forks', older ones), so a path is identified
-//! by its tail: its last segment, and an earlier segment that names its kind.
+//! by its tail: its last segment, and an earlier segment that names its kind. A slash at the end says nothing.
 
 use std::collections::HashMap;
 
@@ -31,10 +31,18 @@ impl ContributionKind {
     }
 }
 
-/// The kind and the last segment of a path.
+/// The last segment of the microgateway's path; a fork's repository may have its own name before it, as in
+/// `aiflow-microgateway`.
+pub(crate) const MICROGATEWAY: &str = "microgateway";
+
+/// The kind and the last segment of a path. That of the microgateway is always [`MICROGATEWAY`].
 pub(crate) fn tail(path: &str) -> (ContributionKind, &str) {
+    let path = path.trim_end_matches('/');
     let (before, last) = path.rsplit_once('/').unwrap_or(("", path));
-    if last == "microgateway" {
+    if last == MICROGATEWAY {
+        return (ContributionKind::Action, MICROGATEWAY);
+    }
+    if last == "flow" && (before.ends_with("/project-flogo") || before.ends_with("/action")) {
         return (ContributionKind::Action, last);
     }
     let sort = before.rsplit('/').find_map(|segment| match segment {
@@ -43,7 +51,14 @@ pub(crate) fn tail(path: &str) -> (ContributionKind, &str) {
         "function" => Some(ContributionKind::Function),
         _ => None,
     });
-    (sort.unwrap_or(ContributionKind::Other), last)
+    let fork = last.strip_suffix("-microgateway");
+    match sort {
+        Some(sort) => (sort, last),
+        None if fork.is_some_and(|name| !name.is_empty()) => {
+            (ContributionKind::Action, MICROGATEWAY)
+        }
+        None => (ContributionKind::Other, last),
+    }
 }
 
 /// An import of the application.
@@ -113,6 +128,7 @@ impl Imports {
         reference: &'a str,
         sort: ContributionKind,
     ) -> Result<&'a str, String> {
+        let reference = reference.trim_end_matches('/');
         let Some(alias) = reference.strip_prefix('#') else {
             return Ok(reference);
         };
@@ -193,9 +209,28 @@ mod tests {
                 "r2d2-ai/aiflow/action/microgateway",
                 (Action, "microgateway"),
             ),
+            ("r2d2-ai/aiflow-microgateway", (Action, "microgateway")),
             ("x/y", (Other, "y")),
         ] {
-            assert_eq!(tail(&format!("github.com/{path}")), known, "{path}");
+            for slashes in ["", "/", "//"] {
+                let path = format!("github.com/{path}{slashes}");
+                assert_eq!(tail(&path), known, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_merely_looks_like_the_microgateways_is_another() {
+        for path in [
+            "x/-microgateway",
+            "x/aiflowmicrogateway",
+            "x/aiflow_microgateway",
+            "x/microgateway-aiflow",
+            "x/aiflow-microgateways",
+            "x/microgateway/flow",
+            "x/activity/my-microgateway",
+        ] {
+            assert_ne!(tail(path).0, ContributionKind::Action, "{path}");
         }
     }
 

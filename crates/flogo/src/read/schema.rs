@@ -5,6 +5,10 @@ use std::collections::HashMap;
 use fusebox_plan::dialect::{Kind, Node, Notes, Place};
 
 use crate::read::object::{is_null, text};
+use crate::read::older;
+
+/// The path of the definition itself, in JSON Schema's words.
+const ROOT: &str = "(root)";
 
 const PREFIX: &str = "error validating schema: The JSON is not valid. See errors: ";
 
@@ -91,7 +95,7 @@ pub(crate) enum Strictness {
 pub(crate) fn check(node: &Node, strictness: Strictness, notes: &mut Notes) -> bool {
     let before = notes.errors();
     let mut check = Check { strictness, notes };
-    check.node(node, &DEFINITION, "(root)");
+    check.node(node, &DEFINITION, ROOT);
     before == check.notes.errors()
 }
 
@@ -157,6 +161,15 @@ impl Check<'_> {
             match found {
                 Some(key) => self.node(&entry.value, &key.shape, &below(path, key.name)),
                 None if self.strictness == Strictness::Kinds => {}
+                None if path == ROOT && older::KEYS.contains(&entry.key.as_str()) => {
+                    let shape = match entry.key.as_str() {
+                        "async" => Shape::Flag,
+                        "pattern" => Shape::Text,
+                        _ => Shape::Free,
+                    };
+                    self.node(&entry.value, &shape, &entry.key);
+                    older::warn(entry, self.notes);
+                }
                 None => {
                     let what = format!("Additional property {} is not allowed", entry.key);
                     let mend =
@@ -190,7 +203,7 @@ impl Check<'_> {
 
 fn below(path: &str, name: &str) -> String {
     match path {
-        "(root)" => name.to_owned(),
+        ROOT => name.to_owned(),
         path => format!("{path}.{name}"),
     }
 }

@@ -21,20 +21,34 @@ pub(crate) fn reveal(node: &mut Node, loader: &dyn Loader, notes: &mut Notes) {
     if let Kind::Scalar(scalar) = &mut node.kind
         && scalar.text.contains(MARK)
     {
-        let key = loader.env(KEY_VARIABLE).filter(|key| !key.is_empty());
-        match reveal_text(&scalar.text, key.as_deref().unwrap_or(KEY_DEFAULT)) {
+        match reveal_value(&scalar.text, loader) {
             Ok(text) if text == scalar.text => {}
             Ok(text) => scalar.written = Some(std::mem::replace(&mut scalar.text, text)),
             Err(why) => notes.error(
                 node.at,
                 format!("the secret cannot be decrypted: {why}"),
-                format!(
-                    "set {KEY_VARIABLE} to the key that it was encrypted with, or encrypt it anew"
-                ),
+                mend(),
             ),
         }
     }
     node.each_child(|child| reveal(child, loader, notes));
+}
+
+/// The mend for a secret that cannot be decrypted.
+pub(crate) fn mend() -> String {
+    format!("set {KEY_VARIABLE} to the key that it was encrypted with, or encrypt it anew")
+}
+
+/// Decrypts the secrets within a text.
+///
+/// # Errors
+/// The reason why one cannot be decrypted.
+pub(crate) fn reveal_value(text: &str, loader: &dyn Loader) -> Result<String, &'static str> {
+    if !text.contains(MARK) {
+        return Ok(text.to_owned());
+    }
+    let key = loader.env(KEY_VARIABLE).filter(|key| !key.is_empty());
+    reveal_text(text, key.as_deref().unwrap_or(KEY_DEFAULT))
 }
 
 fn reveal_text(text: &str, key: &str) -> Result<String, &'static str> {

@@ -4,6 +4,7 @@
 
 use fusebox_plan::dialect::{Entry, Notes, Place, quote};
 
+use crate::EvalError;
 use crate::Map;
 use crate::Value;
 use crate::read::reader::expression_of;
@@ -78,19 +79,28 @@ impl Settings<'_> {
 
     /// A whole number; fractions are truncated, and numbers may be written as texts.
     pub fn whole(&self, key: &str, notes: &mut Notes) -> Option<i64> {
-        let number = self.given(key)?.to_int().ok();
-        self.valid(key, number, "write a whole number", notes)
+        self.coerced(
+            key,
+            self.given(key)?.to_int(),
+            "write a whole number",
+            notes,
+        )
     }
 
     pub fn real(&self, key: &str, notes: &mut Notes) -> Option<f64> {
-        let number = self.given(key)?.to_float().ok();
-        let number = number.filter(|number| number.is_finite());
-        self.valid(key, number, "write a number", notes)
+        let number = self.given(key)?.to_float();
+        let number = self.coerced(key, number, "write a number", notes)?;
+        let finite = Some(number).filter(|number| number.is_finite());
+        self.valid(key, finite, "write a number", notes)
     }
 
     pub fn flag(&self, key: &str, notes: &mut Notes) -> Option<bool> {
-        let flag = self.given(key)?.to_bool().ok();
-        self.valid(key, flag, "write true or false", notes)
+        self.coerced(
+            key,
+            self.given(key)?.to_bool(),
+            "write true or false",
+            notes,
+        )
     }
 
     /// The value that was read; reports an invalid one.
@@ -101,8 +111,25 @@ impl Settings<'_> {
         read
     }
 
+    /// The value that was coerced; reports a failure, with its reason.
+    fn coerced<T>(
+        &self,
+        key: &str,
+        coerced: Result<T, EvalError>,
+        mend: &str,
+        notes: &mut Notes,
+    ) -> Option<T> {
+        coerced
+            .map_err(|error| self.not_valid_since(key, Some(&error.message), mend, notes))
+            .ok()
+    }
+
     /// Reports an invalid value of a setting.
     pub fn not_valid(&self, key: &str, mend: &str, notes: &mut Notes) {
+        self.not_valid_since(key, None, mend, notes);
+    }
+
+    fn not_valid_since(&self, key: &str, why: Option<&str>, mend: &str, notes: &mut Notes) {
         let entry = self.entries.iter().find(|entry| entry.key == key);
         let shown = match self.get(key) {
             _ if entry.is_some_and(is_secret) => "***".to_owned(),
@@ -112,6 +139,10 @@ impl Settings<'_> {
         let mut what = format!("value '{shown}' is not valid for '{key}'");
         if let Some((text, _)) = entry.and_then(|entry| expression_of(&entry.value)) {
             what = format!("{what}, which is {}", text.shown());
+        }
+        // The reason shows the value, which may be a secret.
+        if let (Some(why), false) = (why, entry.is_some_and(is_secret)) {
+            what = format!("{what}: {why}");
         }
         notes.error(self.place(key), what, mend);
     }

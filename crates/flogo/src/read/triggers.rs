@@ -13,7 +13,8 @@ use crate::flow::{Choice, Handler};
 use crate::program::{Channel, Subscription};
 use crate::read::actions::{Actions, BuiltAction};
 use crate::read::handler_path::{HandlerPath, PathTree};
-use crate::read::lowering;
+use crate::read::lint;
+use crate::read::mapping;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader};
 use crate::read::refs::{ContributionKind, import_mend, tail};
@@ -106,19 +107,25 @@ impl Triggers {
         let id = self.id(trigger, reader);
         let kind = kind(trigger, actions, reader);
         let settings = settings_of(trigger, reader);
+        let items = trigger.list("handlers", reader.notes);
         let (Some(id), Some(kind), Some(settings)) = (id, kind, settings) else {
+            // The handlers of a trigger that cannot be read are looked into all the same.
+            for handler in Object::each(items, "a handler", reader.notes) {
+                choices("", handler, kind, actions, reader);
+            }
             return;
         };
+        lint::handlers::settings(settings.entries, kind.settings(), reader);
         if kind == TriggerKind::Rest {
             self.listener(&id, &settings, reader);
         }
-        let items = trigger.list("handlers", reader.notes);
         for handler in Object::each(items, "a handler", reader.notes) {
             handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
-            let choices = choices(&id, handler, actions, reader);
+            let choices = choices(&id, handler, Some(kind), actions, reader);
             let Some(settings) = settings_of(handler, reader) else {
                 continue;
             };
+            lint::handlers::settings(settings.entries, kind.handler_settings(), reader);
             match kind {
                 TriggerKind::Rest => self.rest_handler(&id, handler, &settings, choices, reader),
                 TriggerKind::Channel => {
@@ -230,7 +237,7 @@ impl Triggers {
                 let (path, known, line) =
                     (quote(&route.written), quote(&other.written), other.at.line);
                 let what = format!("the path {path} conflicts with {known} in line {line}");
-                let mend = "change one of the paths, or the method; a parameter excludes other segments at its place";
+                let mend = "change one of the paths, or the method; one place has one parameter";
                 reader.error(route.at, what, mend);
             }
         }
@@ -304,6 +311,24 @@ enum TriggerKind {
     Channel,
 }
 
+impl TriggerKind {
+    /// The settings that the trigger reads.
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            TriggerKind::Rest => &["port", "enableTLS", "certFile", "keyFile"],
+            TriggerKind::Channel => &[],
+        }
+    }
+
+    /// The settings that its handlers read.
+    fn handler_settings(self) -> &'static [&'static str] {
+        match self {
+            TriggerKind::Rest => &["method", "path"],
+            TriggerKind::Channel => &["channel"],
+        }
+    }
+}
+
 /// The kind of a trigger: from `ref`, or from the older `type`, which is short for `#type`.
 fn kind(
     trigger: Object<'_>,
@@ -374,6 +399,7 @@ fn entry_text<'n>(settings: &Settings<'n>, key: &str) -> Option<Text<'n>> {
 fn choices(
     id: &str,
     handler: Object<'_>,
+    kind: Option<TriggerKind>,
     actions: &mut Actions<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<Choices> {
@@ -382,16 +408,21 @@ fn choices(
         Some(one) => std::slice::from_ref(&one.value),
         None => handler.list("actions", reader.notes),
     };
+    actions.count_handler(items);
     let mut choices = Vec::new();
     for entry in Object::each(items, "an action", reader.notes) {
         entry.warn_of_typos(&CHOICE_KEYS, reader.notes);
+        if let Some(kind) = kind {
+            let is_flow = actions.is_flow(entry);
+            lint::handlers::lint(entry, handler, kind == TriggerKind::Rest, is_flow, reader);
+        }
         let built = actions.of_handler(entry, reader);
         let when = entry.word("if", reader.notes);
         let when = when
             .and_then(|text| reader.condition(text, "condition parsing error", Owner::Handlers));
         let mut mapping = |key: &str| {
             let mapped = entry.object(key, reader.notes)?;
-            lowering::mapping(mapped.entries(), Owner::Handlers, reader)
+            mapping::mapping(mapped.entries(), Owner::Handlers, reader)
                 .filter(|mapping| !mapping.0.is_empty())
         };
         let (input, output) = (mapping("input"), mapping("output"));

@@ -48,6 +48,8 @@ pub enum LiveActivity {
     Log,
     /// Reads or changes a counter.
     Count(Counter, CounterOperation),
+    /// Ends at once, without outputs.
+    Nothing,
     /// Publishes a message on a channel.
     Publish,
     /// Adds values to the scope and ends the steps.

@@ -267,6 +267,7 @@ impl Builder<'_> {
             }
             Activity::Jwt => LiveActivity::Jwt,
             Activity::Log => LiveActivity::Log,
+            Activity::Nothing => LiveActivity::Nothing,
             Activity::Counter(activity) => {
                 LiveActivity::Count(self.counters.of(&activity.counter), activity.operation)
             }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 
 use crate::language::urlencoded;
-use crate::{JsonFaultKind, Map, Numbers, Value};
+use crate::{JsonFaultKind, Map, NilKind, Numbers, Value};
 
 /// Decodes a body by its media type.
 ///
@@ -69,7 +69,7 @@ async fn multipart(media_type: &str, body: Bytes) -> Result<Value, String> {
         files.push(Value::from(details));
     }
     let files = match files.is_empty() {
-        true => Value::Null,
+        true => Value::Nil(NilKind::Array),
         false => files.into(),
     };
     Ok(Map::from([("body".into(), Value::Null), ("files".into(), files)]).into())

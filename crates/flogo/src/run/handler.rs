@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::action::LiveAction;
 use super::channels::RunContext;
+use super::flows;
 use super::steps::{self, RunError};
 use crate::{Handler, Map, Value};
 
@@ -40,15 +41,20 @@ async fn answer(handler: &LiveHandler, output: Map, context: &RunContext) -> Res
         if !taken {
             continue;
         }
-        let payload = match &choice.input {
+        let inputs = match &choice.input {
             Some(input) => input.eval(&output).map_err(|error| error.message)?,
             None => output,
         };
-        let results = steps::run(action, payload.into(), context).await?;
-        let mut results = Map::from([
-            (Arc::from("code"), results.code.into()),
-            (Arc::from("data"), results.data),
-        ]);
+        let mut results = match &action.plan.flow {
+            Some(flow) => flows::run(action, flow, inputs, context).await?,
+            None => {
+                let results = steps::run(action, inputs.into(), context).await?;
+                Map::from([
+                    (Arc::from("code"), results.code.into()),
+                    (Arc::from("data"), results.data),
+                ])
+            }
+        };
         if let Some(mapping) = &choice.output {
             results = mapping.eval(&results).map_err(|error| error.message)?;
         }

@@ -9,7 +9,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-use crate::{Fault, Map, Numbers, Value};
+use crate::{Fault, Map, NilKind, Numbers, Struct, Value};
 
 /// The scheme before a token in `Authorization`; its length is dropped from the field unseen.
 const SCHEME: &str = "Bearer ";
@@ -62,7 +62,10 @@ pub fn check(sent: &str, required: &Requirements, now: i64) -> Result<Map, Fault
     };
     let valid = token.is_some();
     let (claims, header, signature, method) = match token {
-        None => (Value::Null, Value::Null, "".into(), "".into()),
+        None => {
+            let unproved = Value::Nil(NilKind::Unproved);
+            (unproved.clone(), unproved, "".into(), "".into())
+        }
         Some(token) => {
             let claims = match token.claims.get("id") {
                 None => Map::new(),
@@ -77,12 +80,15 @@ pub fn check(sent: &str, required: &Requirements, now: i64) -> Result<Map, Fault
             (claims.into(), header, token.signature, token.algorithm)
         }
     };
-    let shown = Map::from([
-        ("claims".into(), claims),
-        ("header".into(), header),
-        ("signature".into(), signature.into()),
-        ("signingMethod".into(), method.into()),
-    ]);
+    let shown = Struct {
+        go_type: "jwt.ParsedToken",
+        fields: vec![
+            ("claims", claims),
+            ("signature", signature.into()),
+            ("signingMethod", method.into()),
+            ("header", header),
+        ],
+    };
     Ok(Map::from([
         ("valid".into(), valid.into()),
         ("token".into(), shown.into()),
@@ -284,6 +290,22 @@ mod tests {
                 assert!(shown.contains(part), "{shown}");
             }
         }
+    }
+
+    #[test]
+    fn a_tokens_parts_are_in_the_originals_order_and_null_if_it_is_not_valid() {
+        let sent = bearer(&claims(|_| ()), Algorithm::HS256, &required().key);
+        let token = |sent: &str| check(sent, &required(), NOW).unwrap()["token"].clone();
+        let shown = token(&sent).to_json_text().unwrap();
+        let begin = r#"{"claims":{"id":"7"},"signature":""#;
+        assert!(shown.starts_with(begin), "{shown}");
+        let end = r#"","signingMethod":"HS256","header":{"alg":"HS256","typ":"JWT"}}"#;
+        assert!(shown.ends_with(end), "{shown}");
+        let shown = token("Bearer a.b.c").to_json_text().unwrap();
+        assert_eq!(
+            shown,
+            r#"{"claims":null,"signature":"","signingMethod":"","header":null}"#
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{Cors, JsonFaultKind, Map, Value};
 
 const ERROR_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 
 /// A response with a status and a body.
@@ -57,10 +58,38 @@ pub fn moved(method: &Method, path: &str, query: Option<&str>) -> Response<Body>
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    let mut response = response(status, "");
+    // Go sends a page to a browser, and its type to HEAD as well.
+    let page = match *method {
+        Method::GET => format!(
+            "<a href=\"{}\">Moved Permanently</a>.\n\n",
+            escaped(&location)
+        ),
+        _ => String::new(),
+    };
+    let mut response = response(status, page);
+    let headers = response.headers_mut();
+    if matches!(*method, Method::GET | Method::HEAD) {
+        headers.insert(CONTENT_TYPE, HTML);
+    }
     let location = HeaderValue::try_from(location).expect("an escaped path is a field value");
-    response.headers_mut().insert(LOCATION, location);
+    headers.insert(LOCATION, location);
     response
+}
+
+/// A text within an attribute of HTML.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            char => out.push(char),
+        }
+    }
+    out
 }
 
 /// Adds the fields for other origins to a handler's answer.
@@ -165,6 +194,10 @@ pub fn of_results(results: &Map) -> Response<Body> {
     if let Some(media_type) = media_type {
         response.headers_mut().insert(CONTENT_TYPE, media_type);
     }
+    if status == StatusCode::NOT_MODIFIED {
+        // Go's server removes the field from an answer that has no body to describe.
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
     let cookies = part("cookies").to_array();
     if !cookies.is_empty() {
         response.headers_mut().remove(SET_COOKIE);
@@ -192,13 +225,17 @@ fn is_json(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NilKind;
     use http_body_util::BodyExt as _;
 
     fn shown(results: &[(&str, Value)]) -> (u16, String, String) {
         let results = results
             .iter()
             .map(|(name, value)| ((*name).into(), value.clone()));
-        let response = of_results(&results.collect());
+        parts(of_results(&results.collect()))
+    }
+
+    fn parts(response: Response<Body>) -> (u16, String, String) {
         let status = response.status().as_u16();
         let media_type = response.headers().get(CONTENT_TYPE);
         let media_type = media_type.map_or("", |it| it.to_str().unwrap()).to_owned();
@@ -225,11 +262,36 @@ mod tests {
             (404, Value::Null, (404, "", "")),
             (200, Value::Float(f64::NAN), (200, json, "")),
             (204, "x".into(), (204, text, "")),
+            (304, "x".into(), (304, "", "")),
+            (200, Value::Nil(NilKind::Array), (200, json, "null\n")),
         ] {
             let (status, media_type, body) = of(code, data);
             assert_eq!((status, &*media_type, &*body), expected);
         }
         assert_eq!(shown(&[]), (200, String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_redirect_has_a_page_for_a_browser() {
+        for (method, query, media_type, page) in [
+            (
+                Method::GET,
+                None,
+                "text/html; charset=utf-8",
+                "<a href=\"/x/7\">Moved Permanently</a>.\n\n",
+            ),
+            (
+                Method::GET,
+                Some("a='1'&b=2"),
+                "text/html; charset=utf-8",
+                "<a href=\"/x/7?a=&#39;1&#39;&amp;b=2\">Moved Permanently</a>.\n\n",
+            ),
+            (Method::HEAD, None, "text/html; charset=utf-8", ""),
+            (Method::POST, None, "", ""),
+        ] {
+            let (_, found, body) = parts(moved(&method, "/x/7", query));
+            assert_eq!((&*found, &*body), (media_type, page), "{method}");
+        }
     }
 
     #[test]

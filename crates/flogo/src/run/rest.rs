@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::canonical::canonical;
 use crate::language::urlencoded;
-use crate::{Fault, Map, Numbers, Params, RestActivity, RestTls, TargetPart, Value};
+use crate::{Fault, Map, NilKind, Numbers, Params, RestActivity, RestTls, TargetPart, Value};
 
 /// The most requests that one call makes, redirects among them.
 const REQUESTS_MAX: usize = 10;
@@ -206,12 +206,12 @@ impl Rest {
     /// The URI's path and query, with the parameters filled in.
     fn path(&self, params: &Params) -> Result<String, Fault> {
         let mut target = String::with_capacity(self.plan.uri.len());
-        let mut asked = false;
+        // A parameter without a name, which stays a colon, asks for parameters too.
+        let asked = self.plan.asks_for_params();
         for part in &self.plan.target {
             match part {
                 TargetPart::Literal(text) => target.push_str(text),
                 TargetPart::Param(name) => {
-                    asked = true;
                     let value = params.get(name.as_str()).map_or("", |value| value);
                     if matches!(value, "." | "..") {
                         let why = "which would change the URL";
@@ -306,7 +306,7 @@ fn outputs(answer: &Response<Bytes>) -> Result<Map, Fault> {
         Value::from_json_text(&text, Numbers::Text).map_err(Fault::from)?
     };
     let cookies = match cookies.is_empty() {
-        true => Value::Null,
+        true => Value::Nil(NilKind::Array),
         false => cookies.into(),
     };
     let status = i64::from(answer.status().as_u16());

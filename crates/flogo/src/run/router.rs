@@ -1,5 +1,6 @@
 //! Routes the requests of a REST trigger by the rules of Go's `httprouter`: a tree for each method, values from the
-//! decoded path, and a redirect if only a trailing slash or the case of letters is wrong.
+//! decoded path, and a redirect if only a trailing slash or the case of letters is wrong. A fixed path may stand beside a
+//! parameter, which `httprouter` refuses: the fixed one comes first, and where it leads nowhere the parameter.
 
 use std::borrow::Cow;
 
@@ -21,6 +22,8 @@ struct Trees {
     exact: Tree<Leaf>,
     /// The same paths with lower-case templates, for redirects.
     folded: Tree<Leaf>,
+    /// The handlers of rests, until the paths of empty ones are added.
+    rests: Vec<Leaf>,
 }
 
 /// The handler at a path.
@@ -72,6 +75,9 @@ impl RestRouter {
                 };
                 methods[at].1.insert(template, route)?;
             }
+        }
+        for (_, trees) in &mut methods {
+            trees.insert_empty_rests();
         }
         Ok(RestRouter { methods })
     }
@@ -129,6 +135,7 @@ impl RestRouter {
 
 impl Trees {
     fn insert(&mut self, template: &str, route: usize) -> Result<(), String> {
+        let template = &decoded(template);
         let rest = template.rfind("{*");
         let name = rest.map(|at| template[at + 2..].trim_end_matches('}').to_owned());
         let leaf = Leaf {
@@ -136,17 +143,27 @@ impl Trees {
             template: template.to_owned(),
             rest: name,
         };
-        let added = self.exact.insert(template, leaf.clone());
+        let added = self.exact.insert(template.as_str(), leaf.clone());
         added.map_err(|error| format!("handler `{template}`: {error}"))?;
         let folded = fold(template);
         // Of two paths that differ only in case, redirects lead to the first.
         self.folded.insert(folded.as_str(), leaf.clone()).ok();
-        if let Some(at) = rest {
-            // The rest may be empty; a separate handler for that path is more specific.
-            self.exact.insert(&template[..at], leaf.clone()).ok();
-            self.folded.insert(&folded[..at], leaf).ok();
+        if rest.is_some() {
+            self.rests.push(leaf);
         }
         Ok(())
+    }
+
+    /// Adds the paths of empty rests, once all paths are there: a separate handler for such a path is more specific.
+    fn insert_empty_rests(&mut self) {
+        for leaf in std::mem::take(&mut self.rests) {
+            let Some(at) = leaf.template.rfind("{*") else {
+                continue;
+            };
+            let empty = &leaf.template[..at];
+            self.folded.insert(fold(empty), leaf.clone()).ok();
+            self.exact.insert(empty.to_owned(), leaf.clone()).ok();
+        }
     }
 
     fn route(&self, path: &str) -> Option<Found> {
@@ -183,6 +200,17 @@ impl Trees {
             Some(written(&rebuilt(&found.value.template, path)))
         })
     }
+}
+
+/// A template with its literals decoded, as the paths of requests are.
+fn decoded(template: &str) -> String {
+    let segments = template
+        .split('/')
+        .map(|segment| match segment.starts_with('{') {
+            true => segment.to_owned(),
+            false => urlencoded::unescape(segment, false).unwrap_or_else(|_| segment.to_owned()),
+        });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// Converts a template's literals to lower case; the names of its parameters stay.
@@ -261,6 +289,56 @@ mod tests {
             assert_eq!(router.find(&Method::GET, path), route(0, "rest", value));
         }
         assert_eq!(router.find(&Method::GET, "/t"), moved("/t/"));
+    }
+
+    #[test]
+    fn a_fixed_path_comes_before_a_parameter_and_leads_back_to_it() {
+        let router = router(&[
+            ("/cups/{id}", Method::GET),
+            ("/cups/all", Method::GET),
+            ("/cups/{id}/size", Method::GET),
+            ("/cups/all/of/{kind}", Method::GET),
+            ("/cups/all", Method::POST),
+            ("/cups/{id}", Method::PUT),
+            ("/t/{*rest}", Method::GET),
+            ("/t/", Method::GET),
+            ("/t/a/{b}/c", Method::GET),
+        ]);
+        let fixed = |route| Found::Route {
+            route,
+            params: Vec::new(),
+        };
+        for (method, path, expected) in [
+            (Method::GET, "/cups/all", fixed(1)),
+            (Method::GET, "/cups/allium", route(0, "id", "allium")),
+            (Method::GET, "/cups/al", route(0, "id", "al")),
+            (Method::GET, "/cups/all/size", route(2, "id", "all")),
+            (Method::GET, "/cups/all/of/tin", route(3, "kind", "tin")),
+            (Method::POST, "/cups/all", fixed(4)),
+            (Method::PUT, "/cups/all", route(5, "id", "all")),
+            (
+                Method::POST,
+                "/cups/7",
+                Found::WrongMethod("GET, OPTIONS, PUT".into()),
+            ),
+            (Method::GET, "/cups/all/", moved("/cups/all")),
+            (Method::GET, "/t/", fixed(7)),
+            (Method::GET, "/t/a/1/c", route(8, "b", "1")),
+            (Method::GET, "/t/a/1/d", route(6, "rest", "/a/1/d")),
+            (Method::GET, "/t/a", route(6, "rest", "/a")),
+        ] {
+            assert_eq!(router.find(&method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_literal_is_compared_with_the_decoded_path() {
+        let router = router(&[("/a%20b/%C3%A9%25", Method::GET)]);
+        let found = Found::Route {
+            route: 0,
+            params: Vec::new(),
+        };
+        assert_eq!(router.find(&Method::GET, "/a%20b/%C3%A9%25"), found);
     }
 
     #[test]

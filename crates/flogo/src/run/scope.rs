@@ -14,6 +14,8 @@ pub struct RunScope {
     services: Vec<Option<Value>>,
     /// The values of replies, which hide all other names until a service of that name runs.
     replies: Map,
+    /// True once the steps have ended and the responses are evaluated.
+    responds: bool,
 }
 
 impl RunScope {
@@ -24,7 +26,14 @@ impl RunScope {
             action,
             payload,
             replies: Map::new(),
+            responds: false,
         }
+    }
+
+    /// The scope for the responses, to which the parts of a token that is not valid are null.
+    pub fn respond(mut self) -> RunScope {
+        self.responds = true;
+        self
     }
 
     /// The action of the run.
@@ -63,6 +72,10 @@ impl RunScope {
 }
 
 impl Scope for RunScope {
+    fn is_proved_only(&self) -> bool {
+        !self.responds
+    }
+
     fn get(&self, name: &str) -> Option<Value> {
         if let Some(value) = self.replies.get(name) {
             return Some(value.clone());

@@ -40,10 +40,10 @@ pub async fn run(
             run_steps(&mut scope, &task_context).await;
             drop(token);
         });
-        return respond(&initial, action, None);
+        return respond(&initial.respond(), action, None);
     }
     let ended = run_steps(&mut scope, context).await;
-    respond(&scope, action, ended)
+    respond(&scope.respond(), action, ended)
 }
 
 /// Runs the steps. Returns the error if they ended early.
@@ -127,13 +127,13 @@ fn inputs(step: &FlowStep, service: &LiveService, scope: &RunScope) -> Result<Ar
 
 /// The result of a service's run.
 #[derive(Default)]
-struct ServiceResult {
-    outputs: Map,
-    fault: Option<Fault>,
+pub(super) struct ServiceResult {
+    pub outputs: Map,
+    pub fault: Option<Fault>,
     /// The values to add to the scope.
-    reply: Option<Map>,
+    pub reply: Option<Map>,
     /// True if the steps end here.
-    ends: bool,
+    pub ends: bool,
 }
 
 impl From<Result<Map, Fault>> for ServiceResult {
@@ -150,11 +150,12 @@ impl From<Result<Map, Fault>> for ServiceResult {
     }
 }
 
-async fn run_service(
+/// Runs a service with its inputs.
+pub(super) async fn run_service(
     service: &LiveService,
     inputs: &Map,
     action: &LiveAction,
-    scope: &RunScope,
+    scope: &(dyn Scope + Sync),
     context: &RunContext,
 ) -> ServiceResult {
     let worker = &context.worker_ref;
@@ -189,6 +190,7 @@ async fn run_service(
             log(inputs, action, service);
             ServiceResult::default()
         }
+        LiveActivity::Nothing => ServiceResult::default(),
         LiveActivity::Count(count, operation) => {
             let value = i64::try_from(count.apply(*operation)).unwrap_or(i64::MAX);
             Ok(Map::from([("value".into(), value.into())])).into()

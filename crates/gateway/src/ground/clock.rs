@@ -3,11 +3,15 @@
 //! Reading the system's monotonic clock costs more than deciding whether a call may pass. So one thread copies it once
 //! a millisecond into one word, and a request reads that word. The tick may lag behind the clock but never runs ahead
 //! of it: a cooldown that ends by exact time is compared with a tick that is at most late, so no call passes early.
+//!
+//! A gateway without requests should not wake a core a thousand times a second. So after some ticks the thread leaves
+//! [`DOZING`] in the word and sleeps, until the next read, which takes the system's clock instead and wakes the thread.
 
 #![allow(clippy::disallowed_methods)] // The one file of this crate that may read the system's clocks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fusebox_breaker::{Clock as BreakerClock, Timestamp};
@@ -17,6 +21,12 @@ const NANOS: u64 = 1_000_000;
 
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(1);
+
+/// Number of ticks before the thread sleeps, unless a read has asked for more.
+const TICKS: u32 = 64;
+
+/// The word's value while the thread sleeps; no clock runs that long.
+const DOZING: u64 = u64::MAX;
 
 /// The step of the wall clock, in nanoseconds, from which past times are shown differently. Below it they stay as they
 /// were shown first.
@@ -29,7 +39,9 @@ const READING_MAX: u64 = NANOS / 10;
 #[derive(Debug)]
 pub struct Clock {
     origin: Instant,
+    /// Milliseconds since the origin, or [`DOZING`].
     tick: AtomicU64,
+    ticking: OnceLock<Thread>,
     /// The wall time at the origin, in nanoseconds since the Unix epoch.
     wall_origin: AtomicU64,
 }
@@ -40,18 +52,41 @@ impl Clock {
         let clock = Arc::new(Clock {
             origin: Instant::now(),
             tick: AtomicU64::new(0),
+            ticking: OnceLock::new(),
             wall_origin: AtomicU64::new(0),
         });
         let weak = Arc::downgrade(&clock);
-        std::thread::Builder::new()
+        let ticking = std::thread::Builder::new()
             .name("fusebox-tick".into())
             .spawn(move || advance(&weak))?;
+        clock.ticking.get_or_init(|| ticking.thread().clone());
         Ok(clock)
     }
 
     /// The time to the millisecond, at most a tick or two late: one load.
+    #[inline]
     pub fn tick(&self) -> Timestamp {
-        Timestamp::from_millis(self.tick.load(Ordering::Relaxed))
+        match self.tick.load(Ordering::Relaxed) {
+            DOZING => self.wake(),
+            millis => Timestamp::from_millis(millis),
+        }
+    }
+
+    /// The time to the millisecond by the system's clock; from now on the thread ticks again.
+    #[cold]
+    fn wake(&self) -> Timestamp {
+        let millis = self.millis();
+        let (order, none) = (Ordering::AcqRel, Ordering::Relaxed);
+        let is_first = self.tick.compare_exchange(DOZING, millis, order, none);
+        if let (Ok(_), Some(ticking)) = (is_first, self.ticking.get()) {
+            ticking.unpark();
+        }
+        Timestamp::from_millis(millis)
+    }
+
+    /// Whole milliseconds since the origin.
+    fn millis(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(DOZING - 1)
     }
 
     /// The time to the nanosecond.
@@ -135,15 +170,43 @@ fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
-fn advance(clock: &Weak<Clock>) {
-    while let Some(clock) = clock.upgrade() {
-        let millis = clock.origin.elapsed().as_millis();
-        clock
-            .tick
-            .store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
-        drop(clock);
-        std::thread::sleep(TICK);
+/// Wakes the thread, so that it sees that its clock is gone.
+impl Drop for Clock {
+    fn drop(&mut self) {
+        if let Some(ticking) = self.ticking.get() {
+            ticking.unpark();
+        }
     }
+}
+
+/// Advances the tick as long as the clock lives.
+fn advance(clock: &Weak<Clock>) {
+    loop {
+        for _ in 0..TICKS {
+            let Some(clock) = clock.upgrade() else {
+                return;
+            };
+            clock.tick.store(clock.millis(), Ordering::Relaxed);
+            drop(clock);
+            std::thread::sleep(TICK);
+        }
+        let Some(dozing) = clock.upgrade() else {
+            return;
+        };
+        // Without its handle in the clock the thread could not be woken.
+        if dozing.ticking.get().is_some() {
+            dozing.tick.store(DOZING, Ordering::Release);
+        }
+        drop(dozing);
+        while is_dozing(clock) {
+            std::thread::park();
+        }
+    }
+}
+
+fn is_dozing(clock: &Weak<Clock>) -> bool {
+    let clock = clock.upgrade();
+    clock.is_some_and(|clock| clock.tick.load(Ordering::Acquire) == DOZING)
 }
 
 /// The worker that carries a request, as code below it knows it: by its index, with the gateway's clock.
@@ -158,6 +221,36 @@ pub struct WorkerRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tick_is_never_early_and_little_late_however_long_nobody_asked() {
+        let clock = Clock::start().unwrap();
+        let mut last = clock.tick();
+        for pause in [0, 1, 5, 90, 0, 200, 0] {
+            std::thread::sleep(Duration::from_millis(pause));
+            let before = clock.exact();
+            let tick = clock.tick();
+            assert!(tick <= clock.exact() && tick >= last);
+            // Late by a tick, and by what a busy machine adds.
+            assert!(before.saturating_since(tick) < Duration::from_secs(1));
+            last = tick;
+        }
+    }
+
+    #[test]
+    fn a_clock_that_nobody_reads_sleeps_and_is_woken_by_the_next_reader() {
+        let clock = Clock::start().unwrap();
+        for _ in 0..2 {
+            while clock.tick.load(Ordering::Relaxed) != DOZING {
+                std::thread::sleep(TICK);
+            }
+            let read = clock.tick();
+            assert!(clock.exact().saturating_since(read) < Duration::from_secs(1));
+            while clock.tick.load(Ordering::Relaxed) == read.as_nanos() / NANOS {
+                std::thread::yield_now();
+            }
+        }
+    }
 
     #[test]
     fn a_past_time_does_not_move_between_readings() {

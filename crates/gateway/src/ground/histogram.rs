@@ -3,7 +3,8 @@
 //! Each bound of the shown buckets is also one of the steps, so that the steps add up to them. A duration costs one search
 //! and two adds, however fine the steps are.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::ground::meter::Counter;
@@ -42,10 +43,8 @@ impl Default for Histogram {
 impl Histogram {
     /// Counts a duration.
     pub fn observe(&self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let step = STEPS.partition_point(|bound| u64::from(*bound) * 1_000 < nanos);
-        self.steps[step].add();
-        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.steps[step_of(duration)].add();
+        self.nanos.fetch_add(nanos(duration), Ordering::Relaxed);
     }
 
     /// Adds what this histogram holds to a sum of several, in the shown buckets.
@@ -65,6 +64,63 @@ impl Histogram {
             *total = total.wrapping_add(count.get() as u32);
         }
     }
+}
+
+/// A histogram of one breaker among many, which all workers share. It has no memory before its first duration.
+#[derive(Debug, Default)]
+pub struct SharedSteps(OnceLock<Box<SharedCounts>>);
+
+#[derive(Debug)]
+struct SharedCounts {
+    now: [AtomicU32; STEPS.len() + 1],
+    /// The counts when the breaker last rested.
+    rested: [AtomicU32; STEPS.len() + 1],
+}
+
+impl SharedSteps {
+    /// Counts a duration.
+    pub fn observe(&self, duration: Duration) {
+        let zeros = || std::array::from_fn(|_| AtomicU32::new(0));
+        let counts = self.0.get_or_init(|| {
+            Box::new(SharedCounts {
+                now: zeros(),
+                rested: zeros(),
+            })
+        });
+        counts.now[step_of(duration)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counts of now.
+    pub fn read(&self) -> StepSums {
+        self.0
+            .get()
+            .map_or_else(StepSums::default, |it| StepSums::of(&it.now))
+    }
+
+    /// The counts when the breaker last rested; zeros if it never has.
+    pub fn read_rested(&self) -> StepSums {
+        self.0
+            .get()
+            .map_or_else(StepSums::default, |it| StepSums::of(&it.rested))
+    }
+
+    /// Notes that the breaker rests: what comes next is counted from here.
+    pub fn rest(&self) {
+        let counts = self.0.get();
+        for (rested, now) in counts.iter().flat_map(|it| it.rested.iter().zip(&it.now)) {
+            rested.store(now.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The index of the step that a duration belongs to.
+fn step_of(duration: Duration) -> usize {
+    let nanos = nanos(duration);
+    STEPS.partition_point(|bound| u64::from(*bound) * 1_000 < nanos)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The sum of several histograms, in the shown buckets.
@@ -87,6 +143,16 @@ impl Default for StepSums {
 }
 
 impl StepSums {
+    fn of(counts: &[AtomicU32; STEPS.len() + 1]) -> StepSums {
+        StepSums(std::array::from_fn(|at| counts[at].load(Ordering::Relaxed)))
+    }
+
+    /// The durations, in milliseconds, that half, 95 % and 99 % of all do not exceed; `None`: there is none.
+    pub fn quantiles(&self) -> Option<[f64; 3]> {
+        let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|share| self.quantile(share));
+        Some([p50?, p95?, p99?])
+    }
+
     /// The durations counted since an earlier sum.
     pub fn since(&self, earlier: &StepSums) -> StepSums {
         StepSums(std::array::from_fn(|at| {
@@ -125,6 +191,23 @@ mod tests {
         let each = |millis| histogram.observe(Duration::from_millis(millis));
         millis.into_iter().for_each(each);
         histogram
+    }
+
+    #[test]
+    fn what_comes_after_a_rest_is_told_apart() {
+        let steps = SharedSteps::default();
+        assert_eq!(steps.read(), StepSums::default());
+        steps.rest();
+        steps.observe(Duration::from_millis(100));
+        steps.rest();
+        for _ in 0..3 {
+            steps.observe(Duration::from_millis(10));
+        }
+        let since = steps.read().since(&steps.read_rested());
+        let [p50, _, p99] = since.quantiles().unwrap();
+        assert!((7.5..=10.0).contains(&p50) && p99 <= 10.0, "{p50} {p99}");
+        steps.rest();
+        assert_eq!(steps.read().since(&steps.read_rested()).quantiles(), None);
     }
 
     #[test]

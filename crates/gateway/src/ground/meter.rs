@@ -98,6 +98,8 @@ pub struct BreakerMeter {
     pub expression_errors: Counter,
     /// Bodies that broke after their call had been judged a success.
     pub late_truncations: Counter,
+    /// Answers that a ladder gave instead, of a key's breaker; an upstream counts those of its one breaker.
+    pub fallbacks: Counter,
 }
 
 impl BreakerMeter {

@@ -26,10 +26,12 @@ pub struct Totals {
     pub refused: u64,
     /// Calls that say nothing about the upstream.
     pub ignored: u64,
+    /// Answers of a ladder, where they are counted by breaker.
+    pub fallbacks: u64,
 }
 
 impl Totals {
-    fn since(self, earlier: Totals) -> [u32; 4] {
+    fn since(self, earlier: Totals) -> [u32; 5] {
         let grown =
             |now: u64, then: u64| u32::try_from(now.saturating_sub(then)).unwrap_or(u32::MAX);
         [
@@ -37,6 +39,7 @@ impl Totals {
             grown(self.failed, earlier.failed),
             grown(self.refused, earlier.refused),
             grown(self.ignored, earlier.ignored),
+            grown(self.fallbacks, earlier.fallbacks),
         ]
     }
 }
@@ -65,10 +68,10 @@ impl Progress {
     }
 }
 
-/// Facts about the upstream as a whole in the last seconds, which the sampler adds where a breaker stands before one.
+/// Facts of the last seconds that are no counts of calls, which the sampler adds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Around {
-    /// Answers that a ladder gave.
+    /// Answers that a ladder gave, where they are counted by upstream.
     pub fallbacks: u64,
     /// The times that half, 95 % and 99 % of the answers took at most, in milliseconds.
     pub quantiles: Option<[f64; 3]>,
@@ -85,7 +88,7 @@ pub struct Rates {
     pub refused_per_s: f64,
     /// Answers of a ladder per second.
     pub fallback_per_s: f64,
-    /// The median of the upstream's response times, in milliseconds; `None`: no answer, or not measured by breaker.
+    /// The median of the times to the head of an answer, in milliseconds; `None`: no answer, or too many breakers are busy.
     pub p50_ms: Option<f64>,
     /// The 95th percentile, likewise.
     pub p95_ms: Option<f64>,
@@ -123,23 +126,21 @@ struct Ring {
     /// The sample's number at which something was last noted.
     noted: u64,
     /// The samples, by their number modulo the ring's length.
-    seconds: [[u32; 4]; SECONDS],
+    seconds: [[u32; 5]; SECONDS],
     around: Around,
 }
 
 impl Sampled {
-    /// Takes the counters at a sample of a number; `is_first` says that the counters before it are not known. Returns
-    /// true if there were calls in the last 10 s.
-    pub fn note(&self, sample: u64, totals: Totals, is_first: bool) -> bool {
+    /// Takes the counters at a sample of a number. Returns true if there were calls in the last 10 s.
+    pub fn note(&self, sample: u64, totals: Totals) -> bool {
         if self.0.get().is_none() && totals == Totals::default() {
             return false;
         }
         let ring = self.0.get_or_init(|| {
-            let totals = if is_first { totals } else { Totals::default() };
             Box::new(Mutex::new(Ring {
-                totals,
+                totals: Totals::default(),
                 noted: sample,
-                seconds: [[0; 4]; SECONDS],
+                seconds: [[0; 5]; SECONDS],
                 around: Around::default(),
             }))
         });
@@ -151,10 +152,10 @@ impl Sampled {
             ring.totals = totals;
             ring.noted = sample;
         }
-        ring.noted + RATE_SECONDS > sample && ring.seconds[slot(ring.noted)] != [0; 4]
+        ring.noted + RATE_SECONDS > sample && ring.seconds[slot(ring.noted)] != [0; 5]
     }
 
-    /// Adds the facts about the upstream as a whole, of which an earlier sample is not kept.
+    /// Adds the facts that are no counts of calls; those of an earlier sample are not kept.
     pub fn set_around(&self, around: Around) {
         if let Some(ring) = self.0.get() {
             ring.lock().around = around;
@@ -194,34 +195,34 @@ impl Ring {
     fn forget(&mut self, sample: u64) {
         let first = (self.noted + 1).max((sample + 1).saturating_sub(SECONDS as u64));
         for old in first..=sample {
-            self.seconds[slot(old)] = [0; 4];
+            self.seconds[slot(old)] = [0; 5];
         }
     }
 
     /// The counts of a sample that is at most a minute old.
-    fn at(&self, sample: u64) -> [u32; 4] {
+    fn at(&self, sample: u64) -> [u32; 5] {
         let is_kept = sample <= self.noted && sample + SECONDS as u64 > self.noted;
         if is_kept {
             self.seconds[slot(sample)]
         } else {
-            [0; 4]
+            [0; 5]
         }
     }
 
     fn shown(&self, sample: u64) -> [u32; 3] {
-        let [ok, failed, refused, _] = self.at(sample);
+        let [ok, failed, refused, _, _] = self.at(sample);
         [ok, failed, refused]
     }
 
     fn rates(&self, sample: u64, span: Duration) -> Rates {
         let first = (sample + 1).saturating_sub(RATE_SECONDS);
-        let mut sums = [0_u64; 4];
+        let mut sums = [0_u64; 5];
         for sample in first..=sample {
             for (sum, count) in sums.iter_mut().zip(self.at(sample)) {
                 *sum += u64::from(count);
             }
         }
-        let [ok, failed, refused, ignored] = sums;
+        let [ok, failed, refused, ignored, fallbacks] = sums;
         let seconds = span.as_secs_f64().max(0.001);
         let judged = ok + failed;
         let quantile = |at: usize| self.around.quantiles.map(|all| all[at]);
@@ -229,7 +230,7 @@ impl Ring {
             calls_per_s: (judged + ignored) as f64 / seconds,
             failed_ratio: (judged > 0).then(|| failed as f64 / judged as f64),
             refused_per_s: refused as f64 / seconds,
-            fallback_per_s: self.around.fallbacks as f64 / seconds,
+            fallback_per_s: (self.around.fallbacks + fallbacks) as f64 / seconds,
             p50_ms: quantile(0),
             p95_ms: quantile(1),
             p99_ms: quantile(2),
@@ -247,6 +248,7 @@ mod tests {
             failed,
             refused,
             ignored: 0,
+            fallbacks: 0,
         }
     }
 
@@ -255,39 +257,39 @@ mod tests {
     #[test]
     fn a_second_shows_by_how_much_the_counters_grew() {
         let sampled = Sampled::default();
-        assert!(!sampled.note(5, totals(100, 10, 0), true), "not yet known");
-        assert_eq!(sampled.second(5), [0; 3]);
-        sampled.note(6, totals(130, 20, 0), false);
-        sampled.note(7, totals(130, 20, 40), false);
+        assert!(sampled.note(5, totals(100, 10, 0)));
+        assert_eq!(sampled.second(5), [100, 10, 0]);
+        sampled.note(6, totals(130, 20, 0));
+        sampled.note(7, totals(130, 20, 40));
         assert_eq!(sampled.second(6), [30, 10, 0]);
         assert_eq!(sampled.second(7), [0, 0, 40]);
         let rates = sampled.rates(7, SPAN);
-        assert_eq!((rates.calls_per_s, rates.refused_per_s), (4.0, 4.0));
-        assert_eq!(rates.failed_ratio, Some(0.25));
+        assert_eq!((rates.calls_per_s, rates.refused_per_s), (15.0, 4.0));
+        assert_eq!(rates.failed_ratio, Some(20.0 / 150.0));
     }
 
     #[test]
     fn seconds_without_calls_are_zeros_and_a_minute_ends() {
         let sampled = Sampled::default();
-        assert!(!sampled.note(0, totals(0, 0, 0), true));
+        assert!(!sampled.note(0, totals(0, 0, 0)));
         assert_eq!(
             sampled.series(0, SPAN),
             None,
             "nothing is kept before a call"
         );
-        assert!(sampled.note(1, totals(1, 0, 0), false));
-        assert!(sampled.note(10, totals(1, 0, 0), false));
-        assert!(!sampled.note(11, totals(1, 0, 0), false), "10 s ago");
+        assert!(sampled.note(1, totals(1, 0, 0)));
+        assert!(sampled.note(10, totals(1, 0, 0)));
+        assert!(!sampled.note(11, totals(1, 0, 0)), "10 s ago");
         let minute = |sample| sampled.series(sample, SPAN).unwrap().minute;
         assert_eq!(minute(1)[59], [1, 0, 0]);
         assert_eq!(minute(11)[49], [1, 0, 0]);
         assert_eq!(minute(60)[0], [1, 0, 0]);
         assert_eq!(minute(61), vec![[0; 3]; 60]);
-        sampled.note(65, totals(3, 0, 0), false);
+        sampled.note(65, totals(3, 0, 0));
         assert_eq!(minute(65)[59], [2, 0, 0]);
         assert_eq!(minute(65)[..59], [[0; 3]; 59]);
         assert_eq!(sampled.rates(65, SPAN).calls_per_s, 0.2);
-        sampled.note(200, totals(4, 0, 0), false);
+        sampled.note(200, totals(4, 0, 0));
         assert_eq!(minute(200)[..59], [[0; 3]; 59]);
     }
 }

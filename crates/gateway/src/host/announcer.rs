@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fusebox_breaker::{Breaker, Listener, Phase, Transition};
+use fusebox_breaker::{Breaker, Listener, Phase, Reason, Transition};
 use parking_lot::Mutex;
 
+use crate::host::hold_ends::HoldEnds;
 use crate::host::records::Changed;
 
 /// The most different transitions that are counted, since clients can make up keys.
@@ -30,6 +31,8 @@ pub struct Announcer {
     counts: Mutex<HashMap<TransitionKey, u64>>,
     /// The breakers whose record must be written.
     pub changed: Arc<Changed>,
+    /// The holds that have an end.
+    pub hold_ends: Arc<HoldEnds>,
 }
 
 impl Announcer {
@@ -69,6 +72,12 @@ impl Listener for Announcer {
     fn transition(&self, breaker: &Breaker, transition: &Transition) {
         self.count(breaker, transition);
         self.changed.mark(breaker);
+        if matches!(
+            transition.reason,
+            Reason::HeldOpen { .. } | Reason::HeldClosed { .. }
+        ) {
+            self.hold_ends.note(breaker, transition.at);
+        }
         let (name, generation) = (breaker.name(), transition.generation);
         let (from, to) = (transition.from.as_str(), transition.to.as_str());
         let token = transition.reason.token();

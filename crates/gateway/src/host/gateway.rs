@@ -507,6 +507,14 @@ impl Inner {
                 }
             }
         });
+        let ends = self.announcer.hold_ends.clone();
+        let now = self.shared.clock.exact();
+        // Holds that outlived the process before were placed without a word.
+        for (_, live_breaker) in self.shared.live.load().breakers() {
+            ends.note(&live_breaker.breaker, now);
+        }
+        let clock = self.shared.clock.clone();
+        let hold_ends = tokio::spawn(async move { ends.run(clock).await });
         let shared = self.shared.clone();
         let background = self.background.index;
         let rester = tokio::spawn(async move {
@@ -522,7 +530,7 @@ impl Inner {
                 live.settle_endpoints(now);
             }
         });
-        for task in [&keeper, &sweeper, &renewer, &rester] {
+        for task in [&keeper, &sweeper, &renewer, &hold_ends, &rester] {
             self.keep_task(task.abort_handle());
         }
     }

@@ -8,7 +8,10 @@ use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::{Error, ServerConfig};
+
+use crate::upstream::own_trust::client_verifier;
 
 /// Fault of a key that cannot sign a handshake.
 const KINDS: &str = "expected an RSA key of at least 2048 bits, an ECDSA key on P-256, P-384 or P-521, or an Ed25519 key";
@@ -18,7 +21,7 @@ const KINDS: &str = "expected an RSA key of at least 2048 bits, an ECDSA key on 
 /// # Errors
 /// The first fault of the pair; its text contains nothing of the key.
 pub fn check_pair(certificates: &str, key: &str) -> Result<(), PairFault> {
-    config(certificates, key).map(drop)
+    config(certificates, key, None).map(drop)
 }
 
 /// Builds the acceptor that takes a listener's connections over into TLS.
@@ -26,7 +29,14 @@ pub fn check_pair(certificates: &str, key: &str) -> Result<(), PairFault> {
 /// # Errors
 /// The fault of its certificate or key, in a sentence.
 pub fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, String> {
-    match config(&tls.certificates, tls.key.reveal()) {
+    let clients = match &tls.client_authorities {
+        None => None,
+        Some(pem) => {
+            let verifier = client_verifier(pem);
+            Some(verifier.map_err(|fault| format!("the authorities of its clients: {fault}"))?)
+        }
+    };
+    match config(&tls.certificates, tls.key.reveal(), clients) {
         Ok(config) => Ok(TlsAcceptor::from(Arc::new(config))),
         Err(PairFault::Certificate(fault)) => {
             Err(format!("its certificate cannot be used: {fault}"))
@@ -38,7 +48,11 @@ pub fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, String> {
     }
 }
 
-fn config(certificates: &str, key: &str) -> Result<ServerConfig, PairFault> {
+fn config(
+    certificates: &str,
+    key: &str,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, PairFault> {
     let chain = CertificateDer::pem_slice_iter(certificates.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| PairFault::Certificate(pem_fault(&error).to_owned()))?;
@@ -50,8 +64,12 @@ fn config(certificates: &str, key: &str) -> Result<ServerConfig, PairFault> {
     }
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
         .map_err(|error| PairFault::Key(pem_fault(&error).to_owned()))?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
+    let builder = ServerConfig::builder();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    };
+    let mut config = builder
         .with_single_cert(chain, key)
         .map_err(|error| match error {
             Error::InconsistentKeys(_) => PairFault::Mismatch,

@@ -23,7 +23,7 @@ use crate::request::forward::{self, Carried, Forward};
 use crate::request::outlive::Outliving;
 use crate::request::passing;
 use crate::upstream::admission::Unadmitted;
-use crate::upstream::breakers::LiveBreaker;
+use crate::upstream::breakers::{KeyFacts, LiveBreaker, UpstreamBreakers};
 use crate::upstream::bulkhead::Full;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::call_state::{RungKind, RungResult};
@@ -251,8 +251,22 @@ impl Climbing {
         first_answer(&self.exchange, &mut self.request, self.why, finish)
     }
 
-    /// Notes the rung that answered, for the access log.
+    /// Counts the answer with the breaker of the request's key, and notes the rung for the access log.
     fn noted(&self, rung: Fallback) {
+        if let (UpstreamBreakers::Keyed(_), Some(head)) =
+            (&*self.step.upstream.breakers, self.request.head())
+        {
+            let live_breaker = self.step.upstream.breakers.select(&KeyFacts {
+                route: &self.exchange.route.name,
+                method: &head.method,
+                headers: &head.headers,
+                params: &self.exchange.params,
+            });
+            let worker = &self.exchange.worker;
+            if let Some(live_breaker) = live_breaker {
+                live_breaker.meter(worker).fallbacks.add();
+            }
+        }
         let noted = &self.exchange.downstream.phase.noted;
         noted.with(|note| note.fallback(rung));
     }

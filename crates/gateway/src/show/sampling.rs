@@ -22,6 +22,9 @@ use crate::upstream::live_upstream::LiveUpstream;
 /// Number of breakers to sample before other tasks of the thread get their turn.
 const AT_A_TIME: usize = 1_000;
 
+/// The most breakers of keys and endpoints whose times are kept at once, so that a million busy keys cost no memory.
+const TIMED_MAX: usize = 4_096;
+
 /// Samples the breakers of a gateway; there is one for each.
 #[derive(Debug)]
 pub struct Sampler {
@@ -32,6 +35,8 @@ pub struct Sampler {
     next: u64,
     /// The counts of upstreams as a whole, by the name of the breaker before each.
     wholes: HashMap<Arc<str>, VecDeque<(u64, Whole)>>,
+    /// The times to answers of breakers that have times of their own, by name, at the last samples.
+    timed: HashMap<Arc<str>, VecDeque<(u64, StepSums)>>,
     /// The breakers with calls in the last 10 s, by name.
     busy: HashMap<Arc<str>, Arc<BreakerExtras>>,
     /// The breakers that had such calls in the sample before and have none any more.
@@ -64,6 +69,7 @@ impl Sampler {
             times: VecDeque::new(),
             next: 0,
             wholes: HashMap::new(),
+            timed: HashMap::new(),
             busy: HashMap::new(),
             calmed: HashMap::new(),
         }
@@ -72,7 +78,6 @@ impl Sampler {
     /// Reads all counters. It is to be called once a second.
     pub async fn sample(&mut self) {
         let sample = self.next;
-        let is_first = sample == 0;
         self.next += 1;
         let live = self.gateway.0.shared.live.load_full();
         let before = std::mem::take(&mut self.busy);
@@ -82,13 +87,14 @@ impl Sampler {
             if looked_at.is_multiple_of(AT_A_TIME) {
                 tokio::task::yield_now().await;
             }
-            if extras.sampled.note(sample, totals(&extras), is_first) {
+            if extras.sampled.note(sample, totals(&extras)) {
                 self.busy.insert(name, extras);
             }
         }
         self.calmed = before;
         self.calmed.retain(|name, _| !self.busy.contains_key(name));
-        self.sample_wholes(&live, sample, is_first);
+        self.sample_wholes(&live, sample);
+        self.sample_times(sample);
         self.advance(sample);
     }
 
@@ -112,7 +118,7 @@ impl Sampler {
             self.times.pop_front();
         }
         let span = self.times.front().map(|first| now.saturating_since(*first));
-        // The first sample only learns where the counters are.
+        // The first sample has no time to divide by.
         let span = span
             .filter(|_| sample > 0)
             .unwrap_or(Duration::from_secs(1));
@@ -120,14 +126,14 @@ impl Sampler {
     }
 
     /// Reads what upstreams as a whole count, of those whose one breaker has had calls of late.
-    fn sample_wholes(&mut self, live: &Live, sample: u64, is_first: bool) {
+    fn sample_wholes(&mut self, live: &Live, sample: u64) {
         let mut wholes: HashMap<Arc<str>, (Arc<BreakerExtras>, Whole)> = HashMap::new();
         for upstream in &live.upstreams {
             let UpstreamBreakers::One(live_breaker) = &*upstream.breakers else {
                 continue;
             };
             let name = live_breaker.breaker.name();
-            if is_first || self.busy.contains_key(name) || self.calmed.contains_key(name) {
+            if self.busy.contains_key(name) || self.calmed.contains_key(name) {
                 // Behind a guard there are several, which share the counts of its ladder.
                 let (_, whole) = wholes.entry(name.clone()).or_insert_with(|| {
                     let fallbacks = fallbacks(upstream);
@@ -140,15 +146,10 @@ impl Sampler {
             }
         }
         for (name, (extras, whole)) in wholes {
-            let kept = self.wholes.entry(name).or_insert_with(|| {
-                // What came after the first sample was not there before it.
-                let none = VecDeque::from([(sample, Whole::default())]);
-                if is_first { VecDeque::new() } else { none }
-            });
+            let none = || VecDeque::from([(sample, Whole::default())]);
+            let kept = self.wholes.entry(name).or_insert_with(none);
             kept.push_back((sample, whole));
-            while kept.len() > 2 && kept[1].0 + RATE_SECONDS <= sample {
-                kept.pop_front();
-            }
+            forget(kept, sample);
             if let (Some((_, oldest)), Some((_, newest))) = (kept.front(), kept.back()) {
                 extras.sampled.set_around(newest.since(oldest));
             }
@@ -157,18 +158,49 @@ impl Sampler {
             self.wholes.retain(|name, _| live.guarded(name).is_some());
         }
     }
+
+    /// Reads the times of the breakers that have times of their own and calls of late.
+    fn sample_times(&mut self, sample: u64) {
+        self.timed.retain(|name, _| self.busy.contains_key(name));
+        for extras in self.calmed.values() {
+            if let Some(times) = &extras.times {
+                times.rest();
+                extras.sampled.set_around(Around::default());
+            }
+        }
+        for (name, extras) in &self.busy {
+            let Some(times) = &extras.times else { continue };
+            let is_kept = self.timed.contains_key(name) || self.timed.len() < TIMED_MAX;
+            if !is_kept {
+                continue;
+            }
+            let kept = self.timed.entry(name.clone());
+            let kept = kept.or_insert_with(|| VecDeque::from([(sample, times.read_rested())]));
+            kept.push_back((sample, times.read()));
+            forget(kept, sample);
+            if let (Some((_, oldest)), Some((_, newest))) = (kept.front(), kept.back()) {
+                extras.sampled.set_around(Around {
+                    fallbacks: 0,
+                    quantiles: newest.since(oldest).quantiles(),
+                });
+            }
+        }
+    }
+}
+
+/// Drops the samples from before the span of the rates.
+fn forget<T>(kept: &mut VecDeque<(u64, T)>, sample: u64) {
+    while kept.len() > 2 && kept[1].0 + RATE_SECONDS <= sample {
+        kept.pop_front();
+    }
 }
 
 impl Whole {
     fn since(&self, earlier: &Whole) -> Around {
         let times = self.times.since(&earlier.times);
-        let quantiles = [0.5, 0.95, 0.99].map(|share| times.quantile(share));
         Around {
             fallbacks: self.fallbacks.saturating_sub(earlier.fallbacks),
-            quantiles: match quantiles {
-                [Some(p50), Some(p95), Some(p99)] => Some([p50, p95, p99]),
-                _ => None,
-            },
+            quantiles: times.quantiles(),
         }
     }
 }
@@ -198,6 +230,7 @@ fn totals(extras: &BreakerExtras) -> Totals {
         totals.failed += meter.failure.get();
         totals.refused += meter.rejected_total();
         totals.ignored += meter.ignored.get();
+        totals.fallbacks += meter.fallbacks.get();
     }
     totals
 }

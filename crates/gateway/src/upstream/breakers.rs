@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use crate::ground::access_log::note::Decision;
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
+use crate::ground::histogram::SharedSteps;
 use crate::ground::meter::{BreakerMeter, PerWorker};
 use crate::ground::series::Sampled;
 use crate::upstream::last_failures::LastFailures;
@@ -66,6 +67,8 @@ pub struct BreakerExtras {
     pub probes: ProbeTurns,
     /// The last failures.
     pub failures: LastFailures,
+    /// The times to the heads of answers; `None`: its upstream counts them, or they are not counted.
+    pub times: Option<SharedSteps>,
     /// The last minute, if a sampler runs.
     pub sampled: Sampled,
 }
@@ -78,7 +81,21 @@ impl BreakerExtras {
             meters: PerWorker::new(workers),
             probes: ProbeTurns::default(),
             failures: LastFailures::default(),
+            times: None,
             sampled: Sampled::default(),
+        }
+    }
+
+    /// With times of its own, as one of several breakers of an upstream has them.
+    pub fn timed(self) -> BreakerExtras {
+        let times = Some(SharedSteps::default());
+        BreakerExtras { times, ..self }
+    }
+
+    /// Counts the time to an answer's head, if this breaker has times of its own.
+    pub fn observe(&self, duration: Duration) {
+        if let Some(times) = &self.times {
+            times.observe(duration);
         }
     }
 }
@@ -385,7 +402,7 @@ impl Keyed {
             extras.retain(|name, _| self.is_alive(name));
         }
         let made = extras.get_or_insert_with(breaker.name().clone(), || {
-            Arc::new(BreakerExtras::new(self.workers, BreakerKind::Upstream))
+            Arc::new(BreakerExtras::new(self.workers, BreakerKind::Upstream).timed())
         });
         LiveBreaker {
             extras: made.clone(),

@@ -96,6 +96,8 @@ pub struct UpstreamCall {
     failed_at: Option<Arc<str>>,
     /// The note of the exchange for the access log; `None`: it is off.
     noted: Option<Arc<Note>>,
+    /// The beginning of the present attempt, where it is noted.
+    attempt_began: Timestamp,
     /// True once the present attempt is in the note.
     is_attempt_noted: bool,
 }
@@ -174,6 +176,7 @@ impl UpstreamCall {
             connecting: Duration::ZERO,
             failed_at: None,
             noted: None,
+            attempt_began: Timestamp::ZERO,
             is_attempt_noted: false,
         })
     }
@@ -213,7 +216,7 @@ impl UpstreamCall {
         self.body.clear();
         (self.flow, self.passed_at) = (Flow::Unknown, None);
         if let Some(note) = &self.noted {
-            note.attempt_begins();
+            self.attempt_began = note.attempt_begins();
             self.is_attempt_noted = false;
         }
     }
@@ -258,7 +261,7 @@ impl UpstreamCall {
         };
         if let Some(note) = &self.noted {
             note.decision(|| self.decision());
-            note.attempt_begins();
+            self.attempt_began = note.attempt_begins();
         }
     }
 
@@ -418,6 +421,18 @@ impl UpstreamCall {
     /// Sets the upstream's time to its head, or to its failure without one.
     pub fn lasted(&mut self, duration: Duration) {
         self.duration = duration;
+    }
+
+    /// Counts the time to an answer's head with the breakers that have times of their own.
+    pub fn observe(&self, duration: Duration) {
+        if let Some(live_breaker) = &self.live_breaker {
+            live_breaker.extras.observe(duration);
+        }
+        // The times of an only endpoint are those of its upstream.
+        let attempt = self.attempt.as_ref();
+        if let Some(attempt) = attempt.filter(|attempt| attempt.chosen().is_some()) {
+            attempt.endpoint().extras.observe(duration);
+        }
     }
 
     /// Notes the response's head, of which the call's outcome is made.

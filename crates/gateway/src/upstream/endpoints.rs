@@ -49,7 +49,7 @@ impl LiveEndpoint {
         LiveEndpoint {
             host: host.expect("a checked authority is a field value"),
             name: plan.authority.as_str().into(),
-            extras: Arc::new(BreakerExtras::new(pools.len(), BreakerKind::Endpoint)),
+            extras: Arc::new(BreakerExtras::new(pools.len(), BreakerKind::Endpoint).timed()),
             pools,
             address: None,
             plan,

@@ -157,7 +157,9 @@ impl Sending<'_> {
                 }
                 None => (None, 0),
             };
-            let (why, error) = match self.attempt(&mut connection, request, &mut time).await {
+            let is_free = reused && may_repeat;
+            let attempt = self.attempt(&mut connection, request, &mut time, is_free);
+            let (why, error) = match attempt.await {
                 Ok(response) => {
                     return Ok((response, connection));
                 }
@@ -221,12 +223,13 @@ impl Sending<'_> {
     }
 
     /// One try on one connection, within the `time` that the call has left; less is left afterwards. The request is taken,
-    /// and put back if nothing of it was sent.
+    /// and put back if nothing of it was sent. `is_free`: the connection was idle, and the request may go again if it ends.
     async fn attempt(
         &mut self,
         connection: &mut Connection,
         place: &mut Option<Request<Outgoing>>,
         time: &mut Duration,
+        is_free: bool,
     ) -> Result<Response<Incoming>, Attempt> {
         let Some(request) = place else {
             return Err(Attempt::Failed(Failed::Ours));
@@ -329,6 +332,7 @@ impl Sending<'_> {
                 connection.sender.answered();
                 self.upstream
                     .observe(self.worker.index, response.status(), duration);
+                self.call.observe(duration);
                 Ok(response)
             }
             Err(mut failure) => {
@@ -343,18 +347,25 @@ impl Sending<'_> {
                         *place = Some(unsent);
                         Err(Attempt::NotSent(why, error))
                     }
-                    None => Err(self.judge(why, error, is_careful)),
+                    None => Err(self.judge(why, error, is_careful, is_free)),
                 }
             }
         }
     }
 
-    fn judge(&mut self, why: UpstreamError, error: hyper::Error, is_careful: bool) -> Attempt {
+    fn judge(
+        &mut self,
+        why: UpstreamError,
+        error: hyper::Error,
+        is_careful: bool,
+        is_free: bool,
+    ) -> Attempt {
         let now = self.worker.clock.tick();
         let owed = self
             .intake
             .is_some_and(|intake| intake.is_owed() || intake.was_late(now));
         match why.kind {
+            ErrorKind::Reset if is_free => Attempt::Cut(why, error),
             ErrorKind::Reset if is_careful => {
                 self.call.note(&UpstreamError::overlooked());
                 Attempt::Failed(Failed::Unfinished)

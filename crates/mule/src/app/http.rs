@@ -1,11 +1,14 @@
 //! The HTTP connector: listeners and requests.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use fusebox_dataweave::{MediaType, Script};
+use fusebox_plan::plan::ListenerTls;
+use http::{HeaderName, Method};
 
 use super::{Given, Target};
 
@@ -20,6 +23,60 @@ pub struct ListenerConfig {
     pub base_path: String,
     /// The time after which an idle connection is closed. Default 40 s.
     pub idle_timeout: Duration,
+    /// The rules for the scripts of other origins; `None`: answers say nothing of them.
+    pub cors: Option<Cors>,
+    /// The certificate of an HTTPS listener; `None`: plain HTTP.
+    pub tls: Option<ListenerTls>,
+}
+
+/// The trust of requests in a server, and their own certificate (`tls:context`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// True to verify the server's certificate; false only if the file disables it explicitly (`insecure`).
+    pub verified: bool,
+    /// The authorities of servers, in PEM; `None`: those of the system.
+    pub authorities: Option<String>,
+    /// Our own certificate chain and key; `None`: we show none.
+    pub identity: Option<ListenerTls>,
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientTls(…)")
+    }
+}
+
+/// The rules of a listener for the scripts of other origins (`http:cors-interceptor`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    /// True if requests may carry credentials, such as cookies. Default false.
+    pub credentials: bool,
+    /// The origins that are let in.
+    pub origins: Origins,
+}
+
+/// The origins that a listener lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// Every origin, with any method and header field (`http:public-resource`).
+    Public,
+    /// These origins (`http:origin`).
+    These(Vec<Origin>),
+}
+
+/// An origin, with what its scripts may send and read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The origin as clients write it: `https://example.com`; `*` for those without rules of their own.
+    pub url: String,
+    /// The time for which a client may keep the answer to a preflight, in seconds. Default 30.
+    pub max_age: u64,
+    /// The methods that its scripts may use.
+    pub methods: Vec<Method>,
+    /// The header fields that its scripts may send.
+    pub headers: Vec<HeaderName>,
+    /// The header fields that its scripts may read.
+    pub exposed: Vec<HeaderName>,
 }
 
 /// The listener of a flow (`http:listener`).
@@ -31,6 +88,8 @@ pub struct HttpSource {
     pub path: String,
     /// The accepted methods; `None`: all.
     pub methods: Option<Vec<Method>>,
+    /// The media type of every request's body (`outputMimeType`); `None`: what the request says.
+    pub media_type: Option<MediaType>,
     /// The rules that make a response of an event; `None`: the dialect's default.
     pub response: Option<Respond>,
     /// The rules that make a response of an error; `None`: the dialect's default.
@@ -73,6 +132,14 @@ pub struct Requester {
     pub send_body: SendBody,
     /// Header fields of every request that does not set them itself.
     pub default_headers: Vec<(Given, Given)>,
+    /// The trust of its connections; `None`: that of the gateway.
+    pub trust: Option<ClientTls>,
+    /// Query parameters of every request, before its own.
+    pub default_query: Vec<(Given, Given)>,
+    /// True if requests have the field `X-Correlation-ID`. Default true.
+    pub sends_correlation_id: bool,
+    /// The user that requests are sent for; `None`: nobody's.
+    pub authentication: Option<BasicAuthentication>,
     /// The statuses that are errors; `None`: 400 and above.
     pub validator: Option<Validator>,
     /// The time limit of connecting. Default 30 s.
@@ -83,6 +150,23 @@ pub struct Requester {
     pub connections_max: Option<usize>,
     /// True if connections are reused. Default true.
     pub persistent: bool,
+}
+
+/// The user and password that requests are sent with (`http:basic-authentication`).
+#[derive(Clone, PartialEq)]
+pub struct BasicAuthentication {
+    /// The user's name.
+    pub username: Given,
+    /// The user's password.
+    pub password: Given,
+    /// True if the first request has them, false if only its repetition after a 401 has. Default true.
+    pub preemptive: Given,
+}
+
+impl fmt::Debug for BasicAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BasicAuthentication(…)")
+    }
 }
 
 /// The rule for request bodies (`sendBodyMode`).
@@ -121,12 +205,29 @@ pub struct Request {
     /// The time limit of the exchange in milliseconds; `None`: the configuration's.
     pub response_timeout: Option<Given>,
     /// True if redirects are followed; `None`: the configuration's setting.
-    pub follow_redirects: Option<bool>,
+    pub follow_redirects: Option<Given>,
     /// The rule for the body; `None`: the configuration's.
     pub send_body: Option<SendBody>,
     /// The statuses that are errors; `None`: those of the configuration.
     pub validator: Option<Validator>,
+    /// True if the request has the field `X-Correlation-ID`; `None`: the configuration's setting.
+    pub sends_correlation_id: Option<bool>,
+    /// The media type of every answer's body (`outputMimeType`); `None`: what the answer says.
+    pub media_type: Option<MediaType>,
     /// The variable for the response; `None`: the response becomes the message.
+    pub target: Option<Target>,
+}
+
+/// Settings of `http:load-static-resource`: the payload becomes the file that a request's path names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaticResource {
+    /// The directory of the files.
+    pub base: Given,
+    /// The file of a directory. Default `index.html`.
+    pub default_file: Given,
+    /// The attributes of the request. Default those of the event.
+    pub attributes: Script,
+    /// The variable for the file; `None`: it becomes the payload.
     pub target: Option<Target>,
 }
 

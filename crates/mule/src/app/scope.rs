@@ -156,6 +156,35 @@ pub struct Cache {
     pub chain: Chain,
 }
 
+/// Settings of `ee:invalidate-cache` and `ee:invalidate-key`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invalidate {
+    /// The store of the cache.
+    pub store: Arc<StoreDeclaration>,
+    /// The entry to remove; `None`: all.
+    pub entry: Option<CacheKey>,
+}
+
+/// The key of an entry of a cache.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CacheKey {
+    /// A digest of the payload.
+    Payload,
+    /// The result of an expression.
+    Computed(Given),
+}
+
+/// Settings of `idempotent-message-validator`: lets the first message of an id pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Idempotent {
+    /// The message's id. Default its correlation id.
+    pub id: Script,
+    /// The value to store under the id. Default its correlation id.
+    pub value: Script,
+    /// The store of the ids. Default one of its own in memory, which keeps an id for 5 minutes.
+    pub store: Arc<StoreDeclaration>,
+}
+
 /// Settings of `vm:publish`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publish {
@@ -163,48 +192,28 @@ pub struct Publish {
     pub queue: Arc<str>,
     /// The content of the message; `None`: the payload.
     pub content: Option<Given>,
+    /// The time limit for room in the queue, and for a reply. Default 5 s.
+    pub wait: QueueWait,
 }
 
-/// Settings of `validation:*`.
+/// Settings of `vm:consume`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Validation {
-    /// The condition to check.
-    pub rule: ValidationRule,
-    /// The error's description; `None`: the rule's default text.
-    pub message: Option<Given>,
+pub struct Consume {
+    /// The name of one of the application's queues.
+    pub queue: Arc<str>,
+    /// The time limit for a message. Default 5 s.
+    pub wait: QueueWait,
+    /// The variable for the message; `None`: it becomes the flow's message.
+    pub target: Option<Target>,
 }
 
-/// The condition of a validation, with the error that it raises.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ValidationRule {
-    /// `is-not-null`, else `VALIDATION:NULL`.
-    NotNull(Given),
-    /// `is-null`, else `VALIDATION:NOT_NULL`.
-    Null(Given),
-    /// `is-true`, else `VALIDATION:INVALID_BOOLEAN`.
-    True(Given),
-    /// `is-false`, else `VALIDATION:INVALID_BOOLEAN`.
-    False(Given),
-    /// `is-not-blank-string`, else `VALIDATION:BLANK_STRING`.
-    NotBlank(Given),
-    /// `matches-regex`, else `VALIDATION:MISMATCH`.
-    Matches {
-        /// The text to match.
-        value: Given,
-        /// A regular expression that must match the whole text.
-        regex: Given,
-        /// True if case matters. Default true.
-        case_sensitive: bool,
-    },
-    /// `validate-size`, else `VALIDATION:INVALID_SIZE`.
-    Size {
-        /// The value to measure.
-        value: Given,
-        /// The minimal size. Default 0.
-        min: Given,
-        /// The maximal size; `None`: no limit.
-        max: Option<Given>,
-    },
+/// A time limit of an operation on a queue, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueWait {
+    /// The limit; zero does not wait.
+    pub limit: Duration,
+    /// The limit in the unit of the file, for messages: `5 SECONDS`.
+    pub shown: Arc<str>,
 }
 
 /// A sleep written as a script. Payload and attributes are null after it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fusebox_dataweave::Script;
 
 use super::{
-    App, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation, Processor,
-    Respond, Target, ValidationRule,
+    App, CacheKey, Chain, Does, Flow, FlowId, FlowName, Given, Handler, Handlers, ObjectOperation,
+    Processor, Respond, Target,
 };
 
 impl Chain {
@@ -68,6 +68,7 @@ impl Does {
             Does::FirstSuccessful(routes) | Does::RoundRobin(routes) => routes.iter().collect(),
             Does::Async(scope) => vec![&scope.chain],
             Does::Cache(scope) => vec![&scope.chain],
+            Does::Validations(scope) => vec![&scope.chain],
             _ => Vec::new(),
         }
     }
@@ -122,6 +123,12 @@ impl Does {
                 given.extend(&request.query_params);
                 given.extend(&request.correlation_id);
                 given.extend(&request.response_timeout);
+                given.extend(&request.follow_redirects);
+                given.extend(&request.correlation_id);
+            }
+            Does::StaticResource(it) => {
+                given.extend([&it.base, &it.default_file]);
+                scripts.push(&it.attributes);
             }
             Does::Object(call) => match &call.operation {
                 ObjectOperation::Store {
@@ -143,24 +150,24 @@ impl Does {
                 | ObjectOperation::RetrieveAll => {}
             },
             Does::Cache(cache) => given.extend(&cache.key),
-            Does::Publish(publish) => given.extend(&publish.content),
-            Does::Validation(validation) => {
-                given.extend(&validation.message);
-                match &validation.rule {
-                    ValidationRule::NotNull(value)
-                    | ValidationRule::Null(value)
-                    | ValidationRule::True(value)
-                    | ValidationRule::False(value)
-                    | ValidationRule::NotBlank(value) => given.push(value),
-                    ValidationRule::Matches { value, regex, .. } => given.extend([value, regex]),
-                    ValidationRule::Size { value, min, max } => {
-                        given.extend([value, min]);
-                        given.extend(max);
-                    }
+            Does::Invalidate(invalidate) => {
+                if let Some(CacheKey::Computed(key)) = &invalidate.entry {
+                    given.push(key);
                 }
             }
+            Does::Idempotent(it) => scripts.extend([&it.id, &it.value]),
+            Does::Publish(publish) | Does::PublishConsume { publish, .. } => {
+                given.extend(&publish.content);
+            }
+            Does::Validation(validation) => {
+                given.extend(&validation.message);
+                given.extend(validation.rule.given());
+            }
             Does::Policy(step) => given.extend(step.given()),
-            Does::ScatterGather(_)
+            Does::Route(_)
+            | Does::Consume(_)
+            | Does::Validations(_)
+            | Does::ScatterGather(_)
             | Does::Async(_)
             | Does::FirstSuccessful(_)
             | Does::RoundRobin(_)
@@ -202,6 +209,9 @@ impl Does {
             Does::ScatterGather(scope) => scope.gather.target.as_ref(),
             Does::Request(request) => request.target.as_ref(),
             Does::Object(call) => call.target.as_ref(),
+            Does::StaticResource(it) => it.target.as_ref(),
+            Does::PublishConsume { target, .. } => target.as_ref(),
+            Does::Consume(consume) => consume.target.as_ref(),
             _ => None,
         }
     }

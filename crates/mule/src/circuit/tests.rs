@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::{Typed, Value};
-use fusebox_plan::dialect::Notes;
+use fusebox_plan::dialect::{Loader, Notes};
 
 mod policies;
 mod stored;
@@ -19,6 +19,19 @@ use crate::xml;
 const SEED: &str = include_str!(
     "../../../../conformance/recipes/error-handling/retry/circuit-breaker-object-store.xml"
 );
+
+/// A machine without files.
+struct NoFiles;
+
+impl Loader for NoFiles {
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &str) -> std::io::Result<String> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
 
 fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) {
     let mut notes = Notes::default();
@@ -37,10 +50,12 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
         bindings: &bindings,
         compat: Compat::Intent,
         is_partial: false,
+        loader: &NoFiles,
         outlook: |_, _| Outlook {
             breakers: Default::default(),
             is_lossy: false,
         },
+        modules: &Default::default(),
     };
     let plan = lower(elements, setting, &mut notes);
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));

@@ -7,7 +7,7 @@ use fusebox_plan::dialect::quote;
 
 use super::answer::Answers;
 use super::kept::store_name;
-use crate::app::{App, Does, Flow, PolicyStep, Processor, Site};
+use crate::app::{App, Does, Flow, PolicyStep, Processor, Site, Source};
 use crate::circuit::{Act, Call, Path};
 
 /// A part of a flow that the route does not have.
@@ -139,7 +139,7 @@ pub(super) struct Carried<'a> {
 
 /// The other processors of a flow that have no native form.
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
-    let mut found: Vec<Left> = Vec::new();
+    let mut found = Vec::new();
     each(app, flow, &mut |processor| {
         if let Some((what, is_guard)) = left_out(processor, carried) {
             found.push(Left {
@@ -149,6 +149,36 @@ pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> V
             });
         }
     });
+    found
+}
+
+/// The settings of a flow's source that have no native form; all are at the flow's position.
+pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
+    let left = |what: &str, is_guard| Left {
+        site: flow.site.clone(),
+        what: what.to_owned(),
+        is_guard,
+    };
+    let mut found = Vec::new();
+    if flow.redelivery.is_some() {
+        found.push(left("the limit of a message's redeliveries", true));
+    }
+    if let Some(Source::Http(source)) = &flow.source {
+        if source.config.cors.is_some() {
+            found.push(left("the listener's rules for other origins", false));
+        }
+        let tls = source.config.tls.as_ref();
+        if let Some(tls) = tls.filter(|tls| !tls.certificate_path.starts_with('/')) {
+            let path = quote(&tls.certificate_path);
+            let what = format!(
+                "the directory of {path}: the program's there, the configuration file's here"
+            );
+            found.push(left(&what, false));
+        }
+        if tls.is_some_and(|tls| tls.client_authorities.is_some()) {
+            found.push(left("the check of callers' certificates", true));
+        }
+    }
     found
 }
 
@@ -163,10 +193,15 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         }
         Does::Object(_) => "the data in an object store",
         Does::Async(_) => "the steps beside the flow",
+        Does::StaticResource(_) => "the file",
         Does::Publish(_) => "the message to a queue",
+        Does::PublishConsume { .. } | Does::Consume(_) => "the message of a queue",
+        Does::Route(_) => return Some(("the routing by APIkit", true)),
         Does::Cache(_) => {
             "the cache: here every request goes to the upstream, whose last good answer is for calls that are refused or fail"
         }
+        Does::Invalidate(_) => "the emptying of the cache",
+        Does::Idempotent(_) => return Some(("the refusal of duplicate messages", true)),
         Does::Sleep(_) => "the sleep",
         Does::Policy(step) => match **step {
             PolicyStep::ExecuteNext
@@ -176,9 +211,21 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
             | PolicyStep::AddHeaderList { .. }
             | PolicyStep::RemoveHeaders(_) => "the header fields that the policy changes",
         },
+        // The validations in it are named one by one.
+        Does::Validations(_) => return None,
         Does::Validation(_) => return Some(("the check of the request", true)),
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
+        Does::Request(request)
+            if (request.config.as_ref()).is_some_and(|it| it.authentication.is_some()) =>
+        {
+            "the user and password of the request"
+        }
+        Does::Request(request)
+            if (request.config.as_ref()).is_some_and(|it| it.trust.is_some()) =>
+        {
+            "the request's own authorities and certificate"
+        }
         Does::FlowRef { .. }
         | Does::SetVariable(_)
         | Does::RemoveVariable(_)

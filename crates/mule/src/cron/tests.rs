@@ -121,3 +121,19 @@ fn what_quartz_refuses_is_refused_with_the_reason() {
         assert!(problem.contains(reason), "{text}: {problem}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_written_is_refused_or_runs_later_than_now(
+        text in "[0-9*?/,LW# -]{0,12}( [0-9*?/,LW#-]{1,4}){0,6}",
+        second in 0_i64..4_000_000_000,
+    ) {
+        if let Ok(cron) = parse(&text) {
+            let after = Timestamp::from_second(second).unwrap();
+            let zone = TimeZone::get("America/New_York").unwrap();
+            if let Some(next) = cron.next(after, &zone) {
+                proptest::prop_assert!(next > after, "{text}: {next}");
+            }
+        }
+    }
+}

@@ -71,10 +71,17 @@ impl<'a> Lowering<'a> {
         let name = self.text(open, "name")?;
         let base = self.base_path(open);
         let connection = self.open_part(open, "http:listener-connection");
+        let cors = self.cors(open);
         let bound = self.bindings.get(name.text);
-        let (addr, bound_base) = match bound {
-            Some(url) => self.bound(name.at(), name.text, bind::listening(url))?,
-            None => (self.listener_address(open, connection)?, String::new()),
+        let (addr, bound_base, tls) = match bound {
+            Some(url) => {
+                let (addr, base) = self.bound(name.at(), name.text, bind::listening(url))?;
+                (addr, base, None)
+            }
+            None => {
+                let tls = connection.and_then(|open| self.listener_tls(&open));
+                (self.listener_address(open, connection)?, String::new(), tls)
+            }
         };
         let idle = connection.and_then(|open| self.millis(&open, "connectionIdleTimeout"));
         Some(ListenerConfig {
@@ -85,6 +92,8 @@ impl<'a> Lowering<'a> {
                 bound => bound,
             }),
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
+            cors,
+            tls,
         })
     }
 
@@ -113,11 +122,6 @@ impl<'a> Lowering<'a> {
         };
         let host = self.text(&open, "host")?;
         let port = self.whole(&open, "port");
-        if self.word(&open, "protocol") == Some("HTTPS") {
-            let what = "HTTPS listeners are not supported: key stores are not read";
-            let mend = mend("terminate TLS in front of it and listen without TLS: ");
-            self.error(open.at(), what, mend);
-        }
         let port = u16::try_from(port?).ok()?;
         let addr = bind::address(host.text, port);
         if addr.is_none() {
@@ -158,6 +162,8 @@ impl<'a> Lowering<'a> {
             addr,
             base_path: rooted(&base_path),
             idle_timeout: LISTENER_IDLE,
+            cors: None,
+            tls: None,
         });
         self.listeners.insert(config.name.clone(), config.clone());
         Some(config)
@@ -168,11 +174,15 @@ impl<'a> Lowering<'a> {
         let base = self.base_path(open);
         let connection = self.open_part(open, "http:request-connection");
         let bound = self.bindings.get(name.text);
-        let endpoint = match bound {
-            Some(url) => self.bound(name.at(), name.text, bind::calling(url))?,
-            None => self.request_address(open, connection)?,
+        let (endpoint, trust) = match bound {
+            Some(url) => (self.bound(name.at(), name.text, bind::calling(url))?, None),
+            None => {
+                let trust = connection.and_then(|open| self.client_tls(&open));
+                (self.request_address(open, connection)?, trust)
+            }
         };
         let mut requester = requester_of(name.text, &endpoint);
+        requester.trust = trust;
         if endpoint.base_path.is_empty() {
             requester.base_path = rooted(base);
         }
@@ -187,7 +197,15 @@ impl<'a> Lowering<'a> {
                 requester.default_headers.extend(pair);
             }
         }
+        if let Some(query) = self.open_part(open, "http:default-query-params") {
+            for param in self.open_parts(&query, "http:default-query-param") {
+                let pair = self.given(&param, "key").zip(self.given(&param, "value"));
+                requester.default_query.extend(pair);
+            }
+        }
+        requester.sends_correlation_id = self.sends_correlation_id(open) != Some(false);
         if let Some(connection) = connection {
+            requester.authentication = self.authentication(&connection);
             self.connection(&connection, &mut requester);
         }
         Some(requester)
@@ -227,7 +245,6 @@ impl<'a> Lowering<'a> {
             return None;
         };
         let tls = self.word(&open, "protocol") == Some("HTTPS");
-        self.refuse_key_stores(&open, &bind);
         let port = self.whole(&open, "port");
         if !open.has("host") {
             let what = "`http:request-connection` has no `host`";
@@ -250,24 +267,6 @@ impl<'a> Lowering<'a> {
             false => read_url(&format!("{scheme}://{shown}:{port}")),
         };
         self.checked(host, read)
-    }
-
-    /// Refuses key stores and trust stores: ignoring them would change which servers are trusted.
-    fn refuse_key_stores(&mut self, connection: &Open<'a>, bind: &str) {
-        let own = self.open_part(connection, "tls:context");
-        let named = self.text(connection, "tlsContext");
-        let named =
-            named.and_then(|name| self.known(name, &["tls:context"], "TLS context", "remove it"));
-        for context in own.map(|open| open.element).into_iter().chain(named) {
-            for child in &context.children {
-                let what = format!(
-                    "{} is not supported: server certificates are checked against the system's roots, and no client certificate is sent",
-                    quote(&child.title())
-                );
-                let mend = format!("remove it, or replace the connection: {bind}");
-                self.error(child.at, what, mend);
-            }
-        }
     }
 
     /// The request configuration with a name, from a file or from the command line.
@@ -320,6 +319,10 @@ fn requester_of(name: &str, endpoint: &fusebox_plan::plan::Endpoint) -> Requeste
         cookies: true,
         send_body: SendBody::Auto,
         default_headers: Vec::new(),
+        default_query: Vec::new(),
+        sends_correlation_id: true,
+        trust: None,
+        authentication: None,
         validator: None,
         connect_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(30),

@@ -11,7 +11,7 @@ use super::names::FLOWS;
 use super::open::Open;
 use super::shapes::{self, Role};
 use super::values::Written;
-use crate::app::{Does, Flow, FlowName, Source, Target};
+use crate::app::{Does, Flow, FlowName, Redelivery, Source, Target};
 use crate::xml::Element;
 
 impl<'a> Lowering<'a> {
@@ -33,6 +33,7 @@ impl<'a> Lowering<'a> {
             chain: Default::default(),
             handlers: None,
             max_concurrency: None,
+            redelivery: None,
         };
         let Some(open) = self.open(element) else {
             return flow;
@@ -49,7 +50,7 @@ impl<'a> Lowering<'a> {
                 true => &mut idle,
                 false => taken,
             };
-            flow.source = self.source(&open, taken);
+            (flow.source, flow.redelivery) = self.source(&open, taken);
             if let (true, Some(state)) = (flow.is_stopped, open.attribute("initialState")) {
                 let what = format!(
                     "the flow {} is stopped, so it does not run",
@@ -66,11 +67,15 @@ impl<'a> Lowering<'a> {
         flow
     }
 
-    fn source(&mut self, open: &Open<'a>, taken: &mut TakenPaths) -> Option<Source> {
+    fn source(
+        &mut self,
+        open: &Open<'a>,
+        taken: &mut TakenPaths,
+    ) -> (Option<Source>, Option<Redelivery>) {
         let is_source = |child: &Element| {
             shapes::find(&child.title()).is_some_and(|shape| shape.role == Role::Source)
         };
-        let mut found = None;
+        let (mut found, mut redelivery) = (None, None);
         for (index, child) in open.element.children.iter().enumerate() {
             if !is_source(child) {
                 continue;
@@ -89,6 +94,7 @@ impl<'a> Lowering<'a> {
             let Some(source) = self.open(child) else {
                 continue;
             };
+            redelivery = self.redelivery(&source);
             found = match source.shape.name {
                 "http:listener" => self
                     .http_source(&source, taken)
@@ -97,22 +103,44 @@ impl<'a> Lowering<'a> {
                 _ => self.queue_source(&source),
             };
         }
-        found
+        (found, redelivery)
+    }
+
+    /// Reads a source's limit of failures of one message.
+    fn redelivery(&mut self, source: &Open<'a>) -> Option<Redelivery> {
+        let open = self.open_part(source, "redelivery-policy")?;
+        let max = self.count(&open, "maxRedeliveryCount");
+        let hashes = self.flag(&open, "useSecureHash") != Some(false);
+        let id = self.script(&open, "idExpression");
+        if !hashes && !open.has("idExpression") {
+            let what = "this `redelivery-policy` has no way to tell messages apart";
+            let mend = "add `idExpression=\"#[…]\"`, or remove `useSecureHash`";
+            self.error(open.at(), what, mend);
+        }
+        if let Some(algorithm) = open.attribute("messageDigestAlgorithm")
+            && (!hashes || open.has("idExpression"))
+        {
+            let what = "`messageDigestAlgorithm` is for messages without an `idExpression`";
+            self.error(algorithm.at, what, "remove one of the two");
+        }
+        let named =
+            open.has("objectStore") || self.part(&open, "os:private-object-store").is_some();
+        let store = match named {
+            true => self.store_of(&open)?,
+            false => self.own_store("redelivery", open.at(), super::objects::five_minutes),
+        };
+        Some(Redelivery {
+            max: max?,
+            id,
+            store,
+        })
     }
 
     /// A time in two attributes: the amount and the unit.
     pub fn span(&mut self, open: &Open<'a>, amount: &str, unit: &str) -> Option<Duration> {
         let written = self.written(open, amount);
         let count = self.whole(open, amount);
-        let nanos: u64 = match self.word(open, unit)? {
-            "NANOSECONDS" => 1,
-            "MICROSECONDS" => 1_000,
-            "MILLISECONDS" => 1_000_000,
-            "SECONDS" => 1_000_000_000,
-            "MINUTES" => 60_000_000_000,
-            "HOURS" => 3_600_000_000_000,
-            _ => 86_400_000_000_000,
-        };
+        let nanos = nanos_of(self.word(open, unit)?);
         let count = u64::try_from(count?).ok()?;
         let span = count.checked_mul(nanos).map(Duration::from_nanos);
         let span = span.filter(|span| *span <= SPAN_MAX);
@@ -180,6 +208,19 @@ impl<'a> Lowering<'a> {
             variable: variable?.text.into(),
             value,
         })
+    }
+}
+
+/// The nanoseconds of a unit of time.
+pub(super) fn nanos_of(unit: &str) -> u64 {
+    match unit {
+        "NANOSECONDS" => 1,
+        "MICROSECONDS" => 1_000,
+        "MILLISECONDS" => 1_000_000,
+        "SECONDS" => 1_000_000_000,
+        "MINUTES" => 60_000_000_000,
+        "HOURS" => 3_600_000_000_000,
+        _ => 86_400_000_000_000,
     }
 }
 

@@ -80,7 +80,9 @@ fn warn_of_status(app: &App, flow: &Flow, budget: &mut Budget, lowering: &mut Lo
         _ => "`http:error-response`",
     };
     for (variable, becomes) in [("httpStatus", "status"), ("outboundHeaders", "headers")] {
-        let Some(site) = first_set(app, flow, variable, budget) else {
+        let site = first_set(app, flow, variable, budget);
+        // An `http:response` among processors has its own warning.
+        let Some(site) = site.filter(|site| !lowering.responding.contains(site)) else {
             continue;
         };
         let at = place(&site, lowering.names);

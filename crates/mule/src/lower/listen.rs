@@ -9,7 +9,10 @@ use super::Lowering;
 use super::names::shown;
 use super::open::Open;
 use super::values::Written;
-use crate::app::{HttpSource, Respond};
+use crate::app::{Compat, Does, Given, HttpSource, Processor, Respond, SetVariable};
+
+/// The element that describes the response of a flow that has ended well.
+pub(super) const RESPONSE: &str = "http:response";
 
 /// The paths in use, by configuration and shape, with their methods and positions.
 #[derive(Default)]
@@ -24,7 +27,8 @@ impl<'a> Lowering<'a> {
         let config = self.listener_named(open);
         let path = self.text(open, "path");
         let methods = self.methods(open);
-        let response = self.respond(open, "http:response");
+        let media_type = self.media_type(open, "outputMimeType");
+        let response = self.respond(open, RESPONSE);
         let error_response = self.respond(open, "http:error-response");
         let (config, written) = (config?, path?);
         let path = self.checked(written, path_of(&config.base_path, written.text))?;
@@ -33,6 +37,7 @@ impl<'a> Lowering<'a> {
             config,
             path,
             methods,
+            media_type,
             response,
             error_response,
         })
@@ -80,12 +85,59 @@ impl<'a> Lowering<'a> {
 
     fn respond(&mut self, open: &Open<'a>, name: &'static str) -> Option<Respond> {
         let open = self.open_part(open, name)?;
-        Some(Respond {
-            status: self.number(&open, "statusCode"),
-            reason: self.given(&open, "reasonPhrase"),
-            body: self.given_part(&open, "http:body"),
-            headers: self.object_part(&open, "http:headers"),
-        })
+        Some(self.respond_of(&open))
+    }
+
+    fn respond_of(&mut self, open: &Open<'a>) -> Respond {
+        Respond {
+            status: self.number(open, "statusCode"),
+            reason: self.given(open, "reasonPhrase"),
+            body: self.given_part(open, "http:body"),
+            headers: self.object_part(open, "http:headers"),
+        }
+    }
+}
+
+impl<'a> Lowering<'a> {
+    /// Reads an `http:response` among processors, where Mule does not allow it: its status and header fields become
+    /// those of the response, as if the flow had set the variables for them.
+    pub fn respond_here(&mut self, open: &Open<'a>) -> Vec<Processor> {
+        let what = "Mule refuses `http:response` among the steps of a flow";
+        let mend = "put it into the `http:listener`, with `statusCode=\"#[vars.httpStatus default 200]\"`, and set the variable here";
+        match self.compat {
+            Compat::Intent => {
+                let what = format!("{what}; its status becomes that of the response");
+                self.warn(open.at(), what, mend);
+            }
+            Compat::Strict => self.error(open.at(), what, mend),
+        }
+        let site = self.site(open.at());
+        self.responding.insert(site.clone());
+        let respond = self.respond_of(open);
+        if let Some(reason) = open.attribute("reasonPhrase") {
+            let what = "`reasonPhrase` has no effect here";
+            self.warn(reason.at, what, "remove it, or move it to the listener");
+        }
+        let set = |name: &str, value: Given| {
+            Does::SetVariable(SetVariable {
+                name: Given::Literal(name.into()),
+                value,
+                media_type: None,
+            })
+        };
+        let body = respond.body.map(|value| Does::SetPayload {
+            value,
+            media_type: None,
+        });
+        let status = respond.status.map(|value| set("httpStatus", value));
+        let headers = respond.headers.map(|value| set("outboundHeaders", value));
+        let steps = [body, status, headers].into_iter().flatten();
+        let steps = steps.map(|does| Processor {
+            site: site.clone(),
+            does,
+            mappings: Vec::new(),
+        });
+        steps.collect()
     }
 }
 

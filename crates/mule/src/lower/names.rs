@@ -90,6 +90,21 @@ impl<'a> Globals<'a> {
         }
     }
 
+    /// Adds modules that the application has; those that are supported are known anyway.
+    pub fn add_modules(&mut self, modules: &BTreeSet<String>) {
+        let is_ours = |module: &str| {
+            let mut shapes = shapes::SHAPES.iter();
+            shapes.any(|shape| shape.name.split_once(':').is_some_and(|it| it.0 == module))
+        };
+        let ours = ["core", "documentation"];
+        for module in modules {
+            let module = module.strip_prefix("ee/").unwrap_or(module);
+            if !module.is_empty() && !ours.contains(&module) && !is_ours(module) {
+                self.refused.insert(letters(module));
+            }
+        }
+    }
+
     /// True for an error of a module that has elements here which are not supported, and which are reported.
     pub fn is_of_refused(&self, kind: &ErrorType) -> bool {
         let namespace = letters(&kind.namespace);
@@ -177,11 +192,11 @@ pub(super) fn shown(at: Place, files: &[&str]) -> String {
 /// Collects the modules of elements that are not supported.
 fn refused(element: &Element, modules: &mut BTreeSet<String>) {
     if !element.module.is_empty() && shapes::find(&element.title()).is_none() {
-        modules.insert(letters(match &*element.module {
-            // Its errors have a namespace of another name.
-            "salesforce" => "sfdc",
-            module => module,
-        }));
+        modules.insert(letters(&element.module));
+        // Its errors have two namespaces.
+        if &*element.module == "salesforce" {
+            modules.insert("SFDC".to_owned());
+        }
     }
     for child in &element.children {
         refused(child, modules);

@@ -8,7 +8,7 @@ use fusebox_plan::dialect::{Place, quote};
 
 use super::Lowering;
 use super::open::Open;
-use crate::app::{Compat, Does, ObjectCall, ObjectOperation, StoreDeclaration};
+use crate::app::{Compat, Does, Given, Idempotent, ObjectCall, ObjectOperation, StoreDeclaration};
 use crate::xml::Element;
 
 pub(super) const STORE: &str = "os:object-store";
@@ -26,6 +26,15 @@ pub(super) struct Stores {
 impl Stores {
     pub fn all(&self) -> Vec<Arc<StoreDeclaration>> {
         self.by_name.values().cloned().collect()
+    }
+}
+
+/// The expiry of the stores in which Mule itself keeps the ids of messages.
+pub(super) fn five_minutes(store: StoreDeclaration) -> StoreDeclaration {
+    StoreDeclaration {
+        ttl: Some(Duration::from_secs(300)),
+        sweep_every: Some(Duration::from_secs(6)),
+        ..store
     }
 }
 
@@ -129,14 +138,7 @@ impl<'a> Lowering<'a> {
         let open = self.open(element)?;
         let alias = self.text(&open, "alias")?;
         // A private store has a single user, so it gets another name if its alias is in use.
-        let mut name = alias.text.to_owned();
-        while self.stores.by_name.contains_key(&*name)
-            || self.globals.find(&name, &[STORE]).is_some()
-        {
-            let number = self.stores.again.entry(alias.text.to_owned()).or_insert(1);
-            *number += 1;
-            name = format!("{}#{number}", alias.text);
-        }
+        let name = self.free_name(alias.text);
         let store = Arc::new(self.declaration(&open, name.into()));
         self.stores
             .by_name
@@ -145,13 +147,90 @@ impl<'a> Lowering<'a> {
         Some(store)
     }
 
+    /// The value that an `os:store` stores: its child, or the attribute that published flows write instead.
+    fn stored_value(&mut self, open: &Open<'a>) -> Option<Given> {
+        let child = self.given_part(open, "os:value");
+        let Some(attribute) = open.attribute("value") else {
+            return child;
+        };
+        let mend = "write it as the child `<os:value>…</os:value>`";
+        if child.is_some() {
+            let what = "`os:store` has its value twice, as an attribute and as a child";
+            self.error(attribute.at, what, "remove the attribute");
+            return child;
+        }
+        let what = "`os:store` has no attribute `value` in Mule";
+        match self.compat {
+            Compat::Intent => {
+                let what = format!("{what}; it is read as the child `os:value`");
+                self.warn(attribute.at, what, mend);
+            }
+            Compat::Strict => self.error(attribute.at, what, mend),
+        }
+        self.given(open, "value")
+    }
+
+    /// Reads an `idempotent-message-validator`.
+    pub fn idempotent(&mut self, open: &Open<'a>) -> Option<Does> {
+        let id = self.script(open, "idExpression");
+        let value = self.script(open, "valueExpression");
+        let named = open.has("objectStore") || self.part(open, "os:private-object-store").is_some();
+        let store = match named {
+            true => self.store_of(open)?,
+            false => self.own_store("idempotent", open.at(), five_minutes),
+        };
+        Some(Does::Idempotent(Idempotent {
+            id: id?,
+            value: value?,
+            store,
+        }))
+    }
+
+    /// A store in memory that an element has for itself.
+    pub fn own_store(
+        &mut self,
+        name: &str,
+        at: Place,
+        settings: impl Fn(StoreDeclaration) -> StoreDeclaration,
+    ) -> Arc<StoreDeclaration> {
+        if let Some(store) = self.stores.private.get(&at) {
+            return store.clone();
+        }
+        let store = Arc::new(settings(StoreDeclaration {
+            name: self.free_name(name).into(),
+            site: self.site(at),
+            persistent: false,
+            ttl: None,
+            entries_max: None,
+            sweep_every: None,
+        }));
+        self.stores
+            .by_name
+            .insert(store.name.clone(), store.clone());
+        self.stores.private.insert(at, store.clone());
+        store
+    }
+
+    /// A name that no store has: this one, or this one with a number.
+    fn free_name(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        while self.stores.by_name.contains_key(&*name)
+            || self.globals.find(&name, &[STORE]).is_some()
+        {
+            let number = self.stores.again.entry(wanted.to_owned()).or_insert(1);
+            *number += 1;
+            name = format!("{wanted}#{number}");
+        }
+        name
+    }
+
     /// Reads an operation on a store.
     pub fn object_call(&mut self, open: &Open<'a>) -> Option<Does> {
         let store = self.store_of(open);
         let operation = match open.shape.name {
             "os:store" => ObjectOperation::Store {
                 key: self.given(open, "key")?,
-                value: self.given_part(open, "os:value"),
+                value: self.stored_value(open),
                 fail_if_present: self.truth(open, "failIfPresent"),
                 fail_on_null: self.truth(open, "failOnNullValue"),
             },

@@ -3,6 +3,7 @@
 use fusebox_plan::dialect::{Place, quote, suggest};
 
 use super::Lowering;
+use super::listen::RESPONSE;
 use super::shapes::{self, Absent, Attr, Body, Kind, Role, SHAPES, Shape};
 use super::unsupported;
 use crate::xml::{Attribute, Element};
@@ -59,8 +60,7 @@ impl<'a> Open<'a> {
         let children = self.element.children.iter();
         children.filter(move |child| {
             let title = child.title();
-            !shape.allows(&title)
-                && shapes::find(&title).is_some_and(|shape| shape.role == Role::Processor)
+            !shape.allows(&title) && shapes::find(&title).is_some_and(is_step)
         })
     }
 }
@@ -130,9 +130,7 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             let (what, mend) = match other {
-                Some(other) if shape.body == Body::Processors && other.role == Role::Processor => {
-                    continue;
-                }
+                Some(other) if shape.body == Body::Processors && is_step(other) => continue,
                 Some(other) => misplaced(other, Some(shape)),
                 None => unsupported::refusal(&title, self.notes.errors()),
             };
@@ -184,6 +182,11 @@ impl<'a> Lowering<'a> {
         let part = self.part(open, name)?;
         self.open(part)
     }
+}
+
+/// True for a processor, and for `http:response`, which published flows write as one.
+fn is_step(shape: &Shape) -> bool {
+    shape.role == Role::Processor || shape.name == RESPONSE
 }
 
 /// The problem and the remedy for an element in a wrong place.

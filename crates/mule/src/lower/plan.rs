@@ -58,7 +58,7 @@ fn listener(config: &ListenerConfig) -> Listener {
         encoded_slash_allowed: false,
         double_slash_allowed: false,
         manner: Manner::App,
-        tls: None,
+        tls: config.tls.clone(),
     }
 }
 

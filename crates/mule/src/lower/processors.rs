@@ -3,12 +3,21 @@
 use fusebox_plan::dialect::quote;
 
 use super::Lowering;
+use super::listen::RESPONSE;
 use super::open::Open;
 use crate::app::{Chain, Does, ErrorType, LogLevel, Logger, Processor, RaiseError, SetVariable};
 use crate::xml::Element;
 
 /// Error namespaces that are reserved for their modules.
-const MODULES: [&str; 6] = ["HTTP", "OS", "VM", "VALIDATION", "SCRIPTING", "EE"];
+const MODULES: [&str; 7] = [
+    "HTTP",
+    "OS",
+    "VM",
+    "VALIDATION",
+    "SCRIPTING",
+    "EE",
+    "APIKIT",
+];
 
 /// The limit of nested chains; only references to handlers can reach it.
 const DEPTH_MAX: usize = 80;
@@ -24,15 +33,26 @@ impl<'a> Lowering<'a> {
         }
         self.depth += 1;
         let processors = open.processors();
-        let chain = processors.filter_map(|element| self.processor(element));
+        let chain = processors.flat_map(|element| self.steps(element));
         let chain = Chain(chain.collect());
         self.depth -= 1;
         chain
     }
 
-    fn processor(&mut self, element: &'a Element) -> Option<Processor> {
+    /// Reads a processor; an `http:response` among processors is several steps.
+    fn steps(&mut self, element: &'a Element) -> Vec<Processor> {
         self.processors += 1;
-        let open = self.open(element)?;
+        let Some(open) = self.open(element) else {
+            return Vec::new();
+        };
+        match open.shape.name {
+            RESPONSE => self.respond_here(&open),
+            _ => self.processor(open).into_iter().collect(),
+        }
+    }
+
+    fn processor(&mut self, open: Open<'a>) -> Option<Processor> {
+        let element = open.element;
         let does = match open.shape.name {
             "flow-ref" => self.flow_ref(&open),
             "set-variable" => self.set_variable(&open),
@@ -51,8 +71,15 @@ impl<'a> Lowering<'a> {
             "async" => self.async_scope(&open),
             "ee:transform" => self.transform(&open),
             "ee:cache" => self.cache(&open),
+            "ee:invalidate-cache" | "ee:invalidate-key" => self.invalidate(&open),
+            "idempotent-message-validator" => self.idempotent(&open),
             "http:request" => self.request(&open),
-            "vm:publish" => self.publish(&open),
+            "http:load-static-resource" => self.static_resource(&open),
+            "apikit:router" => self.router(&open),
+            "apikit:console" => self.console(&open),
+            "vm:publish" => self.publish(&open).map(Does::Publish),
+            "vm:publish-consume" => self.publish_consume(&open),
+            "vm:consume" => self.consume(&open),
             "scripting:execute" => self.sleep(&open),
             "http-policy:execute-next" => self.policy_step(&open),
             name if name.starts_with("http-transform:") => self.policy_step(&open),

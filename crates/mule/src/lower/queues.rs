@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fusebox_plan::dialect::quote;
+use fusebox_plan::dialect::{Place, quote};
 
 use super::Lowering;
 use super::open::Open;
-use crate::app::{Compat, Does, Publish, Queue, Source};
+use crate::app::{Compat, Consume, Does, Publish, Queue, QueueWait, Source};
 
 const CONFIG: &str = "vm:config";
 
@@ -16,6 +16,10 @@ const CONFIG: &str = "vm:config";
 pub(super) struct Queues {
     declared: BTreeMap<(String, String), Queue>,
     names: BTreeSet<Arc<str>>,
+    /// The queues that listeners take from.
+    listened: BTreeSet<Arc<str>>,
+    /// The queues that flows take from, with the positions where they do.
+    consumed: Vec<(Arc<str>, Place)>,
 }
 
 impl Queues {
@@ -123,18 +127,70 @@ impl<'a> Lowering<'a> {
     /// Reads a `vm:listener`.
     pub fn queue_source(&mut self, open: &Open<'a>) -> Option<Source> {
         let consumers = self.count(open, "numberOfConsumers");
+        let response = self.open_part(open, "vm:response");
+        let response = response.and_then(|open| self.given_part(&open, "vm:content"));
+        let queue = self.queue_named(open)?;
+        self.queues.listened.insert(queue.clone());
         Some(Source::Queue {
-            queue: self.queue_named(open)?,
+            queue,
             consumers: consumers?,
+            response,
         })
     }
 
     /// Reads a `vm:publish`.
-    pub fn publish(&mut self, open: &Open<'a>) -> Option<Does> {
+    pub fn publish(&mut self, open: &Open<'a>) -> Option<Publish> {
         let content = self.given_part(open, "vm:content");
-        Some(Does::Publish(Publish {
+        let wait = self.queue_wait(open);
+        Some(Publish {
             queue: self.queue_named(open)?,
             content,
+            wait: wait?,
+        })
+    }
+
+    /// Reads a `vm:publish-consume`.
+    pub fn publish_consume(&mut self, open: &Open<'a>) -> Option<Does> {
+        let target = self.target(open);
+        let publish = self.publish(open)?;
+        Some(Does::PublishConsume { publish, target })
+    }
+
+    /// Reads a `vm:consume`.
+    pub fn consume(&mut self, open: &Open<'a>) -> Option<Does> {
+        let target = self.target(open);
+        let wait = self.queue_wait(open);
+        let queue = self.queue_named(open)?;
+        self.queues.consumed.push((queue.clone(), open.at()));
+        Some(Does::Consume(Consume {
+            queue,
+            wait: wait?,
+            target,
         }))
+    }
+
+    fn queue_wait(&mut self, open: &Open<'a>) -> Option<QueueWait> {
+        let limit = self.span(open, "timeout", "timeoutUnit");
+        let (count, unit) = (
+            self.whole(open, "timeout")?,
+            self.word(open, "timeoutUnit")?,
+        );
+        Some(QueueWait {
+            limit: limit?,
+            shown: format!("{count} {unit}").into(),
+        })
+    }
+
+    /// Refuses to take messages from a queue that has a listener, as Mule does when it should be done.
+    pub fn refuse_shared_queues(&mut self) {
+        for (queue, at) in std::mem::take(&mut self.queues.consumed) {
+            if self.queues.listened.contains(&queue) {
+                let what = format!(
+                    "`vm:consume` takes from {}, which has a `vm:listener`",
+                    quote(&queue)
+                );
+                self.error(at, what, "give each a queue of its own");
+            }
+        }
     }
 }

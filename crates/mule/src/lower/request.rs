@@ -5,7 +5,9 @@ use http::Method;
 
 use super::Lowering;
 use super::open::Open;
-use crate::app::{Does, Given, Request, SendBody, StatusRange, Validator};
+use crate::app::{
+    BasicAuthentication, Does, Given, Request, SendBody, StaticResource, StatusRange, Validator,
+};
 
 impl<'a> Lowering<'a> {
     /// Reads an `http:request`.
@@ -30,9 +32,13 @@ impl<'a> Lowering<'a> {
             query_params: self.object_part(open, "http:query-params"),
             correlation_id: self.given(open, "correlationId"),
             response_timeout: self.number(open, "responseTimeout"),
-            follow_redirects: self.flag(open, "followRedirects"),
+            follow_redirects: open
+                .has("followRedirects")
+                .then(|| self.truth(open, "followRedirects")),
             send_body: self.send_body(open),
             validator: self.validator(open),
+            sends_correlation_id: self.sends_correlation_id(open),
+            media_type: self.media_type(open, "outputMimeType"),
             target: self.target(open),
         })))
     }
@@ -49,12 +55,56 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// Reads an `http:load-static-resource`.
+    pub fn static_resource(&mut self, open: &Open<'a>) -> Option<Does> {
+        let base = self.given(open, "resourceBasePath");
+        let default_file = self.given(open, "defaultFile");
+        let attributes = self.script(open, "attributes");
+        let target = self.target(open);
+        Some(Does::StaticResource(StaticResource {
+            base: base?,
+            default_file: default_file?,
+            attributes: attributes?,
+            target,
+        }))
+    }
+
+    /// Reads the attribute `sendCorrelationId`; `None`: nothing is said of it.
+    pub fn sends_correlation_id(&mut self, open: &Open<'a>) -> Option<bool> {
+        match self.word(open, "sendCorrelationId")? {
+            "ALWAYS" => Some(true),
+            "NEVER" => Some(false),
+            _ => None,
+        }
+    }
+
     /// Reads the attribute `sendBodyMode`.
     pub fn send_body(&mut self, open: &Open<'a>) -> Option<SendBody> {
         self.word(open, "sendBodyMode").map(|word| match word {
             "ALWAYS" => SendBody::Always,
             "NEVER" => SendBody::Never,
             _ => SendBody::Auto,
+        })
+    }
+
+    /// Reads the user of a connection's requests.
+    pub fn authentication(&mut self, connection: &Open<'a>) -> Option<BasicAuthentication> {
+        let open = self.open_part(connection, "http:authentication")?;
+        let Some(basic) = self.open_part(&open, "http:basic-authentication") else {
+            if open.element.children.is_empty() {
+                let what = "`http:authentication` has no way to authenticate";
+                let mend =
+                    "write `<http:basic-authentication username=\"…\" password=\"…\"/>` into it";
+                self.error(open.at(), what, mend);
+            }
+            return None;
+        };
+        let username = self.given(&basic, "username");
+        let password = self.given(&basic, "password");
+        Some(BasicAuthentication {
+            preemptive: self.truth(&basic, "preemptive"),
+            username: username?,
+            password: password?,
         })
     }
 

@@ -164,6 +164,18 @@ const OF_VALUE: &[Attr] =
     &[must("value", Value), may("message", Message), may("config-ref", Idle)];
 const OF_EXPRESSION: &[Attr] =
     &[must("expression", Value), may("message", Message), may("config-ref", Idle)];
+const OF_VALUE_OR_PAYLOAD: &[Attr] =
+    &[or("value", Value, "#[payload]"), may("message", Message), may("config-ref", Idle)];
+const OF_VALUES: &[Attr] =
+    &[or("values", Value, "#[payload]"), may("message", Message), may("config-ref", Idle)];
+const OF_TIME: &[Attr] = &[
+    must("time", WholeValue(0, i64::MAX)),
+    must("timeUnit", Word(TIME_UNITS)),
+    must("since", Value),
+    may("message", Message),
+    may("config-ref", Idle),
+];
+const ENGLISH: Kind = Unheeded("numbers and names are those of English");
 const MAPPED: &[&str] = &["error-mapping"];
 
 /// All supported elements, by module.
@@ -223,23 +235,38 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("round-robin", Processor, &[], &["route"], Nothing),
     shape("route", Part, &[], &[], Processors),
     shape("async", Processor, &[may("maxConcurrency", COUNT), may("name", Idle)], &[], Processors),
+    shape("idempotent-message-validator", Processor, &[
+        or("idExpression", Script, "#[correlationId]"),
+        or("valueExpression", Script, "#[correlationId]"),
+        may("objectStore", Text),
+        may("storePrefix", Idle),
+    ], &["os:private-object-store"], Nothing),
     // Time.
-    shape("scheduler", Source, &[may("disallowConcurrentExecution", Flag)], &["scheduling-strategy", "reconnect", "reconnect-forever"], Nothing),
+    shape("scheduler", Source, &[may("disallowConcurrentExecution", Flag)], &["redelivery-policy", "scheduling-strategy", "reconnect", "reconnect-forever"], Nothing),
+    shape("redelivery-policy", Part, &[
+        or("maxRedeliveryCount", Whole(0, 1_000_000), "5"),
+        or("useSecureHash", Flag, "true"),
+        may("messageDigestAlgorithm", Text),
+        may("idExpression", Script),
+        may("objectStore", Text),
+    ], &["os:private-object-store"], Nothing),
     shape("scheduling-strategy", Part, &[], &["fixed-frequency", "cron"], Nothing),
     shape("cron", Part, &[must("expression", Text), may("timeZone", Text)], &[], Nothing),
     shape("fixed-frequency", Part, &[or("frequency", Whole(1, i64::MAX), "60000"), or("startDelay", Whole(0, i64::MAX), "0"), or("timeUnit", Word(TIME_UNITS), "MILLISECONDS")], &[], Nothing),
     // Enterprise.
-    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-variable"], Nothing),
-    shape("ee:message", Part, &[], &["ee:set-payload", "ee:set-attributes"], Nothing),
-    shape("ee:variables", Part, &[], &["ee:set-variable"], Nothing),
-    shape("ee:set-payload", Part, &[may("resource", NO_RESOURCE)], &[], Words),
-    shape("ee:set-attributes", Part, &[may("resource", NO_RESOURCE)], &[], Words),
-    shape("ee:set-variable", Part, &[must("variableName", Value), may("resource", NO_RESOURCE)], &[], Words),
+    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-payload", "ee:set-attributes", "ee:set-variable"], Nothing),
+    shape("ee:message", Part, &[], &["ee:set-payload", "ee:set-attributes", "ee:set-variable"], Nothing),
+    shape("ee:variables", Part, &[], &["ee:set-variable", "ee:set-payload", "ee:set-attributes"], Nothing),
+    shape("ee:set-payload", Part, &[may("resource", Text)], &[], Words),
+    shape("ee:set-attributes", Part, &[may("resource", Text)], &[], Words),
+    shape("ee:set-variable", Part, &[must("variableName", Value), may("resource", Text)], &[], Words),
     shape("ee:cache", Processor, &[
         may("cachingStrategy-ref", Text),
         may("keyExpression", Script),
         may("filterExpression", Refused("every result is cached", "put steps that must not be cached before or after it, in a `choice`")),
     ], &[], Processors),
+    shape("ee:invalidate-cache", Processor, &[must("cachingStrategy-ref", Text), may("keyExpression", Script)], &[], Nothing),
+    shape("ee:invalidate-key", Processor, &[must("cachingStrategy-ref", Text), may("keyGenerationExpression", Script)], &[], Nothing),
     shape("ee:object-store-caching-strategy", Global, &[
         must("name", Text),
         may("objectStore", Text),
@@ -248,7 +275,17 @@ pub(super) const SHAPES: &[Shape] = &[
     ], &["os:private-object-store"], Nothing),
     // HTTP.
     shape("http:listener-config", Global, &[must("name", Text), or("basePath", Text, "/"), may("listenerInterceptors", Idle), may("rejectInvalidTransferEncoding", Idle)],
-        &["http:listener-connection", "expiration-policy"], Nothing),
+        &["http:listener-connection", "http:listener-interceptors", "expiration-policy"], Nothing),
+    shape("http:listener-interceptors", Part, &[], &["http:cors-interceptor"], Nothing),
+    shape("http:cors-interceptor", Part, &[or("allowCredentials", Flag, "false")], &["http:origins"], Nothing),
+    shape("http:origins", Part, &[], &["http:public-resource", "http:origin"], Nothing),
+    shape("http:public-resource", Part, &[], &[], Nothing),
+    shape("http:origin", Part, &[must("url", Text), or("accessControlMaxAge", Whole(0, 31_622_400), "30")], &["http:allowed-methods", "http:allowed-headers", "http:expose-headers"], Nothing),
+    shape("http:allowed-methods", Part, &[], &["http:method"], Nothing),
+    shape("http:allowed-headers", Part, &[], &["http:header"], Nothing),
+    shape("http:expose-headers", Part, &[], &["http:header"], Nothing),
+    shape("http:method", Part, &[must("methodName", Text)], &[], Nothing),
+    shape("http:header", Part, &[must("headerName", Text)], &[], Nothing),
     shape("http:listener-connection", Part, &[
         or("host", Text, "0.0.0.0"),
         must("port", Whole(0, 65_535)),
@@ -256,7 +293,7 @@ pub(super) const SHAPES: &[Shape] = &[
         or("connectionIdleTimeout", MILLIS, "40000"),
         may("readTimeout", Unheeded("use `limits: { head_timeout: … }` and `body_rate` instead")),
         may("usePersistentConnections", Unheeded("connections are kept as long as clients wish")),
-        may("tlsContext", Idle),
+        may("tlsContext", Text),
     ], &["tls:context", "reconnection"], Nothing),
     shape("http:listener", Source, &[
         must("config-ref", Text),
@@ -264,9 +301,9 @@ pub(super) const SHAPES: &[Shape] = &[
         may("allowedMethods", Text),
         may("responseStreamingMode", Idle),
         may("primaryNodeOnly", Idle),
-        may("outputMimeType", NO_RETYPE),
+        may("outputMimeType", Text),
         may("outputEncoding", UTF8),
-    ], &["http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection", "reconnect", "reconnect-forever"], Nothing),
+    ], &["redelivery-policy", "http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection", "reconnect", "reconnect-forever"], Nothing),
     shape("http:response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
     shape("http:error-response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
     shape("http:body", Part, &[], &[], Words),
@@ -282,8 +319,8 @@ pub(super) const SHAPES: &[Shape] = &[
         or("enableCookies", Flag, "true"),
         may("requestStreamingMode", Idle),
         may("preserveHeadersCase", Unheeded("names of headers are sent in lower case")),
-        may("sendCorrelationId", CORRELATION),
-    ], &["http:request-connection", "http:default-headers", "http:response-validator", "expiration-policy"], Nothing),
+        or("sendCorrelationId", Word(SEND_CORRELATION), "AUTO"),
+    ], &["http:request-connection", "http:default-headers", "http:default-query-params", "http:response-validator", "expiration-policy"], Nothing),
     shape("http:request-connection", Part, &[
         may("host", Text),
         may("port", Whole(1, 65_535)),
@@ -293,8 +330,11 @@ pub(super) const SHAPES: &[Shape] = &[
         or("usePersistentConnections", Flag, "true"),
         may("streamResponse", Idle),
         may("responseBufferSize", Idle),
-        may("tlsContext", Idle),
-    ], &["tls:context", "http:client-socket-properties", "reconnection"], Nothing),
+        may("tlsContext", Text),
+    ], &["tls:context", "http:authentication", "http:client-socket-properties", "http:connectivity-test", "reconnection"], Nothing),
+    shape("http:connectivity-test", Accepted("servers are not asked before a flow calls them"), &[], &[], Free),
+    shape("http:authentication", Part, &[], &["http:basic-authentication"], Nothing),
+    shape("http:basic-authentication", Part, &[must("username", Value), must("password", Value), or("preemptive", FlagValue, "true")], &[], Nothing),
     shape("http:client-socket-properties", Part, &[], &["sockets:tcp-client-socket-properties"], Nothing),
     shape("sockets:tcp-client-socket-properties", Part, &[
         or("connectionTimeout", MILLIS, "30000"),
@@ -308,6 +348,8 @@ pub(super) const SHAPES: &[Shape] = &[
         may("name", Idle),
     ], &[], Nothing),
     shape("http:default-headers", Part, &[], &["http:default-header"], Nothing),
+    shape("http:default-query-params", Part, &[], &["http:default-query-param"], Nothing),
+    shape("http:default-query-param", Part, &[must("key", Value), must("value", Value)], &[], Nothing),
     shape("http:default-header", Part, &[must("key", Value), must("value", Value)], &[], Nothing),
     shape("http:request", Processor, &[
         may("config-ref", Text),
@@ -315,24 +357,54 @@ pub(super) const SHAPES: &[Shape] = &[
         may("url", Value),
         or("method", Value, "GET"),
         may("responseTimeout", MILLIS_VALUE),
-        may("followRedirects", Flag),
+        may("followRedirects", FlagValue),
         may("sendBodyMode", Word(SEND_BODY)),
         may("requestStreamingMode", Idle),
-        may("sendCorrelationId", CORRELATION),
+        or("sendCorrelationId", Word(SEND_CORRELATION), "AUTO"),
         may("correlationId", Value),
-        may("outputMimeType", NO_RETYPE),
+        may("outputMimeType", Text),
         may("outputEncoding", UTF8),
         may("target", Text),
         or("targetValue", Script, "#[payload]"),
     ], &["http:body", "http:headers", "http:uri-params", "http:query-params", "http:response-validator", "error-mapping",
         "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnect", "reconnect-forever"], Nothing),
+    shape("http:load-static-resource", Processor, &[
+        must("resourceBasePath", Value),
+        or("defaultFile", Value, "index.html"),
+        or("attributes", Script, "#[attributes]"),
+        may("outputMimeType", NO_RETYPE),
+        may("outputEncoding", UTF8),
+        may("target", Text),
+        or("targetValue", Script, "#[payload]"),
+    ], MAPPED, Nothing),
     shape("http:response-validator", Part, &[], &["http:success-status-code-validator", "http:failure-status-code-validator"], Nothing),
     shape("http:success-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
     shape("http:failure-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
     shape("tls:context", Global, &[may("name", Text), may("enabledProtocols", Idle), may("enabledCipherSuites", Idle)],
         &["tls:trust-store", "tls:key-store"], Nothing),
-    shape("tls:trust-store", Accepted(""), &[], &[], Free),
-    shape("tls:key-store", Accepted(""), &[], &[], Free),
+    shape("tls:trust-store", Part, &[may("path", Text), may("type", Text), or("insecure", Flag, "false"), may("password", Idle), may("algorithm", Idle)], &[], Nothing),
+    shape("tls:key-store", Part, &[must("path", Text), may("type", Text), may("alias", Idle), may("password", Idle), may("keyPassword", Idle), may("algorithm", Idle)], &[], Nothing),
+    // APIkit.
+    shape("apikit:config", Global, &[
+        must("name", Text),
+        may("api", Text),
+        may("raml", Text),
+        or("disableValidations", Flag, "false"),
+        may("outboundHeadersMapName", Text),
+        may("httpStatusVarName", Text),
+        may("keepApiBaseUri", Idle),
+        may("keepRamlBaseUri", Idle),
+        may("parser", Idle),
+        may("queryParamsStrictValidation", Idle),
+        may("headersStrictValidation", Idle),
+        may("attributesStrictValidation", Idle),
+        may("consoleEnabled", Idle),
+        may("consolePath", Idle),
+    ], &["apikit:flow-mappings"], Nothing),
+    shape("apikit:flow-mappings", Part, &[], &["apikit:flow-mapping"], Nothing),
+    shape("apikit:flow-mapping", Part, &[must("resource", Text), must("action", Text), may("content-type", Text), must("flow-ref", Text)], &[], Nothing),
+    shape("apikit:router", Processor, &[must("config-ref", Text)], &[], Nothing),
+    shape("apikit:console", Processor, &[must("config-ref", Text)], &[], Nothing),
     // Object stores.
     shape("os:object-store", Global, STORE_ATTRIBUTES, &[], Nothing),
     shape("os:private-object-store", Part, &[
@@ -347,7 +419,7 @@ pub(super) const SHAPES: &[Shape] = &[
     ], &[], Nothing),
     shape("os:config", Global, &[must("name", Text)], &["reconnection", "os:connection"], Nothing),
     shape("os:connection", Accepted("`--store` sets the place of objects"), &[], &[], Free),
-    shape("os:store", Processor, &[must("key", Value), may("objectStore", Text), or("failIfPresent", FlagValue, "false"), or("failOnNullValue", FlagValue, "true")],
+    shape("os:store", Processor, &[must("key", Value), may("objectStore", Text), or("failIfPresent", FlagValue, "false"), or("failOnNullValue", FlagValue, "true"), may("value", Value)],
         &["os:value", "os:private-object-store", "error-mapping"], Nothing),
     shape("os:retrieve", Processor, OF_KEY_WITH_TARGET, &["os:default-value", "os:private-object-store", "error-mapping"], Nothing),
     shape("os:contains", Processor, OF_KEY_WITH_TARGET, STORE_PARTS, Nothing),
@@ -372,16 +444,38 @@ pub(super) const SHAPES: &[Shape] = &[
         may("timeoutUnit", Idle),
         may("primaryNodeOnly", Idle),
         may("outputMimeType", NO_RETYPE),
-    ], &["vm:response", "reconnection", "reconnect", "reconnect-forever"], Nothing),
-    shape("vm:response", Accepted("messages get no reply: `vm:publish-consume` is not supported"), &[], &[], Free),
+    ], &["redelivery-policy", "vm:response", "reconnection", "reconnect", "reconnect-forever"], Nothing),
+    shape("vm:response", Part, &[], &["vm:content"], Nothing),
     shape("vm:publish", Processor, &[
         must("config-ref", Text),
         must("queueName", Text),
-        may("timeout", Unheeded("a full queue refuses at once")),
-        may("timeoutUnit", Idle),
+        or("timeout", Whole(0, 1_000_000_000), "5"),
+        or("timeoutUnit", Word(TIME_UNITS), "SECONDS"),
         may("sendCorrelationId", Idle),
+        may("correlationId", Unheeded("a message has the id of its event")),
         may("transactionalAction", NO_TRANSACTION),
     ], &["vm:content", "vm:properties", "error-mapping", "reconnect", "reconnect-forever"], Nothing),
+    shape("vm:publish-consume", Processor, &[
+        must("config-ref", Text),
+        must("queueName", Text),
+        or("timeout", Whole(0, 1_000_000_000), "5"),
+        or("timeoutUnit", Word(TIME_UNITS), "SECONDS"),
+        may("sendCorrelationId", Idle),
+        may("correlationId", Unheeded("a message has the id of its event")),
+        may("transactionalAction", NO_TRANSACTION),
+        may("target", Text),
+        or("targetValue", Script, "#[payload]"),
+    ], &["vm:content", "vm:properties", "error-mapping", "reconnect", "reconnect-forever"], Nothing),
+    shape("vm:consume", Processor, &[
+        must("config-ref", Text),
+        must("queueName", Text),
+        or("timeout", Whole(0, 1_000_000_000), "5"),
+        or("timeoutUnit", Word(TIME_UNITS), "SECONDS"),
+        may("transactionalAction", NO_TRANSACTION),
+        may("outputMimeType", NO_RETYPE),
+        may("target", Text),
+        or("targetValue", Script, "#[payload]"),
+    ], MAPPED, Nothing),
     shape("vm:content", Part, &[], &[], Words),
     shape("vm:properties", Accepted("a queue carries payloads only"), &[], &[], Free),
     // Validations.
@@ -391,9 +485,35 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("validation:is-null", Processor, OF_VALUE, MAPPED, Nothing),
     shape("validation:is-true", Processor, OF_EXPRESSION, MAPPED, Nothing),
     shape("validation:is-false", Processor, OF_EXPRESSION, MAPPED, Nothing),
-    shape("validation:is-not-blank-string", Processor, OF_VALUE, MAPPED, Nothing),
-    shape("validation:matches-regex", Processor, &[must("value", Value), must("regex", Value), or("caseSensitive", Flag, "true"), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-not-blank-string", Processor, OF_VALUE_OR_PAYLOAD, MAPPED, Nothing),
+    shape("validation:is-blank-string", Processor, OF_VALUE, MAPPED, Nothing),
+    shape("validation:is-not-empty-collection", Processor, OF_VALUES, MAPPED, Nothing),
+    shape("validation:is-empty-collection", Processor, OF_VALUES, MAPPED, Nothing),
+    shape("validation:is-email", Processor, &[must("email", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-url", Processor, &[must("url", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-ip", Processor, &[must("ip", Value), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-allowed-ip", Processor, &[must("ipAddress", Value), must("allowList", Text), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-not-denied-ip", Processor, &[must("ipAddress", Value), must("denyList", Text), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:ip-filter-list", Global, &[must("name", Text)], &["validation:ips"], Nothing),
+    shape("validation:ips", Part, &[], &["validation:ip"], Nothing),
+    shape("validation:ip", Part, &[must("value", Text)], &[], Nothing),
+    shape("validation:is-number", Processor, &[
+        must("value", Value),
+        must("numberType", Value),
+        may("minValue", Value),
+        may("maxValue", Value),
+        may("pattern", Refused("numbers are read as in English", "validate by `validation:is-true`")),
+        may("locale", ENGLISH),
+        may("message", Message),
+        may("config-ref", Idle),
+    ], MAPPED, Nothing),
+    shape("validation:is-time", Processor, &[must("time", Value), must("pattern", Value), may("locale", ENGLISH), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:is-elapsed", Processor, OF_TIME, MAPPED, Nothing),
+    shape("validation:is-not-elapsed", Processor, OF_TIME, MAPPED, Nothing),
+    shape("validation:matches-regex", Processor, &[must("value", Value), must("regex", Value), or("caseSensitive", FlagValue, "true"), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
     shape("validation:validate-size", Processor, &[must("value", Value), or("min", WholeValue(0, i64::MAX), "0"), may("max", WholeValue(0, i64::MAX)), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:all", Processor, &[], &[], Processors),
+    shape("validation:any", Processor, &[], &[], Processors),
     // Scripts.
     shape("scripting:execute", Processor, &[
         must("engine", Text),
@@ -435,9 +555,7 @@ pub(super) const SHAPES: &[Shape] = &[
 ];
 
 const SEND_BODY: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
-const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
-const NO_RESOURCE: Kind =
-    Refused("scripts in separate files are not supported", "write the script into the element");
+const SEND_CORRELATION: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
 
 /// Element names in published flows that are not Mule's, each with the right name, which
 /// [`Compat::Intent`](super::Compat::Intent) accepts.

@@ -21,17 +21,15 @@ fn replacement(element: &str) -> Option<&'static str> {
         | "jms:consume"
         | "kafka:message-listener"
         | "amqp:listener"
-        | "sqs:receivemessages"
-        | "vm:consume" => "`vm:listener`",
+        | "sqs:receivemessages" => "`vm:listener`",
         "anypoint-mq:ack" => {
             "the end of a flow that a `vm:listener` starts, which has nothing to acknowledge"
         }
         "anypoint-mq:nack" => "`vm:publish` back into the queue",
         "anypoint-mq:*" | "jms:*" | "kafka:*" | "amqp:*" | "sqs:*" => "`vm:config`",
-        "jms:publish-consume" | "vm:publish-consume" => "`flow-ref`, whose result comes back",
+        "jms:publish-consume" => "`vm:publish-consume`",
         "kafka:batch-message-listener" => "`vm:listener`, which takes one message at a time",
         "solace:*" | "pubsub:*" => "`vm:publish` and `vm:listener`",
-        "apikit:*" => "a `flow` for each path, with its own `http:listener`",
         "batch:*" => "`foreach` or `parallel-foreach` over the records",
         "salesforce:*" => "`http:request` to Salesforce's REST API",
         "slack:*" => "`http:request` to a webhook of Slack",
@@ -55,25 +53,11 @@ fn replacement(element: &str) -> Option<&'static str> {
         "aggregators:*" => "`scatter-gather`, or `os:store` until all parts are there",
         "crypto:*" => "`http:request` to a service that signs",
         "jwt:*" | "oauth2-provider:*" => "`http:request` to a service that checks tokens",
-        "validation:all" => "one validation after the other",
-        "validation:is-number"
-        | "validation:is-email"
-        | "validation:is-url"
-        | "validation:is-ip" => "`validation:matches-regex`",
-        "validation:is-blank-string" => "`validation:is-true` with `isBlank(…)`",
-        "ee:invalidate-key" => "`os:remove`",
-        "ee:invalidate-cache" => "`os:clear`",
-        "http:load-static-resource" | "parse-template" | "byte-array-to-string-transformer" => {
-            "`set-payload`"
-        }
+        "parse-template" | "byte-array-to-string-transformer" => "`set-payload`",
         "http:basic-security-filter" => "`choice` over `attributes.headers.authorization`",
-        "http:listener-interceptors" | "set-property" => "`http:headers` of an `http:response`",
-        "http:authentication" => "`http:default-headers` with an `Authorization` of its own",
+        "set-property" => "`http:headers` of an `http:response`",
+        "http:digest-authentication" | "http:ntlm-authentication" => "`http:basic-authentication`",
         "http:proxy-config" | "http:proxy" => "no element: requests go straight to their host",
-        "redelivery-policy" => "`until-successful` around what fails",
-        "idempotent-message-validator" => {
-            "`os:contains` and `os:store` with the message's id as the key"
-        }
         "collection-splitter" => "`foreach`",
         "collection-aggregator" => "`foreach` into a variable",
         "message-filter" | "expression-filter" => "`choice`",
@@ -193,15 +177,11 @@ mod tests {
             ("anypoint-mq:subscriber", "`vm:listener`"),
             ("jms:listener", "`vm:listener`"),
             ("kafka:publish", "`vm:publish`"),
-            ("apikit:router", "http:listener"),
             ("batch:job", "foreach"),
             ("salesforce:create", "http:request"),
             ("munit:test", "tests stay"),
-            ("vm:publish-consume", "flow-ref"),
-            ("vm:consume", "`vm:listener`"),
             ("zuora:query", "http:request"),
             ("dependency", "the files with flows"),
-            ("http:listener-interceptors", "http:headers"),
             (
                 "http:request-builder",
                 "supported in flows: http:listener, http:request",

@@ -303,12 +303,6 @@ impl<'a> Lowering<'a> {
         Some(given)
     }
 
-    /// Reads the child element with a name as a script.
-    pub fn script_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Script> {
-        let open = self.open_part(open, name)?;
-        self.script_of(text_of(open.element))
-    }
-
     fn fault(&mut self, written: Written<'a>, fault: ParseFault) {
         if self.states.is_broken(written.at()) {
             return;

@@ -45,15 +45,18 @@ impl Names<'_> {
             return vec![path.clone()];
         }
         let own = self.all.get(of).map_or("", |name| directory(name));
-        let mut folders = vec![own.to_owned()];
         let project = own.rfind(FLOWS).map(|at| &own[..at]);
+        let mut folders = Vec::new();
         match kind {
             Kind::Resource => {
+                // A project's class path is made of its resources; a file beside the flows is the second choice.
+                folders.extend(project.map(|root| format!("{root}{RESOURCES}")));
+                folders.push(own.to_owned());
                 folders.push(format!("{own}../resources/"));
                 folders.push(format!("{own}{RESOURCES}"));
-                folders.extend(project.map(|root| format!("{root}{RESOURCES}")));
             }
             Kind::Flows => {
+                folders.push(own.to_owned());
                 folders.push(format!("{own}{FLOWS}"));
                 folders.extend(project.map(|root| format!("{root}{FLOWS}")));
             }

@@ -135,12 +135,19 @@ fn read(
     let (file, text) = names.open(&path, of, Kind::Resource, loader, notes)?;
     let mut text = text?;
     if flag(element, "fileLevelEncryption", table, notes) {
-        text = match table.whole_file(&mut lock, &text, notes) {
-            Some(text) => text,
-            // Values by `--set` need no file.
-            None if lock.key.is_some() => return None,
-            None => return Some((lock, Vec::new())),
-        };
+        if !table.is_given(&lock) {
+            let what = format!(
+                "the key of the file {} is not given, so its properties have no values",
+                quote(&path.value)
+            );
+            notes.warn(
+                lock.at(),
+                what,
+                "give it, or the values: `--set secure::KEY=VALUE`",
+            );
+            return Some((lock, Vec::new()));
+        }
+        text = table.whole_file(&mut lock, &text, notes)?;
     }
     if is_yaml && unquoted(&text, file, notes) {
         return None;

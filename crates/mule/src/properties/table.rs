@@ -202,10 +202,15 @@ impl<'l> Table<'l> {
         else {
             return false;
         };
-        let Some(key) = self.locks.get(*lock).and_then(Lock::key) else {
+        let lock = self.locks.get(*lock).cloned();
+        lock.is_some_and(|lock| self.is_given(&lock))
+    }
+
+    /// True if the key of a secure configuration is given.
+    pub fn is_given(&mut self, lock: &Lock) -> bool {
+        let Some(key) = lock.key() else {
             return false;
         };
-        let key = key.clone();
         let told = self.told.clone();
         let filled = self.fill(&key.value, &key.places, &mut Notes::default());
         self.told = told;

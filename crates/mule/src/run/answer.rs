@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 
 use super::error::{Fault, Message, MuleError};
 use super::outside::{Answer, SendFault};
 use crate::app::ErrorType;
-use crate::{Form, Typed, Value};
+use crate::{Form, MediaType, Typed, Value};
 
 /// The text of a header field: UTF-8, or Latin-1 if the bytes are not valid UTF-8.
 pub(super) fn field_text(value: &HeaderValue) -> Cow<'_, str> {
@@ -33,9 +33,12 @@ pub fn headers_value(headers: &HeaderMap) -> Value {
     Value::formed(entries.collect(), Form::Headers)
 }
 
-/// The message of a response.
-pub(super) fn message(answer: &Answer) -> Message {
-    let media_type = answer.headers.get(CONTENT_TYPE).map(field_text);
+/// The message of a response. `media_type` is the one that the request sets for every answer.
+pub(super) fn message(answer: &Answer, media_type: Option<&MediaType>) -> Message {
+    let media_type = match media_type {
+        Some(given) => Some(given.as_str().into()),
+        None => answer.headers.get(CONTENT_TYPE).map(field_text),
+    };
     let unknown = (!answer.body.is_empty()).then_some("application/octet-stream");
     Message {
         payload: Typed::received(answer.body.clone(), media_type.as_deref().or(unknown)),
@@ -45,6 +48,13 @@ pub(super) fn message(answer: &Answer) -> Message {
             ("headers", headers_value(&answer.headers)),
         ]),
     }
+}
+
+/// True if a response asks for a user and password, as it does without saying how, too.
+pub(super) fn asks_for_user(answer: &Answer) -> bool {
+    let mut ways = answer.headers.get_all(WWW_AUTHENTICATE).iter().peekable();
+    let is_basic = |way: &HeaderValue| field_text(way).to_ascii_lowercase().contains("basic");
+    answer.status == 401 && (ways.peek().is_none() || ways.any(is_basic))
 }
 
 /// The error of a request without a response.

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use super::build::{LiveApp, build};
 use super::circuits;
+use super::cors;
 use super::listener;
 use super::router::RouteMatch;
 use super::scheduler::Tasks;
@@ -39,11 +40,23 @@ impl App for LiveApp {
         let Some(router) = self.router(listener) else {
             return Err(Box::new(answer::our_fault()));
         };
-        Err(Box::new(match router.find(request.method(), path) {
+        let found = router.find(request.method(), path);
+        let cors = self.cors(listener);
+        if let (Some(cors), false) = (cors, found == RouteMatch::Nothing)
+            && let Some(response) = cors::preflight(cors, request)
+        {
+            return Err(Box::new(response));
+        }
+        let mut response = match found {
             RouteMatch::Flow { route, params } => return Ok((route, params)),
             RouteMatch::WrongMethod(takes) => listener::wrong_method(path, &takes),
             RouteMatch::Nothing => listener::no_listener(path),
-        }))
+        };
+        if let Some(cors) = cors {
+            let granted = cors::granted(cors, request.method(), request.headers());
+            granted.add(response.headers_mut());
+        }
+        Err(Box::new(response))
     }
 
     fn serve(

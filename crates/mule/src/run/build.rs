@@ -16,7 +16,7 @@ use super::queues::Queues;
 use super::router::FlowRouter;
 use super::stores::Stores;
 use crate::Random;
-use crate::app::{App, FlowId};
+use crate::app::{App, Cors, FlowId};
 use crate::jiff::tz::TimeZone;
 
 /// An application that runs in a gateway.
@@ -113,6 +113,12 @@ impl LiveApp {
     /// The router of a listener, by the listener's name.
     pub fn router(&self, listener: &str) -> Option<&FlowRouter> {
         self.routers.get(listener)
+    }
+
+    /// The rules of a listener for other origins, by the listener's name.
+    pub fn cors(&self, listener: &str) -> Option<&Cors> {
+        let mut listeners = self.engine.app().listeners.iter();
+        listeners.find(|it| &*it.name == listener)?.cors.as_ref()
     }
 
     /// The gate of a flow.

@@ -43,7 +43,12 @@ impl Run {
 
     /// Runs one processor. Each kind is a separate future on the heap, since a future that is polled through many
     /// levels of chains must not hold the sizes of all kinds on the stack.
-    fn step<'a>(&'a self, at: At<'a>, it: &'a Processor, event: Event) -> Pending<'a, Ended> {
+    pub(super) fn step<'a>(
+        &'a self,
+        at: At<'a>,
+        it: &'a Processor,
+        event: Event,
+    ) -> Pending<'a, Ended> {
         let at = At {
             site: &it.site,
             ..at
@@ -52,6 +57,7 @@ impl Run {
             Does::FlowRef { flow, target } => {
                 Box::pin(self.flow_ref(at, flow, target.as_ref(), event))
             }
+            Does::Route(api) => Box::pin(self.route_api(at, api, event)),
             Does::Choice(choice) => Box::pin(self.choice(at, choice, event)),
             Does::Try(scope) => {
                 let handlers = scope.handlers.as_deref();
@@ -67,6 +73,7 @@ impl Run {
             }
             Does::FirstSuccessful(routes) => Box::pin(self.first_successful(at, routes, event)),
             Does::RoundRobin(routes) => Box::pin(self.round_robin(at, routes, event)),
+            Does::Validations(scope) => Box::pin(self.validations(at, scope, event)),
             Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
             Does::Policy(step) => Box::pin(self.policy_step(at, step, event)),
             Does::SetVariable(_)
@@ -76,8 +83,13 @@ impl Run {
             | Does::Logger(_)
             | Does::RaiseError(_)
             | Does::Request(_)
+            | Does::StaticResource(_)
             | Does::Object(_)
+            | Does::Invalidate(_)
+            | Does::Idempotent(_)
             | Does::Publish(_)
+            | Does::PublishConsume { .. }
+            | Does::Consume(_)
             | Does::Validation(_)
             | Does::Sleep(_) => Box::pin(async move {
                 let mut event = event;
@@ -102,7 +114,14 @@ impl Run {
             Does::RaiseError(it) => Err(self.raised(at, it, event)?),
             Does::Validation(it) => self.validate(at, it, event),
             Does::Sleep(it) => self.sleep(it, event).await,
+            Does::StaticResource(it) => Box::pin(self.static_resource(at, it, event)).await,
+            Does::Invalidate(it) => self.invalidate(at, it, event).await,
+            Does::Idempotent(it) => self.idempotent(at, it, event).await,
             Does::Publish(it) => self.publish(at, it, event).await,
+            Does::PublishConsume { publish, target } => {
+                Box::pin(self.publish_consume(at, publish, target.as_ref(), event)).await
+            }
+            Does::Consume(it) => Box::pin(self.consume(at, it, event)).await,
             // The two largest futures.
             Does::Request(it) if self.guards_requests() => {
                 Box::pin(self.guarded_request(at, it, event)).await

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use fusebox_gateway::app::Host;
 use fusebox_gateway::parts::{
-    Fault, Jar, LiveUpstream, NO_LIMIT, NoAnswer, NoConnection, Outbound, Policy, Pool, Redirects,
-    Repeat, Unconnected, WorkerRef, fetch, fields, is_idempotent,
+    Fault, Jar, LiveUpstream, NO_LIMIT, NoAnswer, NoConnection, Outbound, OwnTrust, Policy, Pool,
+    Redirects, Repeat, Trust, Unconnected, WorkerRef, fetch, fields, is_idempotent,
 };
 use fusebox_plan::CallError;
 use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
@@ -93,16 +93,9 @@ impl Clients {
     pub fn new(app: &App, host: &Host<'_>, previous: Option<&Clients>) -> Result<Clients, String> {
         let limits = &host.plan.limits;
         let previous = previous.filter(|previous| previous.limits == *limits);
-        let pools = |upstream: &Upstream| {
+        let pools = |upstream: &Upstream, trust: &Trust| {
             let workers = host.workers.max(1) + 1;
-            Pool::for_workers(
-                workers,
-                upstream,
-                upstream.endpoint(),
-                None,
-                limits,
-                host.trust,
-            )
+            Pool::for_workers(workers, upstream, upstream.endpoint(), None, limits, trust)
         };
         let mut all = Vec::new();
         for plan in &app.requesters {
@@ -111,7 +104,8 @@ impl Clients {
             let upstream = upstream(plan);
             let pools = match kept {
                 Some(kept) => kept.target.pools().clone(),
-                None => pools(&upstream)
+                None => trust(plan, host.trust)
+                    .and_then(|trust| pools(&upstream, &trust))
                     .map_err(|error| format!("http:request-config `{}`: {error}", plan.name))?,
             };
             all.push((plan, kept, upstream, pools));
@@ -119,7 +113,7 @@ impl Clients {
         // Nothing is at its own endpoint.
         let nowhere = Endpoint::new(false, "", 0);
         let nameless = unconfigured(NAMELESS.into(), nowhere, CONNECT_MAX);
-        let to_anywhere = pools(&nameless)?;
+        let to_anywhere = pools(&nameless, host.trust)?;
         let clients = all.into_iter().map(|(plan, kept, upstream, pools)| {
             let places = |max: usize| Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS));
             let client = Client {
@@ -185,6 +179,22 @@ impl Clients {
     }
 }
 
+/// The trust of a configuration's connections.
+fn trust(plan: &Requester, system: &Trust) -> Result<Trust, String> {
+    let Some(tls) = &plan.trust else {
+        return Ok(system.clone());
+    };
+    let identity = tls.identity.as_ref();
+    let own = OwnTrust {
+        verified: tls.verified,
+        // Authorities of its own take the place of the system's.
+        system_roots: tls.authorities.is_none(),
+        authorities: tls.authorities.as_deref(),
+        identity: identity.map(|own| (own.certificates.as_str(), own.key.reveal())),
+    };
+    own.trust(system)
+}
+
 /// A call as a request. What belongs to the connection is not the flow's to say.
 fn outbound(call: Call) -> Outbound {
     let mut headers = call.headers;
@@ -239,7 +249,7 @@ fn fault(none: &NoAnswer) -> SendFault {
             let what = format!("the redirect to {location:?} leads nowhere: {why}");
             return SendFault::Parsing(what);
         }
-        Fault::Redirects => format!("Maximum redirect reached: {}", REDIRECTS.most),
+        Fault::Redirects(_) => format!("Maximum redirect reached: {}", REDIRECTS.most),
         Fault::Refused(refusal) => refusal.to_string(),
         Fault::Unsendable(why) => why.clone(),
         Fault::Unconnected(failed) => unconnected(failed),

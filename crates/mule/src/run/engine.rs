@@ -1,16 +1,18 @@
 //! Runs an application's flows.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use super::apikit::{self, ApiRouters};
 use super::error::Ended;
 use super::operation::Operation;
 use super::outside::{Line, Pending, World};
 use super::policy::Next;
 use super::stores::Stores;
-use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
+use crate::app::{App, Compat, Flow, FlowId, Handlers, LogLevel, Site};
 use crate::{Context, Event, Waits};
 
 /// A running application. Besides its stores it holds the turns of each `round-robin` and the permits of each
@@ -19,19 +21,24 @@ use crate::{Context, Event, Waits};
 pub struct Engine {
     pub(super) app: Arc<App>,
     pub(super) stores: Stores,
+    pub(super) apis: ApiRouters,
     // Std locks, each held for one look-up.
     turns: Mutex<HashMap<Site, usize>>,
     gates: Mutex<HashMap<Site, Arc<Semaphore>>>,
+    /// Held while one failure of a message is counted.
+    pub(super) redeliveries: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
     /// Makes an engine of an application and its stores.
     pub fn new(app: Arc<App>, stores: Stores) -> Arc<Engine> {
         Arc::new(Engine {
+            apis: apikit::routers(&app),
             app,
             stores,
             turns: Mutex::default(),
             gates: Mutex::default(),
+            redeliveries: tokio::sync::Mutex::default(),
         })
     }
 
@@ -54,16 +61,14 @@ impl Engine {
         flow: FlowId,
         event: Event,
     ) -> Pending<'static, Ended> {
-        let run = Run {
-            engine: self.clone(),
-            world: world.clone(),
-            next: None,
-            operation: None,
-            waits: Waits::default(),
-        };
+        let run = Run::new(self, world);
         Box::pin(async move {
-            let ended = run.enter(flow, event).await;
-            let start = run.start(run.engine.app.flow(flow));
+            let of = run.engine.app.flow(flow);
+            let ended = match &of.redelivery {
+                Some(policy) => Box::pin(run.redelivered(of, policy, event)).await,
+                None => run.enter(flow, event).await,
+            };
+            let start = run.start(of);
             if let Err(failure) = &ended
                 && !failure.logged
             {
@@ -103,6 +108,8 @@ pub(super) struct Run {
     pub operation: Option<Arc<Operation>>,
     /// The time that expressions asked to wait, due after the processor that they belong to.
     pub waits: Waits,
+    /// The number of calls of flows from deep within others, for the event and everything that runs beside it.
+    pub deep_calls: Arc<AtomicUsize>,
 }
 
 /// The position of a run.
@@ -119,6 +126,24 @@ pub(super) struct At<'a> {
 }
 
 impl Run {
+    pub fn new(engine: &Arc<Engine>, world: &Arc<dyn World>) -> Run {
+        Run {
+            engine: engine.clone(),
+            world: world.clone(),
+            waits: Waits::default(),
+            next: None,
+            operation: None,
+            deep_calls: Arc::default(),
+        }
+    }
+
+    /// The handlers of a flow, or else those of the application.
+    pub fn handlers_of<'a>(&'a self, flow: &'a Flow) -> Option<&'a Handlers> {
+        let handlers = flow.handlers.as_ref();
+        let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
+        handlers.map(AsRef::as_ref)
+    }
+
     /// The position of a flow that an event enters.
     pub fn start<'a>(&self, flow: &'a Flow) -> At<'a> {
         At {
@@ -140,9 +165,7 @@ impl Run {
         if flow.is_sub {
             return self.chain(at, &flow.chain, event);
         }
-        let handlers = flow.handlers.as_ref();
-        let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
-        Box::pin(self.with_handlers(at, &flow.chain, handlers.map(AsRef::as_ref), event))
+        Box::pin(self.with_handlers(at, &flow.chain, self.handlers_of(flow), event))
     }
 
     pub fn is_intent(&self) -> bool {

@@ -15,6 +15,7 @@ pub fn app(compat: Compat, queues: Vec<Queue>) -> App {
         stores: Vec::new(),
         listeners: Vec::new(),
         requesters: Vec::new(),
+        apis: Vec::new(),
         queues,
         flows: Vec::new(),
         default_handlers: None,
@@ -31,11 +32,14 @@ pub fn source(base_path: &str, path: &str) -> HttpSource {
         addr: SocketAddr::from(([127, 0, 0, 1], 8081)),
         base_path: base_path.into(),
         idle_timeout: Duration::from_secs(40),
+        cors: None,
+        tls: None,
     };
     HttpSource {
         config: Arc::new(config),
         path: path.into(),
         methods: None,
+        media_type: None,
         response: None,
         error_response: None,
     }

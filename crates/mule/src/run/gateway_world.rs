@@ -1,13 +1,15 @@
 //! The world of an application in a running gateway: its connections, queues, and clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_gateway::parts::{Clock, Worker, WorkerRef};
 
 use super::build::LiveApp;
-use super::outside::{Answer, Call, Pending, PublishFault, Published, SendFault, World};
+use super::outside::{Answer, Call, Parcel, Pending, PublishFault, Published, SendFault, World};
+use super::queues::LiveQueue;
+use crate::Random;
 use crate::jiff::{Timestamp, tz::TimeZone};
-use crate::{Random, Typed};
 
 /// The time of a clock, to the millisecond.
 pub fn wall_time(clock: &Clock) -> Timestamp {
@@ -34,6 +36,13 @@ impl GatewayWorld {
     }
 }
 
+impl GatewayWorld {
+    fn queue(&self, name: &str) -> Result<&Arc<LiveQueue>, PublishFault> {
+        let unknown = || PublishFault::NotAvailable(format!("unknown queue '{name}'"));
+        self.app.queues.find(name).ok_or_else(unknown)
+    }
+}
+
 impl World for GatewayWorld {
     fn now(&self) -> Timestamp {
         wall_time(&self.worker_ref.clock)
@@ -51,16 +60,21 @@ impl World for GatewayWorld {
         Box::pin(self.app.clients.send(call, &self.worker_ref))
     }
 
-    fn publish<'a>(&'a self, queue: &'a Arc<str>, message: Typed) -> Pending<'a, Published> {
-        Box::pin(async move {
-            match self.app.queues.find(queue) {
-                Some(queue) => queue.publish(message).await,
-                None => {
-                    let why = format!("unknown queue '{queue}'");
-                    Err(PublishFault::NotAvailable(why))
-                }
-            }
-        })
+    fn publish<'a>(
+        &'a self,
+        queue: &'a Arc<str>,
+        parcel: Parcel,
+        wait: Duration,
+    ) -> Pending<'a, Published> {
+        Box::pin(async move { self.queue(queue)?.publish(parcel, wait).await })
+    }
+
+    fn consume<'a>(
+        &'a self,
+        queue: &'a Arc<str>,
+        wait: Duration,
+    ) -> Pending<'a, Result<Option<Parcel>, PublishFault>> {
+        Box::pin(async move { self.queue(queue)?.consume(wait).await })
     }
 
     fn spawn(&self, run: Pending<'static, ()>) {

@@ -22,7 +22,13 @@ impl Run {
         handlers: Option<&Handlers>,
         event: Event,
     ) -> Ended {
-        match (self.chain(at, chain, event).await, handlers) {
+        let ended = self.chain(at, chain, event).await;
+        self.handled(at, ended, handlers).await
+    }
+
+    /// Runs the handler of an error.
+    pub async fn handled(&self, at: At<'_>, ended: Ended, handlers: Option<&Handlers>) -> Ended {
+        match (ended, handlers) {
             (Err(failure), Some(handlers)) => Box::pin(self.handle(at, handlers, failure)).await,
             (ended, _) => ended,
         }

@@ -19,6 +19,7 @@ use crate::{Event, Typed, uuid};
 pub use attributes::{ConnectionInfo, attributes};
 
 use super::build::LiveApp;
+use super::cors;
 use super::gateway_world::GatewayWorld;
 use super::respond::Responder;
 use fusebox_gateway::parts::{
@@ -33,8 +34,29 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 /// The header fields that set an event's id; the first field present applies.
 const CORRELATION: [&str; 2] = ["x-correlation-id", "mule_correlation_id"];
 
-/// Runs a flow on a request and returns its response.
+/// Runs a flow on a request and returns its response, with the fields for the origin of the script that asks.
 pub async fn serve(
+    app: Arc<LiveApp>,
+    flow: FlowId,
+    exchange: Exchange,
+    request: Request<Incoming>,
+    finish: Finish,
+) -> Response<Body> {
+    let granted = match &app.engine.app().flow(flow).source {
+        Some(Source::Http(source)) => {
+            let cors = source.config.cors.as_ref();
+            cors.map(|cors| cors::granted(cors, request.method(), request.headers()))
+        }
+        _ => None,
+    };
+    let mut response = served(app, flow, exchange, request, finish).await;
+    if let Some(granted) = granted {
+        granted.add(response.headers_mut());
+    }
+    response
+}
+
+async fn served(
     app: Arc<LiveApp>,
     flow: FlowId,
     exchange: Exchange,
@@ -62,8 +84,13 @@ pub async fn serve(
         remote: exchange.downstream.peer,
         scheme: exchange.downstream.scheme,
     };
-    let media_type = parts.headers.get(CONTENT_TYPE);
-    let media_type = media_type.map(|it| String::from_utf8_lossy(it.as_bytes()));
+    let media_type = match &source.media_type {
+        Some(given) => Some(given.as_str().to_owned().into()),
+        None => {
+            let said = parts.headers.get(CONTENT_TYPE);
+            said.map(|it| String::from_utf8_lossy(it.as_bytes()))
+        }
+    };
     let event = Event {
         payload: Typed::received(body, media_type.as_deref()),
         attributes: attributes(source, &parts, &exchange.params, connection),
@@ -147,7 +174,7 @@ fn text_response(status: StatusCode, message: &str) -> Response<Body> {
 }
 
 /// A text with the characters escaped that HTML gives a meaning.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

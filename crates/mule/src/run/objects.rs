@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::engine::{At, Run};
 use super::error::{Done, Fault, Message, MuleError};
 use super::stores::EntryFault;
-use crate::app::{Given, ObjectCall, ObjectOperation};
+use crate::app::{Given, Idempotent, ObjectCall, ObjectOperation};
 use crate::{Event, Typed, Value};
 
 impl From<EntryFault> for Fault {
@@ -107,6 +107,30 @@ impl Run {
             attributes: Value::Null,
         };
         self.deliver(at, it.target.as_ref(), event, result)
+    }
+
+    /// Lets the first message of an id pass. As in Mule, a message whose id cannot be stored is a duplicate.
+    pub async fn idempotent(&self, at: At<'_>, it: &Idempotent, event: &Event) -> Done {
+        let context = self.context(at, event);
+        let id = it.id.eval(&context)?.text()?;
+        let value = it.value.eval(&context)?;
+        let id = id.filter(|id| !id.trim().is_empty());
+        let duplicate = |what: String| Err(MuleError::new("MULE:DUPLICATE_MESSAGE", what).into());
+        let Some(id) = id.filter(|_| !value.value.is_null()) else {
+            return duplicate("the message has no id, so it counts as a duplicate".to_owned());
+        };
+        // A store in memory never waits, so we let concurrent runs have their turn here.
+        tokio::task::yield_now().await;
+        let partition = self.engine.stores.partition(Some(&it.store));
+        match partition.put(&id, &value, true, self.world.now()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => duplicate(format!("a message with the id '{id}' has come before")),
+            Err(error) => {
+                let what = format!("the id '{id}' cannot be stored: {error}");
+                self.warn(at, event, &what);
+                duplicate(what)
+            }
+        }
     }
 
     fn key(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Arc<str>> {

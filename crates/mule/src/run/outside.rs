@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use tokio::sync::oneshot;
 
 use crate::app::{LogLevel, Requester, Site};
 use crate::jiff::{Timestamp, tz::TimeZone};
@@ -33,8 +34,20 @@ pub trait World: Send + Sync + 'static {
     /// Dropping the future cancels the call.
     fn send(&self, call: Call) -> Pending<'_, Result<Answer, SendFault>>;
 
-    /// Puts a message into one of the application's queues.
-    fn publish<'a>(&'a self, queue: &'a Arc<str>, message: Typed) -> Pending<'a, Published>;
+    /// Puts a message into one of the application's queues, and waits for room for it so long.
+    fn publish<'a>(
+        &'a self,
+        queue: &'a Arc<str>,
+        parcel: Parcel,
+        wait: Duration,
+    ) -> Pending<'a, Published>;
+
+    /// Takes a message of one of the application's queues, and waits for one so long; `None`: none has come.
+    fn consume<'a>(
+        &'a self,
+        queue: &'a Arc<str>,
+        wait: Duration,
+    ) -> Pending<'a, Result<Option<Parcel>, PublishFault>>;
 
     /// Runs a future to its end beside the calling flow (`async`).
     fn spawn(&self, run: Pending<'static, ()>);
@@ -103,6 +116,20 @@ pub enum SendFault {
     #[error("{0}")]
     Parsing(String),
 }
+
+/// A message in a queue.
+#[derive(Debug)]
+pub struct Parcel {
+    /// The message's payload.
+    pub payload: Typed,
+    /// The id of the sending event; `None`: unknown, after a restart.
+    pub correlation_id: Option<Arc<str>>,
+    /// The channel for the reply; `None`: no reply is expected.
+    pub reply_to: Option<oneshot::Sender<Reply>>,
+}
+
+/// The reply to a message: a payload, or the error that its flow ended with, as a text.
+pub type Reply = Result<Typed, String>;
 
 /// The result of putting a message into a queue.
 pub type Published = Result<(), PublishFault>;

@@ -19,6 +19,9 @@ const ITEMS_AT_ONCE: usize = 256;
 /// A chain with the event that it starts from.
 type Route<'a> = (&'a Chain, Event);
 
+/// The limit of an error's description, in bytes: that of routes within routes holds those of all of them.
+const DESCRIPTION_MAX: usize = 16 << 10;
+
 impl Run {
     /// Runs the chain on every item concurrently, each from the same event. The payload becomes the list of the
     /// resulting messages, in the order of the items.
@@ -182,6 +185,13 @@ fn together(ended: Vec<Ended>) -> Done<Vec<Event>> {
     }
     if failures.is_empty() {
         return Ok(done);
+    }
+    if what.len() > DESCRIPTION_MAX {
+        let end = (0..=DESCRIPTION_MAX)
+            .rev()
+            .find(|at| what.is_char_boundary(*at));
+        what.truncate(end.unwrap_or(0));
+        what.push('…');
     }
     let kind = ErrorType::new("MULE", "COMPOSITE_ROUTING");
     let mut error = MuleError::of(kind, what);

@@ -16,7 +16,7 @@ use super::outside::Pending;
 use super::request::items_of;
 use super::respond::{Reply, Responder};
 use crate::app::{FlowId, Given, MessageKind, PolicyStep, Source};
-use crate::{Event, Form, MediaType, Object, Typed, Value};
+use crate::{Event, Form, MediaType, Typed, Value};
 
 /// The policies that are left around a flow.
 #[derive(Debug)]
@@ -255,7 +255,7 @@ impl Run {
     fn entries(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Vec<(Arc<str>, Value)>> {
         match self.given(at, given, event)?.read()? {
             Value::Null => Ok(Vec::new()),
-            Value::Object(object) => Ok(plain(&object)),
+            Value::Object(object) => Ok(object.named()),
             other => {
                 let what = format!("expected an object of fields, found {}", other.kind());
                 Err(MuleError::new("MULE:EXPRESSION", what).into())
@@ -284,18 +284,11 @@ fn has(fields: &[(Arc<str>, Value)], name: &str) -> bool {
         .any(|(known, _)| known.eq_ignore_ascii_case(name))
 }
 
-/// The entries of an object, with plain names.
-fn plain(object: &Object) -> Vec<(Arc<str>, Value)> {
-    let entries = object.entries().iter();
-    let entries = entries.map(|(key, value)| (Arc::from(&**key), value.clone()));
-    entries.collect()
-}
-
 /// The entries of an object in some attributes.
 fn fields_of(attributes: &Value, name: &str) -> Vec<(Arc<str>, Value)> {
     match attributes {
         Value::Object(attributes) => match attributes.get(name) {
-            Some(Value::Object(fields)) => plain(fields),
+            Some(Value::Object(fields)) => fields.named(),
             _ => Vec::new(),
         },
         _ => Vec::new(),
@@ -305,7 +298,7 @@ fn fields_of(attributes: &Value, name: &str) -> Vec<(Arc<str>, Value)> {
 /// Sets one of the attributes.
 fn set(event: &mut Event, name: &str, value: Value) {
     let mut entries = match &event.attributes {
-        Value::Object(attributes) => plain(attributes),
+        Value::Object(attributes) => attributes.named(),
         _ => Vec::new(),
     };
     match entries.iter_mut().find(|(known, _)| **known == *name) {

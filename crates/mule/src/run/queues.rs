@@ -12,14 +12,11 @@ use std::time::Duration;
 
 use fusebox_gateway::parts::StoreHandle;
 use fusebox_store::{NewObject, StoreError, When};
-use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::outside::{PublishFault, Published};
+use super::outside::{Parcel, PublishFault, Published, Reply};
 use crate::app::{App, Queue};
 use crate::{STORED, Typed};
-
-/// The time that a publisher waits for room; Mule's default.
-const ROOM_WAIT: Duration = Duration::from_secs(5);
 
 /// The room of a queue without `maxOutstandingMessages`.
 const MESSAGES_MAX: usize = 100_000;
@@ -57,6 +54,9 @@ struct QueueStore {
 #[derive(Debug)]
 pub struct Waiting {
     message: Content,
+    /// The id of the sending event, and the channel for its reply; neither outlives the process.
+    correlation_id: Option<Arc<str>>,
+    reply_to: Option<oneshot::Sender<Reply>>,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -149,9 +149,14 @@ impl LiveQueue {
     /// Puts a message in, once there is room for it.
     ///
     /// # Errors
-    /// If there is no room for 5 s, or if the store fails.
-    pub async fn publish(&self, message: Typed) -> Published {
-        let room = tokio::time::timeout(ROOM_WAIT, self.room.clone().acquire_owned()).await;
+    /// If there is no room in time, or if the store fails.
+    pub async fn publish(&self, parcel: Parcel, wait: Duration) -> Published {
+        let Parcel {
+            payload: message,
+            correlation_id,
+            reply_to,
+        } = parcel;
+        let room = tokio::time::timeout(wait, self.room.clone().acquire_owned()).await;
         let Ok(Ok(room)) = room else {
             return Err(PublishFault::Full(self.name.clone()));
         };
@@ -172,6 +177,8 @@ impl LiveQueue {
         };
         self.waiting().push_back(Waiting {
             message,
+            correlation_id,
+            reply_to,
             _room: Some(room),
         });
         self.arrived.notify_one();
@@ -202,14 +209,46 @@ impl LiveQueue {
         }
     }
 
-    /// Takes a message's payload for this process alone; `None`: another process has taken it.
+    /// Takes the next message, if one comes in time.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn consume(&self, wait: Duration) -> Result<Option<Parcel>, PublishFault> {
+        let taken = async {
+            loop {
+                let waiting = self.next().await;
+                match self.open(waiting).await {
+                    Ok(None) => {}
+                    Ok(Some(parcel)) => return Ok(parcel),
+                    Err(error) => return Err(PublishFault::NotAvailable(error.to_string())),
+                }
+            }
+        };
+        // A message that is there is taken also without any time to wait.
+        match tokio::time::timeout(wait, taken).await {
+            Ok(taken) => taken.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Takes a message for this process alone; `None`: another process has taken it.
     ///
     /// # Errors
     /// If the store fails; the message becomes the next one again.
-    pub async fn open(&self, waiting: Waiting) -> Result<Option<Typed>, StoreError> {
+    pub async fn open(&self, waiting: Waiting) -> Result<Option<Parcel>, StoreError> {
+        let parcel = |waiting: Waiting, payload| {
+            Some(Parcel {
+                payload,
+                correlation_id: waiting.correlation_id,
+                reply_to: waiting.reply_to,
+            })
+        };
         let (key, messages) = match (&waiting.message, &self.stored) {
             (Content::Stored(key), Some(messages)) => (key, messages),
-            (Content::Memory(message), _) => return Ok(Some(message.clone())),
+            (Content::Memory(message), _) => {
+                let message = message.clone();
+                return Ok(parcel(waiting, message));
+            }
             (Content::Stored(_), None) => return Ok(None),
         };
         let store = &messages.store.0;
@@ -217,7 +256,7 @@ impl LiveQueue {
         match in_time(removed).await {
             Ok(None) => Ok(None),
             Ok(Some(object)) => match Typed::from_stored(&object.value) {
-                Ok(message) => Ok(Some(message)),
+                Ok(message) => Ok(parcel(waiting, message)),
                 Err(fault) => {
                     tracing::error!(queue = %self.name, key, fault = %fault.description, "a message cannot be read, and is dropped");
                     Ok(None)
@@ -241,6 +280,8 @@ impl LiveQueue {
             for key in keys {
                 waiting.push_back(Waiting {
                     message: Content::Stored(key),
+                    correlation_id: None,
+                    reply_to: None,
                     // Messages from before the limit was set are accepted even without room.
                     _room: self.room.clone().try_acquire_owned().ok(),
                 });
@@ -266,106 +307,4 @@ async fn in_time<T>(pending: impl Future<Output = Result<T, StoreError>>) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Value;
-    use crate::run::fixtures;
-    use fusebox_store::{Limits, MemoryStore, SystemClock};
-    use futures_util::FutureExt as _;
-
-    fn store() -> StoreHandle {
-        let store = MemoryStore::new(Limits::default(), Arc::new(SystemClock));
-        StoreHandle(Arc::new(store))
-    }
-
-    fn plan(name: &str, persistent: bool, max: Option<usize>) -> Queue {
-        let name = name.into();
-        Queue {
-            name,
-            persistent,
-            max,
-        }
-    }
-
-    fn queue(store: &StoreHandle, persistent: bool, max: Option<usize>) -> LiveQueue {
-        LiveQueue::new(&plan("q", persistent, max), store)
-    }
-
-    async fn taken(queue: &LiveQueue) -> Option<Value> {
-        let waiting = queue.next().await;
-        let message = queue.open(waiting).await.unwrap();
-        message.map(|message| message.value)
-    }
-
-    #[tokio::test]
-    async fn messages_come_out_in_order_and_make_room() {
-        for persistent in [false, true] {
-            let queue = queue(&store(), persistent, Some(2));
-            queue.publish(Typed::java(1)).await.unwrap();
-            queue.publish(Typed::java("two")).await.unwrap();
-            {
-                let mut third = std::pin::pin!(queue.publish(Typed::java(3)));
-                assert!(third.as_mut().now_or_never().is_none());
-                assert_eq!(taken(&queue).await, Some(1.into()));
-                third.await.unwrap();
-            }
-            assert_eq!(taken(&queue).await, Some("two".into()));
-            assert_eq!(taken(&queue).await, Some(3.into()));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_persistent_queue_is_found_again_with_what_is_in_it() {
-        let store = store();
-        let before = queue(&store, true, None);
-        for number in 1..=3 {
-            before.publish(Typed::java(number)).await.unwrap();
-        }
-        assert_eq!(taken(&before).await, Some(1.into()));
-        let after = queue(&store, true, None);
-        after.publish(Typed::java(4)).await.unwrap();
-        for number in 2..=4 {
-            assert_eq!(taken(&after).await, Some(number.into()));
-        }
-        // What another process has taken is not delivered twice.
-        assert_eq!(taken(&before).await, None);
-    }
-
-    #[tokio::test]
-    async fn a_queue_goes_on_over_a_reload_and_says_what_is_lost_with_it() {
-        let app = |queues: &[(&str, Option<usize>)]| {
-            let queues = queues.iter().map(|(name, max)| plan(name, false, *max));
-            fixtures::app(Default::default(), queues.collect())
-        };
-        let (store, mut lost) = (store(), Vec::new());
-        let both = app(&[("q", Some(1)), ("r", None)]);
-        let first = Queues::new(&both, &store, None, &mut lost);
-        for name in ["q", "r"] {
-            let queue = first.find(name).unwrap();
-            queue.publish(Typed::java(1)).await.unwrap();
-        }
-        let app = app(&[("q", Some(2))]);
-        let second = Queues::new(&app, &store, Some(&first), &mut lost);
-        assert_eq!(lost, ["queue r: removed with its messages: 1"]);
-        let queue = second.find("q").unwrap();
-        queue.publish(Typed::java(2)).await.unwrap();
-        assert!(queue.publish(Typed::java(3)).now_or_never().is_none());
-        assert_eq!(taken(queue).await, Some(1.into()));
-        assert_eq!(taken(queue).await, Some(2.into()));
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_hears_of_each_message() {
-        let queue = Arc::new(queue(&store(), false, None));
-        let waiting = [(); 3].map(|()| {
-            let queue = queue.clone();
-            tokio::spawn(async move { taken(&queue).await })
-        });
-        for number in 0..3 {
-            queue.publish(Typed::java(number)).await.unwrap();
-        }
-        for one in waiting {
-            assert!(one.await.unwrap().is_some());
-        }
-    }
-}
+mod tests;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fusebox_plan::plan::Endpoint;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::answer;
 use super::engine::{At, Run};
 use super::error::{Done, Fault, MuleError};
-use super::outside::Call;
-use crate::app::{Given, Request, Requester, SendBody};
+use super::outside::{Answer, Call, SendFault};
+use crate::app::{BasicAuthentication, Given, Request, Requester, SendBody};
 use crate::{Event, Typed, Value};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -54,9 +55,9 @@ impl Run {
         let resource = resource(&call);
         let sent = call.headers.get(CONTENT_TYPE);
         let sent = sent.map_or("*/*".to_owned(), |it| answer::field_text(it).into_owned());
-        let answer = self.world.send(call).await;
+        let answer = self.send(at, it, call, event).await?;
         let answer = answer.map_err(|fault| answer::unanswered(&resource, &fault))?;
-        let message = answer::message(&answer);
+        let message = answer::message(&answer, it.media_type.as_ref());
         let config = it.config.as_ref();
         let validator = it.validator.as_ref();
         let validator = validator.or_else(|| config.and_then(|config| config.validator.as_ref()));
@@ -71,24 +72,72 @@ impl Run {
         self.deliver(at, it.target.as_ref(), event, message)
     }
 
+    /// Sends a call for the user of its configuration: at once, or again after a 401.
+    async fn send(
+        &self,
+        at: At<'_>,
+        it: &Request,
+        mut call: Call,
+        event: &Event,
+    ) -> Done<Result<Answer, SendFault>> {
+        let user = it.config.as_ref();
+        let user = user.and_then(|config| config.authentication.as_ref());
+        // An `Authorization` that the flow sets is kept.
+        let Some(user) = user.filter(|_| !call.headers.contains_key(AUTHORIZATION)) else {
+            return Ok(self.world.send(call).await);
+        };
+        let authorization = self.authorization(at, user, event)?;
+        if self.given(at, &user.preemptive, event)?.truth()? {
+            call.headers.insert(AUTHORIZATION, authorization);
+            return Ok(self.world.send(call).await);
+        }
+        let mut again = call.clone();
+        let before = self.world.now();
+        let first = self.world.send(call).await;
+        if !first.as_ref().is_ok_and(answer::asks_for_user) {
+            return Ok(first);
+        }
+        // Both exchanges together have the time of one.
+        let spent = self.world.now().duration_since(before);
+        let spent = Duration::try_from(spent).unwrap_or_default();
+        again.timeout = again.timeout.saturating_sub(spent);
+        again.headers.insert(AUTHORIZATION, authorization);
+        Ok(self.world.send(again).await)
+    }
+
+    /// The field `Authorization` of a user.
+    fn authorization(
+        &self,
+        at: At<'_>,
+        user: &BasicAuthentication,
+        event: &Event,
+    ) -> Done<HeaderValue> {
+        let text = |given| Ok::<_, Fault>(self.text(at, given, event)?.unwrap_or_default());
+        let pair = format!("{}:{}", text(&user.username)?, text(&user.password)?);
+        let mut field = value(
+            &AUTHORIZATION,
+            &format!("Basic {}", BASE64_STANDARD.encode(pair)),
+        )?;
+        field.set_sensitive(true);
+        Ok(field)
+    }
+
     fn call(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Call> {
         let config = it.config.as_deref();
         let method = self.method(at, &it.method, event)?;
         let mut address = self.address(at, it, event)?;
-        if let Some(given) = &it.query_params {
-            let mut separator = match address.target.contains('?') {
-                true => '&',
-                false => '?',
-            };
-            for (name, value) in self.fields(at, given, event)? {
-                address.target.push(separator);
-                address.target.extend(utf8_percent_encode(&name, RESERVED));
-                if let Some(value) = value {
-                    address.target.push('=');
-                    address.target.extend(utf8_percent_encode(&value, RESERVED));
-                }
-                separator = '&';
+        let mut separator = match address.target.contains('?') {
+            true => '&',
+            false => '?',
+        };
+        for (name, value) in self.query(at, it, event)? {
+            address.target.push(separator);
+            address.target.extend(utf8_percent_encode(&name, RESERVED));
+            if let Some(value) = value {
+                address.target.push('=');
+                address.target.extend(utf8_percent_encode(&value, RESERVED));
             }
+            separator = '&';
         }
         let mut headers = self.headers(at, it, event)?;
         let send_body = it.send_body.or(config.map(|config| config.send_body));
@@ -112,16 +161,19 @@ impl Run {
                 headers.insert(CONTENT_TYPE, value(&CONTENT_TYPE, &content_type)?);
             }
         }
-        if !headers.contains_key(CORRELATION_ID) {
-            let own = match &it.correlation_id {
-                Some(given) => self.text(at, given, event)?,
-                None => None,
-            };
-            let id = own.unwrap_or_else(|| event.correlation_id.clone());
-            if !id.is_empty() {
-                headers.insert(CORRELATION_ID, value(&CORRELATION_ID, &id)?);
-            }
+        let sends = it.sends_correlation_id;
+        let sends = sends.or(config.map(|config| config.sends_correlation_id));
+        let id = match &it.correlation_id {
+            Some(given) => self.text(at, given, event)?.unwrap_or_default(),
+            None => event.correlation_id.clone(),
+        };
+        if sends != Some(false) && !headers.contains_key(CORRELATION_ID) && !id.is_empty() {
+            headers.insert(CORRELATION_ID, value(&CORRELATION_ID, &id)?);
         }
+        let redirects = it.follow_redirects.as_ref();
+        let redirects =
+            redirects.map(|given| self.given(at, given, event)?.truth().map_err(Fault::from));
+        let redirects = redirects.transpose()?;
         Ok(Call {
             requester: it.config.clone(),
             tls: address.tls,
@@ -132,11 +184,27 @@ impl Run {
             headers,
             body: bytes,
             timeout: self.timeout(at, it, event)?,
-            follow_redirects: it
-                .follow_redirects
+            follow_redirects: redirects
                 .or(config.map(|config| config.follow_redirects))
                 .unwrap_or(true),
         })
+    }
+
+    /// The query parameters of a request: those of its configuration that it does not set itself, and its own.
+    fn query(&self, at: At<'_>, it: &Request, event: &Event) -> Done<Fields> {
+        let own = match &it.query_params {
+            Some(given) => self.fields(at, given, event)?,
+            None => Fields::new(),
+        };
+        let mut query = Fields::new();
+        for (name, given) in it.config.iter().flat_map(|config| &config.default_query) {
+            let name = self.text(at, name, event)?.unwrap_or_default();
+            if !own.iter().any(|(own, _)| *own == name) {
+                query.push((name, self.text(at, given, event)?));
+            }
+        }
+        query.extend(own);
+        Ok(query)
     }
 
     fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Method> {

@@ -303,8 +303,9 @@ mod tests {
     use super::*;
     use crate::jiff::{Timestamp, tz::TimeZone};
     use crate::run::fixtures::{app, source};
-    use crate::run::outside::{Answer, Call, Pending, PublishFault, Published, SendFault};
+    use crate::run::outside::{Answer, Call, Parcel, Pending, PublishFault, Published, SendFault};
     use crate::{Random, Script};
+    use std::time::Duration;
 
     /// A world in which nothing can be reached.
     #[derive(Default)]
@@ -327,8 +328,21 @@ mod tests {
             Box::pin(async { Err(SendFault::Timeout) })
         }
 
-        fn publish<'a>(&'a self, queue: &'a Arc<str>, _: Typed) -> Pending<'a, Published> {
+        fn publish<'a>(
+            &'a self,
+            queue: &'a Arc<str>,
+            _: Parcel,
+            _: Duration,
+        ) -> Pending<'a, Published> {
             Box::pin(async { Err(PublishFault::Full(queue.clone())) })
+        }
+
+        fn consume<'a>(
+            &'a self,
+            _: &'a Arc<str>,
+            _: Duration,
+        ) -> Pending<'a, Result<Option<Parcel>, PublishFault>> {
+            Box::pin(async { Ok(None) })
         }
 
         fn spawn(&self, _: Pending<'static, ()>) {}

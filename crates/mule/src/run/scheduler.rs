@@ -62,7 +62,9 @@ impl Tasks {
                         }
                     }
                 }
-                Some(Source::Queue { queue, consumers }) => {
+                Some(Source::Queue {
+                    queue, consumers, ..
+                }) => {
                     let Some(queue) = app.queues.find(queue) else {
                         tracing::error!(%queue, flow = %flow.name, "unknown queue");
                         continue;
@@ -168,12 +170,13 @@ impl Starter {
                 waiting = queue.next() => waiting,
             };
             match queue.open(waiting).await {
-                Ok(Some(payload)) => {
-                    self.run(Event {
-                        payload,
-                        ..Event::default()
-                    })
-                    .await;
+                Ok(Some(parcel)) => {
+                    let token = self.worker.task_token();
+                    let world = GatewayWorld::of(&self.app, &self.worker);
+                    let engine = &self.app.engine;
+                    let new_id = listener::new_id();
+                    engine.receive(&world, self.flow, parcel, new_id).await;
+                    drop(token);
                 }
                 Ok(None) => {}
                 Err(error) => {

@@ -1,17 +1,23 @@
 //! Scopes and routers whose parts run one after another.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::engine::{At, Run};
 use super::error::{Done, Ended, Failure, Fault, Message, MuleError};
 use crate::app::{
-    Cache, Chain, Choice, FlowName, Foreach, Given, LogLevel, Site, Target, UntilSuccessful,
+    Cache, CacheKey, Chain, Choice, FlowName, Foreach, Given, Invalidate, LogLevel, Site, Target,
+    UntilSuccessful,
 };
 use crate::{Event, Script, Typed, Value};
 
 /// The limit of flows that are within one another by references; Mule's.
 const FLOWS_MAX: u16 = 50;
+/// The number of flows within one another from which calls are counted.
+const DEEP: u16 = 12;
+/// The limit of counted calls for an event.
+const DEEP_CALLS_MAX: usize = 1_000;
 
 /// Unwraps a result; an error returns from the function as a failure with the event.
 macro_rules! attempt {
@@ -54,7 +60,11 @@ impl Run {
             let error = MuleError::new("MULE:UNKNOWN", what);
             return Err(Failure::at(at, error.into(), event));
         }
-        if at.flows >= FLOWS_MAX {
+        // Where each call leads to two more, their number has no bound that the depth gives.
+        let is_deep = at.flows >= DEEP;
+        let calls_too_often =
+            is_deep && self.deep_calls.fetch_add(1, Ordering::Relaxed) >= DEEP_CALLS_MAX;
+        if at.flows >= FLOWS_MAX || calls_too_often {
             let what = format!(
                 "Too many nested child contexts: more than {FLOWS_MAX} flows refer to one another; \
                  does one refer to itself without an end?"
@@ -190,11 +200,7 @@ impl Run {
     pub async fn cache(&self, at: At<'_>, it: &Cache, event: Event) -> Ended {
         let key = match &it.key {
             Some(given) => self.text(at, given, &event),
-            None => event
-                .payload
-                .to_stored()
-                .map(|bytes| Some(digest(&bytes)))
-                .map_err(Fault::from),
+            None => payload_key(&event).map(Some),
         };
         let Some(key) = attempt!(at, event, key).filter(|key| !key.trim().is_empty()) else {
             return self.chain(at, &it.chain, event).await;
@@ -226,6 +232,21 @@ impl Run {
         Ok(event)
     }
 
+    /// Removes entries of a cache; a store that fails is an error, since outdated entries would stay.
+    pub async fn invalidate(&self, at: At<'_>, it: &Invalidate, event: &Event) -> Done {
+        let partition = self.engine.stores.partition(Some(&it.store));
+        let now = self.world.now();
+        let key = match &it.entry {
+            None => return Ok(partition.clear(now).await?),
+            Some(CacheKey::Payload) => Some(payload_key(event)?),
+            Some(CacheKey::Computed(given)) => self.text(at, given, event)?,
+        };
+        if let Some(key) = key.filter(|key| !key.trim().is_empty()) {
+            partition.remove(&key, now).await?;
+        }
+        Ok(())
+    }
+
     /// The collection of a scope: the result of its script, or the payload.
     pub fn collection(&self, at: At<'_>, script: Option<&Script>, event: &Event) -> Done<Typed> {
         match script {
@@ -245,6 +266,11 @@ pub(super) fn items(collection: &Typed) -> Done<Vec<Value>> {
             Err(MuleError::new("MULE:EXPRESSION", what).into())
         }
     }
+}
+
+/// The key of a payload in a cache without a key expression.
+pub(super) fn payload_key(event: &Event) -> Done<Arc<str>> {
+    Ok(digest(&event.payload.to_stored()?))
 }
 
 /// The SHA-256 of some bytes in hexadecimal digits.

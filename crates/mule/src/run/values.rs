@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use super::engine::{At, Run};
 use super::error::{Done, Fault, Message, MuleError};
-use super::outside::{Line, PublishFault};
-use crate::app::{
-    ErrorType, Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
-    Validation, ValidationRule,
-};
+use super::outside::Line;
+use crate::app::{Given, LogLevel, Logger, RaiseError, SetVariable, Sleep, Target, Transform};
 use crate::{Event, MediaType, Script, Typed, Value};
 
 impl Run {
@@ -151,78 +148,6 @@ impl Run {
         Ok(())
     }
 
-    pub async fn publish(&self, at: At<'_>, it: &Publish, event: &mut Event) -> Done {
-        let content = match &it.content {
-            Some(given) => self.given(at, given, event)?,
-            None => event.payload.clone(),
-        };
-        let published = self.world.publish(&it.queue, content).await;
-        published.map_err(|fault| {
-            let kind = match &fault {
-                PublishFault::Full(_) => "VM:QUEUE_TIMEOUT",
-                PublishFault::NotAvailable(_) => "VM:CONNECTIVITY",
-            };
-            MuleError::new(kind, fault.to_string()).into()
-        })
-    }
-
-    pub fn validate(&self, at: At<'_>, it: &Validation, event: &Event) -> Done {
-        let given = |given| self.given(at, given, event);
-        let text = |given| self.text(at, given, event);
-        let (holds, kind, what) = match &it.rule {
-            rule @ (ValidationRule::NotNull(value) | ValidationRule::Null(value)) => {
-                let is_null = given(value)?.read()?.is_null();
-                let (kind, what) = match is_null {
-                    true => ("NULL", "Value is null"),
-                    false => ("NOT_NULL", "Value is not null"),
-                };
-                let holds = is_null == matches!(rule, ValidationRule::Null(_));
-                (holds, kind, what.to_owned())
-            }
-            rule @ (ValidationRule::True(value) | ValidationRule::False(value)) => {
-                let (truth, wanted) = (
-                    given(value)?.truth()?,
-                    matches!(rule, ValidationRule::True(_)),
-                );
-                let what = format!("Value was expected to be {wanted} but it was {truth} instead");
-                (truth == wanted, "INVALID_BOOLEAN", what)
-            }
-            ValidationRule::NotBlank(value) => {
-                let holds = text(value)?.is_some_and(|text| !text.trim().is_empty());
-                (holds, "BLANK_STRING", "String is blank".to_owned())
-            }
-            ValidationRule::Matches {
-                value,
-                regex,
-                case_sensitive,
-            } => {
-                let value = text(value)?.unwrap_or_default();
-                let regex = text(regex)?.unwrap_or_default();
-                let holds = Value::matches(&value, &regex, *case_sensitive)?;
-                let what = format!("Value {value} doesn't match regex {regex}");
-                (holds, "MISMATCH", what)
-            }
-            ValidationRule::Size { value, min, max } => {
-                let size = size(&given(value)?.read()?)?;
-                let min = given(min)?.whole()?;
-                let max = max.as_ref().map(given).transpose()?;
-                let max = max.map(|max| max.whole()).transpose()?;
-                let high = max.map_or("any".to_owned(), |max| max.to_string());
-                let holds = size >= min && max.is_none_or(|max| size <= max);
-                let what = format!("Expected size between {min} and {high} but it was {size}");
-                (holds, "INVALID_SIZE", what)
-            }
-        };
-        if holds {
-            return Ok(());
-        }
-        let what = match &it.message {
-            Some(message) => text(message)?.unwrap_or_else(|| what.into()),
-            None => what.into(),
-        };
-        Err(MuleError::of(ErrorType::new("VALIDATION", kind), what).into())
-    }
-
     /// Logs a warning of the gateway itself.
     pub fn warn(&self, at: At<'_>, event: &Event, message: &str) {
         self.log(at, LogLevel::Warn, event, message);
@@ -261,19 +186,4 @@ fn millis(value: &Value, times: u64) -> Option<u64> {
         _ => return None,
     };
     u64::try_from(whole).ok()?.checked_mul(times)
-}
-
-fn size(value: &Value) -> Done<i64> {
-    let size = match value {
-        Value::Null => 0,
-        Value::String(text) => text.chars().count(),
-        Value::Binary(bytes) => bytes.len(),
-        Value::Array(array) => array.items().len(),
-        Value::Object(object) => object.entries().len(),
-        other => {
-            let what = format!("a {} has no size", other.kind());
-            return Err(MuleError::new("MULE:EXPRESSION", what).into());
-        }
-    };
-    Ok(i64::try_from(size).unwrap_or(i64::MAX))
 }

@@ -382,3 +382,28 @@ fn a_path_of_another_system_and_a_file_of_a_value_are_found_in_the_resources() {
         "1 hi",
     );
 }
+
+#[test]
+fn a_file_that_is_encrypted_as_a_whole_is_read() {
+    let text = "<secure-properties:config name='Safe' file='safe.yaml' key='${k}' fileLevelEncryption='true'/><logger message='${secure::b}'/>";
+    let mut machine = Machine {
+        files: [("safe.yaml", "Cvh4uWGcLuvhzTyHqNeMcw==\n")].into(),
+        ..Machine::default()
+    };
+    machine.set.insert("k", "1234567890123456");
+    check(&machine, text, "whole");
+    machine.set.insert("k", "6543210987654321");
+    let found = shown(&machine, text);
+    assert_eq!(found.lines().count(), 1, "{found}");
+    assert!(
+        found.contains("error: the file cannot be decrypted"),
+        "{found}"
+    );
+    machine.set.remove("k");
+    machine.set.insert("secure::b", "given");
+    let found = shown(&machine, text);
+    assert!(
+        found.starts_with("given\napp/orders.xml:1:61: warning: the key"),
+        "{found}"
+    );
+}

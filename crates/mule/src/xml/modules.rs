@@ -19,6 +19,17 @@ const CONVENTIONAL: [&str; 11] = [
     "xsi",
 ];
 
+/// The modules whose namespaces a text names, which its application therefore has.
+pub(crate) fn named_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split(MULE).skip(1).map(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-/".contains(c)));
+        let module = &rest[..end.unwrap_or(rest.len())];
+        // The place of a schema is behind its module.
+        let module = module.split("/current").next().unwrap_or(module);
+        module.strip_prefix("mule-").unwrap_or(module)
+    })
+}
+
 /// The conventional form of a name.
 pub(super) fn title(module: &str, name: &str) -> String {
     if module.is_empty() {
@@ -69,8 +80,8 @@ impl Bindings {
             Some("core") => Ok("".into()),
             Some("ee/core") => Ok("ee".into()),
             Some("documentation") => Ok("doc".into()),
-            Some("http-policy-transform") => Ok("http-transform".into()),
             Some("mule-apikit") => Ok("apikit".into()),
+            Some("http-policy-transform") => Ok("http-transform".into()),
             Some("ee/tracking") => Ok("tracking".into()),
             Some(module) if !module.is_empty() => Ok(module.into()),
             _ if &**address == "http://www.w3.org/2001/XMLSchema-instance" => Ok("xsi".into()),

@@ -271,7 +271,9 @@ fn flows_are_started_by_time_and_by_queues() {
         }))
     );
     let queue = |flow: &str| match &named(&app, flow).source {
-        Some(Source::Queue { queue, consumers }) => (queue.to_string(), *consumers),
+        Some(Source::Queue {
+            queue, consumers, ..
+        }) => (queue.to_string(), *consumers),
         other => panic!("{other:?}"),
     };
     assert_eq!(

@@ -239,8 +239,8 @@ fn keys_and_certificates_are_not_passed_over() {
         text,
         Compat::Intent,
         &[
-            "1:32: error: HTTPS listeners are not supported: key stores are not read; terminate TLS in front of it and listen without TLS: `--bind L=http://127.0.0.1:8081`",
-            "2:23: error: `tls:trust-store` is not supported: server certificates are checked against the system's roots, and no client certificate is sent; remove it, or replace the connection: `--bind S=http://127.0.0.1:8082`",
+            "1:32: error: an HTTPS listener needs a certificate: it has no `tls:context`; add `<tls:context><tls:key-store type=\"pem\" path=\"server.pem\"/></tls:context>`",
+            "2:46: error: `x.jks` is a Java store, which is not read; make PEM of it, `keytool -list -rfc -keystore x.jks > x.pem`, and write `type=\"pem\" path=\"x.pem\"`",
         ],
     );
     let bindings = "L=http://127.0.0.1:0 S=https://orders.example";
@@ -410,4 +410,45 @@ fn an_empty_base_path_is_the_root() {
     let Read { said, plan } = read_all(&[("a.xml", &text)], "", Compat::Strict);
     assert_eq!(said, [""; 0]);
     assert!(plan.is_some());
+}
+
+#[test]
+fn a_store_is_told_what_is_wrong_with_it() {
+    let of = |stores: &str, protocol: &str| {
+        format!(
+            r#"<http:request-config name="S"><http:request-connection host="a" protocol="{protocol}"><tls:context>
+{stores}</tls:context></http:request-connection></http:request-config>
+<flow name="f"><http:listener config-ref="L" path="/x"/><http:request config-ref="S"/></flow>"#
+        )
+    };
+    for (stores, said) in [
+        (
+            r#"<tls:key-store path="a/b.p12" type="pkcs12" password="x"/>"#,
+            "2:22: error: `a/b.p12` is a Java store, which is not read; make PEM of it, `openssl pkcs12 -in a/b.p12 -nodes -out a/b.pem`, and write `type=\"pem\" path=\"a/b.pem\"`",
+        ),
+        (
+            r#"<tls:key-store path="b" keyPassword="x"/>"#,
+            "2:22: error: `b` is a Java store, which is not read; make PEM of it, `keytool -importkeystore -srckeystore b -destkeystore b.p12 -deststoretype PKCS12 && openssl pkcs12 -in b.p12 -nodes -out b.pem`, and write `type=\"pem\" path=\"b.pem\"`",
+        ),
+        (
+            r#"<tls:trust-store path="c.pfx"/>"#,
+            "2:24: error: `c.pfx` is a Java store, which is not read; make PEM of it, `openssl pkcs12 -in c.pfx -nokeys -out c.pem`, and write `type=\"pem\" path=\"c.pem\"`",
+        ),
+        (
+            r#"<tls:trust-store path="none.pem"/>"#,
+            "2:24: error: there is no file `none.pem`; put it beside the file that names it, or into `src/main/resources`; searched: `none.pem`, `../resources/none.pem`, `src/main/resources/none.pem`",
+        ),
+        (
+            r#"<tls:trust-store/>"#,
+            "2:1: error: `tls:trust-store` has no `path`; add `path=\"ca.pem\" type=\"pem\"`",
+        ),
+        (
+            r#"<tls:trust-store insecure="true"/>"#,
+            "2:1: warning: `insecure` turns off the check of certificates, so anyone on the network path can read and change all traffic; remove it, and name the authority's certificate: `type=\"pem\" path=\"ca.pem\"`",
+        ),
+    ] {
+        check(&of(stores, "HTTPS"), Compat::Intent, &[said]);
+    }
+    let said = "1:81: warning: this `tls:context` has no effect: the connection is not of the protocol HTTPS; add `protocol=\"HTTPS\"` to the connection, or remove it";
+    check(&of("", "HTTP"), Compat::Strict, &[said]);
 }

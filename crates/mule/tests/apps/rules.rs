@@ -403,3 +403,15 @@ fn errors_of_a_module_that_is_refused_are_taken_without_a_word() {
         assert_eq!(said.len(), 2, "{said:#?}");
     }
 }
+
+#[test]
+fn a_module_whose_namespace_is_named_is_one_that_the_application_has() {
+    let text = r##"<mule xmlns="http://www.mulesoft.org/schema/mule/core" xmlns:http="http://www.mulesoft.org/schema/mule/http" xmlns:db="http://www.mulesoft.org/schema/mule/db" xmlns:apikit="http://www.mulesoft.org/schema/mule/mule-apikit">
+<flow name="f"><http:listener config-ref="L" path="/x"/><logger/><error-handler><on-error-continue type="DB:CONNECTIVITY, APIKIT:NOT_FOUND, JMS:TIMEOUT, HTTP:BREWING"><logger/></on-error-continue></error-handler></flow></mule>"##;
+    let Read { said, .. } = snippet(text, Compat::Intent);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(
+        said.iter()
+            .all(|line| line.contains("JMS:TIMEOUT") || line.contains("HTTP:BREWING"))
+    );
+}

@@ -55,6 +55,11 @@ fn a_validation_and_a_lock_are_guards() {
             2,
         ),
         (r##"<flow-ref name="inner"/>"##, 4),
+        (r##"<idempotent-message-validator/>"##, 2),
+        (
+            r##"<validation:all><validation:is-email email="#[payload]"/></validation:all>"##,
+            2,
+        ),
     ] {
         let text = format!(
             "<flow name=\"tea\"><http:listener config-ref=\"L\" path=\"/cup\" allowedMethods=\"GET\"/>\n{guard}\n<http:request config-ref=\"S\" path=\"/cup\"/></flow><sub-flow name=\"inner\">\n\
@@ -295,6 +300,60 @@ fn the_circuit_of_a_flow_that_does_not_listen_becomes_a_breaker() {
         let yaml = conversion.yaml.unwrap_or_default();
         assert!(
             yaml.contains(why) && yaml.contains("# No flow listens"),
+            "{yaml}"
+        );
+    }
+}
+
+#[test]
+fn a_limit_of_redeliveries_is_a_guard() {
+    let limited = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"><redelivery-policy/></http:listener>
+  <http:request config-ref="S" path="/cup"/></flow>"##;
+    assert_eq!(converted(limited).yaml, None);
+    let conversion = lossy(limited);
+    native(&conversion);
+    let yaml = conversion.yaml.unwrap_or_default();
+    let said = "# - orders.xml:1: the limit of a message's redeliveries";
+    assert!(yaml.contains(said), "{yaml}");
+}
+
+#[test]
+fn a_listener_keeps_its_certificate_and_says_what_it_does_not_check() {
+    let stores = r#"<tls:trust-store path="server.pem"/><tls:key-store path="server.pem"/>"#;
+    let text = format!(
+        r#"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="8443" protocol="HTTPS"><tls:context>{stores}</tls:context></http:listener-connection></http:listener-config>
+<flow name="tea"><http:listener config-ref="In" path="/cup" allowedMethods="GET"/>
+  <http:request config-ref="S" path="/cup"/></flow>"#
+    );
+    assert_eq!(converted(&text).yaml, None);
+    let yaml = lossy(&text).yaml.unwrap_or_default();
+    for said in [
+        "# - orders.xml:2: the check of callers' certificates",
+        "# - orders.xml:2: the directory of `src/server.pem`: the program's there, the configuration file's here",
+        r#"tls: { cert: "src/server.pem", key: "src/server.pem" }"#,
+    ] {
+        assert!(yaml.contains(said), "{yaml}");
+    }
+}
+
+#[test]
+fn what_a_request_brings_along_is_not_carried_in_silence() {
+    let connection = r#"<http:authentication><http:basic-authentication username="a" password="b"/></http:authentication>"#;
+    let trust = r#"<tls:context><tls:trust-store path="server.pem"/></tls:context>"#;
+    for (inner, said) in [
+        (connection, "the user and password of the request"),
+        (trust, "the request's own authorities and certificate"),
+    ] {
+        let text = format!(
+            r#"<http:request-config name="Out"><http:request-connection host="a" protocol="HTTPS">{inner}</http:request-connection></http:request-config>
+<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
+  <http:request config-ref="Out" path="/cup"/></flow>"#
+        );
+        let conversion = converted(&text);
+        native(&conversion);
+        let yaml = conversion.yaml.unwrap_or_default();
+        assert!(
+            yaml.contains(&format!("# - orders.xml:3: {said}")),
             "{yaml}"
         );
     }

@@ -29,8 +29,13 @@ impl Loader for Bound<'_> {
         None
     }
 
-    fn file(&self, _: &str) -> io::Result<String> {
-        Err(io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    fn file(&self, path: &str) -> io::Result<String> {
+        match path {
+            "server.pem" => {
+                Ok("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----".to_owned())
+            }
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
+        }
     }
 
     fn accepts_losses(&self) -> bool {

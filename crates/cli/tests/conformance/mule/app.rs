@@ -233,21 +233,21 @@ impl Running {
                         }
                     })
                 }
-                Some(Source::Queue { queue, consumers }) => {
+                Some(Source::Queue {
+                    queue, consumers, ..
+                }) => {
                     let (taker, mut messages) = tokio::sync::mpsc::unbounded_channel();
                     world.take(queue, taker);
                     let consumers = Arc::new(Semaphore::new(*consumers));
                     running.background(move |run| async move {
                         let run = Arc::new(run);
-                        while let Some(payload) = messages.recv().await {
+                        while let Some(parcel) = messages.recv().await {
                             let (run, consumers) = (run.clone(), consumers.clone());
                             tokio::spawn(async move {
                                 let _turn = consumers.acquire().await;
-                                let event = Event {
-                                    payload,
-                                    ..Event::default()
-                                };
-                                run.flow(FlowId(at), event).await;
+                                let world: Arc<dyn World> = run.world.clone();
+                                let id = "a-case".into();
+                                run.engine.receive(&world, FlowId(at), parcel, id).await;
                             });
                         }
                     })
@@ -306,8 +306,9 @@ impl Running {
             scheme: "http",
         };
         let field = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok());
+        let media_type = source.media_type.as_ref().map(|given| given.as_str());
         let event = Event {
-            payload: Typed::received(body.into(), field("content-type")),
+            payload: Typed::received(body.into(), media_type.or(field("content-type"))),
             attributes: attributes(source, &parts, &params, ends),
             correlation_id: field("x-correlation-id").unwrap_or("a-case").into(),
             ..Event::default()

@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fusebox_mule::Random;
 use fusebox_mule::app::LogLevel;
 use fusebox_mule::jiff::fmt::temporal::DateTimeParser;
 use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
-use fusebox_mule::run::{Answer, Call, Line, Pending, PublishFault, SendFault, World};
-use fusebox_mule::{Random, Typed};
+use fusebox_mule::run::{Answer, Call, Line, Parcel, Pending, PublishFault, SendFault, World};
 use fusebox_store::{Clock, WallTime};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value as Json;
@@ -31,7 +31,7 @@ pub struct Seen {
 }
 
 /// Messages that wait in a queue for whoever takes them.
-pub type Taker = tokio::sync::mpsc::UnboundedSender<Typed>;
+pub type Taker = tokio::sync::mpsc::UnboundedSender<Parcel>;
 
 /// The world of a case. Make it within the runtime that runs the case: its time begins then.
 pub struct CaseWorld {
@@ -42,6 +42,9 @@ pub struct CaseWorld {
     seen: Mutex<Vec<Seen>>,
     log: Mutex<Vec<(LogLevel, String)>>,
     takers: Mutex<HashMap<Arc<str>, Taker>>,
+    /// The messages of queues that no flow listens to.
+    left: Mutex<HashMap<Arc<str>, VecDeque<Parcel>>>,
+    arrived: tokio::sync::Notify,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -77,6 +80,8 @@ impl CaseWorld {
             seen: Mutex::default(),
             log: Mutex::default(),
             takers: Mutex::default(),
+            left: Mutex::default(),
+            arrived: tokio::sync::Notify::new(),
         })
     }
 
@@ -233,15 +238,44 @@ impl World for CaseWorld {
     fn publish<'a>(
         &'a self,
         queue: &'a Arc<str>,
-        message: Typed,
+        parcel: Parcel,
+        _wait: Duration,
     ) -> Pending<'a, Result<(), PublishFault>> {
         let taker = lock(&self.takers).get(queue).cloned();
         Box::pin(async move {
-            // A message that nobody takes waits for ever.
-            if let Some(taker) = taker {
-                taker.send(message).ok();
+            match taker {
+                Some(taker) => {
+                    taker.send(parcel).ok();
+                }
+                None => {
+                    let mut left = lock(&self.left);
+                    left.entry(queue.clone()).or_default().push_back(parcel);
+                    self.arrived.notify_waiters();
+                }
             }
             Ok(())
+        })
+    }
+
+    fn consume<'a>(
+        &'a self,
+        queue: &'a Arc<str>,
+        wait: Duration,
+    ) -> Pending<'a, Result<Option<Parcel>, PublishFault>> {
+        Box::pin(async move {
+            let taken = async {
+                loop {
+                    let arrived = self.arrived.notified();
+                    let waiting = lock(&self.left)
+                        .get_mut(queue)
+                        .and_then(VecDeque::pop_front);
+                    if let Some(parcel) = waiting {
+                        return parcel;
+                    }
+                    arrived.await;
+                }
+            };
+            Ok(tokio::time::timeout(wait, taken).await.ok())
         })
     }
 

@@ -22,8 +22,24 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     of_array("sum", 1, sum),
     of_array("avg", 1, average),
     of_array("map", 2, map).higher(),
-    of_array("filter", 2, filter).higher(),
-    of_array("reduce", 2, reduce).higher(),
+    plain("filter", 2, |run, args| match &args[0] {
+        Value::String(text) => {
+            let kept = characters(run, text)?;
+            let kept = kept_items(run, &kept, &args[1])?;
+            let texts: Vec<_> = kept.iter().map(coerce::text).collect::<Coerced<_>>()?;
+            Ok(texts.concat().into())
+        }
+        _ => on_array(run, "filter", args, filter),
+    })
+    .higher(),
+    plain("reduce", 2, |run, args| match &args[0] {
+        Value::String(text) => {
+            let characters = characters(run, text)?;
+            reduce(run, &characters, &args[1..])
+        }
+        _ => on_array(run, "reduce", args, reduce),
+    })
+    .higher(),
     of_array("flatMap", 2, flat_map).higher(),
     plain("groupBy", 2, group_by).higher(),
     plain("orderBy", 2, order_by).higher(),
@@ -41,9 +57,32 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     of_array("countBy", 2, count_by).higher(),
 ];
 
+/// The characters of a text, as texts.
+fn characters(run: &mut Run<'_>, text: &str) -> Coerced<Vec<Value>> {
+    run.step(text.len())?;
+    Ok(text.chars().map(|char| char.to_string().into()).collect())
+}
+
+fn kept_items(run: &mut Run<'_>, items: &[Value], test: &Value) -> Coerced<Vec<Value>> {
+    kept(run, items, test, item_given)
+}
+
+/// Evaluates a function of an array; null gives null.
+fn on_array(
+    run: &mut Run<'_>,
+    name: &str,
+    args: &[Value],
+    body: fn(&mut Run<'_>, &[Value], &[Value]) -> Coerced<Value>,
+) -> Coerced<Value> {
+    match items(name, &args[0])? {
+        Some(items) => body(run, items, &args[1..]),
+        None => Ok(Value::Null),
+    }
+}
+
 /// The items of an array; `None` for null.
 fn items<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a [Value]>> {
-    match value {
+    match value.plain() {
         Value::Null => Ok(None),
         Value::Array(array) => Ok(Some(array.items())),
         _ => Err(misfit(name, "an array", value)),
@@ -83,12 +122,12 @@ fn is_empty(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
 fn flatten(run: &mut Run<'_>, items: &[Value]) -> Coerced<Value> {
     let mut flat = Vec::new();
     for item in items {
-        match item {
+        match item.plain() {
             Value::Array(array) => {
                 run.copy(array.items().len())?;
                 flat.extend_from_slice(array.items());
             }
-            other => flat.push(other.clone()),
+            _ => flat.push(item.clone()),
         }
     }
     run.copy(flat.len())?;
@@ -202,7 +241,7 @@ fn reduce(run: &mut Run<'_>, items: &[Value], args: &[Value]) -> Coerced<Value> 
                 let default = accumulator.and_then(|param| param.default.as_ref());
                 default.map(|default| run.eval(default, env)).transpose()?
             }
-            Callee::Builtin(_) => None,
+            Callee::Builtin(_) | Callee::Overloads(..) => None,
         },
         _ => None,
     };
@@ -222,6 +261,13 @@ fn group_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::Array(array) => grouped(run, array.items(), &args[1], item_given, Value::array),
         Value::Object(object) => {
             grouped(run, object.entries(), &args[1], entry_given, Value::keyed)
+        }
+        Value::String(text) => {
+            let characters = characters(run, text)?;
+            grouped(run, &characters, &args[1], item_given, |parts| {
+                let texts = parts.iter().filter_map(|part| coerce::text(part).ok());
+                texts.collect::<Vec<_>>().concat().into()
+            })
         }
         other => Err(misfit("groupBy", "an array or an object", other)),
     }

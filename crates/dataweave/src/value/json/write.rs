@@ -1,5 +1,6 @@
 //! Writes values as JSON.
 
+use super::arrange::arranged;
 use crate::fault::EvalFault;
 use crate::value::{Array, Object, Value, csv, text, xml};
 
@@ -10,6 +11,10 @@ pub(crate) struct Layout {
     pub indent: bool,
     /// The nulls to skip. Default: none of them.
     pub skip_null: SkipNull,
+    /// True if JSON has the attributes of keys. Default false.
+    pub attributes: bool,
+    /// True if JSON has the values of equal keys in a list. Default false.
+    pub lists: bool,
     /// The way to write XML.
     pub xml: xml::Style,
     /// The way to write CSV.
@@ -30,6 +35,8 @@ impl Layout {
     pub const ON_ONE_LINE: Layout = Layout {
         indent: false,
         skip_null: SkipNull::Nowhere,
+        attributes: false,
+        lists: false,
         xml: xml::Style::PLAIN,
         csv: csv::Style::PLAIN,
     };
@@ -53,7 +60,10 @@ pub(crate) fn write(value: &Value, layout: Layout) -> Result<String, EvalFault> 
         text: String::new(),
         layout,
     };
-    writer.value(value, 0)?;
+    match layout.attributes || layout.lists {
+        true => writer.value(&arranged(value, layout), 0)?,
+        false => writer.value(value, 0)?,
+    }
     Ok(writer.text)
 }
 

@@ -92,7 +92,7 @@ impl Writer {
                 .iter()
                 .try_for_each(|item| self.elements(key, item, depth)),
             Value::Null if self.style.skips_elements => Ok(()),
-            value => {
+            _ => {
                 self.line(depth);
                 self.element(key, value, depth)
             }
@@ -122,7 +122,6 @@ impl Writer {
             escaped(&mut attributes, &value, true)?;
             attributes.push('"');
         }
-        let value = value.plain();
         if value.is_null() && self.style.nil_on_null {
             let xsi = Namespace {
                 prefix: "xsi".into(),
@@ -143,7 +142,15 @@ impl Writer {
 
     /// Writes the rest of an element after its attributes.
     fn content(&mut self, name: &str, value: &Value, depth: usize) -> Result<(), EvalFault> {
-        let entries = match value {
+        if value.is_cdata() {
+            // The end of a section cannot stand within one.
+            let text = text(value)?.replace("]]>", "]]]]><![CDATA[>");
+            check_text(self.text.len() + text.len())?;
+            escaped(&mut String::new(), &text, false)?;
+            self.text.push_str(&format!("><![CDATA[{text}]]></{name}>"));
+            return Ok(());
+        }
+        let entries = match value.plain() {
             Value::Null if self.style.closes_inline => {
                 self.text.push_str("/>");
                 return Ok(());
@@ -245,7 +252,12 @@ fn qualified(prefix: &str, key: &Key) -> Result<String, EvalFault> {
             |char: char| starts(char) || char.is_numeric() || matches!(char, '-' | '.' | '\u{b7}');
         name.starts_with(starts) && name.chars().all(goes_on)
     };
-    if !is_name(key) || !(prefix.is_empty() || is_name(prefix)) {
+    // A script may write the prefix itself: `"soap:Body"`.
+    let is_key = match (prefix.is_empty(), key.split_once(':')) {
+        (true, Some((written, local))) => is_name(written) && is_name(local),
+        _ => is_name(key),
+    };
+    if !is_key || !(prefix.is_empty() || is_name(prefix)) {
         return Err(EvalFault::new(format!(
             "the key {:?} is not a name of XML",
             &**key

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::node::{Node, Operator, Segment, Sign};
 use super::{EvalError, STEPS_MAX, TEXT_MAX, TEXTS_MAX, fail, operators};
-use crate::language::path;
+use crate::language::path::{self, Manner};
 use crate::language::random::Random;
 use crate::language::scope::Scope;
 use crate::language::value::Value;
@@ -74,9 +74,8 @@ impl<'a> Context<'a> {
 
     /// The value of a name in the scope.
     pub fn get(&self, name: &str) -> Result<Value, EvalError> {
-        self.scope
-            .get(name)
-            .ok_or_else(|| EvalError::new(format!("failed to resolve variable: '{name}' in scope")))
+        let found = self.scope.get(name);
+        found.ok_or_else(|| EvalError::new(missing(name)))
     }
 
     /// Follows a path from a value, which may have to parse texts.
@@ -84,7 +83,11 @@ impl<'a> Context<'a> {
         if let (Value::Str(text), false) = (value, path.is_empty()) {
             self.read_text(text.len())?;
         }
-        path::walk(value, path, self.skip_missing)
+        let manner = Manner {
+            skip_missing: self.skip_missing,
+            proved_only: self.scope.is_proved_only(),
+        };
+        path::walk(value, path, manner)
     }
 
     /// Draws 64 random bits.
@@ -222,12 +225,36 @@ fn apply(
     operators::apply(operator, left, &right)
 }
 
+/// The message for a name that the scope does not have. Outputs and errors of a flow's tasks have names of their own.
+fn missing(name: &str) -> String {
+    if let Some(output) = name.strip_prefix("_A.") {
+        return match output.split_once('.') {
+            Some((task, output)) => format!(
+                "failed to resolve activity attr: '{output}', not found in activity '{task}'"
+            ),
+            None => format!("failed to resolve activity value: '{output}'"),
+        };
+    }
+    match name.strip_prefix("_E") {
+        Some("") => "failed to resolve error, not found in flow".to_owned(),
+        Some(task) if task.starts_with('.') => {
+            format!(
+                "failed to resolve activity [{}] error, not found in flow",
+                &task[1..]
+            )
+        }
+        _ => format!("failed to resolve variable: '{name}' in scope"),
+    }
+}
+
 /// The value, or `None` for null and for a missing path, variable or environment variable. Other errors remain.
 fn defined(value: Result<Value, EvalError>) -> Result<Option<Value>, EvalError> {
-    const ABSENT: [&str; 5] = [
+    const ABSENT: [&str; 7] = [
         "path not found",
         "unable to evaluate path",
         "failed to resolve variable",
+        "failed to resolve activity attr",
+        "failed to resolve activity value",
         "failed to resolve Environment Variable",
         "failed to resolve Property",
     ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::eval::Context;
 use super::{EvalError, is_blank};
 use crate::language::names::Names;
-use crate::language::path;
+use crate::language::path::{self, Manner};
 use crate::language::value::{Map, Params, Value};
 
 /// A reference whose text is known at compilation.
@@ -20,6 +20,12 @@ pub(crate) enum Reference {
 pub(crate) enum Resolver {
     Scope,
     Loop,
+    /// An attribute of a flow.
+    Flow,
+    /// An output of a task of a flow.
+    Activity,
+    /// The error of a flow, or of one of its tasks.
+    Error,
     Env(Params),
     Property(Map),
     /// An unknown name, which is reported only at evaluation if an index is computed.
@@ -80,6 +86,9 @@ impl Resolver {
             ("env", _) => Resolver::Env(names.env.clone()),
             ("property", Some(properties)) => Resolver::Property(properties.clone()),
             ("loop", _) if names.loops => Resolver::Loop,
+            ("flow", _) if names.flows => Resolver::Flow,
+            ("activity", _) if names.flows => Resolver::Activity,
+            ("error", _) if names.flows => Resolver::Error,
             _ => Resolver::Unknown(name.to_owned()),
         };
         (resolver, rest)
@@ -106,6 +115,26 @@ impl Resolver {
                     path: path.into(),
                 });
             }
+            Resolver::Flow => {
+                let rest = rest.strip_prefix('.').ok_or_else(|| {
+                    format!("cannot resolve 'flow{rest}': write an attribute as in `$flow.name`")
+                })?;
+                let end = rest.find(['.', '[']).unwrap_or(rest.len());
+                return Ok(scoped(rest[..end].to_owned(), &rest[end..]));
+            }
+            Resolver::Activity => {
+                let (task, rest) = item("activity", rest)?;
+                let (output, path) = match rest.strip_prefix('.') {
+                    Some(rest) => rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len())),
+                    None => return Ok(scoped(format!("_A.{task}"), rest)),
+                };
+                return Ok(scoped(format!("_A.{task}.{output}"), path));
+            }
+            Resolver::Error if rest.starts_with('[') => {
+                let (task, path) = item("error", rest)?;
+                return Ok(scoped(format!("_E.{task}"), path));
+            }
+            Resolver::Error => return Ok(scoped("_E".to_owned(), rest)),
             Resolver::Env(env) => {
                 let (name, rest) = item("env", rest)?;
                 let text = env.get(name).ok_or_else(|| {
@@ -131,9 +160,21 @@ impl Resolver {
             Some(field) => &field[field.find(['.', '[']).unwrap_or(field.len())..],
             None => rest,
         };
-        path::walk(&value, path, skip_missing)
+        let manner = Manner {
+            skip_missing,
+            ..Manner::default()
+        };
+        path::walk(&value, path, manner)
             .map(Reference::Constant)
             .map_err(|error| error.message)
+    }
+}
+
+/// A value of a flow's run, in which attributes, outputs and errors have names of their own.
+fn scoped(name: String, path: &str) -> Reference {
+    Reference::Scope {
+        name: name.into(),
+        path: path.into(),
     }
 }
 

@@ -5,20 +5,20 @@ use crate::language::expression::{Context, EvalError, fail};
 use crate::language::value::Value;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    of("append", &[Type::Any, Type::Any], append),
-    of("contains", &[Type::Any, Type::Any], contains),
-    of("count", &[Type::Any], |args, _| match &args[0] {
+    of("append", &[Type::Items, Type::Items], append),
+    of("contains", &[Type::Items, Type::Items], contains),
+    of("count", &[Type::Items], |args, _| match &args[0] {
         Value::Null => Ok(count(0)),
         Value::Array(items) => Ok(count(items.len())),
         _ => fail("unable to count un-array object"),
     }),
-    many("create", Type::Any, |args, _| {
+    many("create", Type::Items, |args, _| {
         Ok(match args {
             [] => Value::Null,
             items => items.to_vec().into(),
         })
     }),
-    of("delete", &[Type::Any, Type::Int], |args, context| {
+    of("delete", &[Type::Items, Type::Int], |args, context| {
         let (items, at) = item("delete", args)?;
         pay(items.len(), context)?;
         let mut left = items.to_vec();
@@ -26,20 +26,20 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         Ok(left.into())
     }),
     of("flatten", &[Type::Array, Type::Int], flatten),
-    of("get", &[Type::Any, Type::Int], |args, _| {
+    of("get", &[Type::Items, Type::Int], |args, _| {
         let (items, at) = item("get", args)?;
         Ok(items[at].clone())
     }),
-    many("merge", Type::Any, merge),
-    of("reverse", &[Type::Any], |args, context| match &args[0] {
+    many("merge", Type::Items, merge),
+    of("reverse", &[Type::Items], |args, context| match &args[0] {
         Value::Array(items) => {
             pay(items.len(), context)?;
             Ok(items.iter().rev().cloned().collect::<Vec<_>>().into())
         }
         other => Ok(other.clone()),
     }),
-    many("slice", Type::Any, slice),
-    of("sum", &[Type::Any], sum),
+    many("slice", Type::Items, slice),
+    of("sum", &[Type::Items], sum),
 ];
 
 /// Charges the making of an array.

@@ -9,7 +9,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[of("len", &[Type::Any], len)];
 /// Counts the bytes of a text, or the entries of an array or object; null has length 0.
 fn len(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let len = match &args[0] {
-        Value::Null => 0,
+        Value::Null | Value::Nil(_) => 0,
         Value::Str(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
         Value::Array(items) => items.len(),

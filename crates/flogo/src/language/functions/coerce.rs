@@ -2,7 +2,7 @@
 
 use super::{Function, Type, of, text};
 use crate::language::expression::{Context, EvalError, fail};
-use crate::language::value::Value;
+use crate::language::value::{NilKind, Value};
 
 const fn to(name: &'static str, run: super::Run) -> Function {
     of(name, &[Type::Any], run)
@@ -20,7 +20,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     to("toParams", |args, _| Type::Params.coerce(&args[0])),
     to("toObject", |args, _| Type::Object.coerce(&args[0])),
     to("toArray", |args, _| match &args[0] {
-        Value::Null => Ok(Value::Null),
+        Value::Null => Ok(Value::Nil(NilKind::Array)),
+        value @ Value::Nil(NilKind::Array) => Ok(value.clone()),
         value => Ok(Value::Array(value.to_array())),
     }),
     of("toType", &[Type::Any, Type::Text], to_type),
@@ -28,7 +29,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 
 /// Converts to the type of that name, in any case.
 fn to_type(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
-    let (value, name) = (&args[0], text(&args[1]));
+    to_named(&args[0], text(&args[1]))
+}
+
+/// Converts a value to the type of that name, in any case.
+pub(crate) fn to_named(value: &Value, name: &str) -> Result<Value, EvalError> {
     match name.to_ascii_lowercase().as_str() {
         "any" => Ok(value.clone()),
         "string" => Type::Text.coerce(value),

@@ -38,7 +38,7 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), JsonFault> {
         });
     }
     match value {
-        Value::Null => text.push_str("null"),
+        Value::Null | Value::Nil(_) => text.push_str("null"),
         Value::Bool(bool) => text.push_str(if *bool { "true" } else { "false" }),
         Value::Int(int) | Value::Long(int) => push(text, format_args!("{int}")),
         Value::Float(float) => match number::for_json(*float) {
@@ -73,18 +73,26 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), JsonFault> {
             write_string(member, text);
             Ok(())
         })?,
+        Value::Struct(of) => write_fields(&of.fields, text)?,
         Value::Error(fault) => match &fault.kind {
-            FaultKind::Network { op, url } => {
-                text.push_str("{\"Op\":");
-                write_string(op, text);
-                text.push_str(",\"URL\":");
-                write_string(url, text);
-                text.push_str(",\"Err\":{}}");
-            }
-            FaultKind::Syntax { offset } => push(text, format_args!("{{\"Offset\":{offset}}}")),
-            FaultKind::Plain | FaultKind::Activity => text.push_str("{}"),
+            FaultKind::System { number } => push(text, format_args!("{number}")),
+            _ => write_fields(&fault.fields(), text)?,
         },
     }
+    Ok(())
+}
+
+fn write_fields(fields: &[(&str, Value)], text: &mut String) -> Result<(), JsonFault> {
+    text.push('{');
+    for (at, (name, value)) in fields.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        write_string(name, text);
+        text.push(':');
+        write_value(value, text)?;
+    }
+    text.push('}');
     Ok(())
 }
 

@@ -14,24 +14,29 @@ use crate::Fault;
 /// begun, the fault is a network fault.
 pub fn fault(op: &str, none: &NoAnswer) -> Fault {
     use fusebox_gateway::parts::Fault as Cause;
-    let cause = match &none.fault {
-        Cause::Refused(refusal) => refusal.to_string(),
-        full @ Cause::Full(..) => full.to_string(),
-        Cause::Unsendable(why) => why.clone(),
+    let cause: Fault = match &none.fault {
+        Cause::Refused(refusal) => Fault::plain(refusal.to_string()),
+        full @ Cause::Full(..) => Fault::plain(full.to_string()),
+        Cause::Unsendable(why) => Fault::plain(&**why),
         Cause::Unconnected(failed) if failed.why == Unconnected::Exhausted => {
             return Fault::plain("the gateway has no connection to spare");
         }
         Cause::Unconnected(failed) => unconnected(failed, &none.request.endpoint),
-        Cause::Cut(end) => cut(end),
+        Cause::Cut(end) => Fault::plain(cut(end)),
         Cause::Timeout => "net/http: timeout awaiting response headers".into(),
         Cause::Malformed | Cause::HeadTooLarge => {
             "net/http: HTTP/1.x transport connection broken: malformed HTTP response".into()
         }
         Cause::Location(bad) => {
             let (location, why) = (&bad.location, &bad.why);
-            format!("failed to parse Location header {location:?}: {why}")
+            Fault::plain(format!(
+                "failed to parse Location header {location:?}: {why}"
+            ))
         }
-        Cause::Redirects => format!("stopped after {REQUESTS_MAX} redirects"),
+        Cause::Redirects(location) => {
+            let cause = Fault::plain(format!("stopped after {REQUESTS_MAX} redirects"));
+            return Fault::network(op, location, cause);
+        }
         Cause::Broken(_) | Cause::BrokenHeld(_) | Cause::CutGzip => {
             return Fault::plain("unexpected EOF");
         }
@@ -46,7 +51,7 @@ pub fn fault(op: &str, none: &NoAnswer) -> Fault {
             return Fault::plain(fault);
         }
     };
-    Fault::network(op, &none.request.url(), &cause)
+    Fault::network(op, &none.request.url(), cause)
 }
 
 fn cut(end: &Cut) -> String {
@@ -63,24 +68,22 @@ fn cut(end: &Cut) -> String {
     }
 }
 
-fn unconnected(failed: &NoConnection, endpoint: &Endpoint) -> String {
+fn unconnected(failed: &NoConnection, endpoint: &Endpoint) -> Fault {
     let host = match failed.address {
         Some(address) => address.to_string(),
         None => format!("{}:{}", endpoint.host, endpoint.port),
     };
     let error = &failed.error;
     match failed.why {
-        Unconnected::Upstream(CallError::Tls) => format!("tls: {}", words(error)),
+        Unconnected::Upstream(CallError::Tls) => Fault::plain(format!("tls: {}", words(error))),
         _ if error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none() => {
-            format!("dial tcp {host}: i/o timeout")
+            Fault::plain(format!("dial tcp {host}: i/o timeout"))
         }
-        _ if failed.address.is_none() => {
-            format!("dial tcp: lookup {}: no such host", endpoint.host)
-        }
-        _ if error.raw_os_error().is_some() => {
-            format!("dial tcp {host}: connect: {}", words(error))
-        }
-        _ => format!("dial tcp {host}: {}", words(error)),
+        _ => match (failed.address, error.raw_os_error()) {
+            (None, _) => Fault::lookup(&endpoint.host),
+            (Some(address), Some(number)) => Fault::dial(address, number, &words(error)),
+            (Some(_), None) => Fault::plain(format!("dial tcp {host}: {}", words(error))),
+        },
     }
 }
 

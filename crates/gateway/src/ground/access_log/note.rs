@@ -48,8 +48,6 @@ pub struct Facts {
     pub status: Option<StatusCode>,
     pub decision: Option<Decision>,
     pub attempts: Vec<Attempt>,
-    /// The beginning of the attempt that is on its way.
-    pub began: Timestamp,
     /// The error of the attempt that is on its way.
     pub error: Option<&'static str>,
     pub reason: Option<Reason>,
@@ -217,10 +215,10 @@ impl Note {
         });
     }
 
-    /// Notes the beginning of an attempt.
-    pub fn attempt_begins(&self) {
-        let now = self.running.clock.exact();
-        self.with(|facts| (facts.began, facts.error) = (now, None));
+    /// Notes the beginning of an attempt, and returns its time.
+    pub fn attempt_begins(&self) -> Timestamp {
+        self.with(|facts| facts.error = None);
+        self.running.clock.exact()
     }
 
     /// Notes the error of the attempt that is on its way.
@@ -228,12 +226,12 @@ impl Note {
         self.with(|facts| facts.error = Some(word));
     }
 
-    /// Notes the end of an attempt at an upstream. `duration`: the upstream's time; `None`: the time since its beginning.
+    /// Notes the end of an attempt at an upstream, and the time that it took.
     pub fn attempt(
         &self,
         upstream: &Arc<str>,
         endpoint: &Arc<str>,
-        duration: Option<Duration>,
+        duration: Duration,
         status: Option<StatusCode>,
         outcome: &'static str,
     ) {
@@ -242,8 +240,7 @@ impl Note {
             let attempt = Attempt {
                 upstream: (own != Some(upstream)).then(|| upstream.clone()),
                 endpoint: endpoint.clone(),
-                duration: duration
-                    .unwrap_or_else(|| self.running.clock.exact().saturating_since(facts.began)),
+                duration,
                 status: status.map(|status| status.as_u16()),
                 error: facts.error.take(),
                 outcome,

@@ -30,7 +30,7 @@ fn look(breakers: &UpstreamBreakers, second: u64) {
         assert!(breakers.find(&name).is_some());
     }
     for (_, extras) in breakers.metered() {
-        extras.sampled.note(second, Totals::default(), false);
+        extras.sampled.note(second, Totals::default());
         extras.sampled.series(second, Duration::from_secs(10));
         extras.failures.list();
     }

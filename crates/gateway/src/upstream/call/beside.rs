@@ -3,6 +3,7 @@
 //! That call has no permit, so it looks at the upstream's breaker and never moves it. Its endpoint counts its attempt like
 //! any other, and a place in the bulkhead is its own.
 
+use fusebox_breaker::Outcome;
 use fusebox_plan::CallError;
 
 use super::UpstreamCall;
@@ -13,6 +14,7 @@ impl UpstreamCall {
         let mut beside = UpstreamCall::unguarded(self.upstream.clone(), self.worker.clone());
         beside.live_breaker = self.live_breaker.clone();
         beside.request_id = self.request_id.clone();
+        (beside.noted, beside.is_attempt_noted) = (self.noted.clone(), true);
         beside
     }
 
@@ -23,6 +25,7 @@ impl UpstreamCall {
         let outcome = self.ruling(error).outcome;
         self.end_attempt(outcome, now);
         self.attempts(None, None);
+        self.is_attempt_noted = true;
         self.place = None;
         self.waits_since(now);
     }
@@ -30,6 +33,7 @@ impl UpstreamCall {
     /// Takes the attempt of a call beside this one, with its place and its answer, as this one's own. An attempt of this
     /// one that is in flight counts nowhere.
     pub fn takes_over(&mut self, mut other: Box<UpstreamCall>) {
+        self.note_cut();
         self.attempts(other.attempt.take(), other.limits);
         if let Some(place) = other.place.take() {
             self.place = Some(place);
@@ -37,10 +41,19 @@ impl UpstreamCall {
         (self.duration, self.connecting) = (other.duration, other.connecting);
         (self.head, self.back_at) = (other.head.take(), other.back_at);
         self.cause = other.cause.take();
+        (self.attempt_began, other.is_attempt_noted) = (other.attempt_began, true);
     }
 
     /// Drops a call whose attempt was cut because another one has won: it counts nowhere.
     pub fn loses(mut self: Box<Self>) {
+        self.note_cut();
         self.attempt = None;
+    }
+
+    /// Notes an attempt in flight that another one has won against.
+    fn note_cut(&mut self) {
+        if self.attempt.is_some() {
+            self.note_attempt(Outcome::Ignored);
+        }
     }
 }

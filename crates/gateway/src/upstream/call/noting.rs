@@ -38,6 +38,13 @@ impl UpstreamCall {
         let status = self.head.as_ref().map(|head| head.status);
         let lasted = [self.duration, self.connecting];
         let lasted = lasted.into_iter().find(|time| *time != Duration::ZERO);
+        let since = || {
+            self.worker
+                .clock
+                .exact()
+                .saturating_since(self.attempt_began)
+        };
+        let lasted = lasted.unwrap_or_else(since);
         let outcome = match outcome {
             Outcome::Success => "success",
             Outcome::Failure => "failure",

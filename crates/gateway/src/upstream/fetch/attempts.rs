@@ -8,7 +8,9 @@ use fusebox_breaker::Timestamp;
 use fusebox_call::Retry;
 use fusebox_call::attempts::{Body as SentBody, End};
 use fusebox_plan::CallError;
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, RANGE};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, LOCATION, RANGE,
+};
 use http::response::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
@@ -141,7 +143,9 @@ impl<'a> Following<'a> {
                 Some(next) => {
                     call.answered(status, headers);
                     *self.request = next.map_err(Fault::Location)?;
-                    return Err(Fault::Redirects);
+                    let location = headers.get(LOCATION).map(HeaderValue::as_bytes);
+                    let location = String::from_utf8_lossy(location.unwrap_or_default());
+                    return Err(Fault::Redirects(location.into_owned()));
                 }
             }
         }

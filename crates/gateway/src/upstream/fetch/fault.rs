@@ -66,9 +66,9 @@ pub enum Fault {
     /// The answer leads to where no request can go.
     #[error("bad `Location`: {}", .0.why)]
     Location(BadLocation),
-    /// The answer is one redirect too many. The request is the one that it leads to.
+    /// The answer is one redirect too many, to this `Location`. The request is the one that it leads to.
     #[error("too many redirects")]
-    Redirects,
+    Redirects(String),
     /// The body broke off or was malformed.
     #[error("{0}")]
     Broken(hyper::Error),
@@ -126,7 +126,7 @@ impl Fault {
             Fault::Timeout => Outcome::Ended(Some(CallError::Timeout)),
             Fault::Malformed => Outcome::Ended(Some(CallError::Protocol)),
             Fault::BrokenHeld(why) => Outcome::Ended(Some(why.as_body_error())),
-            Fault::Location(_) | Fault::Redirects => Outcome::Ended(None),
+            Fault::Location(_) | Fault::Redirects(_) => Outcome::Ended(None),
             _ => Outcome::SaysNothing,
         }
     }

@@ -439,7 +439,7 @@ async fn redirects_and_free_repeats_are_one_call() {
     assert_eq!(service.seen(), (4, 3));
     assert_eq!(caller.counts(), [1, 0, 0]);
     let got = caller.ask("/round", &ONCE).await;
-    assert!(matches!(got, Err(Fault::Redirects)), "{got:?}");
+    assert!(matches!(got, Err(Fault::Redirects(_))), "{got:?}");
     assert_eq!(service.seen().0, 7);
     let got = caller.ask("/bad", &ONCE).await;
     assert!(matches!(got, Err(Fault::Location(_))), "{got:?}");

@@ -9,8 +9,8 @@ use fusebox_dataweave::symbol::{Relation, Symbol};
 use super::conditions::split;
 use super::{Act, Call, DEPTH_MAX, Ends, PATHS_MAX, Path, Raised, SentRequest, Walk, push, text};
 use crate::app::{
-    Chain, Choice, Does, ErrorType, FlowName, Given, Request, SendBody, Site, Target,
-    ValidationRule,
+    Chain, Choice, Consume, Does, ErrorType, FlowName, Given, Request, SendBody, Site,
+    StaticResource, Target, ValidationRule,
 };
 
 impl<'a> Walk<'a> {
@@ -59,7 +59,18 @@ impl<'a> Walk<'a> {
                 path.media_type = media_type.unwrap_or(path.media_type);
                 path.attributes = attributes.unwrap_or(path.attributes);
             }
-            Does::Logger(_) | Does::Publish(_) => {}
+            // A duplicate says nothing of an upstream.
+            Does::Logger(_) | Does::Publish(_) | Does::Invalidate(_) | Does::Idempotent(_) => {}
+            Does::PublishConsume { target, .. }
+            | Does::Consume(Consume { target, .. })
+            | Does::StaticResource(StaticResource { target, .. }) => match target {
+                Some(target) => {
+                    path.vars.insert(target.variable.clone(), Symbol::Unknown);
+                }
+                None => (path.payload, path.attributes) = (Symbol::Unknown, Symbol::Unknown),
+            },
+            // The flows of an API are looked at one by one.
+            Does::Route(_) => path.payload = Symbol::Unknown,
             Does::Choice(choice) => return self.choice(choice, site, path, depth),
             Does::Try(scope) => {
                 let ends = self.chain(&scope.chain, path, depth);
@@ -148,6 +159,7 @@ impl<'a> Walk<'a> {
             Does::Request(request) => return self.request(request, site, path),
             Does::Object(call) => return self.object(call, site, path),
             Does::Cache(scope) => return self.chain(&scope.chain, path, depth),
+            Does::Validations(_) => {}
             Does::Validation(validation) => return self.validation(&validation.rule, site, path),
             Does::Policy(step) => return self.policy_step(step, path, depth),
             Does::Sleep(_) => {
@@ -347,9 +359,7 @@ impl<'a> Walk<'a> {
                 let value = self.given(given, &path);
                 (value.compare(Relation::Equal, Symbol::NULL), "NOT_NULL")
             }
-            ValidationRule::NotBlank(_)
-            | ValidationRule::Matches { .. }
-            | ValidationRule::Size { .. } => return vec![(path, None)],
+            _ => return vec![(path, None)],
         };
         let split = split(condition, path, site);
         let ends = split.into_iter().map(|(path, holds)| {

@@ -1,0 +1,102 @@
+//! The settings and inputs that each activity reads, and names that only its documentation has.
+
+use crate::flow::Activity;
+
+/// The names that an activity reads.
+pub(super) struct Known {
+    pub activity: &'static str,
+    /// Settings that are no inputs: a step cannot say them.
+    pub settings: &'static [&'static str],
+    /// Inputs, for which a setting is the default.
+    pub inputs: &'static [&'static str],
+    /// Names that documents have, and the names that are read.
+    pub documented: &'static [(&'static str, &'static str)],
+}
+
+impl Known {
+    pub fn of(activity: &Activity) -> Known {
+        let known = |activity, settings, inputs, documented| Known {
+            activity,
+            settings,
+            inputs,
+            documented,
+        };
+        match activity {
+            Activity::Breaker(_) => known(
+                "circuitbreaker",
+                &["mode", "threshold", "period", "timeout"],
+                &["operation"],
+                &[],
+            ),
+            Activity::Rest(_) => known(
+                "rest",
+                &[
+                    "method",
+                    "uri",
+                    "proxy",
+                    "timeout",
+                    "skipSSLVerify",
+                    "certFile",
+                    "keyFile",
+                    "CAFile",
+                    "sslConfig",
+                ],
+                &["pathParams", "queryParams", "headers", "content"],
+                &[
+                    ("params", "pathParams"),
+                    ("query", "queryParams"),
+                    ("header", "headers"),
+                    ("body", "content"),
+                    ("url", "uri"),
+                    ("skipSsl", "skipSSLVerify"),
+                ],
+            ),
+            Activity::RateLimiter(_) => known(
+                "ratelimiter",
+                &["limit", "spikeThreshold", "decayRate"],
+                &["token"],
+                &[],
+            ),
+            Activity::Jwt => known(
+                "jwt",
+                &[],
+                &["token", "key", "signingMethod", "iss", "sub", "aud"],
+                &[
+                    ("issuer", "iss"),
+                    ("subject", "sub"),
+                    ("audience", "aud"),
+                    ("secret", "key"),
+                    ("algorithm", "signingMethod"),
+                    ("alg", "signingMethod"),
+                ],
+            ),
+            Activity::Log => known(
+                "log",
+                &[],
+                &["message", "addDetails", "usePrint"],
+                &[("flowInfo", "addDetails")],
+            ),
+            Activity::Counter(_) => known("counter", &["counterName", "op"], &[], &[]),
+            Activity::Nothing => known("noop", &[], &[], &[]),
+            Activity::Channel => known("channel", &[], &["channel", "data"], &[("value", "data")]),
+            Activity::Return(_) => known("actreturn", &["mappings"], &[], &[]),
+            Activity::Reply(_) => known("actreply", &["mappings"], &[], &[]),
+        }
+    }
+
+    /// True if a setting of that name is read.
+    pub fn has(&self, name: &str) -> bool {
+        self.all().any(|known| known == name)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        self.settings.iter().chain(self.inputs).copied()
+    }
+
+    /// The name that is read, for one that only documents have.
+    pub fn meant(&self, name: &str) -> Option<&'static str> {
+        let mut documented = self.documented.iter();
+        let found = documented.find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, meant)| *meant)
+    }
+}

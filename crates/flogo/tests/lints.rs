@@ -1,0 +1,360 @@
+//! Slips that `check` names: each is a warning at its line, and a file without a slip has none.
+
+mod support;
+
+use support::{lines, read_text};
+
+/// A file without a slip; each part that a test replaces is on a line of its own.
+const CLEAN: &str = r#"{ "name": "A", "version": "1", "triggers": [ { "id": "r", "ref": "x/trigger/rest", "settings": { "port": 8080 }, "handlers": [ {
+"settings": { "method": "GET", "path": "/pets/:id" },
+"action": { "ref": "x/microgateway",
+"input": { "pathParams": "=$.pathParams", "headers": "=$.headers", "queryParams": "=$.queryParams", "content": "=$.content" },
+"settings": { "uri": "microgateway:P" } } } ] } ],
+"resources": [ { "id": "microgateway:P", "data": { "name": "P",
+"steps": [
+{ "service": "J", "input": { "token": "=$.payload.headers.Authorization" } },
+{ "service": "CB" },
+{ "if": "$.J.outputs.valid == true && $.payload.pathParams.id != \"0\"", "service": "B",
+"input": { "pathParams": "=$.payload.pathParams" },
+"halt": "$.B.error != nil && !error.isneterror($.B.error)" },
+{ "if": "$.B.error != nil", "service": "CB", "input": { "operation": "counter" } },
+{ "if": "$.B.error == nil", "service": "CB", "input": { "operation": "reset" } } ],
+"responses": [
+{ "error": true, "if": "$.CB.outputs.tripped == true", "output": { "code": 503, "data": { "e": "open" } } },
+{ "error": false, "output": { "code": 200, "data": { "a": "=$.B.outputs.data", "n": { "s": "= 5 ml" } } } } ],
+"services": [
+{ "name": "J", "ref": "x/activity/jwt", "settings": {
+"signingMethod": "HMAC", "key": "k", "iss": "me", "aud": "you", "sub": "it" } },
+{ "name": "CB", "ref": "x/activity/circuitbreaker", "settings": { "mode": "a",
+"threshold": 3, "timeout": 10 } },
+{ "name": "B", "ref": "x/activity/rest", "settings": { "method": "GET", "timeout": 5,
+"uri": "http://127.0.0.1:1/p/:id" } } ] } } ] }"#;
+
+fn of(text: &str) -> String {
+    lines(&read_text(text))
+}
+
+/// The line in which `part` stands.
+fn line_of(text: &str, part: &str) -> usize {
+    let at = text
+        .find(part)
+        .unwrap_or_else(|| panic!("{part} is in the text"));
+    text[..at].matches('\n').count() + 1
+}
+
+/// Replaces `old` in the clean file. Exactly one warning must be there, in the line of `new`, with all the words.
+#[track_caller]
+fn slips(old: &str, new: &str, words: &[&str]) {
+    assert!(CLEAN.contains(old), "the file has {old}");
+    let text = CLEAN.replacen(old, new, 1);
+    one_warning(&text, line_of(&text, new), words);
+}
+
+#[track_caller]
+fn one_warning(text: &str, line: usize, words: &[&str]) {
+    let found = of(text);
+    assert_eq!(found.lines().count(), 1, "line {line}, {words:?}: {found}");
+    assert!(
+        found.starts_with(&format!("fb.yaml:{line}:")) && found.contains(": warning: "),
+        "line {line}: {found}"
+    );
+    for word in words {
+        assert!(found.contains(word), "{word}: {found}");
+    }
+}
+
+#[test]
+fn a_file_without_a_slip_has_no_warning() {
+    assert_eq!(of(CLEAN), "");
+}
+
+#[test]
+fn a_setting_that_its_activity_does_not_read_is_named_with_the_nearest() {
+    slips(
+        "\"threshold\": 3,",
+        "\"treshold\": 3,",
+        &["circuitbreaker", "`treshold`", "did you mean `threshold`?"],
+    );
+    slips(
+        "\"signingMethod\": \"HMAC\", \"key\": \"k\", \"iss\": \"me\"",
+        "\"signingMethod\": \"HMAC\", \"key\": \"k\", \"issuer\": \"me\"",
+        &["verifies nothing", "did you mean `iss`?"],
+    );
+    slips("\"aud\"", "\"audience\"", &["did you mean `aud`?"]);
+    slips(
+        "\"timeout\": 5,",
+        "\"timeout\": 5, \"Headers\": {},",
+        &["did you mean `headers`?"],
+    );
+    slips(
+        "\"input\": { \"pathParams\": \"=$.payload.pathParams\" },",
+        "\"input\": { \"pathParams\": \"=$.payload.pathParams\", \"params\": {} },",
+        &["did you mean `pathParams`?"],
+    );
+}
+
+#[test]
+fn a_setting_that_an_expression_reads_is_no_slip() {
+    let text = CLEAN
+        .replacen("\"timeout\": 5,", "\"timeout\": 5, \"label\": \"x\",", 1)
+        .replacen("=$.B.outputs.data", "=$.B.inputs.label", 1);
+    assert_eq!(of(&text), "");
+}
+
+#[test]
+fn an_operation_that_is_neither_counter_nor_reset_only_asks() {
+    slips(
+        "\"operation\": \"counter\"",
+        "\"operation\": \"count\"",
+        &["`count`", "only asks", "did you mean `counter`?"],
+    );
+    slips(
+        "\"operation\": \"reset\"",
+        "\"operation\": \"Reset\"",
+        &["did you mean `reset`?"],
+    );
+}
+
+#[test]
+fn a_breaker_that_is_never_told_a_failure_never_trips() {
+    let told = "{ \"if\": \"$.B.error != nil\", \"service\": \"CB\", \"input\": { \"operation\": \"counter\" } },\n";
+    let text = CLEAN.replacen(told, "", 1);
+    one_warning(
+        &text,
+        line_of(&text, "{ \"name\": \"CB\""),
+        &["`CB`", "never told `counter`", "never trips"],
+    );
+}
+
+#[test]
+fn a_token_with_a_method_other_than_hmac_is_never_valid() {
+    for method in ["RSA", "ECDSA", "RS256"] {
+        slips(
+            "\"signingMethod\": \"HMAC\"",
+            &format!("\"signingMethod\": \"{method}\""),
+            &[method, "no token is ever valid"],
+        );
+    }
+    let text = CLEAN.replacen("\"HMAC\"", "\"hmac\"", 1);
+    assert_eq!(of(&text), "");
+}
+
+#[test]
+fn a_check_of_tokens_without_a_key_checks_nothing() {
+    let text = CLEAN.replacen("\"key\": \"k\", ", "", 1);
+    one_warning(&text, line_of(&text, "{ \"name\": \"J\""), &["empty key"]);
+}
+
+#[test]
+fn a_call_without_its_path_parameters_fails() {
+    let text = CLEAN.replacen(
+        "\"input\": { \"pathParams\": \"=$.payload.pathParams\" },\n",
+        "",
+        1,
+    );
+    one_warning(
+        &text,
+        line_of(&text, "$.J.outputs.valid"),
+        &["`/:id`", "the call fails", "pathParams.id"],
+    );
+    slips(
+        "\"pathParams\": \"=$.payload.pathParams\"",
+        "\"pathParams.petId\": \"=$.payload.pathParams.id\"",
+        &["`petId` goes nowhere", "`/:petId`", "id"],
+    );
+    slips(
+        "\"pathParams\": \"=$.payload.pathParams\"",
+        "\"pathParams\": { \"petId\": \"7\" }",
+        &["`petId` goes nowhere"],
+    );
+    // In whatever order they are.
+    let text =
+        CLEAN
+            .replacen("/pets/:id", "/pets/:id/:sub", 1)
+            .replacen("/p/:id", "/p/:sub/:id", 1);
+    assert_eq!(of(&text), "");
+    // No client's path has it.
+    let text = CLEAN.replacen("/p/:id", "/p/:petId", 1);
+    one_warning(
+        &text,
+        line_of(&text, "\"pathParams\": \"=$.payload.pathParams\""),
+        &["`/:petId`", "no path that leads here has it"],
+    );
+}
+
+#[test]
+fn a_path_parameter_that_no_path_has_is_empty() {
+    slips(
+        "$.payload.pathParams.id != \\\"0\\\"",
+        "$.payload.pathParams.petId != \\\"0\\\"",
+        &["the parameter `petId`", "an empty text", "id"],
+    );
+    let text = CLEAN.replacen(
+        "\"action\": {",
+        "\"action\": { \"if\": \"$.pathParams.ids == \\\"1\\\"\",",
+        1,
+    );
+    one_warning(&text, 3, &["the parameter `ids`", "did you mean `id`?"]);
+    // A handler's own input may have any name.
+    let text = CLEAN
+        .replacen(
+            "\"pathParams\": \"=$.pathParams\"",
+            "\"pathParams\": { \"mapping\": { \"petId\": \"=$.pathParams.id\" } }",
+            1,
+        )
+        .replacen(
+            "$.payload.pathParams.id != ",
+            "$.payload.pathParams.petId != ",
+            1,
+        );
+    assert_eq!(of(&text), "");
+}
+
+#[test]
+fn a_step_input_that_settings_alone_may_say_is_ignored() {
+    slips(
+        "\"input\": { \"pathParams\": \"=$.payload.pathParams\" },",
+        "\"input\": { \"pathParams\": \"=$.payload.pathParams\", \"method\": \"POST\" },",
+        &["`method` is ignored", "only the settings of `B`"],
+    );
+}
+
+#[test]
+fn a_text_that_is_compared_with_a_number_is_never_equal() {
+    for (comparison, words) in [
+        ("$.payload.pathParams.id == 9", "never holds"),
+        ("9 == $.payload.queryParams.n", "never holds"),
+        ("$.payload.headers['X-A'] != true", "always holds"),
+        ("$.payload.pathParams.id < 9", "is an error"),
+        (
+            "$.payload.pathParams.id == nil",
+            "a missing one is an empty text",
+        ),
+    ] {
+        slips(
+            "$.J.outputs.valid == true && $.payload.pathParams.id != \\\"0\\\"",
+            &format!("$.J.outputs.valid == true && {comparison}"),
+            &[words],
+        );
+    }
+    // A number in the content is one.
+    let text = CLEAN.replacen(
+        "$.payload.pathParams.id != \\\"0\\\"",
+        "$.payload.content.id == 9",
+        1,
+    );
+    assert_eq!(of(&text), "");
+    // An input of the handler's own may be anything.
+    let text = CLEAN
+        .replacen(
+            "\"pathParams\": \"=$.pathParams\"",
+            "\"pathParams\": \"=$.content.params\"",
+            1,
+        )
+        .replacen(
+            "$.payload.pathParams.id != \\\"0\\\"",
+            "$.payload.pathParams.id == 9",
+            1,
+        );
+    assert_eq!(of(&text), "");
+    let text = CLEAN.replacen(
+        "\"action\": {",
+        "\"action\": { \"if\": \"$.headers.N == 1\",",
+        1,
+    );
+    one_warning(&text, 3, &["`$.headers.N`", "never holds"]);
+}
+
+#[test]
+fn a_name_that_no_service_has_is_an_error_of_each_request() {
+    slips(
+        "=$.B.outputs.data",
+        "=$.CBB.outputs.data",
+        &["no service is called `CBB`", "did you mean `CB`?"],
+    );
+    slips(
+        "$.CB.outputs.tripped",
+        "$.Breaker.outputs.tripped",
+        &["no service is called `Breaker`"],
+    );
+    let text = CLEAN.replacen(
+        "$.CB.outputs.tripped == true",
+        "isdefined($.Nope.outputs.x)",
+        1,
+    );
+    assert_eq!(of(&text), "");
+    let text = CLEAN.replacen("\"=$.headers\"", "\"=$.header\"", 1);
+    one_warning(&text, 4, &["`header`", "did you mean `headers`?"]);
+}
+
+#[test]
+fn an_expression_below_the_top_level_stays_text() {
+    slips(
+        "\"n\": { \"s\": \"= 5 ml\" }",
+        "\"n\": { \"s\": \"=$.payload.content\" }",
+        &["stays text", "`data`"],
+    );
+    slips(
+        "\"timeout\": 5,",
+        "\"timeout\": 5, \"headers\": { \"X\": \"=$.conf.uri\" },",
+        &["stays text"],
+    );
+    slips(
+        "\"input\": { \"pathParams\": \"=$.payload.pathParams\" },",
+        "\"input\": { \"pathParams\": { \"id\": \"=$.payload.pathParams.id\" } },",
+        &["stays text"],
+    );
+    slips(
+        "\"content\": \"=$.content\"",
+        "\"content\": { \"x\": \"=$.content\" }",
+        &["stays text", "mapping"],
+    );
+    let text = CLEAN.replacen(
+        "\"content\": \"=$.content\"",
+        "\"content\": { \"mapping\": { \"x\": \"=$.content\" } }",
+        1,
+    );
+    assert_eq!(of(&text), "");
+}
+
+#[test]
+fn a_setting_of_a_trigger_is_read_by_its_exact_name() {
+    slips(
+        "\"port\": 8080",
+        "\"port\": 8080, \"enableTls\": true",
+        &[
+            "nothing reads the setting `enableTls`",
+            "did you mean `enableTLS`?",
+        ],
+    );
+}
+
+#[test]
+fn a_guarded_call_without_a_timeout_may_hang_for_ever() {
+    let text = CLEAN.replacen("\"timeout\": 5,", "", 1);
+    one_warning(
+        &text,
+        line_of(&text, "{ \"name\": \"B\""),
+        &["`B` has no `timeout`", "`CB`"],
+    );
+}
+
+#[test]
+fn a_setting_of_a_pattern_is_read_or_named() {
+    let pattern = |settings: &str| {
+        format!(
+            r#"{{ "name": "A", "version": "1", "triggers": [ {{ "id": "r", "ref": "x/trigger/rest", "settings": {{ "port": 8080 }}, "handlers": [
+{{ "settings": {{ "method": "GET", "path": "/t" }}, "action": {{ "ref": "x/microgateway", "settings": {{ "uri": "pattern://DefaultHttpPattern", "useRateLimiter": false, "useJWT": false, "useCircuitBreaker": true, "mode": "a", "timeout": 5, "period": 5, "method": "GET", "backendUrl": "http://h:81/b", "rateLimit": "1-S",
+{settings} }} }} }} ] }} ] }}"#
+        )
+    };
+    assert_eq!(of(&pattern("\"threshold\": 2")), "");
+    one_warning(
+        &pattern("\"treshold\": 2"),
+        3,
+        &[
+            "nothing reads the setting `treshold`",
+            "did you mean `threshold`?",
+        ],
+    );
+}

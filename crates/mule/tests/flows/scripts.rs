@@ -1,0 +1,100 @@
+//! Scripts in files of their own, and media types that the application sets.
+
+use fusebox_mule::Event;
+
+use super::{CONFIGS, Line, Running, answer, event, reading};
+
+fn app(inner: &str) -> String {
+    format!("{CONFIGS}<flow name='f'><http:listener config-ref='In' path='/'/>\n{inner}</flow>")
+}
+
+fn transform(payload: &str) -> String {
+    app(&format!(
+        "<ee:transform><ee:message>{payload}</ee:message></ee:transform>"
+    ))
+}
+
+/// The file as it is found from `src/main/mule/a.xml`, the first file.
+const HOME: &str = "../resources/dwl/cup.dwl";
+
+fn line(files: &[(&'static str, &'static str)]) -> Line {
+    Line {
+        files: files.iter().copied().collect(),
+        ..Line::default()
+    }
+}
+
+const CUP: &str = "%dw 2.0\r\noutput application/json\r\n---\r\n{cup: \"${tea}\" ++ payload}\r\n";
+
+#[tokio::test]
+async fn a_script_may_be_in_a_file() {
+    let all = app(
+        r#"<ee:transform><ee:message><ee:set-payload resource="dwl/cup.dwl"/><ee:set-attributes resource="/dwl/n.dwl"/></ee:message>
+<ee:variables><ee:set-variable variableName="v" resource="classpath:dwl/cup.dwl"/></ee:variables></ee:transform>"#,
+    );
+    let files = [(HOME, CUP), ("../resources/dwl/n.dwl", "{n: 1}")];
+    let running = Running::with(&all, &line(&files), |_| answer(200, ""));
+    let ended = running.run("f", event("green")).await.unwrap();
+    assert_eq!(ended.payload.media_type.as_str(), "application/json");
+    let cup = ended.payload.read().unwrap();
+    assert_eq!(
+        cup.shown().unwrap().replace([' ', '\n'], ""),
+        "{\"cup\":\"${tea}green\"}"
+    );
+    assert_eq!(ended.vars["v"].read().unwrap(), cup);
+    assert_eq!(
+        ended.attributes.shown().unwrap().replace([' ', '\n'], ""),
+        "{\"n\":1}"
+    );
+}
+
+#[test]
+fn a_script_is_searched_in_the_project_and_beside_the_file() {
+    let app = transform(r#"<ee:set-payload resource="cup.dwl"/>"#);
+    for place in ["../resources/cup.dwl", "cup.dwl"] {
+        let (_, told) = reading(&app, &line(&[(place, "1")]));
+        assert!(told.is_empty(), "{place}: {told:#?}");
+    }
+    // The resources win over the file's own folder.
+    let both = line(&[("../resources/cup.dwl", "1"), ("cup.dwl", "1 +")]);
+    let (_, told) = reading(&app, &both);
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn a_script_that_is_not_there_is_one_error() {
+    for element in ["ee:set-payload", "ee:set-attributes"] {
+        let app = transform(&format!(r#"<{element} resource="dwl/cup.dwl"/>"#));
+        let (_, told) = reading(&app, &Line::default());
+        let col = 29 + element.len();
+        let said = format!(
+            "src/main/mule/a.xml:4:{}: error: there is no file `dwl/cup.dwl`; put it beside the file that names it, or into `src/main/resources`; searched: `src/main/resources/dwl/cup.dwl`, `src/main/mule/dwl/cup.dwl`, `src/main/mule/src/main/resources/dwl/cup.dwl`",
+            col + 10,
+        );
+        assert_eq!(told, [said]);
+    }
+    let both = transform(r#"<ee:set-payload resource="dwl/cup.dwl">1</ee:set-payload>"#);
+    let (_, told) = reading(&both, &line(&[(HOME, "1")]));
+    let said = "src/main/mule/a.xml:4:43: error: `ee:set-payload` has a script, and a file with one; keep one of the two";
+    assert_eq!(told, [said]);
+}
+
+#[test]
+fn a_fault_in_a_script_s_file_is_told_there() {
+    let app = transform(r#"<ee:set-payload resource="dwl/cup.dwl"/>"#);
+    let (_, told) = reading(&app, &line(&[(HOME, "%dw 2.0\n---\n{cup: 1 +}")]));
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].starts_with("src/main/resources/dwl/cup.dwl:3:10: error"),
+        "{told:#?}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_has_the_media_type_that_the_request_sets() {
+    let app = app(r#"<http:request config-ref="Out" path="/" outputMimeType="application/json"/>"#);
+    let running = Running::with(&app, &Line::default(), |_| answer(200, "{\"a\": [1]}"));
+    let ended = running.run("f", Event::default()).await.unwrap();
+    assert_eq!(ended.payload.media_type.as_str(), "application/json");
+    assert_eq!(ended.payload.read().unwrap().kind().to_string(), "Object");
+}
