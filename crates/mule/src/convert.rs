@@ -158,12 +158,22 @@ impl<'w, 'a> Draft<'w, 'a> {
                 None if paths
                     .is_some_and(|all| all.iter().any(|it| it.called().next().is_some())) =>
                 {
-                    draft.leave_flow(flow, paths, &flow.site, "nothing starts it");
+                    draft.leave_flow(flow, paths, &flow.site, draft.starter_of(flow));
                 }
                 None => {}
             }
         }
         draft
+    }
+
+    /// The reason why a flow without a source has no route.
+    fn starter_of(&self, flow: &Flow) -> &'static str {
+        let resources = self.app.apis.iter().flat_map(|api| &api.resources);
+        let mut flows = resources.flat_map(|resource| &resource.flows);
+        match flows.any(|(_, id)| self.app.flow(*id).name == flow.name) {
+            true => "APIkit's router starts it",
+            false => "nothing starts it",
+        }
     }
 
     /// True if nothing has a native form.
@@ -560,11 +570,11 @@ impl<'w, 'a> Draft<'w, 'a> {
         let used: BTreeSet<&str> = used
             .filter_map(|route| route.entries["listeners"][0].as_str())
             .collect();
-        if used.is_empty() {
+        if self.app.listeners.is_empty() {
             let _ = writeln!(out, "{NO_LISTENER}");
         }
         for listener in &self.app.listeners {
-            if used.contains(&*listener.name) {
+            if used.is_empty() || used.contains(&*listener.name) {
                 let mut shown =
                     json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
                 if let Some(tls) = &listener.tls {
