@@ -16,4 +16,5 @@ mod mule_circuit;
 mod mule_files;
 mod mule_flows;
 mod mule_http;
+mod mule_policy;
 mod mule_tls;
