@@ -83,7 +83,8 @@ pub struct Entry {
     pub store: Option<Arc<StoreDeclaration>>,
     /// The key in the store.
     pub key: EntryKey,
-    /// The key inside the object that the entry holds; `None`: the entry's value itself.
+    /// The key inside the object that the entry holds, keys of objects within joined by dots; `None`: the entry's value
+    /// itself.
     pub field: Option<Arc<str>>,
 }
 
@@ -218,10 +219,12 @@ impl Entry {
             Value::Binary(bytes) => Value::from_json(std::str::from_utf8(bytes).ok()?).ok()?,
             other => other.clone(),
         };
-        match object {
-            Value::Object(object) => object.get(field).cloned(),
+        let key = |of: &Value, key: &str| match of {
+            Value::Object(object) => object.get(key).cloned(),
             _ => None,
-        }
+        };
+        let mut keys = field.split('.');
+        key(&object, field).or_else(|| keys.try_fold(object, |of, name| key(&of, name)))
     }
 }
 

@@ -211,10 +211,14 @@ impl<'w, 'a> CallPaths<'w, 'a> {
 
     fn entry(&self, entry: usize, slot: Option<&Symbol>) -> Entry {
         let known = &self.walk.entries[entry];
-        let field = match slot {
-            Some(Symbol::Field(of, key)) if matches!(**of, Symbol::Entry(_)) => Some(key.clone()),
-            _ => None,
-        };
+        let mut keys = Vec::new();
+        let mut at = slot;
+        while let Some(Symbol::Field(of, key)) = at {
+            keys.push(&**key);
+            at = Some(of);
+        }
+        keys.reverse();
+        let field = (!keys.is_empty()).then(|| keys.join(".").into());
         Entry {
             store: known.store.clone(),
             key: entry_key(&known.key),

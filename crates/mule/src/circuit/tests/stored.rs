@@ -83,6 +83,24 @@ fn a_state_may_be_a_condition_itself() {
 }
 
 #[test]
+fn a_state_may_be_in_an_object_within() {
+    let bad = stored(
+        "#[{meta: {s: if (vars.c.n >= 2) 'OPEN' else 'CLOSED'}, n: vars.c.n + 1, at: now() as Number}]",
+    );
+    let text = flow(GATE, GOOD, &bad)
+        .replace("s: 'CLOSED', n: 0", "meta: {s: 'CLOSED'}, n: 0")
+        .replace("vars.c.s ==", "vars.c.meta.s ==");
+    let circuit = one(&text);
+    assert_eq!(&*circuit.name, "Tea/pot.meta.s");
+    let held = |state: &str| {
+        let text = format!(r#"{{"meta": {{"s": "{state}"}}, "n": 3}}"#);
+        circuit.state_for(Some(&crate::Typed::literal(text)))
+    };
+    assert_eq!(held("OPEN"), crate::CircuitState::Open);
+    assert_eq!(held("CLOSED"), crate::CircuitState::Closed);
+}
+
+#[test]
 fn a_state_may_pass_through_variables_and_sub_flows() {
     let variable = format!(
         r##"<set-variable variableName="n" value="#[vars.c.n + 1]"/>
