@@ -51,6 +51,10 @@ const EVERYWHERE: &str = "\
 # `Retry-After`, one that failed 502 or 504. Redirects are passed on, cookies are not kept.
 ";
 
+/// The listener of a document whose flows have none.
+const NO_LISTENER: &str = "  # No flow listens; the routes to come need a listener.
+  - { name: listener, addr: \"127.0.0.1:8080\" }";
+
 /// The age of an answer in a cache without a store of its own.
 const CACHED: Duration = Duration::from_secs(600);
 
@@ -64,6 +68,9 @@ pub(crate) fn convert(app: &App, files: &[&str], lossy: bool, mut notes: Notes) 
     let mut walk = Walk::new(app, &failures);
     let walked = walk_all(app, &mut walk);
     let mut draft = Draft::of(app, files, &walk, &walked);
+    if lossy && draft.is_empty() {
+        draft.stand_in();
+    }
     let yaml = match draft.is_empty() {
         false => {
             draft.lose_circuits();
@@ -108,6 +115,8 @@ struct Draft<'w, 'a> {
     losses: Losses,
     /// The flows without a route, each with the reason.
     left: Vec<(Site, String)>,
+    /// The flows without a route that call nothing, each with the reason and its position.
+    silent: Vec<(&'a Flow, Site, String)>,
     /// The names of the circuits that have become breakers.
     circuits: BTreeSet<String>,
     /// The number of processors that were examined for flows without a route.
@@ -130,6 +139,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             routes: Vec::new(),
             losses: Losses::default(),
             left: Vec::new(),
+            silent: Vec::new(),
             circuits: BTreeSet::new(),
             examined: 0,
         };
@@ -144,6 +154,12 @@ impl<'w, 'a> Draft<'w, 'a> {
                 Some(Source::Queue { .. }) => {
                     draft.leave_flow(flow, paths, &flow.site, "the native form has no queues");
                 }
+                // Such a flow does nothing; its circuits are for the flows to come.
+                None if paths
+                    .is_some_and(|all| all.iter().any(|it| it.called().next().is_some())) =>
+                {
+                    draft.leave_flow(flow, paths, &flow.site, "nothing starts it");
+                }
                 None => {}
             }
         }
@@ -152,7 +168,7 @@ impl<'w, 'a> Draft<'w, 'a> {
 
     /// True if nothing has a native form.
     fn is_empty(&self) -> bool {
-        self.routes.is_empty()
+        self.routes.is_empty() && self.upstreams.is_empty()
     }
 
     fn lose(&mut self, at: &Site, what: impl Into<String>) {
@@ -235,6 +251,9 @@ impl<'w, 'a> Draft<'w, 'a> {
         if !calls.is_empty() {
             self.leave_guards(flow, paths);
         }
+        if named.is_none() && matches!(flow.source, Some(Source::Http(_))) {
+            self.silent.push((flow, at.clone(), why.to_string()));
+        }
         if let (Some(name), Some(Source::Http(source))) = (named, &flow.source) {
             let mut route = Route::left(flow, source, format!("{why} {}", self::at(at)));
             route.entries.insert("upstream".into(), json!(name));
@@ -281,18 +300,40 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
     }
 
+    /// Gives each flow that answers requests, and of which nothing can be said, a route that answers 501.
+    fn stand_in(&mut self) {
+        for (flow, at, why) in std::mem::take(&mut self.silent) {
+            let Some(Source::Http(source)) = &flow.source else {
+                continue;
+            };
+            let Ok(mut route) = Route::of(flow, source, None) else {
+                continue;
+            };
+            let at = self::at(&at);
+            route.comments = vec![format!("not carried: {why}; here it answers 501 {at}")];
+            let respond = json!({ "status": 501 });
+            route.entries.insert("respond".into(), respond);
+            self.routes.push(route);
+        }
+    }
+
     /// Says why nothing has a native form.
     fn refuse(&self, notes: &mut Notes) {
-        let mend = "keep running it as it is";
+        const MEND: &str = "keep running it as it is";
         for (site, what) in &self.left {
             let what = format!("nothing to write for {what}");
+            let answers = self.silent.iter().any(|(_, at, _)| at == site);
+            let mend = match answers {
+                true => format!("{MEND}; `--lossy` writes a route that answers 501"),
+                false => MEND.to_owned(),
+            };
             notes.error(place(site, self.files), what, mend);
         }
         if self.left.is_empty() {
             let what = "nothing in this application has a native form: no flow listens for HTTP";
             let flow = self.app.flows.first();
             let at = flow.map_or(start_of(0), |flow| place(&flow.site, self.files));
-            notes.error(at, what, mend);
+            notes.error(at, what, MEND);
         }
     }
 
@@ -519,6 +560,9 @@ impl<'w, 'a> Draft<'w, 'a> {
         let used: BTreeSet<&str> = used
             .filter_map(|route| route.entries["listeners"][0].as_str())
             .collect();
+        if used.is_empty() {
+            let _ = writeln!(out, "{NO_LISTENER}");
+        }
         for listener in &self.app.listeners {
             if used.contains(&*listener.name) {
                 let mut shown =

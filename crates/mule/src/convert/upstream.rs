@@ -155,6 +155,10 @@ impl Upstreams {
         name
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn write(&self, out: &mut String) {
         if self.0.is_empty() {
             return;

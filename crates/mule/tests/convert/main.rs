@@ -309,7 +309,25 @@ fn flows_that_cannot_be_said_are_named_and_nothing_sayable_is_an_error() {
     let said = told(&conversion);
     assert_eq!(
         said,
-        "src/orders.xml:1:1: error: nothing to write for the flow `two`: its response depends on the request; keep running it as it is\n\
+        "src/orders.xml:1:1: error: nothing to write for the flow `two`: its response depends on the request; keep running it as it is; `--lossy` writes a route that answers 501\n\
          src/orders.xml:3:9: error: nothing to write for the flow `clock`: the native form has no schedules; keep running it as it is\n"
     );
+    let conversion = lossy(text);
+    let plan = native(&conversion);
+    let Step::Respond(respond) = &plan.routes[0].steps[0] else {
+        panic!("{:?}", plan.routes)
+    };
+    assert_eq!((plan.routes.len(), respond.status.as_u16()), (1, 501));
+    let yaml = conversion.yaml.unwrap_or_default();
+    let comment = "  # not carried: its response depends on the request; here it answers 501 (orders.xml:1)\n";
+    assert!(yaml.contains(comment), "{yaml}");
+    assert!(
+        yaml.contains("# - orders.xml:3: the flow `clock`"),
+        "{yaml}"
+    );
+    let clock = lossy(
+        r##"<flow name="clock"><scheduler><scheduling-strategy><fixed-frequency frequency="1000"/></scheduling-strategy></scheduler><logger message="tick"/></flow>"##,
+    );
+    assert_eq!(clock.yaml, None);
+    assert!(told(&clock).contains(":1:1: error: nothing to write for the flow `clock`"));
 }
