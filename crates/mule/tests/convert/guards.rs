@@ -285,27 +285,6 @@ fn the_clients_own_path_goes_on() {
 }
 
 #[test]
-fn the_circuit_of_a_flow_that_does_not_listen_becomes_a_breaker() {
-    let source = "<http:listener config-ref=\"HTTP_Listener\" path=\"/api/orders\"/>";
-    assert!(crate::SEED.contains(source));
-    let clock = "<scheduler><scheduling-strategy><fixed-frequency frequency=\"1000\"/></scheduling-strategy></scheduler>";
-    for (source_instead, why) in [
-        (clock, "the native form has no schedules"),
-        ("", "nothing starts it"),
-    ] {
-        let conversion = converted(&crate::SEED.replace(source, source_instead));
-        let plan = native(&conversion);
-        assert!(plan.routes.is_empty());
-        assert_eq!(plan.upstreams[0].breaker.settings.trip.len(), 1);
-        let yaml = conversion.yaml.unwrap_or_default();
-        assert!(
-            yaml.contains(why) && yaml.contains("# No flow listens"),
-            "{yaml}"
-        );
-    }
-}
-
-#[test]
 fn a_limit_of_redeliveries_is_a_guard() {
     let limited = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"><redelivery-policy/></http:listener>
   <http:request config-ref="S" path="/cup"/></flow>"##;
@@ -354,6 +333,27 @@ fn what_a_request_brings_along_is_not_carried_in_silence() {
         let yaml = conversion.yaml.unwrap_or_default();
         assert!(
             yaml.contains(&format!("# - orders.xml:3: {said}")),
+            "{yaml}"
+        );
+    }
+}
+
+#[test]
+fn the_circuit_of_a_flow_that_does_not_listen_becomes_a_breaker() {
+    let source = "<http:listener config-ref=\"HTTP_Listener\" path=\"/api/orders\"/>";
+    assert!(crate::SEED.contains(source));
+    let clock = "<scheduler><scheduling-strategy><fixed-frequency frequency=\"1000\"/></scheduling-strategy></scheduler>";
+    for (source_instead, why) in [
+        (clock, "the native form has no schedules"),
+        ("", "nothing starts it"),
+    ] {
+        let conversion = converted(&crate::SEED.replace(source, source_instead));
+        let plan = native(&conversion);
+        assert!(plan.routes.is_empty());
+        assert_eq!(plan.upstreams[0].breaker.settings.trip.len(), 1);
+        let yaml = conversion.yaml.unwrap_or_default();
+        assert!(
+            yaml.contains(why) && yaml.contains("# No flow listens"),
             "{yaml}"
         );
     }
