@@ -48,6 +48,9 @@ pub const FLOWN: Duration = Duration::from_secs(1);
 /// The cause of the failure of a call that its client has given up, as the library names it.
 const ABANDONED: &str = "abandoned";
 
+/// The cause of the failure of a call whose connection was refused.
+const REFUSED: &str = "refused";
+
 /// A call without its outcome yet.
 #[derive(Debug)]
 pub struct UpstreamCall {
@@ -632,7 +635,12 @@ impl UpstreamCall {
             self.failed(self.cause_of(outcome), lasted, now)
         });
         if let Some(attempt) = attempt {
-            attempt.end(outcome, lasted, failed.as_ref(), &self.worker);
+            // A refusal comes sooner than any answer, so its time would make the endpoint look quick.
+            let measured = match self.cause {
+                Some(Cause::Word(REFUSED)) => Duration::ZERO,
+                _ => lasted,
+            };
+            attempt.end(outcome, measured, failed.as_ref(), &self.worker);
         }
         failed
     }
