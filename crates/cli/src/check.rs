@@ -1,12 +1,11 @@
 //! `fusebox check`: all diagnostics of configuration files at once, and a summary.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use fusebox_plan::plan::Store;
-use fusebox_plan::{Plan, Reading, Schedule, Severity};
+use fusebox_plan::{Plan, Reading, Schedule};
 use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
@@ -38,11 +37,10 @@ fn as_text(reading: &Reading) -> String {
         let next = next.map_or("never".to_owned(), |next| format!("next at {next}"));
         writeln!(text, "schedule {name}: {next}").expect("a String takes any text");
     }
-    let blocks = blocks(reading);
     if !reading.runs.is_empty() {
         writeln!(text, "runs: {}", listed(&reading.runs)).expect("a String takes any text");
-        if !blocks.is_empty() {
-            writeln!(text, "blocks: {}", listed(&blocks)).expect("a String takes any text");
+        if !reading.blocks.is_empty() {
+            writeln!(text, "blocks: {}", listed(&reading.blocks)).expect("a String takes any text");
         }
     }
     if let Some(plan) = &reading.plan {
@@ -94,7 +92,7 @@ fn as_json(reading: &Reading) -> Value {
         "diagnostics": diagnostics,
         "schedules": schedules,
         "runs": counted(&reading.runs),
-        "blocks": counted(&blocks(reading)),
+        "blocks": counted(&reading.blocks),
     });
     if let Some(plan) = &reading.plan {
         shown["listeners"] = json!(plan.listeners.len());
@@ -112,23 +110,6 @@ fn upstreams(plan: &Plan) -> usize {
 fn schedules(reading: &Reading) -> Vec<Schedule> {
     let program = reading.plan.as_ref().and_then(|plan| plan.app.as_ref());
     program.map_or_else(Vec::new, |it| it.schedules(SystemTime::now()))
-}
-
-/// The constructs that keep an application from running, each with its count, the most frequent first.
-fn blocks(reading: &Reading) -> Vec<(String, usize)> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let errors = reading.diagnostics.iter();
-    for error in errors.filter(|it| it.severity == Severity::Error) {
-        *counts
-            .entry(error.about.as_deref().unwrap_or("other"))
-            .or_default() += 1;
-    }
-    let mut blocks: Vec<_> = counts
-        .into_iter()
-        .map(|(construct, count)| (construct.to_owned(), count))
-        .collect();
-    blocks.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    blocks
 }
 
 /// Counts as a text: `set-payload 3, http:request 1`.

@@ -401,3 +401,95 @@ fn metadata_of_parts_of_the_event_is_selected() {
         )],
     );
 }
+
+#[test]
+fn options_of_casts_that_change_nothing_are_taken_and_ways_of_rounding_heeded() {
+    give(
+        &json!({}),
+        &[
+            (
+                r#"{a: 1} as Object {encoding: "UTF-8", mediaType: "application/json"}"#,
+                r#"{"a":1}"#,
+            ),
+            (
+                r#""1" as Number {class: "java.lang.Integer", any: true}"#,
+                "1",
+            ),
+            (
+                r#"1.239 as String {format: "0.00", roundMode: "DOWN"}"#,
+                r#""1.23""#,
+            ),
+            (
+                r#"1.231 as String {format: "0.00", roundMode: "UP"}"#,
+                r#""1.24""#,
+            ),
+            (
+                r#"-1.231 as String {format: "0.00", roundMode: "CEILING"}"#,
+                r#""-1.23""#,
+            ),
+            (
+                r#"1.225 as String {format: "0.00", roundMode: "HALF_UP"}"#,
+                r#""1.23""#,
+            ),
+        ],
+    );
+    fail(
+        &json!({}),
+        &[(
+            r#"1.2 as String {format: "0", roundMode: "NEAR"}"#,
+            "expected UP, DOWN",
+        )],
+    );
+}
+
+#[test]
+fn a_backslash_before_a_letter_that_needs_none_stays() {
+    give(
+        &json!({}),
+        &[
+            (
+                r#""get:\orders\(id):config""#,
+                r#""get:\\orders\\(id):config""#,
+            ),
+            (r#""(/\w*)""#, r#""(/\\w*)""#),
+            (r#""a\tb""#, r#""a\tb""#),
+        ],
+    );
+}
+
+#[test]
+fn values_may_be_written_as_java_under_the_name_that_studio_writes() {
+    give(
+        &json!({}),
+        &[("%dw 2.0 output applicaton/java --- {a: 1}", r#"{"a":1}"#)],
+    );
+}
+
+#[test]
+fn the_clock_in_milliseconds_is_a_module_of_its_own() {
+    give(
+        &json!({}),
+        &[
+            (
+                "import * from dw::util::Timer --- duration(() -> 1 + 1).result",
+                "2",
+            ),
+            (
+                "import * from dw::util::Timer --- time(() -> 1 + 1).result",
+                "2",
+            ),
+            (
+                "dw::util::Timer::toMilliseconds(|1970-01-01T00:00:01Z|)",
+                "1000",
+            ),
+            (
+                "dw::util::Timer::currentMilliseconds() - now() as Number {unit: 'milliseconds'}",
+                "0",
+            ),
+        ],
+    );
+    fail(
+        &json!({}),
+        &[("import java!java::lang::System --- 1", "classes of Java")],
+    );
+}

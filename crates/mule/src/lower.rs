@@ -158,7 +158,7 @@ struct Lowering<'a> {
     is_partial: bool,
     /// True if there is something around which a step of a policy may be.
     has_policies: bool,
-    /// The names of flows that nothing defines, which are reported.
+    /// The names of flows and handlers that nothing defines, which are reported.
     missing: BTreeSet<String>,
     notes: &'a mut Notes,
 }

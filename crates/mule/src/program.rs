@@ -73,7 +73,8 @@ impl Program for App {
             address: Endpoint::new(requester.tls, &requester.host, requester.port).url(),
             request_timeout: self.longest_wait(requester),
         };
-        self.requesters.iter().map(target).collect()
+        let named = self.requesters.iter().filter(|it| !it.host.is_empty());
+        named.map(target).collect()
     }
 
     /// The circuits that flows build by hand: entries of object stores, shown in the same list as breakers.

@@ -115,9 +115,14 @@ pub(crate) fn place_of<T>(key: &Option<At<T>>) -> Option<Place> {
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     list: Vec<(Place, Severity, String, String, Option<String>)>,
+    /// The errors of one cause, by the cause: one line tells them all.
+    shared: BTreeMap<String, Vec<Shared>>,
     errors: usize,
     runs: BTreeMap<String, usize>,
 }
+
+/// An error that shares its cause with others: place, construct, fault and mend.
+type Shared = (Place, String, String, String);
 
 impl Notes {
     /// Adds an error at a place: the fault, and its mend.
@@ -139,6 +144,41 @@ impl Notes {
         let about = Some(about.into());
         self.list
             .push((at, Severity::Error, what.into(), mend.into(), about));
+    }
+
+    /// Adds an error about a construct that has its cause in common with others, such as a module that is not supported:
+    /// the first in the order of places is told, with the places of the others; summaries count each.
+    pub fn error_of_cause(
+        &mut self,
+        cause: impl Into<String>,
+        at: Place,
+        about: impl Into<String>,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        self.errors += 1;
+        let shared = (at, about.into(), what.into(), mend.into());
+        self.shared.entry(cause.into()).or_default().push(shared);
+    }
+
+    /// The constructs that errors are about, each with its count, the most frequent first; those about no single
+    /// construct count as `other`.
+    pub fn blocks(&self) -> Vec<(String, usize)> {
+        let errors = self.list.iter().filter(|it| it.1 == Severity::Error);
+        // One error may have been added twice.
+        let alone = errors.map(|(at, _, what, _, about)| (*at, what, about.as_deref()));
+        let shared = self.shared.values().flatten();
+        let shared = shared.map(|(at, about, what, _)| (*at, what, Some(about.as_str())));
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, _, about) in alone.chain(shared).collect::<HashSet<_>>() {
+            *counts.entry(about.unwrap_or("other")).or_default() += 1;
+        }
+        let counts = counts.into_iter();
+        let mut blocks: Vec<_> = counts
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect();
+        blocks.sort_by_key(|(_, count)| Reverse(*count));
+        blocks
     }
 
     /// Counts a construct that runs, for summaries.
@@ -174,6 +214,9 @@ impl Notes {
     pub fn append(&mut self, other: Notes) {
         self.errors += other.errors;
         self.list.extend(other.list);
+        for (cause, shared) in other.shared {
+            self.shared.entry(cause).or_default().extend(shared);
+        }
         for (construct, count) in other.runs {
             *self.runs.entry(construct).or_default() += count;
         }
@@ -186,6 +229,18 @@ impl Notes {
 
     /// All diagnostics in the order of their places, without repetitions. `names` are the names of the sources.
     pub fn finish(mut self, names: &[&str]) -> Vec<Diagnostic> {
+        for (_, mut shared) in std::mem::take(&mut self.shared) {
+            shared.sort();
+            shared.dedup();
+            let mut shared = shared.into_iter();
+            let Some((at, about, what, mend)) = shared.next() else {
+                continue;
+            };
+            let others: Vec<Place> = shared.map(|(at, ..)| at).collect();
+            let mend = format!("{mend}{}", elsewhere(&others, at.file, names));
+            self.list
+                .push((at, Severity::Error, what, mend, Some(about)));
+        }
         self.list.sort();
         self.list.dedup();
         self.list
@@ -200,6 +255,28 @@ impl Notes {
                 about,
             })
             .collect()
+    }
+}
+
+/// The end of a line that tells several errors: `; 3 more: 12:5, b.xml:4:1, …`, with the file where it is another one.
+fn elsewhere(places: &[Place], file: usize, names: &[&str]) -> String {
+    const SHOWN_MAX: usize = 6;
+    let mut shown = Vec::new();
+    let mut last = file;
+    for at in places.iter().take(SHOWN_MAX) {
+        let name = names.get(at.file).copied().unwrap_or_default();
+        shown.push(match at.file == last {
+            true => format!("{}:{}", at.line, at.col),
+            false => format!("{name}:{}:{}", at.line, at.col),
+        });
+        last = at.file;
+    }
+    if places.len() > SHOWN_MAX {
+        shown.push("…".to_owned());
+    }
+    match places.len() {
+        0 => String::new(),
+        count => format!("; {count} more: {}", shown.join(", ")),
     }
 }
 

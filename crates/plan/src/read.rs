@@ -26,6 +26,9 @@ pub struct Reading {
     /// The constructs of an application that run, such as elements, each with its count, the most frequent first; empty
     /// where its dialect does not count them.
     pub runs: Vec<(String, usize)>,
+    /// The constructs that errors are about, each with its count, the most frequent first; `other` counts the errors
+    /// about no single construct. One diagnostic may tell several of them.
+    pub blocks: Vec<(String, usize)>,
 }
 
 /// Reads native sources that together form one configuration: upstreams and routes add up, and each other key may occur
@@ -107,6 +110,7 @@ fn read_all(
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Reading {
         runs: notes.runs(),
+        blocks: notes.blocks(),
         plan: plan.filter(|_| notes.errors() == 0),
         diagnostics: notes.finish(&names),
     }

@@ -215,7 +215,22 @@ pub(super) fn cast(
     }
     match option(Setting::Format) {
         None | Some(Value::Null) => to_kind(value, *kind, zone),
-        Some(format) => by_format(value, *kind, &text(format)?, zone),
+        Some(format) => {
+            let format = text(format)?;
+            if let (Kind::String, Value::Number(number)) = (kind, value) {
+                let name = option(Setting::Rounding).map(text).transpose()?;
+                let written = number_format::rounding(name.as_deref())
+                    .and_then(|rounding| number_format::format(number, &format, rounding));
+                return match written {
+                    Ok(text) => Ok(text.into()),
+                    Err(what) => Err(EvalFault::new(format!(
+                        "{} cannot become {kind}: {what}",
+                        shown(value)
+                    ))),
+                };
+            }
+            by_format(value, *kind, &format, zone)
+        }
     }
 }
 
@@ -277,9 +292,6 @@ fn by_format(value: &Value, kind: Kind, format: &str, zone: &TimeZone) -> Coerce
         |what: String| EvalFault::new(format!("{} cannot become {kind}: {what}", shown(value)));
     let unfit = || fault(format!("it is not of the format `{format}`"));
     match (kind, value) {
-        (Kind::String, Value::Number(number)) => {
-            Ok(number_format::format(number, format).map_err(fault)?.into())
-        }
         (Kind::String, _) => match date_format::format(value, format).map_err(fault)? {
             Some(text) => Ok(text.into()),
             None => to_kind(value, kind, zone),

@@ -22,6 +22,7 @@ mod radix;
 mod runtime;
 mod strings;
 mod text;
+mod timer;
 mod url;
 mod words;
 
@@ -149,7 +150,7 @@ const ALL: [&[Builtin]; 5] = [
 ];
 
 /// The modules besides the core, whose functions need an import or their full name.
-pub(super) static MODULES: [Module; 11] = [
+pub(super) static MODULES: [Module; 12] = [
     Module {
         path: "dw::Core",
         functions: &[],
@@ -203,6 +204,11 @@ pub(super) static MODULES: [Module; 11] = [
     Module {
         path: "dw::Crypto",
         functions: &[crypto::FUNCTIONS],
+        shares: false,
+    },
+    Module {
+        path: "dw::util::Timer",
+        functions: &[timer::FUNCTIONS],
         shares: false,
     },
 ];

@@ -284,6 +284,10 @@ pub(super) fn supported(cursor: &Cursor<'_>, text: &str, at: usize) -> Parsed<Me
     if media_type.format() != Format::Opaque {
         return Ok(media_type);
     }
+    // Studio itself writes `applicaton/java` into parameters of requests; values are handed on as they are either way.
+    if text.ends_with("/java") {
+        return Ok(MediaType::new("application/java"));
+    }
     Err(cursor.fault(
         at,
         &format!("the format `{text}` is not supported"),

@@ -143,11 +143,8 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
             return char::from_u32(code)
                 .ok_or_else(|| cursor.fault(start, what, "write the character itself"));
         }
-        _ => {
-            let what = "unknown escape";
-            let mend = r"write `\\` for a backslash, or one of \n \t \r \b \f \$ \' \u0041";
-            return Err(cursor.fault(start, what, mend));
-        }
+        // A backslash before another character is one itself: `"get:\orders"`, `"\w+"`.
+        _ => return Ok('\\'),
     };
     // All characters of simple escapes are ASCII.
     cursor.at += 1;

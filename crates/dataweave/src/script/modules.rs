@@ -91,6 +91,11 @@ pub(super) fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
             cursor.blank()?;
             let start = cursor.at;
             let name = cursor.take_word("the name of a function")?;
+            if name == "java" && cursor.starts("!") {
+                let what = "classes of Java are not supported";
+                let mend = "do it with functions of DataWeave, or call a service that does it";
+                return Err(cursor.fault(start, what, mend));
+            }
             if cursor.starts("::") {
                 let module = named(cursor, start, name)?;
                 cursor.blank()?;

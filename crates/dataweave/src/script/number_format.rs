@@ -20,18 +20,43 @@ struct Format {
     group: usize,
 }
 
-/// The text of a number, rounded half to even.
+/// The way of rounding by its name in Java; by default half to even.
+///
+/// # Errors
+/// If there is no way of that name.
+pub(super) fn rounding(name: Option<&str>) -> Result<RoundingMode, String> {
+    Ok(match name {
+        None | Some("HALF_EVEN") => RoundingMode::HalfEven,
+        Some("HALF_UP") => RoundingMode::HalfUp,
+        Some("HALF_DOWN") => RoundingMode::HalfDown,
+        Some("UP") => RoundingMode::Up,
+        Some("DOWN") => RoundingMode::Down,
+        Some("CEILING") => RoundingMode::Ceiling,
+        Some("FLOOR") => RoundingMode::Floor,
+        Some(other) => {
+            return Err(format!(
+                "unknown way of rounding {other:?}; expected UP, DOWN, CEILING, FLOOR, HALF_UP, HALF_DOWN or HALF_EVEN"
+            ));
+        }
+    })
+}
+
+/// The text of a number, rounded to the digits of the pattern.
 ///
 /// # Errors
 /// If the pattern is invalid.
-pub(super) fn format(number: &Number, pattern: &str) -> Result<String, String> {
+pub(super) fn format(
+    number: &Number,
+    pattern: &str,
+    rounding: RoundingMode,
+) -> Result<String, String> {
     let format = read(pattern)?;
     let hundred = Number::from(100_i64);
     let number = match format.percent {
         true => number.multiply(&hundred).map_err(|it| it.to_string())?,
         false => number.clone(),
     };
-    let rounded = number.rounded(format.fraction_max, RoundingMode::HalfEven);
+    let rounded = number.rounded(format.fraction_max, rounding);
     let digits = rounded.padded(format.fraction_max);
     let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
     let mut fraction = fraction.to_owned();
@@ -194,14 +219,17 @@ mod tests {
             ("0.0 'per cent'", "1", "1.0 per cent"),
         ] {
             let number = Number::parse(number).unwrap();
-            let formatted = format(&number, pattern).unwrap();
+            let formatted = format(&number, pattern, RoundingMode::HalfEven).unwrap();
             assert_eq!(formatted, text, "{pattern} {number}");
             if !matches!(pattern, "0" | "#" | "0%") {
                 assert!(parse(text, pattern).unwrap().is_some(), "{pattern} {text}");
             }
         }
         for pattern in ["", "abc", "0#", "0.#0", "#.#.#", "0E0", "'x"] {
-            assert!(format(&Number::from(1_i64), pattern).is_err(), "{pattern}");
+            assert!(
+                format(&Number::from(1_i64), pattern, RoundingMode::HalfEven).is_err(),
+                "{pattern}"
+            );
         }
     }
 }

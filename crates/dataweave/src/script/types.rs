@@ -36,7 +36,9 @@ pub(super) enum Setting {
     Locale,
     /// The base of a binary value's digits, 16 or 64.
     Base,
-    /// An option without effect here: the Java class of an object, the encoding of a text, the way of rounding or parsing.
+    /// The way of rounding to the digits of a format.
+    Rounding,
+    /// An option without effect here: DataWeave takes any, such as an object's Java class, or its media type.
     Other,
 }
 
@@ -240,7 +242,6 @@ fn parameters(cursor: &mut Cursor<'_>) -> Parsed<()> {
 
 /// Parses an option: `format: "yyyy"`.
 fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
-    let start = cursor.at;
     let name = if cursor.starts("\"") || cursor.starts("'") {
         match literal::string(cursor)? {
             Node::Literal(Value::String(name)) => name.to_string(),
@@ -254,12 +255,8 @@ fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
         "unit" => Setting::Unit,
         "locale" => Setting::Locale,
         "base" => Setting::Base,
-        "class" | "encoding" | "mode" | "roundMode" => Setting::Other,
-        _ => {
-            let what = format!("unsupported option `{name}` of `as`");
-            let mend = "use format, unit, locale or base";
-            return Err(cursor.fault(start, &what, mend));
-        }
+        "roundMode" => Setting::Rounding,
+        _ => Setting::Other,
     };
     cursor.expect(":")?;
     Ok((option, cursor.inner(parse::expression)?))

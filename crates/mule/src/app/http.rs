@@ -116,7 +116,7 @@ pub struct Requester {
     pub name: Arc<str>,
     /// True if connections use TLS.
     pub tls: bool,
-    /// The host name or IP literal, without brackets.
+    /// The host name or IP literal, without brackets; empty: none, so that each request has a `url`.
     pub host: Arc<str>,
     /// The port, 1..=65535.
     pub port: u16,

@@ -178,7 +178,7 @@ impl<'a> Lowering<'a> {
             Some(url) => (self.bound(name.at(), name.text, bind::calling(url))?, None),
             None => {
                 let trust = connection.and_then(|open| self.client_tls(&open));
-                (self.request_address(open, connection)?, trust)
+                (self.request_address(connection)?, trust)
             }
         };
         let mut requester = requester_of(name.text, &endpoint);
@@ -232,24 +232,20 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// The server that a configuration's requests go to, with an empty host if it names none: its requests then have a
+    /// `url` of their own.
     fn request_address(
         &mut self,
-        config: &Open<'a>,
         connection: Option<Open<'a>>,
     ) -> Option<fusebox_plan::plan::Endpoint> {
-        let name = name_of(config.element).map_or("NAME", |name| name.value.as_str());
-        let bind = format!("`--bind {name}=http://127.0.0.1:8082`");
+        let nowhere = |tls: bool| fusebox_plan::plan::Endpoint::new(tls, "", 0);
         let Some(open) = connection else {
-            let what = "the request's configuration has no `http:request-connection`";
-            self.error(config.at(), what, format!("add one, or {bind}"));
-            return None;
+            return Some(nowhere(false));
         };
         let tls = self.word(&open, "protocol") == Some("HTTPS");
         let port = self.whole(&open, "port");
         if !open.has("host") {
-            let what = "`http:request-connection` has no `host`";
-            self.error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
-            return None;
+            return Some(nowhere(tls));
         }
         let host = self.text(&open, "host")?;
         let scheme = if tls { "https" } else { "http" };

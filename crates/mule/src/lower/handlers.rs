@@ -80,7 +80,7 @@ impl<'a> Lowering<'a> {
         if open.element.children.is_empty() {
             let what = "this `error-handler` handles nothing";
             let mend = "add an `on-error-continue` or `on-error-propagate`";
-            self.error(open.at(), what, mend);
+            self.deviation(open.at(), what, mend);
         }
         let mut handlers: Vec<Handler> = Vec::new();
         for element in &open.element.children {
@@ -106,6 +106,22 @@ impl<'a> Lowering<'a> {
     /// The handlers of an `error-handler` outside flows.
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
         let kind = "`error-handler`";
+        let text = name.text;
+        if self.globals.find(text, &[HANDLERS]).is_none() {
+            if self.bindings.get(text) == Some("none") {
+                let what = format!("unknown {kind} {}, so it handles nothing", quote(text));
+                self.warn(name.at(), what, "add the file that defines it");
+                return Some(Arc::new(Handlers(Vec::new())));
+            }
+            // One that is missing is one fault, however often it is referred to.
+            if !self.is_partial && self.missing.insert(text.to_owned()) {
+                let otherwise =
+                    format!("add the file that defines it, or do without it: `--bind {text}=none`");
+                let mend = self.mend(text, &[HANDLERS], &otherwise);
+                self.wrong(name, format!("unknown {kind} {}", quote(text)), mend);
+            }
+            return None;
+        }
         let found = self.known(name, &[HANDLERS], kind, "add the file that defines it")?;
         self.handlers_at(found, Some((name, kind)))
     }

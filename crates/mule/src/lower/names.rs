@@ -60,10 +60,7 @@ impl<'a> Globals<'a> {
                     let (what, mend) = misplaced(shape, None);
                     notes.error_about(element.at, title, what, mend);
                 }
-                None => {
-                    let (what, mend) = unsupported::refusal(&title, notes.errors());
-                    notes.error_about(element.at, title, what, mend);
-                }
+                None => unsupported::refuse(element, notes),
             }
             raised(element, &mut globals.raised);
             refused(element, &mut globals.refused);

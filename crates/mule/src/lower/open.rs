@@ -70,8 +70,7 @@ impl<'a> Lowering<'a> {
     pub fn open(&mut self, element: &'a Element) -> Option<Open<'a>> {
         let title = element.title();
         let Some(shape) = shapes::find(&title) else {
-            let (what, mend) = unsupported::refusal(&title, self.notes.errors());
-            self.notes.error_about(element.at, title, what, mend);
+            unsupported::refuse(element, self.notes);
             return None;
         };
         if shape.body != Body::Free {
@@ -129,12 +128,14 @@ impl<'a> Lowering<'a> {
                 }
                 continue;
             }
-            let (what, mend) = match other {
-                Some(other) if shape.body == Body::Processors && is_step(other) => continue,
-                Some(other) => misplaced(other, Some(shape)),
-                None => unsupported::refusal(&title, self.notes.errors()),
-            };
-            self.notes.error_about(child.at, title, what, mend);
+            match other {
+                Some(other) if shape.body == Body::Processors && is_step(other) => {}
+                Some(other) => {
+                    let (what, mend) = misplaced(other, Some(shape));
+                    self.notes.error_about(child.at, title, what, mend);
+                }
+                None => unsupported::refuse(child, self.notes),
+            }
         }
         if let Some(text) = &element.text
             && shape.body != Body::Text

@@ -18,6 +18,17 @@ impl<'a> Lowering<'a> {
             let mend = "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`";
             self.error(open.at(), what, mend);
         }
+        if let Some(config) = config.as_ref().filter(|it| it.host.is_empty())
+            && !open.has("url")
+        {
+            let name = quote(&config.name);
+            let what = format!("the configuration {name} names no host, and the request no `url`");
+            let mend = format!(
+                "add `host=\"…\"` to its `http:request-connection`, or `--bind {}=http://127.0.0.1:8082`",
+                config.name
+            );
+            self.error(open.at(), what, mend);
+        }
         let path = self.given(open, "path");
         let method = self.given(open, "method");
         self.check_method(open, method.as_ref());

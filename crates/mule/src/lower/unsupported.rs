@@ -1,8 +1,9 @@
 //! Elements of Mule that are not supported, with the nearest supported replacement.
 
-use fusebox_plan::dialect::quote;
+use fusebox_plan::dialect::{Notes, quote};
 
 use super::shapes::{Role, SHAPES};
+use crate::xml::Element;
 
 /// The replacement nearest to an element, or with `*` as the name to all other elements of a module.
 fn replacement(element: &str) -> Option<&'static str> {
@@ -118,6 +119,28 @@ fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
     (nearest.0 <= EDITS_MAX).then_some(nearest.1)
 }
 
+/// Reports an unknown element: a module that is not supported once, and otherwise each kind of element once.
+pub(super) fn refuse(element: &Element, notes: &mut Notes) {
+    let title = element.title();
+    let (what, mend) = refusal(&title, notes.errors());
+    if what.starts_with(SLIP) {
+        return notes.error_about(element.at, title, what, mend);
+    }
+    let is_ours = |module: &str| {
+        let prefixes = SHAPES.iter().filter_map(|shape| shape.name.split_once(':'));
+        prefixes.map(|(prefix, _)| prefix).any(|it| it == module)
+    };
+    let cause = match title.split_once(':') {
+        _ if FOREIGN.contains(&title.as_str()) => "a build file",
+        Some((module, _)) if !is_ours(module) => module,
+        _ => &title,
+    };
+    notes.error_of_cause(cause, element.at, title.clone(), what, mend);
+}
+
+/// The beginning of the problem with an element whose name is like a known one's.
+const SLIP: &str = "unknown element";
+
 /// The problem and the remedy for an unknown element. `errors` is the number of errors so far; after many of them
 /// no similar name is searched for.
 pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
@@ -140,7 +163,7 @@ pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
         && errors < GUESSES_MAX
         && let Some(near) = slip_of(title, &ours)
     {
-        let what = format!("unknown element {}", quote(title));
+        let what = format!("{SLIP} {}", quote(title));
         return (what, format!("did you mean {}?", quote(near)));
     }
     let what = format!("{} is not supported", quote(title));

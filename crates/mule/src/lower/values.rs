@@ -309,7 +309,21 @@ impl<'a> Lowering<'a> {
         }
         let at = written.place(fault.line, fault.col);
         let (what, mend) = self.without_secrets(written.at(), fault.message, fault.mend);
-        self.notes.error_about(at, "expression", what, mend);
+        // What is not there is one fault, however many expressions ask for it.
+        let is_missing = [
+            "the module `",
+            "unknown module `",
+            "unknown function `",
+            "classes of Java",
+        ];
+        match is_missing.iter().any(|start| what.starts_with(start)) {
+            true => {
+                let cause = what.clone();
+                self.notes
+                    .error_of_cause(cause, at, "expression", what, mend);
+            }
+            false => self.notes.error_about(at, "expression", what, mend),
+        }
     }
 
     /// Reports an error, unless it is of a value whose placeholders could not be filled in.

@@ -117,7 +117,7 @@ fn names_are_given_once_and_found() {
             "1:40: error: the name `f` is taken: a `os:object-store` has it at a.xml:1; give each its own name",
             "1:100: error: unknown flow `gg`; did you mean `g`? Or add the file that defines it, or ignore its calls: `--bind gg=none`",
             "1:128: error: nothing declares the object store `g`; `g` is a `sub-flow`",
-            "1:157: error: unknown `error-handler` `none`; add the file that defines it",
+            "1:157: error: unknown `error-handler` `none`; add the file that defines it, or do without it: `--bind none=none`",
             "1:213: error: the name `g` is taken: a `sub-flow` has it at a.xml:1; give each its own name",
         ],
     );
@@ -451,4 +451,71 @@ fn a_store_is_told_what_is_wrong_with_it() {
     }
     let said = "1:81: warning: this `tls:context` has no effect: the connection is not of the protocol HTTPS; add `protocol=\"HTTPS\"` to the connection, or remove it";
     check(&of("", "HTTP"), Compat::Strict, &[said]);
+}
+
+#[test]
+fn a_module_that_is_not_supported_is_told_once_with_its_places() {
+    let files = [
+        (
+            "a.xml",
+            "<mule><flow name='f'><db:select/><db:insert/></flow></mule>",
+        ),
+        (
+            "b.xml",
+            "<mule><db:config name='d'/><flow name='g'><db:select/><ldap:bind/><http:basic-security-filter/></flow></mule>",
+        ),
+    ];
+    let Read { said, .. } = read_all(&files, "", Compat::Intent);
+    let starts = [
+        "a.xml:1:22: error: `db:select` is not supported",
+        "b.xml:1:55: error: `ldap:bind` is not supported",
+        "b.xml:1:67: error: `http:basic-security-filter` is not supported",
+    ];
+    assert_eq!(said.len(), starts.len(), "{said:#?}");
+    for (said, start) in said.iter().zip(starts) {
+        assert!(said.starts_with(start), "{said}");
+    }
+    let end = "; 3 more: 1:34, b.xml:1:7, 1:43";
+    assert!(said[0].ends_with(end), "{said:#?}");
+}
+
+#[test]
+fn a_function_that_is_not_there_is_told_once() {
+    let inner = r##"<set-payload value="#[lookup('f', 1)]"/><logger message="#[lookup('g', 1)]"/><logger message="#[lookdown(1)]"/>"##;
+    let Read { said, .. } = snippet(&flow(inner), Compat::Intent);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(
+        said[0].contains("`lookup`") && said[0].contains("; 1 more: 1:"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_missing_error_handler_is_told_once_and_can_be_done_without() {
+    let text = "<flow name='f'><logger/><error-handler ref='common'/></flow><flow name='g'><logger/><error-handler ref='common'/></flow>";
+    let Read { said, .. } = snippet(text, Compat::Intent);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(
+        said[0].ends_with("or do without it: `--bind common=none`"),
+        "{said:#?}"
+    );
+    let Read { plan, said } = read_all(&[("a.xml", text)], "common=none", Compat::Intent);
+    assert!(plan.is_some(), "{said:#?}");
+    assert!(said[1].contains("handles nothing"), "{said:#?}");
+}
+
+#[test]
+fn a_configuration_without_a_host_is_for_requests_with_a_url() {
+    for connection in ["", "<http:request-connection protocol='HTTPS'/>"] {
+        let config = format!("<http:request-config name='Out'>{connection}</http:request-config>");
+        let with = |request: &str| {
+            let request = format!("<http:request config-ref='Out' {request}/>");
+            snippet(&format!("{config}{}", flow(&request)), Compat::Strict)
+        };
+        let Read { plan, said } = with("url='https://example.com/x'");
+        assert!(plan.is_some(), "{said:#?}");
+        let Read { said, .. } = with("path='/x'");
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].contains("`Out` names no host"), "{said:#?}");
+    }
 }
