@@ -21,6 +21,12 @@ impl dialect::Dialect for Dialect {
         }
         match located::parse(text, file) {
             Ok(root) if is_application(&root) => Claim::Application,
+            Ok(root) if root.entry("mashling_schema").is_some() => {
+                let what = "this is a gateway of Mashling, which is not read";
+                let mend = "write it as an application of its successor, Flogo's microgateway: `\"type\": \"flogo:app\"`";
+                notes.error(root.at, what, mend);
+                Claim::Refused
+            }
             Ok(_) => Claim::None,
             Err(fault) => broken(text, file, &fault, notes),
         }

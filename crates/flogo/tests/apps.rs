@@ -28,7 +28,9 @@ impl Loader for Host {
     }
 
     fn file(&self, path: &str) -> io::Result<String> {
-        panic!("{path} is asked for beside the application");
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let beside = format!("beside/{path}");
+        self.files.get(beside.as_str()).cloned().ok_or_else(missing)
     }
 
     fn local(&self, path: &str) -> io::Result<String> {
@@ -609,6 +611,19 @@ fn a_definition_may_lie_in_a_file_or_behind_an_address() {
         let reading = read_on(&text, &machine("{"));
         assert!(lines(&reading).contains(":1:1: error: error marshalling"));
     }
+    // Started elsewhere, the one beside the application is read.
+    let action = r#"{ "ref": "x/microgateway", "settings": { "uri": "file://../r.json" } }"#;
+    let beside = Host {
+        files: [("beside/r.json", ELSEWHERE.to_owned())].into(),
+        ..Host::default()
+    };
+    let reading = read_on(&with_action(action, inline), &beside);
+    assert!(reading.plan.is_some(), "{}", lines(&reading));
+    assert!(
+        lines(&reading).contains("warning: there is no file `../r.json` here"),
+        "{}",
+        lines(&reading)
+    );
     let missing = |uri: &str| {
         let action = format!(r#"{{ "ref": "x/microgateway", "settings": {{ "uri": "{uri}" }} }}"#);
         lines(&read_on(&with_action(&action, inline), &Host::default()))
@@ -1343,5 +1358,19 @@ fn an_application_is_recognised_by_its_content() {
     assert_eq!(
         report(r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#),
         "fb.yaml:1:1: error: no App version provided; add `\"version\"` to the application\n"
+    );
+}
+
+#[test]
+fn a_gateway_of_mashling_is_told_so_once() {
+    let text =
+        r#"{ "mashling_schema": "1.0", "gateway": { "triggers": [ { "port": "${env.PORT}" } ] } }"#;
+    let reading = read_on(text, &Host::default());
+    assert!(reading.plan.is_none());
+    assert_eq!(reading.diagnostics.len(), 1, "{}", lines(&reading));
+    assert!(
+        lines(&reading).contains("a gateway of Mashling"),
+        "{}",
+        lines(&reading)
     );
 }

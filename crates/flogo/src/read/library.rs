@@ -282,7 +282,24 @@ fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
 
 fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
     let path = &uri.get()["file://".len()..];
-    match reader.loader.local(path) {
+    let found = reader.loader.local(path).or_else(|error| {
+        // The original is started in a project's `bin`, two folders away from the application.
+        let beside = path.trim_start_matches("./").trim_start_matches("../");
+        let found = match beside.starts_with('/') || beside.contains("..") {
+            true => Err(error),
+            false => reader.loader.file(beside).map_err(|_| error),
+        };
+        if found.is_ok() {
+            let what = format!(
+                "there is no file {} here; the one beside the application is read",
+                quote(path)
+            );
+            let mend = "start the program where the path leads to it, or ignore this";
+            reader.notes.warn(uri.at, what, mend);
+        }
+        found
+    });
+    match found {
         Ok(text) => parse(uri, text, Strictness::Full, reader),
         Err(error) => reader.refuse(
             uri.at,

@@ -191,7 +191,16 @@ impl<'a> Lowering<'a> {
         requester.cookies = self.flag(open, "enableCookies") != Some(false);
         requester.send_body = self.send_body(open).unwrap_or_default();
         requester.validator = self.validator(open);
-        if let Some(headers) = self.open_part(open, "http:default-headers") {
+        let misplaced = connection.and_then(|open| self.open_part(&open, "http:default-headers"));
+        if let Some(headers) = misplaced {
+            let what = "Mule refuses `http:default-headers` in a connection; they are read as the configuration's";
+            let mend = "move it behind the `http:request-connection`";
+            self.deviation(headers.at(), what, mend);
+        }
+        for headers in [misplaced, self.open_part(open, "http:default-headers")]
+            .into_iter()
+            .flatten()
+        {
             for header in self.open_parts(&headers, "http:default-header") {
                 let pair = self.given(&header, "key").zip(self.given(&header, "value"));
                 requester.default_headers.extend(pair);

@@ -156,8 +156,11 @@ impl<'a> Lowering<'a> {
             self.wrong(written, what, mend);
         } else if mule && !kind.is_known() {
             let what = format!("unknown error type {}", quote(&kind.to_string()));
-            let mend = format!("name its namespace: `APP:{}`", kind.identifier);
-            self.wrong(written, what, mend);
+            let mend = match written.text.contains(':') {
+                true => "`MULE` is the namespace of Mule's own; write one of yours, such as",
+                false => "name its namespace:",
+            };
+            self.wrong(written, what, format!("{mend} `APP:{}`", kind.identifier));
         }
         Some(Does::RaiseError(RaiseError { kind, description }))
     }

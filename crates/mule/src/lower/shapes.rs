@@ -303,7 +303,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("primaryNodeOnly", Idle),
         may("outputMimeType", Text),
         may("outputEncoding", UTF8),
-    ], &["redelivery-policy", "http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection", "reconnect", "reconnect-forever"], Nothing),
+    ], &["redelivery-policy", "http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "ee:repeatable-file-store-stream", "non-repeatable-stream", "reconnection", "reconnect", "reconnect-forever"], Nothing),
     shape("http:response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
     shape("http:error-response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
     shape("http:body", Part, &[], &[], Words),
@@ -331,7 +331,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("streamResponse", Idle),
         may("responseBufferSize", Idle),
         may("tlsContext", Text),
-    ], &["tls:context", "http:authentication", "http:client-socket-properties", "http:connectivity-test", "reconnection"], Nothing),
+    ], &["tls:context", "http:authentication", "http:client-socket-properties", "http:connectivity-test", "reconnection", "http:default-headers"], Nothing),
     shape("http:connectivity-test", Accepted("servers are not asked before a flow calls them"), &[], &[], Free),
     shape("http:authentication", Part, &[], &["http:basic-authentication"], Nothing),
     shape("http:basic-authentication", Part, &[must("username", Value), must("password", Value), or("preemptive", FlagValue, "true")], &[], Nothing),
@@ -367,7 +367,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("target", Text),
         or("targetValue", Script, "#[payload]"),
     ], &["http:body", "http:headers", "http:uri-params", "http:query-params", "http:response-validator", "error-mapping",
-        "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnect", "reconnect-forever"], Nothing),
+        "repeatable-in-memory-stream", "repeatable-file-store-stream", "ee:repeatable-file-store-stream", "non-repeatable-stream", "reconnect", "reconnect-forever"], Nothing),
     shape("http:load-static-resource", Processor, &[
         must("resourceBasePath", Value),
         or("defaultFile", Value, "index.html"),
@@ -517,7 +517,7 @@ pub(super) const SHAPES: &[Shape] = &[
     // Scripts.
     shape("scripting:execute", Processor, &[
         must("engine", Text),
-        may("target", Refused("a sleep has no result", "remove it")),
+        may("target", Unheeded("a sleep has no result, so the variable stays null")),
         may("targetValue", Idle),
     ], &["scripting:code", "error-mapping"], Nothing),
     shape("scripting:code", Part, &[], &[], Words),
@@ -551,6 +551,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("expiration-policy", Accepted("configurations live as long as the application"), &[], &[], Free),
     shape("repeatable-in-memory-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
     shape("repeatable-file-store-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
+    shape("ee:repeatable-file-store-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
     shape("non-repeatable-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
 ];
 

@@ -415,7 +415,12 @@ impl<'a> Reader<'a, '_> {
         }
         match self.open.last_mut() {
             Some(parent) => parent.element.children.push(element),
-            None if element.module.is_empty() && &*element.name == "mule" => {
+            // A domain's file holds configurations, like an application's.
+            None if matches!(
+                (&*element.module, &*element.name),
+                ("", "mule") | ("domain" | "ee/domain", "mule-domain")
+            ) =>
+            {
                 if let Some(text) = &element.text {
                     let (raw, at) = (text.value.clone(), text.at);
                     self.refuse_text(&raw, at);

@@ -519,3 +519,54 @@ fn a_configuration_without_a_host_is_for_requests_with_a_url() {
         assert!(said[0].contains("`Out` names no host"), "{said:#?}");
     }
 }
+
+#[test]
+fn what_studio_and_recipes_write_is_read_with_a_warning() {
+    for (inner, warning) in [
+        (
+            "<scripting:execute engine='groovy' target='x'><scripting:code>Thread.sleep(5)</scripting:code></scripting:execute>",
+            "`target` has no effect: a sleep has no result",
+        ),
+        (
+            "<http:request url='http://h/'><ee:repeatable-file-store-stream inMemorySize='5'/></http:request>",
+            "`ee:repeatable-file-store-stream` has no effect",
+        ),
+        (
+            "<try><logger/><error-handler/></try>",
+            "this `error-handler` handles nothing",
+        ),
+    ] {
+        let Read { plan, said } = snippet(&flow(inner), Compat::Intent);
+        assert!(plan.is_some(), "{said:#?}");
+        assert!(said.iter().any(|line| line.contains(warning)), "{said:#?}");
+    }
+    let config = "<http:request-config name='S'><http:request-connection host='h'><http:default-headers><http:default-header key='a' value='b'/></http:default-headers></http:request-connection></http:request-config>";
+    let text = format!(
+        "{config}{}",
+        flow("<http:request config-ref='S' path='/'/>")
+    );
+    let Read { plan, said } = snippet(&text, Compat::Intent);
+    let app = plan.unwrap().program::<fusebox_mule::app::App>().unwrap();
+    assert_eq!(app.requesters[0].default_headers.len(), 1, "{said:#?}");
+    assert!(snippet(&text, Compat::Strict).plan.is_none());
+}
+
+#[test]
+fn a_reserved_namespace_is_told_so() {
+    check(
+        &flow("<raise-error type='MULE:RETRY'/>"),
+        Compat::Intent,
+        &[
+            "1:76: error: unknown error type `MULE:RETRY`; `MULE` is the namespace of Mule's own; write one of yours, such as `APP:RETRY`",
+        ],
+    );
+}
+
+#[test]
+fn the_configurations_of_a_domain_are_those_of_its_applications() {
+    let domain = r#"<domain:mule-domain xmlns:domain="http://www.mulesoft.org/schema/mule/ee/domain" xmlns:http="http://www.mulesoft.org/schema/mule/http" xmlns="http://www.mulesoft.org/schema/mule/core"><http:listener-config name="Shared"><http:listener-connection host="127.0.0.1" port="8081"/></http:listener-config></domain:mule-domain>"#;
+    let app = "<mule><flow name='f'><http:listener config-ref='Shared' path='/x'/></flow></mule>";
+    let files = [("app.xml", app), ("domain.xml", domain)];
+    let Read { plan, said } = read_all(&files, "", Compat::Strict);
+    assert!(plan.is_some(), "{said:#?}");
+}
