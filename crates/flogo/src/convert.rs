@@ -64,10 +64,14 @@ pub(crate) fn convert(
     for listener in &app.plan.listeners {
         draft.tls(listener);
     }
+    if draft.routes.is_empty() && lossy {
+        draft.stubs(app);
+    }
     let text = if draft.routes.is_empty() {
         let what =
             "no part of this application has a native form: no handler makes exactly one call";
-        notes.refuse(START, what, "keep running it as it is")
+        let mend = "keep running it as it is; `--lossy` writes routes that answer 501";
+        notes.refuse(START, what, mend)
     } else {
         Some(draft.text(app, &names))
     };
@@ -101,6 +105,16 @@ fn is_gate_of(route: &Route, base: &str) -> bool {
 impl Draft {
     fn report_lost(&mut self, at: Place, what: impl Into<String>) {
         self.losses.lose(at, what);
+    }
+
+    /// Adds a route for each handler that answers that it is not there yet: something to go on from.
+    fn stubs(&mut self, app: &Application) {
+        for route in &app.triggers.routes {
+            if let Some((path, _)) = self.path(route) {
+                let message = json!({ "message": "not carried over yet" });
+                self.answer(route, &path, &[], json!({ "status": 501, "json": message }));
+            }
+        }
     }
 
     /// Reports the TLS files that the native form would look for in another directory.
@@ -372,7 +386,9 @@ impl Draft {
             );
             let _ = writeln!(out, "  - {}", yaml::inline(&shown));
         }
-        out.push_str("upstreams:\n");
+        if !self.upstreams.is_empty() {
+            out.push_str("upstreams:\n");
+        }
         for upstream in &self.upstreams {
             upstream.write(&mut out);
         }

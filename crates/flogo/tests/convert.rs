@@ -265,6 +265,12 @@ fn a_route_with_a_call_that_has_no_native_form_is_dropped() {
             report.contains("error: no part of this application has a native form"),
             "{report}"
         );
+        // Something to go on from: a route that answers that it is not there yet.
+        let plan = native(&lossy(&with(old, new)));
+        let Step::Respond(answer) = &plan.routes[0].steps[0] else {
+            panic!("{old}");
+        };
+        assert_eq!(answer.status.as_u16(), 501);
     }
 }
 

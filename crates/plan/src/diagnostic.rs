@@ -147,7 +147,7 @@ impl Notes {
     }
 
     /// Adds an error about a construct that has its cause in common with others, such as a module that is not supported:
-    /// the first in the order of places is told, with the places of the others; summaries count each.
+    /// the first in the order of files' names is told, with the places of the others; summaries count each.
     pub fn error_of_cause(
         &mut self,
         cause: impl Into<String>,
@@ -230,7 +230,12 @@ impl Notes {
     /// All diagnostics in the order of their places, without repetitions. `names` are the names of the sources.
     pub fn finish(mut self, names: &[&str]) -> Vec<Diagnostic> {
         for (_, mut shared) in std::mem::take(&mut self.shared) {
-            shared.sort();
+            // The order in which the files were named must not change what is told.
+            let name = |at: &Place| names.get(at.file).copied().unwrap_or_default();
+            shared.sort_by(|one, other| {
+                let key = |it: &Shared| (name(&it.0).to_owned(), it.clone());
+                key(one).cmp(&key(other))
+            });
             shared.dedup();
             let mut shared = shared.into_iter();
             let Some((at, about, what, mend)) = shared.next() else {

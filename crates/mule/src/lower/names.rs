@@ -50,8 +50,18 @@ impl<'a> Globals<'a> {
             raised: BTreeSet::new(),
             refused: BTreeSet::new(),
         };
+        let has_flows = elements.iter().any(|element| element.title() == "flow");
+        let mut beside = BTreeSet::new();
         for element in elements {
             let title = element.title();
+            if has_flows && unsupported::is_of_build(&title) {
+                // A file of this kind among those with flows hides nothing of them.
+                if beside.insert(element.at.file) {
+                    let (what, mend) = unsupported::refusal(&title, notes.errors());
+                    notes.warn(element.at, what, format!("{mend}, or ignore this"));
+                }
+                continue;
+            }
             match shapes::find(&title) {
                 Some(shape) if matches!(shape.role, Role::Global | Role::Handler) => {
                     globals.add(shape.name, element, files, notes);
@@ -249,6 +259,13 @@ fn rename_within(elements: &mut [Element], say: &mut impl FnMut(Place, &str, &st
             {
                 say(attribute.at, wrong, right);
                 attribute.name = (*right).into();
+            }
+        }
+        if title == "http:default-headers" {
+            let mut children = element.children.iter_mut();
+            for header in children.by_ref().filter(|it| it.title() == "http:header") {
+                say(header.at, "http:header", "http:default-header");
+                header.name = "default-header".into();
             }
         }
         rename_within(&mut element.children, say);

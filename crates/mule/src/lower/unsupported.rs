@@ -105,6 +105,11 @@ const FOREIGN: &[&str] = &[
     "settings",
 ];
 
+/// True for an element of a build file or of the log's configuration.
+pub(super) fn is_of_build(title: &str) -> bool {
+    FOREIGN.contains(&title)
+}
+
 /// The limit of suggestions; a search compares many names.
 pub(super) const GUESSES_MAX: usize = 200;
 
@@ -131,7 +136,7 @@ pub(super) fn refuse(element: &Element, notes: &mut Notes) {
         prefixes.map(|(prefix, _)| prefix).any(|it| it == module)
     };
     let cause = match title.split_once(':') {
-        _ if FOREIGN.contains(&title.as_str()) => "a build file",
+        _ if is_of_build(&title) => "a build file",
         Some((module, _)) if !is_ours(module) => module,
         _ => &title,
     };

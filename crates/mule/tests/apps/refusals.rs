@@ -477,6 +477,8 @@ fn a_module_that_is_not_supported_is_told_once_with_its_places() {
     }
     let end = "; 3 more: 1:34, b.xml:1:7, 1:43";
     assert!(said[0].ends_with(end), "{said:#?}");
+    let Read { said: again, .. } = read_all(&[files[1], files[0]], "", Compat::Intent);
+    assert!(said.iter().all(|line| again.contains(line)), "{again:#?}");
 }
 
 #[test]
@@ -540,14 +542,14 @@ fn what_studio_and_recipes_write_is_read_with_a_warning() {
         assert!(plan.is_some(), "{said:#?}");
         assert!(said.iter().any(|line| line.contains(warning)), "{said:#?}");
     }
-    let config = "<http:request-config name='S'><http:request-connection host='h'><http:default-headers><http:default-header key='a' value='b'/></http:default-headers></http:request-connection></http:request-config>";
+    let config = "<http:request-config name='S'><http:request-connection host='h'><http:default-headers><http:default-header key='a' value='b'/><http:header key='c' value='d'/></http:default-headers></http:request-connection></http:request-config>";
     let text = format!(
         "{config}{}",
         flow("<http:request config-ref='S' path='/'/>")
     );
     let Read { plan, said } = snippet(&text, Compat::Intent);
     let app = plan.unwrap().program::<fusebox_mule::app::App>().unwrap();
-    assert_eq!(app.requesters[0].default_headers.len(), 1, "{said:#?}");
+    assert_eq!(app.requesters[0].default_headers.len(), 2, "{said:#?}");
     assert!(snippet(&text, Compat::Strict).plan.is_none());
 }
 
@@ -569,4 +571,17 @@ fn the_configurations_of_a_domain_are_those_of_its_applications() {
     let files = [("app.xml", app), ("domain.xml", domain)];
     let Read { plan, said } = read_all(&files, "", Compat::Strict);
     assert!(plan.is_some(), "{said:#?}");
+}
+
+#[test]
+fn a_build_file_among_the_files_hides_nothing_of_the_others() {
+    let pom = "<dependency><groupId>a</groupId></dependency><dependency/>";
+    let app = flow("<logger/>").replace("\"L\"", "\"In\"");
+    let files = [("a.xml", app.as_str()), ("b.xml", pom)];
+    let Read { plan, said } = read_all(&files, "In=http://127.0.0.1:0", Compat::Intent);
+    assert!(plan.is_some(), "{said:#?}");
+    let told = said.iter().filter(|line| line.contains("of a build file"));
+    assert_eq!(told.count(), 1, "{said:#?}");
+    let Read { plan, said } = read_all(&[("b.xml", pom)], "", Compat::Intent);
+    assert!(plan.is_none(), "{said:#?}");
 }
