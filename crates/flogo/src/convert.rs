@@ -107,7 +107,7 @@ impl Draft {
         self.losses.lose(at, what);
     }
 
-    /// Adds a route for each handler that answers that it is not there yet: something to go on from.
+    /// Adds a route that answers 501 for each handler, as a start for the author of the file.
     fn stubs(&mut self, app: &Application) {
         for route in &app.triggers.routes {
             if let Some((path, _)) = self.path(route) {

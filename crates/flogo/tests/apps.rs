@@ -620,7 +620,7 @@ fn a_definition_may_lie_in_a_file_or_behind_an_address() {
     let reading = read_on(&with_action(action, inline), &beside);
     assert!(reading.plan.is_some(), "{}", lines(&reading));
     assert!(
-        lines(&reading).contains("warning: there is no file `../r.json` here"),
+        lines(&reading).contains("warning: the file `../r.json` is missing here"),
         "{}",
         lines(&reading)
     );

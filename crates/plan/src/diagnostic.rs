@@ -115,7 +115,7 @@ pub(crate) fn place_of<T>(key: &Option<At<T>>) -> Option<Place> {
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     list: Vec<(Place, Severity, String, String, Option<String>)>,
-    /// The errors of one cause, by the cause: one line tells them all.
+    /// The errors of one cause, by the cause: one diagnostic for all.
     shared: BTreeMap<String, Vec<Shared>>,
     errors: usize,
     runs: BTreeMap<String, usize>,
@@ -147,7 +147,7 @@ impl Notes {
     }
 
     /// Adds an error about a construct that has its cause in common with others, such as a module that is not supported:
-    /// the first in the order of files' names is told, with the places of the others; summaries count each.
+    /// the first in the order of files' names becomes a diagnostic, with the places of the others; summaries count each.
     pub fn error_of_cause(
         &mut self,
         cause: impl Into<String>,
@@ -230,7 +230,7 @@ impl Notes {
     /// All diagnostics in the order of their places, without repetitions. `names` are the names of the sources.
     pub fn finish(mut self, names: &[&str]) -> Vec<Diagnostic> {
         for (_, mut shared) in std::mem::take(&mut self.shared) {
-            // The order in which the files were named must not change what is told.
+            // The order in which the files were named changes nothing.
             let name = |at: &Place| names.get(at.file).copied().unwrap_or_default();
             shared.sort_by(|one, other| {
                 let key = |it: &Shared| (name(&it.0).to_owned(), it.clone());
@@ -263,7 +263,7 @@ impl Notes {
     }
 }
 
-/// The end of a line that tells several errors: `; 3 more: 12:5, b.xml:4:1, …`, with the file where it is another one.
+/// The end of a line about several errors: `; 3 more: 12:5, b.xml:4:1, …`, with the file where it is another one.
 fn elsewhere(places: &[Place], file: usize, names: &[&str]) -> String {
     const SHOWN_MAX: usize = 6;
     let mut shown = Vec::new();

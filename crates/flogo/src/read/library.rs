@@ -291,7 +291,7 @@ fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
         };
         if found.is_ok() {
             let what = format!(
-                "there is no file {} here; the one beside the application is read",
+                "the file {} is missing here, and the one beside the application is read",
                 quote(path)
             );
             let mend = "start the program where the path leads to it, or ignore this";

@@ -210,5 +210,8 @@ fn warn_of_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
     }
     let what = "nothing starts: no flow has a source";
     let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one";
-    lowering.warn(start_of(0), what, mend);
+    // The order of the files changes nothing.
+    let file = app.flows.iter().map(|flow| &*flow.site.file).min();
+    let file = file.and_then(|file| lowering.names.iter().position(|name| *name == file));
+    lowering.warn(start_of(file.unwrap_or(0)), what, mend);
 }

@@ -22,7 +22,7 @@ impl<'a> Lowering<'a> {
             && !open.has("url")
         {
             let name = quote(&config.name);
-            let what = format!("the configuration {name} names no host, and the request no `url`");
+            let what = format!("the request lacks a `url`, and its configuration {name} a host");
             let mend = format!(
                 "add `host=\"…\"` to its `http:request-connection`, or `--bind {}=http://127.0.0.1:8082`",
                 config.name

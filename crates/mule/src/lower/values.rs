@@ -309,7 +309,7 @@ impl<'a> Lowering<'a> {
         }
         let at = written.place(fault.line, fault.col);
         let (what, mend) = self.without_secrets(written.at(), fault.message, fault.mend);
-        // What is not there is one fault, however many expressions ask for it.
+        // A missing function is one fault, for any number of expressions.
         let is_missing = [
             "the module `",
             "unknown module `",

@@ -170,7 +170,10 @@ impl<'l> Table<'l> {
     pub fn all(mut self, notes: &mut Notes) -> Properties {
         let mut all = Properties::new();
         let keys = self.globals.keys().chain(self.files.keys());
-        for key in keys.cloned().collect::<Vec<_>>() {
+        let mut keys: Vec<Arc<str>> = keys.cloned().collect();
+        // Sorted, so that each reading reports the same fault; those that are reported come first.
+        keys.sort_by_key(|key| (!key.starts_with(SECURE), key.clone()));
+        for key in keys {
             // Errors in properties that nothing uses are ignored.
             let mut unheard = Notes::default();
             let is_said = key.starts_with(SECURE) && self.overriding(&key).is_none();

@@ -297,6 +297,20 @@ fn a_wrong_key_is_one_error_and_a_missing_one_is_asked_for_where_it_is_needed() 
 }
 
 #[test]
+fn a_wrong_key_is_told_of_the_same_property_each_time() {
+    let text = format!("{SAFE}<logger message='x'/>");
+    let mut machine = locked();
+    machine.set.insert("k", "6543210987654321");
+    for _ in 0..8 {
+        check(
+            &machine,
+            &text,
+            "app/orders.xml:1:61: error: `b` cannot be decrypted: it was encrypted with another key; give that key, and check `algorithm`, `mode` and `useRandomIVs`",
+        );
+    }
+}
+
+#[test]
 fn without_its_file_a_secure_property_is_given_on_the_command_line() {
     let text = format!("{SAFE}<logger message='${{secure::a}}'/>");
     let mut machine = Machine::default();

@@ -518,7 +518,10 @@ fn a_configuration_without_a_host_is_for_requests_with_a_url() {
         assert!(plan.is_some(), "{said:#?}");
         let Read { said, .. } = with("path='/x'");
         assert_eq!(said.len(), 1, "{said:#?}");
-        assert!(said[0].contains("`Out` names no host"), "{said:#?}");
+        assert!(
+            said[0].contains("its configuration `Out` a host"),
+            "{said:#?}"
+        );
     }
 }
 
