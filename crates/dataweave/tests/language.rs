@@ -949,10 +949,6 @@ fn headers_declare_variables_functions_types_and_imports() {
         ("var a = 1 var a = 2 --- a", "declared twice"),
         ("import x::y::Z --- 1", "the module `x::y::Z`"),
         ("1 as Foo", "unknown type `Foo`"),
-        (
-            "1 as String {style: 64}",
-            "unsupported option `style` of `as`",
-        ),
         ("1 unless 2", "unknown function `unless`"),
     ]);
 }
