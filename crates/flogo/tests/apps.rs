@@ -434,7 +434,7 @@ fn triggers_are_known_by_ref_alias_or_type() {
     }
     refused(
         &good.replace(reference, r##""ref": "#rest""##),
-        "2:24: error: trigger '#rest' not imported; add its package to `imports`, or write the path instead of `#rest`: `github.com/project-flogo/contrib/trigger/rest`",
+        "2:24: error: trigger '#rest' not imported; add its package to `imports`, or write the path instead of `#rest`, as in `github.com/project-flogo/contrib/trigger/rest`",
     );
     refused(
         &good.replace("trigger/rest", "trigger/kafka"),
@@ -565,7 +565,7 @@ fn an_action_without_a_definition_is_an_error() {
     );
     refuse(
         r#"{ "uri": "res://microgateway:Pets" }"#,
-        "4:49: error: failed to load microgateway URI data: 'x/microgateway': no resource has the id `res://microgateway:Pets`; write `\"uri\": `microgateway:Pets``, or use `file://`, `http://` or `pattern://`",
+        "4:49: error: failed to load microgateway URI data: 'x/microgateway': no resource has the id `res://microgateway:Pets`; write `\"uri\": \"microgateway:Pets\"`, or use `file://`, `http://` or `pattern://`",
     );
     refuse(
         r#"{ "uri": "pattern://DefaultHttp" }"#,

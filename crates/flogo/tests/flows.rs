@@ -98,7 +98,7 @@ fn a_part_that_does_not_run_is_refused_at_its_line() {
 }
 
 #[test]
-fn an_activity_that_does_not_run_is_refused_once() {
+fn an_activity_that_does_not_run_is_one_line() {
     let tasks = [
         log("a"),
         log("b").replace("#log", "#kafka"),
@@ -107,7 +107,7 @@ fn an_activity_that_does_not_run_is_refused_once() {
     .join(",\n");
     refused(
         &app(&tasks, ""),
-        "6:35: error: unable to find activity with ref [x/activity/kafka]; the `kafka` activity is not supported in a flow: publish",
+        "6:35: error: unable to find activity with ref [x/activity/kafka], 2 times (lines 6, 7); the `kafka` activity is not supported in a flow: publish",
     );
 }
 

@@ -358,3 +358,163 @@ fn a_setting_of_a_pattern_is_read_or_named() {
         ],
     );
 }
+
+#[test]
+fn a_method_or_an_operation_that_an_expression_always_gives_is_known() {
+    slips(
+        "\"signingMethod\": \"HMAC\",",
+        "\"signingMethod\": \"=\\\"ECDSA\\\"\",",
+        &["`ECDSA` no token is ever valid"],
+    );
+    let text = CLEAN.replacen("\"HMAC\"", "\"=$.conf.signs\"", 1).replacen(
+        "microgateway:P\" }",
+        "microgateway:P\", \"signs\": \"RSAPSS\" }",
+        1,
+    );
+    let line = line_of(&text, "=$.conf.signs");
+    one_warning(&text, line, &["`RSAPSS` no token is ever valid"]);
+    let text = CLEAN.replacen("\"HMAC\"", "\"=$.conf.signs\"", 1).replacen(
+        "microgateway:P\" }",
+        "microgateway:P\", \"signs\": \"hmac\" }",
+        1,
+    );
+    assert_eq!(of(&text), "");
+    slips(
+        "\"operation\": \"counter\"",
+        "\"operation\": \"=\\\"failed\\\"\"",
+        &["only asks"],
+    );
+}
+
+#[test]
+fn a_part_that_a_service_does_not_have_is_named() {
+    slips(
+        "\"=$.B.outputs.data\"",
+        "\"=$.B.output.data\"",
+        &[
+            "`B` has no part `output`",
+            "error of each request",
+            "did you mean `outputs`?",
+        ],
+    );
+    slips(
+        "\"if\": \"$.B.error == nil\"",
+        "\"if\": \"$.B.errors == nil\"",
+        &["`B` has no part `errors`", "so this is null"],
+    );
+}
+
+/// An application of the built-in HTTP pattern; each setting is on a line of its own.
+const PATTERN: &str = r#"{ "name": "A", "version": "1", "triggers": [ { "id": "r", "ref": "x/trigger/rest", "settings": { "port": 8080 }, "handlers": [ {
+"settings": { "method": "GET", "path": "/pets" },
+"action": { "ref": "x/microgateway", "settings": { "uri": "pattern://DefaultHttpPattern",
+"useRateLimiter": false, "rateLimit": "5-S", "useCircuitBreaker": false, "mode": "a", "threshold": 3, "timeout": 9, "period": 9,
+"useJWT": true,
+"jwtSigningMethod": "HMAC",
+"jwtKey": "k",
+"method": "GET",
+"backendUrl": "http://127.0.0.1:1/" } } } ] } ] }"#;
+
+#[test]
+fn the_built_in_pattern_that_verifies_nothing_or_never_calls_is_named() {
+    assert_eq!(of(PATTERN), "");
+    for (old, new, words) in [
+        ("\"HMAC\"", "\"RSA\"", "`RSA` no token is ever valid"),
+        (
+            "\"jwtKey\": \"k\"",
+            "\"jwtKey\": \"\"",
+            "signed with an empty key",
+        ),
+        (
+            "\"useJWT\": true",
+            "\"useJWT\": null",
+            "the backend is never called",
+        ),
+        (
+            "\"method\": \"GET\",\n",
+            "\"method\": \"DELETE\",\n",
+            "method `DELETE` the backend is never called",
+        ),
+    ] {
+        let text = PATTERN.replacen(old, new, 1);
+        one_warning(&text, line_of(&text, new), &[words]);
+    }
+    let unused = PATTERN
+        .replacen("true", "false", 1)
+        .replacen("HMAC", "RSA", 1);
+    assert_eq!(of(&unused), "");
+}
+
+#[test]
+fn an_activity_that_is_not_supported_is_one_line_however_often_it_stands_there() {
+    let text = CLEAN
+        .replacen("x/activity/jwt", "x/activity/graphql", 1)
+        .replacen("x/activity/circuitbreaker", "x/activity/graphql", 1);
+    let found = of(&text);
+    assert_eq!(
+        found.matches("graphql, 2 times (lines 19, 21)").count(),
+        1,
+        "{found}"
+    );
+    assert_eq!(found.lines().count(), 1, "{found}");
+}
+
+/// An application with a flow; each part that a test replaces is on a line of its own.
+const FLOW: &str = r#"{ "name": "A", "version": "1", "imports": [ "x/contrib/activity/log" ], "triggers": [ { "id": "r", "ref": "x/trigger/rest", "settings": { "port": 8080 }, "handlers": [ {
+"settings": { "method": "GET", "path": "/pets/:id" },
+"action": { "ref": "github.com/project-flogo/flow", "settings": { "flowURI": "res://flow:F" }, "input": { "id": "=$.pathParams.id" } } } ] } ],
+"resources": [ { "id": "flow:F", "data": { "name": "F", "metadata": { "input": [ { "name": "id", "type": "string" } ] }, "tasks": [
+{ "id": "call",
+"activity": { "ref": "x/activity/rest", "settings": { "method": "GET", "timeout": 3,
+"uri": "http://127.0.0.1:1/p/:id" }, "input": {
+"pathParams": { "mapping": { "id": "=$flow.id" } } } } },
+{ "id": "end", "activity": { "ref": "x/activity/actreturn", "settings": { "mappings": {
+"code": 200, "data": { "mapping": { "a": "=$flow.id" } } } } } } ],
+"links": [ { "id": 1, "from": "call", "to": "end" } ] } } ] }"#;
+
+#[test]
+fn slips_in_the_tasks_of_a_flow_are_named() {
+    assert_eq!(of(FLOW), "");
+    for (old, new, words) in [
+        ("\"timeout\"", "\"timout\"", "did you mean `timeout`?"),
+        (
+            "\"pathParams\": {",
+            "\"method\": \"PUT\", \"pathParams\": {",
+            "the input `method` is ignored",
+        ),
+        (
+            "\"pathParams\": {",
+            "\"header\": {}, \"pathParams\": {",
+            "did you mean `headers`?",
+        ),
+        (
+            "\"pathParams\": { \"mapping\": { \"id\"",
+            "\"pathParams\": { \"mapping\": { \"petId\"",
+            "no such path parameter",
+        ),
+        (
+            "{ \"mapping\": { \"a\": \"=$flow.id\" } }",
+            "{ \"a\": \"=$flow.id\" }",
+            "stays text",
+        ),
+    ] {
+        let text = FLOW.replacen(old, new, 1);
+        let line = match words {
+            "no such path parameter" => line_of(&text, "\"id\": \"call\""),
+            _ => line_of(&text, new),
+        };
+        one_warning(&text, line, &[words]);
+    }
+    let open = FLOW.replacen(
+        "{ \"mapping\": { \"id\": \"=$flow.id\" } }",
+        "\"=$flow.id\"",
+        1,
+    );
+    assert_eq!(of(&open), "");
+    let alias = FLOW.replacen("\"ref\": \"x/activity/rest\"", "\"ref\": \"#rest\"", 1);
+    let found = of(&alias);
+    assert!(
+        found.contains("as in `github.com/project-flogo/contrib/activity/rest`"),
+        "{found}"
+    );
+}

@@ -1,7 +1,7 @@
 //! Diagnostics of a file: place, fault, and mend.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
 /// An error or a warning about a configuration file.
@@ -204,6 +204,19 @@ impl Notes {
         None
     }
 
+    /// Adds an error whose cause may be at other places too, and gives `None` in place of the value that it prevents.
+    /// All with the same text are one diagnostic, at the first place, with the places of the others.
+    pub fn refuse_alike<T>(
+        &mut self,
+        at: Place,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Option<T> {
+        let what = what.into();
+        self.error_of_cause(what.clone(), at, "other", what, mend);
+        None
+    }
+
     /// Adds a warning at a place: the doubt, and its mend.
     pub fn warn(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         self.list
@@ -350,6 +363,37 @@ mod tests {
     fn a_quoted_text_stays_on_one_line_and_is_cut() {
         assert_eq!(quote("a\nb\u{1b}[0m"), "`a\\nb\\u{1b}[0m`");
         assert_eq!(quote(&"x".repeat(100)).chars().count(), 63);
+    }
+
+    #[test]
+    fn errors_of_one_cause_are_one_line_that_names_the_others() {
+        let mut notes = Notes::default();
+        let place = |line, file| Place { file, line, col: 1 };
+        for line in [9, 4, 4] {
+            assert_eq!(
+                notes.refuse_alike::<()>(place(line, 0), "no x", "mend"),
+                None
+            );
+        }
+        notes.refuse_alike::<()>(place(2, 0), "no y", "mend");
+        let mut other = Notes::default();
+        other.refuse_alike::<()>(place(7, 0), "no x", "mend");
+        notes.append(other);
+        assert_eq!(notes.errors(), 5);
+        let shown: Vec<_> = notes
+            .finish(&["f"])
+            .into_iter()
+            .map(|it| (it.line, it.what, it.mend))
+            .collect();
+        let wanted = [
+            (2, "no y".to_owned(), "mend".to_owned()),
+            (4, "no x".to_owned(), "mend; 2 more: 7:1, 9:1".to_owned()),
+        ];
+        assert_eq!(shown, wanted);
+        let mut notes = Notes::default();
+        notes.refuse_alike::<()>(place(3, 0), "no x", "mend");
+        notes.refuse_alike::<()>(place(1, 1), "no x", "mend");
+        assert_eq!(notes.finish(&["f", "g"])[0].mend, "mend; 1 more: g:1:1");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(crate) fn activity(
                 }
                 _ => format!("use one of the supported activities: {WITH}"),
             };
-            return notes.refuse(reference.at, what, mend);
+            return notes.refuse_alike(reference.at, what, mend);
         }
     })
 }

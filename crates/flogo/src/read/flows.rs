@@ -1,7 +1,7 @@
 //! Flows: tasks with their activities, and the links between them.
 //!
 //! Flows of the activities log, rest, counter, noop, actreply and actreturn are read. Everything else is refused at its line,
-//! each activity once.
+//! each activity in one line.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::read::flow_links::{link, refuse_circles};
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader, expression_of};
 use crate::read::refs::{ContributionKind, Imports, import_mend, tail};
-use crate::read::{located, mapping, rest};
+use crate::read::{lint, located, mapping, rest};
 use crate::{Expression, Map, Value};
 
 /// The activities of flows, for messages.
@@ -33,10 +33,10 @@ pub(crate) struct ReadFlow {
     pub places: Vec<Place>,
 }
 
-/// Reads flows, and refuses each activity that is not supported once.
+/// Reads flows, and refuses each activity that is not supported in one line.
 pub(crate) struct Flows<'i> {
     imports: &'i Imports,
-    /// The activities and old keys that have been refused; each has one error.
+    /// The old keys that have been refused; each has one error.
     refused: HashSet<String>,
     /// True if the flow has an activity that does not run.
     is_partial: bool,
@@ -185,6 +185,7 @@ impl<'i> Flows<'i> {
             self.refuse_old(entry, "write `input` instead", reader);
         }
         let (kind, settings) = self.activity(activity, reader)?;
+        lint::tasks::lint(activity, &kind, id.get(), id.at, reader);
         let input = match activity.object("input", reader.notes) {
             Some(input) => mapping::mapping(input.entries(), Owner::Flows, reader),
             None => Some(Mapping(Vec::new())),
@@ -259,17 +260,14 @@ impl<'i> Flows<'i> {
             _ => {
                 self.is_partial = true;
                 self.is_unsupported = true;
-                if self.refused.insert(path.clone()) {
-                    let what = format!("unable to find activity with ref [{path}]");
-                    let mend = match instead_of(last).filter(|_| kind == sort) {
-                        Some(instead) => {
-                            format!("the `{last}` activity is not supported in a flow: {instead}")
-                        }
-                        None => format!("flows of these activities run: {WITH}"),
-                    };
-                    reader.error(text.at, what, mend);
-                }
-                None
+                let what = format!("unable to find activity with ref [{path}]");
+                let mend = match instead_of(last).filter(|_| kind == sort) {
+                    Some(instead) => {
+                        format!("the `{last}` activity is not supported in a flow: {instead}")
+                    }
+                    None => format!("flows of these activities run: {WITH}"),
+                };
+                reader.notes.refuse_alike(text.at, what, mend)
             }
         }
     }

@@ -228,8 +228,8 @@ impl Library {
                     "fetch the definition into a file and name that: `file:///PATH`".to_owned()
                 }
                 Some((_, rest)) => format!(
-                    "write `\"uri\": {}`, or use `file://`, `http://` or `pattern://`",
-                    quote(rest)
+                    "write `\"uri\": \"{}\"`, or use `file://`, `http://` or `pattern://`",
+                    quote(rest).trim_matches('`')
                 ),
                 None => {
                     let known = self.embedded.iter().map(|known| known.id.as_str());

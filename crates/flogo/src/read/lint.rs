@@ -1,7 +1,9 @@
 //! Slips with which an application runs, though it then does not do what it says: each is a warning at its line.
 //!
+//! - `patterns`: the settings of the built-in HTTP pattern
 //! - `known`: the settings and inputs that each activity reads; `services`: what a service and its steps leave out or
 //!   say in vain; `calls`: the path parameters and the time limits of calls
+//! - `tasks`: the tasks of flows
 //! - `texts`: expressions that name nothing, compare in vain, or stay text
 //! - `handlers`: the same in a handler's condition and mappings
 
@@ -20,7 +22,9 @@ use crate::read::triggers::Triggers;
 mod calls;
 pub(crate) mod handlers;
 mod known;
+mod patterns;
 mod services;
+pub(crate) mod tasks;
 mod texts;
 
 pub(crate) use texts::all_reads as reads;
@@ -86,6 +90,11 @@ pub(crate) fn lint(triggers: &Triggers, built: &[BuiltAction], reader: &mut Read
     }
     for (subject, actions) in &subjects {
         subject.settings(actions, reader);
+        if subject.built.source.name == "DefaultHttpPattern" && subject.built.source.is_built_in {
+            for action in actions {
+                patterns::http(action, reader);
+            }
+        }
         if !subject.built.source.is_built_in {
             subject.services(reader);
             subject.calls(reader);

@@ -141,17 +141,18 @@ impl Imports {
 
 /// The mend for an alias that is not imported.
 pub(crate) fn import_mend(reference: &str, sort: ContributionKind) -> String {
+    let name = reference.trim_start_matches('#');
     let example = match sort {
-        ContributionKind::Trigger => "github.com/project-flogo/contrib/trigger/rest",
-        ContributionKind::Action => "github.com/project-flogo/microgateway",
+        ContributionKind::Trigger => format!("github.com/project-flogo/contrib/trigger/{name}"),
+        ContributionKind::Action => format!("github.com/project-flogo/{name}"),
         ContributionKind::Activity | ContributionKind::Function | ContributionKind::Other => {
-            "github.com/project-flogo/contrib/activity/rest"
+            format!("github.com/project-flogo/contrib/activity/{name}")
         }
     };
     format!(
-        "add its package to `imports`, or write the path instead of {}: {}",
+        "add its package to `imports`, or write the path instead of {}, as in {}",
         quote(reference),
-        quote(example)
+        quote(&example)
     )
 }
 

@@ -9,6 +9,9 @@ use crate::language::expression::Expression;
 use crate::read::object::{Object, text};
 use crate::read::reader::{Reader, expression_of};
 
+/// The mend for an expression below the top level of a handler's mapping.
+pub(super) const MAPPED: &str = "put the value into a mapping: `{ \"mapping\": … }`";
+
 /// The outputs of the REST trigger.
 const OF_REST: [&str; 5] = ["pathParams", "queryParams", "headers", "content", "method"];
 /// The outputs of the channel trigger.
@@ -96,12 +99,13 @@ fn value(entry: &Entry, of: &str, known: Known<'_>, reader: &mut Reader<'_>) {
                 nested(
                     &entry.value,
                     &format!("{of} without a `mapping`"),
+                    MAPPED,
                     true,
                     reader,
                 );
             }
         },
-        Kind::List(_) => nested(&entry.value, &quote(of), true, reader),
+        Kind::List(_) => nested(&entry.value, &quote(of), MAPPED, true, reader),
         Kind::Scalar(_) => below(&entry.value, known, reader),
     }
 }

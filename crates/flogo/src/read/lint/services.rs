@@ -7,8 +7,10 @@ use fusebox_plan::dialect::{Entry, Kind, Place, quote, suggest};
 use super::known::Known;
 use super::{Subject, literal};
 use crate::flow::Activity;
+use crate::language::expression::Expression;
 use crate::read::object::Object;
-use crate::read::reader::Reader;
+use crate::read::reader::{Reader, expression_of};
+use crate::{Map, Names, Value};
 
 /// The operation of a step on its breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +25,11 @@ enum Operation {
 }
 
 impl Operation {
-    fn of(entry: Option<&Entry>) -> Operation {
+    fn of(entry: Option<&Entry>, text: Option<&str>) -> Operation {
         let Some(entry) = entry else {
             return Operation::Ask;
         };
-        match (&entry.value.kind, literal(&entry.value)) {
+        match (&entry.value.kind, text) {
             (_, Some("")) => Operation::Ask,
             (_, Some("counter")) => Operation::Counter,
             (_, Some("reset")) => Operation::Reset,
@@ -132,7 +134,8 @@ impl Subject<'_> {
         let mut operations = Vec::new();
         for input in inputs {
             let given = entry(*input, "operation").or(default);
-            operations.push((Operation::of(given), given));
+            let text = given.and_then(|given| self.known_text(given));
+            operations.push((Operation::of(given, text.as_deref()), given));
         }
         for (operation, entry) in &operations {
             if let (Operation::Unknown, Some(entry)) = (operation, entry) {
@@ -158,6 +161,25 @@ impl Subject<'_> {
         }
     }
 
+    /// The text of a setting or an input, if it is the same for all requests: a literal, an expression without names,
+    /// or one that reads the action's settings alone.
+    fn known_text(&self, entry: &Entry) -> Option<String> {
+        if let Some(text) = literal(&entry.value) {
+            return Some(text.to_owned());
+        }
+        let (_, source) = expression_of(&entry.value)?;
+        let expression = Expression::compile(source, &Names::default()).ok()?;
+        let mut reads = expression.reads().into_iter();
+        if reads.any(|read| read.name != "conf") {
+            return None;
+        }
+        let scope = Map::from([("conf".into(), self.built.action.conf.clone())]);
+        match expression.eval(&scope).ok()? {
+            Value::Str(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
     /// The settings and inputs of a check of tokens.
     fn token(
         &self,
@@ -172,20 +194,17 @@ impl Subject<'_> {
             .map(|input| entry(*input, "signingMethod"))
             .chain([entry(settings, "signingMethod")]);
         for given in methods.flatten() {
-            let is_usual = |text: &str| text.is_empty() || text.eq_ignore_ascii_case("hmac");
-            if literal(&given.value).is_some_and(|text| !is_usual(text)) {
-                let shown = given.value.describe();
-                let what = format!(
-                    "with the signing method {shown} no token is ever valid: the key is taken as raw bytes, which only HMAC uses"
-                );
-                let mend =
-                    "write `\"signingMethod\": \"HMAC\"`, or check such tokens before the gateway";
-                reader.notes.warn(given.value.at, what, mend);
+            if let Some(method) = self.known_text(given)
+                && is_vain(&method)
+            {
+                let shown = quote(&method);
+                let what = format!("with the signing method {shown} {VAIN}");
+                reader.notes.warn(given.value.at, what, HMAC);
             }
         }
         let has_key = |object: Option<Object<'_>>| {
             let key = entry(object, "key");
-            key.is_some_and(|key| literal(&key.value) != Some(""))
+            key.is_some_and(|key| self.known_text(key).as_deref() != Some(""))
         };
         if !has_key(settings) && inputs.iter().any(|input| !has_key(*input)) {
             let name = self.name(index);
@@ -197,7 +216,20 @@ impl Subject<'_> {
     }
 }
 
-fn warn_of_unread(
+/// The effect of a signing method other than HMAC.
+pub(super) const VAIN: &str =
+    "no token is ever valid: the key is taken as raw bytes, which only HMAC uses";
+
+/// The mend for a signing method with which no token is valid.
+pub(super) const HMAC: &str =
+    "write `\"signingMethod\": \"HMAC\"`, or check such tokens before the gateway";
+
+/// True if no token is ever valid with a signing method.
+pub(super) fn is_vain(method: &str) -> bool {
+    !method.is_empty() && !method.eq_ignore_ascii_case("hmac")
+}
+
+pub(super) fn warn_of_unread(
     entry: &Entry,
     key: &str,
     service: &str,

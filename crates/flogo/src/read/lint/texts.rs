@@ -15,6 +15,10 @@ use crate::{Names, Value};
 /// The names of every scope of a definition.
 const ALWAYS: [&str; 4] = ["payload", "conf", "env", "async"];
 
+/// The mend for an expression below the top level of a definition's values, whose names may have dots.
+const DOTTED: &str =
+    "give it a name of its own there: `\"a.b\": \"=…\"` sets `b` in the object `a`";
+
 /// The parts of the payload that hold nothing but texts.
 const TEXTS: [&str; 3] = ["pathParams", "queryParams", "headers"];
 
@@ -33,6 +37,10 @@ impl Subject<'_> {
                 continue;
             };
             for read in expression.reads() {
+                let is_service = action.services.iter().any(|it| &*it.name == read.name);
+                if is_service && !read.may_miss {
+                    warn_of_part(node, &read, reader);
+                }
                 if !read.may_miss && !known.contains(read.name) {
                     let part = format!("$.{}", read.name);
                     let name = quote(read.name);
@@ -57,7 +65,7 @@ impl Subject<'_> {
         }
         for step in self.steps() {
             for entry in entries(object_of(step.0, "input")) {
-                nested(&entry.value, "an input", true, reader);
+                nested(&entry.value, "an input", DOTTED, true, reader);
             }
         }
         for (index, service) in self.written_services().into_iter().enumerate() {
@@ -67,7 +75,7 @@ impl Subject<'_> {
             );
             for entry in entries(object_of(service, "settings")) {
                 if !(mapped && entry.key == "mappings") {
-                    nested(&entry.value, "a setting", true, reader);
+                    nested(&entry.value, "a setting", DOTTED, true, reader);
                 }
             }
         }
@@ -79,10 +87,10 @@ impl Subject<'_> {
             match &data.value.kind {
                 Kind::Map(entries) => {
                     for entry in entries {
-                        nested(&entry.value, "`data`", true, reader);
+                        nested(&entry.value, "`data`", DOTTED, true, reader);
                     }
                 }
-                _ => nested(&data.value, "`data`", true, reader),
+                _ => nested(&data.value, "`data`", DOTTED, true, reader),
             }
         }
     }
@@ -102,6 +110,28 @@ pub(super) fn warn_of_param(node: &Node, param: &str, known: &[&str], reader: &m
     let mend = suggest(param, known.iter().copied());
     let at = part_at(node, param, reader);
     reader.notes.warn(at, what, mend);
+}
+
+/// Warns of a part that the state of a service does not have.
+fn warn_of_part(node: &Node, read: &Read<'_>, reader: &mut Reader<'_>) {
+    const PARTS: [&str; 3] = ["inputs", "outputs", "error"];
+    let mut parts = read.path.split(['.', '[', ']', '"', '\'']);
+    let Some(part) = parts.find(|part| !part.is_empty()) else {
+        return;
+    };
+    if PARTS.contains(&part) || ALWAYS.contains(&read.name) {
+        return;
+    }
+    let is_last = parts.all(str::is_empty);
+    let effect = match is_last {
+        true => "so this is null",
+        false => "so this is an error of each request",
+    };
+    let what = format!("{} has no part {}, {effect}", quote(read.name), quote(part));
+    let full = format!("$.{}{}", read.name, read.path);
+    reader
+        .notes
+        .warn(part_at(node, &full, reader), what, suggest(part, PARTS));
 }
 
 impl Subject<'_> {
@@ -257,16 +287,20 @@ pub(super) fn warn_of_texts(node: &Node, comparison: &Comparison<'_>, reader: &m
 }
 
 /// Warns of expressions below the top level of a value, which stay text.
-pub(super) fn nested(node: &Node, of: &str, is_top: bool, reader: &mut Reader<'_>) {
+pub(super) fn nested(node: &Node, of: &str, mend: &str, is_top: bool, reader: &mut Reader<'_>) {
     match &node.kind {
         Kind::Map(entries) => {
             for entry in entries {
-                nested(&entry.value, of, false, reader);
+                nested(&entry.value, of, mend, false, reader);
             }
         }
         Kind::List(items) => {
+            let mend = match mend {
+                DOTTED => "make the list by one expression: `array.create(…)`",
+                other => other,
+            };
             for item in items {
-                nested(item, of, false, reader);
+                nested(item, of, mend, false, reader);
             }
         }
         Kind::Scalar(_) => {
@@ -276,8 +310,6 @@ pub(super) fn nested(node: &Node, of: &str, is_top: bool, reader: &mut Reader<'_
             {
                 let shown = text.shown();
                 let what = format!("{shown} stays text: only the top level of {of} is evaluated");
-                let mend =
-                    "give it a name of its own there: `\"a.b\": \"=…\"` sets `b` in the object `a`";
                 reader.notes.warn(node.at, what, mend);
             }
         }
@@ -289,5 +321,7 @@ fn is_meant(source: &str, names: &Names) -> bool {
     let compiled = Expression::compile(source, names);
     compiled.is_ok_and(|it| it.constant().is_none() || source.trim_start().starts_with("$env"))
         || source.trim_start().starts_with("$.")
-        || source.trim_start().starts_with("$property[")
+        || ["$property[", "$flow.", "$activity["]
+            .iter()
+            .any(|start| source.trim_start().starts_with(start))
 }
