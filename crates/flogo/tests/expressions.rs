@@ -401,6 +401,10 @@ fn the_environment_is_known_when_compiled_and_other_resolvers_are_not() {
     );
     is_refused("$property[x]", "unable to find a 'property' resolver");
     is_refused(
+        "$property[up.url] + 'x'",
+        "a name with dots needs quotes: `$property[\"up.url\"]`",
+    );
+    is_refused(
         "1 == $activity[a].b",
         "unable to find a 'activity' resolver",
     );

@@ -313,6 +313,14 @@ impl<'a> Parser<'a> {
                         text.push_str(&format!("[{name}]"));
                         continue;
                     }
+                    if let (Some(Token::Function(name)), Some((Token::CloseIndex, _))) =
+                        (self.peek(), self.tokens.get(self.at + 1))
+                    {
+                        let what = format!(
+                            "within a longer expression a name with dots needs quotes: `{text}[\"{name}\"]`"
+                        );
+                        return Err(syntax(self.place(), &what));
+                    }
                     let index = self.inner(Self::statement)?;
                     self.expect(Token::CloseIndex, "a `]`")?;
                     segments.push(Segment::Text(std::mem::take(&mut text)));
