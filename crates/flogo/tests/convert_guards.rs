@@ -369,3 +369,39 @@ fn a_field_beside_another_guard_is_kept_and_the_other_is_lost() {
     };
     is_lost(&parts, call, "the call is conditional there");
 }
+
+#[test]
+fn an_answer_that_keeps_the_upstreams_from_some_clients_is_a_guard() {
+    let hidden = r#""responses": [
+{ "error": true, "if": "$.payload.headers.Key != \"s\"", "output": { "code": 401, "data": { "e": "key" } } },"#;
+    let convert_text = |text: &str, lossy| {
+        let source = Source {
+            name: "src/app.json",
+            text: text.as_bytes(),
+        };
+        let machine = Machine {
+            lossy,
+            ..Machine::default()
+        };
+        convert(&[source], &machine)
+    };
+    let text = Parts::default()
+        .text()
+        .replacen("\"responses\": [", hidden, 1);
+    let strict = convert_text(&text, false);
+    let line = text[..text.find("401").unwrap()].matches('\n').count() + 1;
+    let shown = report(&strict);
+    assert!(strict.yaml.is_none(), "{shown}");
+    assert!(
+        shown.contains(&format!("app.json:{line}:")) && shown.contains("the answer (code 401)"),
+        "{shown}"
+    );
+    let lossy = convert_text(&text, true).yaml.unwrap();
+    assert!(
+        lossy.contains(&format!("# - app.json:{line}: the answer (code 401)")),
+        "{lossy}"
+    );
+    // The upstream's answer in another form keeps nothing back.
+    let shown_all = text.replacen("{ \"e\": \"key\" }", "{ \"e\": \"=$.B.outputs.data\" }", 1);
+    assert!(convert_text(&shown_all, false).yaml.is_some());
+}

@@ -57,7 +57,15 @@ pub(super) fn rungs(recipe: &Recipe<'_>, places: &ActionPlaces, losses: &mut Los
             Some(Given::Expression(expression)) => format!("={}", expression.source()),
             None => "200".to_owned(),
         };
-        losses.lose(places.responses[index], format!("{what} (code {code})"));
+        let at = places.responses[index];
+        if hides(response, recipe) {
+            let what = format!(
+                "the answer (code {code}) that clients get on a condition, in place of the upstream's"
+            );
+            losses.lose_guard(at, what);
+        } else {
+            losses.lose(at, format!("{what} (code {code})"));
+        }
     }
     let rung = |on: Option<&str>, (_, answer): (usize, Json)| {
         let mut answer = answer;
@@ -128,6 +136,29 @@ fn constant(response: &FlowResponse, action: &Action) -> Option<Json> {
     }
     let texts = answer.to_string();
     (!FILLED.iter().any(|word| texts.contains(word))).then_some(answer)
+}
+
+/// True if a response keeps the upstream's answer from clients by a condition on their requests.
+fn hides(response: &FlowResponse, recipe: &Recipe<'_>) -> bool {
+    let Some(when) = &response.when else {
+        return false;
+    };
+    let is_call = |name: &str| {
+        let mut calls = recipe.calls.iter();
+        calls.any(|call| &*recipe.action.services[call.service].name == name)
+    };
+    let shows = |given: &Given| match given {
+        Given::Expression(it) => it.reads().iter().any(|read| is_call(read.name)),
+        Given::Literal(_) => false,
+    };
+    let reads = when.reads();
+    let is_of_client = reads.iter().any(|read| read.name == "payload");
+    is_of_client
+        && !match &response.data {
+            None => false,
+            Some(Data::One(given)) => shows(given),
+            Some(Data::Object(entries)) => entries.iter().any(|entry| shows(&entry.value)),
+        }
 }
 
 /// True if a response forwards the upstream's answer.
