@@ -82,6 +82,8 @@ pub enum Activity {
     Rest(Box<RestActivity>),
     /// `activity/ratelimiter`, see [`RateLimiterActivity`].
     RateLimiter(RateLimiterActivity),
+    /// `activity/graphql` in mode b, see [`QuotaActivity`].
+    Quota(QuotaActivity),
     /// `activity/jwt`, which has only inputs and no settings.
     Jwt,
     /// `activity/log`, with the inputs `message` and `addDetails`.
@@ -193,6 +195,17 @@ pub struct RateLimiterActivity {
     pub spike_threshold: Option<f64>,
     /// `decayRate`: the weight of the present rate in the usual one. Default 0.01.
     pub decay_rate: f64,
+}
+
+/// A limit on the time that the calls of each token take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaActivity {
+    /// The most milliseconds in a token's bucket, which begins full; at least 1.
+    pub most: u64,
+    /// The milliseconds that are added in each step.
+    pub fill: u64,
+    /// The time between two steps, at least a millisecond.
+    pub every: Duration,
 }
 
 /// An operation on a process-wide counter.

@@ -2,7 +2,7 @@
 //!
 //! A request through a REST trigger's listener finds its handler in `router`; `trigger` converts it to the handler's
 //! input, and `reply` converts the results to a response. `handler` chooses an action, and `steps` runs it in a
-//! `scope`. The services are in `breaker`, `rest`, `limiter`, `jwt`, `channels` and `action`. `build` builds a running
+//! `scope`. The services are in `breaker`, `rest`, `limiter`, `quota`, `jwt`, `channels` and `action`. `build` builds a running
 //! application, which `app` adapts to the host.
 
 mod action;
@@ -17,6 +17,7 @@ mod flows;
 mod handler;
 mod jwt;
 mod limiter;
+mod quota;
 mod reply;
 mod rest;
 mod router;

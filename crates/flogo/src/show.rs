@@ -1,5 +1,7 @@
 //! The JSON of a handler in the plan: its calls and conditions, without values that may be secret.
 
+use std::time::Duration;
+
 use fusebox_plan::dialect::{put, show_duration, show_settings};
 use fusebox_plan::plan::Endpoint;
 use serde_json::{Map, Value as Json, json};
@@ -88,6 +90,12 @@ fn show_service(service: &Service) -> Json {
             "activity": "ratelimiter",
             "limit": limiter.limit,
             "over": show_duration(limiter.window),
+        }),
+        Activity::Quota(quota) => json!({
+            "activity": "graphql",
+            "most": show_duration(Duration::from_millis(quota.most)),
+            "fill": show_duration(Duration::from_millis(quota.fill)),
+            "every": show_duration(quota.every),
         }),
         Activity::Jwt => json!({ "activity": "jwt" }),
         Activity::Log => json!({ "activity": "log" }),

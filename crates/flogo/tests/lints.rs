@@ -448,11 +448,11 @@ fn the_built_in_pattern_that_verifies_nothing_or_never_calls_is_named() {
 #[test]
 fn an_activity_that_is_not_supported_is_one_line_however_often_it_stands_there() {
     let text = CLEAN
-        .replacen("x/activity/jwt", "x/activity/graphql", 1)
-        .replacen("x/activity/circuitbreaker", "x/activity/graphql", 1);
+        .replacen("x/activity/jwt", "x/activity/anomaly", 1)
+        .replacen("x/activity/circuitbreaker", "x/activity/anomaly", 1);
     let found = of(&text);
     assert_eq!(
-        found.matches("graphql, 2 times (lines 19, 21)").count(),
+        found.matches("anomaly, 2 times (lines 19, 21)").count(),
         1,
         "{found}"
     );
@@ -517,4 +517,49 @@ fn slips_in_the_tasks_of_a_flow_are_named() {
         found.contains("as in `github.com/project-flogo/contrib/activity/rest`"),
         "{found}"
     );
+}
+
+#[test]
+fn a_quota_of_calls_has_a_mode_and_a_limit() {
+    let of_settings = |settings: &str| {
+        let own = r#"{ "name": "J", "ref": "x/activity/jwt", "settings": {
+"signingMethod": "HMAC", "key": "k", "iss": "me", "aud": "you", "sub": "it" } },"#;
+        assert!(CLEAN.contains(own));
+        let quota =
+            format!(r#"{{ "name": "J", "ref": "x/activity/graphql", "settings": {settings} }},"#);
+        of(&CLEAN.replacen(own, &quota, 1).replacen(
+            "$.J.outputs.valid == true",
+            "$.J.outputs.error == false",
+            1,
+        ))
+    };
+    assert_eq!(
+        of_settings(r#"{ "mode": "b", "limit": "2000-200-1000" }"#),
+        ""
+    );
+    for (settings, words) in [
+        (
+            r#"{ "mode": "a" }"#,
+            "mode a of the `graphql` activity is not supported; let the GraphQL server",
+        ),
+        (r#"{ "limit": "1-1-1" }"#, "field 'mode' is required"),
+        (
+            r#"{ "mode": "b", "limit": "2000-200" }"#,
+            "value '2000-200' is not valid for 'limit'",
+        ),
+        (
+            r#"{ "mode": "b", "limit": "2000-200-0" }"#,
+            "write it as in `2000-200-1000`",
+        ),
+        (
+            r#"{ "mode": "b", "limit": "9-9-9", "limits": 3 }"#,
+            "did you mean `limit`?",
+        ),
+    ] {
+        let found = of_settings(settings);
+        assert!(
+            found.contains(words) && found.lines().count() == 1,
+            "{found}"
+        );
+    }
 }

@@ -345,6 +345,7 @@ impl<'a> Recipe<'a> {
                 true,
             ),
             Activity::RateLimiter(_) => ("the rate limiter has no native form yet", true),
+            Activity::Quota(_) => ("the limit on the time of calls has no native form", true),
             Activity::Jwt => (
                 "the check of the token has no native form yet: check it before the gateway",
                 true,

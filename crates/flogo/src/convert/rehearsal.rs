@@ -194,6 +194,7 @@ fn result(index: usize, action: &Action, script: Script<'_>) -> (Map, Option<Fau
             ("limitAvailable".into(), Value::Int(1)),
             ("error".into(), Value::Bool(false)),
         ]),
+        Activity::Quota(_) => Map::from([(Arc::from("error"), Value::Bool(false))]),
         Activity::Counter(_) => Map::from([(Arc::from("value"), Value::Int(script.count))]),
         Activity::Log
         | Activity::Nothing

@@ -6,7 +6,8 @@ use std::time::Duration;
 use fusebox_plan::dialect::{Kind, Notes};
 
 use crate::flow::{
-    Activity, BreakerActivity, CounterActivity, CounterOperation, RateLimiterActivity,
+    Activity, BreakerActivity, CounterActivity, CounterOperation, QuotaActivity,
+    RateLimiterActivity,
 };
 use crate::read::breaker;
 use crate::read::lowering;
@@ -21,7 +22,7 @@ pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
     Some(match activity {
         "sqld" => "put a web application firewall before the gateway",
         "anomaly" => "watch the metrics for anomalies",
-        "graphql" | "gql" => "let the GraphQL server bound depth and cost of queries",
+        "graphql" | "gql" => BOUND,
         "js" | "jsexec" => "use expressions, or a service behind a `rest` activity",
         "ws" | "wsproxy" => "give WebSockets a native route: upgraded connections pass through",
         "grpc" => "call an HTTP interface of the service with the `rest` activity",
@@ -35,9 +36,12 @@ pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
     })
 }
 
+/// The alternative to checks of GraphQL queries.
+const BOUND: &str = "let the GraphQL server bound depth and cost of queries";
+
 /// The supported activities, for messages.
 const WITH: &str =
-    "circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply";
+    "circuitbreaker, rest, ratelimiter, graphql, jwt, log, counter, channel, actreturn, actreply";
 
 /// The activity of a service; `None` after an error, which is then in the notes.
 pub(crate) fn activity(
@@ -58,6 +62,7 @@ pub(crate) fn activity(
         (ContributionKind::Activity, "ratelimiter") => {
             Activity::RateLimiter(rate_limiter(settings, notes)?)
         }
+        (ContributionKind::Activity, "graphql") => Activity::Quota(quota(settings, notes)?),
         (ContributionKind::Activity, "jwt") => Activity::Jwt,
         (ContributionKind::Activity, "log") => Activity::Log,
         (ContributionKind::Activity, "counter") => Activity::Counter(counter(settings, notes)?),
@@ -127,6 +132,28 @@ fn rate_limiter(settings: &Settings<'_>, notes: &mut Notes) -> Option<RateLimite
         spike_threshold: (spike_threshold > 0.0).then_some(spike_threshold),
         decay_rate: if decay_rate > 0.0 { decay_rate } else { 0.01 },
     })
+}
+
+/// The settings of `graphql`, of which only the limit on the time of calls runs, mode b.
+fn quota(settings: &Settings<'_>, notes: &mut Notes) -> Option<QuotaActivity> {
+    if settings.word("mode", &["a", "b"], None, notes)? == "a" {
+        let what = "mode a of the `graphql` activity is not supported";
+        return notes.refuse_alike(settings.place("mode"), what, BOUND);
+    }
+    let limit = settings.required("limit", notes)?;
+    let numbers: Option<Vec<u64>> = limit.split('-').map(|it| it.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some(&[most, fill, every]) if most > 0 && every > 0 => Some(QuotaActivity {
+            most,
+            fill,
+            every: Duration::from_millis(every),
+        }),
+        _ => {
+            let mend = "write it as in `2000-200-1000`: the most milliseconds of calls, those that are added, and how often, in milliseconds";
+            settings.not_valid("limit", mend, notes);
+            None
+        }
+    }
 }
 
 pub(crate) fn counter(settings: &Settings<'_>, notes: &mut Notes) -> Option<CounterActivity> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::breaker::BreakerService;
 use super::limiter::Limiter;
+use super::quota::Quota;
 use super::rest::Rest;
 use super::scope::Names;
 use crate::{Action, CounterOperation, Map, Mapping, Value};
@@ -42,6 +43,8 @@ pub enum LiveActivity {
     Rest(Rest),
     /// Counts and limits the calls of a token.
     Limit(Arc<Limiter>),
+    /// Limits the time of a token's calls.
+    Quota(Arc<Quota>),
     /// Checks a JSON Web Token.
     Jwt,
     /// Writes a line to the log.

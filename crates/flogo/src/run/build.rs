@@ -14,6 +14,7 @@ use super::breaker::BreakerService;
 use super::channels::LiveChannel;
 use super::handler::LiveHandler;
 use super::limiter::Limiter;
+use super::quota::Quota;
 use super::rest::{self, Client, Rest};
 use super::router::RestRouter;
 use super::scope::Names;
@@ -57,15 +58,13 @@ impl LiveApp {
         self.channels.iter().find(|channel| &*channel.name == name)
     }
 
-    /// The limiter of a service.
-    fn limiter(&self, action: &Action, service: &Service) -> Option<Arc<Limiter>> {
+    /// The running activity of a service.
+    fn activity(&self, action: &Action, service: &Service) -> Option<&LiveActivity> {
         let mut actions = self.actions.iter();
         let action = actions.find(|known| known.plan.name == action.name)?;
         let mut services = action.services.iter();
-        match &services.find(|known| known.name == service.name)?.activity {
-            LiveActivity::Limit(limiter) => Some(limiter.clone()),
-            _ => None,
-        }
+        let service = services.find(|known| known.name == service.name)?;
+        Some(&service.activity)
     }
 
     /// The upstreams of all REST services.
@@ -260,10 +259,20 @@ impl Builder<'_> {
                 LiveActivity::Rest(Rest::new(activity.clone(), settings, target))
             }
             Activity::RateLimiter(activity) => {
-                let reused = self.previous.and_then(|app| app.limiter(action, service));
-                let reused = reused.filter(|limiter| limiter.limit() == activity);
-                let new = || Arc::new(Limiter::new(activity.clone()));
-                LiveActivity::Limit(reused.unwrap_or_else(new))
+                match self.previous.and_then(|app| app.activity(action, service)) {
+                    Some(LiveActivity::Limit(known)) if known.limit() == activity => {
+                        LiveActivity::Limit(known.clone())
+                    }
+                    _ => LiveActivity::Limit(Arc::new(Limiter::new(activity.clone()))),
+                }
+            }
+            Activity::Quota(activity) => {
+                match self.previous.and_then(|app| app.activity(action, service)) {
+                    Some(LiveActivity::Quota(known)) if known.plan() == activity => {
+                        LiveActivity::Quota(known.clone())
+                    }
+                    _ => LiveActivity::Quota(Arc::new(Quota::new(activity.clone()))),
+                }
             }
             Activity::Jwt => LiveActivity::Jwt,
             Activity::Log => LiveActivity::Log,

@@ -174,6 +174,11 @@ pub(super) async fn run_service(
             let now = worker.clock.exact();
             Ok(super::limiter::outputs(limiter, &token, now)).into()
         }
+        LiveActivity::Quota(quota) => {
+            let (operation, token) = (text(inputs, "operation"), text(inputs, "token"));
+            let now = worker.clock.exact();
+            Ok(quota.outputs(&operation, &token, now)).into()
+        }
         LiveActivity::Jwt => {
             let required = jwt::Requirements {
                 key: text(inputs, "key"),

@@ -57,6 +57,9 @@ impl Known {
                 &["token"],
                 &[],
             ),
+            Activity::Quota(_) => {
+                known("graphql", &["mode", "limit"], &["operation", "token"], &[])
+            }
             Activity::Jwt => known(
                 "jwt",
                 &[],

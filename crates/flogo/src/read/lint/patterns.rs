@@ -32,7 +32,8 @@ pub(super) fn http(built: &BuiltAction, reader: &mut Reader<'_>) {
             }
             let key = conf.get("jwtKey");
             if matches!(key, None | Some(Value::Null)) || text("jwtKey") == Some("") {
-                let what = "there is no `jwtKey`, so every token that is signed with an empty key is valid";
+                let what =
+                    "without a `jwtKey` every token that is signed with an empty key is valid";
                 let at = place(if key.is_some() { "jwtKey" } else { "useJWT" });
                 reader
                     .notes
