@@ -563,3 +563,32 @@ fn a_quota_of_calls_has_a_mode_and_a_limit() {
         );
     }
 }
+
+#[test]
+fn directives_that_are_data_are_named() {
+    slips(
+        "\"n\": { \"s\": \"= 5 ml\" }",
+        "\"n\": { \"@foreach($.B.outputs.data, x)\": { \"s\": \"=$loop.y\" } }",
+        &["is data here: `data` has no directives"],
+    );
+    let mapped = |value: &str| {
+        let whole = format!("\"content\": {{ \"mapping\": {value} }}");
+        CLEAN.replacen("\"content\": \"=$.content\"", &whole, 1)
+    };
+    for (value, words) in [
+        (
+            r#"{ "@forEach($.content.a)": { "b": 1 } }"#,
+            "did you mean `@foreach`?",
+        ),
+        (r#"{ "@condtional": [] }"#, "did you mean `@conditional`?"),
+        (
+            r#"{ "@foreach($.content.a, c)": { "b": "=$loop[d].e" } }"#,
+            "no loop around this is called `d`",
+        ),
+    ] {
+        let text = mapped(value);
+        one_warning(&text, line_of(&text, "mapping"), &[words]);
+    }
+    let nested = r#"{ "@foreach($.content.a, c)": { "b": { "@foreach($loop.x, d)": { "y": "=$loop[c].e", "z": "=$loop[d].e" } }, "@type": 1 } }"#;
+    assert_eq!(of(&mapped(nested)), "");
+}

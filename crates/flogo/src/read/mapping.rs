@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{Entry, Kind, Node, Scalar, Style, quote};
+use fusebox_plan::dialect::{Entry, Kind, Node, Scalar, Style, nearest, quote, suggest};
 
 use crate::Expression;
 use crate::flow::{Base, ForEach, Given, MapNode, Mapping};
@@ -23,7 +23,11 @@ const UNRELEASED: [&str; 3] = ["@if", "@elseif", "@else"];
 /// Lowers a handler's `input` or `output`. `None` after an error in an expression.
 pub(crate) fn mapping(entries: &[Entry], owner: Owner, reader: &mut Reader<'_>) -> Option<Mapping> {
     let before = reader.notes.errors();
-    let mut lowering = Lowering { owner, reader };
+    let mut lowering = Lowering {
+        owner,
+        loops: Vec::new(),
+        reader,
+    };
     let mut nodes: Vec<(Arc<str>, MapNode)> = Vec::new();
     for entry in entries.iter().filter(|entry| !is_null(&entry.value)) {
         let node = match (&entry.value.kind, entry.value.entry("mapping")) {
@@ -49,12 +53,30 @@ fn has(entries: &[Entry], directive: &str) -> bool {
 
 struct Lowering<'l, 'r> {
     owner: Owner,
+    /// The names of the loops around a value.
+    loops: Vec<String>,
     reader: &'l mut Reader<'r>,
 }
 
 impl Lowering<'_, '_> {
     fn given(&mut self, node: &Node) -> Option<Given> {
-        self.reader.given(node, self.owner)
+        let given = self.reader.given(node, self.owner);
+        if let (Some(Given::Expression(expression)), Some(text)) = (&given, text(node)) {
+            for read in expression.reads() {
+                let part = format!("$loop[{}]", read.name);
+                let is_known = self.loops.iter().any(|name| name == read.name);
+                if let (false, Some(at)) = (is_known, text.get().find(&part)) {
+                    let name = quote(read.name);
+                    let what = format!(
+                        "no loop around this is called {name}, so this is an error of each request"
+                    );
+                    let mend = suggest(read.name, self.loops.iter().map(String::as_str));
+                    let at = self.reader.place_in(text, at);
+                    self.reader.notes.warn(at, what, mend);
+                }
+            }
+        }
+        given
     }
 
     /// Lowers a value below `mapping` or a condition, with expressions at any depth.
@@ -223,6 +245,7 @@ impl Lowering<'_, '_> {
             let mend = "write the new item: `{ \"id\": \"=$loop.id\" }`, or `{ \"=\": \"$loop\" }` for the item itself";
             return self.reader.refuse(each.value.at, what, mend);
         };
+        self.loops.push(name.trim().to_owned());
         let base = match body.iter().find(|entry| entry.key == "=") {
             None => None,
             Some(entry) if text(&entry.value).is_some_and(|text| text.get() == "$loop") => {
@@ -231,6 +254,7 @@ impl Lowering<'_, '_> {
             Some(entry) => self.given(&entry.value).map(Base::Given),
         };
         let fields = self.members(body.iter().filter(|entry| entry.key != "="));
+        self.loops.pop();
         let (source, fields) = (source?, fields?);
         let name = Some(name.trim()).filter(|name| !name.is_empty());
         (before == self.reader.notes.errors()).then(|| {
@@ -265,6 +289,13 @@ impl Lowering<'_, '_> {
                 "write `\"@conditional\": [{ \"CONDITION\": VALUE }, { \"@otherwise\": VALUE }]`";
             self.reader.notes.warn(entry.at, what, mend);
         }
+        for entry in entries {
+            if let Some(meant) = misspelt(&entry.key) {
+                let what = format!("{} is data here, not a directive", quote(&entry.key));
+                let mend = format!("did you mean {}?", quote(meant));
+                self.reader.notes.warn(entry.at, what, mend);
+            }
+        }
     }
 
     /// Warns about directives in an object that is not evaluated.
@@ -291,6 +322,22 @@ impl Lowering<'_, '_> {
             Kind::Scalar(_) => {}
         }
     }
+}
+
+/// True if a key is a directive of mappings.
+pub(crate) fn is_directive(key: &str) -> bool {
+    [CONDITIONAL, FOR_EACH]
+        .iter()
+        .any(|directive| key.starts_with(directive))
+}
+
+/// The directive that a key nearly is.
+fn misspelt(key: &str) -> Option<&'static str> {
+    let word = key.split('(').next().unwrap_or_default().trim();
+    let is_open = word.starts_with('@') && !is_directive(key) && !UNRELEASED.contains(&word);
+    is_open
+        .then(|| nearest(word, [CONDITIONAL, FOR_EACH]))
+        .flatten()
 }
 
 /// Calls with an entry's key as a text in the file.

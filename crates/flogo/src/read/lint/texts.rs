@@ -8,6 +8,7 @@ use super::services::{entries, object_of};
 use super::{Subject, part_at};
 use crate::flow::{Activity, Given, MapNode, Mapping};
 use crate::language::expression::{Comparison, Expression, Operator, Read};
+use crate::read::mapping::is_directive;
 use crate::read::object::{Object, text};
 use crate::read::reader::{Reader, expression_of};
 use crate::{Names, Value};
@@ -291,7 +292,16 @@ pub(super) fn nested(node: &Node, of: &str, mend: &str, is_top: bool, reader: &m
     match &node.kind {
         Kind::Map(entries) => {
             for entry in entries {
-                nested(&entry.value, of, mend, false, reader);
+                if mend == DOTTED && is_directive(&entry.key) {
+                    let what = format!(
+                        "{} is data here: {of} has no directives, only a handler's `input` and `output`",
+                        quote(&entry.key)
+                    );
+                    let mend = "make the value there, and read it as `$.payload`";
+                    reader.notes.warn(entry.at, what, mend);
+                } else {
+                    nested(&entry.value, of, mend, false, reader);
+                }
             }
         }
         Kind::List(items) => {
