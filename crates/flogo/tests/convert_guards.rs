@@ -401,6 +401,15 @@ fn an_answer_that_keeps_the_upstreams_from_some_clients_is_a_guard() {
         lossy.contains(&format!("# - app.json:{line}: the answer (code 401)")),
         "{lossy}"
     );
+    // The route asks for the field itself.
+    let gated = Parts {
+        call: r#""if": "$.payload.headers.Key == \"s\"","#,
+        ..Parts::default()
+    };
+    let gated = gated.text().replacen("\"responses\": [", hidden, 1);
+    let gated = gated.replacen("\"e\": \"key\"", "\"e\": \"=$.payload.headers.Key\"", 1);
+    let yaml = convert_text(&gated, false).yaml.unwrap();
+    assert!(yaml.contains("headers: { Key: "), "{yaml}");
     // The upstream's answer in another form keeps nothing back.
     let shown_all = text.replacen("{ \"e\": \"key\" }", "{ \"e\": \"=$.B.outputs.data\" }", 1);
     assert!(convert_text(&shown_all, false).yaml.is_some());

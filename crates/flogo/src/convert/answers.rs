@@ -152,7 +152,11 @@ fn hides(response: &FlowResponse, recipe: &Recipe<'_>) -> bool {
         Given::Literal(_) => false,
     };
     let reads = when.reads();
-    let is_of_client = reads.iter().any(|read| read.name == "payload");
+    // The fields of the gate are asked for by the route.
+    let is_gated = |path: &str| recipe.gate.iter().any(|(name, _)| path.contains(&**name));
+    let is_of_client = reads
+        .iter()
+        .any(|read| read.name == "payload" && !is_gated(&read.path));
     is_of_client
         && !match &response.data {
             None => false,
