@@ -592,3 +592,22 @@ fn directives_that_are_data_are_named() {
     let nested = r#"{ "@foreach($.content.a, c)": { "b": { "@foreach($loop.x, d)": { "y": "=$loop[c].e", "z": "=$loop[d].e" } }, "@type": 1 } }"#;
     assert_eq!(of(&mapped(nested)), "");
 }
+
+#[test]
+fn what_follows_from_a_misspelt_name_is_not_named_again() {
+    slips(
+        "\"timeout\": 5,",
+        "\"timout\": 5,",
+        &["did you mean `timeout`?"],
+    );
+    slips(
+        "\"operation\": \"counter\"",
+        "\"operaton\": \"counter\"",
+        &["did you mean `operation`?"],
+    );
+    slips(
+        "\"input\": { \"pathParams\": \"=$.payload.pathParams\" },",
+        "\"input\": { \"pathParam\": \"=$.payload.pathParams\" },",
+        &["did you mean `pathParams`?"],
+    );
+}

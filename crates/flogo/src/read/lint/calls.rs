@@ -2,6 +2,7 @@
 
 use fusebox_plan::dialect::{Entry, quote, suggest};
 
+use super::known::is_misspelt;
 use super::services::{entries, entry, keys, object_of};
 use super::{Subject, literal};
 use crate::flow::{Activity, RestActivity, TargetPart};
@@ -33,7 +34,8 @@ impl Subject<'_> {
                         continue;
                     };
                     self.parameters(step, *service, index, rest, reader);
-                    if let (Some(breaker), None) = (asked, rest.timeout) {
+                    let is_meant = is_misspelt(entries(object_of(*service, "settings")), "timeout");
+                    if let (Some(breaker), None, false) = (asked, rest.timeout, is_meant) {
                         let (name, breaker) = (self.name(index), self.name(breaker));
                         let what = format!(
                             "{name} has no `timeout`, so a backend that hangs never counts as a failure of {breaker}"
@@ -97,7 +99,8 @@ impl Subject<'_> {
             return;
         }
         let missing = wanted.iter().find(|param| !given.contains(param));
-        let Some(missing) = missing.filter(|_| !is_stray) else {
+        let is_meant = is_misspelt(entries(input), PARAMS);
+        let Some(missing) = missing.filter(|_| !is_stray && !is_meant) else {
             return;
         };
         let what = format!(

@@ -1,6 +1,14 @@
 //! The settings and inputs that each activity reads, and names that only its documentation has.
 
+use fusebox_plan::dialect::{Entry, nearest};
+
 use crate::flow::Activity;
+
+/// True if an entry is meant by a misspelt name, which has its own warning.
+pub(super) fn is_misspelt(entries: &[Entry], name: &str) -> bool {
+    let mut keys = entries.iter().map(|entry| entry.key.split('.').next());
+    keys.any(|key| key.is_some_and(|key| key != name && nearest(key, [name]).is_some()))
+}
 
 /// The names that an activity reads.
 pub(super) struct Known {

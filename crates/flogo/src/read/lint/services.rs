@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use fusebox_plan::dialect::{Entry, Kind, Place, quote, suggest};
 
-use super::known::Known;
+use super::known::{Known, is_misspelt};
 use super::{Subject, literal};
 use crate::flow::Activity;
 use crate::language::expression::Expression;
@@ -152,7 +152,8 @@ impl Subject<'_> {
         }
         let has = |wanted: &[Operation]| operations.iter().any(|(it, _)| wanted.contains(it));
         let told = [Operation::Counter, Operation::Computed, Operation::Unknown];
-        if has(&[Operation::Ask]) && !has(&told) {
+        let is_meant = |input: &Option<Object<'_>>| is_misspelt(entries(*input), "operation");
+        if has(&[Operation::Ask]) && !has(&told) && !inputs.iter().any(is_meant) {
             let name = self.name(index);
             let what =
                 format!("the breaker {name} is asked and never told `counter`, so it never trips");
