@@ -20,7 +20,7 @@ use serde_json::{Value as Json, json};
 
 use super::app::{App, Flow, HttpSource, Site, Source};
 use super::circuit::{
-    CallPaths, Circuit, Failures, FlawKind, Outlook, Path, Walk, Walked, place, walk_all,
+    Act, CallPaths, Circuit, Failures, FlawKind, Outlook, Path, Walk, Walked, place, walk_all,
 };
 use super::xml::start_of;
 
@@ -483,6 +483,11 @@ impl<'w, 'a> Draft<'w, 'a> {
             Some(_) => CallPaths { walk, paths, call }.refused_paths(),
             None => Vec::new(),
         };
+        let acts = refused.iter().flat_map(|path| &path.acts);
+        carried.refusals.extend(acts.filter_map(|act| match act {
+            Act::Raised { site } => Some(*site),
+            _ => None,
+        }));
         if let Ok(route) = &mut route {
             let second = second.zip(beside).map(|(second, base)| {
                 let site = walk.calls[second].site;

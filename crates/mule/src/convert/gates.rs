@@ -135,13 +135,21 @@ pub(super) struct Carried<'a> {
     pub stores: BTreeSet<String>,
     /// The scopes that became a retry.
     pub scopes: Vec<&'a Site>,
+    /// The conditions by which its circuit refuses calls.
+    pub refusals: Vec<&'a Site>,
 }
 
 /// The other processors of a flow that have no native form.
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
     let mut found = Vec::new();
     each(app, flow, &mut |processor| {
-        if let Some((what, is_guard)) = left_out(processor, carried) {
+        let mut scripts = processor.does.scripts().into_iter();
+        let fails = scripts.any(|script| script.fails());
+        let fails = fails.then_some((
+            "the failure that a script raises by `fail` or `failIf`",
+            true,
+        ));
+        for (what, is_guard) in left_out(processor, carried).into_iter().chain(fails) {
             found.push(Left {
                 site: processor.site.clone(),
                 what: what.to_owned(),
@@ -213,6 +221,7 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         },
         // The validations in it are named one by one.
         Does::Validations(_) => return None,
+        Does::Validation(_) if carried.refusals.contains(&&processor.site) => return None,
         Does::Validation(_) => return Some(("the check of the request", true)),
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
