@@ -18,10 +18,10 @@ pub(super) struct Left {
     pub is_guard: bool,
 }
 
-/// The gates of a flow: the ends of a request without the call, other than by its circuit.
+/// The gates of a flow: the ends of a request without the call, other than by its circuit; `answers`: it listens for HTTP.
 pub(super) fn gates<'a>(
     flow: &Flow,
-    answers: &Answers<'_, 'a>,
+    answers: Option<&Answers<'_, 'a>>,
     paths: &[Path<'a>],
     refused: &[&Path<'a>],
 ) -> Vec<Left> {
@@ -37,20 +37,25 @@ pub(super) fn gates<'a>(
         }
         let site = decision(path, &calling).unwrap_or(&flow.site);
         let name = quote(&flow.name);
-        let (what, is_guard) = match (path.payload.bare(), answers.at(path)) {
+        let is_cached = matches!(path.payload.bare(), Symbol::Entry(_)) && path.raised.is_none();
+        let (what, is_guard) = match answers {
             // A value that an earlier request has stored.
-            (Symbol::Entry(_), _) if path.raised.is_none() => (
+            _ if is_cached => (
                 format!("the cache of {name}: here every request goes to the upstream"),
                 false,
             ),
-            (_, answer) => {
-                let answer = match answer {
+            Some(answers) => {
+                let answer = match answers.at(path) {
                     Ok(answer) => format!("with {}", answer.shown()),
                     Err(_) => "by itself".to_owned(),
                 };
                 let what = format!(
                     "the gate of {name}, which answers some requests {answer}: here every request goes to the upstream"
                 );
+                (what, true)
+            }
+            None => {
+                let what = format!("the gate of {name}, which keeps some messages from its call");
                 (what, true)
             }
         };

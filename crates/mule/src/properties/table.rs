@@ -8,6 +8,7 @@ use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
 use super::search::{Kind, Names};
 use super::secure::{self, Lock};
+use crate::written::template::UNFILLED;
 use crate::xml::{Element, Filling as State, Places};
 
 /// The limit of a value after filling in, in bytes.
@@ -358,6 +359,8 @@ impl<'l> Table<'l> {
             {
                 Err(None)
             }
+            // Filling in the template has said it.
+            Ok(None) if key.starts_with(UNFILLED) => Err(None),
             // One fault, however often the property is used.
             Ok(None) => Err(self.told.insert(key.clone()).then(|| self.missing(&key))),
             Err(fault) => Err(fault),

@@ -17,6 +17,9 @@ const DEPTH_MAX: usize = 32;
 /// Values that the platform gives to every policy.
 const GIVEN: [(&str, &str); 2] = [("policyId", "policy"), ("apiId", "api")];
 
+/// The start of the key of a placeholder that stands for a value that a template lacks.
+pub(crate) const UNFILLED: &str = "a template's ";
+
 /// True for a text that may be a policy's template.
 pub(super) fn is_template(text: &str) -> bool {
     text.contains("http-policy") && text.contains("{{")
@@ -188,6 +191,8 @@ impl<'t> Filling<'t, '_> {
                 let mend = format!("give it one: `--set {name}=…`");
                 self.error(start, what, mend);
             }
+            // Nothing else is said of the value that needs it.
+            self.out.push_str(&format!("${{{UNFILLED}{name}}}"));
             return;
         };
         let text = match value {

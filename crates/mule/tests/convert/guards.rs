@@ -135,6 +135,41 @@ fn a_validation_that_refuses_for_an_open_circuit_is_the_breaker() {
 }
 
 #[test]
+fn a_guard_of_a_flow_that_a_router_or_a_queue_starts_is_not_lost_unsaid() {
+    let gate = r##"<choice><when expression="#[attributes.headers.key == null]"><raise-error type="APP:NO"/></when></choice>
+  <http:request config-ref="S" path="/cup"/>"##;
+    let queue =
+        r##"<vm:config name="V"><vm:queues><vm:queue queueName="q"/></vm:queues></vm:config>"##;
+    let router = r##"<apikit:config name="api" raml="a.raml"/><flow name="main"><http:listener config-ref="L" path="/api/*"/><apikit:router config-ref="api"/></flow>"##;
+    for (text, line) in [
+        (
+            format!("{router}<flow name=\"get:\\cup:api\">\n{gate}</flow>"),
+            2,
+        ),
+        (
+            format!(
+                "{queue}<flow name=\"tea\"><vm:listener config-ref=\"V\" queueName=\"q\"/>\n{gate}</flow>"
+            ),
+            2,
+        ),
+        (
+            r##"<flow name="tea"><http:listener config-ref="L" path="/cup"><redelivery-policy maxRedeliveryCount="2" idExpression="#[payload]"/></http:listener>
+  <http:request config-ref="S" path="#[payload.path]"/></flow>"##.to_owned(),
+            1,
+        ),
+    ] {
+        let conversion = converted(&text);
+        let errors = conversion.diagnostics.iter();
+        let errors: Vec<u32> = errors
+            .filter(|it| it.severity == Severity::Error)
+            .map(|it| it.line)
+            .collect();
+        assert_eq!(errors, [line], "{text}: {}", told(&conversion));
+        assert!(lossy(&text).yaml.is_some(), "{text}");
+    }
+}
+
+#[test]
 fn a_choice_that_keeps_nobody_back_is_no_gate() {
     let text = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
       <choice><when expression="#[attributes.queryParams.age as Number &lt; 18]"><logger message="young"/></when></choice>
