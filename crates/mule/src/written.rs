@@ -11,7 +11,7 @@ use fusebox_plan::dialect::{Loader, Notes};
 use super::properties::{self, Kind, Names, Table, plain};
 use super::xml::{self, Element};
 
-pub(crate) mod template;
+mod template;
 
 /// The limit of imported files in an application.
 const IMPORTS_MAX: usize = 64;

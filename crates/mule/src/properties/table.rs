@@ -6,9 +6,9 @@ use std::sync::Arc;
 use fusebox_dataweave::Properties;
 use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
+use super::UNFILLED;
 use super::search::{Kind, Names};
 use super::secure::{self, Lock};
-use crate::written::template::UNFILLED;
 use crate::xml::{Element, Filling as State, Places};
 
 /// The limit of a value after filling in, in bytes.

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use fusebox_plan::dialect::{Loader, Notes, Place, quote};
 use serde_json::Value as Json;
 
+use crate::properties::UNFILLED;
+
 /// The limit of a filled-in template, in bytes.
 const BYTES_MAX: usize = 4 << 20;
 /// The limit of nested blocks.
@@ -16,9 +18,6 @@ const DEPTH_MAX: usize = 32;
 
 /// Values that the platform gives to every policy.
 const GIVEN: [(&str, &str); 2] = [("policyId", "policy"), ("apiId", "api")];
-
-/// The start of the key of a placeholder that stands for a value that a template lacks.
-pub(crate) const UNFILLED: &str = "a template's ";
 
 /// True for a text that may be a policy's template.
 pub(super) fn is_template(text: &str) -> bool {
