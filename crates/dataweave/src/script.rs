@@ -95,6 +95,11 @@ impl Script {
         self.program.reads.vars.iter()
     }
 
+    /// True if the script names a function that fails as it says, `fail` or `failIf` of `dw::Runtime`.
+    pub fn fails(&self) -> bool {
+        self.program.fails
+    }
+
     /// The media type of its `output` directive; `None`: it has none.
     pub fn output(&self) -> Option<&MediaType> {
         Some(&self.program.output.as_ref()?.media_type)

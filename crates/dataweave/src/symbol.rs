@@ -657,11 +657,35 @@ fn decided(left: &Symbol, relation: Relation, right: &Symbol) -> Option<bool> {
             _ => None,
         };
     }
+    if let (Some(least), Some(Value::Number(limit))) = (least(left), right.known())
+        && *limit < Number::from(least)
+    {
+        return Some(relation.holds(std::cmp::Ordering::Greater));
+    }
     let (left, right) = (left.bare(), right.bare());
     if left == right && !left.has(&|part| *part == Symbol::Unknown) {
         return Some(relation.holds(std::cmp::Ordering::Equal));
     }
     elapsed(&left, relation, &right)
+}
+
+/// The moment before every evaluation, in seconds since 1970, and so in milliseconds too.
+const PAST: i64 = 1_000_000_000;
+
+/// A number that a numeric time is above, whenever it is evaluated; `None`: it is no such time.
+fn least(symbol: &Symbol) -> Option<i64> {
+    match symbol {
+        Symbol::As(of, Cast::Number(_)) if **of == Symbol::Now => Some(PAST),
+        Symbol::Sum(base, sign, by) => {
+            let by = by.known().and(by.number())?.to_i64()?;
+            let base = least(base)?;
+            match sign {
+                Sign::Plus => base.checked_add(by),
+                Sign::Minus => base.checked_sub(by),
+            }
+        }
+        _ => None,
+    }
 }
 
 /// The comparison of a moment with now plus or minus something, or of the time elapsed since now.

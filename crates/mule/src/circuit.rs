@@ -110,6 +110,8 @@ pub enum OpenWhen {
     Present,
     /// Any number of at least this; `None`: a limit that the flow computes.
     AtLeast(Option<u64>),
+    /// Any value, while the count in the same entry has reached its threshold.
+    Counted,
 }
 
 /// A counter of failures.
@@ -175,6 +177,7 @@ impl CircuitState {
 impl Circuit {
     /// The state for a value of its entry; `None`: the entry does not exist.
     pub fn state_for(&self, value: Option<&Typed>) -> CircuitState {
+        let held = value;
         let Some(value) = value.and_then(|value| self.state.value(value)) else {
             return CircuitState::Closed;
         };
@@ -183,6 +186,11 @@ impl Circuit {
             OpenWhen::Present => true,
             OpenWhen::AtLeast(Some(least)) => count(&value).is_some_and(|count| count >= *least),
             OpenWhen::AtLeast(None) => false,
+            OpenWhen::Counted => {
+                let threshold = self.count.as_ref().and_then(|count| count.threshold);
+                let count = self.count_in(held);
+                threshold.is_some_and(|least| count.is_some_and(|count| count >= least))
+            }
         };
         match is_open {
             true => CircuitState::Open,

@@ -20,7 +20,7 @@ use serde_json::{Value as Json, json};
 
 use super::app::{App, Flow, HttpSource, Site, Source};
 use super::circuit::{
-    CallPaths, Circuit, Failures, FlawKind, Outlook, Path, Walk, Walked, place, walk_all,
+    Act, CallPaths, Circuit, Failures, FlawKind, Outlook, Path, Walk, Walked, place, walk_all,
 };
 use super::xml::start_of;
 
@@ -274,7 +274,14 @@ impl<'w, 'a> Draft<'w, 'a> {
     /// Names the guards of a flow whose route is a comment.
     fn leave_guards(&mut self, flow: &'a Flow, paths: Option<&'w [Path<'a>]>) {
         let mut parts = gates::left(self.app, flow, &Carried::default());
-        if let (Some(paths), Some(Source::Http(source))) = (paths, &flow.source) {
+        parts.extend(gates::left_at_source(flow));
+        let answers = match &flow.source {
+            Some(Source::Http(source)) => Some(self.answers(source)),
+            _ => None,
+        };
+        // A schedule's run is nobody's request.
+        let is_asked = !matches!(flow.source, Some(Source::Scheduler(_)));
+        if let Some(paths) = paths.filter(|_| is_asked) {
             let calls: BTreeSet<usize> = paths.iter().flat_map(Path::called).collect();
             let refused: Vec<&Path<'a>> = calls
                 .iter()
@@ -289,7 +296,7 @@ impl<'w, 'a> Draft<'w, 'a> {
                 })
                 .collect();
             if !calls.is_empty() {
-                parts.extend(gates::gates(flow, &self.answers(source), paths, &refused));
+                parts.extend(gates::gates(flow, answers.as_ref(), paths, &refused));
             }
         }
         parts.retain(|part| part.is_guard);
@@ -483,6 +490,11 @@ impl<'w, 'a> Draft<'w, 'a> {
             Some(_) => CallPaths { walk, paths, call }.refused_paths(),
             None => Vec::new(),
         };
+        let acts = refused.iter().flat_map(|path| &path.acts);
+        carried.refusals.extend(acts.filter_map(|act| match act {
+            Act::Raised { site } => Some(*site),
+            _ => None,
+        }));
         if let Ok(route) = &mut route {
             let second = second.zip(beside).map(|(second, base)| {
                 let site = walk.calls[second].site;
@@ -534,7 +546,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             });
             losses.extend(sent.added(flow, site, replaces_message));
             losses.extend(scene.answers.changes(flow, paths, site));
-            self.leave(gates::gates(flow, &scene.answers, paths, &refused));
+            self.leave(gates::gates(flow, Some(&scene.answers), paths, &refused));
             self.leave_source(flow);
             self.leave(gates::left(app, flow, &carried));
         }

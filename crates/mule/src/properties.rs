@@ -31,6 +31,9 @@ type Entries = Vec<(Arc<str>, Entry)>;
 /// The limit of property files in an application.
 const FILES_MAX: usize = 64;
 
+/// The start of the key of a placeholder that stands for a value that a template lacks.
+pub(super) const UNFILLED: &str = "a template's ";
+
 /// True for elements whose only effect is to define properties.
 pub(super) fn gives_properties(element: &Element) -> bool {
     [

@@ -22,6 +22,7 @@ mod chain;
 mod handlers;
 mod parallel;
 mod scopes;
+mod secrets;
 mod validation;
 mod values;
 

@@ -481,6 +481,11 @@ fn what_is_missing_of_a_policy_is_told() {
         template.contains("give it one: `--set threshold=…`"),
         "{template}"
     );
+    let empty = ["is empty", "expected a value", "is not a"];
+    assert!(
+        !empty.iter().any(|what| template.contains(what)),
+        "{template}"
+    );
     let stray = told(
         &[&APP.replace("<set-variable", "<http-policy:execute-next/><set-variable")],
         &Line::default(),

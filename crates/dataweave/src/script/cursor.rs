@@ -31,6 +31,8 @@ pub(super) struct Cursor<'a> {
     pub vars: BTreeSet<Arc<str>>,
     /// True if `vars` is read in another way.
     pub all_vars: bool,
+    /// True if a function is named that fails as the script says: `fail`, `failIf`.
+    pub fails: bool,
     /// The namespaces that headers declare, by their prefixes.
     pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// The types that the header declares.
@@ -61,6 +63,7 @@ impl<'a> Cursor<'a> {
             names: BTreeSet::new(),
             vars: BTreeSet::new(),
             all_vars: false,
+            fails: false,
             namespaces: BTreeMap::new(),
             types: BTreeMap::new(),
             imported: BTreeMap::new(),

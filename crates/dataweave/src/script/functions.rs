@@ -58,6 +58,11 @@ enum Body {
 type Entry = (Key, Value);
 
 impl Builtin {
+    /// True for a function that fails as the script says.
+    pub(super) fn fails(&self) -> bool {
+        matches!(self.name, "fail" | "failIf")
+    }
+
     /// A function with a fixed number of arguments.
     const fn of(name: &'static str, count: usize, body: Body) -> Builtin {
         Builtin {

@@ -66,6 +66,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
         body,
         reads,
         is_data,
+        fails: cursor.fails,
     })
 }
 

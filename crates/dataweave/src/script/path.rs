@@ -317,6 +317,12 @@ pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
 
 /// Parses a name with its module, if it has one: `Strings::capitalize`, `dw::core::Strings::capitalize`.
 pub(super) fn qualified(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
+    let name = of_module(cursor, first)?;
+    cursor.fails |= name.builtin.is_some_and(functions::Builtin::fails);
+    Ok(name)
+}
+
+fn of_module(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
     let start = cursor.at - first.len();
     let mut path = String::new();
     let mut last = first;

@@ -17,6 +17,8 @@ pub(super) struct Program {
     pub reads: Reads,
     /// True if the script is a value alone: it reads, calls and declares nothing.
     pub is_data: bool,
+    /// True if it names a function that fails as the script says.
+    pub fails: bool,
 }
 
 /// An `output` directive.

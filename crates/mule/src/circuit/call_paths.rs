@@ -60,8 +60,12 @@ impl<'w, 'a> CallPaths<'w, 'a> {
             (None, _) => OpenWhen::Present,
             (Some(slot), _) => {
                 let value = trip.held.get(&trip.entry).cloned().flatten()?;
-                match trace::scalar(&trace::slot_value(&value, slot)) {
+                let value = trace::slot_value(&value, slot);
+                // The end of the cooldown, beside the count.
+                let is_timed = value.has(&is_now) && count_entry == Some(trip.entry);
+                match trace::scalar(&value) {
                     Some(value) => OpenWhen::Is(value),
+                    None if is_timed => OpenWhen::Counted,
                     None => OpenWhen::Present,
                 }
             }

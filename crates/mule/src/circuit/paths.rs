@@ -78,7 +78,7 @@ pub(crate) enum Act<'a> {
         outcome: Outcome,
         sent: Rc<SentRequest>,
     },
-    /// A `raise-error` raised an error.
+    /// A `raise-error` or a validation raised an error.
     Raised { site: &'a Site },
     /// A handler accepted an error.
     Handled { site: &'a Site },

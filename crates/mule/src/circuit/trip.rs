@@ -51,14 +51,18 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         }
         let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
         let mut slots: Vec<Symbol> = Vec::new();
+        // The slots of conditions that hold only until some time has passed.
+        let mut timed: Vec<Symbol> = Vec::new();
         for later in [true, false] {
             for prefix in prefixes {
                 let blockers = trace::blockers(prefix, &held, later);
                 if blockers.entries.is_empty() && !later {
                     return None;
                 }
-                if later || votes.is_empty() {
+                if later {
                     slots.extend(blockers.slots);
+                } else {
+                    timed.extend(blockers.slots);
                 }
                 for entry in blockers.entries {
                     // The first weight goes to conditions that hold before any time has passed.
@@ -76,7 +80,7 @@ impl<'w, 'a> CallPaths<'w, 'a> {
         let weight =
             |(entry, votes): &(usize, usize)| (*votes, !counts(*entry), std::cmp::Reverse(*entry));
         let (entry, _) = votes.into_iter().max_by_key(weight)?;
-        let mut slots = slots.into_iter();
+        let mut slots = slots.into_iter().chain(timed);
         let slot = slots.find(|slot| slot.of_entry() == Some(entry));
         Some(Trip {
             path,

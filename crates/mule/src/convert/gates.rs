@@ -18,10 +18,10 @@ pub(super) struct Left {
     pub is_guard: bool,
 }
 
-/// The gates of a flow: the ends of a request without the call, other than by its circuit.
+/// The gates of a flow: the ends of a request without the call, other than by its circuit; `answers`: it listens for HTTP.
 pub(super) fn gates<'a>(
     flow: &Flow,
-    answers: &Answers<'_, 'a>,
+    answers: Option<&Answers<'_, 'a>>,
     paths: &[Path<'a>],
     refused: &[&Path<'a>],
 ) -> Vec<Left> {
@@ -37,20 +37,25 @@ pub(super) fn gates<'a>(
         }
         let site = decision(path, &calling).unwrap_or(&flow.site);
         let name = quote(&flow.name);
-        let (what, is_guard) = match (path.payload.bare(), answers.at(path)) {
+        let is_cached = matches!(path.payload.bare(), Symbol::Entry(_)) && path.raised.is_none();
+        let (what, is_guard) = match answers {
             // A value that an earlier request has stored.
-            (Symbol::Entry(_), _) if path.raised.is_none() => (
+            _ if is_cached => (
                 format!("the cache of {name}: here every request goes to the upstream"),
                 false,
             ),
-            (_, answer) => {
-                let answer = match answer {
+            Some(answers) => {
+                let answer = match answers.at(path) {
                     Ok(answer) => format!("with {}", answer.shown()),
                     Err(_) => "by itself".to_owned(),
                 };
                 let what = format!(
                     "the gate of {name}, which answers some requests {answer}: here every request goes to the upstream"
                 );
+                (what, true)
+            }
+            None => {
+                let what = format!("the gate of {name}, which keeps some messages from its call");
                 (what, true)
             }
         };
@@ -135,13 +140,21 @@ pub(super) struct Carried<'a> {
     pub stores: BTreeSet<String>,
     /// The scopes that became a retry.
     pub scopes: Vec<&'a Site>,
+    /// The conditions by which its circuit refuses calls.
+    pub refusals: Vec<&'a Site>,
 }
 
 /// The other processors of a flow that have no native form.
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
     let mut found = Vec::new();
     each(app, flow, &mut |processor| {
-        if let Some((what, is_guard)) = left_out(processor, carried) {
+        let mut scripts = processor.does.scripts().into_iter();
+        let fails = scripts.any(|script| script.fails());
+        let fails = fails.then_some((
+            "the failure that a script raises by `fail` or `failIf`",
+            true,
+        ));
+        for (what, is_guard) in left_out(processor, carried).into_iter().chain(fails) {
             found.push(Left {
                 site: processor.site.clone(),
                 what: what.to_owned(),
@@ -213,6 +226,7 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
         },
         // The validations in it are named one by one.
         Does::Validations(_) => return None,
+        Does::Validation(_) if carried.refusals.contains(&&processor.site) => return None,
         Does::Validation(_) => return Some(("the check of the request", true)),
         Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
         Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",

@@ -128,6 +128,7 @@ const NO_RETYPE: Kind = Refused(
     "the media type of a body comes with the body",
     "declare another one by `<set-payload value=\"#[payload]\" mimeType=\"…\"/>`",
 );
+const TLS: Kind = Unheeded("connections use TLS 1.2 or 1.3 with their usual suites");
 const NO_TRANSACTION: Kind = Unheeded("transactions are not supported");
 const LOOK_AHEAD: &str = "bodies are kept in memory here";
 const STORE_ATTRIBUTES: &[Attr] = &[
@@ -380,7 +381,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("http:response-validator", Part, &[], &["http:success-status-code-validator", "http:failure-status-code-validator"], Nothing),
     shape("http:success-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
     shape("http:failure-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
-    shape("tls:context", Global, &[may("name", Text), may("enabledProtocols", Idle), may("enabledCipherSuites", Idle)],
+    shape("tls:context", Global, &[may("name", Text), may("enabledProtocols", TLS), may("enabledCipherSuites", TLS)],
         &["tls:trust-store", "tls:key-store"], Nothing),
     shape("tls:trust-store", Part, &[may("path", Text), may("type", Text), or("insecure", Flag, "false"), may("password", Idle), may("algorithm", Idle)], &[], Nothing),
     shape("tls:key-store", Part, &[must("path", Text), may("type", Text), may("alias", Idle), may("password", Idle), may("keyPassword", Idle), may("algorithm", Idle)], &[], Nothing),

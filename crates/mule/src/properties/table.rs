@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fusebox_dataweave::Properties;
 use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
+use super::UNFILLED;
 use super::search::{Kind, Names};
 use super::secure::{self, Lock};
 use crate::xml::{Element, Filling as State, Places};
@@ -358,6 +359,8 @@ impl<'l> Table<'l> {
             {
                 Err(None)
             }
+            // Filling in the template has said it.
+            Ok(None) if key.starts_with(UNFILLED) => Err(None),
             // One fault, however often the property is used.
             Ok(None) => Err(self.told.insert(key.clone()).then(|| self.missing(&key))),
             Err(fault) => Err(fault),

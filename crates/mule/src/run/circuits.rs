@@ -221,7 +221,7 @@ fn opened(circuit: &Circuit) -> Result<Typed, String> {
         OpenWhen::Is(value) => value.clone(),
         OpenWhen::Present => Value::text("true"),
         OpenWhen::AtLeast(Some(least)) => number(*least),
-        OpenWhen::AtLeast(None) => {
+        OpenWhen::AtLeast(None) | OpenWhen::Counted => {
             return Err(format!(
                 "{} opens at a count that is computed",
                 circuit.name

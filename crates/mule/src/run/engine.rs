@@ -11,6 +11,7 @@ use super::error::Ended;
 use super::operation::Operation;
 use super::outside::{Line, Pending, World};
 use super::policy::Next;
+use super::secrets;
 use super::stores::Stores;
 use crate::app::{App, Compat, Flow, FlowId, Handlers, LogLevel, Site};
 use crate::{Context, Event, Waits};
@@ -189,7 +190,7 @@ impl Run {
     pub fn log(&self, at: At<'_>, level: LogLevel, event: &Event, message: &str) {
         self.world.log(&Line {
             level,
-            message,
+            message: &secrets::hidden(&self.engine.app, message),
             site: at.site,
             flow: at.flow,
             category: None,

@@ -18,6 +18,7 @@ use super::error::{Ended, Failure, MuleError};
 use super::outside::World;
 use super::policy::response_of;
 use super::request::items_of;
+use super::secrets;
 use crate::app::{App, Compat, Given, HttpSource, Respond};
 use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
 
@@ -85,7 +86,7 @@ impl Responder<'_> {
         };
         made().unwrap_or_else(|fault| {
             let error = MuleError::new("MULE:SOURCE_RESPONSE_GENERATE", fault.description);
-            tracing::error!(flow = self.flow, error = %error.description, "the response cannot be made");
+            tracing::error!(flow = self.flow, error = %secrets::hidden(self.app, &error.description), "the response cannot be made");
             bare(&error)
         })
     }
@@ -97,7 +98,7 @@ impl Responder<'_> {
                 Ok(reply) => return reply,
                 Err(fault) => {
                     let error = MuleError::new("MULE:SOURCE_RESPONSE_GENERATE", fault.description);
-                    tracing::error!(flow = self.flow, error = %error.description, "the response cannot be made");
+                    tracing::error!(flow = self.flow, error = %secrets::hidden(self.app, &error.description), "the response cannot be made");
                     Failure {
                         error: Arc::new(error),
                         event,
@@ -144,7 +145,7 @@ impl Responder<'_> {
             },
         };
         reply.unwrap_or_else(|fault| {
-            tracing::error!(flow = self.flow, error = %fault.description, "the error response cannot be made");
+            tracing::error!(flow = self.flow, error = %secrets::hidden(self.app, &fault.description), "the error response cannot be made");
             bare(&error)
         })
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::engine::{At, Run};
 use super::error::{Done, Fault, Message, MuleError};
 use super::outside::Line;
+use super::secrets;
 use crate::app::{Given, LogLevel, Logger, RaiseError, SetVariable, Sleep, Target, Transform};
 use crate::{Event, MediaType, Script, Typed, Value};
 
@@ -109,7 +110,7 @@ impl Run {
         };
         self.world.log(&Line {
             level: it.level,
-            message: &message,
+            message: &secrets::hidden(&self.engine.app, &message),
             site: at.site,
             flow: at.flow,
             category: it.category.as_deref(),

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use fusebox_plan::dialect::{Loader, Notes, Place, quote};
 use serde_json::Value as Json;
 
+use crate::properties::UNFILLED;
+
 /// The limit of a filled-in template, in bytes.
 const BYTES_MAX: usize = 4 << 20;
 /// The limit of nested blocks.
@@ -188,6 +190,8 @@ impl<'t> Filling<'t, '_> {
                 let mend = format!("give it one: `--set {name}=…`");
                 self.error(start, what, mend);
             }
+            // Nothing else is said of the value that needs it.
+            self.out.push_str(&format!("${{{UNFILLED}{name}}}"));
             return;
         };
         let text = match value {

@@ -78,6 +78,98 @@ fn a_validation_and_a_lock_are_guards() {
 }
 
 #[test]
+fn a_script_that_fails_is_a_guard() {
+    let inner = |script: &str| {
+        format!(
+            "<ee:transform><ee:variables><ee:set-variable variableName=\"key\"><![CDATA[%dw 2.0\n{script}]]></ee:set-variable></ee:variables></ee:transform>"
+        )
+    };
+    let flow = |before: &str| {
+        format!(
+            "<flow name=\"tea\"><http:listener config-ref=\"L\" path=\"/cup\" allowedMethods=\"GET\"/>\n{before}\n<http:request config-ref=\"S\" path=\"/cup\"/></flow>"
+        )
+    };
+    for before in [
+        inner(
+            "import fail from dw::Runtime\n---\nattributes.queryParams.key default fail('no key')",
+        ),
+        inner("import * from dw::Runtime\n---\nattributes.queryParams.key failIf isBlank($)"),
+        inner("import dw::Runtime\n---\nif (attributes.queryParams.key == null) Runtime::fail() else 1"),
+        r##"<set-variable variableName="key" value="#[attributes.queryParams.key default dw::Runtime::fail('no')]"/>"##.to_owned(),
+    ] {
+        let text = flow(&before);
+        let conversion = converted(&text);
+        assert_eq!(conversion.yaml, None, "{before}");
+        let told = told(&conversion);
+        assert!(
+            told.contains("orders.xml:2:")
+                && told.contains("error: not carried: the failure that a script raises by `fail`"),
+            "{told}"
+        );
+        let yaml = lossy(&text).yaml.unwrap_or_default();
+        assert!(yaml.contains("# - orders.xml:2: the failure that"), "{yaml}");
+    }
+    let harmless = inner("var fail = 1\n---\nfail");
+    assert!(converted(&flow(&harmless)).yaml.is_some(), "{harmless}");
+}
+
+#[test]
+fn a_validation_that_refuses_for_an_open_circuit_is_the_breaker() {
+    let text = r##"<os:object-store name="Tea" entryTtl="60"/><flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
+  <os:contains key="open" objectStore="Tea" target="open"/>
+  <validation:is-false expression="#[vars.open]"/>
+  <http:request config-ref="S" path="/cup"/>
+  <error-handler><on-error-propagate type="HTTP:CONNECTIVITY">
+    <os:store key="open" objectStore="Tea"><os:value>yes</os:value></os:store>
+  </on-error-propagate></error-handler></flow>"##;
+    native(&converted(text));
+    let other = text.replace(
+        "vars.open]",
+        "vars.open or attributes.queryParams.key == null]",
+    );
+    let told = told(&converted(&other));
+    assert!(
+        told.contains("orders.xml:3:3: error: not carried"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_guard_of_a_flow_that_a_router_or_a_queue_starts_is_not_lost_unsaid() {
+    let gate = r##"<choice><when expression="#[attributes.headers.key == null]"><raise-error type="APP:NO"/></when></choice>
+  <http:request config-ref="S" path="/cup"/>"##;
+    let queue =
+        r##"<vm:config name="V"><vm:queues><vm:queue queueName="q"/></vm:queues></vm:config>"##;
+    let router = r##"<apikit:config name="api" raml="a.raml"/><flow name="main"><http:listener config-ref="L" path="/api/*"/><apikit:router config-ref="api"/></flow>"##;
+    for (text, line) in [
+        (
+            format!("{router}<flow name=\"get:\\cup:api\">\n{gate}</flow>"),
+            2,
+        ),
+        (
+            format!(
+                "{queue}<flow name=\"tea\"><vm:listener config-ref=\"V\" queueName=\"q\"/>\n{gate}</flow>"
+            ),
+            2,
+        ),
+        (
+            r##"<flow name="tea"><http:listener config-ref="L" path="/cup"><redelivery-policy maxRedeliveryCount="2" idExpression="#[payload]"/></http:listener>
+  <http:request config-ref="S" path="#[payload.path]"/></flow>"##.to_owned(),
+            1,
+        ),
+    ] {
+        let conversion = converted(&text);
+        let errors = conversion.diagnostics.iter();
+        let errors: Vec<u32> = errors
+            .filter(|it| it.severity == Severity::Error)
+            .map(|it| it.line)
+            .collect();
+        assert_eq!(errors, [line], "{text}: {}", told(&conversion));
+        assert!(lossy(&text).yaml.is_some(), "{text}");
+    }
+}
+
+#[test]
 fn a_choice_that_keeps_nobody_back_is_no_gate() {
     let text = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
       <choice><when expression="#[attributes.queryParams.age as Number &lt; 18]"><logger message="young"/></when></choice>

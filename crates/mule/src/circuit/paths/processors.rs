@@ -362,7 +362,10 @@ impl<'a> Walk<'a> {
             _ => return vec![(path, None)],
         };
         let split = split(condition, path, site);
-        let ends = split.into_iter().map(|(path, holds)| {
+        let ends = split.into_iter().map(|(mut path, holds)| {
+            if !holds {
+                path.acts.push(Act::Raised { site });
+            }
             let raised = (!holds).then(|| Raised::of(ErrorType::new("VALIDATION", error)));
             (path, raised)
         });

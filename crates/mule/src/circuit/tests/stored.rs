@@ -83,6 +83,31 @@ fn a_state_may_be_a_condition_itself() {
 }
 
 #[test]
+fn a_state_may_be_the_end_of_the_cooldown() {
+    for (unit, wait) in [("", "30"), (" {unit: 'milliseconds'}", "30000")] {
+        let gate = format!(
+            r##"<choice><when expression="#[vars.c.until > (now() as Number{unit})]"><raise-error type="APP:OPEN"/></when></choice>"##
+        );
+        let bad = stored(&format!(
+            "#[{{n: vars.c.n + 1, until: if (vars.c.n + 1 >= 3) (now() as Number{unit}) + {wait} else 0}}]"
+        ));
+        let text = flow(&gate, "#[{n: 0, until: 0}]", &bad)
+            .replace("{s: 'CLOSED', n: 0, at: 0}", "{n: 0, until: 0}");
+        let circuit = one(&text);
+        assert_eq!(&*circuit.name, "Tea/pot.until", "{text}");
+        let threshold = circuit.count.as_ref().and_then(|count| count.threshold);
+        assert_eq!(threshold, Some(3));
+        let cooldown = Cooldown::Timeout(Some(Duration::from_secs(30)));
+        assert_eq!(circuit.cooldown, cooldown);
+        let held = |text: &str| circuit.state_for(Some(&crate::Typed::literal(text)));
+        let open = held(r#"{"n": 3, "until": 1700000000}"#);
+        assert_eq!(open, crate::CircuitState::Open);
+        let closed = held(r#"{"n": 0, "until": 0}"#);
+        assert_eq!(closed, crate::CircuitState::Closed);
+    }
+}
+
+#[test]
 fn a_state_may_be_in_an_object_within() {
     let bad = stored(
         "#[{meta: {s: if (vars.c.n >= 2) 'OPEN' else 'CLOSED'}, n: vars.c.n + 1, at: now() as Number}]",
