@@ -107,7 +107,7 @@ fn an_activity_that_does_not_run_is_one_line() {
     .join(",\n");
     refused(
         &app(&tasks, ""),
-        "6:35: error: unable to find activity with ref [x/activity/kafka], 2 times (lines 6, 7); the `kafka` activity is not supported in a flow: publish",
+        "6:35: error: unable to find activity with ref [x/activity/kafka]; the `kafka` activity is not supported in a flow: publish through an HTTP bridge with the `rest` activity; 1 more: 7:35",
     );
 }
 
