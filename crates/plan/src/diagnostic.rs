@@ -1,7 +1,7 @@
 //! Diagnostics of a file: place, fault, and mend.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 /// An error or a warning about a configuration file.
