@@ -15,8 +15,21 @@ type Own = CertifiedKey<KeyPair>;
 
 /// A certificate that signs itself and is made as an authority, as `openssl req -x509` makes them.
 fn authority() -> Own {
+    authority_of(|_| {})
+}
+
+/// The same, which ended years ago.
+fn expired() -> Own {
+    authority_of(|params| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    })
+}
+
+fn authority_of(change: impl FnOnce(&mut CertificateParams)) -> Own {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
     let signing_key = KeyPair::generate().unwrap();
     let cert = params.self_signed(&signing_key).unwrap();
     CertifiedKey { cert, signing_key }
@@ -140,4 +153,31 @@ fn a_request_trusts_the_authorities_of_its_store_and_shows_its_own_certificate()
             gateway.log_line(warns);
         }
     }
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_refused_although_it_is_listed() {
+    let (own, caller) = (expired(), expired());
+    let upstream = upstream(&own, None);
+    let trust = Pem::of(own.cert.pem());
+    let app = calling(upstream.addr().port(), &trust.store("trust-store"));
+    assert_eq!(setup(app, &[]).start().get("/cup").status, 500);
+    assert_eq!(upstream.calls(), 0);
+
+    let own = certificate();
+    let (server, authority) = (Pem::of(pem(&own)), Pem::of(caller.cert.pem()));
+    let stores = authority.store("trust-store") + &server.store("key-store");
+    let gateway = Gateway::run(listening(&stores));
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots(&own))
+        .with_client_auth_cert(vec![caller.cert.der().clone()], key(&caller))
+        .unwrap();
+    let refused = connect_with(gateway.addr(), Arc::new(config));
+    let refused = refused.and_then(|(mut client, _)| {
+        client.send("GET /cup HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        client.try_response_to("GET")
+    });
+    assert!(!matches!(refused, Ok(Some(_))));
 }

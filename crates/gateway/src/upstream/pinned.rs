@@ -1,8 +1,8 @@
 //! Certificates that are trusted as they are: a server's or a client's own certificate among the authorities.
 //!
 //! A certificate that signs itself is often made as an authority, and the path validation of rustls refuses it as the
-//! certificate of a server or client. Who lists that very certificate trusts it, as Java and Go see it, too; only its
-//! name is checked then.
+//! certificate of a server or client. Who lists that very certificate trusts it, as Java and Go see it, too. Its name is
+//! checked all the same, and so is its time: one that has expired, or is not valid yet, is refused although it is listed.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
 };
 
 /// A verifier of servers by authorities, and by certificates that are listed among them.
@@ -43,6 +44,20 @@ pub fn clients(
     Ok(Arc::new(Clients { inner, listed }))
 }
 
+/// True if a listed certificate was refused only for the way in which it was made or signed. Validation looks at the time
+/// before that, so the error of one that has expired is another.
+fn is_excused(
+    error: &Error,
+    listed: &[CertificateDer<'static>],
+    end_entity: &CertificateDer<'_>,
+) -> bool {
+    let made_otherwise = matches!(
+        error,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))
+    );
+    made_otherwise && listed.iter().any(|listed| listed == end_entity)
+}
+
 #[derive(Debug)]
 struct Servers {
     inner: Arc<WebPkiServerVerifier>,
@@ -62,7 +77,7 @@ impl ServerCertVerifier for Servers {
         let verified =
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            Err(_) if self.listed.iter().any(|listed| listed == end_entity) => {
+            Err(error) if is_excused(&error, &self.listed, end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -116,7 +131,7 @@ impl ClientCertVerifier for Clients {
             .inner
             .verify_client_cert(end_entity, intermediates, now)
         {
-            Err(_) if self.listed.iter().any(|listed| listed == end_entity) => {
+            Err(error) if is_excused(&error, &self.listed, end_entity) => {
                 Ok(ClientCertVerified::assertion())
             }
             verified => verified,
