@@ -294,6 +294,7 @@ fn a_client_that_never_stops_does_not_hold_a_drain() {
     let (stop, stopped) = mpsc::channel::<()>();
     let sending = std::thread::spawn(move || {
         while stopped.try_recv().is_err() && client.wire.send([b'x'; 512]).is_ok() {
+            // The pace of a slow client, which is what is tested; nothing is waited for.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     });

@@ -62,12 +62,14 @@ fn upstream(load: &Arc<Load>) -> Upstream {
         load.begin(call);
         match &*call.seen.target.clone() {
             "/quick" => {
+                // The service's own work, so that calls overlap; nothing is waited for.
                 thread::sleep(Duration::from_millis(1));
                 load.end(call);
                 call.respond(200, "quick");
             }
             "/slow" => {
                 call.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsoo");
+                // Time between two parts of a body, in which clients leave; nothing is waited for.
                 thread::sleep(Duration::from_millis(2));
                 load.end(call);
                 call.send("ooo");
@@ -125,6 +127,7 @@ fn crowd<T: Send + 'static>(
 fn leaves(gateway: &Gateway, number: usize, path: &str) {
     let mut client = gateway.client();
     client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+    // Clients leave at moments that no event marks; whichever it is, the test holds.
     thread::sleep(Duration::from_millis((number * 7 % 30) as u64));
     client.wire.reset();
 }

@@ -176,6 +176,7 @@ fn a_request_that_must_not_be_repeated_has_a_fresh_connection_after_a_moment() {
     for connections in 1..=3 {
         assert_eq!(client.post("/a", "body").status, 200);
         assert_eq!(upstream.connections(), connections);
+        // The program's own clock must pass the 100 ms in which an idle connection serves any request.
         std::thread::sleep(Duration::from_millis(150));
     }
 }
@@ -194,6 +195,7 @@ fn an_upstreams_keep_alive_is_undercut() {
         "it is the upstream's own"
     );
     assert_eq!(upstream.connections(), 1);
+    // The program's own clock must pass the time for which the connection is kept, and no event tells its end.
     std::thread::sleep(Duration::from_millis(600));
     assert_eq!(client.get("/a").status, 200);
     assert_eq!(upstream.connections(), 2);
@@ -209,6 +211,7 @@ fn connections_grow_no_older_than_they_may() {
     assert_eq!(upstream.connections(), 1);
     // Used all the time, it grows old all the same.
     for _ in 0..4 {
+        // The connection grows old by the program's own clock; a longer pause does no harm.
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(client.get("/a").status, 200);
     }

@@ -319,6 +319,7 @@ impl Service {
                 return;
             }
             let delay = behaviour["delay_ms"].as_u64().unwrap_or(0);
+            // The delay of the service is a part of the case.
             std::thread::sleep(Duration::from_millis(delay));
             let status = behaviour["status"].as_u64().unwrap_or(200);
             let status = u16::try_from(status).expect("a status");
