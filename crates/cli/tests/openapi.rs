@@ -6,13 +6,13 @@
 mod support;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fusebox_store::testing::Server;
 use serde_json::{Value, json};
 use support::{
-    Dial, Gateway, Program, Refusing, Setup, Stream, Upstream, eventually, mule, orders,
+    Dial, Gateway, Program, Refusing, Setup, Stream, Upstream, eventually, mule, orders, python,
 };
 use tempfile::TempDir;
 
@@ -46,17 +46,6 @@ fn strict() -> Value {
     let mut document = description();
     close(&mut document);
     document
-}
-
-fn tool(name: &str) -> PathBuf {
-    let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let tool = house.join("target/schemathesis/bin").join(name);
-    assert!(
-        tool.exists(),
-        "schemathesis is missing: `python3 -m venv target/schemathesis`, then \
-         `target/schemathesis/bin/pip install -r crates/cli/tests/openapi/requirements.txt`"
-    );
-    tool
 }
 
 /// A file with an upstream of two endpoints, with all that may stand around them, and one without a breaker of its own.
@@ -109,7 +98,7 @@ fn validate(document: &Value, cases: &[(String, Value, Value)]) {
     let file = dir.path().join("openapi.json");
     std::fs::write(&file, document.to_string()).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openapi/validate.py");
-    let mut python = Command::new(tool("python3"))
+    let mut python = Command::new(python::program("python3"))
         .args([&script, &file])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -323,7 +312,7 @@ fn schemathesis(tokens: &str, token: Option<&str>) {
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("openapi.json"), document.to_string()).unwrap();
     let run = |more: &[&str]| {
-        let mut st = Command::new(tool("st"));
+        let mut st = Command::new(python::program("st"));
         st.current_dir(dir.path())
             .args(["run", "openapi.json", "--no-color"])
             .args(["--url", &format!("http://{}", gateway.admin_addr())])

@@ -11,6 +11,7 @@ mod gateway;
 pub mod hostile;
 pub mod mule;
 mod program;
+pub mod python;
 mod stream;
 pub mod tls;
 mod upstream;

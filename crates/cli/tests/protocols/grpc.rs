@@ -1,0 +1,1 @@
+//! gRPC: outcomes at the trailers, deadlines, refusals and health.

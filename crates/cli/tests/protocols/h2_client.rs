@@ -1,0 +1,1 @@
+//! HTTP/2 towards upstreams: connections, streams and their ends.

@@ -1,0 +1,10 @@
+//! TLS, HTTP/2 and gRPC, on both sides, with real clients and servers of each.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod grpc;
+mod h2_client;
+mod h2_server;
+mod tls;

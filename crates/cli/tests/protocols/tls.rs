@@ -1,0 +1,1 @@
+//! Certificates on both sides: choice, change, checks, clients.
