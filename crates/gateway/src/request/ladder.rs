@@ -239,7 +239,7 @@ impl Climbing {
                         let (exchange, request) = (&self.exchange, &mut self.request);
                         let reason = self.why.answer.headers_mut().remove(FUSEBOX_REASON);
                         let mut answer =
-                            passing::pass_on(exchange, request, answer, call, recorder, finish);
+                            passing::pass_on(exchange, request, *answer, call, recorder, finish);
                         let name = format!("upstream={}", upstream.plan.name);
                         mark(&mut answer, &name, reason);
                         return answer;
@@ -377,7 +377,7 @@ impl Climbing {
                     let call = call.as_deref();
                     forward::observed(&self.exchange, upstream, &lookup, &answer, call, sent)
                 });
-                Rung::Answered(answer, call, recorder)
+                Rung::Answered(Box::new(answer), call, recorder)
             }
             Carried::Failed(..) => Rung::Skipped(RungResult::Failed),
             Carried::Ended(answer) => Rung::Ended(answer),
@@ -387,7 +387,7 @@ impl Climbing {
 
 /// The result of a rung that is another upstream.
 enum Rung {
-    Answered(HeldAnswer, Option<Box<UpstreamCall>>, Option<Recorder>),
+    Answered(Box<HeldAnswer>, Option<Box<UpstreamCall>>, Option<Recorder>),
     Skipped(RungResult),
     Ended(Response<Body>),
 }
