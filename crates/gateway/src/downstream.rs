@@ -7,4 +7,5 @@ pub mod dispatch;
 pub mod handshake;
 pub mod refusal;
 pub mod serving;
-pub mod socket;
+pub mod session;
+mod socket;

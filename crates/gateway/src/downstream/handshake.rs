@@ -18,10 +18,13 @@ use crate::ground::transport::Transport;
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 
+/// The longest time of a handshake, first byte included, whatever the limits allow.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
 /// Takes a connection over into TLS if its listener has a certificate; `None`: it ended within the handshake.
 ///
-/// The first byte has its own time limit, as on a plain connection, and the rest of the handshake that of a request's
-/// head. A client that speaks plain HTTP gets an answer that says so.
+/// All of it has the time of `limits.first_byte`, at most [`HANDSHAKE_MAX`], and that of a request's head from the first
+/// byte on. A client that speaks plain HTTP gets an answer that says so.
 pub async fn secured(
     shared: &Shared,
     worker: &Worker,
@@ -31,16 +34,17 @@ pub async fn secured(
     closing: &Closing,
 ) -> Option<Transport> {
     let live = shared.plan_for(key);
-    let tls = live.listener(key).and_then(|it| it.tls.clone());
-    let Some(acceptor) = tls else {
+    let tls = live.listener(key).and_then(|it| it.tls.as_ref());
+    let Some(acceptor) = tls.map(|tls| tls.acceptor()) else {
         return Some(Box::new(stream));
     };
     let limits = &live.plan.limits;
-    let (first_byte, rest) = (limits.first_byte_timeout, limits.head_timeout);
+    let whole = limits.first_byte_timeout.min(HANDSHAKE_MAX);
+    let rest = limits.head_timeout.min(whole);
     // A slow handshake must not keep a plan alive that has been replaced.
     drop(live);
     let handshake = async {
-        match timeout(first_byte, peeked(&stream)).await {
+        match timeout(whole, peeked(&stream)).await {
             Ok(Ok(Some(byte))) if byte.is_ascii_alphabetic() => {
                 tell_plain(worker, stream, peer, closing).await;
                 None

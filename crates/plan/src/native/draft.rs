@@ -21,7 +21,7 @@ use crate::keys;
 use crate::path::Template;
 use crate::plan::{
     Cors, FallbackOn, FieldChanges, Health, HostPattern, LastGood, Limits, ListenerTls, Rewrite,
-    Secret, WeightedEndpoint,
+    Secret, UpstreamTls, WeightedEndpoint,
 };
 use crate::tree::{Node, Scalar};
 
@@ -126,6 +126,7 @@ pub(crate) struct DraftCall {
     pub ejection: Option<DraftEjection>,
     pub health: Option<Health>,
     pub resolve: Option<Duration>,
+    pub tls: Option<At<UpstreamTls>>,
     pub bulkhead: Option<At<Bulkhead>>,
     pub request: Option<At<FieldChanges>>,
     pub retry: Option<DraftRetry>,
