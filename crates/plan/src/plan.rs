@@ -5,6 +5,7 @@
 mod fallback;
 mod field_changes;
 mod route;
+mod tls;
 mod upstream;
 
 use std::any::Any;
@@ -24,6 +25,10 @@ use crate::program::Program;
 pub use fallback::{Facts, FallbackOn, LastGood, Rung, RungAnswer, Words};
 pub use field_changes::FieldChanges;
 pub use route::{Cors, Forward, HostPattern, Origins, Respond, Rewrite, RewritePart, Route, Step};
+pub use tls::{
+    Authorities, CertificateFacts, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion,
+    UpstreamTls,
+};
 pub use upstream::{Endpoint, Health, Timeout, Upstream, WeightedEndpoint};
 
 /// The complete behaviour of a gateway, read from one or more configuration files.
@@ -77,7 +82,7 @@ pub struct Listener {
     pub double_slash_allowed: bool,
     /// The rules that route its requests, and that answer a request without a route.
     pub manner: Manner,
-    /// The certificate and key for TLS; `None` for plain connections.
+    /// The TLS of its connections; `None`: they are plain.
     pub tls: Option<ListenerTls>,
     /// `http2`: the use of HTTP/2; `None`: [`Http2::Auto`] with `tls`, [`Http2::Off`] without.
     pub http2: Option<Http2>,
@@ -132,27 +137,6 @@ pub enum Manner {
     Native,
     /// The application's: its dialect's rules for paths and methods.
     App,
-}
-
-/// A listener's certificate chain and private key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// The file of the certificate chain, as the configuration names it.
-    pub certificate_path: String,
-    /// The file of the private key, as the configuration names it.
-    pub key_path: String,
-    /// The certificate chain in PEM, the server's own certificate first.
-    pub certificates: String,
-    /// The private key in PEM, not encrypted.
-    pub key: Secret,
-    /// The authorities of clients' certificates in PEM, of which every client must show one; `None`: clients show none.
-    pub client_authorities: Option<String>,
-}
-
-impl std::fmt::Debug for ListenerTls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ListenerTls(…)")
-    }
 }
 
 /// The admin API's address and token.

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use crate::app::Found;
 use crate::downstream::cors;
+use crate::downstream::session;
 use crate::ground::access_log::note::Flag;
 use crate::ground::access_log::scope;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
@@ -23,6 +24,10 @@ use crate::request::downstream::Downstream;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::forward;
 use crate::request::target;
+
+/// The reason of a refusal by 421 (RFC 9110, section 15.5.20).
+const MISDIRECTED: &str =
+    "this connection was made for a host with another certificate: open one for this host";
 
 /// Serves one request of a client's connection, whose fields are of those kinds; `read` is the fault that was found in
 /// it before.
@@ -82,6 +87,16 @@ async fn take(
             note.flag(Flag::BadRequest);
         });
         return done(finish, answer::refused(refused.status, refused.why));
+    }
+    if session::is_misdirected(&downstream, listener, request.headers()) {
+        let status = StatusCode::MISDIRECTED_REQUEST;
+        downstream.worker.meter().requests_refused.add();
+        say_refused(&id, &request, status, MISDIRECTED);
+        downstream.phase.noted.with(|note| {
+            note.fixed_reason(MISDIRECTED);
+            note.flag(Flag::BadRequest);
+        });
+        return unread(finish, answer::refused(status, MISDIRECTED), request).await;
     }
     if request.uri().path() == "*" {
         return unread(finish, answer::options(), request).await;
@@ -147,7 +162,7 @@ fn finish_answer(route: &Route, origin: Option<&HeaderValue>, answer: &mut Respo
         cors::strip(headers);
     }
     if !route.response.is_empty() {
-        route.response.apply(headers);
+        route.response.apply(headers, None);
     }
     let cors = route.cors.as_ref();
     cors.is_some_and(|cors| cors::add(cors, origin, headers))

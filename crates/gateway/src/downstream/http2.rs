@@ -35,6 +35,7 @@ pub use crate::downstream::http2::frames::PREFACE;
 use crate::downstream::http2::request::Facts;
 use crate::downstream::http2::socket::{FrameSocket, Wire};
 use crate::downstream::http2::streams::{StreamExecutor, StreamNote, Streams};
+use crate::downstream::session;
 use crate::ground::clock::Clock;
 use crate::ground::closing::Closing;
 use crate::ground::connection_slots::ConnectionSlot;
@@ -45,7 +46,7 @@ use crate::message::body::BUFFER;
 use crate::message::field_kinds::FieldKinds;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
-use crate::request::downstream::{Downstream, OpenConnection, Protocol};
+use crate::request::downstream::{Downstream, OpenConnection, Protocol, SessionFacts};
 use crate::request::exchange::Finish;
 use crate::request::linger;
 use crate::request::noted_body;
@@ -89,6 +90,7 @@ pub async fn serve(
     let clock = worker.clock().clone();
     let wire = Arc::new(Wire::default());
     let streams = Streams::new(worker.clone(), limits.stream_stall_timeout);
+    let session = session::facts(&shared, &listener, stream.session());
     let client = Arc::new(Http2Client {
         shared,
         listener,
@@ -96,6 +98,7 @@ pub async fn serve(
         local,
         peer_text: peer_text.expect("an IP address is a field value"),
         scheme: stream.scheme(),
+        session,
         fields_max: limits.head_fields_max,
         open: OpenConnection::new(worker.clone(), slot),
         worker,
@@ -109,8 +112,7 @@ pub async fn serve(
     {
         let executor = StreamExecutor(streams.clone());
         let connection = builder(executor, &limits);
-        let mut connection =
-            pin!(connection.serve_connection(TokioIo::new(&mut socket), service));
+        let mut connection = pin!(connection.serve_connection(TokioIo::new(&mut socket), service));
         let watch = Watch {
             limits: &limits,
             clock: &clock,
@@ -126,7 +128,9 @@ pub async fn serve(
         if !is_between || wire.stalled_since().is_some() {
             return;
         }
-        let told = stream.write_all(&frames::calm_down(wire.last_stream())).await;
+        let told = stream
+            .write_all(&frames::calm_down(wire.last_stream()))
+            .await;
         if told.is_err() {
             return;
         }
@@ -164,6 +168,7 @@ struct Http2Client {
     local: SocketAddr,
     peer_text: HeaderValue,
     scheme: &'static str,
+    session: Option<Arc<SessionFacts>>,
     fields_max: usize,
     open: Arc<OpenConnection>,
 }
@@ -209,6 +214,7 @@ impl Http2Client {
             peer_text: self.peer_text.clone(),
             phase: Arc::new(Phase::new(self.worker.clock().tick())),
             scheme: self.scheme,
+            session: self.session.clone(),
             // hyper's HTTP/2 cannot send any.
             interim: Interim::new(Waker::noop().clone()),
             protocol: Protocol::Http2,

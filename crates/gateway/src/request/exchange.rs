@@ -109,6 +109,9 @@ impl Finish {
         if let Some(log) = downstream.worker.access_log.running() {
             let (index, peer) = (worker.index, downstream.peer.ip());
             let note = Note::begin(log, index, peer, request, started);
+            if let Some(subject) = downstream.client_subject() {
+                note.client_subject(subject);
+            }
             downstream.phase.noted.put(note);
         }
         Finish {

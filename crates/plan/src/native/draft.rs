@@ -20,8 +20,8 @@ use crate::interpolate::Loader;
 use crate::keys;
 use crate::path::Template;
 use crate::plan::{
-    Cors, FallbackOn, FieldChanges, Health, HostPattern, Http2, LastGood, Limits, ListenerTls, Rewrite,
-    Secret, WeightedEndpoint,
+    Cors, FallbackOn, FieldChanges, Health, HostPattern, Http2, LastGood, Limits, ListenerTls,
+    Rewrite, Secret, UpstreamTls, WeightedEndpoint,
 };
 use crate::tree::{Node, Scalar};
 
@@ -127,6 +127,7 @@ pub(crate) struct DraftCall {
     pub ejection: Option<DraftEjection>,
     pub health: Option<Health>,
     pub resolve: Option<Duration>,
+    pub tls: Option<At<UpstreamTls>>,
     pub bulkhead: Option<At<Bulkhead>>,
     pub request: Option<At<FieldChanges>>,
     pub retry: Option<DraftRetry>,

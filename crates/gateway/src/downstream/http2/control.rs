@@ -41,7 +41,10 @@ impl ControlBudget {
         }
         if self.tokens == 0 {
             let gone = now.saturating_since(self.filled_at).as_millis();
-            let filled = u64::try_from(gone).unwrap_or(u64::MAX).saturating_mul(self.rate) / 1000;
+            let filled = u64::try_from(gone)
+                .unwrap_or(u64::MAX)
+                .saturating_mul(self.rate)
+                / 1000;
             self.tokens = filled.min(self.rate * OVER);
             self.filled_at = now;
         }
@@ -108,7 +111,10 @@ mod tests {
         let ping = frame(6, 8, 0);
         let mut budget = ControlBudget::new(1000, at(0));
         for second in 0..60 {
-            assert!((0..1000).all(|_| budget.spend(ping, at(second * 1000))), "{second}");
+            assert!(
+                (0..1000).all(|_| budget.spend(ping, at(second * 1000))),
+                "{second}"
+            );
         }
         let mut seconds = 60..;
         let cut = seconds.find(|second| !(0..2000).all(|_| budget.spend(ping, at(second * 1000))));

@@ -122,12 +122,7 @@ mod tests {
         bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0; 300]));
         bytes.extend(frame(DATA, 0, 0x8000_0003, &[]));
         bytes.extend(frame(6, 0, 0, &[0; 8]));
-        let expected = [
-            (12, 4, 0, 0),
-            (300, 1, 5, 1),
-            (0, 0, 0, 3),
-            (8, 6, 0, 0),
-        ];
+        let expected = [(12, 4, 0, 0), (300, 1, 5, 1), (0, 0, 0, 3), (8, 6, 0, 0)];
         for size in [1, 2, 7, 9, 10, 64, bytes.len()] {
             let mut heads = FrameHeads::behind(PREFACE.len());
             let mut found = Vec::new();

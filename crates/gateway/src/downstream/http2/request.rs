@@ -106,7 +106,11 @@ fn join_cookies(headers: &mut HeaderMap) {
     if crumbs.next().is_none() || crumbs.next().is_none() {
         return;
     }
-    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         headers.insert(COOKIE, cookie);
     }
@@ -179,7 +183,11 @@ mod tests {
             ("https://u@a/", &[], 400),
             ("http://a/", &[], 421),
             ("ftp://trusted/", &[], 421),
-            ("https://a/", &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")], 431),
+            (
+                "https://a/",
+                &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")],
+                431,
+            ),
         ] {
             assert_eq!(read(target, fields).err(), Some(status), "{target}");
         }
@@ -188,7 +196,11 @@ mod tests {
 
     #[test]
     fn crumbs_are_one_cookie_and_an_offer_is_taken() {
-        let fields = [("cookie", "a=1"), ("cookie", "b=2"), ("expect", "100-Continue")];
+        let fields = [
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+            ("expect", "100-Continue"),
+        ];
         let request = read("https://a/", &fields).unwrap();
         let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2"]);

@@ -54,7 +54,9 @@ impl Streams {
     pub fn idle_since(&self, cx: &Context<'_>) -> Option<Timestamp> {
         self.connection.register(cx.waker());
         match self.open.load(Ordering::Relaxed) {
-            0 => Some(Timestamp::from_nanos(self.idle_since.load(Ordering::Relaxed))),
+            0 => Some(Timestamp::from_nanos(
+                self.idle_since.load(Ordering::Relaxed),
+            )),
             _ => None,
         }
     }
