@@ -17,11 +17,13 @@ use crate::live::shared::Shared;
 use crate::message::body::Body;
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
+use crate::message::grpc::{self, GrpcRequest};
 use crate::message::validate;
 use crate::request::answer;
 use crate::request::downstream::Downstream;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::forward;
+use crate::request::grpc_answer;
 use crate::request::target;
 
 /// Serves one request of a client's connection, whose fields are of those kinds.
@@ -36,7 +38,21 @@ pub async fn serve(
     let brought = brought.then(|| fields::request_id(request.headers()));
     let made = || downstream.worker.ids.request_id();
     let id = brought.flatten().unwrap_or_else(made);
-    let mut response = take(shared, downstream, request, found, id.clone(), finish).await;
+    let has_type = found.has(FieldKinds::CONTENT_TYPE) && request.method() == Method::POST;
+    let is_grpc = has_type && grpc::is_grpc(request.headers());
+    if is_grpc {
+        downstream.phase.noted.with(|note| note.is_grpc());
+    }
+    let answer = take(
+        shared,
+        downstream,
+        request,
+        found,
+        id.clone(),
+        is_grpc,
+        finish,
+    );
+    let mut response = answer.await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
@@ -47,8 +63,14 @@ async fn take(
     mut request: Request<Incoming>,
     found: FieldKinds,
     id: HeaderValue,
+    is_grpc: bool,
     mut finish: Finish,
 ) -> Response<Body> {
+    // Our own answers, as the client understands them.
+    let told = |answer: Response<Body>| match is_grpc {
+        true => grpc_answer::told(answer),
+        false => answer,
+    };
     let live = shared.plan_for(&downstream.listener);
     let Some(listener) = live.listener(&downstream.listener) else {
         // The listener is gone for a while; its last connections have been signalled to end.
@@ -58,7 +80,7 @@ async fn take(
             note.identify(&id, None);
             note.fixed_reason(why);
         });
-        return done(finish, answer::refused(status, why));
+        return told(done(finish, answer::refused(status, why)));
     };
     downstream.phase.noted.with(|note| {
         let trusted = listener.rules.trusts(downstream.peer.ip());
@@ -69,16 +91,20 @@ async fn take(
     // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
     let read = target::normalise(&mut request, native)
-        .and_then(|()| validate::inspect(&request, found, listener.rules.paths));
-    if let Err(refused) = read {
-        downstream.worker.meter().requests_refused.add();
-        say_refused(&id, &request, refused.status, refused.why);
-        downstream.phase.noted.with(|note| {
-            note.fixed_reason(refused.why);
-            note.flag(Flag::BadRequest);
-        });
-        return done(finish, answer::refused(refused.status, refused.why));
-    }
+        .and_then(|()| validate::inspect(&request, found, listener.rules.paths))
+        .and_then(|()| grpc_request(&request, is_grpc, &finish));
+    let grpc = match read {
+        Ok(grpc) => grpc,
+        Err(refused) => {
+            downstream.worker.meter().requests_refused.add();
+            say_refused(&id, &request, refused.status, refused.why);
+            downstream.phase.noted.with(|note| {
+                note.fixed_reason(refused.why);
+                note.flag(Flag::BadRequest);
+            });
+            return told(done(finish, answer::refused(refused.status, refused.why)));
+        }
+    };
     if request.uri().path() == "*" {
         return unread(finish, answer::options(), request).await;
     }
@@ -104,7 +130,12 @@ async fn take(
                     note.flag(Flag::NoRoute);
                 });
             }
-            return unread(finish, *answer, request).await;
+            // An application answers in its own words.
+            let answer = match native {
+                true => told(*answer),
+                false => *answer,
+            };
+            return unread(finish, answer, request).await;
         }
     };
     let route = &live.routes[route];
@@ -117,12 +148,15 @@ async fn take(
         found,
         params,
         id,
+        grpc,
     };
     let origin = route.plan.cors.as_ref().and_then(|_| origin(&request));
     // The first step answers, which ends the route.
     let mut answer = match route.steps.first() {
         Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
-        Some(LiveStep::Forward(step)) => forward::forward(&exchange, step, request, finish).await,
+        Some(LiveStep::Forward(step)) => {
+            told(forward::forward(&exchange, step, request, finish).await)
+        }
         Some(LiveStep::App(step)) => match live.app.clone() {
             Some(app) => {
                 let note = exchange.downstream.phase.noted.get();
@@ -134,6 +168,25 @@ async fn take(
     };
     finish_answer(&route.plan, origin.as_ref(), &mut answer);
     answer
+}
+
+/// The gRPC side of a request, if it is one of gRPC.
+///
+/// # Errors
+/// A malformed `grpc-timeout`.
+fn grpc_request(
+    request: &Request<Incoming>,
+    is_grpc: bool,
+    finish: &Finish,
+) -> Result<Option<GrpcRequest>, validate::Refused> {
+    if !is_grpc {
+        return Ok(None);
+    }
+    let read = GrpcRequest::read(request.headers(), finish.worker.clock.exact());
+    read.map(Some).ok_or(validate::Refused {
+        status: StatusCode::BAD_REQUEST,
+        why: "malformed grpc-timeout; expected at most 8 digits and a unit, one of H, M, S, m, u and n",
+    })
 }
 
 /// Makes a route's changes to an answer, an upstream's or our own; true if the origin is let in.

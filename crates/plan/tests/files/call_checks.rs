@@ -129,7 +129,7 @@ fn an_endpoint_has_one_breaker_of_its_own() {
 fn a_health_check_has_a_path_and_an_expectation() {
     single(
         "health: {}",
-        r#"5:13: error: `health` needs the key `path`; add `path: /healthz`"#,
+        r#"5:13: error: `health` needs the key `path`; add `path: /healthz`, or `grpc: true` for a server that has the health service of gRPC"#,
     );
     single(
         "health: { path: healthz, expect: 'status', rise: 0 }",

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::support::{ahead, lines, plan_ahead};
 use fusebox_breaker::{Cooldown, Ramp, Rule};
 use fusebox_call::{
-    Adaptive, Backoff, Balance, Budget, Bulkhead, Concurrent, Hedge, Jitter, Retry, RetryOn,
+    Adaptive, Backoff, Balance, Budget, Bulkhead, Concurrent, GrpcCodes, Hedge, Jitter, Retry,
+    RetryOn,
 };
 use fusebox_plan::Plan;
 use fusebox_plan::plan::{
@@ -192,6 +193,7 @@ fn health_checks_have_defaults() {
         duration: ms(1),
         error: None,
         body: None,
+        grpc_status: None,
     };
     assert_eq!(health.expect.holds(&answer(404)), Ok(true));
     assert_eq!(health.expect.holds(&answer(500)), Ok(false));
@@ -232,6 +234,7 @@ fn every_key_of_a_retry_is_read() {
                 StatusCode::TOO_MANY_REQUESTS,
                 StatusCode::SERVICE_UNAVAILABLE,
             ],
+            grpc: GrpcCodes::default(),
         },
         per_try: Some(secs(1)),
         methods: vec![Method::GET, Method::POST],
