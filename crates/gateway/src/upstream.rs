@@ -11,6 +11,7 @@ pub mod endpoints;
 pub mod event_switch;
 pub mod events;
 pub mod fetch;
+pub mod grpc_health;
 mod gzip;
 pub mod health_checks;
 pub mod held_answer;

@@ -307,6 +307,7 @@ pub(crate) static UPSTREAM: Table = Table {
         key("timeout", Shape::Table(&TIMEOUT), "", "How long a call may take."),
         key("pool", Shape::Table(&POOL), "", "The idle connections that are kept."),
         key("breaker", Shape::Table(&BREAKER), "", "The breaker; `{}` is one with all defaults. Without the key the upstream has none."),
+        key("grpc", Shape::Table(&GRPC), "", "How calls of gRPC are judged; a call is one of gRPC by its `content-type`."),
         key("balance", Either(&[Word(&["round_robin", "least_request", "p2c_ewma"]), Shape::Table(&HASH)]), "round_robin", "Which endpoint a call goes to: in turn, that of two with fewer calls, that of two with less time, or by a hash of a text (a map)."),
         key("ejection", Either(&[Word(&["off"]), Shape::Table(&EJECTION)]), "", "Which endpoint gets no calls for a while. With several endpoints it is on, with its defaults."),
         key("health", Shape::Table(&HEALTH), "", "Checks of each endpoint, beside its calls; without the key there are none."),

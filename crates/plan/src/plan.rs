@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{Mode, OnOverflow, OnProbeTimeout, Settings};
-use fusebox_call::{Budget, Bulkhead, Retry};
+use fusebox_call::{Budget, Bulkhead, GrpcCodes, Retry};
 use ipnet::IpNet;
 
 use crate::access_log::AccessLog;
@@ -360,6 +360,8 @@ pub struct Breaker {
     pub ignore: Option<Ignore>,
     /// The rule for failed calls (`failure:`).
     pub failure: Failure,
+    /// The statuses of gRPC that fail where `failure` is not set: `grpc.failure` of the upstream.
+    pub grpc_failure: GrpcCodes,
     /// `failure_body`: the most bytes of the body that the failure expression sees; `None`: no body.
     pub failure_body_max: Option<usize>,
     /// `settle`: the time after which a good body that still flows counts as a success. Default 5 s.
@@ -398,6 +400,7 @@ impl Breaker {
             on_overflow: OnOverflow::Share,
             ignore: None,
             failure: Failure::Default,
+            grpc_failure: GrpcCodes::FAILURES,
             failure_body_max: None,
             settle: Duration::from_secs(5),
             share: Share::None,
@@ -408,7 +411,7 @@ impl Breaker {
     /// Decides the outcome of a call: ignored if `ignore` matches it, otherwise by `failure`. Each expression is
     /// evaluated at most once, as in [`Failure::judge`].
     pub fn judge(&self, call: &Call<'_>) -> Ruling {
-        judge(self.ignore.as_ref(), &self.failure, call)
+        judge(self.ignore.as_ref(), &self.failure, self.grpc_failure, call)
     }
 
     /// True if an expression uses the response's fields.

@@ -19,6 +19,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields::{self, FUSEBOX_ATTEMPT, Origin};
+use crate::message::grpc;
 use crate::message::interim::Interim;
 use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
@@ -272,6 +273,8 @@ fn outgoing_body(
     let limits = &exchange.listener.limits;
     let limits = IntakeLimits {
         rate_min: limits.body_rate_min,
+        // A stream of messages pauses as it likes, as a tunnel does.
+        pause_max: exchange.grpc.map(|_| limits.upgrade_idle_timeout),
         size_max: limits.request_body_max,
     };
     let phase = exchange.downstream.phase.clone();
@@ -292,6 +295,8 @@ pub struct ToUpstream<'a> {
     pub changes: [&'a FieldChanges; 2],
     /// True if the request goes out once and nothing follows.
     pub is_once: bool,
+    /// The end of the time that an upstream of gRPC is told of; `None`: it is told of none.
+    pub deadline: Option<Timestamp>,
 }
 
 /// Reason why a client's request has no answer.
@@ -353,6 +358,10 @@ impl ToUpstream<'_> {
             if !changes.is_empty() {
                 changes.apply(headers, self.exchange.downstream.client_subject());
             }
+        }
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_since(self.exchange.worker.clock.exact());
+            headers.insert(grpc::TIMEOUT, grpc::write_timeout(left));
         }
         if number > 1 {
             headers.insert(FUSEBOX_ATTEMPT, HeaderValue::from(number));

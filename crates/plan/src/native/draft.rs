@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_call::{Bulkhead, Hedge};
+use fusebox_call::{Bulkhead, GrpcCodes, Hedge};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
@@ -125,6 +125,8 @@ pub(crate) struct DraftTimes {
 pub(crate) struct DraftCall {
     pub balance: Option<DraftBalance>,
     pub ejection: Option<DraftEjection>,
+    /// `grpc.failure`.
+    pub grpc: Option<GrpcCodes>,
     pub health: Option<Health>,
     pub resolve: Option<Duration>,
     pub tls: Option<At<UpstreamTls>>,

@@ -108,6 +108,7 @@ fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
                 "whose requests go where its file says"
             }
             "fallback" | "fallback_on" | "last_good" => "whose own error handling answers",
+            "grpc" => "whose requests are not gRPC",
             _ => continue,
         };
         let what = format!("`{key}` has no place beside an application, {why}");

@@ -102,6 +102,7 @@ impl Reader<'_> {
         DraftCall {
             balance,
             ejection: read_ejection(upstream, self.notes),
+            grpc: self.grpc(upstream),
             health: self.health(upstream),
             resolve: upstream.duration("resolve", self.notes).map(|it| it.value),
             tls: self.upstream_tls(upstream),

@@ -125,6 +125,9 @@ pub struct Health {
     pub path: String,
     /// True if a variable or a file gave a part of the path, so that the plan's JSON does not show it.
     pub is_path_hidden: bool,
+    /// `grpc`: asks by the health service of gRPC for this `service`, and not for the path; empty: for the server as a
+    /// whole. `None`: asks for the path.
+    pub grpc: Option<Arc<str>>,
     /// `interval`: the time from one check of an endpoint to the next, at most one in flight. Default 5 s.
     pub interval: Duration,
     /// `timeout`: the time after which a check without an answer has failed. Default 1 s.
@@ -145,6 +148,7 @@ impl Health {
         Health {
             path,
             is_path_hidden: false,
+            grpc: None,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(1),
             rise: 2,
