@@ -161,7 +161,7 @@ pub(crate) static LISTENER: Table = Table {
         key("trusted_proxies", List(&Text), "", "Networks whose `Forwarded` and `X-Forwarded-*` fields are believed; none by default."),
         key("paths", Shape::Table(&PATHS), "", "What is done with doubtful paths."),
         key("tls", Shape::Table(&LISTENER_TLS), "", "The certificate with which it speaks TLS; without the key it speaks plain HTTP."),
-        later("http2", "remove the key; clients are served over HTTP/1.1 for now"),
+        key("http2", Word(&["auto", "cleartext", "off"]), "", "Whether clients may speak HTTP/2: where they choose it in the TLS handshake, also without TLS by prior knowledge, or never. By default `auto` with `tls`, `off` without."),
     ],
 };
 
@@ -263,6 +263,11 @@ pub(crate) static LIMITS: Table = Table {
         key("keep_alive", Duration, "75s", "How long an idle client connection is kept."),
         key("body_rate", Rate, "1KiB/s", "The slowest a client may send a body, measured after the first 10 s; slower is 408."),
         key("request_body", Size, "", "The largest request body; over it 413. No bound by default."),
+        key("streams", Whole { min: 1, max: 10_000, }, "100", "Requests at once on one HTTP/2 connection; those over it are refused with REFUSED_STREAM."),
+        key("stream_stall", Duration, "30s", "How long an HTTP/2 client may read nothing of an answer that waits for it; then its stream is reset."),
+        key("stream_resets", Whole { min: 1, max: 10_000, }, "50", "Streams that an HTTP/2 client may reset before they have begun; over it the connection ends."),
+        key("stream_errors", Whole { min: 1, max: 1_000_000, }, "1000", "Streams of one HTTP/2 connection that are reset for a client's faults; over it the connection ends."),
+        key("control_frames", Whole { min: 1, max: 1_000_000, }, "1000", "HTTP/2 frames a second that carry no request and no data, measured over 10 s; over it the connection ends."),
         key("upgrade_idle", Duration, "10m", "How long an upgraded connection may be silent both ways."),
         key("drain", Duration, "30s", "How long requests in flight may take to finish at the end."),
         key("drain_delay", Duration, "0s", "How long requests are still taken at the end, while /readyz says 503; then the drain begins."),

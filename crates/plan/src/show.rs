@@ -15,8 +15,8 @@ use crate::access_log::{AccessLog, When};
 use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Guard, Limits, Listener, ListenerTls, Plan, Probe, Respond,
-    Rewrite, RewritePart, Route, Share, Step, Store, Upstream, Valkey,
+    Admin, Breaker, Fleet, Forward, Guard, Http2, Limits, Listener, ListenerTls, Plan, Probe,
+    Respond, Rewrite, RewritePart, Route, Share, Step, Store, Upstream, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -90,6 +90,7 @@ fn show_listener(listener: &Listener) -> Value {
         "tls",
         listener.tls.as_ref().map(show_listener_tls),
     );
+    put(&mut shown, "http2", listener.http2.map(Http2::as_str));
     shown
 }
 
@@ -144,6 +145,11 @@ fn show_limits(limits: &Limits) -> Value {
         "head_timeout": show_duration(limits.head_timeout),
         "keep_alive": show_duration(limits.keep_alive_timeout),
         "body_rate": show_rate(limits.body_rate_min),
+        "streams": limits.streams_max,
+        "stream_stall": show_duration(limits.stream_stall_timeout),
+        "stream_resets": limits.stream_resets_max,
+        "stream_errors": limits.stream_errors_max,
+        "control_frames": limits.control_frames_rate,
         "upgrade_idle": show_duration(limits.upgrade_idle_timeout),
         "drain": show_duration(limits.drain_timeout),
         "drain_delay": show_duration(limits.drain_delay),

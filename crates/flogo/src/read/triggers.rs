@@ -179,6 +179,7 @@ impl Triggers {
             double_slash_allowed: false,
             manner: Manner::App,
             tls,
+            http2: None,
         }));
     }
 

@@ -14,16 +14,6 @@ routes: [{ path: /, respond: {} }]
 }
 
 #[test]
-fn keys_of_a_listener() {
-    check(
-        r#"listeners: [{ addr: "127.0.0.1:1", http2: auto }]
-routes: [{ path: /, respond: {} }]
-"#,
-        r#"1:36: error: `http2` is not supported yet; remove the key; clients are served over HTTP/1.1 for now"#,
-    );
-}
-
-#[test]
 fn keys_of_a_listeners_tls() {
     let text = r#"listeners:
   - addr: 127.0.0.1:1
