@@ -17,26 +17,28 @@ use crate::live::shared::Shared;
 use crate::message::body::Body;
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
-use crate::message::validate;
+use crate::message::validate::{self, Refused};
 use crate::request::answer;
 use crate::request::downstream::Downstream;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::forward;
 use crate::request::target;
 
-/// Serves one request of a client's connection, whose fields are of those kinds.
+/// Serves one request of a client's connection, whose fields are of those kinds; `read` is the fault that was found in
+/// it before.
 pub async fn serve(
     shared: &Shared,
     downstream: Arc<Downstream>,
     request: Request<Incoming>,
     found: FieldKinds,
+    read: Result<(), Refused>,
     finish: Finish,
 ) -> Response<Body> {
     let brought = found.has(FieldKinds::REQUEST_ID);
     let brought = brought.then(|| fields::request_id(request.headers()));
     let made = || downstream.worker.ids.request_id();
     let id = brought.flatten().unwrap_or_else(made);
-    let mut response = take(shared, downstream, request, found, id.clone(), finish).await;
+    let mut response = take(shared, downstream, request, found, read, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
@@ -46,6 +48,7 @@ async fn take(
     downstream: Arc<Downstream>,
     mut request: Request<Incoming>,
     found: FieldKinds,
+    read: Result<(), Refused>,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
@@ -68,7 +71,8 @@ async fn take(
     });
     // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
-    let read = target::normalise(&mut request, native)
+    let read = read
+        .and_then(|()| target::normalise(&mut request, native))
         .and_then(|()| validate::inspect(&request, found, listener.rules.paths));
     if let Err(refused) = read {
         downstream.worker.meter().requests_refused.add();

@@ -20,6 +20,9 @@ pub trait ClientStream: ByteStream + fmt::Debug {
 
     /// The scheme of its requests: `http` or `https`.
     fn scheme(&self) -> &'static str;
+
+    /// True if the client chose HTTP/2 in the TLS handshake.
+    fn chose_h2(&self) -> bool;
 }
 
 impl ClientStream for TcpStream {
@@ -30,6 +33,10 @@ impl ClientStream for TcpStream {
     fn scheme(&self) -> &'static str {
         "http"
     }
+
+    fn chose_h2(&self) -> bool {
+        false
+    }
 }
 
 impl ClientStream for TlsStream<TcpStream> {
@@ -39,5 +46,9 @@ impl ClientStream for TlsStream<TcpStream> {
 
     fn scheme(&self) -> &'static str {
         "https"
+    }
+
+    fn chose_h2(&self) -> bool {
+        self.get_ref().1.alpn_protocol() == Some(b"h2")
     }
 }

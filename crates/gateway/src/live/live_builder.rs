@@ -30,7 +30,7 @@ use fusebox_breaker::Listener as BreakerListener;
 use fusebox_call::Bulkhead;
 use fusebox_fleet::Fleet;
 use fusebox_plan::plan::{
-    Forward as PlannedForward, Manner, Plan, Route, Rung, Share, Step, Upstream,
+    Forward as PlannedForward, Http2, Manner, Plan, Route, Rung, Share, Step, Upstream,
 };
 use parking_lot::Mutex;
 use std::cell::RefCell;
@@ -638,13 +638,13 @@ fn listeners(
         // Clients can resume their sessions while the certificate is the same.
         let kept = previous
             .and_then(|previous| previous.listener(&key))
-            .filter(|kept| kept.plan.tls == listener.tls)
+            .filter(|kept| kept.plan.tls == listener.tls && kept.plan.http2() == listener.http2())
             .and_then(|kept| kept.tls.clone());
         let tls = match (&listener.tls, kept) {
             (None, _) => None,
             (Some(_), Some(kept)) => Some(kept),
             (Some(tls), None) => Some(
-                tls::acceptor(tls)
+                tls::acceptor(tls, protocols(listener.http2()))
                     .map_err(|error| format!("listener `{}`: {error}", listener.name))?,
             ),
         };
@@ -668,6 +668,14 @@ fn listeners(
         );
     }
     Ok(listeners)
+}
+
+/// The protocols of a listener's TLS (ALPN), in the order of preference.
+fn protocols(http2: Http2) -> &'static [&'static str] {
+    match http2 {
+        Http2::Auto => &["h2", "http/1.1"],
+        Http2::Cleartext | Http2::Off => &["http/1.1"],
+    }
 }
 
 fn find<'a>(live: &'a Live, name: &str) -> Option<&'a Arc<LiveUpstream>> {

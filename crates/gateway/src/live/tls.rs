@@ -21,14 +21,15 @@ const KINDS: &str = "expected an RSA key of at least 2048 bits, an ECDSA key on 
 /// # Errors
 /// The first fault of the pair; its text contains nothing of the key.
 pub fn check_pair(certificates: &str, key: &str) -> Result<(), PairFault> {
-    config(certificates, key, None).map(drop)
+    config(certificates, key, None, &[]).map(drop)
 }
 
-/// Builds the acceptor that takes a listener's connections over into TLS.
+/// Builds the acceptor that takes a listener's connections over into TLS, with its protocols (ALPN) in the order of
+/// preference.
 ///
 /// # Errors
 /// The fault of its certificate or key, in a sentence.
-pub fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, String> {
+pub fn acceptor(tls: &ListenerTls, protocols: &[&str]) -> Result<TlsAcceptor, String> {
     let clients = match &tls.client_authorities {
         None => None,
         Some(pem) => {
@@ -36,7 +37,7 @@ pub fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, String> {
             Some(verifier.map_err(|fault| format!("the authorities of its clients: {fault}"))?)
         }
     };
-    match config(&tls.certificates, tls.key.reveal(), clients) {
+    match config(&tls.certificates, tls.key.reveal(), clients, protocols) {
         Ok(config) => Ok(TlsAcceptor::from(Arc::new(config))),
         Err(PairFault::Certificate(fault)) => {
             Err(format!("its certificate cannot be used: {fault}"))
@@ -52,6 +53,7 @@ fn config(
     certificates: &str,
     key: &str,
     clients: Option<Arc<dyn ClientCertVerifier>>,
+    protocols: &[&str],
 ) -> Result<ServerConfig, PairFault> {
     let chain = CertificateDer::pem_slice_iter(certificates.as_bytes())
         .collect::<Result<Vec<_>, _>>()
@@ -80,7 +82,7 @@ fn config(
             Error::General(_) => PairFault::Key(KINDS.to_owned()),
             error => PairFault::Key(error.to_string()),
         })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
     Ok(config)
 }
 

@@ -19,7 +19,7 @@ use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
 use crate::message::field_kinds::FieldKinds;
 use crate::message::validate::PathRules;
-use crate::request::downstream::Downstream;
+use crate::request::downstream::{Downstream, Protocol};
 use crate::request::worker::TaskToken;
 use crate::upstream::bulkhead::Place;
 
@@ -176,6 +176,10 @@ pub async fn unread(
     mut response: Response<Body>,
     request: Request<Incoming>,
 ) -> Response<Body> {
+    if finish.downstream.protocol == Protocol::Http2 {
+        // The stream is reset once the answer is out (RFC 9113, section 8.1); the connection goes on.
+        return done(finish, response);
+    }
     // Reading would ask the client for a body that it only offers.
     let offered = request.headers().contains_key(EXPECT);
     let mut body = request.into_body();
