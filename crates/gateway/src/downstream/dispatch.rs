@@ -38,21 +38,7 @@ pub async fn serve(
     let brought = brought.then(|| fields::request_id(request.headers()));
     let made = || downstream.worker.ids.request_id();
     let id = brought.flatten().unwrap_or_else(made);
-    let has_type = found.has(FieldKinds::CONTENT_TYPE) && request.method() == Method::POST;
-    let is_grpc = has_type && grpc::is_grpc(request.headers());
-    if is_grpc {
-        downstream.phase.noted.with(|note| note.is_grpc());
-    }
-    let answer = take(
-        shared,
-        downstream,
-        request,
-        found,
-        id.clone(),
-        is_grpc,
-        finish,
-    );
-    let mut response = answer.await;
+    let mut response = take(shared, downstream, request, found, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
@@ -63,9 +49,13 @@ async fn take(
     mut request: Request<Incoming>,
     found: FieldKinds,
     id: HeaderValue,
-    is_grpc: bool,
     mut finish: Finish,
 ) -> Response<Body> {
+    let has_type = found.has(FieldKinds::CONTENT_TYPE) && request.method() == Method::POST;
+    let is_grpc = has_type && grpc::is_grpc(request.headers());
+    if is_grpc {
+        downstream.phase.noted.with(|note| note.is_grpc());
+    }
     // Our own answers, as the client understands them.
     let told = |answer: Response<Body>| match is_grpc {
         true => grpc_answer::told(answer),
