@@ -19,6 +19,7 @@ pub mod jar;
 pub mod last_failures;
 pub mod last_good;
 pub mod live_upstream;
+pub mod own_tls;
 pub mod own_trust;
 pub mod parting;
 pub mod pinned;

@@ -111,6 +111,7 @@ pub struct Texts<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub client: &'a str,
+    pub client_subject: &'a str,
     pub request_id: &'a str,
     pub upstream: &'a str,
     pub endpoint: &'a str,
@@ -144,7 +145,7 @@ pub struct When(Expression);
 
 /// The variables of `when`, with their types: the fields of a line but `ts`, whose numbers are `0` and whose texts are
 /// empty where the line has null. `grpc_status` is -1 then, since 0 is a status.
-const VARIABLES: [(&str, Option<Kind>); 21] = [
+const VARIABLES: [(&str, Option<Kind>); 22] = [
     ("status", Some(Kind::Int)),
     ("duration", Some(Kind::Span)),
     ("duration_ms", Some(Kind::Double)),
@@ -156,6 +157,7 @@ const VARIABLES: [(&str, Option<Kind>); 21] = [
     ("method", Some(Kind::Text)),
     ("path", Some(Kind::Text)),
     ("client", Some(Kind::Text)),
+    ("client_subject", Some(Kind::Text)),
     ("request_id", Some(Kind::Text)),
     ("upstream", Some(Kind::Text)),
     ("endpoint", Some(Kind::Text)),
@@ -213,6 +215,7 @@ impl Scope for Entry<'_> {
             "method" => texts.method,
             "path" => texts.path,
             "client" => texts.client,
+            "client_subject" => texts.client_subject,
             "request_id" => texts.request_id,
             "upstream" => texts.upstream,
             "endpoint" => texts.endpoint,

@@ -4,6 +4,7 @@ mod access_log;
 mod draft;
 mod listeners;
 mod store;
+mod tls;
 mod upstreams;
 
 mod bulkhead;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use fusebox_plan::dialect::{Node, PemFile, Place, pair, quote, suggest};
-use fusebox_plan::plan::{Listener, ListenerTls, Manner, Route, Step};
+use fusebox_plan::plan::{Listener, ListenerTls, Manner, PemSource, Route, Step};
 use http::Method;
 
 use crate::Map;
@@ -179,6 +179,7 @@ impl Triggers {
             double_slash_allowed: false,
             manner: Manner::App,
             tls,
+            http2: None,
         }));
     }
 
@@ -375,10 +376,14 @@ fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<ListenerTls> 
         let read = reader.loader.local(path);
         let (at, shown) = (settings.place(key), quote(path));
         let base = "the directory that the program was started in";
-        PemFile::read(at, path.to_owned(), shown, read, base, reader.notes)
+        let file = PemSource {
+            named: path.to_owned(),
+            on_disk: path.into(),
+        };
+        PemFile::read(at, file, shown, read, base, reader.notes)
     };
     let (certificate, key) = (pem("certFile"), pem("keyFile"));
-    pair(certificate?, key?, reader.loader, reader.notes)
+    pair(certificate?, key?, reader.loader, reader.notes).map(ListenerTls::from)
 }
 
 /// The settings of a trigger or of a handler.

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use crate::app::Found;
 use crate::downstream::cors;
+use crate::downstream::session;
 use crate::ground::access_log::note::Flag;
 use crate::ground::access_log::scope;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
@@ -18,7 +19,7 @@ use crate::message::body::Body;
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
 use crate::message::grpc::{self, GrpcRequest};
-use crate::message::validate;
+use crate::message::validate::{self, Refused};
 use crate::request::answer;
 use crate::request::downstream::Downstream;
 use crate::request::exchange::{Exchange, Finish, done, unread};
@@ -26,19 +27,25 @@ use crate::request::forward;
 use crate::request::grpc_answer;
 use crate::request::target;
 
-/// Serves one request of a client's connection, whose fields are of those kinds.
+/// The reason of a refusal by 421 (RFC 9110, section 15.5.20).
+const MISDIRECTED: &str =
+    "this connection was made for a host with another certificate: open one for this host";
+
+/// Serves one request of a client's connection, whose fields are of those kinds; `read` is the fault that was found in
+/// it before.
 pub async fn serve(
     shared: &Shared,
     downstream: Arc<Downstream>,
     request: Request<Incoming>,
     found: FieldKinds,
+    read: Result<(), Refused>,
     finish: Finish,
 ) -> Response<Body> {
     let brought = found.has(FieldKinds::REQUEST_ID);
     let brought = brought.then(|| fields::request_id(request.headers()));
     let made = || downstream.worker.ids.request_id();
     let id = brought.flatten().unwrap_or_else(made);
-    let mut response = take(shared, downstream, request, found, id.clone(), finish).await;
+    let mut response = take(shared, downstream, request, found, read, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
@@ -48,6 +55,7 @@ async fn take(
     downstream: Arc<Downstream>,
     mut request: Request<Incoming>,
     found: FieldKinds,
+    read: Result<(), Refused>,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
@@ -80,7 +88,8 @@ async fn take(
     });
     // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
-    let read = target::normalise(&mut request, native)
+    let read = read
+        .and_then(|()| target::normalise(&mut request, native))
         .and_then(|()| validate::inspect(&request, found, listener.rules.paths))
         .and_then(|()| grpc_request(&request, is_grpc, &finish));
     let grpc = match read {
@@ -95,6 +104,16 @@ async fn take(
             return told(done(finish, answer::refused(refused.status, refused.why)));
         }
     };
+    if session::is_misdirected(&downstream, listener, request.headers()) {
+        let status = StatusCode::MISDIRECTED_REQUEST;
+        downstream.worker.meter().requests_refused.add();
+        say_refused(&id, &request, status, MISDIRECTED);
+        downstream.phase.noted.with(|note| {
+            note.fixed_reason(MISDIRECTED);
+            note.flag(Flag::BadRequest);
+        });
+        return told(unread(finish, answer::refused(status, MISDIRECTED), request).await);
+    }
     if request.uri().path() == "*" {
         return unread(finish, answer::options(), request).await;
     }
@@ -186,7 +205,7 @@ fn finish_answer(route: &Route, origin: Option<&HeaderValue>, answer: &mut Respo
         cors::strip(headers);
     }
     if !route.response.is_empty() {
-        route.response.apply(headers);
+        route.response.apply(headers, None);
     }
     let cors = route.cors.as_ref();
     cors.is_some_and(|cors| cors::add(cors, origin, headers))

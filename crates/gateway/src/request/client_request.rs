@@ -142,7 +142,11 @@ impl ClientRequest {
     pub fn lookup(&mut self, exchange: &Exchange, step: &Forward) -> Option<Lookup> {
         if self.lookup.is_none() {
             let rewrite = step.rewrite.as_ref();
-            self.lookup = self.lookup_at(exchange, &step.upstream, rewrite, step.scope);
+            let scope = match step.changes.subject.is_empty() {
+                true => step.scope,
+                false => step.scope.of_client(exchange.downstream.client_subject()),
+            };
+            self.lookup = self.lookup_at(exchange, &step.upstream, rewrite, scope);
         }
         self.lookup.clone()
     }
@@ -158,6 +162,10 @@ impl ClientRequest {
         let (last_good, parts) = (upstream.calls.last_good.as_ref()?, self.parts.as_ref()?);
         let endpoint = &upstream.endpoint().plan;
         let target = target::outgoing(exchange, endpoint, rewrite, parts).ok()?;
+        let scope = match upstream.plan.request.subject.is_empty() {
+            true => scope,
+            false => scope.of_client(exchange.downstream.client_subject()),
+        };
         Some(last_good.admits(&Asked {
             method: &parts.method,
             target: target.path_and_query()?,
@@ -170,13 +178,17 @@ impl ClientRequest {
     }
 
     /// The fields as an upstream gets them; a copy where changes are made to them.
-    pub fn sent_headers(&self, changes: [&FieldChanges; 2]) -> Cow<'_, HeaderMap> {
+    pub fn sent_headers(
+        &self,
+        changes: [&FieldChanges; 2],
+        subject: Option<&HeaderValue>,
+    ) -> Cow<'_, HeaderMap> {
         let Some(parts) = &self.parts else {
             return Cow::default();
         };
         let mut headers = Cow::Borrowed(&parts.headers);
         for changes in changes.iter().filter(|changes| !changes.is_empty()) {
-            changes.apply(headers.to_mut());
+            changes.apply(headers.to_mut(), subject);
         }
         headers
     }
@@ -344,7 +356,7 @@ impl ToUpstream<'_> {
         headers.insert(HOST, endpoint.host.clone());
         for changes in self.changes {
             if !changes.is_empty() {
-                changes.apply(headers);
+                changes.apply(headers, self.exchange.downstream.client_subject());
             }
         }
         if let Some(deadline) = self.deadline {

@@ -427,7 +427,9 @@ async fn carry(
     match carried {
         Carried::Answered(answer, call) => {
             let recorder = lookup.and_then(|lookup| {
-                let sent = || request.sent_headers([&step.changes, &step.upstream.plan.request]);
+                let changes = [&step.changes, &step.upstream.plan.request];
+                let subject = exchange.downstream.client_subject();
+                let sent = || request.sent_headers(changes, subject);
                 observed(
                     exchange,
                     &step.upstream,

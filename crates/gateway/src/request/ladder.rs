@@ -288,9 +288,9 @@ impl Climbing {
         let last_good = last_good.ok_or(RungResult::None)?;
         let lookup = self.request.lookup(&self.exchange, &self.step);
         let lookup = lookup.ok_or(RungResult::Skipped)?;
-        let headers = self
-            .request
-            .sent_headers([&self.step.changes, &self.step.upstream.plan.request]);
+        let changes = [&self.step.changes, &self.step.upstream.plan.request];
+        let subject = self.exchange.downstream.client_subject();
+        let headers = self.request.sent_headers(changes, subject);
         let wish = Wish {
             headers: &headers,
             age_max,
@@ -385,7 +385,8 @@ impl Climbing {
             Carried::Answered(answer, call) => {
                 let recorder = lookup.and_then(|lookup| {
                     let changes = [&FieldChanges::default(), &upstream.plan.request];
-                    let sent = || self.request.sent_headers(changes);
+                    let subject = self.exchange.downstream.client_subject();
+                    let sent = || self.request.sent_headers(changes, subject);
                     let call = call.as_deref();
                     forward::observed(&self.exchange, upstream, &lookup, &answer, call, sent)
                 });

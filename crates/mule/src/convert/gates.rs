@@ -181,14 +181,14 @@ pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
             found.push(left("the listener's rules for other origins", false));
         }
         let tls = source.config.tls.as_ref();
-        if let Some(tls) = tls.filter(|tls| !tls.certificate_path.starts_with('/')) {
-            let path = quote(&tls.certificate_path);
+        if let Some(tls) = tls.filter(|tls| !tls.pair.certificate_file.named.starts_with('/')) {
+            let path = quote(&tls.pair.certificate_file.named);
             let what = format!(
                 "the directory of {path}: the program's there, the configuration file's here"
             );
             found.push(left(&what, false));
         }
-        if tls.is_some_and(|tls| tls.client_authorities.is_some()) {
+        if tls.is_some_and(|tls| tls.clients.is_some()) {
             found.push(left("the check of callers' certificates", true));
         }
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use fusebox_plan::dialect::{At, PemFile, Place, pair, quote};
-use fusebox_plan::plan::ListenerTls;
+use fusebox_plan::plan::{Authorities, ClientAuth, KeyPair, ListenerTls, PemSource};
 
 use super::Lowering;
 use super::names::name_of;
@@ -27,10 +27,10 @@ pub(super) type Contexts = BTreeMap<Place, Option<Context>>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Context {
     /// The authorities of the other side, in PEM.
-    authorities: Option<String>,
+    authorities: Option<Authorities>,
     /// True to accept any certificate of the other side.
     insecure: bool,
-    identity: Option<ListenerTls>,
+    identity: Option<KeyPair>,
 }
 
 impl<'a> Lowering<'a> {
@@ -50,15 +50,21 @@ impl<'a> Lowering<'a> {
             self.no_tls(element.at);
             return None;
         }
-        let Some(mut tls) = context.identity else {
+        let Some(pair) = context.identity else {
             let what =
                 "an HTTPS listener needs a certificate: its `tls:context` has no `tls:key-store`";
             let mend = "add `<tls:key-store type=\"pem\" path=\"server.pem\"/>`";
             self.error(element.at, what, mend);
             return None;
         };
-        tls.client_authorities = context.authorities.filter(|_| !context.insecure);
-        Some(tls)
+        let authorities = context.authorities.filter(|_| !context.insecure);
+        Some(ListenerTls {
+            clients: authorities.map(|authorities| ClientAuth {
+                authorities,
+                is_required: true,
+            }),
+            ..ListenerTls::from(pair)
+        })
     }
 
     /// The trust of a request's connection; `None`: that of the gateway.
@@ -71,7 +77,7 @@ impl<'a> Lowering<'a> {
         }
         Some(ClientTls {
             verified: !context.insecure,
-            authorities: context.authorities,
+            authorities: context.authorities.map(|it| it.pem),
             identity: context.identity,
         })
     }
@@ -146,19 +152,20 @@ impl<'a> Lowering<'a> {
     }
 
     /// The certificates of a trust store.
-    fn authorities(&mut self, store: &Open<'a>) -> Option<String> {
-        let (path, _, text) = self.pem(store)?;
+    fn authorities(&mut self, store: &Open<'a>) -> Option<Authorities> {
+        let (path, place, text) = self.pem(store)?;
         if !text.contains("-----BEGIN CERTIFICATE-----") {
             let what = format!("expected a certificate in the file {}", quote(path.text));
             let mend = "name a file with `-----BEGIN CERTIFICATE-----`";
             self.wrong(path, what, mend);
             return None;
         }
-        Some(text)
+        let file = source(place);
+        Some(Authorities { file, pem: text })
     }
 
     /// The certificate chain and the key of a key store, which are in one file.
-    fn identity(&mut self, store: &Open<'a>) -> Option<ListenerTls> {
+    fn identity(&mut self, store: &Open<'a>) -> Option<KeyPair> {
         let (path, place, text) = self.pem(store)?;
         let shown = quote(path.text);
         if !text.contains("-----BEGIN ") {
@@ -168,7 +175,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let mut file = || {
-            let (name, text) = (place.clone(), Ok(text.clone()));
+            let (name, text) = (source(place.clone()), Ok(text.clone()));
             PemFile::read(
                 path.at(),
                 name,
@@ -241,5 +248,13 @@ impl<'a> Lowering<'a> {
         let mend =
             format!("make PEM of it, `{command}`, and write `type=\"pem\" path=\"{stem}.pem\"`");
         self.wrong(path, what, mend);
+    }
+}
+
+/// A file by the path at which it was found, which is one from the working directory.
+fn source(found: String) -> PemSource {
+    PemSource {
+        on_disk: found.clone().into(),
+        named: found,
     }
 }

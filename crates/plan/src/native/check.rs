@@ -92,6 +92,7 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
             double_slash_allowed: false,
             manner: Manner::Native,
             tls: None,
+            http2: None,
         };
         listeners.push(At::new(listener, address.at));
     }
@@ -157,6 +158,7 @@ fn check_listener(
         double_slash_allowed: draft.double_slash_allowed,
         manner: Manner::Native,
         tls: draft.tls.clone(),
+        http2: draft.http2,
     };
     Some(At::new(listener, addr.at))
 }

@@ -230,8 +230,11 @@ fn show_last_good(kept: &LastGood) -> Value {
 
 pub(super) fn show_changes(changes: &FieldChanges) -> Value {
     let mut shown = json!({});
-    if !changes.set.is_empty() {
-        shown["set"] = show_fields(changes.set.iter().map(|(name, value)| (name, value)));
+    if !changes.set.is_empty() || !changes.subject.is_empty() {
+        let subject = HeaderValue::from_static("{client_subject}");
+        let subjects = changes.subject.iter().map(|name| (name, &subject));
+        let set = changes.set.iter().map(|(name, value)| (name, value));
+        shown["set"] = show_fields(set.chain(subjects));
     }
     if !changes.remove.is_empty() {
         shown["remove"] = changes

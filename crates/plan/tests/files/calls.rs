@@ -374,7 +374,7 @@ fn fields_of_requests_are_changed_and_credentials_are_never_shown() {
     let request = &plan.upstreams[1].request;
     let mut fields = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("a=b"))]);
     fields.append("x-one", HeaderValue::from_static("other"));
-    request.apply(&mut fields);
+    request.apply(&mut fields, None);
     assert_eq!(fields.len(), 3);
     assert_eq!(fields[AUTHORIZATION], "Bearer s3cret");
     assert_eq!(fields["x-one"], "1");

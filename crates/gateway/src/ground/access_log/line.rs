@@ -49,6 +49,8 @@ pub fn write(running: &Running, worker: usize, note: &Note, facts: &Facts, durat
     let breaker = decision.and_then(|it| it.breaker.as_ref());
     let head = note.head.as_ref();
     let id = facts.id.as_ref().and_then(|id| id.to_str().ok());
+    let subject = facts.client_subject.as_ref();
+    let subject = subject.map(|subject| subject.to_str().unwrap_or_default());
     let entry = Entry {
         status: facts.status.map_or(LEFT, |status| status.as_u16()),
         duration,
@@ -61,6 +63,7 @@ pub fn write(running: &Running, worker: usize, note: &Note, facts: &Facts, durat
             method: head.map_or("", |head| head.method.as_str()),
             path: head.map_or("", |head| head.uri.path()),
             client: client.as_deref().unwrap_or_default(),
+            client_subject: subject.unwrap_or_default(),
             request_id: id.unwrap_or_default(),
             upstream: decision.map_or("", |it| &it.upstream),
             endpoint: facts.attempts.last().map_or("", |it| &it.endpoint),
@@ -88,6 +91,7 @@ pub fn write(running: &Running, worker: usize, note: &Note, facts: &Facts, durat
     running.sink.push(worker, |out| {
         let mut line = Line { out };
         line.put(micros, &entry, breaker.is_some());
+        line.subject(subject);
         if facts.is_grpc {
             line.grpc(facts.grpc_status);
         }
@@ -208,6 +212,14 @@ impl Line<'_> {
         }
         self.raw(b"],\"protocol\":");
         self.text_or_null(entry.texts.protocol);
+    }
+
+    /// The subject of the client's certificate, where its listener asks for one.
+    fn subject(&mut self, subject: Option<&str>) {
+        if let Some(subject) = subject {
+            self.raw(b",\"client_subject\":");
+            self.text_or_null(subject);
+        }
     }
 
     /// The status of a gRPC exchange, or null.

@@ -43,6 +43,8 @@ pub struct Facts {
     pub ended: Option<Timestamp>,
     pub id: Option<HeaderValue>,
     pub client: Option<IpAddr>,
+    /// The subject of the client's certificate, where the listener asks for one.
+    pub client_subject: Option<HeaderValue>,
     pub route: Option<Arc<str>>,
     /// The status of the answer; `None`: the client left before it.
     pub status: Option<StatusCode>,
@@ -205,6 +207,11 @@ impl Note {
             facts.id = Some(id.clone());
             facts.client = client.or(facts.client);
         });
+    }
+
+    /// Notes the subject of the client's certificate.
+    pub fn client_subject(&self, subject: &HeaderValue) {
+        self.with(|facts| facts.client_subject = Some(subject.clone()));
     }
 
     /// Notes the route.
