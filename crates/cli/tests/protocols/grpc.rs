@@ -219,6 +219,14 @@ fn a_clients_own_short_deadline_moves_no_breaker() {
         IGNORED
     );
     assert_eq!(gateway.state("orders"), "closed");
+    let errors = |kind: &str| {
+        let labels = format!("{{upstream=\"orders\",kind=\"{kind}\"}}");
+        gateway.metric(&format!("fusebox_upstream_errors_total{labels}"))
+    };
+    assert_eq!(
+        (errors("timeout"), errors("client")),
+        (Some(0.0), Some(2.0))
+    );
     // An upstream that says so although it had time is at fault.
     assert_eq!(outcome(&gateway, "/late", "grpc-timeout: 1S\r\n"), FAILURE);
 }
@@ -431,12 +439,17 @@ fn the_access_log_says_the_grpc_status() {
     let upstream = parrot();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("access.log");
-    let yaml = orders(&upstream, "{}") + &format!("access_log: {{ to: {} }}\n", file.display());
+    let yaml = orders(&upstream, "{}")
+        + &format!(
+            "access_log: {{ to: {}, when: 'grpc_status != 16' }}\n",
+            file.display()
+        );
     let gateway = Setup::new(yaml).workers(1).start();
     call(&gateway, "/t/5", "");
     call(&gateway, "/h/14", "");
     call(&gateway, "/404", "");
     gateway.client().post("/404", "");
+    call(&gateway, "/t/16", "");
     let mut lines = Vec::new();
     eventually("four lines", || {
         let text = std::fs::read_to_string(&file).unwrap_or_default();

@@ -26,7 +26,7 @@ pub const INVALID_ARGUMENT: u8 = 3;
 pub const DEADLINE_EXCEEDED: u8 = 4;
 /// The status of a call that asked for too much.
 pub const RESOURCE_EXHAUSTED: u8 = 8;
-/// The status of a call that nobody takes.
+/// The status of a call without a route.
 const UNIMPLEMENTED: u8 = 12;
 /// The status of an error of our own.
 const INTERNAL: u8 = 13;
@@ -130,8 +130,8 @@ pub const fn cause(code: u8) -> &'static str {
     }
 }
 
-/// The status that our own answer of an HTTP status is to a gRPC client. None that tells of our trouble is given for what
-/// a client did, so that a breaker before us does not open by it.
+/// The gRPC status of our own answer with an HTTP status. A client's mistake has no status of a failing server, so that a
+/// breaker before us does not open by it.
 pub fn code_of(status: StatusCode) -> u8 {
     match status.as_u16() {
         404 | 405 | 501 => UNIMPLEMENTED,

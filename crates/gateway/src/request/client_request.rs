@@ -295,7 +295,7 @@ pub struct ToUpstream<'a> {
     pub changes: [&'a FieldChanges; 2],
     /// True if the request goes out once and nothing follows.
     pub is_once: bool,
-    /// The end of the time that an upstream of gRPC is told of; `None`: it is told of none.
+    /// The deadline for `grpc-timeout` in the request; `None`: the field stays away.
     pub deadline: Option<Timestamp>,
 }
 

@@ -237,7 +237,7 @@ pub async fn call(
     let mut outgoing = ToUpstream {
         deadline: exchange
             .grpc
-            .and_then(|grpc| told_deadline(used, grpc, now())),
+            .and_then(|grpc| passed_deadline(used, grpc, now())),
         exchange,
         rewrite,
         changes: [used.changes, &used.upstream.plan.request],
@@ -303,9 +303,9 @@ fn too_late(used: &Use<'_>) -> Response<Body> {
     answer::not_sent(&used.upstream.plan.name, late)
 }
 
-/// The end of the time that an upstream of gRPC is told of: the client's, or that of the upstream's own `timeout` if it is
-/// set and ends before. Without a deadline of the client's none is told: its stream may flow for as long as it likes.
-fn told_deadline(used: &Use<'_>, grpc: GrpcRequest, now: Timestamp) -> Option<Timestamp> {
+/// The deadline in a gRPC request to the upstream: the client's, or the end of the upstream's own `timeout` if that is set
+/// and comes before. `None` without a deadline of the client's: its stream may flow for as long as it likes.
+fn passed_deadline(used: &Use<'_>, grpc: GrpcRequest, now: Timestamp) -> Option<Timestamp> {
     grpc.timeout?;
     let timeout = &used.upstream.plan.timeout;
     let by_default = Timeout::default().request;

@@ -414,6 +414,11 @@ impl UpstreamCall {
 
     /// Counts and logs an error of the upstream or the client, and keeps it for the breaker's reason.
     pub fn note(&mut self, error: &UpstreamError) {
+        let late = UpstreamError::late_client();
+        let error = match self.is_excused(Some(error.kind.as_call_error())) {
+            true => &late,
+            false => error,
+        };
         self.cause = Some(error.cause());
         if let Some(note) = &self.noted {
             note.error(error.kind.as_str());

@@ -77,7 +77,7 @@ pub fn verdict(
     }
 }
 
-/// The state in the body of an answer; `None`: it is not one whole message, or compressed, which nobody asked for.
+/// The state in the body of an answer; `None`: it is not one whole message, or a compressed one, which no request allows.
 fn state(body: &[u8]) -> Option<u64> {
     let (head, mut message) = body.split_at_checked(5)?;
     let [0, length @ ..] = head else { return None };

@@ -125,7 +125,7 @@ pub(crate) struct DraftTimes {
 pub(crate) struct DraftCall {
     pub balance: Option<DraftBalance>,
     pub ejection: Option<DraftEjection>,
-    /// `grpc.failure`.
+    /// `grpc.failure`: the statuses of gRPC that fail.
     pub grpc: Option<GrpcCodes>,
     pub health: Option<Health>,
     pub resolve: Option<Duration>,

@@ -32,9 +32,8 @@ fn read_code(item: &Node, notes: &mut Notes) -> Option<u8> {
         Some(0) => fields::refuse(
             item.at,
             scalar,
-            "the gRPC status 0, OK, is no failure".to_owned(),
-            "leave it out, or say in `breaker.failure` which answers are failures all the same"
-                .to_owned(),
+            "`failure` has the gRPC status 0, OK, which every good call has".to_owned(),
+            "remove it, or write an expression in `breaker.failure`".to_owned(),
             notes,
         ),
         Some(code) if usize::from(code) < NAMES.len() => Some(code),

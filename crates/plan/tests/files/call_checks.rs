@@ -538,7 +538,7 @@ fn statuses_of_grpc_are_numbers_or_names() {
         "grpc: { failure: [17, UNAVAILIBLE, 0, x, 14, unknown] }",
         r#"5:23: error: `failure` must be a gRPC status from 1 to 16, or its name such as `UNAVAILABLE`, found `17`; the statuses are numbered from 0, OK, to 16, UNAUTHENTICATED
 5:27: error: `failure` must be a gRPC status from 1 to 16, or its name such as `UNAVAILABLE`, found `UNAVAILIBLE`; did you mean `UNAVAILABLE`?
-5:40: error: the gRPC status 0, OK, is no failure; leave it out, or say in `breaker.failure` which answers are failures all the same
+5:40: error: `failure` has the gRPC status 0, OK, which every good call has; remove it, or write an expression in `breaker.failure`
 5:43: error: `failure` must be a gRPC status from 1 to 16, or its name such as `UNAVAILABLE`, found `x`; the statuses are numbered from 0, OK, to 16, UNAUTHENTICATED"#,
     );
     single(
@@ -548,7 +548,7 @@ fn statuses_of_grpc_are_numbers_or_names() {
     );
     single(
         "health: { service: orders }",
-        r#"5:14: error: `health` needs the key `path`; add `path: /healthz`, or `grpc: true` for a server that has the health service of gRPC
+        r#"5:13: error: `health` needs the key `path`; add `path: /healthz`, or `grpc: true` for a server that has the health service of gRPC
 5:24: error: `service` is for the health service of gRPC, which is not asked; add `grpc: true`, or remove it"#,
     );
     single(

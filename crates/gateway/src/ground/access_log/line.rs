@@ -57,6 +57,7 @@ pub fn write(running: &Running, worker: usize, note: &Note, facts: &Facts, durat
         bytes_in,
         bytes_out,
         generation: breaker.map_or(0, |(_, _, generation)| *generation),
+        grpc_status: facts.grpc_status,
         texts: Texts {
             route: facts.route.as_deref().unwrap_or_default(),
             method: head.map_or("", |head| head.method.as_str()),

@@ -22,7 +22,7 @@ use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 /// A client's own time limit below this says nothing about the upstream.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// The same for what is left of it when an attempt begins.
+/// The same for the rest of it as an attempt begins.
 const SHORT_LEFT: Duration = Duration::from_millis(900);
 
 /// The gRPC side of a call.

@@ -59,6 +59,11 @@ impl UpstreamError {
         UpstreamError::new(ErrorKind::Timeout, "silent within the body")
     }
 
+    /// A gRPC call whose client gave it too little time.
+    pub const fn late_client() -> UpstreamError {
+        UpstreamError::new(ErrorKind::Client, "the client's deadline")
+    }
+
     /// No trailers within the time that its client gave a gRPC call.
     pub const fn no_trailers() -> UpstreamError {
         UpstreamError::new(ErrorKind::Timeout, "deadline within the body")
