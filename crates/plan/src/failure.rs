@@ -23,6 +23,8 @@ pub struct Call<'a> {
     pub error: Option<CallError>,
     /// The beginning of the body, if `failure_body` keeps one.
     pub body: Option<&'a [u8]>,
+    /// The subject of the client's certificate; empty without one.
+    pub client_subject: &'a str,
 }
 
 /// An error between the gateway and an upstream.
@@ -83,7 +85,7 @@ pub struct Ruling {
 const DEFAULT: &str = "status >= 500 || error != \"\"";
 
 /// The variables of an expression about a call, with their types.
-const VARIABLES: [(&str, Option<Kind>); 8] = [
+const VARIABLES: [(&str, Option<Kind>); 9] = [
     ("status", Some(Kind::Int)),
     ("headers", Some(Kind::Map)),
     ("duration", Some(Kind::Span)),
@@ -92,6 +94,7 @@ const VARIABLES: [(&str, Option<Kind>); 8] = [
     ("timeout", Some(Kind::Bool)),
     ("truncated", Some(Kind::Bool)),
     ("body", Some(Kind::Text)),
+    ("client_subject", Some(Kind::Text)),
 ];
 
 impl Failure {
@@ -272,6 +275,7 @@ impl Scope for CallScope<'_> {
             "connect_error" => error(CallError::Connect),
             "timeout" => error(CallError::Timeout),
             "truncated" => error(CallError::Truncated),
+            "client_subject" => Value::text(call.client_subject),
             "body" => self
                 .body
                 .get_or_init(|| {

@@ -190,7 +190,7 @@ pub async fn admit(
     call.takes_place(place);
     let method = request.head().map_or(&Method::GET, |head| &head.method);
     call.made_for(method, Some(phase));
-    call.asked_by(&exchange.id);
+    call.asked_by(&exchange.id, exchange.downstream.client_subject());
     if let Some(prober) = prober.filter(|_| call.is_probe()) {
         call.probes_for(prober);
     }

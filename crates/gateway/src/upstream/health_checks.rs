@@ -146,6 +146,7 @@ impl Checking {
             duration: self.clock.exact().saturating_since(asked_at),
             error: None,
             body: None,
+            client_subject: "",
         };
         match self.health.expect.holds(&answer) {
             Ok(true) => Ok(()),

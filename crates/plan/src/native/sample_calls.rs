@@ -169,6 +169,7 @@ impl SampleCalls<'_> {
             duration,
             error,
             body: None,
+            client_subject: "",
         };
         failure::judge(self.ignore, self.failure, &call).outcome
     }

@@ -192,6 +192,7 @@ fn health_checks_have_defaults() {
         duration: ms(1),
         error: None,
         body: None,
+        client_subject: "",
     };
     assert_eq!(health.expect.holds(&answer(404)), Ok(true));
     assert_eq!(health.expect.holds(&answer(500)), Ok(false));
