@@ -154,6 +154,7 @@ impl Checking {
             error: None,
             body: None,
             grpc_status: None,
+            client_subject: "",
         };
         match self.health.expect.holds(&answer) {
             Ok(true) => Ok(()),
