@@ -590,7 +590,13 @@ impl<'w, 'a> Draft<'w, 'a> {
                 let mut shown =
                     json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
                 if let Some(tls) = &listener.tls {
-                    shown["tls"] = show_listener_tls(tls);
+                    shown["tls"] = match listener.tls_in_java_store {
+                        true => {
+                            let pem = gates::pem_of(&tls.certificate_path);
+                            json!({ "cert": pem, "key": pem })
+                        }
+                        false => show_listener_tls(tls),
+                    };
                 }
                 let _ = writeln!(out, "  - {}", yaml::inline(&shown));
             }

@@ -36,6 +36,7 @@ mod unsupported;
 #[rustfmt::skip]
 mod shapes;
 mod sleeps;
+mod stores;
 mod transform;
 mod trust;
 mod values;

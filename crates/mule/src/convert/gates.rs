@@ -144,6 +144,12 @@ pub(super) struct Carried<'a> {
     pub refusals: Vec<&'a Site>,
 }
 
+/// The path of the PEM file that takes the place of a Java store.
+pub(super) fn pem_of(store: &str) -> String {
+    let stem = store.rsplit_once('.').map_or(store, |(stem, _)| stem);
+    format!("{stem}.pem")
+}
+
 /// The other processors of a flow that have no native form.
 pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
     let mut found = Vec::new();
@@ -181,7 +187,14 @@ pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
             found.push(left("the listener's rules for other origins", false));
         }
         let tls = source.config.tls.as_ref();
-        if let Some(tls) = tls.filter(|tls| !tls.certificate_path.starts_with('/')) {
+        if let Some(tls) = tls.filter(|_| source.config.tls_in_java_store) {
+            let (store, pem) = (&tls.certificate_path, pem_of(&tls.certificate_path));
+            let what = format!(
+                "the store {}: make PEM of it, `openssl pkcs12 -in {store} -nodes -out {pem}`",
+                quote(store)
+            );
+            found.push(left(&what, false));
+        } else if let Some(tls) = tls.filter(|tls| !tls.certificate_path.starts_with('/')) {
             let path = quote(&tls.certificate_path);
             let what = format!(
                 "the directory of {path}: the program's there, the configuration file's here"

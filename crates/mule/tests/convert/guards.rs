@@ -408,6 +408,23 @@ fn a_listener_keeps_its_certificate_and_says_what_it_does_not_check() {
 }
 
 #[test]
+fn a_store_of_java_becomes_a_file_that_the_user_is_told_to_make() {
+    let store = r#"<tls:key-store path="server.p12" alias="server" password="changeit"/>"#;
+    let text = format!(
+        r#"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="8443" protocol="HTTPS"><tls:context>{store}</tls:context></http:listener-connection></http:listener-config>
+<flow name="tea"><http:listener config-ref="In" path="/cup" allowedMethods="GET"/>
+  <http:request config-ref="S" path="/cup"/></flow>"#
+    );
+    let yaml = converted(&text).yaml.unwrap_or_default();
+    for said in [
+        "# - orders.xml:2: the store `src/server.p12`: make PEM of it, `openssl pkcs12 -in src/server.p12 -nodes -out src/server.pem`",
+        r#"tls: { cert: "src/server.pem", key: "src/server.pem" }"#,
+    ] {
+        assert!(yaml.contains(said), "{yaml}");
+    }
+}
+
+#[test]
 fn what_a_request_brings_along_is_not_carried_in_silence() {
     let connection = r#"<http:authentication><http:basic-authentication username="a" password="b"/></http:authentication>"#;
     let trust = r#"<tls:context><tls:trust-store path="server.pem"/></tls:context>"#;
