@@ -191,7 +191,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
     }
 
-    /// Names parts that the route does not have; a guard unless something at its position is named already.
+    /// Names parts that the route does not have; a guard unless another one at its position is named already.
     fn leave(&mut self, mut parts: Vec<Left>) {
         parts.sort_by(|one, other| one.site.cmp(&other.site));
         for Left {
@@ -202,7 +202,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         {
             let at = place(&site, self.files);
             match is_guard {
-                true if self.losses.has(at) => {}
+                true if self.losses.has_guard(at) => {}
                 true => self.losses.lose_guard(at, what),
                 false => self.losses.lose(at, what),
             }
@@ -273,7 +273,7 @@ impl<'w, 'a> Draft<'w, 'a> {
 
     /// Names the guards of a flow whose route is a comment.
     fn leave_guards(&mut self, flow: &'a Flow, paths: Option<&'w [Path<'a>]>) {
-        let mut parts = gates::left(self.app, flow, &Carried::default());
+        let mut parts = gates::left(self.walk, flow, &Carried::default());
         parts.extend(gates::left_at_source(flow));
         let answers = match &flow.source {
             Some(Source::Http(source)) => Some(self.answers(source)),
@@ -421,7 +421,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             self.lose(&flow.site, what);
         }
         self.leave_source(flow);
-        self.leave(gates::left(self.app, flow, &Carried::default()));
+        self.leave(gates::left(self.walk, flow, &Carried::default()));
     }
 
     /// Converts a flow that makes a call and returns its response; `second` is made after a failure of it.
@@ -548,7 +548,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             losses.extend(scene.answers.changes(flow, paths, site));
             self.leave(gates::gates(flow, Some(&scene.answers), paths, &refused));
             self.leave_source(flow);
-            self.leave(gates::left(app, flow, &carried));
+            self.leave(gates::left(walk, flow, &carried));
         }
         let called = &walk.calls[call];
         if route.is_err() {

@@ -33,6 +33,8 @@ pub(super) struct Cursor<'a> {
     pub all_vars: bool,
     /// True if a function is named that fails as the script says: `fail`, `failIf`.
     pub fails: bool,
+    /// The number of conversions and demands, which fail by their input: `a as Number`, `a!`.
+    pub demands: usize,
     /// The namespaces that headers declare, by their prefixes.
     pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// The types that the header declares.
@@ -64,6 +66,7 @@ impl<'a> Cursor<'a> {
             vars: BTreeSet::new(),
             all_vars: false,
             fails: false,
+            demands: 0,
             namespaces: BTreeMap::new(),
             types: BTreeMap::new(),
             imported: BTreeMap::new(),

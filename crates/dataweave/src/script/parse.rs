@@ -67,6 +67,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
         reads,
         is_data,
         fails: cursor.fails,
+        demands: cursor.demands,
     })
 }
 
@@ -309,6 +310,7 @@ fn cast(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     if to.is_empty() {
         return Ok(of);
     }
+    cursor.demands += usize::from(to.iter().any(Target::is_demanding));
     Ok(Node::Cast {
         of: Box::new(of),
         to,

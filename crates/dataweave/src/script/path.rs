@@ -61,6 +61,7 @@ fn step(
     }
     if cursor.starts("!") && !cursor.starts("!=") {
         cursor.at += 1;
+        cursor.demands += 1;
         return Ok(Some(Step::Required));
     }
     if cursor.eat(".^") {

@@ -19,6 +19,8 @@ pub(super) struct Program {
     pub is_data: bool,
     /// True if it names a function that fails as the script says.
     pub fails: bool,
+    /// The number of conversions and demands, which fail by their input: `a as Number`, `a!`.
+    pub demands: usize,
 }
 
 /// An `output` directive.

@@ -8,7 +8,7 @@ use fusebox_plan::dialect::quote;
 use super::answer::Answers;
 use super::kept::store_name;
 use crate::app::{App, Does, Flow, PolicyStep, Processor, Site, Source};
-use crate::circuit::{Act, Call, Path};
+use crate::circuit::{Act, Call, Path, Walk};
 
 /// A part of a flow that the route does not have.
 pub(super) struct Left {
@@ -151,16 +151,21 @@ pub(super) fn pem_of(store: &str) -> String {
 }
 
 /// The other processors of a flow that have no native form.
-pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
+pub(super) fn left<'a>(walk: &Walk<'a>, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
     let mut found = Vec::new();
-    each(app, flow, &mut |processor| {
+    each(walk.app, flow, &mut |processor| {
         let mut scripts = processor.does.scripts().into_iter();
         let fails = scripts.any(|script| script.fails());
         let fails = fails.then_some((
             "the failure that a script raises by `fail` or `failIf`",
             true,
         ));
-        for (what, is_guard) in left_out(processor, carried).into_iter().chain(fails) {
+        let demands = walk.demands(&processor.site).then_some((
+            "the refusal of requests that an expression cannot convert (`as`) or that lack what it demands (`!`)",
+            true,
+        ));
+        let left = left_out(processor, carried).into_iter();
+        for (what, is_guard) in left.chain(fails).chain(demands) {
             found.push(Left {
                 site: processor.site.clone(),
                 what: what.to_owned(),

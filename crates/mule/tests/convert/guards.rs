@@ -40,6 +40,57 @@ fn a_gate_that_is_lost_is_an_error_at_its_line_unless_accepted() {
 }
 
 #[test]
+fn an_expression_that_fails_by_the_request_is_a_guard() {
+    for guard in [
+        r##"<set-variable variableName="n" value="#[attributes.queryParams.n as Number]"/>"##,
+        r##"<set-variable variableName="n" value="#[attributes.headers.key!]"/>"##,
+        r##"<logger message="#[payload.day as Date {format: 'yyyy'}]"/>"##,
+        r##"<logger message="#[payload.items map ($.n as Number)]"/>"##,
+        r##"<ee:transform><ee:message><ee:set-payload>output application/json --- {n: payload.n as Number}</ee:set-payload></ee:message></ee:transform>"##,
+        r##"<set-variable variableName="n" value="#[attributes.queryParams.n]"/><set-payload value="#[vars.n as Number]"/>"##,
+        r##"<choice><when expression="#[attributes.queryParams.n as Number > 1]"><logger/></when></choice>"##,
+    ] {
+        let text = format!(
+            r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
+{guard}
+  <http:request config-ref="S" path="/cup"/></flow>"##
+        );
+        let conversion = converted(&text);
+        assert_eq!(conversion.yaml, None, "{guard}");
+        let said = conversion.diagnostics.iter().map(ToString::to_string);
+        let said: Vec<_> = said
+            .filter(|line| line.contains("cannot convert"))
+            .collect();
+        assert_eq!(said.len(), 1, "{guard}: {said:#?}");
+        assert!(said[0].starts_with("src/orders.xml:2:"), "{said:#?}");
+        assert!(said[0].contains(" error: not carried: "), "{said:#?}");
+        native(&lossy(&text));
+    }
+}
+
+#[test]
+fn an_expression_that_no_request_makes_fail_is_no_guard() {
+    for fine in [
+        r##"<logger message="#[now() as Number]"/>"##,
+        r##"<logger message="#[attributes.queryParams.n as String]"/>"##,
+        r##"<set-variable variableName="n" value="7"/><logger message="#[vars.n as Number]"/>"##,
+        r##"<logger message="#[uuid()]"/>"##,
+    ] {
+        let text = format!(
+            r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
+{fine}
+  <http:request config-ref="S" path="/cup"/><set-payload value="#[payload.n as Number]"/></flow>"##
+        );
+        let conversion = converted(&text);
+        let said = conversion.diagnostics.iter().map(ToString::to_string);
+        let said: Vec<_> = said
+            .filter(|line| line.contains("cannot convert"))
+            .collect();
+        assert_eq!(said, [""; 0], "{fine}");
+    }
+}
+
+#[test]
 fn a_validation_and_a_lock_are_guards() {
     for (guard, line) in [
         (
@@ -172,7 +223,7 @@ fn a_guard_of_a_flow_that_a_router_or_a_queue_starts_is_not_lost_unsaid() {
 #[test]
 fn a_choice_that_keeps_nobody_back_is_no_gate() {
     let text = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
-      <choice><when expression="#[attributes.queryParams.age as Number &lt; 18]"><logger message="young"/></when></choice>
+      <choice><when expression="#[attributes.queryParams.age == 'low']"><logger message="young"/></when></choice>
       <http:request config-ref="S" path="/cup"/></flow>"##;
     native(&converted(text));
 }
