@@ -1,6 +1,7 @@
 //! Scripts of DataWeave 2: parsing and evaluation.
 //!
-//! - `cursor`, `literal`, `types`, `parse`, `path`, `lambda`, `body`, `cases`, `header`, `modules`: from text to `tree`
+//! - `cursor`, `literal`, `types`, `parse`, `path`, `lambda`, `body`, `cases`, `header`, `modules`: from text to `tree`;
+//!   `unknown`: names that mean nothing
 //! - `run`: the state and the budget of an evaluation; `eval`, `follow`: from tree to value
 //! - `operators`, `compare`, `select`, `update`, `functions`: the operations; `coerce`: conversion between kinds
 //! - `date_format`, `number_format`: dates and numbers in patterns
@@ -33,6 +34,7 @@ mod select;
 mod symbolic;
 mod tree;
 mod types;
+mod unknown;
 mod update;
 
 pub(crate) use output::data;
@@ -98,6 +100,11 @@ impl Script {
     /// True if the script names a function that fails as it says, `fail` or `failIf` of `dw::Runtime`.
     pub fn fails(&self) -> bool {
         self.program.fails
+    }
+
+    /// The names that mean nothing, each where it first is; an evaluation that comes to one fails.
+    pub fn unknown(&self) -> &[ParseFault] {
+        &self.program.unknown
     }
 
     /// The media type of its `output` directive; `None`: it has none.

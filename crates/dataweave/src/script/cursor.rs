@@ -13,7 +13,7 @@ pub(super) type Parsed<T> = Result<T, ParseFault>;
 
 /// A reader of a script's text from left to right, which never goes back further than a word.
 pub(super) struct Cursor<'a> {
-    text: &'a str,
+    pub text: &'a str,
     pub at: usize,
     end: usize,
     depth: usize,
@@ -25,8 +25,8 @@ pub(super) struct Cursor<'a> {
     pub declared: BTreeSet<Arc<str>>,
     /// The names that are called and not built in, with their offsets.
     pub called: Vec<(Arc<str>, usize)>,
-    /// The names that are read.
-    pub names: BTreeSet<Arc<str>>,
+    /// The names that are read, each with the offset where it first is.
+    pub names: BTreeMap<Arc<str>, usize>,
     /// The variables that are read by name, `vars.x`.
     pub vars: BTreeSet<Arc<str>>,
     /// True if `vars` is read in another way.
@@ -62,7 +62,7 @@ impl<'a> Cursor<'a> {
             binders: 0,
             declared: BTreeSet::new(),
             called: Vec::new(),
-            names: BTreeSet::new(),
+            names: BTreeMap::new(),
             vars: BTreeSet::new(),
             all_vars: false,
             fails: false,

@@ -13,7 +13,7 @@ use super::functions::Builtin;
 use super::path::{path, qualified};
 use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
-use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, update};
+use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, unknown, update};
 
 /// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
@@ -47,7 +47,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
     }
     check_calls(cursor)?;
     let is_data = cursor.names.is_empty() && cursor.called.is_empty() && cursor.declared.is_empty();
-    let reads = |name: &str| cursor.names.contains(name) && !cursor.declared.contains(name);
+    let reads = |name: &str| cursor.names.contains_key(name) && !cursor.declared.contains(name);
     let message = reads("message");
     let of_vars = !cursor.declared.contains("vars");
     let reads = Reads {
@@ -67,6 +67,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
         reads,
         is_data,
         fails: cursor.fails,
+        unknown: unknown::names(cursor),
         demands: cursor.demands,
     })
 }
@@ -118,7 +119,7 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
                 continue;
             }
             let name = qualified(cursor, word)?;
-            cursor.names.insert(name.text.clone());
+            cursor.names.entry(name.text.clone()).or_insert(start);
             if name.builtin.is_none() {
                 cursor.called.push((name.text.clone(), start));
             }

@@ -300,7 +300,7 @@ fn word(cursor: &mut Cursor<'_>) -> Parsed<Node> {
         "unless" => Err(cursor.fault(start, "`unless` is not supported", "use `if (!a) b else c`")),
         _ => {
             let name = qualified(cursor, word)?;
-            cursor.names.insert(name.text.clone());
+            cursor.names.entry(name.text.clone()).or_insert(start);
             Ok(Node::Name(name))
         }
     }
@@ -308,7 +308,8 @@ fn word(cursor: &mut Cursor<'_>) -> Parsed<Node> {
 
 /// The name in an interpolated `$name`.
 pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
-    cursor.names.insert(word.into());
+    let before = cursor.at.saturating_sub(word.len());
+    cursor.names.entry(word.into()).or_insert(before);
     cursor.all_vars |= word == "vars";
     Node::Name(Name {
         text: word.into(),

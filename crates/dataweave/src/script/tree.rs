@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::functions::Builtin;
 use super::types::{Target, Type};
+use crate::fault::ParseFault;
 use crate::value::json::Layout;
 use crate::value::media::MediaType;
 use crate::value::{Kind, Namespace, Value};
@@ -19,6 +20,8 @@ pub(super) struct Program {
     pub is_data: bool,
     /// True if it names a function that fails as the script says.
     pub fails: bool,
+    /// The names that mean nothing, so that an evaluation that comes to them fails.
+    pub unknown: Vec<ParseFault>,
     /// The number of conversions and demands, which fail by their input: `a as Number`, `a!`.
     pub demands: usize,
 }
