@@ -18,7 +18,7 @@ use fusebox_plan::Conversion;
 use fusebox_plan::dialect::{Losses, Notes, base_name, quote, show_listener_tls, yaml};
 use serde_json::{Value as Json, json};
 
-use super::app::{App, Flow, HttpSource, Site, Source};
+use super::app::{App, Does, Flow, FlowName, HttpSource, Site, Source};
 use super::circuit::{
     Act, CallPaths, Circuit, Failures, FlawKind, Outlook, Path, Walk, Walked, place, walk_all,
 };
@@ -170,8 +170,18 @@ impl<'w, 'a> Draft<'w, 'a> {
     fn starter_of(&self, flow: &Flow) -> &'static str {
         let resources = self.app.apis.iter().flat_map(|api| &api.resources);
         let mut flows = resources.flat_map(|resource| &resource.flows);
-        match flows.any(|(_, id)| self.app.flow(*id).name == flow.name) {
-            true => "APIkit's router starts it",
+        if flows.any(|(_, id)| self.app.flow(*id).name == flow.name) {
+            return "APIkit's router starts it";
+        }
+        let mut is_computed = false;
+        self.app.walk(&mut |processor| {
+            let Does::FlowRef { flow, .. } = &processor.does else {
+                return;
+            };
+            is_computed |= matches!(flow, FlowName::Computed(_));
+        });
+        match is_computed {
+            true => "only a `flow-ref` whose name is computed may start it",
             false => "nothing starts it",
         }
     }

@@ -506,8 +506,15 @@ fn the_circuit_of_a_flow_that_does_not_listen_becomes_a_breaker() {
     for (source_instead, why) in [
         (clock, "the native form has no schedules"),
         ("", "nothing starts it"),
+        ("", "only a `flow-ref` whose name is computed may start it"),
     ] {
-        let conversion = converted(&crate::SEED.replace(source, source_instead));
+        let seed = crate::SEED.replace(source, source_instead);
+        let starter = "<flow name=\"starter\"><flow-ref name=\"#[payload]\"/></flow>";
+        let seed = match why.contains("computed") {
+            true => seed + starter,
+            false => seed,
+        };
+        let conversion = converted(&seed);
         let plan = native(&conversion);
         assert!(plan.routes.is_empty());
         assert_eq!(plan.upstreams[0].breaker.settings.trip.len(), 1);
