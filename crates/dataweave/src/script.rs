@@ -27,6 +27,7 @@ mod modules;
 mod number_format;
 mod operators;
 mod output;
+mod own;
 mod parse;
 mod path;
 mod run;
@@ -42,6 +43,7 @@ pub(crate) use run::Closure;
 
 use crate::event::Context;
 use crate::fault::{EvalFault, ParseFault};
+use crate::library::{Empty, Library};
 use crate::limits::{BYTES_MAX, DEPTH_MAX, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX};
 use crate::value::Value;
 use crate::value::media::{MediaType, Typed};
@@ -60,13 +62,18 @@ impl Script {
     /// # Errors
     /// If the text is too long or nested too deep, has a syntax error, or names an unknown function or format.
     pub fn parse(text: &str) -> Result<Script, ParseFault> {
-        Script::within(text, 0, text.len())
+        Script::within(text, 0, text.len(), &Empty)
     }
 
     /// Parses a part of a text; positions in errors are those of the whole text.
-    pub(crate) fn within(text: &str, start: usize, end: usize) -> Result<Script, ParseFault> {
+    pub(crate) fn within(
+        text: &str,
+        start: usize,
+        end: usize,
+        library: &dyn Library,
+    ) -> Result<Script, ParseFault> {
         Ok(Script {
-            program: Arc::new(parse::program(text, start, end)?),
+            program: Arc::new(parse::program(text, start, end, library)?),
             source: text[start..end].into(),
         })
     }

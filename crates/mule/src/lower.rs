@@ -14,6 +14,7 @@
 mod apikit;
 mod bind;
 mod checks;
+mod class_path;
 mod configs;
 mod cors;
 mod flows;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::functions::Builtin;
 use super::modules::Module;
+use super::own::Own;
 use super::types::Target;
 use super::{DEPTH_MAX, ParseFault};
+use crate::library::{Empty, Library};
 use crate::value::Namespace;
 
 pub(super) type Parsed<T> = Result<T, ParseFault>;
@@ -41,6 +43,12 @@ pub(super) struct Cursor<'a> {
     pub types: BTreeMap<Arc<str>, Target>,
     /// The functions that are imported, by the names that the script gives them.
     pub imported: BTreeMap<Arc<str>, &'static Builtin>,
+    /// The modules of the project that are imported whole, by the names that the script gives them.
+    pub own_modules: BTreeMap<Arc<str>, Arc<Own>>,
+    /// The files around the script.
+    pub library: &'a dyn Library,
+    /// The modules that are being read, the outermost first.
+    pub within: Vec<Arc<str>>,
     /// The modules that are imported whole, by the names that the script gives them.
     pub modules: BTreeMap<Arc<str>, &'static Module>,
 }
@@ -71,6 +79,9 @@ impl<'a> Cursor<'a> {
             types: BTreeMap::new(),
             imported: BTreeMap::new(),
             modules: BTreeMap::new(),
+            own_modules: BTreeMap::new(),
+            library: &Empty,
+            within: Vec::new(),
         }
     }
 

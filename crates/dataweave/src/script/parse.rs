@@ -14,6 +14,7 @@ use super::path::{path, qualified};
 use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
 use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, unknown, update};
+use crate::library::Library;
 
 /// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
@@ -25,8 +26,14 @@ const KEYWORDS: [&str; 20] = [
 pub(super) const IMPLICIT: [&str; 3] = ["$", "$$", "$$$"];
 
 /// Parses a script, which is a part of a text.
-pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, ParseFault> {
+pub(super) fn program(
+    text: &str,
+    start: usize,
+    end: usize,
+    library: &dyn Library,
+) -> Result<Program, ParseFault> {
     let mut cursor = Cursor::new(text, start, end);
+    cursor.library = library;
     let length = end - start;
     if length > BYTES_MAX {
         let what = format!("the script has {length} bytes, and at most {BYTES_MAX} are allowed");
@@ -73,7 +80,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
 }
 
 /// Checks that every called function is built in or declared.
-fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
+pub(super) fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
     for (name, at) in &cursor.called {
         if cursor.declared.contains(name) {
             continue;

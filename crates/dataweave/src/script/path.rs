@@ -5,16 +5,24 @@ use std::sync::Arc;
 use super::cursor::{Cursor, Parsed};
 use super::parse::{bound, delayed, expression, implicit};
 use super::tree::{Content, Item, Key, Name, Node, Piece, Stage, Step};
-use super::{body, functions, lambda, literal, modules};
+use super::{body, functions, lambda, literal, modules, own};
 use crate::value::Value;
 
 /// Parses a value with its selectors and arguments.
 pub(super) fn path(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
-    let base = primary(cursor)?;
+    let mut base = primary(cursor)?;
     let mut steps = Vec::new();
     while let Some(step) = step(cursor, &base, &steps, start)? {
         steps.push(step);
+    }
+    if let (Node::Name(name), Some(Step::Call(args))) = (&mut base, steps.first_mut())
+        && &*name.text == "readUrl"
+        && let Some(read) = own::read_file(cursor, args, start)?
+    {
+        *name = read;
+        cursor.called.retain(|(_, at)| *at != start);
+        cursor.names.remove("readUrl");
     }
     if let Node::Name(name) = &base
         && &*name.text == "vars"
@@ -297,6 +305,9 @@ fn word(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             Err(cursor.unexpected("the `{` of a `do`"))
         }
         "using" => cursor.inner(body::using),
+        "java" if cursor.starts("!") && !cursor.starts("!=") => {
+            Err(modules::of_java(cursor, start))
+        }
         "unless" => Err(cursor.fault(start, "`unless` is not supported", "use `if (!a) b else c`")),
         _ => {
             let name = qualified(cursor, word)?;
@@ -340,6 +351,16 @@ fn of_module(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
         return Ok(Name {
             text: last.into(),
             builtin: imported.or_else(|| functions::find(last)),
+        });
+    }
+    if let Some(own) = cursor.own_modules.get(path.as_str()).cloned() {
+        let text: Arc<str> = format!("{path}::{last}").into();
+        if !cursor.declared.contains(&text) {
+            own.one(cursor, (last, last, start), &mut Vec::new())?;
+        }
+        return Ok(Name {
+            text,
+            builtin: None,
         });
     }
     let Some(module) = modules::of_name(cursor, &path) else {

@@ -80,6 +80,7 @@ impl<'a, 'v> Partial<'a, 'v> {
         for Declaration { name, what } in declarations {
             let named = match what {
                 Declared::Var { value, .. } => Binding::Value(self.node(value)),
+                Declared::Own(..) => Binding::Value(Symbol::Unknown),
                 Declared::Fun(lambdas) => match lambdas.as_slice() {
                     [lambda] => Binding::Function(lambda),
                     // The types of arguments decide among several.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::functions::Builtin;
+use super::own::Own;
 use super::types::{Target, Type};
 use crate::fault::ParseFault;
 use crate::value::json::Layout;
@@ -56,6 +57,8 @@ pub(super) enum Declared {
     },
     /// Functions of one name, of which a call takes the first that fits its arguments.
     Fun(Arc<Vec<Arc<Lambda>>>),
+    /// A name of a module of the project.
+    Own(Arc<Own>, Arc<str>),
 }
 
 /// A node of the tree.

@@ -210,6 +210,8 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("set-variable", Processor, &[must("variableName", Value), must("value", Value), may("mimeType", Text), may("encoding", Text)], &[], Nothing),
     shape("remove-variable", Processor, &[must("variableName", Value)], &[], Nothing),
     shape("set-payload", Processor, &[must("value", Value), may("mimeType", Text), may("encoding", Text)], &[], Nothing),
+    shape("parse-template", Processor, &[may("location", Text), may("target", Text), or("targetValue", Script, "#[payload]"), may("outputMimeType", Text), may("outputEncoding", UTF8)], &["content"], Words),
+    shape("content", Part, &[], &[], Words),
     shape("logger", Processor, &[may("message", Message), or("level", Word(&["TRACE", "DEBUG", "INFO", "WARN", "ERROR"]), "INFO"), may("category", Text)], &[], Nothing),
     shape("raise-error", Processor, &[must("type", Text), may("description", Value)], &[], Nothing),
     shape("choice", Processor, &[], &["when", "otherwise"], Nothing),

@@ -8,6 +8,7 @@ use fusebox_plan::dialect::{Place, quote, suggest};
 
 use super::Lowering;
 use super::bind::Problem;
+use super::class_path::ClassPath;
 use super::open::Open;
 use super::shapes::{Absent, Kind};
 use crate::app::{Compat, Given};
@@ -237,7 +238,7 @@ impl<'a> Lowering<'a> {
 
     /// An expression, with `#[ ]` or without.
     pub fn script_of(&mut self, written: Written<'a>) -> Option<Script> {
-        match Detected::expression(written.text) {
+        match Detected::expression_among(written.text, &self.class_path(written)) {
             Ok(script) => {
                 self.warn_of_unknown(written, [&script]);
                 Some(script)
@@ -246,6 +247,15 @@ impl<'a> Lowering<'a> {
                 self.fault(written, fault);
                 None
             }
+        }
+    }
+
+    /// The files around a value.
+    fn class_path(&self, written: Written<'a>) -> ClassPath<'_> {
+        ClassPath {
+            names: self.names,
+            file: written.at().file,
+            loader: self.loader,
         }
     }
 
@@ -274,7 +284,7 @@ impl<'a> Lowering<'a> {
 
     /// Reads a text; `None`: it is no valid expression, which is reported.
     fn read_given(&mut self, written: Written<'a>, in_message: bool) -> Option<Given> {
-        let read = Detected::of(written.text);
+        let read = Detected::among(written.text, &self.class_path(written));
         match &read {
             Ok(Detected::Expression(script)) => self.warn_of_unknown(written, [script]),
             Ok(Detected::Template(template)) => self.warn_of_unknown(written, template.scripts()),
