@@ -315,7 +315,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("http:query-params", Part, &[], &[], Words),
     shape("http:request-config", Global, &[
         must("name", Text),
-        or("basePath", Text, "/"),
+        or("basePath", Value, "/"),
         may("responseTimeout", MILLIS),
         or("followRedirects", Flag, "true"),
         or("sendBodyMode", Word(SEND_BODY), "AUTO"),
@@ -325,8 +325,8 @@ pub(super) const SHAPES: &[Shape] = &[
         or("sendCorrelationId", Word(SEND_CORRELATION), "AUTO"),
     ], &["http:request-connection", "http:default-headers", "http:default-query-params", "http:response-validator", "expiration-policy"], Nothing),
     shape("http:request-connection", Part, &[
-        may("host", Text),
-        may("port", Whole(1, 65_535)),
+        may("host", Value),
+        may("port", WholeValue(1, 65_535)),
         or("protocol", Word(&["HTTP", "HTTPS"]), "HTTP"),
         or("maxConnections", Whole(-1, 1_000_000), "-1"),
         or("connectionIdleTimeout", MILLIS, "30000"),
