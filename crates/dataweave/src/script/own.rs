@@ -145,7 +145,7 @@ pub(super) fn read_file(
     };
     let path = path.trim_start_matches('/').to_owned();
     let Some(text) = cursor.library.text(&path) else {
-        let what = format!("there is no file `{path}`");
+        let what = format!("the file `{path}` is nowhere in the project");
         let mend = "put it into `src/main/resources`";
         return Err(cursor.fault(start, &what, mend));
     };

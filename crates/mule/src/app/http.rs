@@ -116,7 +116,7 @@ pub struct Respond {
 pub struct Computed {
     /// The host name or IP literal. Also set, to a literal, if only the port is an expression.
     pub host: Option<Given>,
-    /// The port.
+    /// The port, from 1 to 65535.
     pub port: Option<Given>,
     /// The prefix of the path.
     pub base_path: Option<Given>,

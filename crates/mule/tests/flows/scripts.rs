@@ -194,7 +194,7 @@ fn a_fault_of_a_module_is_told_where_it_is_imported() {
         ),
         (
             "readUrl('classpath://none.json')",
-            "there is no file `none.json`; put it into `src/main/resources`",
+            "the file `none.json` is nowhere in the project; put it into `src/main/resources`",
         ),
     ] {
         let app = app(&format!("<set-payload value=\"#[{expression}]\"/>"));
