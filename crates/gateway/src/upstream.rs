@@ -14,6 +14,7 @@ pub mod fetch;
 mod gzip;
 pub mod health_checks;
 pub mod held_answer;
+pub mod http2;
 pub mod jar;
 pub mod last_failures;
 pub mod last_good;

@@ -15,8 +15,8 @@ use crate::access_log::{AccessLog, When};
 use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Guard, Limits, Listener, ListenerTls, Plan, Probe, Respond,
-    Rewrite, RewritePart, Route, Share, Step, Store, Upstream, Valkey,
+    Admin, Breaker, Fleet, Forward, Guard, HttpVersion, Limits, Listener, ListenerTls, Plan, Probe,
+    Respond, Rewrite, RewritePart, Route, Share, Step, Store, Upstream, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -168,6 +168,13 @@ fn show_upstream(upstream: &Upstream) -> Value {
         },
         "breaker": show_breaker(&upstream.breaker),
     });
+    if upstream.http != HttpVersion::default() {
+        shown["http"] = match upstream.http {
+            HttpVersion::One => json!(1),
+            HttpVersion::Two => json!(2),
+            HttpVersion::Auto => json!("auto"),
+        };
+    }
     if let Some(total) = timeout.total {
         shown["timeout"]["total"] = json!(show_duration(total));
     }

@@ -228,6 +228,7 @@ impl LiveBuilder {
         let kept = previous.and_then(|previous| {
             let old = find(previous, &upstream.name)?;
             let fits = old.plan.timeout.connect == upstream.timeout.connect
+                && old.plan.http == upstream.http
                 && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
                 && previous.plan.limits == plan.limits;
             fits.then_some(old)

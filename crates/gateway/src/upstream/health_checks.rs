@@ -127,10 +127,9 @@ impl Checking {
         let pool = self.endpoint.pool(0);
         let bound = self.health.timeout;
         let mut connection = pool
-            .open(bound)
+            .open_apart(bound)
             .await
             .map_err(|error| error.error.to_string())?;
-        connection.make_last();
         let path = format!("{}{}", self.endpoint.plan.base_path, self.health.path);
         let request = Request::get(path)
             .header(HOST, self.endpoint.host.clone())
@@ -139,7 +138,7 @@ impl Checking {
             .body(Outgoing::empty())
             .map_err(|error| error.to_string())?;
         let sent = connection.sender.try_send_request(request).await;
-        let response = sent.map_err(|error| error.into_error().to_string())?;
+        let response = sent.map_err(|failure| failure.error.to_string())?;
         let answer = Answer {
             status: response.status().as_u16(),
             headers: Some(response.headers()),
