@@ -602,7 +602,7 @@ impl<'w, 'a> Draft<'w, 'a> {
                 if let Some(tls) = &listener.tls {
                     shown["tls"] = match listener.tls_in_java_store {
                         true => {
-                            let pem = gates::pem_of(&tls.certificate_path);
+                            let pem = gates::pem_of(&tls.pair.certificate_file.named);
                             json!({ "cert": pem, "key": pem })
                         }
                         false => show_listener_tls(tls),
