@@ -57,6 +57,9 @@ impl Ground {
     fn cut(&self, name: &str) -> Value {
         let seen = self.attack(name);
         assert_eq!(seen["cut"], true, "{name}: {seen}");
+        eventually("the end is counted", || {
+            self.gateway.metric("fusebox_connections_cut_total") >= Some(1.0)
+        });
         // A client that still writes into a closed connection may lose the frame that says why.
         let code = seen["goaway"].as_u64();
         assert!(

@@ -279,6 +279,47 @@ fn a_body_that_nobody_reads_ends_its_stream_alone() {
 }
 
 #[test]
+fn interim_answers_are_dropped_and_counted() {
+    let upstream = Upstream::start(|call| {
+        call.send("HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n");
+        call.respond(200, "late");
+    });
+    let gateway = Gateway::run(yaml(&upstream.url(), "{}"));
+    let url = format!("http://{}/a", gateway.addr());
+    let got = curl(&[
+        "--http2-prior-knowledge",
+        "-i",
+        &url,
+        VERSION[0],
+        VERSION[1],
+    ]);
+    assert!(
+        got.starts_with("HTTP/2 200") && got.ends_with("late\n2 200"),
+        "{got}"
+    );
+    let dropped = gateway.metric("fusebox_interim_answers_dropped_total");
+    assert_eq!(dropped, Some(1.0));
+}
+
+#[test]
+fn a_head_over_the_limit_is_431() {
+    let upstream = Upstream::start(serve);
+    let gateway = Gateway::run(yaml(&upstream.url(), "{ head: 16KiB }"));
+    let url = format!("http://{}/a", gateway.addr());
+    let field = format!("x: {}", "y".repeat(20_000));
+    let got = curl(&[
+        "--http2-prior-knowledge",
+        "-H",
+        &field,
+        &url,
+        VERSION[0],
+        VERSION[1],
+    ]);
+    assert_eq!(got, "\n2 431");
+    assert_eq!(upstream.calls(), 0);
+}
+
+#[test]
 fn answers_without_a_body_have_none() {
     let upstream = Upstream::start(serve);
     let gateway = Gateway::run(yaml(&upstream.url(), "{}"));
