@@ -248,7 +248,7 @@ struct Watch<'a> {
 enum Limit {
     /// After it the connection ends.
     End(Timestamp),
-    /// After it the client is told that the connection ends once its streams have.
+    /// After it the client gets GOAWAY, and the connection ends with its last stream.
     Tell(Timestamp),
 }
 
@@ -316,8 +316,8 @@ impl Watch<'_> {
         .await
     }
 
-    /// The nearest time limit; `closed_at` is the time at which the listener closed, `told_at` that at which the client
-    /// was told.
+    /// The nearest time limit; `closed_at` is the time at which the listener closed, `told_at` that of the first
+    /// GOAWAY.
     fn limit(
         &self,
         closed_at: Option<Timestamp>,

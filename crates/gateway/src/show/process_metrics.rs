@@ -73,7 +73,7 @@ pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
         ),
         (
             "fusebox_streams_reset",
-            "HTTP/2 streams reset: malformed, over a limit, stalled, cut, or with a body that nobody reads",
+            "HTTP/2 streams reset: malformed, over a limit, stalled, cut, or with an unread body",
             meters.sum(|meter| meter.streams_reset.get()),
         ),
         (

@@ -89,7 +89,7 @@ pub struct FrameSocket {
     budget: ControlBudget,
     /// The kind of the frame that is being read.
     kind: u8,
-    /// True within a field block that a CONTINUATION frame goes on with.
+    /// True within a field block that another CONTINUATION frame has to complete.
     in_block: bool,
 }
 
