@@ -440,6 +440,9 @@ fn a_drain_says_goaway_and_lets_the_rest_finish() {
     let mut silent = Running::start(&gateway, "silent");
     assert_eq!(client.next()["asked"], true);
     eventually("the request is at its upstream", || gate.waiting() == 1);
+    eventually("both clients are there", || {
+        gateway.metric("fusebox_connections") == Some(2.0)
+    });
     gateway.sigterm();
     assert_eq!(client.next()["told"], true);
     gate.open();
