@@ -320,6 +320,59 @@ fn a_head_over_the_limit_is_431() {
 }
 
 #[test]
+fn an_answer_that_breaks_resets_its_stream_alone() {
+    let upstream = Upstream::start(|call| {
+        call.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        call.close();
+    });
+    let gateway = Gateway::run(yaml(&upstream.url(), "{}"));
+    let seen = client(&gateway, "broken");
+    assert_eq!(
+        (&seen["cut"], &seen["bytes"], &seen["after"]),
+        (&"reset 2".into(), &4.into(), &"200".into())
+    );
+    assert_eq!(gateway.outcomes("orders"), (0, 1, 0));
+}
+
+#[test]
+fn a_body_over_the_limit_is_413_and_the_connection_goes_on() {
+    let upstream = Upstream::start(serve);
+    let gateway = Gateway::run(yaml(&upstream.url(), "{ request_body: 32KiB }"));
+    let seen = client(&gateway, "large");
+    assert_eq!(
+        (&seen["end"], &seen["after"]),
+        (&"413".into(), &"200".into())
+    );
+    let (_, failure, _) = gateway.outcomes("orders");
+    assert_eq!((failure, &*gateway.state("orders")), (0, "closed"));
+}
+
+#[test]
+fn a_probe_is_judged_although_its_client_has_reset_its_stream() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |call| match call.seen.target.as_str() {
+        "/fail" => call.respond(500, ""),
+        _ => {
+            held.pass();
+            call.respond(200, "late");
+        }
+    });
+    let yaml = yaml(&upstream.url(), "{}").replace("cooldown: 60s", "cooldown: 50ms");
+    let gateway = Gateway::run(yaml);
+    assert_eq!(gateway.get("/fail").status, 500);
+    eventually("its cooldown is over", || {
+        gateway.state("orders") == "half_open"
+    });
+    let seen = client(&gateway, "abandon");
+    assert_eq!(seen["after"], "200");
+    gate.open();
+    eventually("the probe closes the breaker", || {
+        gateway.state("orders") == "closed"
+    });
+}
+
+#[test]
 fn answers_without_a_body_have_none() {
     let upstream = Upstream::start(serve);
     let gateway = Gateway::run(yaml(&upstream.url(), "{}"));
