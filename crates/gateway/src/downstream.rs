@@ -8,4 +8,5 @@ pub mod handshake;
 pub mod http2;
 pub mod refusal;
 pub mod serving;
-pub mod socket;
+pub mod session;
+mod socket;

@@ -5,6 +5,7 @@
 mod fallback;
 mod field_changes;
 mod route;
+mod tls;
 mod upstream;
 
 use std::any::Any;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{Mode, OnOverflow, OnProbeTimeout, Settings};
-use fusebox_call::{Budget, Bulkhead, Retry};
+use fusebox_call::{Budget, Bulkhead, GrpcCodes, Retry};
 use ipnet::IpNet;
 
 use crate::access_log::AccessLog;
@@ -24,7 +25,11 @@ use crate::program::Program;
 pub use fallback::{Facts, FallbackOn, LastGood, Rung, RungAnswer, Words};
 pub use field_changes::FieldChanges;
 pub use route::{Cors, Forward, HostPattern, Origins, Respond, Rewrite, RewritePart, Route, Step};
-pub use upstream::{Endpoint, Health, Timeout, Upstream, WeightedEndpoint};
+pub use tls::{
+    Authorities, CertificateFacts, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion,
+    UpstreamTls,
+};
+pub use upstream::{Endpoint, Health, HttpVersion, Timeout, Upstream, WeightedEndpoint};
 
 /// The complete behaviour of a gateway, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,7 +82,7 @@ pub struct Listener {
     pub double_slash_allowed: bool,
     /// The rules that route its requests, and that answer a request without a route.
     pub manner: Manner,
-    /// The certificate and key for TLS; `None` for plain connections.
+    /// The TLS of its connections; `None`: they are plain.
     pub tls: Option<ListenerTls>,
     /// `http2`: the use of HTTP/2; `None`: [`Http2::Auto`] with `tls`, [`Http2::Off`] without.
     pub http2: Option<Http2>,
@@ -132,27 +137,6 @@ pub enum Manner {
     Native,
     /// The application's: its dialect's rules for paths and methods.
     App,
-}
-
-/// A listener's certificate chain and private key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// The file of the certificate chain, as the configuration names it.
-    pub certificate_path: String,
-    /// The file of the private key, as the configuration names it.
-    pub key_path: String,
-    /// The certificate chain in PEM, the server's own certificate first.
-    pub certificates: String,
-    /// The private key in PEM, not encrypted.
-    pub key: Secret,
-    /// The authorities of clients' certificates in PEM, of which every client must show one; `None`: clients show none.
-    pub client_authorities: Option<String>,
-}
-
-impl std::fmt::Debug for ListenerTls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ListenerTls(…)")
-    }
 }
 
 /// The admin API's address and token.
@@ -376,6 +360,8 @@ pub struct Breaker {
     pub ignore: Option<Ignore>,
     /// The rule for failed calls (`failure:`).
     pub failure: Failure,
+    /// The statuses of gRPC that fail where `failure` is not set: `grpc.failure` of the upstream.
+    pub grpc_failure: GrpcCodes,
     /// `failure_body`: the most bytes of the body that the failure expression sees; `None`: no body.
     pub failure_body_max: Option<usize>,
     /// `settle`: the time after which a good body that still flows counts as a success. Default 5 s.
@@ -414,6 +400,7 @@ impl Breaker {
             on_overflow: OnOverflow::Share,
             ignore: None,
             failure: Failure::Default,
+            grpc_failure: GrpcCodes::FAILURES,
             failure_body_max: None,
             settle: Duration::from_secs(5),
             share: Share::None,
@@ -424,7 +411,7 @@ impl Breaker {
     /// Decides the outcome of a call: ignored if `ignore` matches it, otherwise by `failure`. Each expression is
     /// evaluated at most once, as in [`Failure::judge`].
     pub fn judge(&self, call: &Call<'_>) -> Ruling {
-        judge(self.ignore.as_ref(), &self.failure, call)
+        judge(self.ignore.as_ref(), &self.failure, self.grpc_failure, call)
     }
 
     /// True if an expression uses the response's fields.

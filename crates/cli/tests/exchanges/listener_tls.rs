@@ -139,9 +139,11 @@ fn a_reload_shows_a_new_certificate_and_a_bad_pair_changes_nothing() {
 
     std::fs::write(files.key(), second.signing_key.serialize_pem()).unwrap();
     gateway.sighup();
-    let refused = gateway.log_line(|line| line["level"] == "ERROR");
+    let refused = gateway.log_line(|line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        line["level"] == "ERROR" && message.contains("fusebox.yaml:1:")
+    });
     let message = refused["message"].as_str().unwrap();
-    assert!(message.contains("fusebox.yaml:1:"), "{message}");
     assert!(
         message.contains("does not belong to the certificate"),
         "{message}"

@@ -23,6 +23,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::downstream::refusal;
 use crate::downstream::serving::Serving;
+use crate::downstream::session;
 use crate::downstream::socket::Socket;
 use crate::ground::clock::Clock;
 use crate::ground::closing::Closing;
@@ -76,6 +77,7 @@ pub async fn serve(
     let Ok(local) = stream.tcp().local_addr() else {
         return;
     };
+    let session = session::facts(&shared, &listener, stream.session());
     let downstream = Arc::new(Downstream {
         worker: worker.clone(),
         listener,
@@ -84,6 +86,7 @@ pub async fn serve(
         peer_text,
         phase: phase.clone(),
         scheme: stream.scheme(),
+        session,
         interim: interim.clone(),
         protocol: Protocol::Http1,
         open: OpenConnection::new(worker.clone(), slot),

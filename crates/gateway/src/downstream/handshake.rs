@@ -24,11 +24,14 @@ use crate::request::worker::Worker;
 /// Time between two looks at a client that has sent fewer bytes than decide its protocol.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// The longest time of a handshake, first byte included, whatever the limits allow.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
 /// Takes a connection over into TLS if its listener has a certificate, and finds the protocol that its client speaks;
 /// `None`: it ended within the handshake.
 ///
-/// The first byte has its own time limit, as on a plain connection, and the rest of the handshake that of a request's
-/// head. A client that speaks plain HTTP gets an answer that says so.
+/// All of it has the time of `limits.first_byte`, at most [`HANDSHAKE_MAX`], and that of a request's head from the first
+/// byte on. A client that speaks plain HTTP gets an answer that says so.
 pub async fn secured(
     shared: &Shared,
     worker: &Worker,
@@ -39,17 +42,20 @@ pub async fn secured(
 ) -> Option<(Transport, Protocol)> {
     let live = shared.plan_for(key);
     let listener = live.listener(key);
-    let tls = listener.and_then(|it| it.tls.clone());
+    let tls = listener.and_then(|it| it.tls.as_ref());
+    let acceptor = tls.map(|tls| tls.acceptor());
     let may_know = listener.is_some_and(|it| it.plan.http2() == Http2::Cleartext);
-    if tls.is_none() && !may_know {
+    if acceptor.is_none() && !may_know {
         return Some((Box::new(stream), Protocol::Http1));
     }
     let limits = &live.plan.limits;
-    let (first_byte, rest) = (limits.first_byte_timeout, limits.head_timeout);
+    let (first_byte, head) = (limits.first_byte_timeout, limits.head_timeout);
+    let whole = first_byte.min(HANDSHAKE_MAX);
+    let rest = head.min(whole);
     // A slow handshake must not keep a plan alive that has been replaced.
     drop(live);
-    let Some(acceptor) = tls else {
-        let preface = timeout(first_byte, preface(&stream, rest));
+    let Some(acceptor) = acceptor else {
+        let preface = timeout(first_byte, preface(&stream, head));
         let protocol = tokio::select! {
             biased;
             protocol = preface => protocol.ok()?.ok()??,
@@ -58,7 +64,7 @@ pub async fn secured(
         return Some((Box::new(stream), protocol));
     };
     let handshake = async {
-        match timeout(first_byte, peeked(&stream)).await {
+        match timeout(whole, peeked(&stream)).await {
             Ok(Ok(Some(byte))) if byte.is_ascii_alphabetic() => {
                 tell_plain(worker, stream, peer, closing).await;
                 None

@@ -36,6 +36,7 @@ pub use crate::downstream::http2::frames::PREFACE;
 use crate::downstream::http2::request::Facts;
 use crate::downstream::http2::socket::{FrameSocket, Wire};
 use crate::downstream::http2::streams::{StreamExecutor, StreamNote, Streams};
+use crate::downstream::session;
 use crate::ground::clock::Clock;
 use crate::ground::closing::Closing;
 use crate::ground::connection_slots::ConnectionSlot;
@@ -46,7 +47,7 @@ use crate::message::body::BUFFER;
 use crate::message::field_kinds::FieldKinds;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
-use crate::request::downstream::{Downstream, OpenConnection, Protocol};
+use crate::request::downstream::{Downstream, OpenConnection, Protocol, SessionFacts};
 use crate::request::exchange::Finish;
 use crate::request::linger;
 use crate::request::noted_body;
@@ -82,6 +83,7 @@ pub async fn serve(
     let clock = worker.clock().clone();
     let wire = Arc::new(Wire::default());
     let streams = Streams::new(worker.clone(), limits.stream_stall_timeout);
+    let session = session::facts(&shared, &listener, stream.session());
     let client = Arc::new(Http2Client {
         shared,
         listener,
@@ -89,6 +91,7 @@ pub async fn serve(
         local,
         peer_text: peer_text.expect("an IP address is a field value"),
         scheme: stream.scheme(),
+        session,
         fields_max: limits.head_fields_max,
         open: OpenConnection::new(worker.clone(), slot),
         worker: worker.clone(),
@@ -172,6 +175,7 @@ struct Http2Client {
     local: SocketAddr,
     peer_text: HeaderValue,
     scheme: &'static str,
+    session: Option<Arc<SessionFacts>>,
     fields_max: usize,
     open: Arc<OpenConnection>,
 }
@@ -220,6 +224,7 @@ impl Http2Client {
             peer_text: self.peer_text.clone(),
             phase: Arc::new(Phase::new(self.worker.clock().tick())),
             scheme: self.scheme,
+            session: self.session.clone(),
             // hyper's HTTP/2 cannot send any.
             interim: Interim::new(Waker::noop().clone()),
             protocol: Protocol::Http2,

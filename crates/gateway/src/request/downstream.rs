@@ -45,6 +45,15 @@ impl Drop for OpenConnection {
     }
 }
 
+/// The facts of a client's TLS session, where its listener has several certificates or asks clients for theirs.
+#[derive(Debug)]
+pub struct SessionFacts {
+    /// The name that the client asked for (SNI), where the listener has several certificates.
+    pub server_name: Option<Box<str>>,
+    /// The subject of the client's certificate, where the listener asks for one; empty if the client has none.
+    pub subject: Option<HeaderValue>,
+}
+
 /// A client's connection, or one stream of an HTTP/2 connection. A tunnel holds it until it ends.
 #[derive(Debug)]
 pub struct Downstream {
@@ -61,6 +70,8 @@ pub struct Downstream {
     pub phase: Arc<Phase>,
     /// `http`, or `https` over TLS.
     pub scheme: &'static str,
+    /// The facts of the TLS session that requests are judged by; `None`: the listener asks for none.
+    pub session: Option<Arc<SessionFacts>>,
     /// The interim answers to the present request.
     pub interim: Arc<Interim>,
     /// The protocol that the client speaks.
@@ -70,6 +81,11 @@ pub struct Downstream {
 }
 
 impl Downstream {
+    /// The subject of the client's certificate, where the listener asks for one; empty if the client has none.
+    pub fn client_subject(&self) -> Option<&HeaderValue> {
+        self.session.as_ref()?.subject.as_ref()
+    }
+
     /// The facts about the connection that forwarded fields are made of; `trusted`: the peer's own fields are believed.
     pub fn origin(&self, trusted: bool) -> Origin<'_> {
         Origin {

@@ -8,8 +8,7 @@ use super::draft::{DraftAdmin, DraftListener, Reader};
 use crate::diagnostic::At;
 use crate::fields::{self, Fields};
 use crate::keys;
-use crate::listener_tls::{PemFile, pair};
-use crate::plan::{Http2, Limits, ListenerTls, Secret};
+use crate::plan::{Http2, Limits, Secret};
 use crate::tree::{Kind, Node};
 
 impl Reader<'_> {
@@ -55,7 +54,7 @@ impl Reader<'_> {
         let encoded_slash_allowed = allowed("encoded_slash").unwrap_or(false);
         let double_slash_allowed = allowed("double_slash").unwrap_or(false);
         let has_tls = listener.named("tls").is_some();
-        let tls = self.tls(&listener);
+        let tls = self.listener_tls(&listener);
         let http2 = self.http2(&listener, has_tls);
         Some(DraftListener {
             at: node.at,
@@ -86,29 +85,6 @@ impl Reader<'_> {
             _ => {}
         }
         Some(chosen)
-    }
-
-    fn tls(&mut self, listener: &Fields<'_>) -> Option<ListenerTls> {
-        let tls = listener.section("tls", self.notes)?;
-        let (certificate, key) = (self.pem(&tls, "cert"), self.pem(&tls, "key"));
-        pair(certificate?, key?, self.loader, self.notes)
-    }
-
-    fn pem(&mut self, tls: &Fields<'_>, name: &'static str) -> Option<PemFile> {
-        let (_, node) = tls.get(name)?;
-        let expected = format!("the path of a PEM file, such as `{name}.pem`");
-        let scalar = fields::scalar(node, name, &expected, self.notes)?;
-        if scalar.text.contains("-----BEGIN ") {
-            return self.notes.refuse(
-                node.at,
-                format!("`{name}` must be the path of a PEM file, found its content"),
-                format!("write the path itself, such as `{name}: {name}.pem`"),
-            );
-        }
-        let read = self.loader.file(&scalar.text);
-        let path = scalar.text.clone();
-        let base = "the first configuration file";
-        PemFile::read(node.at, path, scalar.shown(), read, base, self.notes)
     }
 
     fn network(&mut self, node: &Node) -> Option<IpNet> {
