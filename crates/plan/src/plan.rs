@@ -112,7 +112,7 @@ pub enum Http2 {
     Auto,
     /// `cleartext`: where a client begins a plain connection with it (prior knowledge).
     Cleartext,
-    /// `off`: never.
+    /// `off`: clients are served over HTTP/1.1 alone.
     Off,
 }
 
