@@ -31,7 +31,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "flogo",
-        "run dialect convert read program show mapping flow language",
+        "run dialect convert read program show mapping flow graphql script language",
     ),
     (
         "mule",

@@ -26,6 +26,8 @@ pub struct Call<'a> {
     pub body: Option<&'a [u8]>,
     /// The status of a gRPC call, 0 to 16; `None`: the call was not gRPC, or the upstream gave none.
     pub grpc_status: Option<u8>,
+    /// The subject of the client's certificate; empty without one.
+    pub client_subject: &'a str,
 }
 
 /// The status of a gRPC call that was given up, by its client or in its name.
@@ -90,7 +92,7 @@ pub struct Ruling {
 const DEFAULT: &str = "status >= 500 || error != \"\"";
 
 /// The variables of an expression about a call, with their types.
-const VARIABLES: [(&str, Option<Kind>); 9] = [
+const VARIABLES: [(&str, Option<Kind>); 10] = [
     ("status", Some(Kind::Int)),
     ("headers", Some(Kind::Map)),
     ("duration", Some(Kind::Span)),
@@ -100,6 +102,7 @@ const VARIABLES: [(&str, Option<Kind>); 9] = [
     ("truncated", Some(Kind::Bool)),
     ("body", Some(Kind::Text)),
     ("grpc_status", Some(Kind::Int)),
+    ("client_subject", Some(Kind::Text)),
 ];
 
 impl Failure {
@@ -296,6 +299,7 @@ impl Scope for CallScope<'_> {
             "timeout" => error(CallError::Timeout),
             "grpc_status" => Value::Int(call.grpc_status.map_or(-1, i64::from)),
             "truncated" => error(CallError::Truncated),
+            "client_subject" => Value::text(call.client_subject),
             "body" => self
                 .body
                 .get_or_init(|| {

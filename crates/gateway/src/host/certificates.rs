@@ -1,8 +1,9 @@
 //! The watch over the files of certificates: what has changed on disk serves new connections a moment later.
 //!
 //! A look asks the system where each path leads and when that was written, so a symbolic link that leads elsewhere, as
-//! Kubernetes moves one, is a change too. A change that cannot be used keeps what was there, and is reported once. There
-//! is no watch where no plan names such a file.
+//! Kubernetes moves one, is a change too. Files are read once they stay as they are for two looks, since a pair is often
+//! written one file after the other. A change that cannot be used keeps what was there, and is reported once. There is no
+//! watch where no plan names such a file.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -149,6 +150,8 @@ struct Watched {
     user: User,
     /// The state of the files at the last look; `None`: there was none yet.
     seen: Option<Vec<Stamp>>,
+    /// Their state when they were last read.
+    read: Option<Vec<Stamp>>,
 }
 
 /// The user of the files.
@@ -163,18 +166,24 @@ impl Watched {
             name: name.clone(),
             user,
             seen: None,
+            read: None,
         }
     }
 
-    /// Looks at the files once at the time `now`, in seconds since 1970, and takes them over if they have changed; `None`:
-    /// they have not.
+    /// Looks at the files once at the time `now`, in seconds since 1970, and takes them over if they have changed and stay
+    /// so; `None`: they have not.
     fn look(&mut self, now: i64) -> Option<Result<(), FileFault>> {
         // Whatever is written after this is seen by the next look.
         let stamps = self.user.stamps();
-        if self.seen.as_ref() == Some(&stamps) {
+        if self.read.as_ref() == Some(&stamps) {
             return None;
         }
+        let is_settled = self.seen.as_ref() == Some(&stamps);
         self.seen = Some(stamps);
+        if !is_settled {
+            return None;
+        }
+        self.read = self.seen.clone();
         match self.user.renew(now) {
             Ok(false) => None,
             Ok(true) => Some(Ok(())),

@@ -191,7 +191,7 @@ pub async fn admit(
     call.takes_place(place);
     let method = request.head().map_or(&Method::GET, |head| &head.method);
     call.made_for(method, Some(phase));
-    call.asked_by(&exchange.id);
+    call.asked_by(&exchange.id, exchange.downstream.client_subject());
     if let Some(grpc) = exchange.grpc {
         call.speaks_grpc(grpc);
     }

@@ -94,6 +94,8 @@ pub struct UpstreamCall {
     is_timeout: bool,
     /// The id of the client's request; `None`: an application makes the call for itself.
     request_id: Option<HeaderValue>,
+    /// The subject of the client's certificate; `None`: its listener asks for none.
+    client_subject: Option<HeaderValue>,
     /// The time that the attempt's last connection took, or failed to come.
     connecting: Duration,
     /// The endpoint of the last failed attempt, if it is known by a name of its own.
@@ -179,6 +181,7 @@ impl UpstreamCall {
             place: None,
             is_timeout: false,
             request_id: None,
+            client_subject: None,
             connecting: Duration::ZERO,
             failed_at: None,
             noted: None,
@@ -255,9 +258,10 @@ impl UpstreamCall {
         self.end(error);
     }
 
-    /// Sets the id of the client's request.
-    pub fn asked_by(&mut self, request_id: &HeaderValue) {
+    /// Sets the id of the client's request, and the subject of its certificate.
+    pub fn asked_by(&mut self, request_id: &HeaderValue, subject: Option<&HeaderValue>) {
         self.request_id = Some(request_id.clone());
+        self.client_subject = subject.cloned();
     }
 
     /// Sets the request's method and the state of the client's connection; without `phase` an application makes the
@@ -591,6 +595,7 @@ impl UpstreamCall {
 
     fn ruling(&self, error: Option<CallError>) -> Ruling {
         let head = self.head.as_ref();
+        let subject = self.client_subject.as_ref().and_then(|it| it.to_str().ok());
         let facts = Facts {
             status: head.map_or(0, |head| head.status.as_u16()),
             headers: head.and_then(|head| head.headers.as_deref()),
@@ -603,6 +608,7 @@ impl UpstreamCall {
                 .failure_body_max
                 .map(|_| self.body.as_slice()),
             grpc_status: self.grpc_status(),
+            client_subject: subject.unwrap_or_default(),
         };
         let mut ruling = self.upstream.plan.breaker.judge(&facts);
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;

@@ -173,6 +173,7 @@ impl SampleCalls<'_> {
             error,
             body: None,
             grpc_status: None,
+            client_subject: "",
         };
         failure::judge(self.ignore, self.failure, GrpcCodes::FAILURES, &call).outcome
     }

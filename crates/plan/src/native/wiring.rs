@@ -77,7 +77,7 @@ pub(super) fn routes(
             );
         }
         if !draft.listeners_doubtful {
-            check_listeners(route, listeners, notes);
+            check_listeners(route, draft, listeners, notes);
         }
         let step = step(route, draft, upstreams, notes);
         if let (Some(name), Some(path), Some(step)) = (name, &route.path, step) {
@@ -113,12 +113,21 @@ fn changes(changes: &Option<At<FieldChanges>>) -> FieldChanges {
         .map_or_else(FieldChanges::default, |it| it.value.clone())
 }
 
-fn check_listeners(route: &DraftRoute, listeners: &[At<Listener>], notes: &mut Notes) {
+fn check_listeners(
+    route: &DraftRoute,
+    draft: &Draft,
+    listeners: &[At<Listener>],
+    notes: &mut Notes,
+) {
     for name in route.listeners.iter().flatten() {
-        if !listeners
-            .iter()
-            .any(|listener| *listener.value.name == *name.value.text)
-        {
+        // A listener with a fault has been reported, and is not unknown.
+        let mut drafted = draft.listeners.iter().flat_map(|all| &all.value);
+        let is_drafted = drafted.any(|listener| {
+            let own = listener.name.as_ref();
+            own.is_none_or(|own| own.value.text == name.value.text)
+        });
+        let mut known = listeners.iter();
+        if !is_drafted && !known.any(|listener| *listener.value.name == *name.value.text) {
             notes.error(
                 name.at,
                 format!("unknown listener {}", name.value.shown),

@@ -194,6 +194,7 @@ fn health_checks_have_defaults() {
         error: None,
         body: None,
         grpc_status: None,
+        client_subject: "",
     };
     assert_eq!(health.expect.holds(&answer(404)), Ok(true));
     assert_eq!(health.expect.holds(&answer(500)), Ok(false));

@@ -29,6 +29,7 @@ fn call(status: u16, error: Option<CallError>) -> Call<'static> {
         error,
         body: None,
         grpc_status: None,
+        client_subject: "",
     }
 }
 

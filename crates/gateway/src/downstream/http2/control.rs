@@ -129,7 +129,7 @@ mod tests {
             budget.earn(frame(DATA, 16_384, 0));
             assert!(budget.spend(update, at(0)) && budget.spend(update, at(0)));
         }
-        assert!((0..10).all(|_| budget.spend(update, at(0))));
+        assert!((0..8).all(|_| budget.spend(update, at(0))));
         assert!(!budget.spend(update, at(0)));
     }
 
