@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use fusebox_plan::plan::{CertificateFacts, ListenerTls, TlsVersion};
+use fusebox_plan::CertificateFacts;
+use fusebox_plan::plan::{ListenerTls, TlsVersion};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::Ticketer;
@@ -18,7 +19,7 @@ use crate::upstream::own_trust::client_verifier;
 /// The protocols that a listener offers within TLS (ALPN), the preferred one first.
 pub const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
 
-/// The TLS of a listener. Its certificates may be renewed while it runs: connections that are open go on.
+/// The TLS of a listener. Its certificates may be renewed while it runs; open connections keep theirs.
 #[derive(Debug)]
 pub struct LiveTls {
     current: ArcSwap<ServedTls>,
