@@ -14,7 +14,7 @@ const MICROGATEWAY: &str = "github.com/project-flogo/microgateway";
 
 /// An application of one handler, whose steps are before a call.
 fn app(steps: &Value, service: &Value) -> String {
-    let mut steps = steps.as_array().unwrap().clone();
+    let mut steps = steps.as_array().expect("a list of steps").clone();
     let passes = match service["settings"].get("script") {
         Some(_) => "$.S.outputs.error == false",
         None => "$.S.outputs.valid == true",
@@ -41,7 +41,10 @@ fn machine(files: &[(&'static str, &'static str)]) -> Machine {
 }
 
 fn program(plan: &Plan) -> &App {
-    plan.app.as_deref().and_then(|app| app.of::<App>()).unwrap()
+    plan.app
+        .as_deref()
+        .and_then(|app| app.of::<App>())
+        .expect("a Flogo application")
 }
 
 /// What is said of an application, without places.

@@ -10,7 +10,7 @@ use crate::read::reader::Reader;
 
 /// The names that a flow has.
 pub(super) struct FlowNames<'f> {
-    /// The outputs of each task, by its id; `None` where any name may be one.
+    /// The outputs of each task, by its id; `None`: any name.
     pub outputs: BTreeMap<String, Option<&'static [&'static str]>>,
     /// The declared inputs.
     pub inputs: Vec<&'f str>,

@@ -287,7 +287,7 @@ impl Builder<'_> {
             }
             #[cfg(feature = "script")]
             Activity::Script(text) => LiveActivity::Script(text.clone()),
-            // Reading refuses what is not built in.
+            // Reading refuses activities whose feature is off.
             #[allow(unreachable_patterns, reason = "with all features nothing is left")]
             Activity::GraphQl(_) | Activity::Script(_) => LiveActivity::Nothing,
             // A connection is passed on by a route of the plan.

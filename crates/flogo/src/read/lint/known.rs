@@ -108,7 +108,7 @@ impl Known {
         }
     }
 
-    /// The outputs of an activity; `None` where any name may be one.
+    /// The outputs of an activity; `None`: any name.
     pub fn outputs(activity: &Activity) -> Option<&'static [&'static str]> {
         Some(match activity {
             Activity::Breaker(_) => &["tripped"],
