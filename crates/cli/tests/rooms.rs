@@ -23,7 +23,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "call",
-        "attempts endpoints balance health budget adaptive settings",
+        "attempts endpoints balance health budget adaptive settings grpc",
     ),
     (
         "dataweave",

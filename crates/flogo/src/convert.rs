@@ -124,7 +124,7 @@ impl Draft {
     /// Reports the TLS files that the native form would look for in another directory.
     fn tls(&mut self, listener: &Listener) {
         let Some(tls) = &listener.tls else { return };
-        for path in [&tls.certificate_path, &tls.key_path] {
+        for path in [&tls.pair.certificate_file.named, &tls.pair.key_file.named] {
             if !Path::new(path).is_absolute() {
                 let (path, name) = (quote(path), quote(&listener.name));
                 let what = format!(

@@ -1142,7 +1142,10 @@ fn the_files_of_tls_are_read_from_where_the_program_was_started() {
     );
     let plan = plan_on(&text, &machine);
     let tls = plan.listeners[0].tls.clone().expect("TLS");
-    assert_eq!((tls.certificates.as_str(), tls.key.reveal()), (CERT, KEY));
+    assert_eq!(
+        (tls.pair.certificates.as_str(), tls.pair.key.reveal()),
+        (CERT, KEY)
+    );
     assert_eq!(
         plan.to_json()["listeners"][0]["tls"],
         serde_json::json!({ "cert": "c.pem", "key": "k.pem" }),

@@ -1,7 +1,7 @@
 //! The kinds of triggers, the settings that each reads, and their TLS.
 
 use fusebox_plan::dialect::{PemFile, pair, quote};
-use fusebox_plan::plan::ListenerTls;
+use fusebox_plan::plan::{ListenerTls, PemSource};
 
 use crate::read::actions::Actions;
 use crate::read::object::Object;
@@ -107,12 +107,16 @@ pub(super) fn tls(
         let read = reader.loader.local(path);
         let (at, shown) = (settings.place(key), quote(path));
         let base = "the directory that the program was started in";
-        PemFile::read(at, path.to_owned(), shown, read, base, reader.notes)
+        let file = PemSource {
+            named: path.to_owned(),
+            on_disk: path.into(),
+        };
+        PemFile::read(at, file, shown, read, base, reader.notes)
     };
     let (certificate, key) = match kind {
         TriggerKind::Sockets => ("serverCert", "serverKey"),
         _ => ("certFile", "keyFile"),
     };
     let (certificate, key) = (pem(certificate), pem(key));
-    pair(certificate?, key?, reader.loader, reader.notes)
+    pair(certificate?, key?, reader.loader, reader.notes).map(ListenerTls::from)
 }

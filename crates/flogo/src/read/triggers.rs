@@ -212,6 +212,7 @@ impl Triggers {
                 _ => Manner::App,
             },
             tls,
+            http2: None,
         }));
     }
 
