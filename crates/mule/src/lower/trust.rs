@@ -127,7 +127,13 @@ impl<'a> Lowering<'a> {
                 }
             }
             if let Some(store) = self.open_part(&open, KEY_STORE) {
-                context.identity = self.identity(&store);
+                match store.has("path") {
+                    true => context.identity = self.identity(&store),
+                    false => {
+                        let what = "this `tls:key-store` has no effect: it has no `path`";
+                        self.warn(store.at(), what, "add `path=\"…\"`, or remove it");
+                    }
+                }
             }
         }
         let context = (self.notes.errors() == errors).then_some(context);
