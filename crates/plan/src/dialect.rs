@@ -8,10 +8,10 @@ use crate::plan::Plan;
 
 pub use crate::diagnostic::{At, Notes, Place, nearest, quote, suggest};
 pub use crate::interpolate::Loader;
-pub use crate::listener_tls::{PemFile, pair};
 pub use crate::path::{PathFault, Template, check_literal, read_rewrite};
 pub use crate::program::{OwnTimeout, Program, Schedule, Target};
 pub use crate::show::{put, show_listener_tls, show_settings};
+pub use crate::tls::{PemFile, pair};
 pub use crate::tree::{
     BYTES_MAX, Entry, Kind, NODES_MAX, Node, Scalar, Style, parse as parse_tree, place_within,
 };

@@ -4,8 +4,10 @@
 //! becomes a key, a list or a second value. `$${` stands for `${` itself.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::diagnostic::{Notes, Place, quote};
+use crate::plan::CertificateFacts;
 use crate::tree::{Kind, Node, Scalar, place_within};
 
 /// Access to the machine on which a configuration is read: files, variables, network.
@@ -57,6 +59,26 @@ pub trait Loader {
     /// The first fault of the pair.
     fn check_pair(&self, _certificates: &str, _key: &str) -> Result<(), PairFault> {
         Ok(())
+    }
+
+    /// The facts of the certificates in a PEM text, in its order. This crate reads no certificate, so by default there
+    /// are none.
+    ///
+    /// # Errors
+    /// The fault of the text, without an end mark.
+    fn certificates(&self, _pem: &str) -> Result<Vec<CertificateFacts>, String> {
+        Ok(Vec::new())
+    }
+
+    /// The present second, since 1970 (UTC), by which certificates are judged. This crate reads no clock, so by default
+    /// `None`: they are not.
+    fn unix_seconds(&self) -> Option<i64> {
+        None
+    }
+
+    /// The path for the process of a file that [`file`](Loader::file) reads at `path`. By default the same.
+    fn on_disk(&self, path: &str) -> PathBuf {
+        path.into()
     }
 
     /// The value that the command line gives to the property `name`. By default `None`.

@@ -19,7 +19,8 @@ pub struct Refused {
     pub why: &'static str,
 }
 
-const fn bad(why: &'static str) -> Refused {
+/// A refusal with status 400.
+pub const fn bad(why: &'static str) -> Refused {
     Refused {
         status: StatusCode::BAD_REQUEST,
         why,

@@ -118,9 +118,19 @@ fn exhausted(error: &io::Error) -> Option<UpstreamError> {
 /// TLS, with the name that the other side's certificate must have.
 #[derive(Clone)]
 struct Tls {
-    connector: TlsConnector,
+    trust: Trust,
+    /// The settings of each connection; `None`: they may change, so each makes its own.
+    fixed: Option<TlsConnector>,
     name: ServerName<'static>,
     wish: Arc<CertificateWish>,
+}
+
+impl Tls {
+    /// The settings for a connection that begins now.
+    fn connector(&self) -> TlsConnector {
+        let made = || TlsConnector::from(watching(&self.trust.config(), &self.wish));
+        self.fixed.clone().unwrap_or_else(made)
+    }
 }
 
 /// The present step of connecting, with the error to report if time runs out there.
@@ -326,12 +336,17 @@ fn tls_of(endpoint: &Endpoint, trust: &Trust) -> Result<Option<Tls>, String> {
     if !endpoint.tls {
         return Ok(None);
     }
-    let host = &endpoint.host;
-    let name = ServerName::try_from(host.clone())
+    let host = trust.server_name().unwrap_or(&endpoint.host);
+    let name = ServerName::try_from(host.to_owned())
         .map_err(|_| format!("`{host}` is not a name that a certificate can bear"))?;
-    let (config, wish) = watching(&trust.config());
+    let wish = Arc::default();
+    let fixed = match trust {
+        Trust::Renewed(_) => None,
+        trust => Some(TlsConnector::from(watching(&trust.config(), &wish))),
+    };
     Ok(Some(Tls {
-        connector: TlsConnector::from(config),
+        trust: trust.clone(),
+        fixed,
         name,
         wish,
     }))
@@ -344,7 +359,7 @@ async fn secured(
     step: &mut Step,
 ) -> Result<Stream, NoConnection> {
     (step.kind, step.word) = (ErrorKind::Tls, "handshake timed out");
-    let stream = tls.connector.connect(tls.name.clone(), stream).await;
+    let stream = tls.connector().connect(tls.name.clone(), stream).await;
     let stream = stream.map_err(|error| {
         let address = Some(address);
         let cause = UpstreamError::handshake(&error, address, tls.wish.is_open());

@@ -17,7 +17,7 @@ use fusebox_plan::CallError;
 
 use crate::ground::meter::Counter;
 
-pub use certificate::{CertificateWish, naming_verifier, watching};
+pub use certificate::{CertificateWish, self_signed, watching};
 pub use failure::UpstreamError;
 
 /// The shortest time between two warnings about one upstream and kind.

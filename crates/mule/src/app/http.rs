@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::{MediaType, Script};
-use fusebox_plan::plan::ListenerTls;
+use fusebox_plan::plan::{KeyPair, ListenerTls};
 use http::{HeaderName, Method};
 
 use super::{Given, Target};
@@ -39,7 +39,7 @@ pub struct ClientTls {
     /// The authorities of servers, in PEM; `None`: those of the system.
     pub authorities: Option<String>,
     /// Our own certificate chain and key; `None`: we show none.
-    pub identity: Option<ListenerTls>,
+    pub identity: Option<KeyPair>,
 }
 
 impl fmt::Debug for ClientTls {

@@ -193,20 +193,23 @@ pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
         }
         let tls = source.config.tls.as_ref();
         if let Some(tls) = tls.filter(|_| source.config.tls_in_java_store) {
-            let (store, pem) = (&tls.certificate_path, pem_of(&tls.certificate_path));
+            let store = &tls.pair.certificate_file.named;
+            let pem = pem_of(store);
             let what = format!(
                 "the store {}: make PEM of it, `openssl pkcs12 -in {store} -nodes -out {pem}`",
                 quote(store)
             );
             found.push(left(&what, false));
-        } else if let Some(tls) = tls.filter(|tls| !tls.certificate_path.starts_with('/')) {
-            let path = quote(&tls.certificate_path);
+        } else if let Some(tls) =
+            tls.filter(|tls| !tls.pair.certificate_file.named.starts_with('/'))
+        {
+            let path = quote(&tls.pair.certificate_file.named);
             let what = format!(
                 "the directory of {path}: the program's there, the configuration file's here"
             );
             found.push(left(&what, false));
         }
-        if tls.is_some_and(|tls| tls.client_authorities.is_some()) {
+        if tls.is_some_and(|tls| tls.clients.is_some()) {
             found.push(left("the check of callers' certificates", true));
         }
     }

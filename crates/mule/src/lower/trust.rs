@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use fusebox_plan::dialect::{At, PemFile, Place, pair, quote, suggest};
-use fusebox_plan::plan::ListenerTls;
+use fusebox_plan::plan::{Authorities, ClientAuth, KeyPair, ListenerTls, PemSource};
 
 use super::Lowering;
 use super::names::name_of;
@@ -29,11 +29,11 @@ pub(super) type Contexts = BTreeMap<Place, Option<Context>>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Context {
     /// The authorities of the other side, in PEM.
-    authorities: Option<String>,
+    authorities: Option<Authorities>,
     /// True to accept any certificate of the other side.
     insecure: bool,
     /// Our own certificate and key, and true if they come from one of Java's stores.
-    identity: Option<(ListenerTls, bool)>,
+    identity: Option<(KeyPair, bool)>,
 }
 
 impl<'a> Lowering<'a> {
@@ -53,14 +53,21 @@ impl<'a> Lowering<'a> {
             self.no_tls(element.at);
             return None;
         }
-        let Some((mut tls, is_java)) = context.identity else {
+        let Some((pair, is_java)) = context.identity else {
             let what =
                 "an HTTPS listener needs a certificate: its `tls:context` has no `tls:key-store`";
             let mend = "add `<tls:key-store type=\"pem\" path=\"server.pem\"/>`";
             self.error(element.at, what, mend);
             return None;
         };
-        tls.client_authorities = context.authorities.filter(|_| !context.insecure);
+        let authorities = context.authorities.filter(|_| !context.insecure);
+        let tls = ListenerTls {
+            clients: authorities.map(|authorities| ClientAuth {
+                authorities,
+                is_required: true,
+            }),
+            ..ListenerTls::from(pair)
+        };
         Some((tls, is_java))
     }
 
@@ -74,8 +81,8 @@ impl<'a> Lowering<'a> {
         }
         Some(ClientTls {
             verified: !context.insecure,
-            authorities: context.authorities,
-            identity: context.identity.map(|(tls, _)| tls),
+            authorities: context.authorities.map(|it| it.pem),
+            identity: context.identity.map(|(pair, _)| pair),
         })
     }
 
@@ -155,8 +162,8 @@ impl<'a> Lowering<'a> {
     }
 
     /// The certificates of a trust store.
-    fn authorities(&mut self, store: &Open<'a>) -> Option<String> {
-        let (path, _, text) = match self.is_pem(store)? {
+    fn authorities(&mut self, store: &Open<'a>) -> Option<Authorities> {
+        let (path, place, text) = match self.is_pem(store)? {
             true => self.pem(store)?,
             false => self.java(store, Store::authorities)?,
         };
@@ -166,11 +173,12 @@ impl<'a> Lowering<'a> {
             self.wrong(path, what, mend);
             return None;
         }
-        Some(text)
+        let file = source(place);
+        Some(Authorities { file, pem: text })
     }
 
     /// The certificate chain and the key of a key store.
-    fn identity(&mut self, store: &Open<'a>) -> Option<(ListenerTls, bool)> {
+    fn identity(&mut self, store: &Open<'a>) -> Option<(KeyPair, bool)> {
         let is_pem = self.is_pem(store)?;
         let (path, place, text) = match is_pem {
             true => self.pem(store)?,
@@ -188,7 +196,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let mut file = || {
-            let (name, text) = (place.clone(), Ok(text.clone()));
+            let (name, text) = (source(place.clone()), Ok(text.clone()));
             PemFile::read(
                 path.at(),
                 name,
@@ -348,5 +356,13 @@ impl<'a> Lowering<'a> {
             ),
         };
         self.error(at, what, mend);
+    }
+}
+
+/// A file by the path at which it was found, which is one from the working directory.
+fn source(found: String) -> PemSource {
+    PemSource {
+        on_disk: found.clone().into(),
+        named: found,
     }
 }

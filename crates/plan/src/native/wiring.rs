@@ -34,6 +34,10 @@ pub(super) fn routes(
     let mut names: HashMap<String, Place> = HashMap::new();
     let mut shared_paths = SharedPaths::default();
     let mut routes = Vec::new();
+    let mut routes_of_path: HashMap<&str, usize> = HashMap::new();
+    for path in draft.routes.iter().filter_map(|it| it.path.as_ref()) {
+        *routes_of_path.entry(&path.value.text).or_default() += 1;
+    }
     for route in &draft.routes {
         if let Some(path) = &route.path
             && !shared_paths.admits(route, path, notes)
@@ -41,11 +45,9 @@ pub(super) fn routes(
             continue;
         }
         let by_path = |path: &At<DraftPath>| {
-            let has_path = |other: &&DraftRoute| {
-                let other = other.path.as_ref();
-                other.is_some_and(|other| other.value.text == path.value.text)
-            };
-            let shared = draft.routes.iter().filter(has_path).count() > 1;
+            let shared = routes_of_path
+                .get(path.value.text.as_str())
+                .is_some_and(|count| *count > 1);
             let name = |path: &str| match shared {
                 true => default_name(path, route),
                 false => path.to_owned(),
