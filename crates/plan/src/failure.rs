@@ -92,7 +92,7 @@ pub struct Ruling {
 const DEFAULT: &str = "status >= 500 || error != \"\"";
 
 /// The variables of an expression about a call, with their types.
-const VARIABLES: [(&str, Option<Kind>); 9] = [
+const VARIABLES: [(&str, Option<Kind>); 10] = [
     ("status", Some(Kind::Int)),
     ("headers", Some(Kind::Map)),
     ("duration", Some(Kind::Span)),
