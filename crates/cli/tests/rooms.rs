@@ -18,12 +18,12 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "plan",
-        "read dialect show native listener_tls url path plan program access_log failure interpolate fields yaml words tree schema keys \
+        "read dialect show native tls url path plan program access_log failure interpolate fields yaml words tree schema keys \
          expression diagnostic",
     ),
     (
         "call",
-        "attempts endpoints balance health budget adaptive settings",
+        "attempts endpoints balance health budget adaptive settings grpc",
     ),
     (
         "dataweave",
@@ -31,7 +31,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "flogo",
-        "run dialect convert read program show mapping flow language",
+        "run dialect convert read program show mapping flow graphql script language",
     ),
     (
         "mule",

@@ -4,6 +4,7 @@
 //! becomes a key, a list or a second value. `$${` stands for `${` itself.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::diagnostic::{Notes, Place, quote};
 use crate::tree::{Kind, Node, Scalar, place_within};
@@ -20,6 +21,15 @@ pub trait Loader {
     /// # Errors
     /// The error that kept the file from being read.
     fn file(&self, path: &str) -> io::Result<String>;
+
+    /// The bytes of the file at `path`, relative to the first configuration file, for files that are no texts. By
+    /// default those of its text.
+    ///
+    /// # Errors
+    /// The error that kept the file from being read.
+    fn bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.file(path).map(String::into_bytes)
+    }
 
     /// The text of the file at `path`, relative to the process's working directory, as Flogo's `file://` addresses are.
     /// By default the same as [`file`](Loader::file).
@@ -50,6 +60,26 @@ pub trait Loader {
         Ok(())
     }
 
+    /// The facts of the certificates in a PEM text, in its order. This crate reads no certificate, so by default there
+    /// are none.
+    ///
+    /// # Errors
+    /// The fault of the text, without an end mark.
+    fn certificates(&self, _pem: &str) -> Result<Vec<CertificateFacts>, String> {
+        Ok(Vec::new())
+    }
+
+    /// The present second, since 1970 (UTC), by which certificates are judged. This crate reads no clock, so by default
+    /// `None`: they are not.
+    fn unix_seconds(&self) -> Option<i64> {
+        None
+    }
+
+    /// The path for the process of a file that [`file`](Loader::file) reads at `path`. By default the same.
+    fn on_disk(&self, path: &str) -> PathBuf {
+        path.into()
+    }
+
     /// The value that the command line gives to the property `name`. By default `None`.
     fn property(&self, _name: &str) -> Option<String> {
         None
@@ -75,6 +105,19 @@ pub trait Loader {
     fn is_strict(&self) -> bool {
         false
     }
+}
+
+/// Facts of a certificate that a configuration is checked by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// The name in metrics and messages: the first DNS name, else the first IP address, else the common name.
+    pub name: String,
+    /// The DNS names that the certificate is for, in lower case and in its order.
+    pub dns_names: Vec<String>,
+    /// The first second at which it is valid, since 1970 (UTC).
+    pub not_before: i64,
+    /// The last second at which it is valid, since 1970 (UTC).
+    pub not_after: i64,
 }
 
 /// A fault of a certificate and its private key. The texts show nothing of a key.

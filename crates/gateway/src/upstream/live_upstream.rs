@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Upstream;
 use http::{Method, StatusCode};
 
@@ -11,6 +12,7 @@ use crate::upstream::breakers::UpstreamBreakers;
 use crate::upstream::call_state::CallState;
 use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
+use crate::upstream::own_tls::OwnTls;
 use crate::upstream::pool::{Pool, Pools};
 use crate::upstream::stall_watch;
 use crate::upstream::upstream_errors::UpstreamErrors;
@@ -30,6 +32,8 @@ pub struct LiveUpstream {
     pub endpoints: Vec<Arc<LiveEndpoint>>,
     /// The choice among several endpoints; `None`: there is one.
     pub several: Option<Arc<SeveralEndpoints>>,
+    /// The TLS of its endpoints, where the plan has settings for it.
+    pub own_tls: Option<Arc<OwnTls>>,
     /// The state that all its calls share.
     pub calls: CallState,
     /// Counts of each worker; kept over reloads by the upstream's name.
@@ -57,6 +61,7 @@ impl LiveUpstream {
             stall_limits: stall_watch::limits(&plan.breaker.settings),
             endpoints,
             several,
+            own_tls: None,
             calls,
             meter,
             errors,
@@ -106,6 +111,18 @@ impl LiveUpstream {
     /// The connections of all workers to the first endpoint.
     pub fn pools(&self) -> &Pools {
         &self.endpoint().pools
+    }
+
+    /// Closes connections of one worker that were kept for too long, to whichever endpoint.
+    pub fn sweep(&self, worker: usize, now: Timestamp) {
+        for endpoint in &self.endpoints {
+            endpoint.pool(worker).sweep(now);
+        }
+        if let Some(several) = &self.several {
+            for (_, endpoint) in several.members() {
+                endpoint.pool(worker).sweep(now);
+            }
+        }
     }
 
     /// Number of idle connections of all workers.

@@ -5,6 +5,7 @@
 
 mod certificate;
 mod failure;
+mod http2;
 mod tls;
 
 use std::fmt;
@@ -17,8 +18,9 @@ use fusebox_plan::CallError;
 
 use crate::ground::meter::Counter;
 
-pub use certificate::{CertificateWish, naming_verifier, watching};
+pub use certificate::{CertificateWish, self_signed, watching};
 pub use failure::UpstreamError;
+pub use http2::is_unprocessed;
 
 /// The shortest time between two warnings about one upstream and kind.
 const WARNED_EVERY: Duration = Duration::from_secs(10);

@@ -443,10 +443,12 @@ fn a_byte_order_mark_and_carriage_returns_do_no_harm() {
 #[test]
 fn the_planned_form_gets_an_error_for_each_unsupported_key() {
     let mut machine = Machine::default();
-    machine.files.insert(
-        "cert.pem",
-        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
-    );
+    for certificate in ["cert.pem", "ca.pem"] {
+        machine.files.insert(
+            certificate,
+            "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+        );
+    }
     machine.files.insert(
         "key.pem",
         "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
@@ -491,6 +493,29 @@ fn the_page_about_calls_is_read_without_diagnostics() {
             "listen: 127.0.0.1:8080\nupstreams:\n  orders_dr: {{ url: http://127.0.0.1:8082, breaker: {{}} }}\n  \
                  orders:\n    breaker: {{}}\n{url}{block}routes:\n  - {{ path: /, upstream: orders }}\n  \
                  - {{ path: /dr, upstream: orders_dr }}\n"
+        ));
+    }
+}
+
+/// The file on the page about gRPC, and every part of one: indented keys of an upstream.
+#[test]
+fn the_page_about_grpc_is_read_without_diagnostics() {
+    let page = include_str!("../../../../docs/grpc.md");
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 5);
+    for block in blocks {
+        if block.starts_with("listen") {
+            plan_of(block);
+            continue;
+        }
+        let breaker = match block.contains("breaker:") {
+            true => "",
+            false => "    breaker: {}\n",
+        };
+        plan_of(&format!(
+            "listen: 127.0.0.1:8080\nupstreams:\n  greeter:\n    url: http://127.0.0.1:8081\n{breaker}{block}\
+             routes:\n  - {{ path: /, upstream: greeter }}\n"
         ));
     }
 }
