@@ -1148,7 +1148,7 @@ fn the_files_of_tls_are_read_from_where_the_program_was_started() {
     );
     assert_eq!(
         plan.to_json()["listeners"][0]["tls"],
-        serde_json::json!({ "cert": "c.pem", "key": "k.pem" }),
+        serde_json::json!({ "cert": "c.pem", "key": "k.pem", "min": "1.2" }),
         "the files, and nothing of what they hold"
     );
     let report = lines(&read_on(&text, &Host::default()));

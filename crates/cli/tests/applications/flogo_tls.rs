@@ -170,7 +170,7 @@ fn a_trigger_speaks_tls_with_its_own_certificate() {
     let shown = &gateway.admin_get("/api/v1/plan").json()["listeners"][0]["tls"];
     assert_eq!(
         *shown,
-        json!({ "cert": cert.to_str().unwrap(), "key": key.to_str().unwrap() })
+        json!({ "cert": cert.to_str().unwrap(), "key": key.to_str().unwrap(), "min": "1.2" })
     );
     // A client that speaks plain HTTP is told so, and the next one is served all the same.
     assert_eq!(gateway.get("/t").status, 400);
