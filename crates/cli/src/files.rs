@@ -144,6 +144,10 @@ impl Loader for Disk {
         bounded::text(&self.base.join(path), FILE_BYTES_MAX)
     }
 
+    fn bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+        bounded::read(&self.base.join(path), FILE_BYTES_MAX)
+    }
+
     fn local(&self, path: &str) -> io::Result<String> {
         bounded::text(Path::new(path), FILE_BYTES_MAX)
     }

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod cors;
 pub mod dispatch;
 pub mod handshake;
+pub mod http2;
 pub mod refusal;
 pub mod serving;
 pub mod session;

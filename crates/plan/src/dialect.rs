@@ -116,6 +116,11 @@ impl Losses {
         }
     }
 
+    /// True if the loss of a guard is reported with a place.
+    pub fn has_guard(&self, at: Place) -> bool {
+        self.0.iter().any(|loss| loss.at == at && loss.is_guard)
+    }
+
     /// True if a loss is reported with a place.
     pub fn has(&self, at: Place) -> bool {
         self.0.iter().any(|loss| loss.at == at)

@@ -22,6 +22,15 @@ pub trait Loader {
     /// The error that kept the file from being read.
     fn file(&self, path: &str) -> io::Result<String>;
 
+    /// The bytes of the file at `path`, relative to the first configuration file, for files that are no texts. By
+    /// default those of its text.
+    ///
+    /// # Errors
+    /// The error that kept the file from being read.
+    fn bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.file(path).map(String::into_bytes)
+    }
+
     /// The text of the file at `path`, relative to the process's working directory, as Flogo's `file://` addresses are.
     /// By default the same as [`file`](Loader::file).
     ///

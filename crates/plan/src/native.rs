@@ -10,6 +10,7 @@ mod upstreams;
 mod bulkhead;
 mod ejection;
 mod endpoints;
+mod grpc;
 mod header_fields;
 mod ladder;
 mod retry;

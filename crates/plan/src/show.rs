@@ -15,9 +15,9 @@ use crate::access_log::{AccessLog, When};
 use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Guard, KeyPair, Limits, Listener, ListenerTls, Plan, Probe,
-    Respond, Rewrite, RewritePart, Route, Share, Step, Store, TlsVersion, Upstream, UpstreamTls,
-    Valkey,
+    Admin, Breaker, Fleet, Forward, Guard, Http2, HttpVersion, KeyPair, Limits, Listener,
+    ListenerTls, Plan, Probe, Respond, Rewrite, RewritePart, Route, Share, Step, Store, TlsVersion,
+    Upstream, UpstreamTls, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -90,6 +90,7 @@ fn show_listener(listener: &Listener) -> Value {
         shown["tls"] = show_listener_tls(tls);
         shown["tls"]["min"] = json!(tls.min.as_str());
     }
+    put(&mut shown, "http2", listener.http2.map(Http2::as_str));
     shown
 }
 
@@ -170,6 +171,11 @@ fn show_limits(limits: &Limits) -> Value {
         "head_timeout": show_duration(limits.head_timeout),
         "keep_alive": show_duration(limits.keep_alive_timeout),
         "body_rate": show_rate(limits.body_rate_min),
+        "streams": limits.streams_max,
+        "stream_stall": show_duration(limits.stream_stall_timeout),
+        "stream_resets": limits.stream_resets_max,
+        "stream_errors": limits.stream_errors_max,
+        "control_frames": limits.control_frames_rate,
         "upgrade_idle": show_duration(limits.upgrade_idle_timeout),
         "drain": show_duration(limits.drain_timeout),
         "drain_delay": show_duration(limits.drain_delay),
@@ -199,6 +205,13 @@ fn show_upstream(upstream: &Upstream) -> Value {
         "tls",
         upstream.tls.as_ref().map(show_upstream_tls),
     );
+    if upstream.http != HttpVersion::default() {
+        shown["http"] = match upstream.http {
+            HttpVersion::One => json!(1),
+            HttpVersion::Two => json!(2),
+            HttpVersion::Auto => json!("auto"),
+        };
+    }
     if let Some(total) = timeout.total {
         shown["timeout"]["total"] = json!(show_duration(total));
     }

@@ -382,5 +382,5 @@ fn curl_speaks_to_it() {
     };
     let said = String::from_utf8_lossy(&curl.stdout);
     let errors = String::from_utf8_lossy(&curl.stderr);
-    assert_eq!((&*said, &*errors), ("safe 1.1 0", ""));
+    assert_eq!((&*said, &*errors), ("safe 2 0", ""));
 }

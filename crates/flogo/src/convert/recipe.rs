@@ -338,7 +338,7 @@ impl<'a> Recipe<'a> {
     fn leave(&mut self, index: usize, step: &FlowStep) {
         let service = &self.action.services[step.service];
         let (what, is_guard) = match &service.activity {
-            Activity::Rest(_) | Activity::Nothing => return,
+            Activity::Rest(_) | Activity::Nothing | Activity::Socket(_) => return,
             Activity::Breaker(breaker) if self.has_breaker(breaker) => return,
             Activity::Breaker(_) => (
                 "the breaker is not checked before the call, or does not receive its failures and successes",
@@ -346,6 +346,11 @@ impl<'a> Recipe<'a> {
             ),
             Activity::RateLimiter(_) => ("the rate limiter has no native form yet", true),
             Activity::Quota(_) => ("the limit on the time of calls has no native form", true),
+            Activity::GraphQl(_) => (
+                "the check of GraphQL requests has no native form: let their server bound depth and cost",
+                true,
+            ),
+            Activity::Script(_) => ("the script has no native form", true),
             Activity::Jwt => (
                 "the check of the token has no native form yet: check it before the gateway",
                 true,

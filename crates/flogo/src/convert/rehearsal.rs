@@ -188,7 +188,13 @@ fn result(index: usize, action: &Action, script: Script<'_>) -> (Map, Option<Fau
             let fault = refuses.then(|| Fault::plain("circuit breaker tripped"));
             return (outputs, fault);
         }
-        Activity::Jwt => Map::from([(Arc::from("valid"), Value::Bool(true))]),
+        Activity::Jwt | Activity::GraphQl(_) => {
+            Map::from([(Arc::from("valid"), Value::Bool(true))])
+        }
+        Activity::Script(_) => Map::from([
+            (Arc::from("error"), Value::Bool(false)),
+            ("result".into(), Value::from(Map::new())),
+        ]),
         Activity::RateLimiter(_) => Map::from([
             (Arc::from("limitReached"), Value::Bool(false)),
             ("limitAvailable".into(), Value::Int(1)),
@@ -198,6 +204,7 @@ fn result(index: usize, action: &Action, script: Script<'_>) -> (Map, Option<Fau
         Activity::Counter(_) => Map::from([(Arc::from("value"), Value::Int(script.count))]),
         Activity::Log
         | Activity::Nothing
+        | Activity::Socket(_)
         | Activity::Channel
         | Activity::Return(_)
         | Activity::Reply(_) => Map::new(),

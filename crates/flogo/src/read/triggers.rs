@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{Node, PemFile, Place, pair, quote, suggest};
-use fusebox_plan::plan::{Listener, ListenerTls, Manner, PemSource, Route, Step};
+use fusebox_plan::dialect::{Node, Place, quote, suggest};
+use fusebox_plan::plan::{Listener, Manner, Route, Step, Upstream};
 use http::Method;
 
 use crate::Map;
-use crate::flow::{Choice, Handler};
+use crate::flow::{Activity, Choice, Handler};
 use crate::program::{Channel, Subscription};
 use crate::read::actions::{Actions, BuiltAction};
 use crate::read::handler_path::{HandlerPath, PathTree};
@@ -17,8 +17,10 @@ use crate::read::lint;
 use crate::read::mapping;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader};
-use crate::read::refs::{ContributionKind, import_mend, tail};
 use crate::read::settings::Settings;
+use crate::read::sockets::{self, SocketRoute};
+use crate::read::swagger::{self, About, Documented};
+use crate::read::trigger_kind::{TriggerKind, kind, tls};
 
 const TRIGGER_KEYS: [&str; 8] = [
     "id",
@@ -61,6 +63,12 @@ pub(crate) struct Triggers {
     ids: HashMap<String, Place>,
     /// The trigger that listens on each port.
     ports: HashMap<u16, String>,
+    /// The triggers that swagger triggers tell of.
+    documented: Vec<Documented>,
+    /// The swagger triggers, with their places.
+    documents: Vec<(Arc<str>, Place)>,
+    /// The routes of websocket triggers.
+    pub sockets: Vec<SocketRoute>,
 }
 
 /// A route with its origin in the file.
@@ -72,7 +80,10 @@ pub(crate) struct RouteDraft {
     pub written: String,
     pub path: HandlerPath,
     pub handler: Arc<Handler>,
+    /// The origins of the handler's actions; none for a document.
     pub choices: Vec<ChoicePlaces>,
+    /// The document that the route of a swagger trigger answers with.
+    pub document: Option<serde_json::Value>,
 }
 
 /// The origin of one of a handler's actions.
@@ -85,6 +96,7 @@ impl Triggers {
     pub fn read(
         items: &[Node],
         channels: &[Channel],
+        about: &About,
         actions: &mut Actions<'_>,
         reader: &mut Reader<'_>,
     ) -> Triggers {
@@ -92,6 +104,7 @@ impl Triggers {
         for trigger in Object::each(items, "a trigger", reader.notes) {
             triggers.trigger(trigger, channels, actions, reader);
         }
+        triggers.document(about, actions);
         triggers.refuse_clashes(reader);
         triggers
     }
@@ -116,8 +129,11 @@ impl Triggers {
             return;
         };
         lint::handlers::settings(settings.entries, kind.settings(), reader);
-        if kind == TriggerKind::Rest {
-            self.listener(&id, &settings, reader);
+        if kind != TriggerKind::Channel {
+            self.listener(&id, kind, &settings, reader);
+        }
+        if kind == TriggerKind::Swagger {
+            self.documents.push((id.clone(), trigger.at));
         }
         for handler in Object::each(items, "a handler", reader.notes) {
             handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
@@ -128,6 +144,8 @@ impl Triggers {
             lint::handlers::settings(settings.entries, kind.handler_settings(), reader);
             match kind {
                 TriggerKind::Rest => self.rest_handler(&id, handler, &settings, choices, reader),
+                TriggerKind::Sockets => self.socket(&id, handler, &settings, choices, reader),
+                TriggerKind::Swagger => self.documented_handler(&id, handler, &settings, reader),
                 TriggerKind::Channel => {
                     let read = subscription(&id, &settings, choices, channels, reader);
                     self.subscribed.extend(read.iter().map(|_| handler.at));
@@ -149,7 +167,13 @@ impl Triggers {
         Some(id.get().into())
     }
 
-    fn listener(&mut self, id: &Arc<str>, settings: &Settings<'_>, reader: &mut Reader<'_>) {
+    fn listener(
+        &mut self,
+        id: &Arc<str>,
+        kind: TriggerKind,
+        settings: &Settings<'_>,
+        reader: &mut Reader<'_>,
+    ) {
         let before = reader.notes.errors();
         settings.required("port", reader.notes);
         let port = settings.whole("port", reader.notes).and_then(|port| {
@@ -157,7 +181,7 @@ impl Triggers {
             let invalid = |_| settings.not_valid("port", mend, reader.notes);
             u16::try_from(port).map_err(invalid).ok()
         });
-        let tls = tls(settings, reader);
+        let tls = tls(kind, settings, reader);
         if before != reader.notes.errors() {
             return;
         }
@@ -171,14 +195,24 @@ impl Triggers {
             return;
         }
         self.ports.insert(port, id.to_string());
+        self.documented.push(Documented {
+            id: id.clone(),
+            port,
+            description: settings.text("description").unwrap_or_default(),
+            endpoints: Vec::new(),
+        });
         self.listeners.push(Arc::new(Listener {
             name: id.clone(),
             addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
             trusted_proxies: Vec::new(),
             encoded_slash_allowed: false,
             double_slash_allowed: false,
-            manner: Manner::App,
+            manner: match kind {
+                TriggerKind::Sockets => Manner::Native,
+                _ => Manner::App,
+            },
             tls,
+            http2: None,
         }));
     }
 
@@ -192,26 +226,15 @@ impl Triggers {
     ) {
         let method = settings.word("method", &METHODS, None, reader.notes);
         let written = settings.required("path", reader.notes);
-        let path = written.as_deref().and_then(|written| {
-            let read = HandlerPath::read(written);
-            if let Err(fault) = &read {
-                let at = match entry_text(settings, "path") {
-                    // An evaluated path has no place in the file.
-                    Some(text) if text.get() == written => {
-                        let byte = written.char_indices().nth(fault.offset);
-                        reader.place_in(text, byte.map_or(written.len(), |(byte, _)| byte))
-                    }
-                    _ => settings.place("path"),
-                };
-                reader.notes.error(at, fault.what.clone(), fault.mend);
-            }
-            read.ok()
-        });
+        let path = written
+            .as_deref()
+            .and_then(|written| path_of(settings, written, reader));
         let (Some(method), Some(written), Some(path), Some(choices)) =
             (method, written, path, choices)
         else {
             return;
         };
+        refuse_sockets(&choices, reader);
         let method =
             Method::from_bytes(method.as_bytes()).expect("the methods of the table are methods");
         self.routes.push(RouteDraft {
@@ -225,20 +248,127 @@ impl Triggers {
             method,
             written,
             path,
+            document: None,
         });
     }
 
+    /// A handler of a websocket trigger, whose action passes the connection on.
+    fn socket(
+        &mut self,
+        id: &Arc<str>,
+        handler: Object<'_>,
+        settings: &Settings<'_>,
+        choices: Option<Choices>,
+        reader: &mut Reader<'_>,
+    ) {
+        let whole = sockets::takes_whole(settings, reader);
+        let method = settings.word("method", &METHODS, None, reader.notes);
+        let written = settings.required("path", reader.notes);
+        // A path has its parameters in braces, or as in a REST trigger.
+        let written = written.map(|path| path.replace('{', ":").replace('}', ""));
+        let path = written
+            .as_deref()
+            .and_then(|written| path_of(settings, written, reader));
+        let (Some(()), Some(method), Some(written), Some(path), Some(choices)) =
+            (whole, method, written, path, choices)
+        else {
+            return;
+        };
+        let [(choice, places)] = &choices[..] else {
+            // One that cannot be read has been reported.
+            if choices.is_empty() {
+                return;
+            }
+            let what = "a handler of a websocket trigger has several actions";
+            reader.error(
+                handler.at,
+                what,
+                "give it the one that passes its connection on",
+            );
+            return;
+        };
+        if choice.when.is_some() {
+            let what = "a handler of a websocket trigger has a condition";
+            reader.error(
+                places.at,
+                what,
+                "remove it: the connection is passed on as it comes",
+            );
+            return;
+        }
+        let Some((upstream, socket)) = sockets::upstream(places.at, &places.built, reader) else {
+            return;
+        };
+        let method = Method::from_bytes(method.as_bytes()).expect("the table has methods");
+        self.sockets.push(SocketRoute {
+            at: handler.at,
+            trigger: id.clone(),
+            method,
+            written,
+            path,
+            upstream,
+            socket,
+        });
+    }
+
+    /// A handler of a swagger trigger, which stands in its document and is never called.
+    fn documented_handler(
+        &mut self,
+        id: &Arc<str>,
+        handler: Object<'_>,
+        settings: &Settings<'_>,
+        reader: &mut Reader<'_>,
+    ) {
+        let method = settings.word("method", &METHODS, None, reader.notes);
+        let path = settings.required("path", reader.notes);
+        let (Some(method), Some(path)) = (method, path) else {
+            return;
+        };
+        let what = "the action of a swagger trigger's handler never runs: the trigger answers with documents at `/swagger`";
+        let mend = "give it to a handler of a REST trigger, or ignore this";
+        reader.notes.warn(handler.at, what, mend);
+        let method = Method::from_bytes(method.as_bytes()).expect("the table has methods");
+        if let Some(own) = self.documented.iter_mut().find(|it| it.id == *id) {
+            own.endpoints.push((method, path));
+        }
+    }
+
+    /// Adds the documents of the swagger triggers.
+    fn document(&mut self, about: &About, actions: &mut Actions<'_>) {
+        for route in &self.routes {
+            let mut documented = self.documented.iter_mut();
+            if let Some(own) = documented.find(|it| it.id == route.trigger) {
+                let path = swagger::braced(&route.written);
+                own.endpoints.push((route.method.clone(), path));
+            }
+        }
+        for (trigger, at) in &self.documents {
+            let routes = swagger::routes(trigger, *at, about, &self.documented, |name| {
+                actions.name(name)
+            });
+            self.routes.extend(routes);
+        }
+    }
+
     fn refuse_clashes(&self, reader: &mut Reader<'_>) {
+        let routes = self
+            .routes
+            .iter()
+            .map(|it| (&it.trigger, &it.method, &it.path, &it.written, it.at));
+        let sockets = self
+            .sockets
+            .iter()
+            .map(|it| (&it.trigger, &it.method, &it.path, &it.written, it.at));
+        let all: Vec<_> = routes.chain(sockets).collect();
         let mut trees: HashMap<(&str, &Method), PathTree> = HashMap::new();
-        for (index, route) in self.routes.iter().enumerate() {
-            let tree = trees.entry((&*route.trigger, &route.method)).or_default();
-            if let Err(other) = tree.add(&route.path, index) {
-                let other = &self.routes[other];
-                let (path, known, line) =
-                    (quote(&route.written), quote(&other.written), other.at.line);
+        for (index, (trigger, method, path, written, at)) in all.iter().enumerate() {
+            let tree = trees.entry((trigger, method)).or_default();
+            if let Err(other) = tree.add(path, index) {
+                let (_, _, _, other, line) = all[other];
+                let (path, known, line) = (quote(written), quote(other), line.line);
                 let what = format!("the path {path} conflicts with {known} in line {line}");
                 let mend = "change one of the paths, or the method; one place has one parameter";
-                reader.error(route.at, what, mend);
+                reader.error(*at, what, mend);
             }
         }
     }
@@ -251,6 +381,17 @@ impl Triggers {
     /// The handlers of the plan's routes, in the order of the routes.
     pub fn handlers(&self) -> Vec<Arc<Handler>> {
         self.routes.iter().map(|it| it.handler.clone()).collect()
+    }
+
+    /// The upstreams of websocket triggers, each once.
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+        for route in &self.sockets {
+            if upstreams.iter().all(|it| it.name != route.upstream.name) {
+                upstreams.push(route.upstream.clone());
+            }
+        }
+        upstreams
     }
 
     /// The plan's routes. Their names include the trigger if two share method and path.
@@ -275,7 +416,45 @@ impl Triggers {
                 ..Route::default()
             })
         });
-        routes.collect()
+        let sockets = self.sockets.iter().map(|it| Arc::new(it.plan_route()));
+        routes.chain(sockets).collect()
+    }
+}
+
+/// The path of a handler; `None` after an error.
+fn path_of(settings: &Settings<'_>, written: &str, reader: &mut Reader<'_>) -> Option<HandlerPath> {
+    let read = HandlerPath::read(written);
+    if let Err(fault) = &read {
+        let at = match entry_text(settings, "path") {
+            // An evaluated path has no place in the file.
+            Some(text) if text.get() == written => {
+                let byte = written.char_indices().nth(fault.offset);
+                reader.place_in(text, byte.map_or(written.len(), |(byte, _)| byte))
+            }
+            _ => settings.place("path"),
+        };
+        reader.notes.error(at, fault.what.clone(), fault.mend);
+    }
+    read.ok()
+}
+
+/// Refuses actions that pass on a connection which their trigger does not have.
+fn refuse_sockets(choices: &Choices, reader: &mut Reader<'_>) {
+    for (choice, places) in choices {
+        let services = choice.action.services.iter();
+        for (service, at) in services.zip(&places.built.places.services) {
+            if matches!(service.activity, Activity::Socket(_)) {
+                let name = quote(&service.name);
+                let what = format!(
+                    "{name} passes on the connection of a websocket trigger, which this is not"
+                );
+                reader.error(
+                    *at,
+                    what,
+                    "give the action to a handler of `…/trigger/wsserver`",
+                );
+            }
+        }
     }
 }
 
@@ -303,86 +482,6 @@ fn subscription(
             choices: choices?.into_iter().map(|(choice, _)| choice).collect(),
         }),
     })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TriggerKind {
-    Rest,
-    Channel,
-}
-
-impl TriggerKind {
-    /// The settings that the trigger reads.
-    fn settings(self) -> &'static [&'static str] {
-        match self {
-            TriggerKind::Rest => &["port", "enableTLS", "certFile", "keyFile"],
-            TriggerKind::Channel => &[],
-        }
-    }
-
-    /// The settings that its handlers read.
-    fn handler_settings(self) -> &'static [&'static str] {
-        match self {
-            TriggerKind::Rest => &["method", "path"],
-            TriggerKind::Channel => &["channel"],
-        }
-    }
-}
-
-/// The kind of a trigger: from `ref`, or from the older `type`, which is short for `#type`.
-fn kind(
-    trigger: Object<'_>,
-    actions: &Actions<'_>,
-    reader: &mut Reader<'_>,
-) -> Option<TriggerKind> {
-    let (text, reference) = match trigger.word("ref", reader.notes) {
-        Some(text) => (text, text.get().to_owned()),
-        None => match trigger.word("type", reader.notes) {
-            Some(text) => (text, format!("#{}", text.get())),
-            None => {
-                let mend = "add `\"ref\": \"github.com/project-flogo/contrib/trigger/rest\"`";
-                return reader.refuse(trigger.at, "a trigger has no ref", mend);
-            }
-        },
-    };
-    let sort = ContributionKind::Trigger;
-    let path = match actions.imports.resolve(&reference, sort) {
-        Ok(path) => path,
-        Err(what) => return reader.refuse(text.at, what, import_mend(&reference, sort)),
-    };
-    match tail(path) {
-        (ContributionKind::Trigger, "rest") => Some(TriggerKind::Rest),
-        (ContributionKind::Trigger, "channel") => Some(TriggerKind::Channel),
-        _ => reader.refuse(
-            text.at,
-            format!("trigger '{path}' not registered"),
-            "use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
-        ),
-    }
-}
-
-fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<ListenerTls> {
-    if !settings.flag("enableTLS", reader.notes).unwrap_or(false) {
-        return None;
-    }
-    let mut pem = |key: &str| {
-        let Some(path) = settings.text(key) else {
-            let what = format!("`enableTLS` needs `{key}`");
-            let mend = "name a certificate and its key, both PEM files, or turn TLS off";
-            return reader.refuse(settings.place("enableTLS"), what, mend);
-        };
-        let path = path.strip_prefix("file://").unwrap_or(&path);
-        let read = reader.loader.local(path);
-        let (at, shown) = (settings.place(key), quote(path));
-        let base = "the directory that the program was started in";
-        let file = PemSource {
-            named: path.to_owned(),
-            on_disk: path.into(),
-        };
-        PemFile::read(at, file, shown, read, base, reader.notes)
-    };
-    let (certificate, key) = (pem("certFile"), pem("keyFile"));
-    pair(certificate?, key?, reader.loader, reader.notes).map(ListenerTls::from)
 }
 
 /// The settings of a trigger or of a handler.
@@ -418,7 +517,13 @@ fn choices(
         entry.warn_of_typos(&CHOICE_KEYS, reader.notes);
         if let Some(kind) = kind {
             let is_flow = actions.is_flow(entry);
-            lint::handlers::lint(entry, handler, kind == TriggerKind::Rest, is_flow, reader);
+            lint::handlers::lint(
+                entry,
+                handler,
+                kind != TriggerKind::Channel,
+                is_flow,
+                reader,
+            );
         }
         let built = actions.of_handler(entry, reader);
         let when = entry.word("if", reader.notes);

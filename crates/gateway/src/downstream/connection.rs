@@ -35,7 +35,7 @@ use crate::message::body::BUFFER;
 use crate::message::heads::BodyNote;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
-use crate::request::downstream::Downstream;
+use crate::request::downstream::{Downstream, OpenConnection, Protocol};
 use crate::request::worker::Worker;
 
 /// Limit on the time to write an answer to a request that is refused unread.
@@ -88,7 +88,8 @@ pub async fn serve(
         scheme: stream.scheme(),
         session,
         interim: interim.clone(),
-        slot,
+        protocol: Protocol::Http1,
+        open: OpenConnection::new(worker.clone(), slot),
     });
     if stream.tcp().set_nodelay(true).is_err() {
         return;

@@ -37,6 +37,10 @@ pub fn facts(
     Some(Arc::new(SessionFacts {
         server_name: server_name.map(Box::from),
         subject,
+        certificate: settings
+            .clients
+            .as_ref()
+            .and_then(|_| certificates.first().cloned().map(|own| own.into_owned())),
     }))
 }
 

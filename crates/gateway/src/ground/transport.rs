@@ -31,6 +31,12 @@ pub trait ClientStream: ByteStream + fmt::Debug {
             None => "http",
         }
     }
+
+    /// True if the client chose HTTP/2 in the TLS handshake.
+    fn chose_h2(&self) -> bool {
+        let protocol = self.session().and_then(|session| session.alpn_protocol());
+        protocol == Some(b"h2")
+    }
 }
 
 impl ClientStream for TcpStream {

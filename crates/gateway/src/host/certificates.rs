@@ -271,6 +271,9 @@ fn upstream_tls(current: &UpstreamTls) -> Result<UpstreamTls, FileFault> {
 }
 
 fn key_pair(current: &KeyPair) -> Result<KeyPair, FileFault> {
+    if !current.certificate_file.is_pem() {
+        return Ok(current.clone());
+    }
     Ok(KeyPair {
         certificates: text(&current.certificate_file)?,
         key: Secret::new(text(&current.key_file)?),
@@ -280,6 +283,9 @@ fn key_pair(current: &KeyPair) -> Result<KeyPair, FileFault> {
 }
 
 fn authorities(current: &Authorities) -> Result<Authorities, FileFault> {
+    if !current.file.is_pem() {
+        return Ok(current.clone());
+    }
     Ok(Authorities {
         pem: text(&current.file)?,
         file: current.file.clone(),

@@ -9,7 +9,7 @@ use crate::live::changes::Changes;
 use crate::live::changes::Reloaded;
 use crate::live::live_plan::{Live, LiveListener, LiveRoute, LiveStep};
 use crate::live::router::Router;
-use crate::live::tls::{LiveTls, PROTOCOLS};
+use crate::live::tls::LiveTls;
 use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
@@ -31,7 +31,7 @@ use fusebox_breaker::Listener as BreakerListener;
 use fusebox_call::Bulkhead;
 use fusebox_fleet::Fleet;
 use fusebox_plan::plan::{
-    Forward as PlannedForward, Manner, Plan, Route, Rung, Share, Step, Upstream,
+    Forward as PlannedForward, Http2, Manner, Plan, Route, Rung, Share, Step, Upstream,
 };
 use parking_lot::Mutex;
 use std::cell::RefCell;
@@ -233,6 +233,7 @@ impl LiveBuilder {
         let kept = previous.and_then(|previous| {
             let old = find(previous, &upstream.name)?;
             let fits = old.plan.timeout.connect == upstream.timeout.connect
+                && old.plan.http == upstream.http
                 && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
                 && previous.plan.limits == plan.limits
                 && old.own_tls.as_ref().map(Arc::as_ptr) == own_tls.map(Arc::as_ptr);
@@ -661,11 +662,12 @@ fn listeners(
         let key = ListenerKey::of(listener);
         // Clients can resume their sessions while the certificates are the same.
         let kept = previous.and_then(|previous| previous.listener(&key)?.tls.clone());
+        let offered = protocols(listener.http2());
         let tls = match (&listener.tls, kept) {
             (None, _) => None,
-            (Some(tls), Some(kept)) if kept.serves(tls, &PROTOCOLS) => Some(kept),
+            (Some(tls), Some(kept)) if kept.serves(tls, offered) => Some(kept),
             (Some(tls), _) => {
-                let tls = LiveTls::new(tls.clone(), &PROTOCOLS);
+                let tls = LiveTls::new(tls.clone(), offered);
                 let tls = tls.map_err(|fault| format!("listener `{}`: {fault}", listener.name))?;
                 Some(Arc::new(tls))
             }
@@ -690,6 +692,14 @@ fn listeners(
         );
     }
     Ok(listeners)
+}
+
+/// The protocols of a listener's TLS (ALPN), in the order of preference.
+fn protocols(http2: Http2) -> &'static [&'static [u8]] {
+    match http2 {
+        Http2::Auto => &[b"h2", b"http/1.1"],
+        Http2::Cleartext | Http2::Off => &[b"http/1.1"],
+    }
 }
 
 fn find<'a>(live: &'a Live, name: &str) -> Option<&'a Arc<LiveUpstream>> {

@@ -16,9 +16,6 @@ use crate::ground::key_pair::{FileFault, certified_key};
 use crate::live::sni::{Certificates, Choice};
 use crate::upstream::own_trust::client_verifier;
 
-/// The protocols that a listener offers within TLS (ALPN), the preferred one first.
-pub const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
-
 /// The TLS of a listener. Its certificates may be renewed while it runs; open connections keep theirs.
 #[derive(Debug)]
 pub struct LiveTls {
@@ -138,13 +135,14 @@ impl ServedTls {
         self.choice.of(asked_for) != self.choice.of(host)
     }
 
-    /// The files of all settings.
+    /// The files that can be read again.
     pub fn files(settings: &ListenerTls) -> Vec<&Path> {
         let pairs = settings
             .pairs()
             .flat_map(|it| [&it.certificate_file, &it.key_file]);
         let authorities = settings.clients.iter().map(|it| &it.authorities.file);
         let files = pairs.chain(authorities);
+        let files = files.filter(|it| it.is_pem());
         files.map(|it| it.on_disk.as_path()).collect()
     }
 }

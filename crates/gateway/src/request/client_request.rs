@@ -19,6 +19,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields::{self, FUSEBOX_ATTEMPT, Origin};
+use crate::message::grpc;
 use crate::message::interim::Interim;
 use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
@@ -272,6 +273,8 @@ fn outgoing_body(
     let limits = &exchange.listener.limits;
     let limits = IntakeLimits {
         rate_min: limits.body_rate_min,
+        // A stream of messages pauses as it likes, as a tunnel does.
+        pause_max: exchange.grpc.map(|_| limits.upgrade_idle_timeout),
         size_max: limits.request_body_max,
     };
     let phase = exchange.downstream.phase.clone();
@@ -292,6 +295,8 @@ pub struct ToUpstream<'a> {
     pub changes: [&'a FieldChanges; 2],
     /// True if the request goes out once and nothing follows.
     pub is_once: bool,
+    /// The deadline for `grpc-timeout` in the request; `None`: the field stays away.
+    pub deadline: Option<Timestamp>,
 }
 
 /// Reason why a client's request has no answer.
@@ -354,6 +359,10 @@ impl ToUpstream<'_> {
                 changes.apply(headers, self.exchange.downstream.client_subject());
             }
         }
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_since(self.exchange.worker.clock.exact());
+            headers.insert(grpc::TIMEOUT, grpc::write_timeout(left));
+        }
         if number > 1 {
             headers.insert(FUSEBOX_ATTEMPT, HeaderValue::from(number));
         }
@@ -370,15 +379,19 @@ impl Attempt for ToUpstream<'_> {
         endpoint: &LiveEndpoint,
         number: u32,
     ) -> Result<(Response<Incoming>, Connection), NotSent> {
+        let exchange = self.exchange;
+        let pool = endpoint.pool(exchange.worker.index);
+        if self.request.upgrade.is_some() && pool.is_http2_alone() {
+            return Err(NotSent::Refused(validate::NO_SWITCH));
+        }
         let parts = self.head_for(endpoint, number).map_err(NotSent::Refused)?;
         let request = Request::from_parts(parts, self.request.next_body());
-        let exchange = self.exchange;
         let upstream = call.upstream().clone();
         let again = || self.anew(endpoint, number);
         let sending = Sending {
             again: (!self.is_once).then_some(&again),
             upstream: &upstream,
-            pool: endpoint.pool(exchange.worker.index),
+            pool,
             call,
             intake: self.request.intake.as_ref(),
             phase: Some(&exchange.downstream.phase),

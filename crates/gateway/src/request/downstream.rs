@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use rustls_pki_types::CertificateDer;
 
 use crate::ground::connection_slots::ConnectionSlot;
 use crate::ground::listen::ListenerKey;
@@ -12,6 +13,39 @@ use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::worker::Worker;
 
+/// The protocol that a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1: one request at a time on a connection.
+    Http1,
+    /// HTTP/2: each request is a stream of its own.
+    Http2,
+}
+
+/// A client's TCP connection; counted as ended, and its slot free, when it is dropped.
+#[derive(Debug)]
+pub struct OpenConnection {
+    worker: Arc<Worker>,
+    /// The connection's slot, at the listener and among all.
+    _slot: ConnectionSlot,
+}
+
+impl OpenConnection {
+    /// A connection that a worker has accepted.
+    pub fn new(worker: Arc<Worker>, slot: ConnectionSlot) -> Arc<OpenConnection> {
+        Arc::new(OpenConnection {
+            worker,
+            _slot: slot,
+        })
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.worker.meter().connections_ended.add();
+    }
+}
+
 /// The facts of a client's TLS session, where its listener has several certificates or asks clients for theirs.
 #[derive(Debug)]
 pub struct SessionFacts {
@@ -19,9 +53,11 @@ pub struct SessionFacts {
     pub server_name: Option<Box<str>>,
     /// The subject of the client's certificate, where the listener asks for one; empty if the client has none.
     pub subject: Option<HeaderValue>,
+    /// The client's own certificate, where the listener asks for one and the client has one.
+    pub certificate: Option<CertificateDer<'static>>,
 }
 
-/// A client's connection. A tunnel holds it until it ends.
+/// A client's connection, or one stream of an HTTP/2 connection. A tunnel holds it until it ends.
 #[derive(Debug)]
 pub struct Downstream {
     /// The worker that serves the connection.
@@ -41,8 +77,10 @@ pub struct Downstream {
     pub session: Option<Arc<SessionFacts>>,
     /// The interim answers to the present request.
     pub interim: Arc<Interim>,
-    /// The connection's slot, at the listener and among all.
-    pub slot: ConnectionSlot,
+    /// The protocol that the client speaks.
+    pub protocol: Protocol,
+    /// The TCP connection, which the streams of an HTTP/2 connection share.
+    pub open: Arc<OpenConnection>,
 }
 
 impl Downstream {
@@ -58,6 +96,10 @@ impl Downstream {
             peer_text: &self.peer_text,
             trusted,
             scheme: self.scheme,
+            via: match self.protocol {
+                Protocol::Http1 => "1.1 fusebox",
+                Protocol::Http2 => "2 fusebox",
+            },
         }
     }
 }
@@ -66,6 +108,5 @@ impl Drop for Downstream {
     fn drop(&mut self) {
         // Where the client left unnoticed, the note of the last exchange is still here.
         drop(self.phase.noted.take());
-        self.worker.meter().connections_ended.add();
     }
 }

@@ -15,6 +15,7 @@ use http::{HeaderValue, Response};
 use crate::ground::access_log::note::Fallback;
 use crate::message::body::Body;
 use crate::message::fields::{FUSEBOX_FALLBACK, FUSEBOX_REASON};
+use crate::message::grpc;
 use crate::request::admitting::{self, HeadView, Use};
 use crate::request::answer;
 use crate::request::client_request::ClientRequest;
@@ -222,7 +223,9 @@ impl Climbing {
                     }
                     Err(why) => counts.count_rung(RungKind::LastGood, why),
                 },
-                LiveRung::Respond(respond) if !respond.on.takes(self.why.is_refused) => {
+                LiveRung::Respond(respond)
+                    if !respond.on.takes(self.why.is_refused) || !self.understands(respond) =>
+                {
                     counts.count_rung(RungKind::Respond, RungResult::Skipped);
                 }
                 LiveRung::Respond(respond) => {
@@ -269,6 +272,15 @@ impl Climbing {
         }
         let noted = &self.exchange.downstream.phase.noted;
         noted.with(|note| note.fallback(rung));
+    }
+
+    /// True if the client understands a fixed answer: one of gRPC has a `grpc-status`.
+    fn understands(&self, respond: &RungAnswer) -> bool {
+        self.exchange.grpc.is_none()
+            || respond
+                .headers
+                .iter()
+                .any(|(name, _)| *name == grpc::STATUS)
     }
 
     async fn last_good(&mut self, age_max: Duration) -> Result<Response<Body>, RungResult> {

@@ -8,6 +8,7 @@
 //! dropped too, and the outcome is ignored.
 
 mod beside;
+mod grpc;
 mod holder;
 mod noting;
 
@@ -105,6 +106,8 @@ pub struct UpstreamCall {
     attempt_began: Timestamp,
     /// True once the present attempt is in the note.
     is_attempt_noted: bool,
+    /// The gRPC side of the call; `None`: it is not gRPC.
+    grpc: Option<Box<grpc::GrpcCall>>,
 }
 
 /// The time limits of one attempt among several.
@@ -184,6 +187,7 @@ impl UpstreamCall {
             noted: None,
             attempt_began: Timestamp::ZERO,
             is_attempt_noted: false,
+            grpc: None,
         })
     }
 
@@ -221,6 +225,9 @@ impl UpstreamCall {
         (self.head, self.back_at, self.cause) = (None, None, None);
         self.body.clear();
         (self.flow, self.passed_at) = (Flow::Unknown, None);
+        if let Some(grpc) = &mut self.grpc {
+            grpc.begins(self.worker.clock.exact());
+        }
         if let Some(note) = &self.noted {
             self.attempt_began = note.attempt_begins();
             self.is_attempt_noted = false;
@@ -229,6 +236,7 @@ impl UpstreamCall {
 
     /// Ends an attempt that another one may follow: its endpoint gets the outcome, the upstream's breaker not yet.
     pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
+        let error = self.whole_end(error);
         let outcome = self.ruling(error).outcome;
         self.end_attempt(outcome, self.worker.clock.exact());
         self.between = Some(error);
@@ -410,6 +418,11 @@ impl UpstreamCall {
 
     /// Counts and logs an error of the upstream or the client, and keeps it for the breaker's reason.
     pub fn note(&mut self, error: &UpstreamError) {
+        let late = UpstreamError::late_client();
+        let error = match self.is_excused(Some(error.kind.as_call_error())) {
+            true => &late,
+            false => error,
+        };
         self.cause = Some(error.cause());
         if let Some(note) = &self.noted {
             note.error(error.kind.as_str());
@@ -454,11 +467,15 @@ impl UpstreamCall {
             return;
         }
         let at = self.worker.clock.tick();
+        self.back_at = None;
+        self.hear_grpc_head(status, headers);
         let breaker = &self.upstream.plan.breaker;
         if breaker.settings.retry_after != RetryAfter::Ignore {
             let clock = &self.worker.clock;
             let asked = retry_after::read(headers, clock.wall_millis());
-            self.back_at = asked.map(|after| clock.exact() + after);
+            if let Some(after) = asked {
+                self.back_at = Some(clock.exact() + after);
+            }
         }
         self.head = Some(Head {
             status,
@@ -480,6 +497,7 @@ impl UpstreamCall {
             self.body.extend_from_slice(&data[..data.len().min(room)]);
         }
         if self.settles_at().is_some_and(|at| now >= at) {
+            self.becomes_grpc_stream();
             self.settle();
         }
     }
@@ -529,6 +547,7 @@ impl UpstreamCall {
 
     /// Ends the call and judges it, unless it is judged already.
     pub fn end(mut self: Box<Self>, error: Option<CallError>) {
+        let error = self.whole_end(error);
         self.is_timeout = error == Some(CallError::Timeout);
         if self.recorded {
             if let Some(meter) = self.meter().filter(|_| error.is_some()) {
@@ -588,12 +607,16 @@ impl UpstreamCall {
                 .breaker
                 .failure_body_max
                 .map(|_| self.body.as_slice()),
+            grpc_status: self.grpc_status(),
             client_subject: subject.unwrap_or_default(),
         };
         let mut ruling = self.upstream.plan.breaker.judge(&facts);
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
         if self.is_odd && by_default && facts.status == 501 {
             // The right answer of a server that does not know the method (RFC 9110, section 15.6.2).
+            ruling.outcome = Outcome::Ignored;
+        }
+        if self.is_excused(error) {
             ruling.outcome = Outcome::Ignored;
         }
         ruling
@@ -691,7 +714,8 @@ impl UpstreamCall {
             return None;
         }
         let status = self.head.as_ref().map(|head| head.status.as_u16());
-        self.cause.or(status.map(Cause::Status))
+        let grpc = self.grpc_cause().map(Cause::Word);
+        self.cause.or(grpc).or(status.map(Cause::Status))
     }
 
     /// The time after which the upstream wants to be called again. It counts if the call failed, or if the upstream is
@@ -703,6 +727,7 @@ impl UpstreamCall {
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
+        let busy = busy || self.is_pushed_back();
         (busy || outcome == Outcome::Failure).then(|| at.saturating_since(now))
     }
 }

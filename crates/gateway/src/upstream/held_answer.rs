@@ -91,7 +91,13 @@ impl HeldAnswer {
             };
             let frame = match frame {
                 Err(_) => return Holding::Broken(UpstreamError::silent_body()),
-                Ok(None) => break,
+                Ok(None) => {
+                    let connection = self.connection.as_ref();
+                    if connection.is_some_and(|it| it.is_cut_short(&self.rest)) {
+                        return Holding::Broken(UpstreamError::cut_short());
+                    }
+                    break;
+                }
                 Ok(Some(Err(error))) => return Holding::Broken(UpstreamError::body(&error)),
                 Ok(Some(Ok(frame))) => frame,
             };
@@ -100,6 +106,9 @@ impl HeldAnswer {
                 frame.data_ref().map_or(&[][..], |data| data),
                 worker.clock.tick(),
             );
+            if let Some(trailers) = frame.trailers_ref() {
+                call.see_trailers(trailers);
+            }
             bytes += data;
             self.ahead.push_back(frame);
             if bytes > HELD_BYTES_MAX {

@@ -109,6 +109,24 @@ pub struct Respond {
     pub headers: Option<Given>,
 }
 
+/// The parts of a configuration's address that are expressions, evaluated for each request; `None`: the part is fixed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Computed {
+    /// The host name or IP literal. Also set, to a literal, if only the port is an expression.
+    pub host: Option<Given>,
+    /// The port, from 1 to 65535.
+    pub port: Option<Given>,
+    /// The prefix of the path.
+    pub base_path: Option<Given>,
+}
+
+impl Computed {
+    /// True if requests go to a server that is known only when they are made.
+    pub fn has_server(&self) -> bool {
+        self.host.is_some() || self.port.is_some()
+    }
+}
+
 /// A server that requests go to (`http:request-config`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requester {
@@ -122,6 +140,8 @@ pub struct Requester {
     pub port: u16,
     /// The prefix of every request's path; may be empty.
     pub base_path: String,
+    /// The parts of the address that each request computes.
+    pub computed: Computed,
     /// The time limit of an exchange; `None`: the application's.
     pub response_timeout: Option<Duration>,
     /// True if redirects are followed. Default true.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_call::{Bulkhead, Hedge};
+use fusebox_call::{Bulkhead, GrpcCodes, Hedge};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
@@ -20,8 +20,8 @@ use crate::interpolate::Loader;
 use crate::keys;
 use crate::path::Template;
 use crate::plan::{
-    Cors, FallbackOn, FieldChanges, Health, HostPattern, LastGood, Limits, ListenerTls, Rewrite,
-    Secret, UpstreamTls, WeightedEndpoint,
+    Cors, FallbackOn, FieldChanges, Health, HostPattern, Http2, HttpVersion, LastGood, Limits,
+    ListenerTls, Rewrite, Secret, UpstreamTls, WeightedEndpoint,
 };
 use crate::tree::{Node, Scalar};
 
@@ -53,6 +53,7 @@ pub(crate) struct DraftListener {
     pub encoded_slash_allowed: bool,
     pub double_slash_allowed: bool,
     pub tls: Option<ListenerTls>,
+    pub http2: Option<Http2>,
 }
 
 #[derive(Debug)]
@@ -99,6 +100,7 @@ pub(crate) struct DraftUpstream {
     /// True if an endpoint could not be read.
     pub endpoints_broken: bool,
     pub applies_to: Option<Option<At<Name>>>,
+    pub http: Option<At<HttpVersion>>,
     pub times: DraftTimes,
     pub pool_idle: Option<At<u64>>,
     pub pool_idle_timeout: Option<At<Duration>>,
@@ -124,6 +126,8 @@ pub(crate) struct DraftTimes {
 pub(crate) struct DraftCall {
     pub balance: Option<DraftBalance>,
     pub ejection: Option<DraftEjection>,
+    /// `grpc.failure`: the statuses of gRPC that fail.
+    pub grpc: Option<GrpcCodes>,
     pub health: Option<Health>,
     pub resolve: Option<Duration>,
     pub tls: Option<At<UpstreamTls>>,
@@ -147,6 +151,7 @@ impl DraftUpstream {
             endpoints: Vec::new(),
             endpoints_broken: true,
             applies_to: None,
+            http: None,
             times: DraftTimes::default(),
             pool_idle: None,
             pool_idle_timeout: None,

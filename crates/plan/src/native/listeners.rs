@@ -8,7 +8,7 @@ use super::draft::{DraftAdmin, DraftListener, Reader};
 use crate::diagnostic::At;
 use crate::fields::{self, Fields};
 use crate::keys;
-use crate::plan::{Limits, Secret};
+use crate::plan::{Http2, Limits, Secret};
 use crate::tree::{Kind, Node};
 
 impl Reader<'_> {
@@ -53,7 +53,9 @@ impl Reader<'_> {
         };
         let encoded_slash_allowed = allowed("encoded_slash").unwrap_or(false);
         let double_slash_allowed = allowed("double_slash").unwrap_or(false);
+        let has_tls = listener.named("tls").is_some();
         let tls = self.listener_tls(&listener);
+        let http2 = self.http2(&listener, has_tls);
         Some(DraftListener {
             at: node.at,
             name,
@@ -62,7 +64,27 @@ impl Reader<'_> {
             encoded_slash_allowed,
             double_slash_allowed,
             tls,
+            http2,
         })
+    }
+
+    fn http2(&mut self, listener: &Fields<'_>, has_tls: bool) -> Option<Http2> {
+        let word = listener.word("http2", self.notes)?;
+        let chosen = Http2::ALL[word.value];
+        match (chosen, has_tls) {
+            (Http2::Auto, false) => self.notes.warn(
+                word.at,
+                "`http2: auto` has no effect: clients choose HTTP/2 in the TLS handshake, and this listener has no `tls`",
+                "write `cleartext` to take HTTP/2 without TLS, or remove the key",
+            ),
+            (Http2::Cleartext, true) => self.notes.error(
+                word.at,
+                "`http2: cleartext` is for listeners without `tls`",
+                "write `auto`: clients choose HTTP/2 in the TLS handshake",
+            ),
+            _ => {}
+        }
+        Some(chosen)
     }
 
     fn network(&mut self, node: &Node) -> Option<IpNet> {
@@ -145,6 +167,22 @@ impl Reader<'_> {
             &mut read.connections_max,
         );
         whole(limits.whole("fields", notes), &mut read.head_fields_max);
+        whole(
+            limits.whole("stream_resets", notes),
+            &mut read.stream_resets_max,
+        );
+        whole(
+            limits.whole("stream_errors", notes),
+            &mut read.stream_errors_max,
+        );
+        for (name, slot) in [
+            ("streams", &mut read.streams_max),
+            ("control_frames", &mut read.control_frames_rate),
+        ] {
+            if let Some(number) = limits.whole(name, notes) {
+                *slot = u32::try_from(number.value).unwrap_or(u32::MAX);
+            }
+        }
         if let Some(head) = limits.size("head", notes) {
             if !(256..=16 << 20).contains(&head.value) {
                 notes.error(
@@ -159,6 +197,7 @@ impl Reader<'_> {
             ("first_byte", &mut read.first_byte_timeout),
             ("head_timeout", &mut read.head_timeout),
             ("keep_alive", &mut read.keep_alive_timeout),
+            ("stream_stall", &mut read.stream_stall_timeout),
             ("upgrade_idle", &mut read.upgrade_idle_timeout),
             ("drain", &mut read.drain_timeout),
         ] {

@@ -5,13 +5,29 @@ use std::path::PathBuf;
 
 use super::Secret;
 
-/// A PEM file that a plan was read from.
+/// A PEM file that a plan was read from, or a store of another form whose content became PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemSource {
     /// The path as the configuration names it.
     pub named: String,
-    /// The path for the process, from its working directory or absolute.
+    /// The path for the process, from its working directory or absolute; empty for a store, which only a plan that is
+    /// read anew reads again.
     pub on_disk: PathBuf,
+}
+
+impl PemSource {
+    /// A source of another form than PEM, such as one of Java's stores.
+    pub fn of_store(named: String) -> PemSource {
+        PemSource {
+            named,
+            on_disk: PathBuf::new(),
+        }
+    }
+
+    /// True for a PEM file, which may be read again by itself.
+    pub fn is_pem(&self) -> bool {
+        !self.on_disk.as_os_str().is_empty()
+    }
 }
 
 /// A certificate chain with its private key.

@@ -29,6 +29,8 @@ pub struct Upstream {
     pub resolve: Option<Duration>,
     /// `tls`: the TLS of `https` endpoints; `None`: the system's authorities, and no certificate of ours.
     pub tls: Option<UpstreamTls>,
+    /// `http`: the version of HTTP that is spoken to the endpoints. Default: by ALPN.
+    pub http: HttpVersion,
     /// The limits on a call's duration.
     pub timeout: Timeout,
     /// `pool.idle`: idle connections kept per worker thread. Default 64.
@@ -72,6 +74,7 @@ impl Upstream {
             health: None,
             resolve: None,
             tls: None,
+            http: HttpVersion::default(),
             breaker: Breaker::disabled(timeout.request),
             timeout,
             pool_idle_max: 64,
@@ -85,6 +88,19 @@ impl Upstream {
             fallback: Vec::new(),
             fallback_on: FallbackOn::default(),
             last_good: LastGood::default(),
+        }
+    }
+
+    /// The same upstream with at most `most` calls at once, each until its tunnel ends; none waits.
+    #[must_use]
+    pub fn at_most(self, most: usize) -> Upstream {
+        let bulkhead = Bulkhead {
+            streams_max: 0,
+            ..Bulkhead::of_route(most)
+        };
+        Upstream {
+            bulkhead: Some(bulkhead),
+            ..self
         }
     }
 
@@ -118,6 +134,35 @@ impl From<Endpoint> for WeightedEndpoint {
     }
 }
 
+/// The version of HTTP that is spoken to an upstream (`http:`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// `1`: HTTP/1.1.
+    One,
+    /// `2`: HTTP/2; in cleartext with prior knowledge, and over TLS nothing else is accepted.
+    Two,
+    /// `auto`, the default: over TLS what ALPN chooses, in cleartext HTTP/1.1.
+    #[default]
+    Auto,
+}
+
+impl HttpVersion {
+    /// The value in a file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            HttpVersion::One => "1",
+            HttpVersion::Two => "2",
+            HttpVersion::Auto => "auto",
+        }
+    }
+
+    /// The version that a file's value names; `None`: it names none.
+    pub fn named(text: &str) -> Option<HttpVersion> {
+        let all = [HttpVersion::One, HttpVersion::Two, HttpVersion::Auto];
+        all.into_iter().find(|version| version.as_str() == text)
+    }
+}
+
 /// The active checks of an upstream's endpoints (`health:`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Health {
@@ -125,6 +170,9 @@ pub struct Health {
     pub path: String,
     /// True if a variable or a file gave a part of the path, so that the plan's JSON does not show it.
     pub is_path_hidden: bool,
+    /// `grpc`: asks by the health service of gRPC for this `service`, and not for the path; empty: for the server as a
+    /// whole. `None`: asks for the path.
+    pub grpc: Option<Arc<str>>,
     /// `interval`: the time from one check of an endpoint to the next, at most one in flight. Default 5 s.
     pub interval: Duration,
     /// `timeout`: the time after which a check without an answer has failed. Default 1 s.
@@ -145,6 +193,7 @@ impl Health {
         Health {
             path,
             is_path_hidden: false,
+            grpc: None,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(1),
             rise: 2,

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use crate::support::{lines, plan_of, read_with};
-use fusebox_plan::plan::TlsVersion;
+use fusebox_plan::plan::{Http2, TlsVersion};
 use fusebox_plan::{CertificateFacts, Loader, PairFault};
 use serde_json::json;
 
@@ -481,4 +481,47 @@ fn a_clients_subject_is_all_of_a_requests_field() {
         let (said, _) = read(route);
         assert!(said.starts_with(expected), "{said}");
     }
+}
+
+#[test]
+fn http2_goes_with_tls_or_without() {
+    let read = |listener: &str| {
+        let text = format!(
+            "listeners:\n  - {{ addr: \"127.0.0.1:1\"{listener} }}\nroutes: [{{ path: /, respond: {{}} }}]\n"
+        );
+        let reading = read_with(&text, &good());
+        let report = lines(&reading).replace("fb.yaml:", "");
+        let http2 = reading.plan.map(|plan| plan.listeners[0].http2());
+        (http2, report)
+    };
+    let tls = format!(", tls: {BOTH}");
+    for (listener, http2) in [
+        ("", Http2::Off),
+        (", http2: off", Http2::Off),
+        (", http2: cleartext", Http2::Cleartext),
+        (&tls, Http2::Auto),
+        (&format!("{tls}, http2: auto"), Http2::Auto),
+        (&format!("{tls}, http2: off"), Http2::Off),
+    ] {
+        assert_eq!(read(listener), (Some(http2), String::new()), "{listener}");
+    }
+    let (http2, report) = read(", http2: auto");
+    assert_eq!(http2, Some(Http2::Auto));
+    assert_eq!(
+        report.trim(),
+        "2:35: warning: `http2: auto` has no effect: clients choose HTTP/2 in the TLS handshake, and this listener has no `tls`; write `cleartext` to take HTTP/2 without TLS, or remove the key"
+    );
+    let (http2, report) = read(&format!("{tls}, http2: cleartext"));
+    assert_eq!(http2, None);
+    assert!(
+        report.contains(
+            "error: `http2: cleartext` is for listeners without `tls`; write `auto`: clients"
+        ),
+        "{report}"
+    );
+    let (_, report) = read(", http2: h2");
+    assert!(
+        report.contains("must be `auto`, `cleartext` or `off`, found `h2`"),
+        "{report}"
+    );
 }

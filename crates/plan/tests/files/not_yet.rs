@@ -12,13 +12,3 @@ routes: [{ path: /, respond: {} }]
         r#"2:1: error: `on_transition` is not supported yet; remove the key; follow transitions in the log or the metrics for now"#,
     );
 }
-
-#[test]
-fn keys_of_a_listener() {
-    check(
-        r#"listeners: [{ addr: "127.0.0.1:1", http2: auto }]
-routes: [{ path: /, respond: {} }]
-"#,
-        r#"1:36: error: `http2` is not supported yet; remove the key; clients are served over HTTP/1.1 for now"#,
-    );
-}
