@@ -126,7 +126,7 @@ fn a_client_without_tls_chooses_by_how_it_begins() {
     let gateway = Gateway::run(off);
     let mut client = gateway.client();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    assert_eq!(client.head().status, 400);
+    assert_eq!(client.head().status, 505);
 }
 
 #[test]
