@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod flogo_grpc;
 mod grpc;
 mod grpc_peers;
 mod h2_abuse;
