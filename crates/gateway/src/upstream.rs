@@ -15,6 +15,7 @@ pub mod grpc_health;
 mod gzip;
 pub mod health_checks;
 pub mod held_answer;
+pub mod http2;
 pub mod jar;
 pub mod last_failures;
 pub mod last_good;

@@ -304,6 +304,7 @@ pub(crate) static UPSTREAM: Table = Table {
         key("url", Text, "", "Where it is: `http://HOST:PORT/BASE` or `https://…`."),
         key("endpoints", List(&Shape::Table(&ENDPOINT)), "", "Where it is, in full; each address once."),
         key("applies_to", Text, "", "Beside an application, and instead of an address: the `http:request-config` or the rest service that it stands before. By default its own name."),
+        key("http", Either(&[Word(&["auto"]), Whole { min: 1, max: 2 }]), "auto", "The version of HTTP that is spoken to it: `1`, `2`, or `auto`, which takes what ALPN chooses over TLS and HTTP/1 in cleartext."),
         key("timeout", Shape::Table(&TIMEOUT), "", "How long a call may take."),
         key("pool", Shape::Table(&POOL), "", "The idle connections that are kept."),
         key("breaker", Shape::Table(&BREAKER), "", "The breaker; `{}` is one with all defaults. Without the key the upstream has none."),

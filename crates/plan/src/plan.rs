@@ -29,7 +29,7 @@ pub use tls::{
     Authorities, CertificateFacts, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion,
     UpstreamTls,
 };
-pub use upstream::{Endpoint, Health, Timeout, Upstream, WeightedEndpoint};
+pub use upstream::{Endpoint, Health, HttpVersion, Timeout, Upstream, WeightedEndpoint};
 
 /// The complete behaviour of a gateway, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,8 +15,9 @@ use crate::access_log::{AccessLog, When};
 use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Guard, Http2, KeyPair, Limits, Listener, ListenerTls, Plan,
-    Probe, Respond, Rewrite, RewritePart, Route, Share, Step, Store, Upstream, UpstreamTls, Valkey,
+    Admin, Breaker, Fleet, Forward, Guard, Http2, HttpVersion, KeyPair, Limits, Listener,
+    ListenerTls, Plan, Probe, Respond, Rewrite, RewritePart, Route, Share, Step, Store, Upstream,
+    UpstreamTls, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -203,6 +204,13 @@ fn show_upstream(upstream: &Upstream) -> Value {
         "tls",
         upstream.tls.as_ref().map(show_upstream_tls),
     );
+    if upstream.http != HttpVersion::default() {
+        shown["http"] = match upstream.http {
+            HttpVersion::One => json!(1),
+            HttpVersion::Two => json!(2),
+            HttpVersion::Auto => json!("auto"),
+        };
+    }
     if let Some(total) = timeout.total {
         shown["timeout"]["total"] = json!(show_duration(total));
     }

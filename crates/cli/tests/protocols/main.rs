@@ -7,5 +7,7 @@ mod support;
 mod grpc;
 mod h2_abuse;
 mod h2_client;
+mod h2_ends;
+mod h2_peer;
 mod h2_server;
 mod tls;

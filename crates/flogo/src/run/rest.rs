@@ -11,7 +11,7 @@ use fusebox_gateway::parts::{
     LiveUpstream, NO_LIMIT, Outbound, Policy, Pool, Pools, Redirects, Repeat, Trust, WorkerRef,
     fetch, fields, is_idempotent,
 };
-use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
+use fusebox_plan::plan::{Breaker, Endpoint, HttpVersion, Limits, Timeout, Upstream};
 use http::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
@@ -135,6 +135,8 @@ pub fn upstream(name: Arc<str>, plan: &RestActivity) -> Upstream {
         pool_idle_max: 512,
         pool_idle_timeout: Duration::from_secs(30),
         pool_max_age: Duration::from_secs(300),
+        // With TLS settings of its own Go's transport speaks HTTP/1.1.
+        http: HttpVersion::One,
         breaker: Breaker::disabled(request),
         ..Upstream::new(name, plan.endpoint.clone())
     }

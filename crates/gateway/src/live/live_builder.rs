@@ -233,6 +233,7 @@ impl LiveBuilder {
         let kept = previous.and_then(|previous| {
             let old = find(previous, &upstream.name)?;
             let fits = old.plan.timeout.connect == upstream.timeout.connect
+                && old.plan.http == upstream.http
                 && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
                 && previous.plan.limits == plan.limits
                 && old.own_tls.as_ref().map(Arc::as_ptr) == own_tls.map(Arc::as_ptr);

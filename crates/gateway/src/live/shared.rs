@@ -102,7 +102,7 @@ impl Shared {
         }
         let live = self.live.load();
         for upstream in &live.upstreams {
-            upstream.pool(worker).sweep(now);
+            upstream.sweep(worker, now);
         }
     }
 }

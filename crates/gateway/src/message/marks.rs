@@ -15,7 +15,7 @@ use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     HOST, MAX_FORWARDS, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Uri};
 use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -94,6 +94,17 @@ pub fn marked_target(target: &str) -> String {
     text.push_str(std::str::from_utf8(&*TARGET).expect("hex digits are UTF-8"));
     text.push_str(&escaped(target));
     text
+}
+
+/// The target given to [`marked_target`], with those bytes encoded; `None` without a mark.
+pub fn raw_target(uri: &Uri) -> Option<String> {
+    let rest = uri.path().strip_prefix("/\\")?;
+    let rest = rest.as_bytes().strip_prefix(&TARGET[..])?;
+    let query = uri.query().map(|query| format!("?{query}"));
+    let marked = [rest, query.as_deref().unwrap_or_default().as_bytes()].concat();
+    let target = String::from_utf8(unescaped(&marked)).ok()?;
+    let target = target.replace('"', "%22");
+    Some(target.replace('<', "%3C").replace('>', "%3E"))
 }
 
 /// A query with such bytes, as a query that it takes.

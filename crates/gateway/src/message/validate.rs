@@ -13,11 +13,18 @@ use crate::message::field_kinds::FieldKinds;
 /// The refusal of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// The status: 400, 405, 414, 417 or 505.
+    /// The status: 400, 405, 414, 417, 501 or 505.
     pub status: StatusCode,
     /// The fault, in words for the client.
     pub why: &'static str,
 }
+
+/// The refusal of a request for another protocol by an upstream that is spoken to in HTTP/2 alone, which switches
+/// none (RFC 9113, section 8.6).
+pub const NO_SWITCH: Refused = Refused {
+    status: StatusCode::NOT_IMPLEMENTED,
+    why: "the upstream speaks HTTP/2, which switches to no other protocol",
+};
 
 /// A refusal with status 400.
 pub const fn bad(why: &'static str) -> Refused {

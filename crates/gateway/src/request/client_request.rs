@@ -379,15 +379,19 @@ impl Attempt for ToUpstream<'_> {
         endpoint: &LiveEndpoint,
         number: u32,
     ) -> Result<(Response<Incoming>, Connection), NotSent> {
+        let exchange = self.exchange;
+        let pool = endpoint.pool(exchange.worker.index);
+        if self.request.upgrade.is_some() && pool.is_http2_alone() {
+            return Err(NotSent::Refused(validate::NO_SWITCH));
+        }
         let parts = self.head_for(endpoint, number).map_err(NotSent::Refused)?;
         let request = Request::from_parts(parts, self.request.next_body());
-        let exchange = self.exchange;
         let upstream = call.upstream().clone();
         let again = || self.anew(endpoint, number);
         let sending = Sending {
             again: (!self.is_once).then_some(&again),
             upstream: &upstream,
-            pool: endpoint.pool(exchange.worker.index),
+            pool,
             call,
             intake: self.request.intake.as_ref(),
             phase: Some(&exchange.downstream.phase),

@@ -309,7 +309,18 @@ impl Flow {
         if why.kind == ErrorKind::Limit {
             return self.let_go(&why);
         }
-        self.note(&why);
+        self.blamed(&why)
+    }
+
+    /// True if the body has ended before its end.
+    fn is_cut_short(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|it| it.is_cut_short(&self.inner))
+    }
+
+    /// Ends the call as the upstream's failure.
+    fn blamed(&mut self, why: &UpstreamError) -> BodyError {
+        self.note(why);
         self.end(Some(why.as_body_error()));
         BodyError::Upstream
     }
@@ -356,6 +367,9 @@ impl Flow {
         };
         self.end_wait();
         match frame {
+            None if self.is_cut_short() => {
+                Poll::Ready(Some(Err(self.blamed(&UpstreamError::cut_short()))))
+            }
             None => {
                 self.end(None);
                 if let Some(recorder) = self.recorder.take() {

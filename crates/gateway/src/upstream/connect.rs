@@ -1,4 +1,4 @@
-//! A new connection to an upstream: TCP, TLS for an `https` URL, HTTP/1.1.
+//! A new connection to an upstream: TCP, TLS for an `https` URL, HTTP/1.1 or HTTP/2.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fusebox_plan::CallError;
-use fusebox_plan::plan::{Endpoint, Limits};
+use fusebox_plan::plan::{Endpoint, HttpVersion, Limits};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use http::Request;
 use http::header::HOST;
+use http::uri::{Authority, Scheme};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
@@ -22,6 +23,7 @@ use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
 use crate::message::kept_body::Outgoing;
 use crate::message::marks::MarkWriter;
+use crate::upstream::http2::{Http2, Target};
 use crate::upstream::parting::CloseOnDrop;
 use crate::upstream::sender::{ConnectionState, CountingStream, Sender};
 use crate::upstream::trust::Trust;
@@ -87,6 +89,16 @@ impl NoConnection {
         NoConnection::new(address, error, cause)
     }
 
+    /// The same failure for another call that waited for the same connection.
+    pub fn again(&self) -> NoConnection {
+        NoConnection {
+            why: self.why,
+            address: self.address,
+            error: io::Error::new(self.error.kind(), self.error.to_string()),
+            cause: self.cause.clone(),
+        }
+    }
+
     /// A connection that ended before it could take a request.
     pub fn closed(sender: &Sender, error: hyper::Error) -> NoConnection {
         let cause = sender.why(&error);
@@ -119,17 +131,56 @@ fn exhausted(error: &io::Error) -> Option<UpstreamError> {
 #[derive(Clone)]
 struct Tls {
     trust: Trust,
+    http: HttpVersion,
     /// The settings of each connection; `None`: they may change, so each makes its own.
-    fixed: Option<TlsConnector>,
+    fixed: Option<Connectors>,
     name: ServerName<'static>,
     wish: Arc<CertificateWish>,
 }
 
+/// Settings of TLS by the protocols that they offer (ALPN).
+#[derive(Clone)]
+struct Connectors {
+    /// Those of the upstream's `http`.
+    wanted: TlsConnector,
+    /// HTTP/1.1 alone.
+    http1: TlsConnector,
+}
+
+impl Connectors {
+    fn new(trust: &Trust, http: HttpVersion, wish: &Arc<CertificateWish>) -> Connectors {
+        let config = watching(&trust.config(), wish);
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = (*config).clone();
+            config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        let http1 = offering(&[b"http/1.1"]);
+        Connectors {
+            wanted: match http {
+                HttpVersion::One => http1.clone(),
+                HttpVersion::Two => offering(&[b"h2"]),
+                HttpVersion::Auto => offering(&[b"h2", b"http/1.1"]),
+            },
+            http1,
+        }
+    }
+
+    fn choose(&self, is_http1: bool) -> TlsConnector {
+        match is_http1 {
+            true => self.http1.clone(),
+            false => self.wanted.clone(),
+        }
+    }
+}
+
 impl Tls {
-    /// The settings for a connection that begins now.
-    fn connector(&self) -> TlsConnector {
-        let made = || TlsConnector::from(watching(&self.trust.config(), &self.wish));
-        self.fixed.clone().unwrap_or_else(made)
+    /// The settings for a connection that begins now; `is_http1`: it offers HTTP/1.1 alone.
+    fn connector(&self, is_http1: bool) -> TlsConnector {
+        match &self.fixed {
+            Some(fixed) => fixed.choose(is_http1),
+            None => Connectors::new(&self.trust, self.http, &self.wish).choose(is_http1),
+        }
     }
 }
 
@@ -148,6 +199,15 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 const DIALLING: &str = "connect timed out";
 
+/// A new connection.
+#[derive(Debug)]
+pub enum Connected {
+    /// A connection that carries one request at a time.
+    Http1(Sender),
+    /// A connection that carries several.
+    Http2(Http2),
+}
+
 /// The way to an upstream: its address, TLS, and the proxy on the way.
 #[derive(Clone)]
 pub struct Connector {
@@ -158,6 +218,7 @@ pub struct Connector {
     /// The address to connect to; `None`: the host's.
     address: Option<IpAddr>,
     timeout: Duration,
+    http: HttpVersion,
     head_bytes_max: usize,
     head_fields_max: usize,
     unasked: Arc<AtomicU64>,
@@ -172,19 +233,21 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// A connector to `endpoint`; `trust` checks the certificate of an `https` one.
+    /// A connector to `endpoint`, with that version of HTTP; `trust` checks the certificate of an `https` one.
     ///
     /// # Errors
     /// If the host is not a name that a certificate could have.
     pub fn new(
         endpoint: &Endpoint,
         timeout: Duration,
+        http: HttpVersion,
         limits: &Limits,
         trust: &Trust,
     ) -> Result<Connector, String> {
         Ok(Connector {
             endpoint: endpoint.clone(),
-            tls: tls_of(endpoint, trust)?,
+            tls: tls_of(endpoint, http, trust)?,
+            http,
             trust: trust.clone(),
             proxy: None,
             address: None,
@@ -203,7 +266,8 @@ impl Connector {
     /// The same through a proxy: an `https` endpoint by a tunnel (RFC 9110, section 9.3.6), a plain
     /// one by asking the proxy for it.
     pub fn through(mut self, proxy: &Endpoint) -> Result<Connector, String> {
-        self.proxy = Some((proxy.clone(), tls_of(proxy, &self.trust)?));
+        let tls = tls_of(proxy, HttpVersion::One, &self.trust)?;
+        self.proxy = Some((proxy.clone(), tls));
         Ok(self)
     }
 
@@ -219,7 +283,7 @@ impl Connector {
     pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Connector, String> {
         Ok(Connector {
             endpoint: endpoint.clone(),
-            tls: tls_of(endpoint, &self.trust)?,
+            tls: tls_of(endpoint, self.http, &self.trust)?,
             address: None,
             ..self.clone()
         })
@@ -230,17 +294,41 @@ impl Connector {
         self.proxy.is_some() && self.tls.is_none()
     }
 
-    /// Makes a connection and drives it in a task of its own, within the connect timeout and `bound`.
+    /// True if a connection may turn out to be HTTP/2.
+    pub fn may_be_http2(&self) -> bool {
+        match self.http {
+            HttpVersion::One => false,
+            HttpVersion::Two => true,
+            HttpVersion::Auto => self.tls.is_some(),
+        }
+    }
+
+    /// True if every connection is HTTP/2.
+    pub fn is_http2_alone(&self) -> bool {
+        self.http == HttpVersion::Two
+    }
+
+    /// The time limit for a connection.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Makes a connection and drives it in a task of its own, within the connect timeout and `bound`; `is_http1`: it is
+    /// to be HTTP/1.1, whatever else the upstream speaks.
     ///
     /// # Errors
     /// The failed step with its error; running out of time is a failure to connect.
-    pub async fn connect(&self, bound: Duration) -> Result<Sender, NoConnection> {
+    pub async fn connect(
+        &self,
+        bound: Duration,
+        is_http1: bool,
+    ) -> Result<Connected, NoConnection> {
         let mut step = Step {
             kind: ErrorKind::Dns,
             word: "name lookup timed out",
             address: None,
         };
-        match tokio::time::timeout(self.timeout.min(bound), self.open(&mut step)).await {
+        match tokio::time::timeout(self.timeout.min(bound), self.open(&mut step, is_http1)).await {
             Ok(result) => result,
             Err(_) => {
                 let cause = UpstreamError::too_slow(step.kind, step.word, step.address);
@@ -249,7 +337,7 @@ impl Connector {
         }
     }
 
-    async fn open(&self, step: &mut Step) -> Result<Sender, NoConnection> {
+    async fn open(&self, step: &mut Step, is_http1: bool) -> Result<Connected, NoConnection> {
         let (next, next_tls) = match &self.proxy {
             Some((proxy, tls)) => (proxy, tls),
             None => (&self.endpoint, &self.tls),
@@ -258,8 +346,9 @@ impl Connector {
         let broken = |error| NoConnection::dial(Some(address), error);
         tcp.set_nodelay(true).map_err(broken)?;
         let mut stream: Stream = Box::new(UpstreamSocket::new(tcp));
+        let mut chosen = false;
         if let Some(tls) = next_tls {
-            stream = secured(stream, tls, address, step).await?;
+            (stream, chosen) = secured(stream, tls, is_http1, address, step).await?;
         }
         if let (Some(_), Some(tls)) = (&self.proxy, &self.tls) {
             (step.kind, step.word) = (ErrorKind::Connect, "the proxy timed out");
@@ -268,9 +357,33 @@ impl Connector {
                 let cause = cause.with(format_args!("{address}: {error}"));
                 NoConnection::new(Some(address), error, cause)
             })?;
-            stream = secured(stream, tls, address, step).await?;
+            (stream, chosen) = secured(stream, tls, is_http1, address, step).await?;
+        }
+        let is_http2 = !is_http1
+            && match self.http {
+                HttpVersion::One => false,
+                HttpVersion::Two => chosen || self.tls.is_none(),
+                HttpVersion::Auto => chosen,
+            };
+        if self.http == HttpVersion::Two && !is_http2 && !is_http1 {
+            let cause = UpstreamError::new(ErrorKind::Connect, "no HTTP/2 by ALPN");
+            let mend = "the upstream chose no `h2`; write `http: auto` or `http: 1`";
+            let cause = cause.with(format_args!("{address}: {mend}"));
+            let error = io::Error::other("the upstream chose no HTTP/2 by ALPN");
+            return Err(NoConnection::new(Some(address), error, cause));
         }
         let state = ConnectionState::new(self.tls.as_ref().map(|tls| tls.wish.clone()));
+        if is_http2 {
+            (step.kind, step.word) = (ErrorKind::Connect, "no HTTP/2 settings in time");
+            let opened = Http2::over(stream, state, Arc::new(self.target())).await;
+            return match opened {
+                Ok(connection) => Ok(Connected::Http2(connection)),
+                Err(cause) => {
+                    let error = io::Error::other(cause.to_string());
+                    Err(NoConnection::new(Some(address), error, cause))
+                }
+            };
+        }
         let stream = CountingStream::new(stream, state.clone());
         let (sender, connection) = http1::Builder::new()
             .max_header_size(self.head_bytes_max)
@@ -295,7 +408,26 @@ impl Connector {
             }
             told.end(&error);
         });
-        Ok(Sender::new(sender, state, task.abort_handle()))
+        let mut sender = Sender::new(sender, state, task.abort_handle());
+        match sender.ready().await {
+            Ok(()) => Ok(Connected::Http1(sender)),
+            Err(error) => Err(NoConnection::closed(&sender, error)),
+        }
+    }
+
+    /// The target of requests over HTTP/2.
+    fn target(&self) -> Target {
+        let endpoint = &self.endpoint;
+        let authority = Authority::try_from(endpoint.authority.as_str());
+        Target {
+            scheme: match endpoint.tls {
+                true => Scheme::HTTPS,
+                false => Scheme::HTTP,
+            },
+            authority: authority.unwrap_or_else(|_| Authority::from_static("localhost")),
+            head_bytes_max: self.head_bytes_max,
+            head_fields_max: self.head_fields_max,
+        }
     }
 
     /// Asks a proxy for a tunnel to the endpoint.
@@ -332,7 +464,7 @@ impl Connector {
     }
 }
 
-fn tls_of(endpoint: &Endpoint, trust: &Trust) -> Result<Option<Tls>, String> {
+fn tls_of(endpoint: &Endpoint, http: HttpVersion, trust: &Trust) -> Result<Option<Tls>, String> {
     if !endpoint.tls {
         return Ok(None);
     }
@@ -342,30 +474,35 @@ fn tls_of(endpoint: &Endpoint, trust: &Trust) -> Result<Option<Tls>, String> {
     let wish = Arc::default();
     let fixed = match trust {
         Trust::Renewed(_) => None,
-        trust => Some(TlsConnector::from(watching(&trust.config(), &wish))),
+        trust => Some(Connectors::new(trust, http, &wish)),
     };
     Ok(Some(Tls {
         trust: trust.clone(),
+        http,
         fixed,
         name,
         wish,
     }))
 }
 
+/// The stream within TLS; true beside it if ALPN has chosen HTTP/2.
 async fn secured(
     stream: Stream,
     tls: &Tls,
+    is_http1: bool,
     address: SocketAddr,
     step: &mut Step,
-) -> Result<Stream, NoConnection> {
+) -> Result<(Stream, bool), NoConnection> {
     (step.kind, step.word) = (ErrorKind::Tls, "handshake timed out");
-    let stream = tls.connector().connect(tls.name.clone(), stream).await;
+    let connector = tls.connector(is_http1);
+    let stream = connector.connect(tls.name.clone(), stream).await;
     let stream = stream.map_err(|error| {
         let address = Some(address);
         let cause = UpstreamError::handshake(&error, address, tls.wish.is_open());
         NoConnection::new(address, error, cause)
     })?;
-    Ok(Box::new(stream))
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((Box::new(stream), is_http2))
 }
 
 /// Tries every address of the name, in the resolver's order; of several failures the first is reported. Names are

@@ -315,8 +315,9 @@ impl Fetching<'_> {
         let mut call = Holder::new(call);
         let max = self.policy.body_max;
         let (ahead, rest) = (answer.ahead, answer.rest);
+        let over = answer.connection.as_ref();
         let read = {
-            let read = whole_answer::read(ahead, rest, &mut call, max, worker);
+            let read = whole_answer::read(ahead, rest, &mut call, max, over, worker);
             within(deadline, pin!(read)).await
         };
         let bytes = match read.unwrap_or(Err(Fault::Timeout)) {

@@ -131,10 +131,9 @@ impl Checking {
         let pool = self.endpoint.pool(0);
         let bound = self.health.timeout;
         let mut connection = pool
-            .open(bound)
+            .open_apart(bound)
             .await
             .map_err(|error| error.error.to_string())?;
-        connection.make_last();
         if let Some(service) = &self.health.grpc {
             return self.check_grpc(connection, service).await;
         }
@@ -146,7 +145,7 @@ impl Checking {
             .body(Outgoing::empty())
             .map_err(|error| error.to_string())?;
         let sent = connection.sender.try_send_request(request).await;
-        let response = sent.map_err(|error| error.into_error().to_string())?;
+        let response = sent.map_err(|failure| failure.error.to_string())?;
         let answer = Answer {
             status: response.status().as_u16(),
             headers: Some(response.headers()),
@@ -175,7 +174,7 @@ impl Checking {
             .body(Outgoing::fixed(grpc_health::request(service)))
             .map_err(|error| error.to_string())?;
         let sent = connection.sender.try_send_request(request).await;
-        let response = sent.map_err(|error| error.into_error().to_string())?;
+        let response = sent.map_err(|failure| failure.error.to_string())?;
         let (head, mut rest) = response.into_parts();
         let (mut body, mut trailers) = (Vec::new(), None);
         while let Some(frame) = rest.frame().await {

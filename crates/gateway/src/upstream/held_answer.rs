@@ -91,7 +91,13 @@ impl HeldAnswer {
             };
             let frame = match frame {
                 Err(_) => return Holding::Broken(UpstreamError::silent_body()),
-                Ok(None) => break,
+                Ok(None) => {
+                    let connection = self.connection.as_ref();
+                    if connection.is_some_and(|it| it.is_cut_short(&self.rest)) {
+                        return Holding::Broken(UpstreamError::cut_short());
+                    }
+                    break;
+                }
                 Ok(Some(Err(error))) => return Holding::Broken(UpstreamError::body(&error)),
                 Ok(Some(Ok(frame))) => frame,
             };

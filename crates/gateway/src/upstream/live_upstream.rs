@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Upstream;
 use http::{Method, StatusCode};
 
@@ -110,6 +111,18 @@ impl LiveUpstream {
     /// The connections of all workers to the first endpoint.
     pub fn pools(&self) -> &Pools {
         &self.endpoint().pools
+    }
+
+    /// Closes connections of one worker that were kept for too long, to whichever endpoint.
+    pub fn sweep(&self, worker: usize, now: Timestamp) {
+        for endpoint in &self.endpoints {
+            endpoint.pool(worker).sweep(now);
+        }
+        if let Some(several) = &self.several {
+            for (_, endpoint) in several.members() {
+                endpoint.pool(worker).sweep(now);
+            }
+        }
     }
 
     /// Number of idle connections of all workers.

@@ -1,4 +1,4 @@
-//! The connections of one worker thread to one upstream.
+//! The connections of one worker thread to one upstream: idle ones of HTTP/1, and shared ones of HTTP/2.
 //!
 //! A pool is used by its own worker alone, so its lock is never contended; it is a lock and not a cell because tasks of
 //! a runtime must be `Send`. The newest idle connection is used first, so that the others age and are closed.
@@ -7,18 +7,23 @@
 //! such connections few: it closes them before the upstream does (`Keep-Alive: timeout=N`), not long after they were
 //! opened (`pool.max_age`), and gives a request that must not be repeated only one that was in use a moment ago.
 
+mod sharing;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::{Endpoint, Limits, Upstream};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, Response};
+use hyper::body::Incoming;
 use parking_lot::Mutex;
+use sharing::Sharing;
 
 use crate::ground::clock::Clock;
 use crate::message::field_kinds::FieldKinds;
-use crate::upstream::connect::{Connector, NoConnection};
+use crate::upstream::connect::{Connected, Connector, NoConnection};
+use crate::upstream::http2;
 use crate::upstream::sender::{CutOnDrop, Sender};
 use crate::upstream::trust::Trust;
 
@@ -75,7 +80,16 @@ pub type Pools = Arc<[Arc<Pool>]>;
 pub struct Pool {
     connector: Connector,
     limits: PoolLimits,
-    idle: Mutex<Vec<Idle>>,
+    held: Mutex<Held>,
+}
+
+/// The connections that a pool has.
+#[derive(Debug, Default)]
+struct Held {
+    /// Those of HTTP/1 that wait for a request.
+    idle: Vec<Idle>,
+    /// Those of HTTP/2, in use or not.
+    sharing: Sharing,
 }
 
 #[derive(Debug)]
@@ -100,6 +114,8 @@ pub struct Connection {
     is_last: bool,
     /// The kinds of fields in the last answer's head.
     heard: FieldKinds,
+    /// True if it was idle as its request took it.
+    was_idle: bool,
     cut: CutOnDrop,
 }
 
@@ -109,7 +125,7 @@ impl Pool {
         Arc::new(Pool {
             connector,
             limits,
-            idle: Mutex::default(),
+            held: Mutex::default(),
         })
     }
 
@@ -124,7 +140,7 @@ impl Pool {
         trust: &Trust,
     ) -> Result<Pools, String> {
         let connect = upstream.timeout.connect;
-        let mut connector = Connector::new(endpoint, connect, limits, trust)?;
+        let mut connector = Connector::new(endpoint, connect, upstream.http, limits, trust)?;
         if let Some(proxy) = proxy {
             connector = connector.through(proxy)?;
         }
@@ -149,10 +165,22 @@ impl Pool {
         self.connector.asks_for_urls()
     }
 
-    /// An idle connection that is still open, if there is one. For a request that must not be repeated it was in use
-    /// until a moment ago.
-    pub fn reuse(self: &Arc<Pool>, now: Timestamp, repeatable: bool) -> Option<Connection> {
-        let mut idle = self.idle.lock();
+    /// An idle connection that is still open, or a stream of a shared one, if there is one. For a request that must not
+    /// be repeated an idle one of HTTP/1 was in use until a moment ago; an upstream of HTTP/2 says by itself what it has
+    /// not processed. `is_http1`: only a connection of HTTP/1 will do.
+    pub fn reuse(
+        self: &Arc<Pool>,
+        now: Timestamp,
+        repeatable: bool,
+        is_http1: bool,
+    ) -> Option<Connection> {
+        let mut held = self.held.lock();
+        if !is_http1 && let Some(sender) = held.sharing.stream(Some((now, self.limits))) {
+            let was_idle = sender.was_idle;
+            drop(held);
+            return Some(Connection::new(sender.sender, self, None, was_idle));
+        }
+        let idle = &mut held.idle;
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
@@ -162,26 +190,57 @@ impl Pool {
                 && idle[at].sender.is_ready()
             {
                 let taken = idle.swap_remove(at);
-                return Some(Connection::new(taken.sender, self, taken.old_at));
+                return Some(Connection::new(taken.sender, self, taken.old_at, true));
             }
         }
         None
     }
 
     /// Opens a new connection, within the connector's own time limit and within `bound`: upstreams that share a pool may
-    /// differ.
-    pub async fn open(self: &Arc<Pool>, bound: Duration) -> Result<Connection, NoConnection> {
-        let mut sender = self.connector.connect(bound).await?;
-        if let Err(error) = sender.ready().await {
-            return Err(NoConnection::closed(&sender, error));
+    /// differ. Where HTTP/2 may be spoken, requests that come meanwhile wait for the same one. `is_http1`: it is to be
+    /// HTTP/1.1.
+    pub async fn open(
+        self: &Arc<Pool>,
+        bound: Duration,
+        is_http1: bool,
+    ) -> Result<Connection, NoConnection> {
+        let is_shared = !is_http1 && self.limits.idle_max > 0 && self.connector.may_be_http2();
+        if is_shared && !self.held.lock().sharing.is_http1() {
+            return self.open_shared(bound).await;
         }
-        Ok(Connection::new(sender, self, None))
+        match self.connector.connect(bound, is_http1).await? {
+            Connected::Http1(sender) => Ok(Connection::new(sender, self, None, false)),
+            Connected::Http2(connection) => {
+                if is_shared {
+                    self.held.lock().sharing.add(connection.clone());
+                }
+                let sender = Sender::on_stream(connection);
+                Ok(Connection::new(sender, self, None, false))
+            }
+        }
+    }
+
+    /// Opens a new connection for one request alone.
+    pub async fn open_apart(self: &Arc<Pool>, bound: Duration) -> Result<Connection, NoConnection> {
+        let sender = match self.connector.connect(bound, false).await? {
+            Connected::Http1(sender) => sender,
+            Connected::Http2(connection) => Sender::on_stream(connection),
+        };
+        let mut connection = Connection::new(sender, self, None, false);
+        connection.make_last();
+        Ok(connection)
+    }
+
+    /// True if no connection is ever HTTP/1, so that none can switch to another protocol.
+    pub fn is_http2_alone(&self) -> bool {
+        self.connector.is_http2_alone()
     }
 
     /// Number of connections that wait for a request, without those that the upstream has closed.
     pub fn idle_count(&self) -> usize {
-        let idle = self.idle.lock();
-        idle.iter().filter(|idle| !idle.sender.is_closed()).count()
+        let held = self.held.lock();
+        let idle = held.idle.iter();
+        idle.filter(|idle| !idle.sender.is_closed()).count() + held.sharing.idle_count()
     }
 
     /// Number of connections that ended because unrequested bytes came; the same number for all pools of one upstream.
@@ -191,13 +250,17 @@ impl Pool {
 
     /// Closes connections that have been idle too long, are too old or were closed by the upstream.
     pub fn sweep(&self, now: Timestamp) {
-        let mut idle = self.idle.lock();
-        idle.retain(|idle| !idle.is_over(now));
+        let mut held = self.held.lock();
+        held.idle.retain(|idle| !idle.is_over(now));
+        held.sharing.sweep(now, self.limits);
     }
 
-    /// Closes all idle connections, as a reload does, so that the next ones go to the name's present address.
+    /// Closes all idle connections, as a reload does, so that the next ones go to the name's present address; shared ones
+    /// take no new request and close with their last.
     pub fn clear(&self) {
-        self.idle.lock().clear();
+        let mut held = self.held.lock();
+        held.idle.clear();
+        held.sharing.clear();
     }
 }
 
@@ -210,8 +273,14 @@ impl Idle {
 }
 
 impl Connection {
-    fn new(sender: Sender, pool: &Arc<Pool>, old_at: Option<Timestamp>) -> Connection {
+    fn new(
+        sender: Sender,
+        pool: &Arc<Pool>,
+        old_at: Option<Timestamp>,
+        was_idle: bool,
+    ) -> Connection {
         Connection {
+            was_idle,
             cut: sender.cut_on_drop(),
             sender,
             pool: pool.clone(),
@@ -240,6 +309,33 @@ impl Connection {
         self.heard
     }
 
+    /// True if the connection carries other requests beside this one.
+    pub fn is_shared(&self) -> bool {
+        self.sender.http2().is_some()
+    }
+
+    /// True if an answer's head has more fields than ours may have, and the connection itself does not limit them.
+    pub fn is_over_limit(&self, answer: &Response<Incoming>) -> bool {
+        let shared = self.sender.http2();
+        shared.is_some_and(|shared| shared.is_over_limit(answer))
+    }
+
+    /// True if a body whose frames have ended was cut before its end.
+    pub fn is_cut_short(&self, rest: &Incoming) -> bool {
+        self.is_shared() && http2::is_cut_short(rest)
+    }
+
+    /// True if the end of the connection before a byte of an answer says nothing about the upstream: it was idle, and
+    /// nothing has come on it since.
+    pub fn may_be_stale(&self) -> bool {
+        self.was_idle && !(self.is_shared() && self.sender.has_read())
+    }
+
+    /// True if it was idle as the request took it.
+    pub fn was_idle(&self) -> bool {
+        self.was_idle
+    }
+
     /// Makes this the connection's last request, whatever its answer says.
     pub fn make_last(&mut self) {
         self.is_last = true;
@@ -260,6 +356,17 @@ impl Connection {
     /// time limit it is cut.
     pub fn give_back_when_sent(mut self, clock: Arc<Clock>) {
         self.sender.parting().untie();
+        if let Some(stream) = self.sender.stream() {
+            // The upload goes on without the call; the connection takes other requests meanwhile.
+            let stream = Arc::downgrade(stream);
+            tokio::spawn(async move {
+                tokio::time::sleep(UPLOAD_REST).await;
+                if let Some(stream) = stream.upgrade() {
+                    stream.cut();
+                }
+            });
+            return self.give_back(clock.tick());
+        }
         tokio::spawn(async move {
             if let Ok(Ok(())) = tokio::time::timeout(UPLOAD_REST, self.sender.ready()).await {
                 self.give_back(clock.tick());
@@ -271,6 +378,9 @@ impl Connection {
     pub fn give_back(mut self, now: Timestamp) {
         self.cut.spare();
         self.sender.parting().untie();
+        if let Some(shared) = self.sender.http2() {
+            return shared.streams.used(now);
+        }
         let limits = self.pool.limits;
         // The age is counted from the first return, which is when the time is known here.
         let old_at = self.old_at.unwrap_or(now + limits.max_age);
@@ -280,7 +390,7 @@ impl Connection {
         let kept = self
             .kept_for
             .map_or(limits.idle_timeout, |kept| kept.min(limits.idle_timeout));
-        let mut idle = self.pool.idle.lock();
+        let idle = &mut self.pool.held.lock().idle;
         if idle.len() < limits.idle_max && !kept.is_zero() {
             idle.push(Idle {
                 sender: self.sender,

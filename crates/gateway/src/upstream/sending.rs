@@ -24,6 +24,7 @@ use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
 use crate::message::kept_body::{ClientBytes, Outgoing};
+use crate::message::offer::Offer;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
@@ -33,10 +34,14 @@ use crate::upstream::connect::NoConnection;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Connection, Pool, is_idempotent};
 use crate::upstream::probe_queue::Prober;
+use crate::upstream::sender::SendError;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
 /// The machine's own deadline of a probe lies this much behind ours: it is a fallback, not the rule.
 const PROBE_GRACE: Duration = Duration::from_millis(250);
+
+/// The most shared connections on which a request may find no stream in the end.
+const UNSENT_MAX: u32 = 3;
 
 /// Time between two checks whether a probe's place is wanted.
 const PLACE_LOOK: Duration = Duration::from_millis(100);
@@ -113,7 +118,8 @@ impl Sending<'_> {
             from_new: false,
         };
         let (response, mut connection) = self.exchange(&mut Some(request), repeat).await?;
-        if is_careful {
+        // A stream ends a body that an upstream overlooks.
+        if is_careful && !connection.is_shared() {
             connection.make_last();
         }
         Ok((response, connection))
@@ -130,12 +136,13 @@ impl Sending<'_> {
         repeat: Repeat,
     ) -> Result<(Response<Incoming>, Connection), Unanswered> {
         let now = self.worker.clock.tick();
-        let mut idle = self.pool.reuse(now, repeat.on_any_idle);
+        let mut idle = self.pool.reuse(now, repeat.on_any_idle, self.is_upgrade);
         let mut left = repeat.times;
+        let mut unsent_left = UNSENT_MAX;
+        let mut was_unprocessed = false;
         // Repeats share the time of their call.
         let mut time = self.call.timeout();
         loop {
-            let reused = idle.is_some();
             let mut connection = match idle.take() {
                 Some(connection) => connection,
                 None => {
@@ -145,13 +152,15 @@ impl Sending<'_> {
                     opened
                 }
             };
+            let reused = connection.was_idle();
             self.call.goes_over(&connection);
             // A probe is one attempt, except for repeats that cost nothing.
             let from_new = repeat.from_new && !self.call.is_probe();
             let may_repeat = left > 0 && (reused || from_new);
             let (copy, body_bytes) = match request.as_ref() {
                 Some(request) => {
-                    let is_copied = may_repeat && self.again.is_none();
+                    let may_go_again = may_repeat || (connection.is_shared() && !was_unprocessed);
+                    let is_copied = may_go_again && self.again.is_none();
                     let copy = is_copied.then(|| copy_of(request)).flatten();
                     (copy, request.body().size_fixed())
                 }
@@ -163,13 +172,40 @@ impl Sending<'_> {
                 Ok(response) => {
                     return Ok((response, connection));
                 }
-                Err(Attempt::NotSent(..)) if reused => continue,
+                Err(Attempt::NotSent(..)) if reused && !connection.is_shared() => continue,
+                // A shared connection may take no new stream by the time that this one's turn comes.
+                Err(Attempt::NotSent(..)) if connection.is_shared() && unsent_left > 0 => {
+                    unsent_left -= 1;
+                    continue;
+                }
+                Err(Attempt::Unprocessed(why, error)) => {
+                    let again = match self.again {
+                        Some(again) if !was_unprocessed => again(),
+                        _ => copy,
+                    };
+                    let again = again.filter(|it| it.body().is_whole());
+                    if let Some(again) = again.filter(|_| !was_unprocessed) {
+                        was_unprocessed = true;
+                        *request = Some(again);
+                        continue;
+                    }
+                    self.call.note(&why);
+                    return Err(Unanswered::Cut(Cut {
+                        why,
+                        error,
+                        // An upstream that takes no request, not even again, has failed.
+                        is_stale: !was_unprocessed,
+                        is_unfinished: false,
+                    }));
+                }
                 Err(Attempt::NotSent(why, error) | Attempt::Cut(why, error)) => (why, error),
                 Err(Attempt::Failed(failed)) => return Err(Unanswered::Failed(failed)),
             };
+            let reused = connection.may_be_stale();
             let again = match self.again {
-                Some(again) if may_repeat => again(),
-                _ => copy,
+                Some(again) if may_repeat && (reused || from_new) => again(),
+                Some(_) => None,
+                None => copy.filter(|_| may_repeat && (reused || from_new)),
             };
             let Some(again) = again.filter(|it| it.body().is_whole()) else {
                 self.call.note(&why);
@@ -209,13 +245,13 @@ impl Sending<'_> {
             let timeout = self.call.timeout();
             let now = self.worker.clock.exact();
             self.call.extend(now, timeout + PROBE_GRACE);
-            let limit = tokio::time::timeout(timeout, self.pool.open(bound));
+            let limit = tokio::time::timeout(timeout, self.pool.open(bound, self.is_upgrade));
             limit.await.unwrap_or_else(|_| {
                 let why = UpstreamError::new(ErrorKind::Connect, "connect timed out");
                 Err(NoConnection::too_slow(why.with("within a probe's time")))
             })
         } else {
-            self.pool.open(bound).await
+            self.pool.open(bound, self.is_upgrade).await
         };
         let took = self.worker.clock.tick().saturating_since(began);
         self.call.connected(took);
@@ -236,10 +272,15 @@ impl Sending<'_> {
         };
         let interim = self.interim;
         interim.watch(request, self.intake);
+        if let (true, Some(intake)) = (connection.is_shared(), self.intake) {
+            // hyper does not tell of a 100 on a stream, so we ask for the body ourselves.
+            intake.offer().map(Offer::take);
+        }
         let clock = &self.worker.clock;
         let asked = self.is_upgrade.then(|| request.headers().get(UPGRADE));
         let asked = asked.flatten().cloned();
-        let is_careful = self.intake.is_some() && expects_no_body(request.method());
+        let is_careful =
+            self.intake.is_some() && expects_no_body(request.method()) && !connection.is_shared();
         let timeout = *time;
         let sent_at = clock.exact();
         self.call.extend(sent_at, timeout + PROBE_GRACE);
@@ -318,6 +359,10 @@ impl Sending<'_> {
         self.call.lasted(duration);
         *time = timeout.saturating_sub(duration);
         match result {
+            Ok(response) if connection.is_over_limit(&response) => {
+                self.call.note(&UpstreamError::head_over_limit());
+                Err(Attempt::Failed(Failed::Limit))
+            }
             Ok(response)
                 if !validate::response_is_sound(&response, connection.hear(response.headers())) =>
             {
@@ -335,17 +380,19 @@ impl Sending<'_> {
                 self.call.observe(duration);
                 Ok(response)
             }
-            Err(mut failure) => {
+            Err(failure) => {
                 if let Some(fault) = self.intake.and_then(|intake| intake.fault()) {
                     return Err(Attempt::Failed(self.client_failed(fault)));
                 }
-                let why = connection.sender.why(failure.error());
-                let unsent = failure.take_message();
-                let error = failure.into_error();
+                let SendError { error, unsent } = *failure;
+                let why = connection.sender.why(&error);
                 match unsent {
                     Some(unsent) => {
                         *place = Some(unsent);
                         Err(Attempt::NotSent(why, error))
+                    }
+                    None if connection.sender.is_unprocessed(&error) => {
+                        Err(Attempt::Unprocessed(why, error))
                     }
                     None => Err(self.judge(why, error, is_careful, is_free)),
                 }
@@ -472,6 +519,8 @@ async fn after(wait: Option<Duration>) {
 enum Attempt {
     /// Nothing of the request was written; the error.
     NotSent(UpstreamError, hyper::Error),
+    /// The upstream has not processed the request, of which some was sent, and says so; the error.
+    Unprocessed(UpstreamError, hyper::Error),
     /// The connection ended before any of the response came; the error.
     Cut(UpstreamError, hyper::Error),
     /// A failure that no other attempt could avoid.

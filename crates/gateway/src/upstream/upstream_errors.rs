@@ -5,6 +5,7 @@
 
 mod certificate;
 mod failure;
+mod http2;
 mod tls;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::ground::meter::Counter;
 
 pub use certificate::{CertificateWish, self_signed, watching};
 pub use failure::UpstreamError;
+pub use http2::is_unprocessed;
 
 /// The shortest time between two warnings about one upstream and kind.
 const WARNED_EVERY: Duration = Duration::from_secs(10);

@@ -14,6 +14,8 @@ use tokio::time::Sleep;
 use crate::ground::clock::WorkerRef;
 use crate::upstream::call::Holder;
 use crate::upstream::fetch::Fault;
+use crate::upstream::pool::Connection;
+use crate::upstream::upstream_errors::UpstreamError;
 
 /// Reads a body to its end, at most `max` bytes, and reports its frames to `call`, but not those that were read `ahead`.
 ///
@@ -24,12 +26,14 @@ pub async fn read(
     body: Incoming,
     call: &mut Holder,
     max: usize,
+    connection: Option<&Connection>,
     worker: &WorkerRef,
 ) -> Result<Bytes, Fault> {
     let observed = ObservedBody {
         ahead,
         body,
         call,
+        connection,
         worker,
         alarm: None,
     };
@@ -48,6 +52,8 @@ struct ObservedBody<'a> {
     ahead: VecDeque<Frame<Bytes>>,
     body: Incoming,
     call: &'a mut Holder,
+    /// The connection that it comes over.
+    connection: Option<&'a Connection>,
     worker: &'a WorkerRef,
     /// The timer of the longest silence.
     alarm: Option<(Duration, Pin<Box<Sleep>>)>,
@@ -83,6 +89,10 @@ impl Body for ObservedBody<'_> {
         {
             let now = this.worker.clock.tick();
             this.call.with(|call| call.see(data, now));
+        }
+        let over = this.connection;
+        if frame.is_none() && over.is_some_and(|it| it.is_cut_short(&this.body)) {
+            return Poll::Ready(Some(Err(Fault::BrokenHeld(UpstreamError::cut_short()))));
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Fault::Broken)))
     }

@@ -15,7 +15,7 @@ use fusebox_gateway::parts::{
     Redirects, Repeat, Trust, Unconnected, WorkerRef, fetch, fields, is_idempotent,
 };
 use fusebox_plan::CallError;
-use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
+use fusebox_plan::plan::{Breaker, Endpoint, HttpVersion, Limits, Timeout, Upstream};
 use http::{Method, StatusCode};
 use hyper::ext::ReasonPhrase;
 use tokio::sync::Semaphore;
@@ -232,6 +232,7 @@ fn unconfigured(name: Arc<str>, endpoint: Endpoint, connect: Duration) -> Upstre
         pool_idle_max: IDLE_MAX,
         pool_idle_timeout: Duration::ZERO,
         pool_max_age: MAX_AGE,
+        http: HttpVersion::One,
         breaker: Breaker::disabled(NO_LIMIT),
         ..Upstream::new(name, endpoint)
     }

@@ -11,7 +11,7 @@ use super::store::{check_fleet, check_shares, check_store};
 use super::{ladders, wiring};
 use crate::diagnostic::{At, Notes, Place, place_of, quote, value_of};
 use crate::failure::Failure;
-use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
+use crate::plan::{Admin, Breaker, HttpVersion, Listener, Manner, Plan, Timeout, Upstream};
 use crate::words::show_duration;
 
 /// The admin API's default address.
@@ -257,6 +257,7 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
         }
     }
     let upstream = Upstream {
+        http: http_version(draft, notes),
         pool_idle_max: draft
             .pool_idle
             .as_ref()
@@ -273,6 +274,22 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
         ..course::upstream(draft, timeout, notes)
     };
     (!draft.endpoints.is_empty()).then_some(upstream)
+}
+
+/// The version of HTTP for an upstream; warns where ALPN is asked for and there is no TLS.
+fn http_version(draft: &DraftUpstream, notes: &mut Notes) -> HttpVersion {
+    let Some(http) = &draft.http else {
+        return HttpVersion::default();
+    };
+    let is_cleartext = draft.endpoints.iter().all(|it| !it.endpoint.tls);
+    if http.value == HttpVersion::Auto && is_cleartext && !draft.endpoints_broken {
+        notes.warn(
+            http.at,
+            "`http: auto` has no effect: ALPN chooses the version within TLS, and no endpoint is `https`",
+            "write `http: 2` for HTTP/2 in cleartext, or remove it for HTTP/1.1",
+        );
+    }
+    http.value
 }
 
 /// Warns about a time for one attempt that the time for all of them cuts off.

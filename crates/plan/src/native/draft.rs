@@ -20,8 +20,8 @@ use crate::interpolate::Loader;
 use crate::keys;
 use crate::path::Template;
 use crate::plan::{
-    Cors, FallbackOn, FieldChanges, Health, HostPattern, Http2, LastGood, Limits, ListenerTls,
-    Rewrite, Secret, UpstreamTls, WeightedEndpoint,
+    Cors, FallbackOn, FieldChanges, Health, HostPattern, Http2, HttpVersion, LastGood, Limits,
+    ListenerTls, Rewrite, Secret, UpstreamTls, WeightedEndpoint,
 };
 use crate::tree::{Node, Scalar};
 
@@ -100,6 +100,7 @@ pub(crate) struct DraftUpstream {
     /// True if an endpoint could not be read.
     pub endpoints_broken: bool,
     pub applies_to: Option<Option<At<Name>>>,
+    pub http: Option<At<HttpVersion>>,
     pub times: DraftTimes,
     pub pool_idle: Option<At<u64>>,
     pub pool_idle_timeout: Option<At<Duration>>,
@@ -150,6 +151,7 @@ impl DraftUpstream {
             endpoints: Vec::new(),
             endpoints_broken: true,
             applies_to: None,
+            http: None,
             times: DraftTimes::default(),
             pool_idle: None,
             pool_idle_timeout: None,

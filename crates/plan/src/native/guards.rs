@@ -104,7 +104,7 @@ fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
     }
     for (key, at) in &upstream.keys {
         let why = match *key {
-            "balance" | "health" | "resolve" | "hedge" | "request" | "tls" => {
+            "balance" | "health" | "resolve" | "hedge" | "request" | "tls" | "http" => {
                 "whose requests go where its file says"
             }
             "fallback" | "fallback_on" | "last_good" => "whose own error handling answers",

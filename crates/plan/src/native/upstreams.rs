@@ -8,6 +8,7 @@ use super::retry::{read_hedge, read_retry};
 use crate::diagnostic::{At, quote};
 use crate::fields::Fields;
 use crate::keys;
+use crate::plan::HttpVersion;
 use crate::tree::Kind;
 
 impl Reader<'_> {
@@ -60,6 +61,7 @@ impl Reader<'_> {
                 endpoints,
                 endpoints_broken,
                 applies_to,
+                http: self.http_version(&upstream),
                 times: self.times(&upstream),
                 pool_idle: pool
                     .as_ref()
@@ -78,6 +80,20 @@ impl Reader<'_> {
                 keys: upstream.places(),
             });
         }
+    }
+
+    fn http_version(&mut self, upstream: &Fields<'_>) -> Option<At<HttpVersion>> {
+        let written = upstream.scalar("http", self.notes)?;
+        let version = HttpVersion::named(&written.value.text);
+        if version.is_none() {
+            let found = quote(&written.value.text);
+            self.notes.error(
+                written.at,
+                format!("`http` must be `1`, `2` or `auto`, found {found}"),
+                "write `2` for HTTP/2, `1` for HTTP/1.1, or `auto` for what ALPN chooses",
+            );
+        }
+        Some(At::new(version?, written.at))
     }
 
     fn times(&mut self, upstream: &Fields<'_>) -> DraftTimes {

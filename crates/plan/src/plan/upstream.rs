@@ -29,6 +29,8 @@ pub struct Upstream {
     pub resolve: Option<Duration>,
     /// `tls`: the TLS of `https` endpoints; `None`: the system's authorities, and no certificate of ours.
     pub tls: Option<UpstreamTls>,
+    /// `http`: the version of HTTP that is spoken to the endpoints. Default: by ALPN.
+    pub http: HttpVersion,
     /// The limits on a call's duration.
     pub timeout: Timeout,
     /// `pool.idle`: idle connections kept per worker thread. Default 64.
@@ -72,6 +74,7 @@ impl Upstream {
             health: None,
             resolve: None,
             tls: None,
+            http: HttpVersion::default(),
             breaker: Breaker::disabled(timeout.request),
             timeout,
             pool_idle_max: 64,
@@ -115,6 +118,35 @@ impl From<Endpoint> for WeightedEndpoint {
             endpoint,
             weight: 1,
         }
+    }
+}
+
+/// The version of HTTP that is spoken to an upstream (`http:`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// `1`: HTTP/1.1.
+    One,
+    /// `2`: HTTP/2; in cleartext with prior knowledge, and over TLS nothing else is accepted.
+    Two,
+    /// `auto`, the default: over TLS what ALPN chooses, in cleartext HTTP/1.1.
+    #[default]
+    Auto,
+}
+
+impl HttpVersion {
+    /// The value in a file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            HttpVersion::One => "1",
+            HttpVersion::Two => "2",
+            HttpVersion::Auto => "auto",
+        }
+    }
+
+    /// The version that a file's value names; `None`: it names none.
+    pub fn named(text: &str) -> Option<HttpVersion> {
+        let all = [HttpVersion::One, HttpVersion::Two, HttpVersion::Auto];
+        all.into_iter().find(|version| version.as_str() == text)
     }
 }
 

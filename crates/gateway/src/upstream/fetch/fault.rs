@@ -72,7 +72,7 @@ pub enum Fault {
     /// The body broke off or was malformed.
     #[error("{0}")]
     Broken(hyper::Error),
-    /// The body of a failed answer broke off while it was kept for a repeat that was called off.
+    /// The body broke off in a form that hyper takes for its end, or while it was kept for a repeat that was called off.
     #[error("{0}")]
     BrokenHeld(UpstreamError),
     /// The body has not continued for this long.
@@ -109,6 +109,7 @@ impl Fault {
     pub fn of_body(&self) -> UpstreamError {
         match self {
             Fault::Broken(error) => UpstreamError::body(error),
+            Fault::BrokenHeld(why) => why.clone(),
             Fault::TooLarge => UpstreamError::new(ErrorKind::Limit, "body over our limit"),
             _ => UpstreamError::silent_body(),
         }

@@ -9,6 +9,7 @@ use fusebox_breaker::Cause;
 use fusebox_plan::CallError;
 
 use super::ErrorKind;
+use super::http2::{self, Place};
 use super::tls;
 use crate::message::request_body::ClientFault;
 
@@ -72,6 +73,12 @@ impl UpstreamError {
     /// A head whose fields contradict each other, so that two readers could see two bodies.
     pub const fn ambiguous_head() -> UpstreamError {
         UpstreamError::new(ErrorKind::Protocol, "ambiguous body length")
+    }
+
+    /// A head that is larger, or has more fields, than ours may have.
+    pub fn head_over_limit() -> UpstreamError {
+        let error = UpstreamError::new(ErrorKind::Limit, "head over our limit");
+        error.with("see limits.head and limits.fields")
     }
 
     /// A 101 that was not requested, or to another protocol.
@@ -167,15 +174,32 @@ impl UpstreamError {
         }
     }
 
+    /// A TLS session that ended while no request waited; `None`: the connection beneath ended.
+    pub fn session(error: &io::Error, wanted: bool) -> Option<UpstreamError> {
+        let tls = tls_error(error)?;
+        Some(UpstreamError::new(ErrorKind::Tls, tls::name(tls, wanted)).with(tls))
+    }
+
+    /// An answer that ended without an end of its body, in a form that is right after a complete one alone.
+    pub fn cut_short() -> UpstreamError {
+        let error = UpstreamError::new(ErrorKind::Truncated, "stream reset within the body");
+        error.with("NO_ERROR")
+    }
+
     /// A response's head that did not come; `wanted`: a client certificate was requested at the connection's start,
     /// there was none, and no response has ever come since; `begun`: a part of the head had come.
     pub fn head(error: &hyper::Error, wanted: bool, begun: bool) -> UpstreamError {
         if let Some(tls) = tls_error(error) {
             return UpstreamError::new(ErrorKind::Tls, tls::name(tls, wanted)).with(tls);
         }
+        if let Some(why) = http2::error_in(error).and_then(|it| http2::name(it, Place::Head)) {
+            return why;
+        }
+        if error.is_timeout() {
+            return UpstreamError::new(ErrorKind::Reset, "no answer to a ping");
+        }
         if error.is_parse_too_large() {
-            return UpstreamError::new(ErrorKind::Limit, "head over our limit")
-                .with("see limits.head and limits.fields");
+            return UpstreamError::head_over_limit();
         }
         if error.is_parse() {
             return UpstreamError::new(ErrorKind::Protocol, malformed(error));
@@ -196,7 +220,11 @@ impl UpstreamError {
         if let Some(tls) = tls_error(error) {
             return UpstreamError::new(ErrorKind::Tls, tls::name(tls, false)).with(tls);
         }
-        match io_error(error) {
+        let h2 = http2::error_in(error);
+        if let Some(why) = h2.and_then(|it| http2::name(it, Place::Body)) {
+            return why;
+        }
+        match io_error(error).or_else(|| h2?.get_io()) {
             Some(io) if is_reset(io) => {
                 UpstreamError::new(ErrorKind::Truncated, "reset within the body").with(io)
             }

@@ -1,0 +1,62 @@
+//! A request's body on its stream: its trailers go out as they are, and it ends when its stream is cut.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::StreamUse;
+use crate::message::body::{Body, BodyError};
+use crate::message::kept_body::Outgoing;
+
+/// A request's body, which keeps its stream in use until it is dropped.
+#[derive(Debug)]
+pub struct StreamBody {
+    inner: Outgoing,
+    stream: Arc<StreamUse>,
+}
+
+impl StreamBody {
+    /// A body for a stream.
+    pub fn new(inner: Outgoing, stream: Arc<StreamUse>) -> StreamBody {
+        StreamBody { inner, stream }
+    }
+
+    /// The body, for another connection.
+    pub fn into_inner(self) -> Outgoing {
+        self.inner
+    }
+}
+
+impl http_body::Body for StreamBody {
+    type Data = Bytes;
+    /// The error names the code of the reset that the upstream gets: a client that breaks its upload is no error of ours.
+    type Error = h2::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let this = self.get_mut();
+        if this.stream.is_cut(cx) {
+            return Poll::Ready(Some(Err(h2::Reason::CANCEL.into())));
+        }
+        match &mut this.inner {
+            Body::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            // Not as the body of any other message, whose trailers are marked for HTTP/1.
+            Body::Streamed(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|_: BodyError| h2::Reason::CANCEL.into()),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
