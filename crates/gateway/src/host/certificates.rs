@@ -12,9 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fusebox_plan::plan::{
-    Authorities, CertificateFacts, KeyPair, ListenerTls, PemSource, Secret, UpstreamTls,
-};
+use fusebox_plan::CertificateFacts;
+use fusebox_plan::plan::{Authorities, KeyPair, ListenerTls, PemSource, Secret, UpstreamTls};
 use tokio::task::AbortHandle;
 
 use crate::ground::certificate;
@@ -150,7 +149,7 @@ struct Watched {
     user: User,
     /// The state of the files at the last look; `None`: there was none yet.
     seen: Option<Vec<Stamp>>,
-    /// Their state when they were last read.
+    /// The state of the files when they were last read.
     read: Option<Vec<Stamp>>,
 }
 
