@@ -46,6 +46,7 @@ fn an_expression_that_fails_by_the_request_is_a_guard() {
         r##"<set-variable variableName="n" value="#[attributes.headers.key!]"/>"##,
         r##"<logger message="#[payload.day as Date {format: 'yyyy'}]"/>"##,
         r##"<logger message="#[payload.items map ($.n as Number)]"/>"##,
+        r##"<set-variable variableName="n" value="#[payload splitBy ',']"/><logger message="#[vars.n[0] as Number]"/>"##,
         r##"<ee:transform><ee:message><ee:set-payload>output application/json --- {n: payload.n as Number}</ee:set-payload></ee:message></ee:transform>"##,
         r##"<set-variable variableName="n" value="#[attributes.queryParams.n]"/><set-payload value="#[vars.n as Number]"/>"##,
         r##"<choice><when expression="#[attributes.queryParams.n as Number > 1]"><logger/></when></choice>"##,
@@ -75,6 +76,9 @@ fn an_expression_that_no_request_makes_fail_is_no_guard() {
         r##"<logger message="#[attributes.queryParams.n as String]"/>"##,
         r##"<set-variable variableName="n" value="7"/><logger message="#[vars.n as Number]"/>"##,
         r##"<logger message="#[uuid()]"/>"##,
+        r##"<logger message="#[(payload splitBy ',') as Iterator]"/>"##,
+        r##"<logger message="#[payload as Object {class: 'com.example.Tea'}]"/>"##,
+        r##"<set-variable variableName="n" value="0"/><logger message="#[(2 pow vars.n + randomInt(500)) as Number]"/>"##,
     ] {
         let text = format!(
             r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
