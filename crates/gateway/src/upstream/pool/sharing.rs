@@ -5,6 +5,7 @@
 //! are more than the upstream allows on one connection have another one made.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
@@ -89,7 +90,7 @@ impl Sharing {
     }
 
     /// Adds a connection.
-    pub fn add(&mut self, connection: Http2) {
+    fn add(&mut self, connection: Http2) {
         self.is_http1 = false;
         self.most = Some(connection.streams.most());
         self.connections.push(Shared {
@@ -152,6 +153,12 @@ impl Pool {
         })
     }
 
+    /// Adds a connection to the shared ones.
+    pub(super) fn share(&self, sharing: &mut Sharing, connection: Http2) {
+        self.is_http2.store(true, Ordering::Relaxed);
+        sharing.add(connection);
+    }
+
     async fn share_or_open(self: &Arc<Pool>, bound: Duration) -> Result<Connection, NoConnection> {
         loop {
             let mut made = {
@@ -175,7 +182,7 @@ impl Pool {
                         None => match self.connector.connect(bound, false).await? {
                             Connected::Http1(sender) => sender,
                             Connected::Http2(connection) => {
-                                self.held.lock().sharing.add(connection.clone());
+                                self.share(&mut self.held.lock().sharing, connection.clone());
                                 Sender::on_stream(connection)
                             }
                         },
@@ -219,11 +226,12 @@ impl Pool {
             }
             let made = match connected {
                 Ok(Connected::Http2(connection)) => {
-                    sharing.add(connection);
+                    pool.share(sharing, connection);
                     Made::Shared
                 }
                 Ok(Connected::Http1(sender)) => {
                     sharing.is_http1 = true;
+                    pool.is_http2.store(false, Ordering::Relaxed);
                     Made::Http1(Arc::new(Mutex::new(Some(sender))))
                 }
                 Err(failed) => Made::Failed(Arc::new(failed)),
