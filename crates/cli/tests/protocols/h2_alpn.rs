@@ -100,7 +100,7 @@ fn a_switch_of_protocols_goes_over_http1_beside_http2() {
 #[test]
 fn nginx_that_ends_connections_by_goaway_answers_every_request() {
     let files = Files::of(&certificate());
-    let nginx = Nginx::start(&files, "keepalive_requests 3;");
+    let nginx = Nginx::start(&files, "keepalive_requests 20;");
     let gateway = gateway(nginx.1, "http: 2", &files);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -148,5 +148,5 @@ fn a_burst_at_the_start_makes_one_connection_over_tls() {
     for client in &mut clients {
         assert_eq!(client.response().status, 200);
     }
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
 }

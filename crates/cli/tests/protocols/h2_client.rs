@@ -89,7 +89,7 @@ fn requests_that_come_while_a_connection_is_made_share_it() {
     for client in &mut clients {
         assert_eq!(client.response().status, 200);
     }
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
     assert_eq!(
         gateway.metric("fusebox_upstream_idle_connections{upstream=\"orders\"}"),
         Some(1.0)
@@ -102,7 +102,7 @@ fn a_connection_whose_streams_are_taken_gets_another_one_beside_it() {
     let gateway = gateway(&peer.url(), "http: 2");
     let mut clients = begin(&gateway, &["/hold"; 5]);
     peer.sees("request", 5);
-    assert_eq!(peer.seen("connection").len(), 3);
+    peer.had_connections(3);
     assert_eq!(gateway.get("/release").status, 200);
     for client in &mut clients {
         assert_eq!(client.response().status, 200);
@@ -115,7 +115,7 @@ fn a_connection_whose_streams_are_taken_gets_another_one_beside_it() {
         clients.iter_mut().map(|it| it.response().status).max(),
         Some(200)
     );
-    assert_eq!(peer.seen("connection").len(), 3);
+    peer.had_connections(3);
     assert_eq!(gateway.outcomes("orders"), (12, 0, 0));
 }
 
@@ -135,7 +135,7 @@ fn a_client_that_leaves_ends_its_stream_alone() {
     });
     assert_eq!(gateway.get("/release").status, 200);
     assert_eq!(clients[0].response().status, 200);
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
     eventually("the call is ignored", || {
         gateway.outcomes("orders") == (2, 0, 1)
     });
@@ -166,7 +166,7 @@ fn a_client_that_leaves_within_its_upload_resets_the_stream() {
         peer.seen("reset")
     );
     assert_eq!(gateway.get("/ok").status, 200);
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
     eventually("both are ignored", || {
         gateway.outcomes("orders") == (1, 0, 2)
     });
@@ -200,7 +200,7 @@ fn streams_below_a_goaways_last_one_are_answered_and_new_ones_go_elsewhere() {
     let response = gateway.get("/goaway-below");
     assert_eq!((response.status, response.text().as_str()), (200, "ok"));
     assert_eq!(gateway.get("/ok").status, 200);
-    assert_eq!(peer.seen("connection").len(), 2);
+    peer.had_connections(2);
     assert_eq!(gateway.outcomes("orders"), (2, 0, 0));
 }
 
@@ -326,7 +326,7 @@ routes:
         assert_eq!(gateway.get("/ok").status, 200);
     }
     slow.sees("reset 1 ", 1);
-    assert_eq!(slow.seen("connection").len(), 1);
+    slow.had_connections(1);
     assert_eq!(gateway.outcomes("orders"), (2, 0, 0));
 }
 
@@ -341,5 +341,5 @@ fn a_client_that_does_not_read_stalls_nobody_else() {
     for _ in 0..3 {
         assert_eq!(gateway.get("/ok").status, 200);
     }
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
 }

@@ -46,7 +46,7 @@ const CONNECTION_WINDOW: usize = STREAMS_MAX * STREAM_WINDOW;
 /// a larger one from a broken one.
 const HEADS_RECEIVED: usize = 8;
 
-/// What a field adds to the size of a head (RFC 9113, section 6.5.2).
+/// The bytes that a field adds to the size of a head beyond its name and value (RFC 9113, section 6.5.2).
 const FIELD_BYTES: usize = 32;
 
 /// The time without a frame after which the upstream is asked for a sign of life, and the time that it has for it.
@@ -75,9 +75,9 @@ pub struct Target {
 /// The upper end of an open connection, which closes with its last stream once all clones of this are gone.
 #[derive(Debug, Clone)]
 pub struct Http2 {
-    /// Sends requests.
+    /// The sender of requests, one stream for each.
     pub sender: http2::SendRequest<StreamBody>,
-    /// What its streams do not see.
+    /// The state that its streams do not see.
     pub state: Arc<ConnectionState>,
     /// The count of its streams.
     pub streams: Arc<Streams>,
@@ -89,8 +89,8 @@ pub struct Http2 {
 
 /// Spawns the tasks of a connection, and gives those that send bodies to their streams.
 ///
-/// hyper lets nobody end such a task, and it may wait for a window that the upstream never opens, long after the answer
-/// and the client have gone. It polls a body once before it spawns the task that sends the rest.
+/// hyper has no means to end such a task, and it may wait for a window that the upstream never opens, long after the
+/// answer and the client have gone. It polls a body once before it spawns the task that sends the rest.
 #[derive(Debug, Clone)]
 struct Spawner {
     streams: Arc<Streams>,

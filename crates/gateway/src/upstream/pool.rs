@@ -375,7 +375,7 @@ impl Connection {
         });
     }
 
-    /// Returns the connection for the next request; it need not be ready yet. An upload that goes on over a shared one
+    /// Returns the connection for the next request; it need not be ready yet. An upload that continues over a shared one
     /// after its answer is cut after a time limit.
     pub fn give_back(mut self, now: Timestamp) {
         self.cut.spare();

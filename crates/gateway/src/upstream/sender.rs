@@ -175,7 +175,7 @@ impl Sender {
         }
     }
 
-    /// Cuts the upload on a stream if it still goes on after that time; other requests use the connection meanwhile.
+    /// Cuts the upload on a stream if it has not ended after that time; other requests use the connection meanwhile.
     pub fn ends_upload_within(&self, rest: Duration) {
         let Some(stream) = self.stream().filter(|stream| stream.is_sending()) else {
             return;

@@ -22,9 +22,9 @@ pub struct Streams {
     has_ended: AtomicBool,
     /// The time of the last use, in nanoseconds; 0: none has been noted.
     used_at: AtomicU64,
-    /// Tells that the upstream has spoken, or that the connection has ended.
+    /// Notified when the upstream has sent its settings, and when the connection has ended.
     changed: Notify,
-    /// Wakes the connection's task for each read, until the upstream has spoken.
+    /// Wakes the connection's task for each read, until the upstream has sent its settings.
     task: AtomicWaker,
     /// The stream whose body has just begun to go out, and whose task is the next to be spawned.
     beginning: Mutex<Option<Arc<StreamUse>>>,
@@ -123,7 +123,7 @@ impl Streams {
         }
     }
 
-    /// Has the task woken for the next read, until the upstream has spoken.
+    /// Has the task woken for the next read, until the upstream has sent its settings.
     pub fn watch(&self, cx: &Context<'_>) {
         if self.most() == 0 {
             self.task.register(cx.waker());
@@ -195,7 +195,7 @@ impl StreamUse {
         self.task.get().is_some_and(|task| !task.is_finished())
     }
 
-    /// Ends the sending of the body, whatever it waits for, so that the stream is reset; the connection goes on.
+    /// Ends the sending of the body, whatever it waits for, so that the stream is reset; the connection stays.
     pub fn cut(&self) {
         self.is_cut.store(true, Ordering::Relaxed);
         if let Some(task) = self.task.get() {

@@ -55,7 +55,7 @@ async fn failed(sender: &mut Sender) -> SendError {
 async fn an_upstream_that_answers_no_ping_has_lost_the_connection() {
     let connection = connected(|mut server| async move {
         let _asked = next(&mut server).await;
-        // Whoever does not poll the connection answers no ping.
+        // A connection that is not polled answers no ping.
         pending().await
     })
     .await;
@@ -159,7 +159,7 @@ async fn an_end_by_no_error_is_one_behind_a_whole_answer_alone() {
             body.send_data(Bytes::from_static(b"part"), is_whole)
                 .unwrap();
             if !is_whole {
-                // A reset overtakes what is not written yet.
+                // A reset overtakes frames that are not written yet.
                 std::future::poll_fn(|cx| {
                     let _none = server.poll_accept(cx);
                     std::task::Poll::Ready(())

@@ -1,6 +1,6 @@
 //! HTTP/2 connections that requests share, and the making of the next one, for which all wait that come meanwhile.
 //!
-//! Before ALPN has chosen, nobody knows whether one connection serves all or each needs its own. So the first request
+//! Before ALPN has chosen, it is open whether one connection serves all or each needs its own. So the first request
 //! has one made in a task of its own, which outlives its client, and the others wait for the result. Only requests that
 //! are more than the upstream allows on one connection have another one made.
 
@@ -52,10 +52,11 @@ struct Opening {
 /// The result of making a connection.
 #[derive(Debug, Clone)]
 enum Made {
-    /// It is among the shared ones.
+    /// A connection that is among the shared ones now.
     Shared,
-    /// It is HTTP/1, for the first who takes it.
+    /// A connection of HTTP/1, for the first request that takes it.
     Http1(Arc<Mutex<Option<Sender>>>),
+    /// The failure of all that waited.
     Failed(Arc<NoConnection>),
 }
 
