@@ -21,7 +21,7 @@ fn gateway(port: u16, http: &str, files: &Files) -> Gateway {
 struct Nginx(Child, u16);
 
 impl Nginx {
-    fn start(files: &Files, lines: &str) -> Nginx {
+    fn start(files: &Files, speaks: &str, lines: &str) -> Nginx {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -35,7 +35,7 @@ http {{
   access_log off; client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy;
   fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
   server {{
-    listen 127.0.0.1:{port} ssl http2; {lines}
+    listen 127.0.0.1:{port} {speaks}; {lines}
     ssl_certificate {cert}; ssl_certificate_key {key};
     location / {{ return 200 \"$server_protocol $connection $http_host\"; }}
   }}
@@ -65,7 +65,7 @@ impl Drop for Nginx {
 #[test]
 fn nginx_is_spoken_to_in_the_version_that_alpn_chooses() {
     let files = Files::of(&certificate());
-    let nginx = Nginx::start(&files, "");
+    let nginx = Nginx::start(&files, "ssl http2", "");
     for (http, version) in [
         ("# the default", "HTTP/2.0"),
         ("http: auto", "HTTP/2.0"),
@@ -84,7 +84,7 @@ fn nginx_is_spoken_to_in_the_version_that_alpn_chooses() {
 #[test]
 fn a_switch_of_protocols_goes_over_http1_beside_http2() {
     let files = Files::of(&certificate());
-    let nginx = Nginx::start(&files, "");
+    let nginx = Nginx::start(&files, "ssl http2", "");
     let gateway = gateway(nginx.1, "http: auto", &files);
     assert!(gateway.get("/").text().starts_with("HTTP/2.0"));
     let lines = "Connection: upgrade\r\nUpgrade: websocket\r\n";
@@ -98,9 +98,24 @@ fn a_switch_of_protocols_goes_over_http1_beside_http2() {
 }
 
 #[test]
+fn a_crowd_before_an_upstream_that_chooses_http1_gets_a_connection_each() {
+    let files = Files::of(&certificate());
+    let nginx = Nginx::start(&files, "ssl", "");
+    let gateway = gateway(nginx.1, "http: auto", &files);
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| gateway.get("/").text()))
+            .collect();
+        for answer in asked {
+            assert!(answer.join().unwrap().starts_with("HTTP/1.1"));
+        }
+    });
+}
+
+#[test]
 fn nginx_that_ends_connections_by_goaway_answers_every_request() {
     let files = Files::of(&certificate());
-    let nginx = Nginx::start(&files, "keepalive_requests 20;");
+    let nginx = Nginx::start(&files, "ssl http2", "keepalive_requests 20;");
     let gateway = gateway(nginx.1, "http: 2", &files);
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -173,6 +173,40 @@ fn a_client_that_leaves_within_its_upload_resets_the_stream() {
 }
 
 #[test]
+fn a_client_that_leaves_within_its_answer_resets_the_stream() {
+    let peer = Peer::start(&[]);
+    let gateway = gateway(&peer.url(), "http: 2");
+    let mut client = gateway.client();
+    client.send("GET /body-hang HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    client.wire.reset();
+    peer.sees("reset 1 1 8", 1);
+    assert_eq!(gateway.get("/ok").status, 200);
+    peer.had_connections(1);
+    eventually("the call is ignored", || {
+        gateway.outcomes("orders") == (1, 0, 1)
+    });
+}
+
+#[test]
+fn a_reload_sends_new_requests_over_a_new_connection() {
+    let peer = Peer::start(&[]);
+    let gateway = gateway(&peer.url(), "http: 2");
+    let mut held = begin(&gateway, &["/hold"]);
+    peer.sees("request", 1);
+    gateway.sighup();
+    gateway.log_line(|line| {
+        line["message"]
+            .as_str()
+            .is_some_and(|it| it.contains("reload"))
+    });
+    assert_eq!(gateway.get("/release").status, 200);
+    assert_eq!(held[0].response().status, 200);
+    peer.sees("closed 1", 1);
+    peer.had_connections(2);
+}
+
+#[test]
 fn a_refused_stream_goes_again_without_a_word() {
     let peer = Peer::start(&[]);
     let gateway = gateway(

@@ -74,7 +74,7 @@ impl Forward {
     fn body_kept(&self, worker: usize) -> Option<usize> {
         let retry = self.retry.as_ref().map(|retry| retry.buffer_max);
         retry.or_else(|| {
-            let may_go_again = !self.is_once() || self.upstream.pool(worker).speaks_http2();
+            let may_go_again = !self.is_once() || self.upstream.may_refuse_streams(worker);
             may_go_again.then_some(KEPT_FOR_AGAIN)
         })
     }

@@ -240,6 +240,11 @@ impl Pool {
         self.is_http2.load(Ordering::Relaxed)
     }
 
+    /// True if a connection may turn out to be HTTP/2.
+    pub fn may_speak_http2(&self) -> bool {
+        self.connector.may_be_http2()
+    }
+
     /// True if no connection is ever HTTP/1, so that none can switch to another protocol.
     pub fn is_http2_alone(&self) -> bool {
         self.connector.is_http2_alone()

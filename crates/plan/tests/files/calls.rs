@@ -95,7 +95,6 @@ routes: [{ path: /orders, upstream: orders }]
 fn the_version_of_http_is_chosen_by_alpn_unless_it_is_said() {
     for (keys, version) in [
         ("", HttpVersion::Auto),
-        ("http: auto", HttpVersion::Auto),
         ("http: 1", HttpVersion::One),
         ("http: 2", HttpVersion::Two),
         ("http: \"2\"", HttpVersion::Two),

@@ -21,6 +21,9 @@ use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 /// The number of streams that a new connection is taken to allow.
 const STREAMS_EXPECTED: usize = 100;
 
+/// The time by which a request waits longer than its connection may take.
+const STEP_SAID: Duration = Duration::from_millis(50);
+
 /// The shared connections of a pool.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
@@ -147,7 +150,9 @@ impl Pool {
         self: &Arc<Pool>,
         bound: Duration,
     ) -> Result<Connection, NoConnection> {
-        let opened = tokio::time::timeout(bound, self.share_or_open(bound)).await;
+        // The time limit of making it ends first, and says at which step.
+        let limit = bound.saturating_add(STEP_SAID);
+        let opened = tokio::time::timeout(limit, self.share_or_open(bound)).await;
         opened.unwrap_or_else(|_| {
             let why = UpstreamError::new(ErrorKind::Connect, "connect timed out");
             Err(NoConnection::too_slow(why))
