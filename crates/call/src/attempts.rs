@@ -270,10 +270,14 @@ impl Attempts {
             // Without a free repeat, a stream that was refused is a reset like any other.
             End::NotProcessed | End::Reset => retry.on.reset || at.is_endpoint_probe,
             End::TimedOut => retry.on.timeout || at.is_endpoint_probe,
+            End::Answered(answer) if answer.is_from_fusebox || answer.is_final => false,
+            End::Answered(Answer {
+                grpc_status: Some(code),
+                ..
+            }) if retry.on.grpc.has(*code) => return true,
             End::Answered(answer) => {
                 let is_failed_probe = at.is_endpoint_probe && answer.judged == Outcome::Failure;
-                let is_named = retry.on.statuses.contains(&answer.status) || is_failed_probe;
-                is_named && !answer.is_from_fusebox
+                retry.on.statuses.contains(&answer.status) || is_failed_probe
             }
             End::ClientFault | End::OwnFault => false,
         };
@@ -286,7 +290,7 @@ impl Attempts {
             return Duration::ZERO;
         }
         let asked = match end {
-            End::Answered(answer) if is_patient(answer.status) => answer.retry_after,
+            End::Answered(answer) if is_patient(answer) => answer.retry_after,
             _ => None,
         };
         let jittered = backoff::pause(&retry.backoff, self.made - 1, at.draw);
@@ -309,10 +313,11 @@ fn denied(call: &Call<'_>, end: &End, at: &Moment, pause: Duration) -> Option<Re
     }
 }
 
-/// True for the statuses whose `Retry-After` is obeyed.
-fn is_patient(status: StatusCode) -> bool {
-    matches!(
-        status,
+/// True for the answers whose `Retry-After` is obeyed.
+fn is_patient(answer: &Answer) -> bool {
+    let is_busy = matches!(
+        answer.status,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    )
+    );
+    is_busy || answer.grpc_status.is_some()
 }

@@ -8,9 +8,11 @@ pub mod attempts;
 pub mod balance;
 pub mod budget;
 pub mod endpoints;
+pub mod grpc;
 pub mod health;
 pub mod settings;
 
+pub use grpc::GrpcCodes;
 pub use settings::{
     Adaptive, Backoff, Balance, Budget, Bulkhead, Concurrent, Ejection, Hedge, Jitter, Retry,
     RetryOn,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use fusebox_breaker::{Cooldown, Rule, Settings};
 use http::{Method, StatusCode};
 
+use crate::grpc::GrpcCodes;
+
 /// The repeats of a failed attempt (`retry:`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
@@ -53,6 +55,9 @@ pub struct RetryOn {
     pub timeout: bool,
     /// Statuses of the upstream's own answers. Default: 502, 503 and 504.
     pub statuses: Vec<StatusCode>,
+    /// Statuses of gRPC that came before any message, whatever `methods` says: every call of gRPC is a POST. Default:
+    /// UNAVAILABLE.
+    pub grpc: GrpcCodes,
 }
 
 impl Default for RetryOn {
@@ -66,6 +71,7 @@ impl Default for RetryOn {
                 StatusCode::SERVICE_UNAVAILABLE,
                 StatusCode::GATEWAY_TIMEOUT,
             ],
+            grpc: GrpcCodes::of(&[14]),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow};
 use aws_lc_rs::digest::{SHA256, digest};
+use fusebox_plan::plan::CertificateFacts;
 use fusebox_plan::{Conversion, Loader, PairFault, Reading, Source, convert, read_as};
 
 use crate::args::{CompatArg, Property, ReadingArgs};
@@ -141,6 +143,10 @@ impl Loader for Disk {
         bounded::text(&self.base.join(path), FILE_BYTES_MAX)
     }
 
+    fn bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+        bounded::read(&self.base.join(path), FILE_BYTES_MAX)
+    }
+
     fn local(&self, path: &str) -> io::Result<String> {
         bounded::text(Path::new(path), FILE_BYTES_MAX)
     }
@@ -151,6 +157,19 @@ impl Loader for Disk {
 
     fn check_pair(&self, certificates: &str, key: &str) -> Result<(), PairFault> {
         fusebox_gateway::check_pair(certificates, key)
+    }
+
+    fn certificates(&self, pem: &str) -> Result<Vec<CertificateFacts>, String> {
+        fusebox_gateway::certificate_facts(pem)
+    }
+
+    fn unix_seconds(&self) -> Option<i64> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_secs()).ok()
+    }
+
+    fn on_disk(&self, path: &str) -> PathBuf {
+        self.base.join(path)
     }
 
     fn accepts_losses(&self) -> bool {

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// The folder of a project's flows.
-const FLOWS: [&str; 3] = ["src", "main", "mule"];
+/// The folders of a project's flows, as seen from the project and from its `src`.
+const FLOWS: [&str; 2] = ["src/main/mule", "main/mule"];
+/// The folders without flows that run: tests, and what a build leaves.
+const OTHERS: [&str; 3] = ["src/test", "test/munit", "target"];
 /// The limit of files in a project.
 const FILES_MAX: usize = 1_000;
 /// The limit of nested folders.
@@ -28,12 +30,9 @@ pub fn expanded(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 
 /// The files of a folder: those in its `src/main/mule`, or else its own.
 fn flows(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let inner: PathBuf = FLOWS.iter().collect();
-    let inner = folder.join(inner);
-    let from = match inner.is_dir() {
-        true => inner,
-        false => folder.to_owned(),
-    };
+    let mut inner = FLOWS.iter().map(|inner| folder.join(inner));
+    let from = inner.find(|inner| inner.is_dir());
+    let from = from.unwrap_or_else(|| folder.to_owned());
     let mut found = Vec::new();
     collect(&from, 0, &mut found)?;
     if found.is_empty() {
@@ -58,7 +57,8 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> anyhow::Res
         // Hidden files are of other programs; a link to a folder may be a circle.
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
         let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
-        if hidden {
+        let is_other = || OTHERS.iter().any(|other| path.ends_with(other));
+        if hidden || (is_folder && is_other()) {
             continue;
         }
         if is_folder && depth < DEPTH_MAX {
@@ -96,6 +96,12 @@ mod tests {
             [flows.join("common/global.xml"), flows.join("main.xml")]
         );
         assert_eq!(expanded(std::slice::from_ref(&flows)).unwrap(), found);
+        // From the sources, the flows are those of the project, and not its tests.
+        let tests = dir.path().join("src/test/munit");
+        std::fs::create_dir_all(&tests).unwrap();
+        std::fs::write(tests.join("main-test.xml"), "").unwrap();
+        assert_eq!(expanded(&[dir.path().join("src")]).unwrap(), found);
+        assert_eq!(expanded(&[dir.path().join("src/main")]).unwrap(), found);
         let empty = tempfile::TempDir::new().unwrap();
         let error = expanded(&[empty.path().to_owned()]).unwrap_err();
         assert!(

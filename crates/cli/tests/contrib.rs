@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use support::calls::{FIVE, RETRY};
+use support::tls::{Files, certificate};
 use support::{Dial, Exposition, Gateway, Refusing, Setup, Upstream, eventually};
 
 const CONTRIB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contrib");
@@ -17,7 +18,10 @@ fn contents(name: &str) -> String {
 }
 
 /// A gateway with one of everything, of which each part has been used once.
-fn used() -> (Gateway, Upstream) {
+fn used() -> (Gateway, Upstream, Files) {
+    let files = Files::of(&certificate());
+    let (cert, key) = (files.cert(), files.key());
+    let (cert, key) = (cert.display(), key.display());
     let upstream = Upstream::dialled(&Dial::at(200));
     let url = upstream.url();
     let refusing = Refusing::new();
@@ -37,7 +41,9 @@ upstreams:
     url: {url}
     bulkhead: {{ concurrent: 1 }}
     breaker: {{ trip: [{{ failure_rate: 50%, slow_rate: 80%, slower_than: 2s, over: 10s, min_calls: 20 }}] }}
+  secret: {{ url: \"https://127.0.0.1:1\", tls: {{ cert: \"{cert}\", key: \"{key}\" }}, breaker: {{}} }}
 routes:
+  - {{ path: /secret, upstream: secret }}
   - {{ path: \"/{{*rest}}\", upstream: orders }}
   - {{ path: /rates, upstream: rates }}
 "
@@ -57,7 +63,7 @@ routes:
     }
     gateway.rewrite("broken");
     gateway.sighup();
-    (gateway, upstream)
+    (gateway, upstream, files)
 }
 
 /// All texts that Prometheus would evaluate, in a dashboard.
@@ -86,7 +92,7 @@ fn names(expression: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_metric_of_the_dashboard_and_the_alerts_exists() {
-    let (gateway, _upstream) = used();
+    let (gateway, _upstream, _files) = used();
     let mut all = Vec::new();
     let dashboard: Value = serde_json::from_str(&contents("grafana/fusebox.json")).unwrap();
     expressions(&dashboard, &mut all);

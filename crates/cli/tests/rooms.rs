@@ -23,7 +23,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "call",
-        "attempts endpoints balance health budget adaptive settings",
+        "attempts endpoints balance health budget adaptive settings grpc",
     ),
     (
         "dataweave",
@@ -31,7 +31,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "flogo",
-        "run dialect convert read program show mapping flow language",
+        "run dialect convert read program show mapping flow graphql script language",
     ),
     (
         "mule",

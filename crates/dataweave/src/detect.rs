@@ -2,6 +2,7 @@
 
 use crate::event::Context;
 use crate::fault::{EvalFault, ParseFault};
+use crate::library::{Empty, Library};
 use crate::script::{Script, coerce};
 use crate::symbol::{Symbol, View};
 
@@ -35,6 +36,14 @@ impl Detected {
     /// # Errors
     /// If an expression has a syntax error, or no end.
     pub fn of(text: &str) -> Result<Detected, ParseFault> {
+        Detected::among(text, &Empty)
+    }
+
+    /// Detects the form of a text among the files of a project, whose modules its expressions may import.
+    ///
+    /// # Errors
+    /// Those of [`of`](Detected::of).
+    pub fn among(text: &str, library: &dyn Library) -> Result<Detected, ParseFault> {
         let trimmed = text.trim();
         // Brackets that never close are due to quotes, perhaps an apostrophe in a comment; the script's parser
         // explains an error better.
@@ -43,11 +52,11 @@ impl Detected {
             && !inner.contains("#[")
             && closing(inner).is_none_or(|end| end + 1 == inner.len())
         {
-            return inside(text).map(Detected::Expression);
+            return inside(text, library).map(Detected::Expression);
         }
         let begun = text.find("#[").map(|at| &text[at + 2..]);
         if begun.is_some_and(|rest| rest.contains(']')) {
-            return Template::parse(text).map(Detected::Template);
+            return Template::parse(text, library).map(Detected::Template);
         }
         Ok(Detected::Literal(text.to_owned()))
     }
@@ -57,18 +66,26 @@ impl Detected {
     /// # Errors
     /// If the expression has a syntax error.
     pub fn expression(text: &str) -> Result<Script, ParseFault> {
+        Detected::expression_among(text, &Empty)
+    }
+
+    /// Reads an expression among the files of a project, whose modules it may import.
+    ///
+    /// # Errors
+    /// Those of [`expression`](Detected::expression).
+    pub fn expression_among(text: &str, library: &dyn Library) -> Result<Script, ParseFault> {
         let trimmed = text.trim();
         match trimmed.starts_with("#[") && trimmed.ends_with(']') {
-            true => inside(text),
-            false => Script::parse(text),
+            true => inside(text, library),
+            false => Script::within(text, 0, text.len(), library),
         }
     }
 }
 
 /// The script between the leading `#[` and the trailing `]` of a text.
-fn inside(text: &str) -> Result<Script, ParseFault> {
+fn inside(text: &str, library: &dyn Library) -> Result<Script, ParseFault> {
     let start = text.len() - text.trim_start().len() + 2;
-    Script::within(text, start, text.trim_end().len() - 1)
+    Script::within(text, start, text.trim_end().len() - 1, library)
 }
 
 /// The offset of the bracket that closes one opened before `text`; brackets in quotes do not count.
@@ -110,7 +127,7 @@ impl Template {
     ///
     /// # Errors
     /// If an expression has a syntax error, or no end.
-    pub fn parse(text: &str) -> Result<Template, ParseFault> {
+    fn parse(text: &str, library: &dyn Library) -> Result<Template, ParseFault> {
         let mut pieces = Vec::new();
         let mut plain = String::new();
         let mut at = 0;
@@ -133,7 +150,12 @@ impl Template {
                 if !plain.is_empty() {
                     pieces.push(Piece::Plain(std::mem::take(&mut plain)));
                 }
-                pieces.push(Piece::Value(Script::within(text, start, start + length)?));
+                pieces.push(Piece::Value(Script::within(
+                    text,
+                    start,
+                    start + length,
+                    library,
+                )?));
                 at = start + length + 1;
             } else {
                 plain.push(char);

@@ -1,6 +1,7 @@
 //! Scripts of DataWeave 2: parsing and evaluation.
 //!
-//! - `cursor`, `literal`, `types`, `parse`, `path`, `lambda`, `body`, `cases`, `header`, `modules`: from text to `tree`
+//! - `cursor`, `literal`, `types`, `parse`, `path`, `lambda`, `body`, `cases`, `header`, `modules`: from text to `tree`;
+//!   `unknown`: names that mean nothing
 //! - `run`: the state and the budget of an evaluation; `eval`, `follow`: from tree to value
 //! - `operators`, `compare`, `select`, `update`, `functions`: the operations; `coerce`: conversion between kinds
 //! - `date_format`, `number_format`: dates and numbers in patterns
@@ -26,6 +27,7 @@ mod modules;
 mod number_format;
 mod operators;
 mod output;
+mod own;
 mod parse;
 mod path;
 mod run;
@@ -33,6 +35,7 @@ mod select;
 mod symbolic;
 mod tree;
 mod types;
+mod unknown;
 mod update;
 
 pub(crate) use output::data;
@@ -40,6 +43,7 @@ pub(crate) use run::Closure;
 
 use crate::event::Context;
 use crate::fault::{EvalFault, ParseFault};
+use crate::library::{Empty, Library};
 use crate::limits::{BYTES_MAX, DEPTH_MAX, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX};
 use crate::value::Value;
 use crate::value::media::{MediaType, Typed};
@@ -58,13 +62,18 @@ impl Script {
     /// # Errors
     /// If the text is too long or nested too deep, has a syntax error, or names an unknown function or format.
     pub fn parse(text: &str) -> Result<Script, ParseFault> {
-        Script::within(text, 0, text.len())
+        Script::within(text, 0, text.len(), &Empty)
     }
 
     /// Parses a part of a text; positions in errors are those of the whole text.
-    pub(crate) fn within(text: &str, start: usize, end: usize) -> Result<Script, ParseFault> {
+    pub(crate) fn within(
+        text: &str,
+        start: usize,
+        end: usize,
+        library: &dyn Library,
+    ) -> Result<Script, ParseFault> {
         Ok(Script {
-            program: Arc::new(parse::program(text, start, end)?),
+            program: Arc::new(parse::program(text, start, end, library)?),
             source: text[start..end].into(),
         })
     }
@@ -98,6 +107,11 @@ impl Script {
     /// True if the script names a function that fails as it says, `fail` or `failIf` of `dw::Runtime`.
     pub fn fails(&self) -> bool {
         self.program.fails
+    }
+
+    /// The names that mean nothing, each where it first is; an evaluation that comes to one fails.
+    pub fn unknown(&self) -> &[ParseFault] {
+        &self.program.unknown
     }
 
     /// The media type of its `output` directive; `None`: it has none.

@@ -490,6 +490,12 @@ fn the_clock_in_milliseconds_is_a_module_of_its_own() {
     );
     fail(
         &json!({}),
-        &[("import java!java::lang::System --- 1", "classes of Java")],
+        &[
+            ("import java!java::lang::System --- 1", "classes of Java"),
+            (
+                "java!com::example::Names::first(payload)",
+                "classes of Java",
+            ),
+        ],
     );
 }

@@ -120,7 +120,7 @@ impl Draft {
     /// Reports the TLS files that the native form would look for in another directory.
     fn tls(&mut self, listener: &Listener) {
         let Some(tls) = &listener.tls else { return };
-        for path in [&tls.certificate_path, &tls.key_path] {
+        for path in [&tls.pair.certificate_file.named, &tls.pair.key_file.named] {
             if !Path::new(path).is_absolute() {
                 let (path, name) = (quote(path), quote(&listener.name));
                 let what = format!(
@@ -132,6 +132,11 @@ impl Draft {
     }
 
     fn route(&mut self, route: &RouteDraft) {
+        if let (Some(document), Some((path, _))) = (&route.document, self.path(route)) {
+            let answer = json!({ "status": 200, "json": document });
+            self.answer(route, &path, &[], answer);
+            return;
+        }
         let choices = route.handler.choices.iter().zip(&route.choices);
         let mut taken = None;
         let mut gated: Vec<Gated<'_>> = Vec::new();

@@ -3,6 +3,7 @@
 //! A trigger's handler is a route of the plan whose step is [`Step::App`](fusebox_plan::plan::Step::App). The types
 //! below hold the complete dialect, with every expression compiled, every service resolved and every setting known.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,10 @@ pub enum Activity {
     RateLimiter(RateLimiterActivity),
     /// `activity/graphql` in mode b, see [`QuotaActivity`].
     Quota(QuotaActivity),
+    /// `activity/graphql` in mode a, see [`GraphQlActivity`].
+    GraphQl(GraphQlActivity),
+    /// `activity/jsexec`: the text of a script in JavaScript, with the input `parameters`.
+    Script(Arc<str>),
     /// `activity/jwt`, which has only inputs and no settings.
     Jwt,
     /// `activity/log`, with the inputs `message` and `addDetails`.
@@ -206,6 +211,13 @@ pub struct QuotaActivity {
     pub fill: u64,
     /// The time between two steps, at least a millisecond.
     pub every: Duration,
+}
+
+/// A check of GraphQL requests against schemas.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GraphQlActivity {
+    /// The text of each schema that a step names, by its name (`schemaFile`), or the error that kept it from being read.
+    pub schemas: BTreeMap<Arc<str>, Result<Arc<str>, String>>,
 }
 
 /// An operation on a process-wide counter.

@@ -17,20 +17,24 @@
 mod convert;
 mod dialect;
 mod flow;
+#[cfg(feature = "graphql")]
+mod graphql;
 mod language;
 mod mapping;
 mod program;
 mod read;
 #[cfg(feature = "run")]
 mod run;
+#[cfg(feature = "script")]
+mod script;
 mod show;
 
 pub use dialect::Dialect;
 pub use flow::{
     Action, Activity, Assignment, Attribute, Base, BreakerActivity, Choice, CounterActivity,
-    CounterOperation, Data, Flow, FlowResponse, FlowStep, ForEach, Given, Halt, Handler, Identity,
-    Link, LinkKind, MapNode, Mapping, QuotaActivity, RateLimiterActivity, RestActivity, RestTls,
-    Service, TargetPart, Task,
+    CounterOperation, Data, Flow, FlowResponse, FlowStep, ForEach, Given, GraphQlActivity, Halt,
+    Handler, Identity, Link, LinkKind, MapNode, Mapping, QuotaActivity, RateLimiterActivity,
+    RestActivity, RestTls, Service, TargetPart, Task,
 };
 pub use language::expression::{CompileError, EvalError, Expression};
 pub use language::fault::{Fault, FaultKind};

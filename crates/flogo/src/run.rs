@@ -2,8 +2,8 @@
 //!
 //! A request through a REST trigger's listener finds its handler in `router`; `trigger` converts it to the handler's
 //! input, and `reply` converts the results to a response. `handler` chooses an action, and `steps` runs it in a
-//! `scope`. The services are in `breaker`, `rest`, `limiter`, `quota`, `jwt`, `channels` and `action`. `build` builds a running
-//! application, which `app` adapts to the host.
+//! `scope`. The services are in `breaker`, `rest`, `limiter`, `quota`, `graphql`, `script`, `jwt`, `channels` and `action`.
+//! `build` builds a running application, which `app` adapts to the host.
 
 mod action;
 mod app;
@@ -14,6 +14,8 @@ mod channels;
 mod content;
 mod cookie;
 mod flows;
+#[cfg(feature = "graphql")]
+mod graphql;
 mod handler;
 mod jwt;
 mod limiter;
@@ -22,6 +24,8 @@ mod reply;
 mod rest;
 mod router;
 mod scope;
+#[cfg(feature = "script")]
+mod script;
 mod steps;
 mod trigger;
 

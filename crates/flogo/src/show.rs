@@ -97,6 +97,11 @@ fn show_service(service: &Service) -> Json {
             "fill": show_duration(Duration::from_millis(quota.fill)),
             "every": show_duration(quota.every),
         }),
+        Activity::GraphQl(graphql) => json!({
+            "activity": "graphql",
+            "schemas": graphql.schemas.keys().map(|name| &**name).collect::<Vec<_>>(),
+        }),
+        Activity::Script(_) => json!({ "activity": "jsexec" }),
         Activity::Jwt => json!({ "activity": "jwt" }),
         Activity::Log => json!({ "activity": "log" }),
         Activity::Counter(counter) => json!({

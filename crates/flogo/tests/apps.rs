@@ -204,7 +204,7 @@ fn all_start_up_errors_are_reported_at_once_with_their_places() {
         ),
         "7:25: error: service not found: Nope; expected one of S, T, U
 7:46: error: condition parsing error: $.x ==: unable to compile expression '$.x ==': error parsing expression: expected a value, found the end; correct the expression
-8:37: error: can't find activity github.com/x/y; use one of the supported activities: circuitbreaker, rest, ratelimiter, graphql, jwt, log, counter, channel, actreturn, actreply
+8:37: error: can't find activity github.com/x/y; use one of the supported activities: circuitbreaker, rest, ratelimiter, graphql, jwt, jsexec, log, counter, channel, actreturn, actreply
 9:11: error: duplicate service name: S; give each service a name of its own; line 8 has it too
 10:23: error: can't find activity github.com/project-flogo/microgateway/activity/sqld; the `sqld` activity is not supported: put a web application firewall before the gateway
 11:110: error: value 'x' is not valid for 'mode'; use one of a, b, c, d
@@ -438,7 +438,7 @@ fn triggers_are_known_by_ref_alias_or_type() {
     );
     refused(
         &good.replace("trigger/rest", "trigger/kafka"),
-        "2:24: error: trigger 'github.com/project-flogo/contrib/trigger/kafka' not registered; use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
+        "2:24: error: trigger 'github.com/project-flogo/contrib/trigger/kafka' not registered; use the REST trigger (`…/trigger/rest`), the channel trigger (`…/trigger/channel`) or the swagger trigger (`…/trigger/swagger`); run other triggers where they ran, and let them call over HTTP",
     );
 }
 
@@ -1142,7 +1142,10 @@ fn the_files_of_tls_are_read_from_where_the_program_was_started() {
     );
     let plan = plan_on(&text, &machine);
     let tls = plan.listeners[0].tls.clone().expect("TLS");
-    assert_eq!((tls.certificates.as_str(), tls.key.reveal()), (CERT, KEY));
+    assert_eq!(
+        (tls.pair.certificates.as_str(), tls.pair.key.reveal()),
+        (CERT, KEY)
+    );
     assert_eq!(
         plan.to_json()["listeners"][0]["tls"],
         serde_json::json!({ "cert": "c.pem", "key": "k.pem" }),

@@ -413,7 +413,7 @@ fn the_tls_of_a_flogo_trigger_is_carried_to_the_native_form() {
     );
     let reading = read_with(&yaml, &machine);
     let tls = reading.plan.expect("a plan").listeners[0].tls.clone();
-    assert_eq!(tls.expect("TLS").key.reveal(), KEY);
+    assert_eq!(tls.expect("TLS").pair.key.reveal(), KEY);
 }
 
 /// The example with a second service that calls another server, and these steps for the two calls.

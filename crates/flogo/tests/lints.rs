@@ -535,8 +535,8 @@ fn a_quota_of_calls_has_a_mode_and_a_limit() {
     );
     for (settings, words) in [
         (
-            r#"{ "mode": "a" }"#,
-            "mode a of the `graphql` activity is not supported; let the GraphQL server",
+            r#"{ "mode": "c" }"#,
+            "value 'c' is not valid for 'mode'; use one of a, b",
         ),
         (r#"{ "limit": "1-1-1" }"#, "field 'mode' is required"),
         (

@@ -1,6 +1,7 @@
 //! The gateway as a whole: start, reload, drain, records, membership in a fleet.
 
 pub mod announcer;
+pub mod certificates;
 pub mod endpoint_records;
 pub mod gateway;
 pub mod hold_ends;

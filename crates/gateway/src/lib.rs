@@ -31,14 +31,15 @@ mod message;
 mod ground;
 
 pub use ground::action::Action;
+pub use ground::certificate::facts as certificate_facts;
 pub use ground::clock::{Clock, Wall};
+pub use ground::key_pair::check_pair;
 pub use ground::series::{Rates, Series};
 pub use ground::stores::{Shared, Stores};
 pub use host::gateway::Gateway;
 pub use host::membership::{FleetError, FleetShown};
 pub use host::options::{GatewayError, Options};
 pub use live::changes::{Changes, Names, Reloaded};
-pub use live::tls::check_pair;
 pub use show::metrics::Exposition;
 pub use show::overview::{FleetOverview, Overview};
 pub use show::pages::{Listed, Page, PageQuery};

@@ -5,4 +5,5 @@ pub mod live_builder;
 pub mod live_plan;
 pub mod router;
 pub mod shared;
+pub mod sni;
 pub mod tls;

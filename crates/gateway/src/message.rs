@@ -4,6 +4,7 @@ pub mod body;
 pub mod chunks;
 pub mod field_kinds;
 pub mod fields;
+pub mod grpc;
 pub mod heads;
 pub mod interim;
 pub mod kept_body;

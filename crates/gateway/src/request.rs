@@ -6,6 +6,7 @@ pub mod client_request;
 pub mod downstream;
 pub mod exchange;
 pub mod forward;
+pub mod grpc_answer;
 pub mod ladder;
 pub mod linger;
 pub mod noted_body;

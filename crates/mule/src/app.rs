@@ -28,8 +28,8 @@ pub use apikit::{Api, Resource};
 pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
-    BasicAuthentication, ClientTls, Cors, HttpSource, ListenerConfig, Origin, Origins, Request,
-    Requester, Respond, SendBody, StaticResource, StatusRange, Validator,
+    BasicAuthentication, ClientTls, Computed, Cors, HttpSource, ListenerConfig, Origin, Origins,
+    Request, Requester, Respond, SendBody, StaticResource, StatusRange, Validator,
 };
 pub use objects::{ObjectCall, ObjectOperation, StoreDeclaration, is_same_store};
 pub use policy::{MessageKind, Policies, Policy, PolicyStep};

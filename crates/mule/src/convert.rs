@@ -18,7 +18,7 @@ use fusebox_plan::Conversion;
 use fusebox_plan::dialect::{Losses, Notes, base_name, quote, show_listener_tls, yaml};
 use serde_json::{Value as Json, json};
 
-use super::app::{App, Flow, HttpSource, Site, Source};
+use super::app::{App, Does, Flow, FlowName, HttpSource, Site, Source};
 use super::circuit::{
     Act, CallPaths, Circuit, Failures, FlawKind, Outlook, Path, Walk, Walked, place, walk_all,
 };
@@ -170,8 +170,18 @@ impl<'w, 'a> Draft<'w, 'a> {
     fn starter_of(&self, flow: &Flow) -> &'static str {
         let resources = self.app.apis.iter().flat_map(|api| &api.resources);
         let mut flows = resources.flat_map(|resource| &resource.flows);
-        match flows.any(|(_, id)| self.app.flow(*id).name == flow.name) {
-            true => "APIkit's router starts it",
+        if flows.any(|(_, id)| self.app.flow(*id).name == flow.name) {
+            return "APIkit's router starts it";
+        }
+        let mut is_computed = false;
+        self.app.walk(&mut |processor| {
+            let Does::FlowRef { flow, .. } = &processor.does else {
+                return;
+            };
+            is_computed |= matches!(flow, FlowName::Computed(_));
+        });
+        match is_computed {
+            true => "only a `flow-ref` whose name is computed may start it",
             false => "nothing starts it",
         }
     }
@@ -191,7 +201,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
     }
 
-    /// Names parts that the route does not have; a guard unless something at its position is named already.
+    /// Names parts that the route does not have; a guard unless another one at its position is named already.
     fn leave(&mut self, mut parts: Vec<Left>) {
         parts.sort_by(|one, other| one.site.cmp(&other.site));
         for Left {
@@ -202,7 +212,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         {
             let at = place(&site, self.files);
             match is_guard {
-                true if self.losses.has(at) => {}
+                true if self.losses.has_guard(at) => {}
                 true => self.losses.lose_guard(at, what),
                 false => self.losses.lose(at, what),
             }
@@ -273,7 +283,7 @@ impl<'w, 'a> Draft<'w, 'a> {
 
     /// Names the guards of a flow whose route is a comment.
     fn leave_guards(&mut self, flow: &'a Flow, paths: Option<&'w [Path<'a>]>) {
-        let mut parts = gates::left(self.app, flow, &Carried::default());
+        let mut parts = gates::left(self.walk, flow, &Carried::default());
         parts.extend(gates::left_at_source(flow));
         let answers = match &flow.source {
             Some(Source::Http(source)) => Some(self.answers(source)),
@@ -421,7 +431,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             self.lose(&flow.site, what);
         }
         self.leave_source(flow);
-        self.leave(gates::left(self.app, flow, &Carried::default()));
+        self.leave(gates::left(self.walk, flow, &Carried::default()));
     }
 
     /// Converts a flow that makes a call and returns its response; `second` is made after a failure of it.
@@ -548,7 +558,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             losses.extend(scene.answers.changes(flow, paths, site));
             self.leave(gates::gates(flow, Some(&scene.answers), paths, &refused));
             self.leave_source(flow);
-            self.leave(gates::left(app, flow, &carried));
+            self.leave(gates::left(walk, flow, &carried));
         }
         let called = &walk.calls[call];
         if route.is_err() {
@@ -590,7 +600,13 @@ impl<'w, 'a> Draft<'w, 'a> {
                 let mut shown =
                     json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
                 if let Some(tls) = &listener.tls {
-                    shown["tls"] = show_listener_tls(tls);
+                    shown["tls"] = match listener.tls_in_java_store {
+                        true => {
+                            let pem = gates::pem_of(&tls.pair.certificate_file.named);
+                            json!({ "cert": pem, "key": pem })
+                        }
+                        false => show_listener_tls(tls),
+                    };
                 }
                 let _ = writeln!(out, "  - {}", yaml::inline(&shown));
             }

@@ -14,6 +14,7 @@
 mod apikit;
 mod bind;
 mod checks;
+mod class_path;
 mod configs;
 mod cors;
 mod flows;
@@ -36,6 +37,7 @@ mod unsupported;
 #[rustfmt::skip]
 mod shapes;
 mod sleeps;
+mod stores;
 mod transform;
 mod trust;
 mod values;

@@ -93,6 +93,8 @@ pub struct Entry<'a> {
     pub bytes_out: u64,
     /// The breaker's generation at the admission; 0 without a breaker.
     pub generation: u64,
+    /// The status of a gRPC call as its client got it; `None`: it got none, or the call was not gRPC.
+    pub grpc_status: Option<u8>,
     /// The texts, by the names of the line's fields.
     pub texts: Texts<'a>,
     /// The flags, in order.
@@ -109,6 +111,7 @@ pub struct Texts<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub client: &'a str,
+    pub client_subject: &'a str,
     pub request_id: &'a str,
     pub upstream: &'a str,
     pub endpoint: &'a str,
@@ -141,18 +144,20 @@ pub struct Attempt {
 pub struct When(Expression);
 
 /// The variables of `when`, with their types: the fields of a line but `ts`, whose numbers are `0` and whose texts are
-/// empty where the line has null.
-const VARIABLES: [(&str, Option<Kind>); 20] = [
+/// empty where the line has null. `grpc_status` is -1 then, since 0 is a status.
+const VARIABLES: [(&str, Option<Kind>); 22] = [
     ("status", Some(Kind::Int)),
     ("duration", Some(Kind::Span)),
     ("duration_ms", Some(Kind::Double)),
     ("bytes_in", Some(Kind::Int)),
     ("bytes_out", Some(Kind::Int)),
     ("generation", Some(Kind::Int)),
+    ("grpc_status", Some(Kind::Int)),
     ("route", Some(Kind::Text)),
     ("method", Some(Kind::Text)),
     ("path", Some(Kind::Text)),
     ("client", Some(Kind::Text)),
+    ("client_subject", Some(Kind::Text)),
     ("request_id", Some(Kind::Text)),
     ("upstream", Some(Kind::Text)),
     ("endpoint", Some(Kind::Text)),
@@ -197,6 +202,7 @@ impl Scope for Entry<'_> {
             "bytes_in" => return Some(number(self.bytes_in)),
             "bytes_out" => return Some(number(self.bytes_out)),
             "generation" => return Some(number(self.generation)),
+            "grpc_status" => return Some(Value::Int(self.grpc_status.map_or(-1, i64::from))),
             "flags" => {
                 let flags = self.flags.iter().map(|flag| Value::text(flag));
                 return Some(Value::List(Arc::new(flags.collect())));
@@ -209,6 +215,7 @@ impl Scope for Entry<'_> {
             "method" => texts.method,
             "path" => texts.path,
             "client" => texts.client,
+            "client_subject" => texts.client_subject,
             "request_id" => texts.request_id,
             "upstream" => texts.upstream,
             "endpoint" => texts.endpoint,

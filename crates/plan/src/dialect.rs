@@ -8,10 +8,10 @@ use crate::plan::Plan;
 
 pub use crate::diagnostic::{At, Notes, Place, nearest, quote, suggest};
 pub use crate::interpolate::Loader;
-pub use crate::listener_tls::{PemFile, pair};
 pub use crate::path::{PathFault, Template, check_literal, read_rewrite};
 pub use crate::program::{OwnTimeout, Program, Schedule, Target};
 pub use crate::show::{put, show_listener_tls, show_settings};
+pub use crate::tls::{PemFile, pair};
 pub use crate::tree::{
     BYTES_MAX, Entry, Kind, NODES_MAX, Node, Scalar, Style, parse as parse_tree, place_within,
 };
@@ -114,6 +114,11 @@ impl Losses {
         if !self.0.contains(&loss) {
             self.0.push(loss);
         }
+    }
+
+    /// True if the loss of a guard is reported with a place.
+    pub fn has_guard(&self, at: Place) -> bool {
+        self.0.iter().any(|loss| loss.at == at && loss.is_guard)
     }
 
     /// True if a loss is reported with a place.

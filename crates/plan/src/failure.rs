@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::Outcome;
+use fusebox_call::GrpcCodes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::expression::{EvalError, Expression, Fault, Kind, MapKey, Scope, Value, Variables};
@@ -23,7 +24,14 @@ pub struct Call<'a> {
     pub error: Option<CallError>,
     /// The beginning of the body, if `failure_body` keeps one.
     pub body: Option<&'a [u8]>,
+    /// The status of a gRPC call, 0 to 16; `None`: the call was not gRPC, or the upstream gave none.
+    pub grpc_status: Option<u8>,
+    /// The subject of the client's certificate; empty without one.
+    pub client_subject: &'a str,
 }
+
+/// The status of a gRPC call that was given up, by its client or in its name.
+const CANCELLED: u8 = 1;
 
 /// An error between the gateway and an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +67,8 @@ impl CallError {
 /// The rule for failed calls (`failure:`).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Failure {
-    /// Fails calls with a status of 500 or above, or with any error.
+    /// Fails calls with a status of 500 or above, or with any error, and those of gRPC whose status `grpc.failure` names.
+    /// A gRPC call that was cancelled is ignored, unless it names that too.
     Default,
     /// Fails calls for which the expression is true. If its evaluation fails, the default decides that call.
     Expression(Expression),
@@ -83,7 +92,7 @@ pub struct Ruling {
 const DEFAULT: &str = "status >= 500 || error != \"\"";
 
 /// The variables of an expression about a call, with their types.
-const VARIABLES: [(&str, Option<Kind>); 8] = [
+const VARIABLES: [(&str, Option<Kind>); 10] = [
     ("status", Some(Kind::Int)),
     ("headers", Some(Kind::Map)),
     ("duration", Some(Kind::Span)),
@@ -92,6 +101,8 @@ const VARIABLES: [(&str, Option<Kind>); 8] = [
     ("timeout", Some(Kind::Bool)),
     ("truncated", Some(Kind::Bool)),
     ("body", Some(Kind::Text)),
+    ("grpc_status", Some(Kind::Int)),
+    ("client_subject", Some(Kind::Text)),
 ];
 
 impl Failure {
@@ -114,7 +125,7 @@ impl Failure {
     /// Decides whether the call failed. Runs once per call, builds only the values that the expression uses, and ends
     /// within a bounded number of steps.
     pub fn judge(&self, call: &Call<'_>) -> Ruling {
-        judge(None, self, call)
+        judge(None, self, GrpcCodes::FAILURES, call)
     }
 
     pub(crate) fn uses(&self, variable: &str) -> bool {
@@ -185,7 +196,13 @@ impl Default for Expect {
     }
 }
 
-pub(crate) fn judge(ignore: Option<&Ignore>, failure: &Failure, call: &Call<'_>) -> Ruling {
+/// The outcome of a call by a breaker's expressions; `grpc` are the statuses of gRPC that fail by default.
+pub(crate) fn judge(
+    ignore: Option<&Ignore>,
+    failure: &Failure,
+    grpc: GrpcCodes,
+    call: &Call<'_>,
+) -> Ruling {
     let scope = CallScope::of(call);
     let mut errors = Vec::new();
     match ignore.map(|ignore| holds(&ignore.0, "ignore", &scope)) {
@@ -198,7 +215,16 @@ pub(crate) fn judge(ignore: Option<&Ignore>, failure: &Failure, call: &Call<'_>)
         Some(Err(error)) => errors.push(error),
         Some(Ok(false)) | None => {}
     }
-    let by_default = call.status >= 500 || call.error.is_some();
+    let names = |code: u8| grpc.has(code);
+    let by_default =
+        call.status >= 500 || call.error.is_some() || call.grpc_status.is_some_and(names);
+    let is_cancelled = call.grpc_status == Some(CANCELLED) && *failure == Failure::Default;
+    if is_cancelled && !by_default {
+        return Ruling {
+            outcome: Outcome::Ignored,
+            errors,
+        };
+    }
     let failed = match failure {
         Failure::Default => Ok(by_default),
         Failure::Expression(expression) => holds(expression, "failure", &scope),
@@ -271,7 +297,9 @@ impl Scope for CallScope<'_> {
             "error" => Value::text(call.error.map_or("", CallError::as_str)),
             "connect_error" => error(CallError::Connect),
             "timeout" => error(CallError::Timeout),
+            "grpc_status" => Value::Int(call.grpc_status.map_or(-1, i64::from)),
             "truncated" => error(CallError::Truncated),
+            "client_subject" => Value::text(call.client_subject),
             "body" => self
                 .body
                 .get_or_init(|| {

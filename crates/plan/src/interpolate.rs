@@ -4,8 +4,10 @@
 //! becomes a key, a list or a second value. `$${` stands for `${` itself.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::diagnostic::{Notes, Place, quote};
+use crate::plan::CertificateFacts;
 use crate::tree::{Kind, Node, Scalar, place_within};
 
 /// Access to the machine on which a configuration is read: files, variables, network.
@@ -20,6 +22,15 @@ pub trait Loader {
     /// # Errors
     /// The error that kept the file from being read.
     fn file(&self, path: &str) -> io::Result<String>;
+
+    /// The bytes of the file at `path`, relative to the first configuration file, for files that are no texts. By
+    /// default those of its text.
+    ///
+    /// # Errors
+    /// The error that kept the file from being read.
+    fn bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.file(path).map(String::into_bytes)
+    }
 
     /// The text of the file at `path`, relative to the process's working directory, as Flogo's `file://` addresses are.
     /// By default the same as [`file`](Loader::file).
@@ -48,6 +59,26 @@ pub trait Loader {
     /// The first fault of the pair.
     fn check_pair(&self, _certificates: &str, _key: &str) -> Result<(), PairFault> {
         Ok(())
+    }
+
+    /// The facts of the certificates in a PEM text, in its order. This crate reads no certificate, so by default there
+    /// are none.
+    ///
+    /// # Errors
+    /// The fault of the text, without an end mark.
+    fn certificates(&self, _pem: &str) -> Result<Vec<CertificateFacts>, String> {
+        Ok(Vec::new())
+    }
+
+    /// The present second, since 1970 (UTC), by which certificates are judged. This crate reads no clock, so by default
+    /// `None`: they are not.
+    fn unix_seconds(&self) -> Option<i64> {
+        None
+    }
+
+    /// The path for the process of a file that [`file`](Loader::file) reads at `path`. By default the same.
+    fn on_disk(&self, path: &str) -> PathBuf {
+        path.into()
     }
 
     /// The value that the command line gives to the property `name`. By default `None`.

@@ -160,22 +160,44 @@ pub(crate) static LISTENER: Table = Table {
         key("addr", Text, "", "Where it listens: `ADDRESS:PORT`; port 0 lets the system choose."),
         key("trusted_proxies", List(&Text), "", "Networks whose `Forwarded` and `X-Forwarded-*` fields are believed; none by default."),
         key("paths", Shape::Table(&PATHS), "", "What is done with doubtful paths."),
-        key("tls", Shape::Table(&LISTENER_TLS), "", "The certificate with which it speaks TLS; without the key it speaks plain HTTP."),
-        later("http2", "remove the key; clients are served over HTTP/1.1 for now"),
+        key("tls", Shape::Table(&LISTENER_TLS), "", "The certificates with which it speaks TLS; without the key it speaks plain HTTP."),
+        key("http2", Word(&["auto", "cleartext", "off"]), "", "Whether clients may speak HTTP/2: where they choose it in the TLS handshake, also without TLS by prior knowledge, or never. By default `auto` with `tls`, `off` without."),
     ],
 };
 
 pub(crate) static LISTENER_TLS: Table = Table {
     name: "tls",
-    about: "The certificate with which a listener speaks TLS 1.2 and 1.3.",
+    about: "The certificates with which a listener speaks TLS. Their files are watched, and read again when they change.",
+    required: &[("cert", "cert.pem"), ("key", "key.pem")],
+    keys: &[
+        Key { name: "", shape: Shape::Also(&KEY_PAIR), default: "", about: "" },
+        key("also", List(&Shape::Table(&KEY_PAIR)), "", "Further certificates, each for its own DNS names; `cert` is shown where no name fits, or a client names none."),
+        key("client_ca", Text, "", "A PEM file: the authorities of clients' certificates. With it clients are asked for one."),
+        key("client_auth", Word(&["required", "optional"]), "required", "Beside `client_ca`: whether a client without a certificate is refused."),
+        key("min", Word(&["1.2", "1.3"]), "1.2", "The oldest version of TLS that is spoken."),
+    ],
+};
+
+pub(crate) static KEY_PAIR: Table = Table {
+    name: "key_pair",
+    about: "A certificate with its private key.",
     required: &[("cert", "cert.pem"), ("key", "key.pem")],
     keys: &[
         key("cert", Text, "", "A PEM file: the certificate, then those that lead to the authority. Relative to the first configuration file."),
         key("key", Text, "", "A PEM file: the certificate's private key, not encrypted. Relative to the first configuration file."),
-        later("also", "remove the key; a listener shows one certificate for now"),
-        later("client_ca", "remove the key; clients are asked for no certificate for now"),
-        later("client_auth", "remove the key; clients are asked for no certificate for now"),
-        later("min", "remove the key; TLS 1.2 and 1.3 are spoken for now"),
+    ],
+};
+
+pub(crate) static UPSTREAM_TLS: Table = Table {
+    name: "upstream_tls",
+    about: "The TLS of an upstream's `https` addresses. Its files are watched, and read again when they change.",
+    required: &[],
+    keys: &[
+        key("ca", Text, "", "A PEM file: the only authorities that are trusted; by default those of the system."),
+        key("cert", Text, "", "A PEM file: the certificate that is shown to the upstream, then those that lead to the authority; none by default."),
+        key("key", Text, "", "A PEM file: the private key of `cert`, not encrypted."),
+        key("name", Text, "", "The name that is asked for (SNI) and that the upstream's certificate must have; by default the host of its address."),
+        foreign("insecure", "an upstream's certificate is always verified", "name its authority, or the certificate itself: `ca: ca.pem`; `name` says which name it has"),
     ],
 };
 
@@ -263,6 +285,11 @@ pub(crate) static LIMITS: Table = Table {
         key("keep_alive", Duration, "75s", "How long an idle client connection is kept."),
         key("body_rate", Rate, "1KiB/s", "The slowest a client may send a body, measured after the first 10 s; slower is 408."),
         key("request_body", Size, "", "The largest request body; over it 413. No bound by default."),
+        key("streams", Whole { min: 1, max: 10_000, }, "100", "Requests at once on one HTTP/2 connection; those over it are refused with REFUSED_STREAM."),
+        key("stream_stall", Duration, "30s", "How long an HTTP/2 client may read nothing of an answer that waits for it; then its stream is reset."),
+        key("stream_resets", Whole { min: 1, max: 10_000, }, "50", "Streams that an HTTP/2 client may reset before they have begun; over it the connection ends."),
+        key("stream_errors", Whole { min: 1, max: 1_000_000, }, "1000", "Streams of one HTTP/2 connection that are reset for a client's faults; over it the connection ends."),
+        key("control_frames", Whole { min: 1, max: 1_000_000, }, "1000", "HTTP/2 frames a second that carry no request and no data, measured over 10 s; over it the connection ends."),
         key("upgrade_idle", Duration, "10m", "How long an upgraded connection may be silent both ways."),
         key("drain", Duration, "30s", "How long requests in flight may take to finish at the end."),
         key("drain_delay", Duration, "0s", "How long requests are still taken at the end, while /readyz says 503; then the drain begins."),
@@ -281,10 +308,12 @@ pub(crate) static UPSTREAM: Table = Table {
         key("pool", Shape::Table(&POOL), "", "The idle connections that are kept."),
         key("breaker", Shape::Table(&BREAKER), "", "The breaker; `{}` is one with all defaults. Without the key the upstream has none."),
         key("http", Either(&[Word(&["auto"]), Whole { min: 1, max: 2 }]), "auto", "The version of HTTP that is spoken to it: `1`, `2`, or `auto`, which takes what ALPN chooses over TLS and HTTP/1 in cleartext."),
+        key("grpc", Shape::Table(&GRPC), "", "How calls of gRPC are judged; a call is one of gRPC by its `content-type`."),
         key("balance", Either(&[Word(&["round_robin", "least_request", "p2c_ewma"]), Shape::Table(&HASH)]), "round_robin", "Which endpoint a call goes to: in turn, that of two with fewer calls, that of two with less time, or by a hash of a text (a map)."),
         key("ejection", Either(&[Word(&["off"]), Shape::Table(&EJECTION)]), "", "Which endpoint gets no calls for a while. With several endpoints it is on, with its defaults."),
         key("health", Shape::Table(&HEALTH), "", "Checks of each endpoint, beside its calls; without the key there are none."),
         key("resolve", Duration, "", "How old a looked-up name may become; each of its addresses is then an endpoint. Without the key names are looked up at each connection."),
+        key("tls", Shape::Table(&UPSTREAM_TLS), "", "The trust and the certificate for `https` addresses; by default the system's authorities, and no certificate."),
         key("bulkhead", Shape::Table(&BULKHEAD), "", "How many calls may be in flight at once; no bound by default."),
         key("request", Shape::Table(&FIELDS), "", "Changes to the fields of every request to this upstream, as a rung too, after the route's."),
         key("retry", Shape::Table(&RETRY), "", "How a failed attempt is repeated; `{}` is two attempts. Without the key there is one."),

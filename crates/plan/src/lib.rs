@@ -6,7 +6,7 @@
 //!
 //! - `tree`, `interpolate`: the text, its lines, its variables
 //! - `keys`, `fields`, `words`, `path`, `url`: the table of all keys, and readers for their values
-//! - `native`: draft and check; `listener_tls`: a listener's certificate and key
+//! - `native`: draft and check; `tls`: certificates and keys
 //! - [`dialect`]: the port for the readers of other forms, which are crates of their own
 //! - [`yaml`]: writes the native form, for applications that move to it
 //! - [`plan`]: the result; [`failure`] and `expression`: the calls that count as failures; [`access_log`]: the requests
@@ -24,13 +24,13 @@ mod interpolate;
 // One key a line, so that the table reads as a table.
 #[rustfmt::skip]
 mod keys;
-mod listener_tls;
 mod native;
 mod path;
 mod program;
 mod read;
 mod schema;
 mod show;
+mod tls;
 mod tree;
 mod url;
 mod words;

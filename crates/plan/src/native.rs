@@ -4,11 +4,13 @@ mod access_log;
 mod draft;
 mod listeners;
 mod store;
+mod tls;
 mod upstreams;
 
 mod bulkhead;
 mod ejection;
 mod endpoints;
+mod grpc;
 mod header_fields;
 mod ladder;
 mod retry;

@@ -5,6 +5,7 @@
 mod fallback;
 mod field_changes;
 mod route;
+mod tls;
 mod upstream;
 
 use std::any::Any;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{Mode, OnOverflow, OnProbeTimeout, Settings};
-use fusebox_call::{Budget, Bulkhead, Retry};
+use fusebox_call::{Budget, Bulkhead, GrpcCodes, Retry};
 use ipnet::IpNet;
 
 use crate::access_log::AccessLog;
@@ -24,6 +25,10 @@ use crate::program::Program;
 pub use fallback::{Facts, FallbackOn, LastGood, Rung, RungAnswer, Words};
 pub use field_changes::FieldChanges;
 pub use route::{Cors, Forward, HostPattern, Origins, Respond, Rewrite, RewritePart, Route, Step};
+pub use tls::{
+    Authorities, CertificateFacts, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion,
+    UpstreamTls,
+};
 pub use upstream::{Endpoint, Health, HttpVersion, Timeout, Upstream, WeightedEndpoint};
 
 /// The complete behaviour of a gateway, read from one or more configuration files.
@@ -77,8 +82,10 @@ pub struct Listener {
     pub double_slash_allowed: bool,
     /// The rules that route its requests, and that answer a request without a route.
     pub manner: Manner,
-    /// The certificate and key for TLS; `None` for plain connections.
+    /// The TLS of its connections; `None`: they are plain.
     pub tls: Option<ListenerTls>,
+    /// `http2`: the use of HTTP/2; `None`: [`Http2::Auto`] with `tls`, [`Http2::Off`] without.
+    pub http2: Option<Http2>,
 }
 
 impl Listener {
@@ -86,6 +93,40 @@ impl Listener {
     pub fn serves(&self, route: &Route) -> bool {
         let listeners = route.listeners.as_ref();
         listeners.is_none_or(|names| names.contains(&self.name))
+    }
+
+    /// The use of HTTP/2, chosen or by default.
+    pub fn http2(&self) -> Http2 {
+        let default = match self.tls {
+            Some(_) => Http2::Auto,
+            None => Http2::Off,
+        };
+        self.http2.unwrap_or(default)
+    }
+}
+
+/// The use of HTTP/2 towards a listener's clients (`http2:`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Http2 {
+    /// `auto`: where a client chooses it in the TLS handshake (ALPN).
+    Auto,
+    /// `cleartext`: where a client begins a plain connection with it (prior knowledge).
+    Cleartext,
+    /// `off`: never.
+    Off,
+}
+
+impl Http2 {
+    /// All values in the order of the key's words.
+    pub const ALL: [Http2; 3] = [Http2::Auto, Http2::Cleartext, Http2::Off];
+
+    /// The word of the native form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Http2::Auto => "auto",
+            Http2::Cleartext => "cleartext",
+            Http2::Off => "off",
+        }
     }
 }
 
@@ -96,27 +137,6 @@ pub enum Manner {
     Native,
     /// The application's: its dialect's rules for paths and methods.
     App,
-}
-
-/// A listener's certificate chain and private key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// The file of the certificate chain, as the configuration names it.
-    pub certificate_path: String,
-    /// The file of the private key, as the configuration names it.
-    pub key_path: String,
-    /// The certificate chain in PEM, the server's own certificate first.
-    pub certificates: String,
-    /// The private key in PEM, not encrypted.
-    pub key: Secret,
-    /// The authorities of clients' certificates in PEM, of which every client must show one; `None`: clients show none.
-    pub client_authorities: Option<String>,
-}
-
-impl std::fmt::Debug for ListenerTls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ListenerTls(…)")
-    }
 }
 
 /// The admin API's address and token.
@@ -215,6 +235,20 @@ pub struct Limits {
     pub body_rate_min: u64,
     /// `request_body`: the largest request body, in bytes; above it 413. Default: unlimited.
     pub request_body_max: Option<u64>,
+    /// `streams`: requests at once on one HTTP/2 connection; those above it are refused. Default 100.
+    pub streams_max: u32,
+    /// `stream_stall`: the time for which an HTTP/2 client may read nothing of an answer that waits for it; after it the
+    /// stream is reset. Default 30 s.
+    pub stream_stall_timeout: Duration,
+    /// `stream_resets`: streams that an HTTP/2 client may reset before they have begun; above it the connection ends.
+    /// Default 50.
+    pub stream_resets_max: usize,
+    /// `stream_errors`: streams of one HTTP/2 connection that are reset for a client's faults; above it the connection
+    /// ends. Default 1,000.
+    pub stream_errors_max: usize,
+    /// `control_frames`: HTTP/2 frames per second that carry no request and no data, measured over 10 s; above it the
+    /// connection ends. Default 1,000.
+    pub control_frames_rate: u32,
     /// `upgrade_idle`: the time after which an upgraded connection without traffic is closed. Default 10 min.
     pub upgrade_idle_timeout: Duration,
     /// `drain`: the time for requests in flight to finish at shutdown. Default 30 s.
@@ -235,6 +269,11 @@ impl Default for Limits {
             keep_alive_timeout: Duration::from_secs(75),
             body_rate_min: 1024,
             request_body_max: None,
+            streams_max: 100,
+            stream_stall_timeout: Duration::from_secs(30),
+            stream_resets_max: 50,
+            stream_errors_max: 1000,
+            control_frames_rate: 1000,
             upgrade_idle_timeout: Duration::from_secs(600),
             drain_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
@@ -321,6 +360,8 @@ pub struct Breaker {
     pub ignore: Option<Ignore>,
     /// The rule for failed calls (`failure:`).
     pub failure: Failure,
+    /// The statuses of gRPC that fail where `failure` is not set: `grpc.failure` of the upstream.
+    pub grpc_failure: GrpcCodes,
     /// `failure_body`: the most bytes of the body that the failure expression sees; `None`: no body.
     pub failure_body_max: Option<usize>,
     /// `settle`: the time after which a good body that still flows counts as a success. Default 5 s.
@@ -359,6 +400,7 @@ impl Breaker {
             on_overflow: OnOverflow::Share,
             ignore: None,
             failure: Failure::Default,
+            grpc_failure: GrpcCodes::FAILURES,
             failure_body_max: None,
             settle: Duration::from_secs(5),
             share: Share::None,
@@ -369,7 +411,7 @@ impl Breaker {
     /// Decides the outcome of a call: ignored if `ignore` matches it, otherwise by `failure`. Each expression is
     /// evaluated at most once, as in [`Failure::judge`].
     pub fn judge(&self, call: &Call<'_>) -> Ruling {
-        judge(self.ignore.as_ref(), &self.failure, call)
+        judge(self.ignore.as_ref(), &self.failure, self.grpc_failure, call)
     }
 
     /// True if an expression uses the response's fields.

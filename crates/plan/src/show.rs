@@ -15,8 +15,9 @@ use crate::access_log::{AccessLog, When};
 use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Guard, HttpVersion, Limits, Listener, ListenerTls, Plan, Probe,
-    Respond, Rewrite, RewritePart, Route, Share, Step, Store, Upstream, Valkey,
+    Admin, Breaker, Fleet, Forward, Guard, Http2, HttpVersion, KeyPair, Limits, Listener,
+    ListenerTls, Plan, Probe, Respond, Rewrite, RewritePart, Route, Share, Step, Store, Upstream,
+    UpstreamTls, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -90,12 +91,37 @@ fn show_listener(listener: &Listener) -> Value {
         "tls",
         listener.tls.as_ref().map(show_listener_tls),
     );
+    put(&mut shown, "http2", listener.http2.map(Http2::as_str));
     shown
 }
 
-/// The paths of a listener's certificate and key, without their contents.
+/// A listener's TLS with the paths of its files, without their contents.
 pub fn show_listener_tls(tls: &ListenerTls) -> Value {
-    json!({ "cert": tls.certificate_path, "key": tls.key_path })
+    let mut shown = show_pair(&tls.pair);
+    if !tls.also.is_empty() {
+        shown["also"] = tls.also.iter().map(show_pair).collect();
+    }
+    if let Some(clients) = &tls.clients {
+        shown["client_ca"] = json!(clients.authorities.file.named);
+        shown["client_auth"] = match clients.is_required {
+            true => json!("required"),
+            false => json!("optional"),
+        };
+    }
+    shown["min"] = json!(tls.min.as_str());
+    shown
+}
+
+fn show_pair(pair: &KeyPair) -> Value {
+    json!({ "cert": pair.certificate_file.named, "key": pair.key_file.named })
+}
+
+fn show_upstream_tls(tls: &UpstreamTls) -> Value {
+    let mut shown = tls.identity.as_ref().map_or_else(|| json!({}), show_pair);
+    let ca = tls.authorities.as_ref().map(|it| it.file.named.as_str());
+    put(&mut shown, "ca", ca);
+    put(&mut shown, "name", tls.name.as_deref());
+    shown
 }
 
 fn show_admin(admin: &Admin) -> Value {
@@ -144,6 +170,11 @@ fn show_limits(limits: &Limits) -> Value {
         "head_timeout": show_duration(limits.head_timeout),
         "keep_alive": show_duration(limits.keep_alive_timeout),
         "body_rate": show_rate(limits.body_rate_min),
+        "streams": limits.streams_max,
+        "stream_stall": show_duration(limits.stream_stall_timeout),
+        "stream_resets": limits.stream_resets_max,
+        "stream_errors": limits.stream_errors_max,
+        "control_frames": limits.control_frames_rate,
         "upgrade_idle": show_duration(limits.upgrade_idle_timeout),
         "drain": show_duration(limits.drain_timeout),
         "drain_delay": show_duration(limits.drain_delay),
@@ -168,6 +199,11 @@ fn show_upstream(upstream: &Upstream) -> Value {
         },
         "breaker": show_breaker(&upstream.breaker),
     });
+    put(
+        &mut shown,
+        "tls",
+        upstream.tls.as_ref().map(show_upstream_tls),
+    );
     if upstream.http != HttpVersion::default() {
         shown["http"] = match upstream.http {
             HttpVersion::One => json!(1),

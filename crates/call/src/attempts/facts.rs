@@ -83,8 +83,12 @@ pub struct Answer {
     pub status: StatusCode,
     /// The outcome by the upstream's `failure` and `ignore`. Repeats follow `on` instead, in both directions.
     pub judged: Outcome,
-    /// The wait that `Retry-After` asks for; used with 429 and 503.
+    /// The wait that `Retry-After` or `grpc-retry-pushback-ms` asks for; used with 429, 503 and a gRPC status.
     pub retry_after: Option<Duration>,
+    /// The status of a gRPC call that ended with its head; `None`: not gRPC, or still open.
+    pub grpc_status: Option<u8>,
+    /// True if the upstream asks for no repeat: its `grpc-retry-pushback-ms` is negative.
+    pub is_final: bool,
     /// True if it has `Fusebox-Reason`: an inner Fusebox has decided already.
     pub is_from_fusebox: bool,
     /// True if its body is known to be longer than [`ANSWER_KEPT_MAX`](super::ANSWER_KEPT_MAX).

@@ -140,6 +140,8 @@ pub fn answer(status: u16, judged: Outcome) -> Answer {
         retry_after: None,
         is_from_fusebox: false,
         is_long: false,
+        grpc_status: None,
+        is_final: false,
     }
 }
 

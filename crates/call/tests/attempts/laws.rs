@@ -23,6 +23,8 @@ fn end() -> impl Strategy<Value = End> {
                 retry_after,
                 is_from_fusebox,
                 is_long,
+                grpc_status: (status == 200).then_some(14),
+                is_final: false,
             })
         },
     );

@@ -227,3 +227,51 @@ fn an_attempt_is_cut_by_per_try_by_the_requests_timeout_and_by_what_is_left_of_t
     case.retry().per_try = Some(ms(20_000));
     assert_eq!(limit(&case, 0), ms(10_000));
 }
+
+/// The answer of a gRPC server that ended the call with its head.
+fn grpc(code: u8) -> fusebox_call::attempts::Answer {
+    fusebox_call::attempts::Answer {
+        grpc_status: Some(code),
+        ..answer(200, Outcome::Failure)
+    }
+}
+
+#[test]
+fn a_grpc_call_that_ended_unavailable_is_repeated_although_it_is_a_post() {
+    let case = Case::of(Method::POST);
+    let first = |code| case.first(End::Answered(grpc(code)), moment());
+    assert_eq!(first(14), RETRIED);
+    for code in [0, 1, 2, 4, 8, 13, 15] {
+        assert_eq!(first(code), NOT_RETRIABLE, "{code}");
+    }
+    assert_eq!(case.first(status(503), moment()), NOT_RETRIABLE);
+}
+
+#[test]
+fn a_grpc_status_is_repeated_where_on_names_it() {
+    let mut case = Case::of(Method::POST);
+    case.retry().on.grpc = fusebox_call::GrpcCodes::of(&[8]);
+    assert_eq!(case.first(End::Answered(grpc(8)), moment()), RETRIED);
+    assert_eq!(case.first(End::Answered(grpc(14)), moment()), NOT_RETRIABLE);
+}
+
+#[test]
+fn a_pushback_is_waited_for_and_a_negative_one_ends_the_call() {
+    let case = Case::of(Method::POST);
+    let told = |answer| case.first(End::Answered(answer), moment());
+    let after = fusebox_call::attempts::Answer {
+        retry_after: Some(ms(700)),
+        ..grpc(14)
+    };
+    assert_eq!(told(after), Next::RetryAfter(ms(700)));
+    let never = fusebox_call::attempts::Answer {
+        is_final: true,
+        ..grpc(14)
+    };
+    assert_eq!(told(never), NOT_RETRIABLE);
+    let inner = fusebox_call::attempts::Answer {
+        is_from_fusebox: true,
+        ..grpc(14)
+    };
+    assert_eq!(told(inner), NOT_RETRIABLE);
+}

@@ -5,6 +5,7 @@
 mod support;
 
 mod converted;
+mod flogo_activities;
 mod flogo_examples;
 mod flogo_files;
 mod flogo_flows;

@@ -5,6 +5,7 @@
 mod support;
 
 mod grpc;
+mod h2_abuse;
 mod h2_alpn;
 mod h2_client;
 mod h2_ends;

@@ -4,6 +4,7 @@
 //! No test sleeps to let something happen; it waits for the event itself, within [`PATIENCE`].
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
+pub mod authority;
 pub mod calls;
 mod exposition;
 pub mod flogo;

@@ -54,6 +54,17 @@ pub enum End {
     // Ours.
     HeadTooLarge,
     TooManyFields,
+    // A call of gRPC, by the upstream's word at its end.
+    GrpcSucceeds,
+    GrpcFailsInTrailers,
+    GrpcFailsInHead,
+    GrpcIsCancelled,
+    GrpcSaysNothing,
+    GrpcIsCut,
+    GrpcIsLateForItsClient,
+    GrpcIsLateByItself,
+    GrpcIsSilentForItsClient,
+    GrpcIsAnsweredByOthers,
 }
 
 /// What a call's breaker hears.
@@ -147,7 +158,13 @@ impl Case {
                 matches!(self.answer, A::Length | A::Chunked) && self.body == Body::None
             }
             E::HeadTooLarge | E::TooManyFields => plain,
+            _ => plain && self.status == 200 && matches!(self.body, Body::Length | Body::Chunked),
         }
+    }
+
+    /// True for the ends of a call of gRPC.
+    pub fn is_grpc(&self) -> bool {
+        format!("{:?}", self.end).starts_with("Grpc")
     }
 
     fn sends(&self) -> bool {
@@ -198,6 +215,15 @@ impl Case {
             }
             E::StopsReadingAndIsCut => right(Outcome::Ignored, Some(status), Some(false)),
             E::HeadTooLarge | E::TooManyFields => right(Outcome::Ignored, Some(502), Some(true)),
+            E::GrpcSucceeds | E::GrpcIsAnsweredByOthers => passed_on,
+            E::GrpcFailsInTrailers | E::GrpcFailsInHead | E::GrpcSaysNothing => {
+                right(Outcome::Failure, Some(200), Some(true))
+            }
+            E::GrpcIsLateByItself => right(Outcome::Failure, Some(200), Some(true)),
+            E::GrpcIsCut => right(Outcome::Failure, Some(200), Some(false)),
+            E::GrpcIsCancelled | E::GrpcIsLateForItsClient | E::GrpcIsSilentForItsClient => {
+                right(Outcome::Ignored, Some(200), Some(true))
+            }
         }
     }
 }
@@ -248,6 +274,16 @@ pub fn cases() -> Vec<Case> {
         E::PausesReading,
         E::HeadTooLarge,
         E::TooManyFields,
+        E::GrpcSucceeds,
+        E::GrpcFailsInTrailers,
+        E::GrpcFailsInHead,
+        E::GrpcIsCancelled,
+        E::GrpcSaysNothing,
+        E::GrpcIsCut,
+        E::GrpcIsLateForItsClient,
+        E::GrpcIsLateByItself,
+        E::GrpcIsSilentForItsClient,
+        E::GrpcIsAnsweredByOthers,
     ];
     let mut cases = Vec::new();
     for end in ends {

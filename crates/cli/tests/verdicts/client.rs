@@ -113,8 +113,15 @@ fn head_text(case: &Case) -> String {
         }
         _ => framing,
     };
+    let grpc = match case.end {
+        End::GrpcIsLateForItsClient | End::GrpcIsSilentForItsClient => {
+            "Content-Type: application/grpc\r\ngrpc-timeout: 100m\r\n"
+        }
+        _ if case.is_grpc() => "Content-Type: application/grpc\r\n",
+        _ => "",
+    };
     format!(
-        "{} /it HTTP/1.1\r\nHost: gateway.test\r\nX-Case: {}\r\nTE: trailers\r\n{framing}\r\n",
+        "{} /it HTTP/1.1\r\nHost: gateway.test\r\nX-Case: {}\r\nTE: trailers\r\n{grpc}{framing}\r\n",
         case.method(),
         case.name()
     )

@@ -148,8 +148,33 @@ fn act(call: &mut Call, case: &Case) {
                 call.send("0\r\n\r\n");
             }
         }
+        E::GrpcSucceeds => grpc(call, "grpc-status: 0\r\n"),
+        E::GrpcFailsInTrailers => grpc(call, "grpc-status: 14\r\n"),
+        E::GrpcIsCancelled => grpc(call, "grpc-status: 1\r\n"),
+        E::GrpcSaysNothing => grpc(call, ""),
+        E::GrpcIsLateForItsClient | E::GrpcIsLateByItself => grpc(call, "grpc-status: 4\r\n"),
+        E::GrpcFailsInHead => {
+            let head = "Content-Type: application/grpc\r\nContent-Length: 0\r\ngrpc-status: 13\r\n";
+            call.send(format!("HTTP/1.1 200 OK\r\n{head}\r\n"));
+        }
+        E::GrpcIsCut => {
+            call.send(GRPC_BEGUN);
+            call.close();
+        }
+        E::GrpcIsSilentForItsClient => {
+            call.send(GRPC_BEGUN);
+            call.hang();
+        }
         _ => answer(call, case),
     }
+}
+
+/// The beginning of an answer of gRPC.
+const GRPC_BEGUN: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\0\0\0\0\0\r\n";
+
+/// An answer of gRPC that ends well, with these lines among its trailers.
+fn grpc(call: &mut Call, trailers: &str) {
+    call.send(format!("{GRPC_BEGUN}0\r\n{trailers}\r\n"));
 }
 
 const BLOCK: usize = 100_000;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use super::functions::Builtin;
 use super::modules::Module;
+use super::own::Own;
 use super::types::Target;
 use super::{DEPTH_MAX, ParseFault};
+use crate::library::{Empty, Library};
 use crate::value::Namespace;
 
 pub(super) type Parsed<T> = Result<T, ParseFault>;
 
 /// A reader of a script's text from left to right, which never goes back further than a word.
 pub(super) struct Cursor<'a> {
-    text: &'a str,
+    pub text: &'a str,
     pub at: usize,
     end: usize,
     depth: usize,
@@ -25,20 +27,28 @@ pub(super) struct Cursor<'a> {
     pub declared: BTreeSet<Arc<str>>,
     /// The names that are called and not built in, with their offsets.
     pub called: Vec<(Arc<str>, usize)>,
-    /// The names that are read.
-    pub names: BTreeSet<Arc<str>>,
+    /// The names that are read, each with the offset where it first is.
+    pub names: BTreeMap<Arc<str>, usize>,
     /// The variables that are read by name, `vars.x`.
     pub vars: BTreeSet<Arc<str>>,
     /// True if `vars` is read in another way.
     pub all_vars: bool,
     /// True if a function is named that fails as the script says: `fail`, `failIf`.
     pub fails: bool,
+    /// The number of conversions and demands, which fail by their input: `a as Number`, `a!`.
+    pub demands: usize,
     /// The namespaces that headers declare, by their prefixes.
     pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// The types that the header declares.
     pub types: BTreeMap<Arc<str>, Target>,
     /// The functions that are imported, by the names that the script gives them.
     pub imported: BTreeMap<Arc<str>, &'static Builtin>,
+    /// The modules of the project that are imported whole, by the names that the script gives them.
+    pub own_modules: BTreeMap<Arc<str>, Arc<Own>>,
+    /// The files around the script.
+    pub library: &'a dyn Library,
+    /// The modules that are being read, the outermost first.
+    pub within: Vec<Arc<str>>,
     /// The modules that are imported whole, by the names that the script gives them.
     pub modules: BTreeMap<Arc<str>, &'static Module>,
 }
@@ -60,14 +70,18 @@ impl<'a> Cursor<'a> {
             binders: 0,
             declared: BTreeSet::new(),
             called: Vec::new(),
-            names: BTreeSet::new(),
+            names: BTreeMap::new(),
             vars: BTreeSet::new(),
             all_vars: false,
             fails: false,
+            demands: 0,
             namespaces: BTreeMap::new(),
             types: BTreeMap::new(),
             imported: BTreeMap::new(),
             modules: BTreeMap::new(),
+            own_modules: BTreeMap::new(),
+            library: &Empty,
+            within: Vec::new(),
         }
     }
 

@@ -51,6 +51,29 @@ pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
     }
 }
 
+/// Parses the text of a module, which is a header alone.
+pub(super) fn module(cursor: &mut Cursor<'_>) -> Parsed<Vec<Declaration>> {
+    let mut declarations = Vec::new();
+    loop {
+        cursor.blank()?;
+        let start = cursor.at;
+        // What follows is for those who run the file by itself.
+        if cursor.peek().is_none() || cursor.eat("---") {
+            return Ok(declarations);
+        }
+        if cursor.eat("%dw") {
+            version(cursor, start)?;
+        } else if begins(cursor, "output") {
+            cursor.at += "output".len();
+            format(cursor)?;
+        } else if begins(cursor, "ns") {
+            namespace(cursor)?;
+        } else if !declaration(cursor, &mut declarations)? {
+            return Err(cursor.unexpected("`var`, `fun`, `import` or `type`"));
+        }
+    }
+}
+
 /// Parses the header of a `do`; without declarations it needs no `---`.
 pub(super) fn inner(cursor: &mut Cursor<'_>) -> Parsed<Arc<[Declaration]>> {
     let mut declarations = Vec::new();
@@ -140,7 +163,7 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
     let start = cursor.at;
     if begins(cursor, "import") {
         cursor.at += "import".len();
-        modules::import(cursor)?;
+        modules::import(cursor, into)?;
         return Ok(true);
     }
     if begins(cursor, "type") {
@@ -159,6 +182,8 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
     cursor.at += 3;
     cursor.blank()?;
     let name: Arc<str> = cursor.take_word("a name")?.into();
+    // The script's own names come before those of a module.
+    into.retain(|other| other.name != name || !matches!(other.what, Declared::Own(..)));
     let same = into.iter().position(|other| other.name == name);
     let overloads = same.filter(|at| fun && matches!(into[*at].what, Declared::Fun(_)));
     if same.is_some() && overloads.is_none() {

@@ -1,7 +1,12 @@
 //! The modules of functions, and the names that a script gives them.
 
+use std::sync::Arc;
+
 use super::cursor::{Cursor, Parsed};
 use super::functions::{self, Builtin};
+use super::own::{self, Own};
+use super::tree::Declaration;
+use crate::fault::ParseFault;
 
 /// A module that scripts may import.
 pub(super) struct Module {
@@ -59,18 +64,37 @@ pub(super) fn home(name: &str) -> Option<&'static str> {
         .map(|module| module.path)
 }
 
+/// A module of DataWeave, or of the project.
+enum Found {
+    Core(&'static Module),
+    Own(Arc<Own>),
+}
+
+impl Found {
+    /// The module's name without those around it.
+    fn last(&self) -> &str {
+        let path = match self {
+            Found::Core(module) => module.path,
+            Found::Own(own) => &own.path,
+        };
+        path.rsplit("::").next().unwrap_or_default()
+    }
+}
+
 /// Parses the name of a module after its first word, `dw::core::Strings`.
-pub(super) fn named<'a>(
-    cursor: &mut Cursor<'a>,
-    start: usize,
-    first: &'a str,
-) -> Parsed<&'static Module> {
+fn named<'a>(cursor: &mut Cursor<'a>, start: usize, first: &'a str) -> Parsed<Found> {
     let mut path = first.to_owned();
     while cursor.eat("::") {
         path.push_str("::");
         path.push_str(cursor.take_word("the name of a module")?);
     }
-    module(&path).ok_or_else(|| {
+    if let Some(module) = module(&path) {
+        return Ok(Found::Core(module));
+    }
+    if let Some(own) = own::module(cursor, &path, start)? {
+        return Ok(Found::Own(own));
+    }
+    Err({
         let what = format!("the module `{path}` is not supported");
         let known = functions::MODULES.iter().map(|module| module.path);
         let mend = match functions::nearest(known, &path) {
@@ -81,9 +105,16 @@ pub(super) fn named<'a>(
     })
 }
 
+/// The fault of a class of Java: `java!com::example::Names::first(payload)`.
+pub(super) fn of_java(cursor: &Cursor<'_>, start: usize) -> ParseFault {
+    let what = "classes of Java are not supported";
+    let mend = "do it with functions of DataWeave, or call a service that does it";
+    cursor.fault(start, what, mend)
+}
+
 /// Parses an import: `* from dw::core::Strings`, `sumBy as total, some from dw::core::Arrays`, `dw::core::Strings`,
 /// `dw::core::Strings as Texts`.
-pub(super) fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
+pub(super) fn import(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<()> {
     cursor.blank()?;
     let mut names = Vec::new();
     if !cursor.eat("*") {
@@ -92,9 +123,7 @@ pub(super) fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
             let start = cursor.at;
             let name = cursor.take_word("the name of a function")?;
             if name == "java" && cursor.starts("!") {
-                let what = "classes of Java are not supported";
-                let mend = "do it with functions of DataWeave, or call a service that does it";
-                return Err(cursor.fault(start, what, mend));
+                return Err(of_java(cursor, start));
             }
             if cursor.starts("::") {
                 let module = named(cursor, start, name)?;
@@ -106,7 +135,16 @@ pub(super) fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
                     }
                     false => module.last(),
                 };
-                cursor.modules.insert(alias.into(), module);
+                let alias: Arc<str> = alias.into();
+                match module {
+                    Found::Core(module) => {
+                        cursor.modules.insert(alias, module);
+                    }
+                    Found::Own(own) => {
+                        own.all(cursor, &format!("{alias}::"), into);
+                        cursor.own_modules.insert(alias, own);
+                    }
+                }
                 return Ok(());
             }
             cursor.blank()?;
@@ -129,7 +167,19 @@ pub(super) fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
     cursor.blank()?;
     let start = cursor.at;
     let first = cursor.take_word("the name of a module")?;
-    let module = named(cursor, start, first)?;
+    let module = match named(cursor, start, first)? {
+        Found::Core(module) => module,
+        Found::Own(own) if names.is_empty() => {
+            own.all(cursor, "", into);
+            return Ok(());
+        }
+        Found::Own(own) => {
+            for name in names {
+                own.one(cursor, name, into)?;
+            }
+            return Ok(());
+        }
+    };
     if names.is_empty() {
         let all = module.functions.iter().copied().flatten();
         cursor

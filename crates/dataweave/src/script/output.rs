@@ -69,7 +69,7 @@ pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
 /// # Errors
 /// If the text is no script, or if it reads, calls or declares something.
 pub(crate) fn data(text: &str) -> Coerced<Value> {
-    let program = parse::program(text, 0, text.len()).map_err(|fault| {
+    let program = parse::program(text, 0, text.len(), &crate::library::Empty).map_err(|fault| {
         EvalFault::new(format!("the text is not a value of DataWeave: {fault}"))
     })?;
     if !program.is_data {

@@ -13,7 +13,8 @@ use super::functions::Builtin;
 use super::path::{path, qualified};
 use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
-use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, update};
+use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, unknown, update};
+use crate::library::Library;
 
 /// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
@@ -25,8 +26,14 @@ const KEYWORDS: [&str; 20] = [
 pub(super) const IMPLICIT: [&str; 3] = ["$", "$$", "$$$"];
 
 /// Parses a script, which is a part of a text.
-pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, ParseFault> {
+pub(super) fn program(
+    text: &str,
+    start: usize,
+    end: usize,
+    library: &dyn Library,
+) -> Result<Program, ParseFault> {
     let mut cursor = Cursor::new(text, start, end);
+    cursor.library = library;
     let length = end - start;
     if length > BYTES_MAX {
         let what = format!("the script has {length} bytes, and at most {BYTES_MAX} are allowed");
@@ -47,7 +54,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
     }
     check_calls(cursor)?;
     let is_data = cursor.names.is_empty() && cursor.called.is_empty() && cursor.declared.is_empty();
-    let reads = |name: &str| cursor.names.contains(name) && !cursor.declared.contains(name);
+    let reads = |name: &str| cursor.names.contains_key(name) && !cursor.declared.contains(name);
     let message = reads("message");
     let of_vars = !cursor.declared.contains("vars");
     let reads = Reads {
@@ -67,11 +74,13 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
         reads,
         is_data,
         fails: cursor.fails,
+        unknown: unknown::names(cursor),
+        demands: cursor.demands,
     })
 }
 
 /// Checks that every called function is built in or declared.
-fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
+pub(super) fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
     for (name, at) in &cursor.called {
         if cursor.declared.contains(name) {
             continue;
@@ -117,7 +126,7 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
                 continue;
             }
             let name = qualified(cursor, word)?;
-            cursor.names.insert(name.text.clone());
+            cursor.names.entry(name.text.clone()).or_insert(start);
             if name.builtin.is_none() {
                 cursor.called.push((name.text.clone(), start));
             }
@@ -309,6 +318,7 @@ fn cast(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     if to.is_empty() {
         return Ok(of);
     }
+    cursor.demands += usize::from(to.iter().any(Target::is_demanding));
     Ok(Node::Cast {
         of: Box::new(of),
         to,

@@ -5,16 +5,24 @@ use std::sync::Arc;
 use super::cursor::{Cursor, Parsed};
 use super::parse::{bound, delayed, expression, implicit};
 use super::tree::{Content, Item, Key, Name, Node, Piece, Stage, Step};
-use super::{body, functions, lambda, literal, modules};
+use super::{body, functions, lambda, literal, modules, own};
 use crate::value::Value;
 
 /// Parses a value with its selectors and arguments.
 pub(super) fn path(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
-    let base = primary(cursor)?;
+    let mut base = primary(cursor)?;
     let mut steps = Vec::new();
     while let Some(step) = step(cursor, &base, &steps, start)? {
         steps.push(step);
+    }
+    if let (Node::Name(name), Some(Step::Call(args))) = (&mut base, steps.first_mut())
+        && &*name.text == "readUrl"
+        && let Some(read) = own::read_file(cursor, args, start)?
+    {
+        *name = read;
+        cursor.called.retain(|(_, at)| *at != start);
+        cursor.names.remove("readUrl");
     }
     if let Node::Name(name) = &base
         && &*name.text == "vars"
@@ -61,6 +69,7 @@ fn step(
     }
     if cursor.starts("!") && !cursor.starts("!=") {
         cursor.at += 1;
+        cursor.demands += 1;
         return Ok(Some(Step::Required));
     }
     if cursor.eat(".^") {
@@ -296,10 +305,13 @@ fn word(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             Err(cursor.unexpected("the `{` of a `do`"))
         }
         "using" => cursor.inner(body::using),
+        "java" if cursor.starts("!") && !cursor.starts("!=") => {
+            Err(modules::of_java(cursor, start))
+        }
         "unless" => Err(cursor.fault(start, "`unless` is not supported", "use `if (!a) b else c`")),
         _ => {
             let name = qualified(cursor, word)?;
-            cursor.names.insert(name.text.clone());
+            cursor.names.entry(name.text.clone()).or_insert(start);
             Ok(Node::Name(name))
         }
     }
@@ -307,7 +319,8 @@ fn word(cursor: &mut Cursor<'_>) -> Parsed<Node> {
 
 /// The name in an interpolated `$name`.
 pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
-    cursor.names.insert(word.into());
+    let before = cursor.at.saturating_sub(word.len());
+    cursor.names.entry(word.into()).or_insert(before);
     cursor.all_vars |= word == "vars";
     Node::Name(Name {
         text: word.into(),
@@ -338,6 +351,16 @@ fn of_module(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
         return Ok(Name {
             text: last.into(),
             builtin: imported.or_else(|| functions::find(last)),
+        });
+    }
+    if let Some(own) = cursor.own_modules.get(path.as_str()).cloned() {
+        let text: Arc<str> = format!("{path}::{last}").into();
+        if !cursor.declared.contains(&text) {
+            own.one(cursor, (last, last, start), &mut Vec::new())?;
+        }
+        return Ok(Name {
+            text,
+            builtin: None,
         });
     }
     let Some(module) = modules::of_name(cursor, &path) else {

@@ -286,6 +286,11 @@ impl<'a> Run<'a> {
                 }
             },
             Declared::Var { value, of } => (value, of),
+            // The names of the module mean its own declarations.
+            Declared::Own(own, name) => {
+                let env = Frame::declared(&own.declarations, &None);
+                return Ok(self.local(name, &env)?.unwrap_or(Value::Null));
+            }
         };
         let mut value = self.eval(node, &env)?;
         if let Some(of) = of {

@@ -19,13 +19,21 @@ const CALLS_MAX: usize = 16;
 impl Script {
     /// The result as far as it is known.
     pub fn symbol(&self, view: &View<'_>) -> Symbol {
-        let mut partial = Partial {
-            view,
-            names: Vec::new(),
-            calls: 0,
-        };
-        partial.declare(&self.program.declarations);
-        partial.node(&self.program.body)
+        Partial::of(self, view).1
+    }
+
+    /// True if the script may fail by the request, as far as is known: it converts a part of it, `x as Number`, or
+    /// demands one, `x!`. The parts of the request are the inputs in `view`.
+    pub fn demands(&self, view: &View<'_>) -> bool {
+        let all = self.program.demands;
+        if all == 0 {
+            return false;
+        }
+        let (partial, _) = Partial::of(self, view);
+        let reads = &self.program.reads;
+        // Functions for the items of a list are not followed.
+        let has_unseen = partial.seen < all && (reads.payload || reads.java);
+        partial.demands || has_unseen
     }
 }
 
@@ -41,13 +49,38 @@ struct Partial<'a, 'v> {
     view: &'v View<'v>,
     names: Vec<(Arc<str>, Binding<'a>)>,
     calls: usize,
+    /// The number of conversions and demands so far.
+    seen: usize,
+    /// True if one of them was of a part of the request, or of an unknown value.
+    demands: bool,
 }
 
-impl<'a> Partial<'a, '_> {
+impl<'a, 'v> Partial<'a, 'v> {
+    /// The evaluation of a whole script, with its result.
+    fn of(script: &'a Script, view: &'v View<'v>) -> (Partial<'a, 'v>, Symbol) {
+        let mut partial = Partial {
+            view,
+            names: Vec::new(),
+            calls: 0,
+            seen: 0,
+            demands: false,
+        };
+        partial.declare(&script.program.declarations);
+        let result = partial.node(&script.program.body);
+        (partial, result)
+    }
+
+    /// Notes a conversion or a demand of a value.
+    fn demand(&mut self, of: &Symbol) {
+        self.seen += 1;
+        self.demands |= of.has(&|part| matches!(part, Symbol::Input(_) | Symbol::Unknown));
+    }
+
     fn declare(&mut self, declarations: &'a [Declaration]) {
         for Declaration { name, what } in declarations {
             let named = match what {
                 Declared::Var { value, .. } => Binding::Value(self.node(value)),
+                Declared::Own(..) => Binding::Value(Symbol::Unknown),
                 Declared::Fun(lambdas) => match lambdas.as_slice() {
                     [lambda] => Binding::Function(lambda),
                     // The types of arguments decide among several.
@@ -126,6 +159,9 @@ impl<'a> Partial<'a, '_> {
             Node::Not(of) => self.node(of).negation(),
             Node::Cast { of, to } => {
                 let of = self.node(of);
+                if to.iter().any(Target::is_demanding) {
+                    self.demand(&of);
+                }
                 to.iter().fold(of, |of, target| self.cast(of, target))
             }
             Node::Chain { first, rest } => {
@@ -242,7 +278,10 @@ impl<'a> Partial<'a, '_> {
             Step::Key(Key::Fixed(key)) => of.field(key),
             Step::Key(Key::Computed(node)) => keyed(&of, self.node(node)),
             Step::Index(node) => keyed(&of, self.node(node)),
-            Step::Required => of,
+            Step::Required => {
+                self.demand(&of);
+                of
+            }
             Step::Present => of.compare(Relation::Unequal, Symbol::NULL),
             _ => Symbol::Unknown,
         })

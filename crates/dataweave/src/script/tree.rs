@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::functions::Builtin;
+use super::own::Own;
 use super::types::{Target, Type};
+use crate::fault::ParseFault;
 use crate::value::json::Layout;
 use crate::value::media::MediaType;
 use crate::value::{Kind, Namespace, Value};
@@ -19,6 +21,10 @@ pub(super) struct Program {
     pub is_data: bool,
     /// True if it names a function that fails as the script says.
     pub fails: bool,
+    /// The names that mean nothing, so that an evaluation that comes to them fails.
+    pub unknown: Vec<ParseFault>,
+    /// The number of conversions and demands, which fail by their input: `a as Number`, `a!`.
+    pub demands: usize,
 }
 
 /// An `output` directive.
@@ -51,6 +57,8 @@ pub(super) enum Declared {
     },
     /// Functions of one name, of which a call takes the first that fits its arguments.
     Fun(Arc<Vec<Arc<Lambda>>>),
+    /// A name of a module of the project.
+    Own(Arc<Own>, Arc<str>),
 }
 
 /// A node of the tree.

@@ -55,6 +55,20 @@ impl Type {
     }
 }
 
+impl Target {
+    /// True if the conversion refuses some texts, as that to a number does.
+    pub fn is_demanding(&self) -> bool {
+        fn is_demanding(of: &Type) -> bool {
+            match of {
+                Type::Any | Type::CData | Type::Literal(_) => false,
+                Type::Kind(kind) => !matches!(kind, Kind::String | Kind::Binary | Kind::Null),
+                Type::Union(types) => types.iter().all(is_demanding),
+            }
+        }
+        is_demanding(&self.of)
+    }
+}
+
 /// Finds a kind by its name.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     match name {

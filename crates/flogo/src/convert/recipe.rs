@@ -346,6 +346,11 @@ impl<'a> Recipe<'a> {
             ),
             Activity::RateLimiter(_) => ("the rate limiter has no native form yet", true),
             Activity::Quota(_) => ("the limit on the time of calls has no native form", true),
+            Activity::GraphQl(_) => (
+                "the check of GraphQL requests has no native form: let their server bound depth and cost",
+                true,
+            ),
+            Activity::Script(_) => ("the script has no native form", true),
             Activity::Jwt => (
                 "the check of the token has no native form yet: check it before the gateway",
                 true,

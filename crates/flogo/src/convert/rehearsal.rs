@@ -188,7 +188,13 @@ fn result(index: usize, action: &Action, script: Script<'_>) -> (Map, Option<Fau
             let fault = refuses.then(|| Fault::plain("circuit breaker tripped"));
             return (outputs, fault);
         }
-        Activity::Jwt => Map::from([(Arc::from("valid"), Value::Bool(true))]),
+        Activity::Jwt | Activity::GraphQl(_) => {
+            Map::from([(Arc::from("valid"), Value::Bool(true))])
+        }
+        Activity::Script(_) => Map::from([
+            (Arc::from("error"), Value::Bool(false)),
+            ("result".into(), Value::from(Map::new())),
+        ]),
         Activity::RateLimiter(_) => Map::from([
             (Arc::from("limitReached"), Value::Bool(false)),
             ("limitAvailable".into(), Value::Int(1)),

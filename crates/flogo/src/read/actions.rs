@@ -21,6 +21,7 @@ use crate::read::object::{Object, Text};
 use crate::read::older::{self, Older};
 use crate::read::reader::{Owner, Reader, expression_of};
 use crate::read::refs::{ContributionKind, Imports, import_mend};
+use crate::read::schemas;
 
 /// The places of an action's parts in their files.
 #[derive(Debug, Clone)]
@@ -295,6 +296,9 @@ impl<'i> Actions<'i> {
             .collect();
         let items = definition.list("steps", reader.notes);
         let (steps, step_places) = lowering::steps(items, &names, reader).into_iter().unzip();
+        if before == reader.notes.errors() {
+            schemas::read(&mut built, items, &scope, reader);
+        }
         let items = definition.list("responses", reader.notes);
         let (responses, response_places) = lowering::responses(items, reader).into_iter().unzip();
         (before == reader.notes.errors()).then(|| BuiltAction {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fusebox_plan::dialect::{Kind, Notes};
 
 use crate::flow::{
-    Activity, BreakerActivity, CounterActivity, CounterOperation, QuotaActivity,
+    Activity, BreakerActivity, CounterActivity, CounterOperation, GraphQlActivity, QuotaActivity,
     RateLimiterActivity,
 };
 use crate::read::breaker;
@@ -15,6 +15,7 @@ use crate::read::object::Text;
 use crate::read::reader::{Owner, Reader};
 use crate::read::refs::{ContributionKind, tail};
 use crate::read::rest;
+use crate::read::scripts;
 use crate::read::settings::Settings;
 
 /// The alternative to a known activity that is not supported.
@@ -22,8 +23,8 @@ pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
     Some(match activity {
         "sqld" => "put a web application firewall before the gateway",
         "anomaly" => "watch the metrics for anomalies",
-        "graphql" | "gql" => BOUND,
-        "js" | "jsexec" => "use expressions, or a service behind a `rest` activity",
+        "graphql" => "let the GraphQL server bound depth and cost of queries",
+        "jsexec" => "use expressions, or a service behind a `rest` activity",
         "ws" | "wsproxy" => "give WebSockets a native route: upgraded connections pass through",
         "grpc" => "call an HTTP interface of the service with the `rest` activity",
         "kafka" => "publish through an HTTP bridge with the `rest` activity",
@@ -36,12 +37,8 @@ pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
     })
 }
 
-/// The alternative to checks of GraphQL queries.
-const BOUND: &str = "let the GraphQL server bound depth and cost of queries";
-
 /// The supported activities, for messages.
-const WITH: &str =
-    "circuitbreaker, rest, ratelimiter, graphql, jwt, log, counter, channel, actreturn, actreply";
+const WITH: &str = "circuitbreaker, rest, ratelimiter, graphql, jwt, jsexec, log, counter, channel, actreturn, actreply";
 
 /// The activity of a service; `None` after an error, which is then in the notes.
 pub(crate) fn activity(
@@ -51,7 +48,7 @@ pub(crate) fn activity(
     reader: &mut Reader<'_>,
 ) -> Option<Activity> {
     let notes = &mut *reader.notes;
-    Some(match tail(reference.get()) {
+    Some(match named(reference.get()) {
         (ContributionKind::Activity, "circuitbreaker") => Activity::Breaker(BreakerActivity {
             name: breaker_name,
             settings: breaker::lower(settings, notes)?,
@@ -62,7 +59,15 @@ pub(crate) fn activity(
         (ContributionKind::Activity, "ratelimiter") => {
             Activity::RateLimiter(rate_limiter(settings, notes)?)
         }
-        (ContributionKind::Activity, "graphql") => Activity::Quota(quota(settings, notes)?),
+        (ContributionKind::Activity, "graphql") if cfg!(feature = "graphql") => {
+            match settings.word("mode", &["a", "b"], None, notes)? {
+                "a" => Activity::GraphQl(GraphQlActivity::default()),
+                _ => Activity::Quota(quota(settings, notes)?),
+            }
+        }
+        (ContributionKind::Activity, "jsexec") if cfg!(feature = "script") => {
+            Activity::Script(scripts::script(settings, notes))
+        }
         (ContributionKind::Activity, "jwt") => Activity::Jwt,
         (ContributionKind::Activity, "log") => Activity::Log,
         (ContributionKind::Activity, "counter") => Activity::Counter(counter(settings, notes)?),
@@ -88,6 +93,17 @@ pub(crate) fn activity(
             return notes.refuse_alike(reference.at, what, mend);
         }
     })
+}
+
+/// The kind and the name of a path, under the names that activities have had before.
+fn named(path: &str) -> (ContributionKind, &str) {
+    match tail(path) {
+        (ContributionKind::Activity, "gql") => (ContributionKind::Activity, "graphql"),
+        (ContributionKind::Activity, "js") | (ContributionKind::Other, "jsexec") => {
+            (ContributionKind::Activity, "jsexec")
+        }
+        known => known,
+    }
 }
 
 /// The segment before the last one of a path.
@@ -134,12 +150,8 @@ fn rate_limiter(settings: &Settings<'_>, notes: &mut Notes) -> Option<RateLimite
     })
 }
 
-/// The settings of `graphql`, of which only the limit on the time of calls runs, mode b.
+/// The limit on the time of calls, mode b of `graphql`.
 fn quota(settings: &Settings<'_>, notes: &mut Notes) -> Option<QuotaActivity> {
-    if settings.word("mode", &["a", "b"], None, notes)? == "a" {
-        let what = "mode a of the `graphql` activity is not supported";
-        return notes.refuse_alike(settings.place("mode"), what, BOUND);
-    }
     let limit = settings.required("limit", notes)?;
     let numbers: Option<Vec<u64>> = limit.split('-').map(|it| it.parse().ok()).collect();
     match numbers.as_deref() {

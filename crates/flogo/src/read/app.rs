@@ -20,6 +20,7 @@ use crate::read::properties;
 use crate::read::reader::{Reader, SourceText};
 use crate::read::refs::{ContributionKind, Imports, tail};
 use crate::read::secret;
+use crate::read::swagger::About;
 use crate::read::triggers::Triggers;
 
 const KEYS: [&str; 14] = [
@@ -136,7 +137,8 @@ pub(crate) fn read(
     let mut actions = Actions::new(&imports, library);
     actions.read_shared(app.list("actions", reader.notes), &mut reader);
     let triggers = app.list("triggers", reader.notes);
-    let triggers = Triggers::read(triggers, &channels, &mut actions, &mut reader);
+    let about = about(app, &reader);
+    let triggers = Triggers::read(triggers, &channels, &about, &mut actions, &mut reader);
     lint::lint(&triggers, &actions.built, &mut reader);
     actions.name_flows(&mut reader);
     plan.listeners = triggers.listeners.clone();
@@ -164,6 +166,22 @@ pub(crate) fn read(
 fn text_or_nothing(app: &Object<'_>, key: &str) -> bool {
     app.get(key)
         .is_none_or(|entry| crate::read::object::text(&entry.value).is_some())
+}
+
+/// The application's own words, for documents about it.
+fn about(app: Object<'_>, reader: &Reader<'_>) -> About {
+    let host = reader.loader.env("HOSTNAME");
+    let text = |key: &str| {
+        let entry = app.get(key);
+        let text = entry.and_then(|entry| crate::read::object::text(&entry.value));
+        text.map(|text| text.get().to_owned()).unwrap_or_default()
+    };
+    About {
+        name: text("name"),
+        version: text("version"),
+        description: text("description"),
+        host: host.unwrap_or_else(|| "localhost".to_owned()),
+    }
 }
 
 /// The texts of the files so far, of which all but the first are no part of the application.

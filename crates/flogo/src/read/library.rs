@@ -280,9 +280,12 @@ fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
     }
 }
 
-fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
-    let path = &uri.get()["file://".len()..];
-    let found = reader.loader.local(path).or_else(|error| {
+/// The text of a file that an application names.
+///
+/// # Errors
+/// The error that kept it from being read.
+pub(crate) fn local(path: &str, at: Place, reader: &mut Reader<'_>) -> std::io::Result<String> {
+    reader.loader.local(path).or_else(|error| {
         // The original is started in a project's `bin`, two folders away from the application.
         let beside = path.trim_start_matches("./").trim_start_matches("../");
         let found = match beside.starts_with('/') || beside.contains("..") {
@@ -295,11 +298,15 @@ fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
                 quote(path)
             );
             let mend = "start the program where the path leads to it, or ignore this";
-            reader.notes.warn(uri.at, what, mend);
+            reader.notes.warn(at, what, mend);
         }
         found
-    });
-    match found {
+    })
+}
+
+fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
+    let path = &uri.get()["file://".len()..];
+    match local(path, uri.at, reader) {
         Ok(text) => parse(uri, text, Strictness::Full, reader),
         Err(error) => reader.refuse(
             uri.at,

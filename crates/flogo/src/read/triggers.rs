@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use fusebox_plan::dialect::{Node, PemFile, Place, pair, quote, suggest};
-use fusebox_plan::plan::{Listener, ListenerTls, Manner, Route, Step};
+use fusebox_plan::dialect::{Node, Place, quote, suggest};
+use fusebox_plan::plan::{Listener, Manner, Route, Step};
 use http::Method;
 
 use crate::Map;
@@ -17,8 +17,9 @@ use crate::read::lint;
 use crate::read::mapping;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader};
-use crate::read::refs::{ContributionKind, import_mend, tail};
 use crate::read::settings::Settings;
+use crate::read::swagger::{self, About, Documented};
+use crate::read::trigger_kind::{TriggerKind, kind, tls};
 
 const TRIGGER_KEYS: [&str; 8] = [
     "id",
@@ -61,6 +62,10 @@ pub(crate) struct Triggers {
     ids: HashMap<String, Place>,
     /// The trigger that listens on each port.
     ports: HashMap<u16, String>,
+    /// The triggers that swagger triggers tell of.
+    documented: Vec<Documented>,
+    /// The swagger triggers, with their places.
+    documents: Vec<(Arc<str>, Place)>,
 }
 
 /// A route with its origin in the file.
@@ -72,7 +77,10 @@ pub(crate) struct RouteDraft {
     pub written: String,
     pub path: HandlerPath,
     pub handler: Arc<Handler>,
+    /// The origins of the handler's actions; none for a document.
     pub choices: Vec<ChoicePlaces>,
+    /// The document that the route of a swagger trigger answers with.
+    pub document: Option<serde_json::Value>,
 }
 
 /// The origin of one of a handler's actions.
@@ -85,6 +93,7 @@ impl Triggers {
     pub fn read(
         items: &[Node],
         channels: &[Channel],
+        about: &About,
         actions: &mut Actions<'_>,
         reader: &mut Reader<'_>,
     ) -> Triggers {
@@ -92,6 +101,7 @@ impl Triggers {
         for trigger in Object::each(items, "a trigger", reader.notes) {
             triggers.trigger(trigger, channels, actions, reader);
         }
+        triggers.document(about, actions);
         triggers.refuse_clashes(reader);
         triggers
     }
@@ -116,8 +126,11 @@ impl Triggers {
             return;
         };
         lint::handlers::settings(settings.entries, kind.settings(), reader);
-        if kind == TriggerKind::Rest {
+        if kind != TriggerKind::Channel {
             self.listener(&id, &settings, reader);
+        }
+        if kind == TriggerKind::Swagger {
+            self.documents.push((id.clone(), trigger.at));
         }
         for handler in Object::each(items, "a handler", reader.notes) {
             handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
@@ -128,6 +141,7 @@ impl Triggers {
             lint::handlers::settings(settings.entries, kind.handler_settings(), reader);
             match kind {
                 TriggerKind::Rest => self.rest_handler(&id, handler, &settings, choices, reader),
+                TriggerKind::Swagger => self.documented_handler(&id, handler, &settings, reader),
                 TriggerKind::Channel => {
                     let read = subscription(&id, &settings, choices, channels, reader);
                     self.subscribed.extend(read.iter().map(|_| handler.at));
@@ -171,6 +185,12 @@ impl Triggers {
             return;
         }
         self.ports.insert(port, id.to_string());
+        self.documented.push(Documented {
+            id: id.clone(),
+            port,
+            description: settings.text("description").unwrap_or_default(),
+            endpoints: Vec::new(),
+        });
         self.listeners.push(Arc::new(Listener {
             name: id.clone(),
             addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
@@ -179,6 +199,7 @@ impl Triggers {
             double_slash_allowed: false,
             manner: Manner::App,
             tls,
+            http2: None,
         }));
     }
 
@@ -225,7 +246,47 @@ impl Triggers {
             method,
             written,
             path,
+            document: None,
         });
+    }
+
+    /// A handler of a swagger trigger, which stands in its document and is never called.
+    fn documented_handler(
+        &mut self,
+        id: &Arc<str>,
+        handler: Object<'_>,
+        settings: &Settings<'_>,
+        reader: &mut Reader<'_>,
+    ) {
+        let method = settings.word("method", &METHODS, None, reader.notes);
+        let path = settings.required("path", reader.notes);
+        let (Some(method), Some(path)) = (method, path) else {
+            return;
+        };
+        let what = "the action of a swagger trigger's handler never runs: the trigger answers with documents at `/swagger`";
+        let mend = "give it to a handler of a REST trigger, or ignore this";
+        reader.notes.warn(handler.at, what, mend);
+        let method = Method::from_bytes(method.as_bytes()).expect("the table has methods");
+        if let Some(own) = self.documented.iter_mut().find(|it| it.id == *id) {
+            own.endpoints.push((method, path));
+        }
+    }
+
+    /// Adds the documents of the swagger triggers.
+    fn document(&mut self, about: &About, actions: &mut Actions<'_>) {
+        for route in &self.routes {
+            let mut documented = self.documented.iter_mut();
+            if let Some(own) = documented.find(|it| it.id == route.trigger) {
+                let path = swagger::braced(&route.written);
+                own.endpoints.push((route.method.clone(), path));
+            }
+        }
+        for (trigger, at) in &self.documents {
+            let routes = swagger::routes(trigger, *at, about, &self.documented, |name| {
+                actions.name(name)
+            });
+            self.routes.extend(routes);
+        }
     }
 
     fn refuse_clashes(&self, reader: &mut Reader<'_>) {
@@ -305,82 +366,6 @@ fn subscription(
     })
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TriggerKind {
-    Rest,
-    Channel,
-}
-
-impl TriggerKind {
-    /// The settings that the trigger reads.
-    fn settings(self) -> &'static [&'static str] {
-        match self {
-            TriggerKind::Rest => &["port", "enableTLS", "certFile", "keyFile"],
-            TriggerKind::Channel => &[],
-        }
-    }
-
-    /// The settings that its handlers read.
-    fn handler_settings(self) -> &'static [&'static str] {
-        match self {
-            TriggerKind::Rest => &["method", "path"],
-            TriggerKind::Channel => &["channel"],
-        }
-    }
-}
-
-/// The kind of a trigger: from `ref`, or from the older `type`, which is short for `#type`.
-fn kind(
-    trigger: Object<'_>,
-    actions: &Actions<'_>,
-    reader: &mut Reader<'_>,
-) -> Option<TriggerKind> {
-    let (text, reference) = match trigger.word("ref", reader.notes) {
-        Some(text) => (text, text.get().to_owned()),
-        None => match trigger.word("type", reader.notes) {
-            Some(text) => (text, format!("#{}", text.get())),
-            None => {
-                let mend = "add `\"ref\": \"github.com/project-flogo/contrib/trigger/rest\"`";
-                return reader.refuse(trigger.at, "a trigger has no ref", mend);
-            }
-        },
-    };
-    let sort = ContributionKind::Trigger;
-    let path = match actions.imports.resolve(&reference, sort) {
-        Ok(path) => path,
-        Err(what) => return reader.refuse(text.at, what, import_mend(&reference, sort)),
-    };
-    match tail(path) {
-        (ContributionKind::Trigger, "rest") => Some(TriggerKind::Rest),
-        (ContributionKind::Trigger, "channel") => Some(TriggerKind::Channel),
-        _ => reader.refuse(
-            text.at,
-            format!("trigger '{path}' not registered"),
-            "use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
-        ),
-    }
-}
-
-fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<ListenerTls> {
-    if !settings.flag("enableTLS", reader.notes).unwrap_or(false) {
-        return None;
-    }
-    let mut pem = |key: &str| {
-        let Some(path) = settings.text(key) else {
-            let what = format!("`enableTLS` needs `{key}`");
-            let mend = "name a certificate and its key, both PEM files, or turn TLS off";
-            return reader.refuse(settings.place("enableTLS"), what, mend);
-        };
-        let path = path.strip_prefix("file://").unwrap_or(&path);
-        let read = reader.loader.local(path);
-        let (at, shown) = (settings.place(key), quote(path));
-        let base = "the directory that the program was started in";
-        PemFile::read(at, path.to_owned(), shown, read, base, reader.notes)
-    };
-    let (certificate, key) = (pem("certFile"), pem("keyFile"));
-    pair(certificate?, key?, reader.loader, reader.notes)
-}
-
 /// The settings of a trigger or of a handler.
 fn settings_of<'n>(object: Object<'n>, reader: &mut Reader<'_>) -> Option<Settings<'n>> {
     let settings = object.object("settings", reader.notes);
@@ -414,7 +399,13 @@ fn choices(
         entry.warn_of_typos(&CHOICE_KEYS, reader.notes);
         if let Some(kind) = kind {
             let is_flow = actions.is_flow(entry);
-            lint::handlers::lint(entry, handler, kind == TriggerKind::Rest, is_flow, reader);
+            lint::handlers::lint(
+                entry,
+                handler,
+                kind != TriggerKind::Channel,
+                is_flow,
+                reader,
+            );
         }
         let built = actions.of_handler(entry, reader);
         let when = entry.word("if", reader.notes);

@@ -45,6 +45,12 @@ pub enum LiveActivity {
     Limit(Arc<Limiter>),
     /// Limits the time of a token's calls.
     Quota(Arc<Quota>),
+    /// Judges a GraphQL request.
+    #[cfg(feature = "graphql")]
+    GraphQl(Arc<super::graphql::GraphQl>),
+    /// Runs a script.
+    #[cfg(feature = "script")]
+    Script(Arc<str>),
     /// Checks a JSON Web Token.
     Jwt,
     /// Writes a line to the log.

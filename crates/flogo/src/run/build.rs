@@ -12,6 +12,8 @@ use fusebox_plan::plan::{Limits, Plan};
 use super::action::{Counter, LiveAction, LiveActivity, LiveService};
 use super::breaker::BreakerService;
 use super::channels::LiveChannel;
+#[cfg(feature = "graphql")]
+use super::graphql::GraphQl;
 use super::handler::LiveHandler;
 use super::limiter::Limiter;
 use super::quota::Quota;
@@ -274,6 +276,20 @@ impl Builder<'_> {
                     _ => LiveActivity::Quota(Arc::new(Quota::new(activity.clone()))),
                 }
             }
+            #[cfg(feature = "graphql")]
+            Activity::GraphQl(activity) => {
+                match self.previous.and_then(|app| app.activity(action, service)) {
+                    Some(LiveActivity::GraphQl(known)) if known.plan() == activity => {
+                        LiveActivity::GraphQl(known.clone())
+                    }
+                    _ => LiveActivity::GraphQl(Arc::new(GraphQl::new(activity))),
+                }
+            }
+            #[cfg(feature = "script")]
+            Activity::Script(text) => LiveActivity::Script(text.clone()),
+            // Reading refuses what is not built in.
+            #[allow(unreachable_patterns, reason = "with all features nothing is left")]
+            Activity::GraphQl(_) | Activity::Script(_) => LiveActivity::Nothing,
             Activity::Jwt => LiveActivity::Jwt,
             Activity::Log => LiveActivity::Log,
             Activity::Nothing => LiveActivity::Nothing,

@@ -179,6 +179,10 @@ pub(super) async fn run_service(
             let now = worker.clock.exact();
             Ok(quota.outputs(&operation, &token, now)).into()
         }
+        #[cfg(feature = "graphql")]
+        LiveActivity::GraphQl(graphql) => Ok(graphql.outputs(inputs).await).into(),
+        #[cfg(feature = "script")]
+        LiveActivity::Script(text) => super::script::outputs(text, inputs).await.into(),
         LiveActivity::Jwt => {
             let required = jwt::Requirements {
                 key: text(inputs, "key"),

@@ -11,10 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::connection;
 use crate::downstream::handshake;
+use crate::downstream::http2;
 use crate::ground::closing::Closing;
 use crate::ground::listen::{BACKLOG, ListenerKey};
 use crate::live::shared::Shared;
 use crate::request::answer;
+use crate::request::downstream::Protocol;
 use crate::request::linger;
 use crate::request::worker::{Drained, Worker};
 
@@ -237,8 +239,16 @@ impl Entrance {
         let (shared, key, closing) = (self.shared.clone(), self.key.clone(), self.closing.clone());
         tokio::spawn(async move {
             let secured = handshake::secured(&shared, &worker, &key, stream, peer, &closing);
-            if let Some(stream) = secured.await {
-                connection::serve(shared, worker, key, stream, peer, slot, closing).await;
+            match secured.await {
+                Some((stream, Protocol::Http1)) => {
+                    connection::serve(shared, worker, key, stream, peer, slot, closing).await;
+                }
+                Some((stream, Protocol::Http2)) => {
+                    // In a place of its own: most connections are none of HTTP/2.
+                    let served = http2::serve(shared, worker, key, stream, peer, slot, closing);
+                    Box::pin(served).await;
+                }
+                None => {}
             }
             drop(token);
         });

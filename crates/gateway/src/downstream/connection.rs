@@ -23,6 +23,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::downstream::refusal;
 use crate::downstream::serving::Serving;
+use crate::downstream::session;
 use crate::downstream::socket::Socket;
 use crate::ground::clock::Clock;
 use crate::ground::closing::Closing;
@@ -34,7 +35,7 @@ use crate::message::body::BUFFER;
 use crate::message::heads::BodyNote;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
-use crate::request::downstream::Downstream;
+use crate::request::downstream::{Downstream, OpenConnection, Protocol};
 use crate::request::worker::Worker;
 
 /// Limit on the time to write an answer to a request that is refused unread.
@@ -76,6 +77,7 @@ pub async fn serve(
     let Ok(local) = stream.tcp().local_addr() else {
         return;
     };
+    let session = session::facts(&shared, &listener, stream.session());
     let downstream = Arc::new(Downstream {
         worker: worker.clone(),
         listener,
@@ -84,8 +86,10 @@ pub async fn serve(
         peer_text,
         phase: phase.clone(),
         scheme: stream.scheme(),
+        session,
         interim: interim.clone(),
-        slot,
+        protocol: Protocol::Http1,
+        open: OpenConnection::new(worker.clone(), slot),
     });
     if stream.tcp().set_nodelay(true).is_err() {
         return;

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use crate::app::Found;
 use crate::downstream::cors;
+use crate::downstream::session;
 use crate::ground::access_log::note::Flag;
 use crate::ground::access_log::scope;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
@@ -17,26 +18,34 @@ use crate::live::shared::Shared;
 use crate::message::body::Body;
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
-use crate::message::validate;
+use crate::message::grpc::{self, GrpcRequest};
+use crate::message::validate::{self, Refused};
 use crate::request::answer;
 use crate::request::downstream::Downstream;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::forward;
+use crate::request::grpc_answer;
 use crate::request::target;
 
-/// Serves one request of a client's connection, whose fields are of those kinds.
+/// The reason of a refusal by 421 (RFC 9110, section 15.5.20).
+const MISDIRECTED: &str =
+    "this connection was made for a host with another certificate: open one for this host";
+
+/// Serves one request of a client's connection, whose fields are of those kinds; `read` is the fault that was found in
+/// it before.
 pub async fn serve(
     shared: &Shared,
     downstream: Arc<Downstream>,
     request: Request<Incoming>,
     found: FieldKinds,
+    read: Result<(), Refused>,
     finish: Finish,
 ) -> Response<Body> {
     let brought = found.has(FieldKinds::REQUEST_ID);
     let brought = brought.then(|| fields::request_id(request.headers()));
     let made = || downstream.worker.ids.request_id();
     let id = brought.flatten().unwrap_or_else(made);
-    let mut response = take(shared, downstream, request, found, id.clone(), finish).await;
+    let mut response = take(shared, downstream, request, found, read, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
@@ -46,9 +55,20 @@ async fn take(
     downstream: Arc<Downstream>,
     mut request: Request<Incoming>,
     found: FieldKinds,
+    read: Result<(), Refused>,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
+    let has_type = found.has(FieldKinds::CONTENT_TYPE) && request.method() == Method::POST;
+    let is_grpc = has_type && grpc::is_grpc(request.headers());
+    if is_grpc {
+        downstream.phase.noted.with(|note| note.is_grpc());
+    }
+    // Our own answers, as the client understands them.
+    let told = |answer: Response<Body>| match is_grpc {
+        true => grpc_answer::told(answer),
+        false => answer,
+    };
     let live = shared.plan_for(&downstream.listener);
     let Some(listener) = live.listener(&downstream.listener) else {
         // The listener is gone for a while; its last connections have been signalled to end.
@@ -58,7 +78,7 @@ async fn take(
             note.identify(&id, None);
             note.fixed_reason(why);
         });
-        return done(finish, answer::refused(status, why));
+        return told(done(finish, answer::refused(status, why)));
     };
     downstream.phase.noted.with(|note| {
         let trusted = listener.rules.trusts(downstream.peer.ip());
@@ -68,16 +88,31 @@ async fn take(
     });
     // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
-    let read = target::normalise(&mut request, native)
-        .and_then(|()| validate::inspect(&request, found, listener.rules.paths));
-    if let Err(refused) = read {
+    let read = read
+        .and_then(|()| target::normalise(&mut request, native))
+        .and_then(|()| validate::inspect(&request, found, listener.rules.paths))
+        .and_then(|()| grpc_request(&request, is_grpc, &finish));
+    let grpc = match read {
+        Ok(grpc) => grpc,
+        Err(refused) => {
+            downstream.worker.meter().requests_refused.add();
+            say_refused(&id, &request, refused.status, refused.why);
+            downstream.phase.noted.with(|note| {
+                note.fixed_reason(refused.why);
+                note.flag(Flag::BadRequest);
+            });
+            return told(done(finish, answer::refused(refused.status, refused.why)));
+        }
+    };
+    if session::is_misdirected(&downstream, listener, request.headers()) {
+        let status = StatusCode::MISDIRECTED_REQUEST;
         downstream.worker.meter().requests_refused.add();
-        say_refused(&id, &request, refused.status, refused.why);
+        say_refused(&id, &request, status, MISDIRECTED);
         downstream.phase.noted.with(|note| {
-            note.fixed_reason(refused.why);
+            note.fixed_reason(MISDIRECTED);
             note.flag(Flag::BadRequest);
         });
-        return done(finish, answer::refused(refused.status, refused.why));
+        return told(unread(finish, answer::refused(status, MISDIRECTED), request).await);
     }
     if request.uri().path() == "*" {
         return unread(finish, answer::options(), request).await;
@@ -104,7 +139,12 @@ async fn take(
                     note.flag(Flag::NoRoute);
                 });
             }
-            return unread(finish, *answer, request).await;
+            // An application answers in its own words.
+            let answer = match native {
+                true => told(*answer),
+                false => *answer,
+            };
+            return unread(finish, answer, request).await;
         }
     };
     let route = &live.routes[route];
@@ -117,12 +157,15 @@ async fn take(
         found,
         params,
         id,
+        grpc,
     };
     let origin = route.plan.cors.as_ref().and_then(|_| origin(&request));
     // The first step answers, which ends the route.
     let mut answer = match route.steps.first() {
         Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
-        Some(LiveStep::Forward(step)) => forward::forward(&exchange, step, request, finish).await,
+        Some(LiveStep::Forward(step)) => {
+            told(forward::forward(&exchange, step, request, finish).await)
+        }
         Some(LiveStep::App(step)) => match live.app.clone() {
             Some(app) => {
                 let note = exchange.downstream.phase.noted.get();
@@ -136,6 +179,25 @@ async fn take(
     answer
 }
 
+/// The gRPC side of a request, if it is one of gRPC.
+///
+/// # Errors
+/// A malformed `grpc-timeout`.
+fn grpc_request(
+    request: &Request<Incoming>,
+    is_grpc: bool,
+    finish: &Finish,
+) -> Result<Option<GrpcRequest>, validate::Refused> {
+    if !is_grpc {
+        return Ok(None);
+    }
+    let read = GrpcRequest::read(request.headers(), finish.worker.clock.exact());
+    read.map(Some).ok_or(validate::Refused {
+        status: StatusCode::BAD_REQUEST,
+        why: "malformed grpc-timeout; expected at most 8 digits and a unit, one of H, M, S, m, u and n",
+    })
+}
+
 /// Makes a route's changes to an answer, an upstream's or our own; true if the origin is let in.
 fn finish_answer(route: &Route, origin: Option<&HeaderValue>, answer: &mut Response<Body>) -> bool {
     let headers = answer.headers_mut();
@@ -143,7 +205,7 @@ fn finish_answer(route: &Route, origin: Option<&HeaderValue>, answer: &mut Respo
         cors::strip(headers);
     }
     if !route.response.is_empty() {
-        route.response.apply(headers);
+        route.response.apply(headers, None);
     }
     let cors = route.cors.as_ref();
     cors.is_some_and(|cors| cors::add(cors, origin, headers))

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fusebox_plan::plan::Http2;
 use http::StatusCode;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -11,17 +12,26 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::downstream::connection::{FAREWELL, LAST_CALL};
+use crate::downstream::http2::PREFACE;
 use crate::downstream::refusal;
 use crate::ground::closing::Closing;
 use crate::ground::listen::ListenerKey;
 use crate::ground::transport::Transport;
 use crate::live::shared::Shared;
+use crate::request::downstream::Protocol;
 use crate::request::worker::Worker;
 
-/// Takes a connection over into TLS if its listener has a certificate; `None`: it ended within the handshake.
+/// Time between two looks at a client that has sent fewer bytes than decide its protocol.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest time of a handshake, first byte included, whatever the limits allow.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
+/// Takes a connection over into TLS if its listener has a certificate, and finds the protocol that its client speaks;
+/// `None`: it ended within the handshake.
 ///
-/// The first byte has its own time limit, as on a plain connection, and the rest of the handshake that of a request's
-/// head. A client that speaks plain HTTP gets an answer that says so.
+/// All of it has the time of `limits.first_byte`, at most [`HANDSHAKE_MAX`], and that of a request's head from the first
+/// byte on. A client that speaks plain HTTP gets an answer that says so.
 pub async fn secured(
     shared: &Shared,
     worker: &Worker,
@@ -29,18 +39,32 @@ pub async fn secured(
     stream: TcpStream,
     peer: SocketAddr,
     closing: &Closing,
-) -> Option<Transport> {
+) -> Option<(Transport, Protocol)> {
     let live = shared.plan_for(key);
-    let tls = live.listener(key).and_then(|it| it.tls.clone());
-    let Some(acceptor) = tls else {
-        return Some(Box::new(stream));
-    };
+    let listener = live.listener(key);
+    let tls = listener.and_then(|it| it.tls.as_ref());
+    let acceptor = tls.map(|tls| tls.acceptor());
+    let may_know = listener.is_some_and(|it| it.plan.http2() == Http2::Cleartext);
+    if acceptor.is_none() && !may_know {
+        return Some((Box::new(stream), Protocol::Http1));
+    }
     let limits = &live.plan.limits;
-    let (first_byte, rest) = (limits.first_byte_timeout, limits.head_timeout);
+    let (first_byte, head) = (limits.first_byte_timeout, limits.head_timeout);
+    let whole = first_byte.min(HANDSHAKE_MAX);
+    let rest = head.min(whole);
     // A slow handshake must not keep a plan alive that has been replaced.
     drop(live);
+    let Some(acceptor) = acceptor else {
+        let preface = timeout(first_byte, preface(&stream, head));
+        let protocol = tokio::select! {
+            biased;
+            protocol = preface => protocol.ok()?.ok()??,
+            () = last_call(closing) => return None,
+        };
+        return Some((Box::new(stream), protocol));
+    };
     let handshake = async {
-        match timeout(first_byte, peeked(&stream)).await {
+        match timeout(whole, peeked(&stream)).await {
             Ok(Ok(Some(byte))) if byte.is_ascii_alphabetic() => {
                 tell_plain(worker, stream, peer, closing).await;
                 None
@@ -50,10 +74,43 @@ pub async fn secured(
             Ok(Ok(None) | Err(_)) | Err(_) => None,
         }
     };
-    tokio::select! {
+    let transport = tokio::select! {
         biased;
-        transport = handshake => transport,
-        () = last_call(closing) => None,
+        transport = handshake => transport?,
+        () = last_call(closing) => return None,
+    };
+    let protocol = match transport.chose_h2() {
+        true => Protocol::Http2,
+        false => Protocol::Http1,
+    };
+    Some((transport, protocol))
+}
+
+/// The protocol of a client that may know that HTTP/2 is spoken here; its bytes stay unread. `None`: it has left.
+///
+/// The first four bytes decide: no request of HTTP/1 has the method `PRI` (RFC 9113, section 3.4). A client that
+/// begins so and then sends something else gets the error of HTTP/2.
+async fn preface(stream: &TcpStream, patience: Duration) -> io::Result<Option<Protocol>> {
+    let mut start = [0; 4];
+    let mut waited = Duration::ZERO;
+    loop {
+        let count = stream.peek(&mut start).await?;
+        if count == 0 {
+            return Ok(None);
+        }
+        if !PREFACE.starts_with(&start[..count]) {
+            return Ok(Some(Protocol::Http1));
+        }
+        if count == start.len() {
+            return Ok(Some(Protocol::Http2));
+        }
+        if waited >= patience {
+            // HTTP/1 has an answer to a head that does not come.
+            return Ok(Some(Protocol::Http1));
+        }
+        // Bytes that stay unread wake nobody; so few of them are rare.
+        tokio::time::sleep(PAUSE).await;
+        waited += PAUSE;
     }
 }
 

@@ -30,6 +30,10 @@ pub fn unread(
             status,
             "a TLS handshake came to a port that speaks plain HTTP: the listener has no `tls`".to_owned(),
         ),
+        Some(_) if has_other_version(read) => (
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "the version is not HTTP/1.1 or HTTP/1.0".to_owned(),
+        ),
         Some(status) => (status, format!("the request's head cannot be read: {error}")),
         // An answer is on its way already.
         None => return None,
@@ -57,4 +61,40 @@ pub fn refuse(worker: &Worker, status: StatusCode, why: &str, peer: SocketAddr) 
 /// version is 3.x in every version of TLS.
 fn is_hello(bytes: &[u8]) -> bool {
     matches!(bytes, [0x16, 3, ..])
+}
+
+/// True if a request line is well-formed up to its version, which is not one that we speak.
+fn has_other_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    let version = line.and_then(|line| line.rsplit(|byte| *byte == b' ').next());
+    let Some(version) = version.and_then(|it| it.strip_prefix(b"HTTP/")) else {
+        return false;
+    };
+    matches!(version, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+        && !matches!(version, b"1.0" | b"1.1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_told_from_a_malformed_line() {
+        for other in [
+            "GET / HTTP/1.2\r\n",
+            "GET / HTTP/3.0",
+            "GET /a b HTTP/0.9\r\nhost: a",
+        ] {
+            assert!(has_other_version(other.as_bytes()), "{other}");
+        }
+        for no in [
+            "GET / HTTP/1.1\r\n",
+            "GET /HTTP/2.0\r\n",
+            "GET / HTTP/12\r\n",
+            "GET / http/2.0",
+            "",
+        ] {
+            assert!(!has_other_version(no.as_bytes()), "{no}");
+        }
+    }
 }

@@ -81,7 +81,14 @@ impl Serving {
     ) -> Result<Response<Body>, Infallible> {
         let downstream = &self.downstream;
         let (found, finish) = (arrived.fields, arrived.finish);
-        let response = dispatch::serve(&self.shared, downstream.clone(), request, found, finish);
+        let response = dispatch::serve(
+            &self.shared,
+            downstream.clone(),
+            request,
+            found,
+            Ok(()),
+            finish,
+        );
         let mut response = response.await;
         downstream.interim.end().await;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;

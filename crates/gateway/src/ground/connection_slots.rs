@@ -84,6 +84,7 @@ mod tests {
             double_slash_allowed: false,
             manner: fusebox_plan::plan::Manner::Native,
             tls: None,
+            http2: None,
         };
         ListenerKey::of(&plan)
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 
 /// Bytes both ways, whatever carries them.
@@ -18,17 +19,29 @@ pub trait ClientStream: ByteStream + fmt::Debug {
     /// The TCP connection beneath.
     fn tcp(&self) -> &TcpStream;
 
+    /// The TLS session: the name that the client asked for, its certificate, the protocol; `None`: it is plain.
+    fn session(&self) -> Option<&ServerConnection> {
+        None
+    }
+
     /// The scheme of its requests: `http` or `https`.
-    fn scheme(&self) -> &'static str;
+    fn scheme(&self) -> &'static str {
+        match self.session() {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    /// True if the client chose HTTP/2 in the TLS handshake.
+    fn chose_h2(&self) -> bool {
+        let protocol = self.session().and_then(|session| session.alpn_protocol());
+        protocol == Some(b"h2")
+    }
 }
 
 impl ClientStream for TcpStream {
     fn tcp(&self) -> &TcpStream {
         self
-    }
-
-    fn scheme(&self) -> &'static str {
-        "http"
     }
 }
 
@@ -37,7 +50,7 @@ impl ClientStream for TlsStream<TcpStream> {
         self.get_ref().0
     }
 
-    fn scheme(&self) -> &'static str {
-        "https"
+    fn session(&self) -> Option<&ServerConnection> {
+        Some(self.get_ref().1)
     }
 }

@@ -24,6 +24,7 @@ use crate::ground::listen::{self, ListenerKey};
 use crate::ground::series::Progress;
 use crate::ground::stores::{StoreHandle, Stores};
 use crate::host::announcer::Announcer;
+use crate::host::certificates::{self, Renewals, RunningWatch};
 use crate::host::endpoint_records::EndpointRecords;
 use crate::host::membership::Membership;
 use crate::host::options::{GatewayError, Options};
@@ -73,6 +74,10 @@ pub(crate) struct Inner {
     started: Mutex<Option<Box<dyn Any + Send>>>,
     /// The health checks of the present plan's endpoints, and the lookups of their names.
     checks: Mutex<(RunningChecks, RunningLookups)>,
+    /// The watch over the files of the present plan's certificates.
+    watch: Mutex<RunningWatch>,
+    /// Counts of the files that it found changed.
+    pub renewals: Arc<Renewals>,
     builder: LiveBuilder,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
@@ -169,6 +174,8 @@ impl Gateway {
             background: shared.worker(workers),
             started: Mutex::default(),
             checks: Mutex::default(),
+            watch: Mutex::default(),
+            renewals: Arc::default(),
             builder,
             workers,
             commands,
@@ -400,6 +407,7 @@ impl Inner {
         let lookups = resolving::begin(&live.upstreams, clock, &arrivals);
         let checks = health_checks::begin(&live.upstreams, clock, &self.events);
         *self.checks.lock() = (checks, lookups);
+        *self.watch.lock() = certificates::begin(&live, clock, &self.events, &self.renewals);
         let app = live.app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
         *self.started.lock() = tasks;
@@ -408,6 +416,7 @@ impl Inner {
     fn stop_flows(&self) {
         *self.started.lock() = None;
         *self.checks.lock() = Default::default();
+        *self.watch.lock() = RunningWatch::default();
     }
 
     /// The listeners of a plan that are not open yet, and the addresses of all open ones.

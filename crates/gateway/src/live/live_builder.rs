@@ -9,7 +9,7 @@ use crate::live::changes::Changes;
 use crate::live::changes::Reloaded;
 use crate::live::live_plan::{Live, LiveListener, LiveRoute, LiveStep};
 use crate::live::router::Router;
-use crate::live::tls;
+use crate::live::tls::LiveTls;
 use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
@@ -23,6 +23,7 @@ use crate::upstream::events::Events;
 use crate::upstream::last_good::LastGood;
 use crate::upstream::last_good::key::{Salt, Scope};
 use crate::upstream::live_upstream::LiveUpstream;
+use crate::upstream::own_tls::OwnTls;
 use crate::upstream::pool::{Pool, PoolLimits, Pools};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
@@ -30,7 +31,7 @@ use fusebox_breaker::Listener as BreakerListener;
 use fusebox_call::Bulkhead;
 use fusebox_fleet::Fleet;
 use fusebox_plan::plan::{
-    Forward as PlannedForward, Manner, Plan, Route, Rung, Share, Step, Upstream,
+    Forward as PlannedForward, Http2, Manner, Plan, Route, Rung, Share, Step, Upstream,
 };
 use parking_lot::Mutex;
 use std::cell::RefCell;
@@ -117,7 +118,9 @@ impl LiveBuilder {
         let listeners = listeners(&plan, previous)?;
         let mut endpoints = Vec::new();
         for upstream in &plan.upstreams {
-            endpoints.push(self.endpoints(&plan, upstream, previous)?);
+            let own_tls = own_tls(upstream, previous)?;
+            let reached = self.endpoints(&plan, upstream, own_tls.as_ref(), previous)?;
+            endpoints.push((reached, own_tls));
         }
         let mut reloaded = Reloaded {
             changes: previous.map_or_else(Changes::default, |previous| {
@@ -131,9 +134,10 @@ impl LiveBuilder {
             .upstreams
             .iter()
             .zip(endpoints)
-            .map(|(upstream, endpoints)| {
+            .map(|(upstream, (endpoints, own_tls))| {
                 let (routes, reloaded) = (&plan.routes, &mut reloaded);
-                Arc::new(self.upstream(upstream, endpoints, routes, previous, reloaded))
+                let live = self.upstream(upstream, endpoints, routes, previous, reloaded);
+                Arc::new(LiveUpstream { own_tls, ..live })
             })
             .collect();
         upstreams.extend(app.iter().flat_map(|app| app.targets()));
@@ -223,6 +227,7 @@ impl LiveBuilder {
         &self,
         plan: &Plan,
         upstream: &Arc<Upstream>,
+        own_tls: Option<&Arc<OwnTls>>,
         previous: Option<&Live>,
     ) -> Result<Vec<Arc<LiveEndpoint>>, String> {
         let kept = previous.and_then(|previous| {
@@ -230,7 +235,8 @@ impl LiveBuilder {
             let fits = old.plan.timeout.connect == upstream.timeout.connect
                 && old.plan.http == upstream.http
                 && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
-                && previous.plan.limits == plan.limits;
+                && previous.plan.limits == plan.limits
+                && old.own_tls.as_ref().map(Arc::as_ptr) == own_tls.map(Arc::as_ptr);
             fits.then_some(old)
         });
         let endpoints = upstream.endpoints.iter().map(|it| {
@@ -241,7 +247,11 @@ impl LiveBuilder {
                 old.pools.iter().for_each(|pool| pool.clear());
                 return Ok(old.clone());
             }
-            let (limits, trust) = (&plan.limits, &self.trust);
+            let trust = match own_tls {
+                Some(own) => &Trust::Renewed(own.clone()),
+                None => &self.trust,
+            };
+            let limits = &plan.limits;
             let pools = Pool::for_workers(
                 self.context.workers,
                 upstream,
@@ -619,6 +629,20 @@ impl LiveBuilder {
     }
 }
 
+/// The TLS of an upstream with settings of its own; the previous plan's if they are the same.
+fn own_tls(upstream: &Upstream, previous: Option<&Live>) -> Result<Option<Arc<OwnTls>>, String> {
+    let Some(settings) = &upstream.tls else {
+        return Ok(None);
+    };
+    let before = previous.and_then(|previous| find(previous, &upstream.name)?.own_tls.clone());
+    if let Some(kept) = before.filter(|kept| kept.current().settings == *settings) {
+        return Ok(Some(kept));
+    }
+    let own = OwnTls::new(settings.clone());
+    let own = own.map_err(|fault| format!("upstream `{}`: {fault}", upstream.name))?;
+    Ok(Some(Arc::new(own)))
+}
+
 /// The listeners of a plan, each with its router and its TLS.
 fn listeners(
     plan: &Plan,
@@ -636,18 +660,17 @@ fn listeners(
             }
         };
         let key = ListenerKey::of(listener);
-        // Clients can resume their sessions while the certificate is the same.
-        let kept = previous
-            .and_then(|previous| previous.listener(&key))
-            .filter(|kept| kept.plan.tls == listener.tls)
-            .and_then(|kept| kept.tls.clone());
+        // Clients can resume their sessions while the certificates are the same.
+        let kept = previous.and_then(|previous| previous.listener(&key)?.tls.clone());
+        let offered = protocols(listener.http2());
         let tls = match (&listener.tls, kept) {
             (None, _) => None,
-            (Some(_), Some(kept)) => Some(kept),
-            (Some(tls), None) => Some(
-                tls::acceptor(tls)
-                    .map_err(|error| format!("listener `{}`: {error}", listener.name))?,
-            ),
+            (Some(tls), Some(kept)) if kept.serves(tls, offered) => Some(kept),
+            (Some(tls), _) => {
+                let tls = LiveTls::new(tls.clone(), offered);
+                let tls = tls.map_err(|fault| format!("listener `{}`: {fault}", listener.name))?;
+                Some(Arc::new(tls))
+            }
         };
         let rules = ListenerRules {
             name: listener.name.clone(),
@@ -669,6 +692,14 @@ fn listeners(
         );
     }
     Ok(listeners)
+}
+
+/// The protocols of a listener's TLS (ALPN), in the order of preference.
+fn protocols(http2: Http2) -> &'static [&'static [u8]] {
+    match http2 {
+        Http2::Auto => &[b"h2", b"http/1.1"],
+        Http2::Cleartext | Http2::Off => &[b"http/1.1"],
+    }
 }
 
 fn find<'a>(live: &'a Live, name: &str) -> Option<&'a Arc<LiveUpstream>> {

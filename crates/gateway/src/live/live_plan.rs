@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::ground::listen::ListenerKey;
 use crate::live::router::Router;
+use crate::live::tls::LiveTls;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
 use crate::request::ladder::LiveRung;
@@ -13,7 +14,6 @@ use fusebox_plan::plan::{KeyPart, Listener, Plan, Respond, Route, Upstream};
 use http::{HeaderMap, HeaderValue, Method};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
 
 /// A plan as it runs.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct LiveListener {
     /// The routes by path, as indices into [`Live::routes`]; `None`: the plan's application finds them.
     pub router: Option<Router>,
     /// The TLS of its connections; `None`: they are plain.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Arc<LiveTls>>,
     /// The plan's listener.
     pub plan: Arc<Listener>,
 }

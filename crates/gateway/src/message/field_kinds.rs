@@ -41,6 +41,8 @@ impl FieldKinds {
     pub const OURS: FieldKinds = FieldKinds(1 << 14);
     /// A field that only proxies may send: see [`is_proxy_word`].
     pub const PROXY_WORD: FieldKinds = FieldKinds(1 << 15);
+    /// The field `Content-Type`.
+    pub const CONTENT_TYPE: FieldKinds = FieldKinds(1 << 16);
 
     /// The kinds of a request's fields.
     pub fn of_request(headers: &HeaderMap) -> FieldKinds {
@@ -76,6 +78,7 @@ impl FieldKinds {
             "te" => FieldKinds::TE,
             "proxy-authorization" => FieldKinds::PROXY_AUTHORIZATION,
             "content-length" => FieldKinds::CONTENT_LENGTH,
+            "content-type" => FieldKinds::CONTENT_TYPE,
             "tracestate" => FieldKinds::TRACESTATE,
             "traceparent" => FieldKinds::TRACEPARENT,
             "expect" => FieldKinds::EXPECT,

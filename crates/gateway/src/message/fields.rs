@@ -224,6 +224,8 @@ pub struct Origin<'a> {
     pub trusted: bool,
     /// The scheme: `http` or `https`.
     pub scheme: &'static str,
+    /// Our element of `Via`: the protocol that the request came in, and our name.
+    pub via: &'static str,
 }
 
 /// The client's address: the peer's, or the one that a trusted peer states.
@@ -269,7 +271,7 @@ pub fn set_forwarded(
             headers.insert(X_FORWARDED_HOST, host.clone());
         }
     }
-    append_via(headers);
+    headers.append(VIA, HeaderValue::from_static(origin.via));
 }
 
 /// Our element of `Forwarded`: the client, its scheme, and the requested host.
@@ -368,6 +370,7 @@ mod tests {
             peer_text: &HeaderValue::from_static("10.0.0.9"),
             trusted,
             scheme: "http",
+            via: "1.1 fusebox",
         };
         let found = FieldKinds::of_request(map);
         strip_request(map, found);

@@ -32,6 +32,9 @@ const LONG_WAIT: Duration = Duration::from_millis(100);
 /// The longest time that the end of a connection may take to reach us.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
+/// The time after which the next message of a stream is not waited for before it is sent.
+const STREAM_WAIT: Duration = Duration::from_millis(100);
+
 /// The time for which a body may be slower than the least rate before it counts.
 const RATE_GRACE: Duration = Duration::from_secs(10);
 
@@ -150,6 +153,8 @@ impl Intake {
 pub struct IntakeLimits {
     /// The least rate, in bytes per second.
     pub rate_min: u64,
+    /// The longest pause of a stream of messages, whose rate has no bound; `None`: the body is none.
+    pub pause_max: Option<Duration>,
     /// The largest body, in bytes; `None`: no limit.
     pub size_max: Option<u64>,
 }
@@ -221,7 +226,17 @@ impl RequestBody {
         }
         let mut ahead = self.ahead.take().unwrap_or_default();
         while !ahead.is_all && ahead.bytes <= limit {
-            match std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+            let is_stream = self.limits.pause_max.is_some();
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx));
+            let frame = match is_stream && ahead.bytes > 0 {
+                false => frame.await,
+                // A client that waits for an answer to its first messages sends no more before it.
+                true => match tokio::time::timeout(STREAM_WAIT, frame).await {
+                    Ok(frame) => frame,
+                    Err(_) => break,
+                },
+            };
+            match frame {
                 None => ahead.is_all = true,
                 Some(Err(_)) => {
                     return Err(self.intake.fault().unwrap_or(ClientFault::Malformed));
@@ -290,7 +305,9 @@ impl RequestBody {
             let now = self.clock.exact();
             self.waiting_since = Some(now);
             self.intake.wait_for_client(now);
-            if self.limits.rate_min > 0 {
+            if let Some(pause_max) = self.limits.pause_max {
+                self.alarm = Some(Box::pin(tokio::time::sleep(pause_max)));
+            } else if self.limits.rate_min > 0 {
                 self.alarm = Some(Box::pin(tokio::time::sleep(self.patience())));
             }
         }

@@ -26,7 +26,8 @@ pub const NO_SWITCH: Refused = Refused {
     why: "the upstream speaks HTTP/2, which switches to no other protocol",
 };
 
-const fn bad(why: &'static str) -> Refused {
+/// A refusal with status 400.
+pub const fn bad(why: &'static str) -> Refused {
     Refused {
         status: StatusCode::BAD_REQUEST,
         why,

@@ -7,6 +7,7 @@ use std::task::Poll;
 use fusebox_breaker::{OwnedPermit, RejectReason, Rejection, Timestamp};
 use fusebox_call::Retry;
 use fusebox_plan::plan::{FieldChanges, Probe};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Response, Uri};
 
 use crate::ground::access_log::note::Decision;
@@ -190,7 +191,10 @@ pub async fn admit(
     call.takes_place(place);
     let method = request.head().map_or(&Method::GET, |head| &head.method);
     call.made_for(method, Some(phase));
-    call.asked_by(&exchange.id);
+    call.asked_by(&exchange.id, exchange.downstream.client_subject());
+    if let Some(grpc) = exchange.grpc {
+        call.speaks_grpc(grpc);
+    }
     if let Some(prober) = prober.filter(|_| call.is_probe()) {
         call.probes_for(prober);
     }
@@ -215,7 +219,13 @@ pub fn refusal(exchange: &Exchange, upstream: &LiveUpstream, why: Refused) -> Fa
                 reason = rejection.reason.as_str(),
                 "call refused"
             );
-            Failing::rejected(&live_breaker, &rejection, worker.clock.exact())
+            let now = worker.clock.exact();
+            let mut why = Failing::rejected(&live_breaker, &rejection, now);
+            if exchange.grpc.is_some() && why.retry_after.is_none() {
+                // A hold without an end has no time to come back, and a gRPC client would take any for one.
+                why.answer.headers_mut().remove(RETRY_AFTER);
+            }
+            why
         }
         Refused::Bulkhead(full) => {
             let name = &upstream.plan.name;

@@ -19,6 +19,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields::{self, FUSEBOX_ATTEMPT, Origin};
+use crate::message::grpc;
 use crate::message::interim::Interim;
 use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
@@ -141,7 +142,11 @@ impl ClientRequest {
     pub fn lookup(&mut self, exchange: &Exchange, step: &Forward) -> Option<Lookup> {
         if self.lookup.is_none() {
             let rewrite = step.rewrite.as_ref();
-            self.lookup = self.lookup_at(exchange, &step.upstream, rewrite, step.scope);
+            let scope = match step.changes.subject.is_empty() {
+                true => step.scope,
+                false => step.scope.of_client(exchange.downstream.client_subject()),
+            };
+            self.lookup = self.lookup_at(exchange, &step.upstream, rewrite, scope);
         }
         self.lookup.clone()
     }
@@ -157,6 +162,10 @@ impl ClientRequest {
         let (last_good, parts) = (upstream.calls.last_good.as_ref()?, self.parts.as_ref()?);
         let endpoint = &upstream.endpoint().plan;
         let target = target::outgoing(exchange, endpoint, rewrite, parts).ok()?;
+        let scope = match upstream.plan.request.subject.is_empty() {
+            true => scope,
+            false => scope.of_client(exchange.downstream.client_subject()),
+        };
         Some(last_good.admits(&Asked {
             method: &parts.method,
             target: target.path_and_query()?,
@@ -169,13 +178,17 @@ impl ClientRequest {
     }
 
     /// The fields as an upstream gets them; a copy where changes are made to them.
-    pub fn sent_headers(&self, changes: [&FieldChanges; 2]) -> Cow<'_, HeaderMap> {
+    pub fn sent_headers(
+        &self,
+        changes: [&FieldChanges; 2],
+        subject: Option<&HeaderValue>,
+    ) -> Cow<'_, HeaderMap> {
         let Some(parts) = &self.parts else {
             return Cow::default();
         };
         let mut headers = Cow::Borrowed(&parts.headers);
         for changes in changes.iter().filter(|changes| !changes.is_empty()) {
-            changes.apply(headers.to_mut());
+            changes.apply(headers.to_mut(), subject);
         }
         headers
     }
@@ -260,6 +273,8 @@ fn outgoing_body(
     let limits = &exchange.listener.limits;
     let limits = IntakeLimits {
         rate_min: limits.body_rate_min,
+        // A stream of messages pauses as it likes, as a tunnel does.
+        pause_max: exchange.grpc.map(|_| limits.upgrade_idle_timeout),
         size_max: limits.request_body_max,
     };
     let phase = exchange.downstream.phase.clone();
@@ -280,6 +295,8 @@ pub struct ToUpstream<'a> {
     pub changes: [&'a FieldChanges; 2],
     /// True if the request goes out once and nothing follows.
     pub is_once: bool,
+    /// The deadline for `grpc-timeout` in the request; `None`: the field stays away.
+    pub deadline: Option<Timestamp>,
 }
 
 /// Reason why a client's request has no answer.
@@ -339,8 +356,12 @@ impl ToUpstream<'_> {
         headers.insert(HOST, endpoint.host.clone());
         for changes in self.changes {
             if !changes.is_empty() {
-                changes.apply(headers);
+                changes.apply(headers, self.exchange.downstream.client_subject());
             }
+        }
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_since(self.exchange.worker.clock.exact());
+            headers.insert(grpc::TIMEOUT, grpc::write_timeout(left));
         }
         if number > 1 {
             headers.insert(FUSEBOX_ATTEMPT, HeaderValue::from(number));

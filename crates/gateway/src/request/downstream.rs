@@ -12,7 +12,49 @@ use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::worker::Worker;
 
-/// A client's connection. A tunnel holds it until it ends.
+/// The protocol that a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1: one request at a time on a connection.
+    Http1,
+    /// HTTP/2: each request is a stream of its own.
+    Http2,
+}
+
+/// A client's TCP connection; counted as ended, and its slot free, when it is dropped.
+#[derive(Debug)]
+pub struct OpenConnection {
+    worker: Arc<Worker>,
+    /// The connection's slot, at the listener and among all.
+    _slot: ConnectionSlot,
+}
+
+impl OpenConnection {
+    /// A connection that a worker has accepted.
+    pub fn new(worker: Arc<Worker>, slot: ConnectionSlot) -> Arc<OpenConnection> {
+        Arc::new(OpenConnection {
+            worker,
+            _slot: slot,
+        })
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.worker.meter().connections_ended.add();
+    }
+}
+
+/// The facts of a client's TLS session, where its listener has several certificates or asks clients for theirs.
+#[derive(Debug)]
+pub struct SessionFacts {
+    /// The name that the client asked for (SNI), where the listener has several certificates.
+    pub server_name: Option<Box<str>>,
+    /// The subject of the client's certificate, where the listener asks for one; empty if the client has none.
+    pub subject: Option<HeaderValue>,
+}
+
+/// A client's connection, or one stream of an HTTP/2 connection. A tunnel holds it until it ends.
 #[derive(Debug)]
 pub struct Downstream {
     /// The worker that serves the connection.
@@ -28,13 +70,22 @@ pub struct Downstream {
     pub phase: Arc<Phase>,
     /// `http`, or `https` over TLS.
     pub scheme: &'static str,
+    /// The facts of the TLS session that requests are judged by; `None`: the listener asks for none.
+    pub session: Option<Arc<SessionFacts>>,
     /// The interim answers to the present request.
     pub interim: Arc<Interim>,
-    /// The connection's slot, at the listener and among all.
-    pub slot: ConnectionSlot,
+    /// The protocol that the client speaks.
+    pub protocol: Protocol,
+    /// The TCP connection, which the streams of an HTTP/2 connection share.
+    pub open: Arc<OpenConnection>,
 }
 
 impl Downstream {
+    /// The subject of the client's certificate, where the listener asks for one; empty if the client has none.
+    pub fn client_subject(&self) -> Option<&HeaderValue> {
+        self.session.as_ref()?.subject.as_ref()
+    }
+
     /// The facts about the connection that forwarded fields are made of; `trusted`: the peer's own fields are believed.
     pub fn origin(&self, trusted: bool) -> Origin<'_> {
         Origin {
@@ -42,6 +93,10 @@ impl Downstream {
             peer_text: &self.peer_text,
             trusted,
             scheme: self.scheme,
+            via: match self.protocol {
+                Protocol::Http1 => "1.1 fusebox",
+                Protocol::Http2 => "2 fusebox",
+            },
         }
     }
 }
@@ -50,6 +105,5 @@ impl Drop for Downstream {
     fn drop(&mut self) {
         // Where the client left unnoticed, the note of the last exchange is still here.
         drop(self.phase.noted.take());
-        self.worker.meter().connections_ended.add();
     }
 }

@@ -18,8 +18,9 @@ use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
 use crate::message::field_kinds::FieldKinds;
+use crate::message::grpc::GrpcRequest;
 use crate::message::validate::PathRules;
-use crate::request::downstream::Downstream;
+use crate::request::downstream::{Downstream, Protocol};
 use crate::request::worker::TaskToken;
 use crate::upstream::bulkhead::Place;
 
@@ -71,6 +72,8 @@ pub struct Exchange {
     pub params: Params,
     /// The request's id, carried or made.
     pub id: HeaderValue,
+    /// The gRPC side of the request; `None`: it is not gRPC.
+    pub grpc: Option<GrpcRequest>,
 }
 
 impl Exchange {
@@ -109,6 +112,9 @@ impl Finish {
         if let Some(log) = downstream.worker.access_log.running() {
             let (index, peer) = (worker.index, downstream.peer.ip());
             let note = Note::begin(log, index, peer, request, started);
+            if let Some(subject) = downstream.client_subject() {
+                note.client_subject(subject);
+            }
             downstream.phase.noted.put(note);
         }
         Finish {
@@ -176,6 +182,10 @@ pub async fn unread(
     mut response: Response<Body>,
     request: Request<Incoming>,
 ) -> Response<Body> {
+    if finish.downstream.protocol == Protocol::Http2 {
+        // The stream is reset once the answer is out (RFC 9113, section 8.1); the connection goes on.
+        return done(finish, response);
+    }
     // Reading would ask the client for a body that it only offers.
     let offered = request.headers().contains_key(EXPECT);
     let mut body = request.into_body();

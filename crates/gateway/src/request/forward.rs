@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fusebox_breaker::Outcome;
+use fusebox_breaker::{Outcome, Timestamp};
 use fusebox_call::Retry;
-use fusebox_plan::plan::{FallbackOn, FieldChanges, Rewrite};
+use fusebox_plan::plan::{FallbackOn, FieldChanges, Rewrite, Timeout};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::message::body::Body;
 use crate::message::fields;
+use crate::message::grpc::GrpcRequest;
 use crate::message::request_body::ClientFault;
 use crate::request::admitting::{HeadView, Refused, Use, admit, ask, refusal, rejected};
 use crate::request::answer;
@@ -226,9 +227,21 @@ pub async fn call(
         retry: used.retry,
         hedge: used.upstream.plan.hedge,
         total: None,
+        deadline: exchange
+            .grpc
+            .filter(|grpc| grpc.timeout.is_some())
+            .map(|grpc| grpc.deadline),
         bulkhead: used.bulkhead,
     };
+    let now = || exchange.worker.clock.exact();
+    if exchange.grpc.is_some_and(|grpc| grpc.is_over(now())) {
+        call.ignore();
+        return Carried::Ended(too_late(used));
+    }
     let mut outgoing = ToUpstream {
+        deadline: exchange
+            .grpc
+            .and_then(|grpc| passed_deadline(used, grpc, now())),
         exchange,
         rewrite,
         changes: [used.changes, &used.upstream.plan.request],
@@ -264,20 +277,23 @@ pub async fn call(
                     Carried::Answered(answer, Some(call))
                 }
                 Holding::Whole(answer) => {
+                    let grpc = call.grpc_status();
                     call.end(None);
-                    judged(used, answer.parts.status, Some(answer))
+                    judged(used, answer.parts.status, grpc, Some(answer))
                 }
                 Holding::Long(answer) | Holding::Late(answer) => {
+                    let grpc = call.grpc_status();
                     call.end(None);
-                    judged(used, answer.parts.status, None)
+                    judged(used, answer.parts.status, grpc, None)
                 }
             }
         }
         CallEnd::Held(answer) => {
             let is_failed = call.judged_so_far() == Outcome::Failure;
+            let grpc = call.grpc_status();
             call.end_as_attempted();
             match is_failed && asks {
-                true => judged(used, answer.parts.status, Some(answer)),
+                true => judged(used, answer.parts.status, grpc, Some(answer)),
                 false => Carried::Answered(answer, None),
             }
         }
@@ -285,10 +301,35 @@ pub async fn call(
     }
 }
 
+/// The answer to a gRPC call whose client has no more time.
+fn too_late(used: &Use<'_>) -> Response<Body> {
+    let late = Failed::Upstream(fusebox_plan::CallError::Timeout);
+    answer::not_sent(&used.upstream.plan.name, late)
+}
+
+/// The deadline in a gRPC request to the upstream: the client's, or the end of the upstream's own `timeout` if that is set
+/// and comes before. `None` without a deadline of the client's: its stream may flow for as long as it likes.
+fn passed_deadline(used: &Use<'_>, grpc: GrpcRequest, now: Timestamp) -> Option<Timestamp> {
+    grpc.timeout?;
+    let timeout = &used.upstream.plan.timeout;
+    let by_default = Timeout::default().request;
+    let request = (timeout.request != by_default).then_some(timeout.request);
+    let own = timeout.total.or(request).map(|own| now + own);
+    Some(own.map_or(grpc.deadline, |own| own.min(grpc.deadline)))
+}
+
 /// An answer of that status that was judged a failure; `None`: it is too long or too slow to be kept.
-fn judged(used: &Use<'_>, status: StatusCode, answer: Option<HeldAnswer>) -> Carried {
+fn judged(
+    used: &Use<'_>,
+    status: StatusCode,
+    grpc: Option<u8>,
+    answer: Option<HeldAnswer>,
+) -> Carried {
     let name = &used.upstream.plan.name;
-    let word = format!("status_{}", status.as_u16());
+    let word = match grpc.filter(|code| *code > 0) {
+        Some(code) => format!("grpc_{code}"),
+        None => format!("status_{}", status.as_u16()),
+    };
     let none = answer::not_sent(name, Failed::Upstream(fusebox_plan::CallError::Reset));
     Carried::Failed(Failing::failed(name, &word, none), answer)
 }
@@ -319,6 +360,12 @@ fn failed(
         (Failed::GaveWay, Some(live_breaker)) => {
             let now = exchange.worker.clock.exact();
             rejected(live_breaker, &admission::come_again(now), now)
+        }
+        _ if exchange
+            .grpc
+            .is_some_and(|it| it.is_over(exchange.worker.clock.exact())) =>
+        {
+            too_late(used)
         }
         _ => answer::not_sent(name, failed),
     };
@@ -384,7 +431,9 @@ async fn carry(
     match carried {
         Carried::Answered(answer, call) => {
             let recorder = lookup.and_then(|lookup| {
-                let sent = || request.sent_headers([&step.changes, &step.upstream.plan.request]);
+                let changes = [&step.changes, &step.upstream.plan.request];
+                let subject = exchange.downstream.client_subject();
+                let sent = || request.sent_headers(changes, subject);
                 observed(
                     exchange,
                     &step.upstream,

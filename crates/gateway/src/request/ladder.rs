@@ -15,6 +15,7 @@ use http::{HeaderValue, Response};
 use crate::ground::access_log::note::Fallback;
 use crate::message::body::Body;
 use crate::message::fields::{FUSEBOX_FALLBACK, FUSEBOX_REASON};
+use crate::message::grpc;
 use crate::request::admitting::{self, HeadView, Use};
 use crate::request::answer;
 use crate::request::client_request::ClientRequest;
@@ -222,7 +223,9 @@ impl Climbing {
                     }
                     Err(why) => counts.count_rung(RungKind::LastGood, why),
                 },
-                LiveRung::Respond(respond) if !respond.on.takes(self.why.is_refused) => {
+                LiveRung::Respond(respond)
+                    if !respond.on.takes(self.why.is_refused) || !self.understands(respond) =>
+                {
                     counts.count_rung(RungKind::Respond, RungResult::Skipped);
                 }
                 LiveRung::Respond(respond) => {
@@ -271,14 +274,23 @@ impl Climbing {
         noted.with(|note| note.fallback(rung));
     }
 
+    /// True if the client understands a fixed answer: one of gRPC has a `grpc-status`.
+    fn understands(&self, respond: &RungAnswer) -> bool {
+        self.exchange.grpc.is_none()
+            || respond
+                .headers
+                .iter()
+                .any(|(name, _)| *name == grpc::STATUS)
+    }
+
     async fn last_good(&mut self, age_max: Duration) -> Result<Response<Body>, RungResult> {
         let last_good = self.step.upstream.calls.last_good.as_ref();
         let last_good = last_good.ok_or(RungResult::None)?;
         let lookup = self.request.lookup(&self.exchange, &self.step);
         let lookup = lookup.ok_or(RungResult::Skipped)?;
-        let headers = self
-            .request
-            .sent_headers([&self.step.changes, &self.step.upstream.plan.request]);
+        let changes = [&self.step.changes, &self.step.upstream.plan.request];
+        let subject = self.exchange.downstream.client_subject();
+        let headers = self.request.sent_headers(changes, subject);
         let wish = Wish {
             headers: &headers,
             age_max,
@@ -373,7 +385,8 @@ impl Climbing {
             Carried::Answered(answer, call) => {
                 let recorder = lookup.and_then(|lookup| {
                     let changes = [&FieldChanges::default(), &upstream.plan.request];
-                    let sent = || self.request.sent_headers(changes);
+                    let subject = self.exchange.downstream.client_subject();
+                    let sent = || self.request.sent_headers(changes, subject);
                     let call = call.as_deref();
                     forward::observed(&self.exchange, upstream, &lookup, &answer, call, sent)
                 });

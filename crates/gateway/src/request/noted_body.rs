@@ -12,6 +12,7 @@ use crate::ground::access_log::Note;
 use crate::ground::access_log::note::Flag;
 use crate::ground::access_log::slot::NoteSlot;
 use crate::message::body::{Body, BodyError, Streaming};
+use crate::message::grpc;
 
 /// An answer whose body ends the note of its exchange; the same answer while the log is off.
 #[inline]
@@ -25,6 +26,7 @@ pub fn watched(slot: &NoteSlot, response: Response<Body>) -> Response<Body> {
 #[cold]
 fn noted(note: Arc<Note>, response: Response<Body>) -> Response<Body> {
     note.answered(response.status());
+    note.hear_grpc(grpc::status(response.headers()));
     let has_none = matches!(
         response.status(),
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
@@ -87,6 +89,8 @@ impl http_body::Body for NotedBody {
             }
             Some(Ok(frame)) => {
                 this.note.went(frame.data_ref().map_or(0, Bytes::len));
+                this.note
+                    .hear_grpc(frame.trailers_ref().and_then(grpc::status));
             }
         }
         Poll::Ready(frame)

@@ -60,7 +60,9 @@ pub fn pass_on(
         Holder::new(call)
     });
     let clock = exchange.worker.clock.clone();
+    let left = exchange.grpc.and_then(|grpc| grpc.left(clock.exact()));
     let body = ResponseBody::new(rest, call, connection, intake, clock, finish)
+        .within(left)
         .behind(ahead)
         .recorded(recorder);
     Response::from_parts(parts, Body::Streamed(Box::new(body)))

@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 use crate::ground::clock::Clock;
 use crate::message::body::BodyError;
 use crate::message::body::Streaming;
+use crate::message::grpc;
 use crate::message::offer::Offer;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::request::exchange::Finish;
@@ -65,6 +66,10 @@ struct Flow {
     passed_at: Option<Timestamp>,
     /// The time for which the client has held the body back since the upstream last kept us waiting.
     held: Duration,
+    /// True once the body has ended with trailers of our own.
+    is_over: bool,
+    /// Wakes at the deadline of a gRPC call; `None`: it has none, or it has passed.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// Wakes when the upstream may have been silent for too long.
@@ -97,6 +102,8 @@ impl ResponseBody {
             alarm: None,
             passed_at: None,
             held: Duration::ZERO,
+            is_over: false,
+            deadline: None,
         };
         if flow.inner.is_end_stream() {
             flow.end(None);
@@ -112,6 +119,16 @@ impl ResponseBody {
         if let (Some(flow), Some(recorder)) = (&mut self.flow, recorder) {
             flow.recorder = Some(Box::new(recorder));
             flow.record_end();
+        }
+        self
+    }
+
+    /// Ends the body with the trailers of a gRPC call that was not over within that time.
+    pub fn within(mut self, left: Option<Duration>) -> ResponseBody {
+        if let (Some(flow), Some(left)) = (&mut self.flow, left)
+            && !flow.inner.is_end_stream()
+        {
+            flow.deadline = Some(Box::pin(tokio::time::sleep(left)));
         }
         self
     }
@@ -315,6 +332,19 @@ impl Flow {
         }
     }
 
+    /// True once the time of a gRPC call's client is over: the call has ended, and its trailers are ours.
+    fn is_too_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let deadline = self.deadline.as_mut();
+        if !deadline.is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            return false;
+        }
+        self.deadline = None;
+        self.is_over = true;
+        self.note(&UpstreamError::no_trailers());
+        self.end(Some(CallError::Timeout));
+        true
+    }
+
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -324,8 +354,14 @@ impl Flow {
             self.record_end();
             return Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))));
         }
+        if self.is_over {
+            return Poll::Ready(None);
+        }
         self.asked();
         let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Pending if self.is_too_late(cx) => {
+                return Poll::Ready(Some(Ok(Frame::trailers(grpc::too_late()))));
+            }
             Poll::Pending => return self.wait(cx),
             Poll::Ready(frame) => frame,
         };
@@ -347,6 +383,9 @@ impl Flow {
                 self.passed_at = Some(now);
                 if let (Some(call), Some(data)) = (&mut self.call, frame.data_ref()) {
                     call.with(|call| call.see(data, now));
+                }
+                if let (Some(call), Some(trailers)) = (&mut self.call, frame.trailers_ref()) {
+                    call.with(|call| call.see_trailers(trailers));
                 }
                 // Judged before the client has the last byte: its next request must meet the breaker in the state after
                 // this call. After a trailer section no more frames are asked for.
@@ -380,7 +419,7 @@ impl http_body::Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         self.flow
             .as_ref()
-            .is_none_or(|flow| flow.ahead.is_empty() && flow.inner.is_end_stream())
+            .is_none_or(|flow| flow.is_over || flow.ahead.is_empty() && flow.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

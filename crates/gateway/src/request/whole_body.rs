@@ -25,6 +25,7 @@ pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFa
         return Err(ClientFault::TooLarge);
     }
     let limits = IntakeLimits {
+        pause_max: None,
         rate_min: limits.body_rate_min,
         size_max: Some(size_max),
     };

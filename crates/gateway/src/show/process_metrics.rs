@@ -1,8 +1,10 @@
 //! Metrics of the process: connections, requests without a route, records, reloads, the log.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
 
+use fusebox_plan::plan::CertificateFacts;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -94,10 +96,50 @@ pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
             (by("failure"), inner.reload_failures.load(Ordering::Relaxed)),
         ],
     )?;
+    certificates(gateway, encoder)?;
     gauges(
         encoder,
         "fusebox_build_info",
         "1, with the program's version",
         [(vec![("version", env!("CARGO_PKG_VERSION"))], 1)],
+    )
+}
+
+/// The ends of the certificates in use, and the renewals of their files; nothing where there is no certificate.
+fn certificates(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let inner = &gateway.0;
+    let live = inner.shared.live.load();
+    let mut ends: BTreeMap<String, i64> = BTreeMap::new();
+    let mut add = |facts: &CertificateFacts| {
+        let end = ends.entry(facts.name.clone()).or_insert(facts.not_after);
+        *end = facts.not_after.min(*end);
+    };
+    for tls in live.listeners.values().filter_map(|it| it.tls.as_ref()) {
+        tls.current().certificates.iter().for_each(&mut add);
+    }
+    for own in live.upstreams.iter().filter_map(|it| it.own_tls.as_ref()) {
+        own.current().identity.iter().for_each(&mut add);
+    }
+    if !ends.is_empty() {
+        let help = "When a certificate of ours ends, in seconds since 1970, by its first DNS name";
+        let mut metric = gauge(encoder, "fusebox_tls_not_after_seconds", help)?;
+        for (name, end) in &ends {
+            let labels = vec![("name", name.as_str())];
+            ConstGauge::new(*end).encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    let renewals = &inner.renewals;
+    let counts = [
+        ("success", renewals.done.load(Ordering::Relaxed)),
+        ("failure", renewals.failed.load(Ordering::Relaxed)),
+    ];
+    if ends.is_empty() && counts.iter().all(|(_, count)| *count == 0) {
+        return Ok(());
+    }
+    counters(
+        encoder,
+        "fusebox_tls_renewals",
+        "Changes of certificate files that were found by watching them, by result",
+        counts.map(|(result, count)| (vec![("result", result)], count)),
     )
 }

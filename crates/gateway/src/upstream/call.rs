@@ -8,6 +8,7 @@
 //! dropped too, and the outcome is ignored.
 
 mod beside;
+mod grpc;
 mod holder;
 mod noting;
 
@@ -93,6 +94,8 @@ pub struct UpstreamCall {
     is_timeout: bool,
     /// The id of the client's request; `None`: an application makes the call for itself.
     request_id: Option<HeaderValue>,
+    /// The subject of the client's certificate; `None`: its listener asks for none.
+    client_subject: Option<HeaderValue>,
     /// The time that the attempt's last connection took, or failed to come.
     connecting: Duration,
     /// The endpoint of the last failed attempt, if it is known by a name of its own.
@@ -103,6 +106,8 @@ pub struct UpstreamCall {
     attempt_began: Timestamp,
     /// True once the present attempt is in the note.
     is_attempt_noted: bool,
+    /// The gRPC side of the call; `None`: it is not gRPC.
+    grpc: Option<Box<grpc::GrpcCall>>,
 }
 
 /// The time limits of one attempt among several.
@@ -176,11 +181,13 @@ impl UpstreamCall {
             place: None,
             is_timeout: false,
             request_id: None,
+            client_subject: None,
             connecting: Duration::ZERO,
             failed_at: None,
             noted: None,
             attempt_began: Timestamp::ZERO,
             is_attempt_noted: false,
+            grpc: None,
         })
     }
 
@@ -218,6 +225,9 @@ impl UpstreamCall {
         (self.head, self.back_at, self.cause) = (None, None, None);
         self.body.clear();
         (self.flow, self.passed_at) = (Flow::Unknown, None);
+        if let Some(grpc) = &mut self.grpc {
+            grpc.begins(self.worker.clock.exact());
+        }
         if let Some(note) = &self.noted {
             self.attempt_began = note.attempt_begins();
             self.is_attempt_noted = false;
@@ -226,6 +236,7 @@ impl UpstreamCall {
 
     /// Ends an attempt that another one may follow: its endpoint gets the outcome, the upstream's breaker not yet.
     pub fn attempt_ended(&mut self, error: Option<CallError>) -> Outcome {
+        let error = self.whole_end(error);
         let outcome = self.ruling(error).outcome;
         self.end_attempt(outcome, self.worker.clock.exact());
         self.between = Some(error);
@@ -247,9 +258,10 @@ impl UpstreamCall {
         self.end(error);
     }
 
-    /// Sets the id of the client's request.
-    pub fn asked_by(&mut self, request_id: &HeaderValue) {
+    /// Sets the id of the client's request, and the subject of its certificate.
+    pub fn asked_by(&mut self, request_id: &HeaderValue, subject: Option<&HeaderValue>) {
         self.request_id = Some(request_id.clone());
+        self.client_subject = subject.cloned();
     }
 
     /// Sets the request's method and the state of the client's connection; without `phase` an application makes the
@@ -406,6 +418,11 @@ impl UpstreamCall {
 
     /// Counts and logs an error of the upstream or the client, and keeps it for the breaker's reason.
     pub fn note(&mut self, error: &UpstreamError) {
+        let late = UpstreamError::late_client();
+        let error = match self.is_excused(Some(error.kind.as_call_error())) {
+            true => &late,
+            false => error,
+        };
         self.cause = Some(error.cause());
         if let Some(note) = &self.noted {
             note.error(error.kind.as_str());
@@ -450,11 +467,15 @@ impl UpstreamCall {
             return;
         }
         let at = self.worker.clock.tick();
+        self.back_at = None;
+        self.hear_grpc_head(status, headers);
         let breaker = &self.upstream.plan.breaker;
         if breaker.settings.retry_after != RetryAfter::Ignore {
             let clock = &self.worker.clock;
             let asked = retry_after::read(headers, clock.wall_millis());
-            self.back_at = asked.map(|after| clock.exact() + after);
+            if let Some(after) = asked {
+                self.back_at = Some(clock.exact() + after);
+            }
         }
         self.head = Some(Head {
             status,
@@ -476,6 +497,7 @@ impl UpstreamCall {
             self.body.extend_from_slice(&data[..data.len().min(room)]);
         }
         if self.settles_at().is_some_and(|at| now >= at) {
+            self.becomes_grpc_stream();
             self.settle();
         }
     }
@@ -525,6 +547,7 @@ impl UpstreamCall {
 
     /// Ends the call and judges it, unless it is judged already.
     pub fn end(mut self: Box<Self>, error: Option<CallError>) {
+        let error = self.whole_end(error);
         self.is_timeout = error == Some(CallError::Timeout);
         if self.recorded {
             if let Some(meter) = self.meter().filter(|_| error.is_some()) {
@@ -572,6 +595,7 @@ impl UpstreamCall {
 
     fn ruling(&self, error: Option<CallError>) -> Ruling {
         let head = self.head.as_ref();
+        let subject = self.client_subject.as_ref().and_then(|it| it.to_str().ok());
         let facts = Facts {
             status: head.map_or(0, |head| head.status.as_u16()),
             headers: head.and_then(|head| head.headers.as_deref()),
@@ -583,11 +607,16 @@ impl UpstreamCall {
                 .breaker
                 .failure_body_max
                 .map(|_| self.body.as_slice()),
+            grpc_status: self.grpc_status(),
+            client_subject: subject.unwrap_or_default(),
         };
         let mut ruling = self.upstream.plan.breaker.judge(&facts);
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
         if self.is_odd && by_default && facts.status == 501 {
             // The right answer of a server that does not know the method (RFC 9110, section 15.6.2).
+            ruling.outcome = Outcome::Ignored;
+        }
+        if self.is_excused(error) {
             ruling.outcome = Outcome::Ignored;
         }
         ruling
@@ -685,7 +714,8 @@ impl UpstreamCall {
             return None;
         }
         let status = self.head.as_ref().map(|head| head.status.as_u16());
-        self.cause.or(status.map(Cause::Status))
+        let grpc = self.grpc_cause().map(Cause::Word);
+        self.cause.or(grpc).or(status.map(Cause::Status))
     }
 
     /// The time after which the upstream wants to be called again. It counts if the call failed, or if the upstream is
@@ -697,6 +727,7 @@ impl UpstreamCall {
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
+        let busy = busy || self.is_pushed_back();
         (busy || outcome == Outcome::Failure).then(|| at.saturating_since(now))
     }
 }

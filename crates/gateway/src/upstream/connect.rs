@@ -130,11 +130,58 @@ fn exhausted(error: &io::Error) -> Option<UpstreamError> {
 /// TLS, with the name that the other side's certificate must have.
 #[derive(Clone)]
 struct Tls {
-    connector: TlsConnector,
-    /// The same for HTTP/1.1 alone.
-    http1: TlsConnector,
+    trust: Trust,
+    http: HttpVersion,
+    /// The settings of each connection; `None`: they may change, so each makes its own.
+    fixed: Option<Connectors>,
     name: ServerName<'static>,
     wish: Arc<CertificateWish>,
+}
+
+/// Settings of TLS by the protocols that they offer (ALPN).
+#[derive(Clone)]
+struct Connectors {
+    /// Those of the upstream's `http`.
+    wanted: TlsConnector,
+    /// HTTP/1.1 alone.
+    http1: TlsConnector,
+}
+
+impl Connectors {
+    fn new(trust: &Trust, http: HttpVersion, wish: &Arc<CertificateWish>) -> Connectors {
+        let config = watching(&trust.config(), wish);
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = (*config).clone();
+            config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        let http1 = offering(&[b"http/1.1"]);
+        Connectors {
+            wanted: match http {
+                HttpVersion::One => http1.clone(),
+                HttpVersion::Two => offering(&[b"h2"]),
+                HttpVersion::Auto => offering(&[b"h2", b"http/1.1"]),
+            },
+            http1,
+        }
+    }
+
+    fn choose(&self, is_http1: bool) -> TlsConnector {
+        match is_http1 {
+            true => self.http1.clone(),
+            false => self.wanted.clone(),
+        }
+    }
+}
+
+impl Tls {
+    /// The settings for a connection that begins now; `is_http1`: it offers HTTP/1.1 alone.
+    fn connector(&self, is_http1: bool) -> TlsConnector {
+        match &self.fixed {
+            Some(fixed) => fixed.choose(is_http1),
+            None => Connectors::new(&self.trust, self.http, &self.wish).choose(is_http1),
+        }
+    }
 }
 
 /// The present step of connecting, with the error to report if time runs out there.
@@ -421,23 +468,18 @@ fn tls_of(endpoint: &Endpoint, http: HttpVersion, trust: &Trust) -> Result<Optio
     if !endpoint.tls {
         return Ok(None);
     }
-    let host = &endpoint.host;
-    let name = ServerName::try_from(host.clone())
+    let host = trust.server_name().unwrap_or(&endpoint.host);
+    let name = ServerName::try_from(host.to_owned())
         .map_err(|_| format!("`{host}` is not a name that a certificate can bear"))?;
-    let (config, wish) = watching(&trust.config());
-    let offering = |protocols: &[&[u8]]| {
-        let mut config = (*config).clone();
-        config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
-        TlsConnector::from(Arc::new(config))
+    let wish = Arc::default();
+    let fixed = match trust {
+        Trust::Renewed(_) => None,
+        trust => Some(Connectors::new(trust, http, &wish)),
     };
-    let http1 = offering(&[b"http/1.1"]);
     Ok(Some(Tls {
-        connector: match http {
-            HttpVersion::One => http1.clone(),
-            HttpVersion::Two => offering(&[b"h2"]),
-            HttpVersion::Auto => offering(&[b"h2", b"http/1.1"]),
-        },
-        http1,
+        trust: trust.clone(),
+        http,
+        fixed,
         name,
         wish,
     }))
@@ -452,7 +494,7 @@ async fn secured(
     step: &mut Step,
 ) -> Result<(Stream, bool), NoConnection> {
     (step.kind, step.word) = (ErrorKind::Tls, "handshake timed out");
-    let connector = if is_http1 { &tls.http1 } else { &tls.connector };
+    let connector = tls.connector(is_http1);
     let stream = connector.connect(tls.name.clone(), stream).await;
     let stream = stream.map_err(|error| {
         let address = Some(address);

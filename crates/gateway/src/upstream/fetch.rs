@@ -172,6 +172,7 @@ impl Fetching<'_> {
             hedge: None,
             hash: None,
             total: self.policy.total,
+            deadline: None,
             bulkhead,
         };
         let mut following = Following::new(self, request, retry);

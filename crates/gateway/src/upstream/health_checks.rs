@@ -10,16 +10,20 @@ use fusebox_call::endpoints::Endpoint as Member;
 use fusebox_call::health::{HealthChecks, HealthPace, HealthReturn};
 use fusebox_plan::Call as Answer;
 use fusebox_plan::plan::{Health, Probe};
-use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, TE, USER_AGENT};
 use http::{HeaderValue, Request};
+use http_body_util::BodyExt as _;
 use tokio::task::AbortHandle;
 
 use crate::ground::clock::Clock;
+use crate::message::grpc;
 use crate::message::kept_body::Outgoing;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::endpoints::LiveEndpoint;
 use crate::upstream::events::{Events, News};
+use crate::upstream::grpc_health;
 use crate::upstream::live_upstream::LiveUpstream;
+use crate::upstream::pool::Connection;
 
 /// The name that a check gives itself.
 const AGENT: HeaderValue = HeaderValue::from_static("fusebox-health");
@@ -130,6 +134,9 @@ impl Checking {
             .open_apart(bound)
             .await
             .map_err(|error| error.error.to_string())?;
+        if let Some(service) = &self.health.grpc {
+            return self.check_grpc(connection, service).await;
+        }
         let path = format!("{}{}", self.endpoint.plan.base_path, self.health.path);
         let request = Request::get(path)
             .header(HOST, self.endpoint.host.clone())
@@ -145,12 +152,42 @@ impl Checking {
             duration: self.clock.exact().saturating_since(asked_at),
             error: None,
             body: None,
+            grpc_status: None,
+            client_subject: "",
         };
         match self.health.expect.holds(&answer) {
             Ok(true) => Ok(()),
             Ok(false) => Err(format!("status {}", answer.status)),
             Err(error) => Err(error.what),
         }
+    }
+
+    /// Asks the health service of gRPC once.
+    async fn check_grpc(&self, mut connection: Connection, service: &str) -> Result<(), String> {
+        let path = format!("{}{}", self.endpoint.plan.base_path, grpc_health::PATH);
+        let request = Request::post(path)
+            .header(HOST, self.endpoint.host.clone())
+            .header(USER_AGENT, AGENT)
+            .header(CONTENT_TYPE, grpc::MEDIA_TYPE)
+            .header(TE, HeaderValue::from_static("trailers"))
+            .header(grpc::TIMEOUT, grpc::write_timeout(self.health.timeout))
+            .body(Outgoing::fixed(grpc_health::request(service)))
+            .map_err(|error| error.to_string())?;
+        let sent = connection.sender.try_send_request(request).await;
+        let response = sent.map_err(|failure| failure.error.to_string())?;
+        let (head, mut rest) = response.into_parts();
+        let (mut body, mut trailers) = (Vec::new(), None);
+        while let Some(frame) = rest.frame().await {
+            let frame = frame.map_err(|error| error.to_string())?;
+            if let Some(data) = frame.data_ref() {
+                body.extend_from_slice(data);
+            }
+            if body.len() > grpc_health::ANSWER_MAX {
+                return Err("an answer of the health service that is too long".to_owned());
+            }
+            trailers = frame.into_trailers().ok().or(trailers);
+        }
+        grpc_health::verdict(head.status, &head.headers, trailers.as_ref(), &body)
     }
 
     /// Closes the upstream's open breakers after enough good checks in a row since their cooldown.

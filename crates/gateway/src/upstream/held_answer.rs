@@ -106,6 +106,9 @@ impl HeldAnswer {
                 frame.data_ref().map_or(&[][..], |data| data),
                 worker.clock.tick(),
             );
+            if let Some(trailers) = frame.trailers_ref() {
+                call.see_trailers(trailers);
+            }
             bytes += data;
             self.ahead.push_back(frame);
             if bytes > HELD_BYTES_MAX {

@@ -12,6 +12,7 @@ use crate::upstream::breakers::UpstreamBreakers;
 use crate::upstream::call_state::CallState;
 use crate::upstream::endpoints::{LiveEndpoint, SeveralEndpoints};
 use crate::upstream::event_switch::EventSwitch;
+use crate::upstream::own_tls::OwnTls;
 use crate::upstream::pool::{Pool, Pools};
 use crate::upstream::stall_watch;
 use crate::upstream::upstream_errors::UpstreamErrors;
@@ -31,6 +32,8 @@ pub struct LiveUpstream {
     pub endpoints: Vec<Arc<LiveEndpoint>>,
     /// The choice among several endpoints; `None`: there is one.
     pub several: Option<Arc<SeveralEndpoints>>,
+    /// The TLS of its endpoints, where the plan has settings for it.
+    pub own_tls: Option<Arc<OwnTls>>,
     /// The state that all its calls share.
     pub calls: CallState,
     /// Counts of each worker; kept over reloads by the upstream's name.
@@ -58,6 +61,7 @@ impl LiveUpstream {
             stall_limits: stall_watch::limits(&plan.breaker.settings),
             endpoints,
             several,
+            own_tls: None,
             calls,
             meter,
             errors,

@@ -55,6 +55,14 @@ impl OwnTrust<'_> {
         {
             return Ok(system.clone());
         }
+        Ok(Trust::Own(self.config()?))
+    }
+
+    /// The configuration of connections with these settings.
+    ///
+    /// # Errors
+    /// The PEM text that is invalid.
+    pub fn config(&self) -> Result<Arc<ClientConfig>, String> {
         let builder = ClientConfig::builder();
         let verifier: Arc<dyn ServerCertVerifier> = match self.verified {
             true => self.verifier()?,
@@ -75,7 +83,7 @@ impl OwnTrust<'_> {
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Trust::Own(Arc::new(config)))
+        Ok(Arc::new(config))
     }
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, String> {
@@ -91,13 +99,13 @@ impl OwnTrust<'_> {
     }
 }
 
-/// A verifier of clients by the authorities of a PEM text.
+/// A verifier of clients by the authorities of a PEM text; a client may show no certificate unless it is `required`.
 ///
 /// # Errors
 /// The certificate that is invalid, or that there is none.
-pub fn client_verifier(pem: &str) -> Result<Arc<dyn ClientCertVerifier>, String> {
+pub fn client_verifier(pem: &str, required: bool) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let listed = certificates(pem)?;
-    pinned::clients(roots_of(&listed)?, listed)
+    pinned::clients(roots_of(&listed)?, listed, required)
 }
 
 fn roots_of(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {

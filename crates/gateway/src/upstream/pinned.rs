@@ -1,8 +1,9 @@
-//! Certificates that are trusted as they are: a server's or a client's own certificate among the authorities.
+//! The verifiers of certificates, servers' and clients': by authorities, and by certificates that are trusted as they are.
 //!
 //! A certificate that signs itself is often made as an authority, and the path validation of rustls refuses it as the
 //! certificate of a server or client. Who lists that very certificate trusts it, as Java and Go see it, too. Its name is
 //! checked all the same, and so is its time: one that has expired, or is not valid yet, is refused although it is listed.
+//! A server's that signs itself and is not listed is refused by that name, and not for an unknown issuer.
 
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ use tokio_rustls::rustls::{
     SignatureScheme,
 };
 
+use crate::ground::certificate::names_itself;
+use crate::upstream::upstream_errors::self_signed;
+
 /// A verifier of servers by authorities, and by certificates that are listed among them.
 ///
 /// # Errors
@@ -31,16 +35,21 @@ pub fn servers(
     Ok(Arc::new(Servers { inner, listed }))
 }
 
-/// A verifier of clients by authorities, and by certificates that are listed among them. A client must show one.
+/// A verifier of clients by authorities, and by certificates that are listed among them. A client must show one where it
+/// is `required`; one that is shown is always verified.
 ///
 /// # Errors
 /// The reason why no verifier can be made of the authorities.
 pub fn clients(
     roots: RootCertStore,
     listed: Vec<CertificateDer<'static>>,
+    required: bool,
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
-    let inner = WebPkiClientVerifier::builder(Arc::new(roots)).build();
-    let inner = inner.map_err(|error| error.to_string())?;
+    let mut builder = WebPkiClientVerifier::builder(Arc::new(roots));
+    if !required {
+        builder = builder.allow_unauthenticated();
+    }
+    let inner = builder.build().map_err(|error| error.to_string())?;
     Ok(Arc::new(Clients { inner, listed }))
 }
 
@@ -51,11 +60,15 @@ fn is_excused(
     listed: &[CertificateDer<'static>],
     end_entity: &CertificateDer<'_>,
 ) -> bool {
-    let made_otherwise = matches!(
+    is_unsigned(error) && listed.iter().any(|listed| listed == end_entity)
+}
+
+/// True if no authority has signed a certificate; an authority's own one is refused as `Other`.
+fn is_unsigned(error: &Error) -> bool {
+    matches!(
         error,
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))
-    );
-    made_otherwise && listed.iter().any(|listed| listed == end_entity)
+    )
 }
 
 #[derive(Debug)]
@@ -81,6 +94,7 @@ impl ServerCertVerifier for Servers {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
+            Err(error) if is_unsigned(&error) && names_itself(end_entity) => Err(self_signed()),
             verified => verified,
         }
     }
@@ -108,6 +122,14 @@ impl ServerCertVerifier for Servers {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
     }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        self.inner.requires_raw_public_keys()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.inner.root_hint_subjects()
+    }
 }
 
 #[derive(Debug)]
@@ -117,6 +139,14 @@ struct Clients {
 }
 
 impl ClientCertVerifier for Clients {
+    fn offer_client_auth(&self) -> bool {
+        self.inner.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.inner.client_auth_mandatory()
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.inner.root_hint_subjects()
     }

@@ -21,6 +21,7 @@ use hyper::body::Incoming;
 
 use crate::ground::clock::WorkerRef;
 use crate::message::fields::FUSEBOX_REASON;
+use crate::message::grpc::Pushback;
 use crate::message::retry_after;
 use crate::upstream::call::{AttemptLimits, UpstreamCall};
 use crate::upstream::call_state::LiveBulkhead;
@@ -47,6 +48,8 @@ pub struct CallRules<'a> {
     pub hash: Option<u64>,
     /// The client's own bound on the time for all attempts, within `timeout.total`; `None`: none.
     pub total: Option<Duration>,
+    /// The same as an end at which an attempt is cut; `None`: none.
+    pub deadline: Option<Timestamp>,
     /// The bulkhead that the call's place belongs to.
     pub bulkhead: Option<&'a LiveBulkhead>,
 }
@@ -123,21 +126,22 @@ pub async fn run<A: Attempt>(
         hedge: rules.hedge,
         budget: &upstream.calls.budget,
     });
-    if repeats.is_none() && rules.total.is_none() && timeout.total.is_none() {
+    let is_bound = rules.total.is_some() || rules.deadline.is_some() || timeout.total.is_some();
+    if repeats.is_none() && !is_bound {
         return once(upstream, call, rules, request, worker).await;
     }
+    let began = worker.clock.exact();
+    let left = rules.deadline.map(|at| at.saturating_since(began));
+    let own = rules.total.into_iter().chain(left).min();
     let facts = Facts {
         method: rules.method,
         is_upgrade: rules.is_upgrade,
         is_attempt: rules.is_attempt,
         is_probe: call.is_probe(),
         request_timeout: timeout.request,
-        total: rules
-            .total
-            .map_or(timeout.of_call(), |own| own.min(timeout.of_call())),
+        total: own.map_or(timeout.of_call(), |own| own.min(timeout.of_call())),
         repeats,
     };
-    let began = worker.clock.exact();
     let running = Running {
         upstream,
         rules,
@@ -322,7 +326,8 @@ impl Running<'_> {
     /// The limits of the next attempt; `None`: the upstream's own, as for a call without repeats.
     fn limits<A: Attempt>(&self, request: &A) -> Option<AttemptLimits> {
         let timeout = &self.upstream.plan.timeout;
-        if self.facts.repeats.is_none() && timeout.total.is_none() {
+        let is_bound = timeout.total.is_some() || self.rules.deadline.is_some();
+        if self.facts.repeats.is_none() && !is_bound {
             return None;
         }
         let used = self.used(request, self.worker.clock.exact());
@@ -346,7 +351,12 @@ impl Running<'_> {
         Answer {
             status: response.status(),
             judged: call.judged_so_far(),
-            retry_after: retry_after::read(headers, self.worker.clock.wall_millis()),
+            retry_after: match call.pushback() {
+                Some(Pushback::After(after)) => Some(after),
+                _ => retry_after::read(headers, self.worker.clock.wall_millis()),
+            },
+            grpc_status: call.grpc_status(),
+            is_final: call.pushback() == Some(Pushback::Never),
             is_from_fusebox: headers.contains_key(FUSEBOX_REASON),
             is_long: HeldAnswer::is_known_long(self.rules.method, headers),
         }

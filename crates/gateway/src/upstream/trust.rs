@@ -4,15 +4,18 @@ use std::sync::{Arc, OnceLock};
 
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::upstream::upstream_errors::naming_verifier;
+use crate::upstream::own_tls::OwnTls;
+use crate::upstream::pinned;
 
 /// The authorities for upstreams' certificates, with the certificate that we present.
 #[derive(Debug, Clone)]
 pub enum Trust {
     /// The system's authorities, read when a connection first needs them; clones share them.
     System(Arc<OnceLock<Arc<ClientConfig>>>),
-    /// A configuration of an upstream's own.
+    /// A configuration of an application's target.
     Own(Arc<ClientConfig>),
+    /// The settings of an upstream, which may be renewed.
+    Renewed(Arc<OwnTls>),
 }
 
 impl Default for Trust {
@@ -27,6 +30,15 @@ impl Trust {
         match self {
             Trust::System(config) => config.get_or_init(trusting_the_system).clone(),
             Trust::Own(config) => config.clone(),
+            Trust::Renewed(own) => own.config(),
+        }
+    }
+
+    /// The name that a server's certificate must have, where that is not the host's.
+    pub fn server_name(&self) -> Option<&str> {
+        match self {
+            Trust::System(_) | Trust::Own(_) => None,
+            Trust::Renewed(own) => own.server_name(),
         }
     }
 }
@@ -34,11 +46,12 @@ impl Trust {
 /// A TLS configuration that trusts the system's certificates.
 fn trusting_the_system() -> Arc<ClientConfig> {
     let (roots, builder) = (system_roots(), ClientConfig::builder());
-    let mut config = match naming_verifier(roots) {
-        Some(verifier) => builder
+    let mut config = match pinned::servers(roots, Vec::new()) {
+        Ok(verifier) => builder
             .dangerous()
             .with_custom_certificate_verifier(verifier),
-        None => builder.with_root_certificates(RootCertStore::empty()),
+        // There are no authorities.
+        Err(_) => builder.with_root_certificates(RootCertStore::empty()),
     }
     .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

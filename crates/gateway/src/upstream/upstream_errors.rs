@@ -18,7 +18,7 @@ use fusebox_plan::CallError;
 
 use crate::ground::meter::Counter;
 
-pub use certificate::{CertificateWish, naming_verifier, watching};
+pub use certificate::{CertificateWish, self_signed, watching};
 pub use failure::UpstreamError;
 pub use http2::is_unprocessed;
 

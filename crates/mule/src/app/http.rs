@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::{MediaType, Script};
-use fusebox_plan::plan::ListenerTls;
+use fusebox_plan::plan::{KeyPair, ListenerTls};
 use http::{HeaderName, Method};
 
 use super::{Given, Target};
@@ -27,6 +27,8 @@ pub struct ListenerConfig {
     pub cors: Option<Cors>,
     /// The certificate of an HTTPS listener; `None`: plain HTTP.
     pub tls: Option<ListenerTls>,
+    /// True if the certificate is in one of Java's stores, which the native form does not read.
+    pub tls_in_java_store: bool,
 }
 
 /// The trust of requests in a server, and their own certificate (`tls:context`).
@@ -37,7 +39,7 @@ pub struct ClientTls {
     /// The authorities of servers, in PEM; `None`: those of the system.
     pub authorities: Option<String>,
     /// Our own certificate chain and key; `None`: we show none.
-    pub identity: Option<ListenerTls>,
+    pub identity: Option<KeyPair>,
 }
 
 impl fmt::Debug for ClientTls {
@@ -109,6 +111,24 @@ pub struct Respond {
     pub headers: Option<Given>,
 }
 
+/// The parts of a configuration's address that are expressions, evaluated for each request; `None`: the part is fixed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Computed {
+    /// The host name or IP literal. Also set, to a literal, if only the port is an expression.
+    pub host: Option<Given>,
+    /// The port, from 1 to 65535.
+    pub port: Option<Given>,
+    /// The prefix of the path.
+    pub base_path: Option<Given>,
+}
+
+impl Computed {
+    /// True if requests go to a server that is known only when they are made.
+    pub fn has_server(&self) -> bool {
+        self.host.is_some() || self.port.is_some()
+    }
+}
+
 /// A server that requests go to (`http:request-config`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requester {
@@ -122,6 +142,8 @@ pub struct Requester {
     pub port: u16,
     /// The prefix of every request's path; may be empty.
     pub base_path: String,
+    /// The parts of the address that each request computes.
+    pub computed: Computed,
     /// The time limit of an exchange; `None`: the application's.
     pub response_timeout: Option<Duration>,
     /// True if redirects are followed. Default true.

@@ -152,7 +152,7 @@ pub(crate) type StoredKey = (usize, Arc<str>);
 
 /// The walk over an application's flows, with all entries and calls found so far.
 pub(crate) struct Walk<'a> {
-    app: &'a App,
+    pub app: &'a App,
     pub failures: &'a Failures,
     pub entries: Vec<Entry>,
     pub calls: Vec<Call<'a>>,
@@ -170,6 +170,8 @@ pub(crate) struct Walk<'a> {
     operation: Option<(&'a Request, &'a Site, usize)>,
     /// True if a limit was exceeded.
     exhausted: bool,
+    /// The processors whose expressions may fail by the request before a call is made.
+    demands: BTreeSet<&'a Site>,
 }
 
 type Ends<'a> = Vec<(Path<'a>, Option<Raised>)>;
@@ -192,7 +194,13 @@ impl<'a> Walk<'a> {
             within: None,
             operation: None,
             exhausted: false,
+            demands: BTreeSet::new(),
         }
+    }
+
+    /// True if an expression of the processor at a position may fail by the request before a call is made.
+    pub fn demands(&self, site: &Site) -> bool {
+        self.demands.contains(site)
     }
 
     /// All paths through a flow; `None`: there are too many.
@@ -341,6 +349,13 @@ impl<'a> Walk<'a> {
             return vec![(path, None)];
         }
         let site = &processor.site;
+        if path.called().next().is_none() && !self.demands.contains(site) {
+            let view = self.view(&path);
+            let mut scripts = processor.does.scripts().into_iter();
+            if scripts.any(|script| script.demands(&view)) {
+                self.demands.insert(site);
+            }
+        }
         let mut ends = self.does(&processor.does, site, path, depth);
         for raised in ends.iter_mut().filter_map(|(_, raised)| raised.as_mut()) {
             let mapping = processor

@@ -8,7 +8,7 @@ use fusebox_plan::dialect::quote;
 use super::answer::Answers;
 use super::kept::store_name;
 use crate::app::{App, Does, Flow, PolicyStep, Processor, Site, Source};
-use crate::circuit::{Act, Call, Path};
+use crate::circuit::{Act, Call, Path, Walk};
 
 /// A part of a flow that the route does not have.
 pub(super) struct Left {
@@ -144,17 +144,28 @@ pub(super) struct Carried<'a> {
     pub refusals: Vec<&'a Site>,
 }
 
+/// The path of the PEM file that takes the place of a Java store.
+pub(super) fn pem_of(store: &str) -> String {
+    let stem = store.rsplit_once('.').map_or(store, |(stem, _)| stem);
+    format!("{stem}.pem")
+}
+
 /// The other processors of a flow that have no native form.
-pub(super) fn left<'a>(app: &'a App, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
+pub(super) fn left<'a>(walk: &Walk<'a>, flow: &'a Flow, carried: &Carried<'_>) -> Vec<Left> {
     let mut found = Vec::new();
-    each(app, flow, &mut |processor| {
+    each(walk.app, flow, &mut |processor| {
         let mut scripts = processor.does.scripts().into_iter();
         let fails = scripts.any(|script| script.fails());
         let fails = fails.then_some((
             "the failure that a script raises by `fail` or `failIf`",
             true,
         ));
-        for (what, is_guard) in left_out(processor, carried).into_iter().chain(fails) {
+        let demands = walk.demands(&processor.site).then_some((
+            "the refusal of requests that an expression cannot convert (`as`) or that lack what it demands (`!`)",
+            true,
+        ));
+        let left = left_out(processor, carried).into_iter();
+        for (what, is_guard) in left.chain(fails).chain(demands) {
             found.push(Left {
                 site: processor.site.clone(),
                 what: what.to_owned(),
@@ -181,14 +192,24 @@ pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
             found.push(left("the listener's rules for other origins", false));
         }
         let tls = source.config.tls.as_ref();
-        if let Some(tls) = tls.filter(|tls| !tls.certificate_path.starts_with('/')) {
-            let path = quote(&tls.certificate_path);
+        if let Some(tls) = tls.filter(|_| source.config.tls_in_java_store) {
+            let store = &tls.pair.certificate_file.named;
+            let pem = pem_of(store);
+            let what = format!(
+                "the store {}: make PEM of it, `openssl pkcs12 -in {store} -nodes -out {pem}`",
+                quote(store)
+            );
+            found.push(left(&what, false));
+        } else if let Some(tls) =
+            tls.filter(|tls| !tls.pair.certificate_file.named.starts_with('/'))
+        {
+            let path = quote(&tls.pair.certificate_file.named);
             let what = format!(
                 "the directory of {path}: the program's there, the configuration file's here"
             );
             found.push(left(&what, false));
         }
-        if tls.is_some_and(|tls| tls.client_authorities.is_some()) {
+        if tls.is_some_and(|tls| tls.clients.is_some()) {
             found.push(left("the check of callers' certificates", true));
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> 
         && is_of_client(&sent.path)
     {
         return Ok(Target {
-            base: base(config),
+            base: base(config)?,
             path: "/".to_owned(),
             query: None,
             is_same: true,
@@ -33,7 +33,7 @@ pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> 
     }
     let (base, path) = match (&sent.url, &call.request.config) {
         (Some(url), _) => split_url(&written(url, sent)?)?,
-        (None, Some(config)) => (base(config), written(&sent.path, sent)?),
+        (None, Some(config)) => (base(config)?, written(&sent.path, sent)?),
         (None, None) => return Err("it has no URL".to_owned()),
     };
     let (path, query) = match path.split_once('?') {
@@ -67,18 +67,21 @@ fn is_of_client(path: &Symbol) -> bool {
     all.any(|it| path.bare() == it)
 }
 
-/// The URL before the path of a call's configuration.
-fn base(config: &Requester) -> String {
+/// The URL before the path of a call's configuration; the error says why it has none.
+fn base(config: &Requester) -> Result<String, String> {
+    if config.computed.has_server() || config.computed.base_path.is_some() {
+        return Err("the address of its configuration is computed".to_owned());
+    }
     let scheme = if config.tls { "https" } else { "http" };
     let host = match config.host.contains(':') {
         true => format!("[{}]", config.host),
         false => config.host.to_string(),
     };
-    format!(
+    Ok(format!(
         "{scheme}://{host}:{}{}",
         config.port,
         config.base_path.trim_end_matches('/')
-    )
+    ))
 }
 
 /// Splits a URL before its path.
@@ -100,7 +103,7 @@ pub(super) fn base_of(call: &Call<'_>) -> Result<String, String> {
             let url = url.literal().ok_or("its URL is computed")?;
             Ok(split_url(url)?.0)
         }
-        (None, Some(config)) => Ok(base(config)),
+        (None, Some(config)) => base(config),
         (None, None) => Err("it has no URL".to_owned()),
     }
 }

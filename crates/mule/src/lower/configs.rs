@@ -10,7 +10,7 @@ use super::bind::{self, Problem};
 use super::names::name_of;
 use super::open::Open;
 use super::values::Written;
-use crate::app::{Handlers, ListenerConfig, Requester, SendBody};
+use crate::app::{Computed, Given, Handlers, ListenerConfig, Requester, SendBody};
 
 const LISTENER: &str = "http:listener-config";
 const REQUESTER: &str = "http:request-config";
@@ -76,10 +76,11 @@ impl<'a> Lowering<'a> {
         let (addr, bound_base, tls) = match bound {
             Some(url) => {
                 let (addr, base) = self.bound(name.at(), name.text, bind::listening(url))?;
-                (addr, base, None)
+                (addr, base, (None, false))
             }
             None => {
                 let tls = connection.and_then(|open| self.listener_tls(&open));
+                let tls = tls.map_or((None, false), |(tls, java)| (Some(tls), java));
                 (self.listener_address(open, connection)?, String::new(), tls)
             }
         };
@@ -93,7 +94,8 @@ impl<'a> Lowering<'a> {
             }),
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
             cors,
-            tls,
+            tls: tls.0,
+            tls_in_java_store: tls.1,
         })
     }
 
@@ -164,6 +166,7 @@ impl<'a> Lowering<'a> {
             idle_timeout: LISTENER_IDLE,
             cors: None,
             tls: None,
+            tls_in_java_store: false,
         });
         self.listeners.insert(config.name.clone(), config.clone());
         Some(config)
@@ -171,17 +174,25 @@ impl<'a> Lowering<'a> {
 
     fn requester(&mut self, open: &Open<'a>) -> Option<Requester> {
         let name = self.text(open, "name")?;
-        let base = self.base_path(open);
+        let mut computed = Computed {
+            base_path: self.computed(open, "basePath"),
+            ..Computed::default()
+        };
+        let base = match &computed.base_path {
+            Some(_) => "",
+            None => self.base_path(open),
+        };
         let connection = self.open_part(open, "http:request-connection");
         let bound = self.bindings.get(name.text);
         let (endpoint, trust) = match bound {
             Some(url) => (self.bound(name.at(), name.text, bind::calling(url))?, None),
             None => {
                 let trust = connection.and_then(|open| self.client_tls(&open));
-                (self.request_address(connection)?, trust)
+                (self.request_address(connection, &mut computed)?, trust)
             }
         };
         let mut requester = requester_of(name.text, &endpoint);
+        requester.computed = computed;
         requester.trust = trust;
         if endpoint.base_path.is_empty() {
             requester.base_path = rooted(base);
@@ -241,19 +252,41 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// An attribute that is an expression, evaluated for each request; `None`: it is a text, or missing.
+    fn computed(&mut self, open: &Open<'a>, name: &str) -> Option<Given> {
+        let is_expression = open
+            .attribute(name)
+            .is_some_and(|it| it.value.value.contains("#["));
+        is_expression.then(|| self.given(open, name))?
+    }
+
     /// The server that a configuration's requests go to, with an empty host if it names none: its requests then have a
-    /// `url` of their own.
+    /// `url` of their own, or it is computed for each.
     fn request_address(
         &mut self,
         connection: Option<Open<'a>>,
+        computed: &mut Computed,
     ) -> Option<fusebox_plan::plan::Endpoint> {
         let nowhere = |tls: bool| fusebox_plan::plan::Endpoint::new(tls, "", 0);
         let Some(open) = connection else {
             return Some(nowhere(false));
         };
         let tls = self.word(&open, "protocol") == Some("HTTPS");
-        let port = self.whole(&open, "port");
-        if !open.has("host") {
+        computed.host = self.computed(&open, "host");
+        computed.port = self.computed(&open, "port");
+        let port = match computed.port {
+            Some(_) => None,
+            None => self.number(&open, "port"),
+        };
+        let port = port.and_then(|port| port.literal()?.parse::<i64>().ok());
+        if computed.has_server() {
+            let fixed = |text: String| Some(Given::Literal(text.into()));
+            if computed.host.is_none() {
+                computed.host = fixed(self.text(&open, "host")?.text.trim().to_owned());
+            }
+            computed.port = computed.port.take().or_else(|| fixed(port?.to_string()));
+        }
+        if !open.has("host") || computed.has_server() {
             return Some(nowhere(tls));
         }
         let host = self.text(&open, "host")?;
@@ -319,6 +352,7 @@ fn requester_of(name: &str, endpoint: &fusebox_plan::plan::Endpoint) -> Requeste
         host: endpoint.host.as_str().into(),
         port: endpoint.port,
         base_path: endpoint.base_path.clone(),
+        computed: Computed::default(),
         response_timeout: None,
         follow_redirects: true,
         cookies: true,

@@ -59,6 +59,7 @@ fn listener(config: &ListenerConfig) -> Listener {
         double_slash_allowed: false,
         manner: Manner::App,
         tls: config.tls.clone(),
+        http2: None,
     }
 }
 

@@ -1,11 +1,15 @@
 //! Chains, and processors without nested ones.
 
+use fusebox_dataweave::MediaType;
 use fusebox_plan::dialect::quote;
 
 use super::Lowering;
 use super::listen::RESPONSE;
 use super::open::Open;
-use crate::app::{Chain, Does, ErrorType, LogLevel, Logger, Processor, RaiseError, SetVariable};
+use super::values::text_of;
+use crate::app::{
+    Chain, Does, ErrorType, Given, LogLevel, Logger, Processor, RaiseError, SetVariable,
+};
 use crate::xml::Element;
 
 /// Error namespaces that are reserved for their modules.
@@ -58,6 +62,7 @@ impl<'a> Lowering<'a> {
             "set-variable" => self.set_variable(&open),
             "remove-variable" => self.given(&open, "variableName").map(Does::RemoveVariable),
             "set-payload" => self.set_payload(&open),
+            "parse-template" => self.parse_template(&open),
             "logger" => self.logger(&open),
             "raise-error" => self.raise_error(&open),
             "choice" => self.choice(&open),
@@ -114,6 +119,53 @@ impl<'a> Lowering<'a> {
             value: value?,
             media_type,
         })
+    }
+
+    /// Reads a text with expressions, from a file or in its place, which becomes the payload or a variable.
+    fn parse_template(&mut self, open: &Open<'a>) -> Option<Does> {
+        let inside = self.open_part(open, "content");
+        let text = match (inside, &open.element.text) {
+            (Some(inside), None) => text_of(inside.element),
+            (None, Some(_)) => text_of(open.element),
+            (Some(inside), Some(_)) => {
+                let what = "the template is given twice";
+                self.error(inside.at(), what, "keep `content` or `location`");
+                return None;
+            }
+            (None, None) => {
+                let what = "`parse-template` has no template";
+                let mend = "add `location=\"page.html\"`, or write it into `<content>`";
+                self.error(open.at(), what, mend);
+                return None;
+            }
+        };
+        let value = self.given_of(text, true);
+        let written = self.media_type(open, "outputMimeType");
+        let file = self.written(open, "location").map_or("", |path| path.text);
+        let ending = file
+            .trim()
+            .rsplit_once('.')
+            .map_or("", |(_, ending)| ending);
+        let media_type = Some(written.unwrap_or_else(|| {
+            MediaType::new(match ending {
+                "html" | "htm" => "text/html",
+                "json" => "application/json",
+                "xml" => "application/xml",
+                _ => "text/plain",
+            })
+        }));
+        let Some(target) = self.target(open) else {
+            return Some(Does::SetPayload { value, media_type });
+        };
+        if let Some(attribute) = open.attribute("targetValue") {
+            let what = "`targetValue` has no effect here: the variable is the text";
+            self.warn(attribute.at, what, "remove it");
+        }
+        Some(Does::SetVariable(SetVariable {
+            name: Given::Literal(target.variable),
+            value,
+            media_type,
+        }))
     }
 
     /// Checks `encoding`: only UTF-8 is supported.

@@ -1,12 +1,15 @@
 //! Requests: `http:request`, and the rules for error statuses.
 
+use std::sync::Arc;
+
 use fusebox_plan::dialect::quote;
 use http::Method;
 
 use super::Lowering;
 use super::open::Open;
 use crate::app::{
-    BasicAuthentication, Does, Given, Request, SendBody, StaticResource, StatusRange, Validator,
+    BasicAuthentication, Does, Given, Request, Requester, SendBody, StaticResource, StatusRange,
+    Validator,
 };
 
 impl<'a> Lowering<'a> {
@@ -18,7 +21,8 @@ impl<'a> Lowering<'a> {
             let mend = "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`";
             self.error(open.at(), what, mend);
         }
-        if let Some(config) = config.as_ref().filter(|it| it.host.is_empty())
+        let hostless = |it: &&Arc<Requester>| it.host.is_empty() && !it.computed.has_server();
+        if let Some(config) = config.as_ref().filter(hostless)
             && !open.has("url")
         {
             let name = quote(&config.name);

@@ -210,6 +210,8 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("set-variable", Processor, &[must("variableName", Value), must("value", Value), may("mimeType", Text), may("encoding", Text)], &[], Nothing),
     shape("remove-variable", Processor, &[must("variableName", Value)], &[], Nothing),
     shape("set-payload", Processor, &[must("value", Value), may("mimeType", Text), may("encoding", Text)], &[], Nothing),
+    shape("parse-template", Processor, &[may("location", Text), may("target", Text), or("targetValue", Script, "#[payload]"), may("outputMimeType", Text), may("outputEncoding", UTF8)], &["content"], Words),
+    shape("content", Part, &[], &[], Words),
     shape("logger", Processor, &[may("message", Message), or("level", Word(&["TRACE", "DEBUG", "INFO", "WARN", "ERROR"]), "INFO"), may("category", Text)], &[], Nothing),
     shape("raise-error", Processor, &[must("type", Text), may("description", Value)], &[], Nothing),
     shape("choice", Processor, &[], &["when", "otherwise"], Nothing),
@@ -313,7 +315,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("http:query-params", Part, &[], &[], Words),
     shape("http:request-config", Global, &[
         must("name", Text),
-        or("basePath", Text, "/"),
+        or("basePath", Value, "/"),
         may("responseTimeout", MILLIS),
         or("followRedirects", Flag, "true"),
         or("sendBodyMode", Word(SEND_BODY), "AUTO"),
@@ -323,8 +325,8 @@ pub(super) const SHAPES: &[Shape] = &[
         or("sendCorrelationId", Word(SEND_CORRELATION), "AUTO"),
     ], &["http:request-connection", "http:default-headers", "http:default-query-params", "http:response-validator", "expiration-policy"], Nothing),
     shape("http:request-connection", Part, &[
-        may("host", Text),
-        may("port", Whole(1, 65_535)),
+        may("host", Value),
+        may("port", WholeValue(1, 65_535)),
         or("protocol", Word(&["HTTP", "HTTPS"]), "HTTP"),
         or("maxConnections", Whole(-1, 1_000_000), "-1"),
         or("connectionIdleTimeout", MILLIS, "30000"),
@@ -383,8 +385,8 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("http:failure-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
     shape("tls:context", Global, &[may("name", Text), may("enabledProtocols", TLS), may("enabledCipherSuites", TLS)],
         &["tls:trust-store", "tls:key-store"], Nothing),
-    shape("tls:trust-store", Part, &[may("path", Text), may("type", Text), or("insecure", Flag, "false"), may("password", Idle), may("algorithm", Idle)], &[], Nothing),
-    shape("tls:key-store", Part, &[must("path", Text), may("type", Text), may("alias", Idle), may("password", Idle), may("keyPassword", Idle), may("algorithm", Idle)], &[], Nothing),
+    shape("tls:trust-store", Part, &[may("path", Text), may("type", Text), or("insecure", Flag, "false"), may("password", Text), may("algorithm", Idle)], &[], Nothing),
+    shape("tls:key-store", Part, &[must("path", Text), may("type", Text), may("alias", Text), may("password", Text), may("keyPassword", Text), may("algorithm", Idle)], &[], Nothing),
     // APIkit.
     shape("apikit:config", Global, &[
         must("name", Text),

@@ -1,24 +1,26 @@
 //! TLS of listeners and requests: `tls:context`, in its place or by its name.
 //!
-//! Mule keeps certificates and keys in Java's stores; here they are PEM files, `type="pem"`. A Java store is refused with
-//! the command that makes PEM of it.
+//! Certificates and keys are in PEM files or in Java's stores of the form PKCS12. A store of an older form is refused with
+//! the command that makes PKCS12 of it.
 //!
 //! Source: [TLS configuration](https://docs.mulesoft.com/mule-runtime/latest/tls-configuration).
 
 use std::collections::BTreeMap;
 
-use fusebox_plan::dialect::{At, PemFile, Place, pair, quote};
-use fusebox_plan::plan::ListenerTls;
+use fusebox_plan::dialect::{At, PemFile, Place, pair, quote, suggest};
+use fusebox_plan::plan::{Authorities, ClientAuth, KeyPair, ListenerTls, PemSource};
 
 use super::Lowering;
 use super::names::name_of;
 use super::open::Open;
+use super::stores::{STORE_BYTES_MAX, Store, StoreFault};
 use super::values::Written;
 use crate::app::ClientTls;
 use crate::properties::{Kind, Names};
 use crate::xml::Element;
 
 const CONTEXT: &str = "tls:context";
+const KEY_STORE: &str = "tls:key-store";
 
 /// The contexts that have been read, by position; `None`: a context with an error, which is reported.
 pub(super) type Contexts = BTreeMap<Place, Option<Context>>;
@@ -27,15 +29,16 @@ pub(super) type Contexts = BTreeMap<Place, Option<Context>>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Context {
     /// The authorities of the other side, in PEM.
-    authorities: Option<String>,
+    authorities: Option<Authorities>,
     /// True to accept any certificate of the other side.
     insecure: bool,
-    identity: Option<ListenerTls>,
+    /// Our own certificate and key, and true if they come from one of Java's stores.
+    identity: Option<(KeyPair, bool)>,
 }
 
 impl<'a> Lowering<'a> {
-    /// The certificate of a listener's connection.
-    pub fn listener_tls(&mut self, connection: &Open<'a>) -> Option<ListenerTls> {
+    /// The certificate of a listener's connection, and true if it comes from one of Java's stores.
+    pub fn listener_tls(&mut self, connection: &Open<'a>) -> Option<(ListenerTls, bool)> {
         let is_tls = self.word(connection, "protocol") == Some("HTTPS");
         let Some(element) = self.context_of(connection) else {
             if is_tls && !connection.has("tlsContext") {
@@ -50,15 +53,22 @@ impl<'a> Lowering<'a> {
             self.no_tls(element.at);
             return None;
         }
-        let Some(mut tls) = context.identity else {
+        let Some((pair, is_java)) = context.identity else {
             let what =
                 "an HTTPS listener needs a certificate: its `tls:context` has no `tls:key-store`";
             let mend = "add `<tls:key-store type=\"pem\" path=\"server.pem\"/>`";
             self.error(element.at, what, mend);
             return None;
         };
-        tls.client_authorities = context.authorities.filter(|_| !context.insecure);
-        Some(tls)
+        let authorities = context.authorities.filter(|_| !context.insecure);
+        let tls = ListenerTls {
+            clients: authorities.map(|authorities| ClientAuth {
+                authorities,
+                is_required: true,
+            }),
+            ..ListenerTls::from(pair)
+        };
+        Some((tls, is_java))
     }
 
     /// The trust of a request's connection; `None`: that of the gateway.
@@ -71,8 +81,8 @@ impl<'a> Lowering<'a> {
         }
         Some(ClientTls {
             verified: !context.insecure,
-            authorities: context.authorities,
-            identity: context.identity,
+            authorities: context.authorities.map(|it| it.pem),
+            identity: context.identity.map(|(pair, _)| pair),
         })
     }
 
@@ -123,7 +133,7 @@ impl<'a> Lowering<'a> {
                     self.error(store.at(), what, "add `path=\"ca.pem\" type=\"pem\"`");
                 }
             }
-            if let Some(store) = self.open_part(&open, "tls:key-store") {
+            if let Some(store) = self.open_part(&open, KEY_STORE) {
                 context.identity = self.identity(&store);
             }
         }
@@ -146,20 +156,32 @@ impl<'a> Lowering<'a> {
     }
 
     /// The certificates of a trust store.
-    fn authorities(&mut self, store: &Open<'a>) -> Option<String> {
-        let (path, _, text) = self.pem(store)?;
+    fn authorities(&mut self, store: &Open<'a>) -> Option<Authorities> {
+        let (path, place, text) = match self.is_pem(store)? {
+            true => self.pem(store)?,
+            false => self.java(store, Store::authorities)?,
+        };
         if !text.contains("-----BEGIN CERTIFICATE-----") {
             let what = format!("expected a certificate in the file {}", quote(path.text));
             let mend = "name a file with `-----BEGIN CERTIFICATE-----`";
             self.wrong(path, what, mend);
             return None;
         }
-        Some(text)
+        let file = source(place);
+        Some(Authorities { file, pem: text })
     }
 
-    /// The certificate chain and the key of a key store, which are in one file.
-    fn identity(&mut self, store: &Open<'a>) -> Option<ListenerTls> {
-        let (path, place, text) = self.pem(store)?;
+    /// The certificate chain and the key of a key store.
+    fn identity(&mut self, store: &Open<'a>) -> Option<(KeyPair, bool)> {
+        let is_pem = self.is_pem(store)?;
+        let (path, place, text) = match is_pem {
+            true => self.pem(store)?,
+            false => {
+                let alias = self.written(store, "alias").map(|alias| alias.text.trim());
+                let alias = alias.filter(|alias| !alias.is_empty());
+                self.java(store, |store| store.identity(alias))?
+            }
+        };
         let shown = quote(path.text);
         if !text.contains("-----BEGIN ") {
             let what = format!("the file {shown} is not PEM");
@@ -168,7 +190,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let mut file = || {
-            let (name, text) = (place.clone(), Ok(text.clone()));
+            let (name, text) = (source(place.clone()), Ok(text.clone()));
             PemFile::read(
                 path.at(),
                 name,
@@ -179,37 +201,25 @@ impl<'a> Lowering<'a> {
             )
         };
         let (chain, key) = (file()?, file()?);
-        pair(chain, key, self.loader, self.notes)
+        let tls = pair(chain, key, self.loader, self.notes)?;
+        Some((tls, !is_pem))
     }
 
-    /// The path of a store's file as written and as found, and its text, if it is PEM by its type or name.
-    fn pem(&mut self, store: &Open<'a>) -> Option<(Written<'a>, String, String)> {
+    /// True for a file that is PEM by its type or name.
+    fn is_pem(&mut self, store: &Open<'a>) -> Option<bool> {
         let path = self.text(store, "path")?;
-        let kind = self
-            .text(store, "type")
-            .map(|kind| kind.text.trim().to_ascii_lowercase());
         let named = path.text.trim().to_ascii_lowercase();
-        let is_pem = match kind.as_deref() {
-            Some(kind) => kind == "pem",
-            None => [".pem", ".crt", ".cer"]
-                .iter()
-                .any(|end| named.ends_with(end)),
-        };
-        if !is_pem {
-            let is_pkcs12 = match kind.as_deref() {
-                Some(kind) => kind == "pkcs12",
-                None => named.ends_with(".p12") || named.ends_with(".pfx"),
-            };
-            self.refuse_store(store, path, is_pkcs12);
-            return None;
-        }
-        let sought = path.text.trim();
-        let sought = sought.strip_prefix("classpath:").unwrap_or(sought);
-        let sought = At {
-            at: path.at(),
-            value: sought.to_owned(),
-        };
-        let mut all: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+        let ends = [".pem", ".crt", ".cer"];
+        let kind = self.text(store, "type").map(|kind| kind.text.trim());
+        Some(match kind {
+            Some(kind) => kind.eq_ignore_ascii_case("pem"),
+            None => ends.iter().any(|end| named.ends_with(end)),
+        })
+    }
+
+    /// The path of a store's file as written and as found, and its text.
+    fn pem(&mut self, store: &Open<'a>) -> Option<(Written<'a>, String, String)> {
+        let (path, sought, mut all) = self.sought(store)?;
         let given = all.len();
         let mut names = Names {
             all: &mut all,
@@ -221,25 +231,132 @@ impl<'a> Lowering<'a> {
         Some((path, found, text?))
     }
 
-    /// Refuses a Java store with the command that makes PEM of it.
-    fn refuse_store(&mut self, store: &Open<'a>, path: Written<'a>, is_pkcs12: bool) {
-        let file = path.text.trim();
+    /// The path of a store's file, without `classpath:`, and the names of the application's files.
+    fn sought(&mut self, store: &Open<'a>) -> Option<(Written<'a>, At<String>, Vec<String>)> {
+        let path = self.text(store, "path")?;
+        let sought = path.text.trim();
+        let sought = sought.strip_prefix("classpath:").unwrap_or(sought);
+        let sought = At {
+            at: path.at(),
+            value: sought.to_owned(),
+        };
+        let all = self.names.iter().map(ToString::to_string).collect();
+        Some((path, sought, all))
+    }
+
+    /// The path of a Java store as written and as found, and a part of its content in PEM.
+    fn java(
+        &mut self,
+        store: &Open<'a>,
+        part: impl FnOnce(&Store) -> Result<String, StoreFault>,
+    ) -> Option<(Written<'a>, String, String)> {
+        let (path, sought, mut all) = self.sought(store)?;
+        let given = all.len();
+        let names = Names {
+            all: &mut all,
+            given,
+        };
+        let file = path.at().file;
+        let (found, bytes) = names.open_bytes(&sought, file, self.loader, self.notes)?;
+        if bytes.len() > STORE_BYTES_MAX {
+            let what = format!(
+                "the store {} has {} bytes, above the limit of {STORE_BYTES_MAX}",
+                quote(&sought.value),
+                bytes.len()
+            );
+            self.wrong(path, what, "keep only the entries that are used in it");
+            return None;
+        }
+        let password = self.written(store, "password");
+        let secret = password.map_or("", |password| password.text);
+        if store.shape.name == KEY_STORE
+            && let Some(other) = store.attribute("keyPassword")
+            && other.value.value != secret
+            && !secret.is_empty()
+        {
+            let what = "`keyPassword` differs from `password`, but a PKCS12 store is read with one password for all its parts";
+            let mend = "write the same, after `keytool -importkeystore` with `-deststorepass` if the store really has two";
+            self.error(other.value.at, what, mend);
+            return None;
+        }
+        match Store::open(&bytes, secret).and_then(|store| part(&store)) {
+            Ok(pem) => Some((path, found, pem)),
+            Err(fault) => {
+                self.unfit(store, path, &sought.value, fault);
+                None
+            }
+        }
+    }
+
+    /// Reports the fault of a Java store.
+    fn unfit(&mut self, store: &Open<'a>, path: Written<'a>, file: &str, fault: StoreFault) {
+        let shown = quote(file);
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-        let command = match (store.shape.name, is_pkcs12) {
-            ("tls:trust-store", true) => {
-                format!("openssl pkcs12 -in {file} -nokeys -out {stem}.pem")
+        let is_key = store.shape.name == KEY_STORE;
+        let (at, what, mend) = match fault {
+            StoreFault::Jks => (
+                path.at(),
+                format!("{shown} is a store of the form JKS or JCEKS, which is not read"),
+                format!(
+                    "make PKCS12 of it, `keytool -importkeystore -srckeystore {file} -destkeystore {stem}.p12 -deststoretype PKCS12`, and write `type=\"pkcs12\" path=\"{stem}.p12\"`"
+                ),
+            ),
+            StoreFault::Pem => (
+                path.at(),
+                format!("{shown} is PEM"),
+                "write `type=\"pem\"`".to_owned(),
+            ),
+            StoreFault::Password => match self.written(store, "password") {
+                Some(password) => (
+                    password.at(),
+                    format!("{shown} does not open with this password"),
+                    "give the password of the store, as by a property and `--set`".to_owned(),
+                ),
+                None => (
+                    store.at(),
+                    format!("{shown} has a password, and `password` is missing"),
+                    "add `password`, with a property for its value".to_owned(),
+                ),
+            },
+            StoreFault::Unreadable(why) => (
+                path.at(),
+                format!("the store {shown} cannot be read: {why}"),
+                match is_key {
+                    true => "make PEM of it, the certificate chain and the key in one file, and write `type=\"pem\"`",
+                    false => "make PEM of its certificates, and write `type=\"pem\"`",
+                }
+                .to_owned(),
+            ),
+            StoreFault::NoKey => (
+                path.at(),
+                format!("the store {shown} has no private key"),
+                "name the store with the certificate and its key".to_owned(),
+            ),
+            StoreFault::NoAlias(names) => {
+                let alias = self.written(store, "alias");
+                let (at, text) = alias.map_or((path.at(), ""), |alias| (alias.at(), alias.text));
+                let what = format!("the store {shown} has no key {}", quote(text.trim()));
+                (at, what, suggest(text, names.iter().map(String::as_str)))
             }
-            ("tls:trust-store", false) => {
-                format!("keytool -list -rfc -keystore {file} > {stem}.pem")
-            }
-            (_, true) => format!("openssl pkcs12 -in {file} -nodes -out {stem}.pem"),
-            (_, false) => format!(
-                "keytool -importkeystore -srckeystore {file} -destkeystore {stem}.p12 -deststoretype PKCS12 && openssl pkcs12 -in {stem}.p12 -nodes -out {stem}.pem"
+            StoreFault::Bare => (
+                path.at(),
+                format!("the store {shown} has no certificate for its key"),
+                "import the certificate under the alias of the key".to_owned(),
+            ),
+            StoreFault::NoAuthority => (
+                path.at(),
+                format!("the store {shown} has no certificate of an authority"),
+                "import one: `keytool -importcert -alias ca -file ca.pem -keystore` with the store's name".to_owned(),
             ),
         };
-        let what = format!("{} is a Java store, which is not read", quote(file));
-        let mend =
-            format!("make PEM of it, `{command}`, and write `type=\"pem\" path=\"{stem}.pem\"`");
-        self.wrong(path, what, mend);
+        self.error(at, what, mend);
+    }
+}
+
+/// A file by the path at which it was found, which is one from the working directory.
+fn source(found: String) -> PemSource {
+    PemSource {
+        on_disk: found.clone().into(),
+        named: found,
     }
 }

@@ -54,7 +54,7 @@ fn replacement(element: &str) -> Option<&'static str> {
         "aggregators:*" => "`scatter-gather`, or `os:store` until all parts are there",
         "crypto:*" => "`http:request` to a service that signs",
         "jwt:*" | "oauth2-provider:*" => "`http:request` to a service that checks tokens",
-        "parse-template" | "byte-array-to-string-transformer" => "`set-payload`",
+        "byte-array-to-string-transformer" => "`set-payload`",
         "http:basic-security-filter" => "`choice` over `attributes.headers.authorization`",
         "set-property" => "`http:headers` of an `http:response`",
         "http:digest-authentication" | "http:ntlm-authentication" => "`http:basic-authentication`",

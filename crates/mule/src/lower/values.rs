@@ -8,6 +8,7 @@ use fusebox_plan::dialect::{Place, quote, suggest};
 
 use super::Lowering;
 use super::bind::Problem;
+use super::class_path::ClassPath;
 use super::open::Open;
 use super::shapes::{Absent, Kind};
 use crate::app::{Compat, Given};
@@ -237,12 +238,41 @@ impl<'a> Lowering<'a> {
 
     /// An expression, with `#[ ]` or without.
     pub fn script_of(&mut self, written: Written<'a>) -> Option<Script> {
-        match Detected::expression(written.text) {
-            Ok(script) => Some(script),
+        match Detected::expression_among(written.text, &self.class_path(written)) {
+            Ok(script) => {
+                self.warn_of_unknown(written, [&script]);
+                Some(script)
+            }
             Err(fault) => {
                 self.fault(written, fault);
                 None
             }
+        }
+    }
+
+    /// The files around a value.
+    fn class_path(&self, written: Written<'a>) -> ClassPath<'_> {
+        ClassPath {
+            names: self.names,
+            file: written.at().file,
+            loader: self.loader,
+        }
+    }
+
+    /// Reports names in scripts that mean nothing: the application starts, as in Mule, and the expression fails.
+    fn warn_of_unknown<'s>(
+        &mut self,
+        written: Written<'a>,
+        scripts: impl IntoIterator<Item = &'s Script>,
+    ) {
+        if self.states.is_broken(written.at()) {
+            return;
+        }
+        for fault in scripts.into_iter().flat_map(Script::unknown) {
+            let at = written.place(fault.line, fault.col);
+            let what = format!("{}, so the expression fails", fault.message);
+            let (what, mend) = self.without_secrets(written.at(), what, fault.mend.clone());
+            self.notes.warn(at, what, mend);
         }
     }
 
@@ -254,7 +284,13 @@ impl<'a> Lowering<'a> {
 
     /// Reads a text; `None`: it is no valid expression, which is reported.
     fn read_given(&mut self, written: Written<'a>, in_message: bool) -> Option<Given> {
-        Some(match Detected::of(written.text) {
+        let read = Detected::among(written.text, &self.class_path(written));
+        match &read {
+            Ok(Detected::Expression(script)) => self.warn_of_unknown(written, [script]),
+            Ok(Detected::Template(template)) => self.warn_of_unknown(written, template.scripts()),
+            _ => {}
+        }
+        Some(match read {
             Ok(Detected::Literal(text)) => Given::Literal(text.into()),
             Ok(Detected::Expression(script)) => Given::Expression(script),
             Ok(Detected::Template(template)) if in_message => Given::Template(template),

@@ -99,8 +99,8 @@ impl Names<'_> {
         kind: Kind,
         loader: &dyn Loader,
     ) -> Result<String, (String, String)> {
-        match self.find(path, of, kind, loader) {
-            Found::Text(_, text) => Ok(text),
+        match self.find(path, of, kind, |path| loader.file(path)) {
+            Found::File(_, text) => Ok(text),
             Found::Nowhere => {
                 let what = format!("the file {} cannot be read: no place has it", quote(path));
                 Err((what, self.advice(path, of, kind)))
@@ -122,20 +122,9 @@ impl Names<'_> {
         loader: &dyn Loader,
         notes: &mut Notes,
     ) -> Option<(usize, Option<String>)> {
-        let (name, text) = match self.find(&path.value, of, kind, loader) {
-            Found::Text(name, text) => (name, text),
-            Found::Nowhere => {
-                let what = format!("there is no file {}", quote(&path.value));
-                let mend = self.advice(&path.value, of, kind);
-                notes.error_about(path.at, "file", what, mend);
-                return None;
-            }
-            Found::Unreadable(name, error) => {
-                let mend = "check that it is a text in UTF-8 and that this process may read it";
-                notes.error(path.at, unreadable(&name, &error), mend);
-                return None;
-            }
-        };
+        let found = self.find(&path.value, of, kind, |path| loader.file(path));
+        let mend = "check that it is a text in UTF-8 and that this process may read it";
+        let (name, text) = self.found(found, path, of, kind, mend, notes)?;
         let length = text.len();
         if length > BYTES_MAX {
             let quoted = quote(&name);
@@ -147,15 +136,61 @@ impl Names<'_> {
         Some((self.all.len() - 1, (length <= BYTES_MAX).then_some(text)))
     }
 
-    /// True if no place has the file.
-    pub fn is_missing(&self, path: &str, of: usize, kind: Kind, loader: &dyn Loader) -> bool {
-        matches!(self.find(path, of, kind, loader), Found::Nowhere)
+    /// Finds a resource that is no text. Returns its name and its bytes. Reports problems.
+    pub fn open_bytes(
+        &self,
+        path: &At<String>,
+        of: usize,
+        loader: &dyn Loader,
+        notes: &mut Notes,
+    ) -> Option<(String, Vec<u8>)> {
+        let kind = Kind::Resource;
+        let found = self.find(&path.value, of, kind, |path| loader.bytes(path));
+        let mend = "check that this process may read it";
+        self.found(found, path, of, kind, mend, notes)
     }
 
-    fn find(&self, path: &str, of: usize, kind: Kind, loader: &dyn Loader) -> Found {
+    /// The result of a search; reports a file that is missing or cannot be read.
+    fn found<T>(
+        &self,
+        found: Found<T>,
+        path: &At<String>,
+        of: usize,
+        kind: Kind,
+        mend: &str,
+        notes: &mut Notes,
+    ) -> Option<(String, T)> {
+        match found {
+            Found::File(name, content) => Some((name, content)),
+            Found::Nowhere => {
+                let what = format!("there is no file {}", quote(&path.value));
+                let mend = self.advice(&path.value, of, kind);
+                notes.error_about(path.at, "file", what, mend);
+                None
+            }
+            Found::Unreadable(name, error) => {
+                notes.error(path.at, unreadable(&name, &error), mend);
+                None
+            }
+        }
+    }
+
+    /// True if no place has the file.
+    pub fn is_missing(&self, path: &str, of: usize, kind: Kind, loader: &dyn Loader) -> bool {
+        let found = self.find(path, of, kind, |path| loader.file(path));
+        matches!(found, Found::Nowhere)
+    }
+
+    fn find<T>(
+        &self,
+        path: &str,
+        of: usize,
+        kind: Kind,
+        read: impl Fn(&str) -> io::Result<T>,
+    ) -> Found<T> {
         for name in self.candidates(path, of, kind) {
-            match loader.file(&relative(self.base(), &name)) {
-                Ok(text) => return Found::Text(name, text),
+            match read(&relative(self.base(), &name)) {
+                Ok(content) => return Found::File(name, content),
                 Err(error) if is_absent(&error) => {}
                 Err(error) => return Found::Unreadable(name, error),
             }
@@ -185,9 +220,9 @@ impl Names<'_> {
 }
 
 /// The result of a search.
-enum Found {
-    /// The name, and the text.
-    Text(String, String),
+enum Found<T> {
+    /// The name, and the content.
+    File(String, T),
     Nowhere,
     /// The name of a file that cannot be read, and why.
     Unreadable(String, io::Error),

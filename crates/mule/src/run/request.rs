@@ -234,13 +234,46 @@ impl Run {
             return Err(expression("the request has neither a url nor a config-ref"));
         };
         let path = self.text(at, &it.path, event)?.unwrap_or_default();
-        let path = self.filled(at, it, &joined(config, &path), event)?;
+        let base = match &config.computed.base_path {
+            Some(given) => self.text(at, given, event)?,
+            None => None,
+        };
+        let base = base.as_deref().unwrap_or(&config.base_path);
+        let path = self.filled(at, it, &joined(base, &path), event)?;
+        let (host, port) = self.server(at, config, event)?;
         Ok(Address {
             tls: config.tls,
-            host: config.host.clone(),
-            port: config.port,
+            host,
+            port,
             target: utf8_percent_encode(&path, ILLEGAL).to_string(),
         })
+    }
+
+    /// The host and the port of a configuration, as far as they are computed for each request.
+    fn server(&self, at: At<'_>, config: &Requester, event: &Event) -> Done<(Arc<str>, u16)> {
+        let Some(host) = &config.computed.host else {
+            return Ok((config.host.clone(), config.port));
+        };
+        let host = self.text(at, host, event)?.unwrap_or_default();
+        let host = host.trim().trim_matches(['[', ']']);
+        // Nothing else may come into the address with it.
+        let is_host = |char: char| char.is_alphanumeric() || "-._:%".contains(char);
+        if host.is_empty() || !host.chars().all(is_host) {
+            return Err(expression(format!("'{host}' is not a host name")));
+        }
+        let port = match &config.computed.port {
+            Some(port) => {
+                let port = self.given(at, port, event)?.whole()?;
+                let in_range = u16::try_from(port).ok().filter(|port| *port > 0);
+                in_range.ok_or_else(|| {
+                    let what = format!("the port {port} is not from 1 to 65535");
+                    MuleError::new("HTTP:CONNECTIVITY", what)
+                })?
+            }
+            None if config.tls => 443,
+            None => 80,
+        };
+        Ok((host.into(), port))
     }
 
     /// A path whose `{name}`s are replaced by the values of `http:uri-params`.
@@ -331,8 +364,8 @@ fn value(name: &HeaderName, text: &str) -> Done<HeaderValue> {
 }
 
 /// A request's path below its configuration's base path.
-fn joined(config: &Requester, path: &str) -> String {
-    let base = config.base_path.trim_matches('/');
+fn joined(base: &str, path: &str) -> String {
+    let base = base.trim_matches('/');
     let base = match base {
         "" => String::new(),
         base => format!("/{base}"),

@@ -10,8 +10,13 @@ use fusebox_plan::dialect::{At, Loader, Notes, Place, quote};
 use crate::properties::{Kind, Names};
 use crate::xml::{Element, Places, start_of};
 
-/// The elements that a file may give the script of.
-const SCRIPTED: [&str; 3] = ["ee:set-payload", "ee:set-variable", "ee:set-attributes"];
+/// The elements that a file may give the text of, each with the attribute that names the file.
+const SCRIPTED: [(&str, &str); 4] = [
+    ("ee:set-payload", "resource"),
+    ("ee:set-variable", "resource"),
+    ("ee:set-attributes", "resource"),
+    ("parse-template", "location"),
+];
 
 /// The limit of script files in an application.
 const FILES_MAX: usize = 1024;
@@ -39,8 +44,9 @@ fn within(
     loader: &dyn Loader,
     notes: &mut Notes,
 ) {
-    if SCRIPTED.contains(&&*element.title()) {
-        script(element, known, names, loader, notes);
+    let title = element.title();
+    if let Some((_, attribute)) = SCRIPTED.iter().find(|(known, _)| *known == title) {
+        script(element, attribute, known, names, loader, notes);
     }
     for child in &mut element.children {
         within(child, known, names, loader, notes);
@@ -49,12 +55,13 @@ fn within(
 
 fn script(
     element: &mut Element,
+    attribute: &str,
     known: &mut Known,
     names: &mut Names<'_>,
     loader: &dyn Loader,
     notes: &mut Notes,
 ) {
-    let Some(attribute) = element.attribute("resource") else {
+    let Some(attribute) = element.attribute(attribute) else {
         return;
     };
     let path = attribute.value.clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fusebox_mule::app::*;
 use fusebox_plan::plan::{Manner, Step};
 
-use super::{Read, app, first, flow, named, read_all, snippet};
+use super::{Read, app, check, first, flow, named, read_all, snippet};
 
 const SEED: &str = include_str!(
     "../../../../conformance/recipes/error-handling/retry/circuit-breaker-object-store.xml"
@@ -344,4 +344,39 @@ fn a_plan_shows_its_flows_in_brief() {
             { "name": "f", "at": "a.xml:1", "source": { "listener": "L", "path": "/x" }, "calls": ["flow g", "http S"] },
         ])
     );
+}
+
+#[test]
+fn a_name_that_means_nothing_is_told_with_its_mend() {
+    for (expression, said) in [
+        (
+            "attributes.headers.x-client-id",
+            "1:97: warning: unknown name `client`: the hyphen in `x-client-id` is a subtraction, so the expression fails; write the key in quotes: `attributes.headers.'x-client-id'`",
+        ),
+        (
+            "payload.total - count",
+            "1:92: warning: unknown name `count`, so the expression fails; write `vars.count` for a variable of the flow, or quote a text: `\"count\"`",
+        ),
+    ] {
+        let text = flow(&format!(r##"<logger message="#[{expression}]"/>"##));
+        check(&text, Compat::Intent, &[said]);
+    }
+}
+
+#[test]
+fn names_that_a_script_declares_are_known() {
+    for expression in [
+        "payload map (item, at) -> item.name ++ at",
+        "vars.f reduce (one, sum = 0) -> one + sum",
+        "do { var a = 1 fun b(c) = c --- b(a) }",
+        "payload match { case n is Number -> n case m matches /a/ -> m[0] else other -> other }",
+        "payload update { case n at .a -> n + 1 }",
+        "using (x = 1) x + sizeOf(payload)",
+        "[upper, Number, flow.name, app.name, server.dateTime, mule.version, correlationId]",
+        "payload map $.a ++ $$",
+    ] {
+        let text = flow(&format!("<logger message=\"#[{expression}]\"/>"));
+        let text = text.replace("->", "-&gt;");
+        check(&text, Compat::Intent, &[]);
+    }
 }

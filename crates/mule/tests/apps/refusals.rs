@@ -1,6 +1,10 @@
 //! Errors, with their positions.
 
+use std::io;
+
 use fusebox_mule::app::Compat;
+use fusebox_mule::read;
+use fusebox_plan::{Loader, Source};
 
 use super::{Read, check, flow, read_all, snippet};
 
@@ -240,7 +244,7 @@ fn keys_and_certificates_are_not_passed_over() {
         Compat::Intent,
         &[
             "1:32: error: an HTTPS listener needs a certificate: it has no `tls:context`; add `<tls:context><tls:key-store type=\"pem\" path=\"server.pem\"/></tls:context>`",
-            "2:46: error: `x.jks` is a Java store, which is not read; make PEM of it, `keytool -list -rfc -keystore x.jks > x.pem`, and write `type=\"pem\" path=\"x.pem\"`",
+            "2:46: error: there is no file `x.jks`; put it beside the file that names it, or into `src/main/resources`; searched: `x.jks`, `../resources/x.jks`, `src/main/resources/x.jks`",
         ],
     );
     let bindings = "L=http://127.0.0.1:0 S=https://orders.example";
@@ -423,18 +427,6 @@ fn a_store_is_told_what_is_wrong_with_it() {
     };
     for (stores, said) in [
         (
-            r#"<tls:key-store path="a/b.p12" type="pkcs12" password="x"/>"#,
-            "2:22: error: `a/b.p12` is a Java store, which is not read; make PEM of it, `openssl pkcs12 -in a/b.p12 -nodes -out a/b.pem`, and write `type=\"pem\" path=\"a/b.pem\"`",
-        ),
-        (
-            r#"<tls:key-store path="b" keyPassword="x"/>"#,
-            "2:22: error: `b` is a Java store, which is not read; make PEM of it, `keytool -importkeystore -srckeystore b -destkeystore b.p12 -deststoretype PKCS12 && openssl pkcs12 -in b.p12 -nodes -out b.pem`, and write `type=\"pem\" path=\"b.pem\"`",
-        ),
-        (
-            r#"<tls:trust-store path="c.pfx"/>"#,
-            "2:24: error: `c.pfx` is a Java store, which is not read; make PEM of it, `openssl pkcs12 -in c.pfx -nokeys -out c.pem`, and write `type=\"pem\" path=\"c.pem\"`",
-        ),
-        (
             r#"<tls:trust-store path="none.pem"/>"#,
             "2:24: error: there is no file `none.pem`; put it beside the file that names it, or into `src/main/resources`; searched: `none.pem`, `../resources/none.pem`, `src/main/resources/none.pem`",
         ),
@@ -451,6 +443,109 @@ fn a_store_is_told_what_is_wrong_with_it() {
     }
     let said = "1:81: warning: this `tls:context` has no effect: the connection is not of the protocol HTTPS; add `protocol=\"HTTPS\"` to the connection, or remove it";
     check(&of("", "HTTP"), Compat::Strict, &[said]);
+}
+
+/// The stores of the fixtures by name.
+struct Stores;
+
+impl Loader for Stores {
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &str) -> io::Result<String> {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "no text"))
+    }
+
+    fn bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+        let bytes: &[u8] = match path {
+            "server.p12" => include_bytes!("../fixtures/stores/server.p12"),
+            "trust.p12" => include_bytes!("../fixtures/stores/trust.p12"),
+            "trust.jks" => include_bytes!("../fixtures/stores/trust.jks"),
+            "ca.p12" => include_bytes!("../fixtures/stores/ca.pem"),
+            "cut.p12" => &include_bytes!("../fixtures/stores/trust.p12")[..99],
+            "vast.p12" => &[b'0'; (1 << 20) + 1],
+            _ => return Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
+        };
+        Ok(bytes.to_vec())
+    }
+
+    fn bindings(&self) -> Vec<(String, String)> {
+        vec![("L".to_owned(), "http://127.0.0.1:0".to_owned())]
+    }
+}
+
+/// The faults of these stores of a request, which begin at 2:1.
+fn stores(inner: &str) -> Vec<String> {
+    let text = format!(
+        r#"<http:request-config name="S"><http:request-connection host="a" protocol="HTTPS"><tls:context>
+{inner}</tls:context></http:request-connection></http:request-config>
+<flow name="f"><http:listener config-ref="L" path="/x"/><http:request config-ref="S"/></flow>"#
+    );
+    let source = Source {
+        name: "a.xml",
+        text: text.as_bytes(),
+    };
+    let reading = read(&[source], &Stores);
+    let said = reading.diagnostics.iter();
+    said.map(|line| line.to_string().replacen("a.xml:", "", 1))
+        .collect()
+}
+
+#[test]
+fn a_store_of_java_is_read_whatever_its_type_is_said_to_be() {
+    for kind in ["", "type='pkcs12'", "type='PKCS12'", "type='jks'"] {
+        let key = format!(
+            "<tls:key-store path='server.p12' {kind} alias='Server' password='changeit' keyPassword='changeit'/>"
+        );
+        let trust = format!("<tls:trust-store path='trust.p12' {kind} password='changeit'/>");
+        assert_eq!(stores(&(trust + &key)), [""; 0], "{kind}");
+    }
+}
+
+#[test]
+fn a_fault_of_a_java_store_is_told_at_its_place_without_the_password() {
+    for (store, said) in [
+        (
+            "<tls:trust-store path='trust.jks' password='changeit'/>",
+            "2:24: error: `trust.jks` is a store of the form JKS or JCEKS, which is not read; make PKCS12 of it, `keytool -importkeystore -srckeystore trust.jks -destkeystore trust.p12 -deststoretype PKCS12`, and write `type=\"pkcs12\" path=\"trust.p12\"`",
+        ),
+        (
+            "<tls:trust-store path='trust.p12' password='hidden'/>",
+            "2:45: error: `trust.p12` does not open with this password; give the password of the store, as by a property and `--set`",
+        ),
+        (
+            "<tls:trust-store path='trust.p12'/>",
+            "2:1: error: `trust.p12` has a password, and `password` is missing; add `password`, with a property for its value",
+        ),
+        (
+            "<tls:key-store path='trust.p12' password='changeit'/>",
+            "2:22: error: the store `trust.p12` has no private key; name the store with the certificate and its key",
+        ),
+        (
+            "<tls:key-store path='server.p12' alias='sever' password='changeit'/>",
+            "2:41: error: the store `server.p12` has no key `sever`; did you mean `server`?",
+        ),
+        (
+            "<tls:key-store path='server.p12' password='changeit' keyPassword='hidden'/>",
+            "2:67: error: `keyPassword` differs from `password`, but a PKCS12 store is read with one password for all its parts; write the same, after `keytool -importkeystore` with `-deststorepass` if the store really has two",
+        ),
+        (
+            "<tls:trust-store path='ca.p12' password='changeit'/>",
+            "2:24: error: `ca.p12` is PEM; write `type=\"pem\"`",
+        ),
+        (
+            "<tls:trust-store path='cut.p12' password='changeit'/>",
+            "2:24: error: the store `cut.p12` cannot be read: it is damaged, or of another form than PKCS12; make PEM of its certificates, and write `type=\"pem\"`",
+        ),
+        (
+            "<tls:trust-store path='vast.p12' password='changeit'/>",
+            "2:24: error: the store `vast.p12` has 1048577 bytes, above the limit of 1048576; keep only the entries that are used in it",
+        ),
+    ] {
+        let found = stores(store);
+        assert_eq!(found, [said], "{store}");
+    }
 }
 
 #[test]

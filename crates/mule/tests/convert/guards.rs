@@ -40,6 +40,57 @@ fn a_gate_that_is_lost_is_an_error_at_its_line_unless_accepted() {
 }
 
 #[test]
+fn an_expression_that_fails_by_the_request_is_a_guard() {
+    for guard in [
+        r##"<set-variable variableName="n" value="#[attributes.queryParams.n as Number]"/>"##,
+        r##"<set-variable variableName="n" value="#[attributes.headers.key!]"/>"##,
+        r##"<logger message="#[payload.day as Date {format: 'yyyy'}]"/>"##,
+        r##"<logger message="#[payload.items map ($.n as Number)]"/>"##,
+        r##"<ee:transform><ee:message><ee:set-payload>output application/json --- {n: payload.n as Number}</ee:set-payload></ee:message></ee:transform>"##,
+        r##"<set-variable variableName="n" value="#[attributes.queryParams.n]"/><set-payload value="#[vars.n as Number]"/>"##,
+        r##"<choice><when expression="#[attributes.queryParams.n as Number > 1]"><logger/></when></choice>"##,
+    ] {
+        let text = format!(
+            r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
+{guard}
+  <http:request config-ref="S" path="/cup"/></flow>"##
+        );
+        let conversion = converted(&text);
+        assert_eq!(conversion.yaml, None, "{guard}");
+        let said = conversion.diagnostics.iter().map(ToString::to_string);
+        let said: Vec<_> = said
+            .filter(|line| line.contains("cannot convert"))
+            .collect();
+        assert_eq!(said.len(), 1, "{guard}: {said:#?}");
+        assert!(said[0].starts_with("src/orders.xml:2:"), "{said:#?}");
+        assert!(said[0].contains(" error: not carried: "), "{said:#?}");
+        native(&lossy(&text));
+    }
+}
+
+#[test]
+fn an_expression_that_no_request_makes_fail_is_no_guard() {
+    for fine in [
+        r##"<logger message="#[now() as Number]"/>"##,
+        r##"<logger message="#[attributes.queryParams.n as String]"/>"##,
+        r##"<set-variable variableName="n" value="7"/><logger message="#[vars.n as Number]"/>"##,
+        r##"<logger message="#[uuid()]"/>"##,
+    ] {
+        let text = format!(
+            r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
+{fine}
+  <http:request config-ref="S" path="/cup"/><set-payload value="#[payload.n as Number]"/></flow>"##
+        );
+        let conversion = converted(&text);
+        let said = conversion.diagnostics.iter().map(ToString::to_string);
+        let said: Vec<_> = said
+            .filter(|line| line.contains("cannot convert"))
+            .collect();
+        assert_eq!(said, [""; 0], "{fine}");
+    }
+}
+
+#[test]
 fn a_validation_and_a_lock_are_guards() {
     for (guard, line) in [
         (
@@ -172,7 +223,7 @@ fn a_guard_of_a_flow_that_a_router_or_a_queue_starts_is_not_lost_unsaid() {
 #[test]
 fn a_choice_that_keeps_nobody_back_is_no_gate() {
     let text = r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
-      <choice><when expression="#[attributes.queryParams.age as Number &lt; 18]"><logger message="young"/></when></choice>
+      <choice><when expression="#[attributes.queryParams.age == 'low']"><logger message="young"/></when></choice>
       <http:request config-ref="S" path="/cup"/></flow>"##;
     native(&converted(text));
 }
@@ -408,6 +459,23 @@ fn a_listener_keeps_its_certificate_and_says_what_it_does_not_check() {
 }
 
 #[test]
+fn a_store_of_java_becomes_a_file_that_the_user_is_told_to_make() {
+    let store = r#"<tls:key-store path="server.p12" alias="server" password="changeit"/>"#;
+    let text = format!(
+        r#"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="8443" protocol="HTTPS"><tls:context>{store}</tls:context></http:listener-connection></http:listener-config>
+<flow name="tea"><http:listener config-ref="In" path="/cup" allowedMethods="GET"/>
+  <http:request config-ref="S" path="/cup"/></flow>"#
+    );
+    let yaml = converted(&text).yaml.unwrap_or_default();
+    for said in [
+        "# - orders.xml:2: the store `src/server.p12`: make PEM of it, `openssl pkcs12 -in src/server.p12 -nodes -out src/server.pem`",
+        r#"tls: { cert: "src/server.pem", key: "src/server.pem" }"#,
+    ] {
+        assert!(yaml.contains(said), "{yaml}");
+    }
+}
+
+#[test]
 fn what_a_request_brings_along_is_not_carried_in_silence() {
     let connection = r#"<http:authentication><http:basic-authentication username="a" password="b"/></http:authentication>"#;
     let trust = r#"<tls:context><tls:trust-store path="server.pem"/></tls:context>"#;
@@ -438,8 +506,15 @@ fn the_circuit_of_a_flow_that_does_not_listen_becomes_a_breaker() {
     for (source_instead, why) in [
         (clock, "the native form has no schedules"),
         ("", "nothing starts it"),
+        ("", "only a `flow-ref` whose name is computed may start it"),
     ] {
-        let conversion = converted(&crate::SEED.replace(source, source_instead));
+        let seed = crate::SEED.replace(source, source_instead);
+        let starter = "<flow name=\"starter\"><flow-ref name=\"#[payload]\"/></flow>";
+        let seed = match why.contains("computed") {
+            true => seed + starter,
+            false => seed,
+        };
+        let conversion = converted(&seed);
         let plan = native(&conversion);
         assert!(plan.routes.is_empty());
         assert_eq!(plan.upstreams[0].breaker.settings.trip.len(), 1);

@@ -38,6 +38,13 @@ impl Loader for Bound<'_> {
         }
     }
 
+    fn bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+        match path {
+            "server.p12" => Ok(include_bytes!("../fixtures/stores/server.p12").to_vec()),
+            _ => self.file(path).map(String::into_bytes),
+        }
+    }
+
     fn accepts_losses(&self) -> bool {
         self.lossy
     }

@@ -66,3 +66,62 @@ async fn whether_redirects_are_followed_may_be_computed() {
     let followed: Vec<bool> = calls.iter().map(|call| call.follow_redirects).collect();
     assert_eq!(followed, [true, false]);
 }
+
+/// The calls of a flow whose payload chooses the server, or the error of its only request.
+async fn chosen(connection: &str, base: &str, payload: Value) -> Result<String, String> {
+    let app = format!(
+        r##"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="0"/></http:listener-config>
+<http:request-config name="Out" basePath="{base}"><http:request-connection {connection}/></http:request-config>
+<flow name="f"><http:listener config-ref="In" path="/"/><http:request config-ref="Out" path="/pot"/></flow>"##
+    );
+    let running = Running::new(&app);
+    let ended = running.run("f", event(payload)).await;
+    ended.map_err(|error| format!("{error:?}"))?;
+    let calls = running.world.calls.lock().unwrap();
+    let super::Call {
+        host, port, target, ..
+    } = &calls[0];
+    Ok(format!("{host} {port} {target}"))
+}
+
+#[tokio::test]
+async fn the_server_of_a_configuration_may_be_computed_for_each_request() {
+    for (connection, base, payload, sent) in [
+        (
+            r##"host="#[payload]""##,
+            "/",
+            "a.example",
+            "a.example 80 /pot",
+        ),
+        (
+            r##"host="#[payload]" port="9000" protocol="HTTPS""##,
+            "/v1",
+            "b",
+            "b 9000 /v1/pot",
+        ),
+        (
+            r##"host="c" port="#[payload as Number]""##,
+            "/",
+            "8082",
+            "c 8082 /pot",
+        ),
+        (
+            r##"host="d" port="1""##,
+            "#[payload]",
+            "/tea",
+            "d 1 /tea/pot",
+        ),
+        (r##"host="#[payload]""##, "/", "::1", "::1 80 /pot"),
+    ] {
+        let found = chosen(connection, base, payload.into()).await;
+        assert_eq!(found.as_deref(), Ok(sent), "{connection}");
+    }
+    for (connection, payload) in [
+        (r##"host="#[payload]""##, "a.example/x?"),
+        (r##"host="#[payload]""##, ""),
+        (r##"host="c" port="#[payload]""##, "65536"),
+    ] {
+        let found = chosen(connection, "/", payload.into()).await;
+        assert!(found.is_err(), "{connection} {payload}: {found:?}");
+    }
+}

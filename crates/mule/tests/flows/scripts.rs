@@ -98,3 +98,128 @@ async fn an_answer_has_the_media_type_that_the_request_sets() {
     assert_eq!(ended.payload.media_type.as_str(), "application/json");
     assert_eq!(ended.payload.read().unwrap().kind().to_string(), "Object");
 }
+
+const TEAS: &str = "%dw 2.0\nimport * from modules::words\nvar best = \"oolong\"\nfun cup(of = best) = named(\"cup\", of)\nfun both(a: Number) = a + 1\nfun both(a: String) = a ++ best\n";
+const WORDS: &str = "fun named(what, of) = \"$what of $of\"\nvar best = \"none\"\n---\nnull";
+
+/// The payload that a flow's expression gives, among the files of a project.
+async fn given(files: &[(&'static str, &'static str)], expression: &str) -> String {
+    let app = app(&format!("<set-payload value=\"#[{expression}]\"/>"));
+    let running = Running::with(&app, &line(files), |_| answer(200, ""));
+    let ended = running.run("f", event("green")).await.unwrap();
+    let value = ended.payload.read().unwrap();
+    value.shown().unwrap().replace([' ', '\n'], "")
+}
+
+#[tokio::test]
+async fn modules_of_the_project_are_imported_whole_by_name_or_by_their_own_name() {
+    let files = [
+        ("../resources/modules/teas.dwl", TEAS),
+        ("../resources/modules/words.dwl", WORDS),
+    ];
+    for (expression, expected) in [
+        ("import * from modules::teas --- cup()", "cupofoolong"),
+        ("import * from modules::teas --- cup(payload)", "cupofgreen"),
+        // The names of a module mean its own declarations, and those of the script come first.
+        (
+            "import * from modules::teas var best = 'x' --- cup() ++ best",
+            "cupofoolongx",
+        ),
+        (
+            "import cup as pot, best from modules::teas --- pot(best)",
+            "cupofoolong",
+        ),
+        (
+            "import modules::teas --- teas::cup() ++ teas::best",
+            "cupofoolongoolong",
+        ),
+        (
+            "import modules::teas as t --- [1, 'a'] map t::both($)",
+            "[2,\"aoolong\"]",
+        ),
+        (
+            "import * from modules::teas --- ['a'] map cup",
+            "[\"cupofa\"]",
+        ),
+    ] {
+        assert_eq!(given(&files, expression).await, expected, "{expression}");
+    }
+    let elsewhere = [("../resources/dwl/modules/words.dwl", WORDS)];
+    let named = "import * from modules::words --- named('a', 'b')";
+    assert_eq!(given(&elsewhere, named).await, "aofb");
+}
+
+#[tokio::test]
+async fn data_of_the_project_is_read_by_its_address() {
+    let files = [
+        ("../resources/data/teas.json", "{\"teas\": [\"green\"]}"),
+        ("../resources/plain.txt", "[1]"),
+        ("../resources/own.dwl", "{a: 1}"),
+    ];
+    for (expression, expected) in [
+        ("readUrl('classpath://data/teas.json').teas[0]", "green"),
+        (
+            "readUrl('classpath://plain.txt', 'application/json')",
+            "[1]",
+        ),
+        ("readUrl('classpath://own.dwl').a", "1"),
+        ("sizeOf(readUrl('classpath://plain.txt'))", "3"),
+    ] {
+        assert_eq!(given(&files, expression).await, expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_fault_of_a_module_is_told_where_it_is_imported() {
+    let files = [
+        ("../resources/modules/bad.dwl", "fun a() =\n  1 +"),
+        (
+            "../resources/modules/one.dwl",
+            "import * from modules::two\nvar a = 1",
+        ),
+        ("../resources/modules/two.dwl", "import * from modules::one"),
+    ];
+    for (expression, said) in [
+        (
+            "import * from modules::bad --- a()",
+            "line 2 of the module `modules::bad`: expected a value, found the end",
+        ),
+        (
+            "import b from modules::one --- b()",
+            "the module `modules::one` imports itself, if through others",
+        ),
+        (
+            "import * from modules::none --- b()",
+            "the module `modules::none` is not supported",
+        ),
+        (
+            "readUrl('classpath://none.json')",
+            "the file `none.json` is nowhere in the project; put it into `src/main/resources`",
+        ),
+    ] {
+        let app = app(&format!("<set-payload value=\"#[{expression}]\"/>"));
+        let (_, told) = reading(&app, &line(&files));
+        assert_eq!(told.len(), 1, "{expression}: {told:#?}");
+        assert!(told[0].starts_with("src/main/mule/a.xml:4:"), "{told:#?}");
+        assert!(told[0].contains(said), "{expression}: {told:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_becomes_the_payload_or_a_variable() {
+    let page = "<h1>#[upper(payload)]</h1>\n";
+    let inner = r##"<parse-template location="page.html" target="page"/><parse-template><content>a #[payload] tea</content></parse-template>"##;
+    let files = [("../resources/page.html", page)];
+    let running = Running::with(&app(inner), &line(&files), |_| answer(200, ""));
+    let ended = running.run("f", event("green")).await.unwrap();
+    let shown = |typed: &fusebox_mule::Typed| typed.read().unwrap().shown().unwrap();
+    assert_eq!(shown(&ended.vars["page"]), "<h1>GREEN</h1>\n");
+    assert_eq!(ended.vars["page"].media_type.as_str(), "text/html");
+    assert_eq!(shown(&ended.payload), "a green tea");
+    let (_, told) = reading(&app("<parse-template/>"), &Line::default());
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].contains("`parse-template` has no template"),
+        "{told:#?}"
+    );
+}

@@ -29,10 +29,12 @@ pub(crate) static EJECTION: Table = Table {
 
 pub(crate) static HEALTH: Table = Table {
     name: "health",
-    about: "Checks of each endpoint, beside its calls.",
-    required: &[("path", "/healthz")],
+    about: "Checks of each endpoint, beside its calls: `path` or `grpc`.",
+    required: &[],
     keys: &[
         key("path", Text, "", "What a GET asks for, below the endpoint's own path."),
+        key("grpc", Flag, "false", "Asks by `grpc.health.v1.Health/Check`, the health service of gRPC, instead of a path."),
+        key("service", Text, "", "Beside `grpc`: the service that is asked about; by default the server as a whole."),
         key("interval", Duration, "5s", "From one check to the next."),
         key("timeout", Duration, "1s", "A check without an answer for so long has failed."),
         key("rise", POSITIVE, "2", "So many good checks in a row make an endpoint healthy."),
@@ -40,6 +42,13 @@ pub(crate) static HEALTH: Table = Table {
         key("expect", Text, "status == 200", "Which answers are good: a CEL expression over status, headers and duration."),
         key("jitter", Share, "20%", "Moves each check by a random share of `interval` of up to this."),
     ],
+};
+
+pub(crate) static GRPC: Table = Table {
+    name: "grpc",
+    about: "How calls of gRPC are judged.",
+    required: &[],
+    keys: &[key("failure", List(&Text), "", "Which statuses are failures, by number or name, where `breaker.failure` is not set. By default `[2, 4, 13, 14, 15]`: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.")],
 };
 
 pub(crate) static BULKHEAD: Table = Table {
@@ -77,7 +86,7 @@ pub(crate) static RETRY: Table = Table {
     required: &[],
     keys: &[
         key("attempts", Whole { min: 1, max: 10 }, "2", "The most attempts of one call, the first included."),
-        key("on", List(&Text), "", "After what: `connect_error`, `reset`, `timeout`, or a status such as `\"503\"`. By default `[connect_error, reset, \"502\", \"503\", \"504\"]`, and `timeout` where `per_try` is set."),
+        key("on", List(&Text), "", "After what: `connect_error`, `reset`, `timeout`, a status such as `\"503\"`, or one of gRPC such as `UNAVAILABLE`. By default `[connect_error, reset, \"502\", \"503\", \"504\", UNAVAILABLE]`, and `timeout` where `per_try` is set."),
         key("per_try", Duration, "", "How long one attempt may take, within `timeout.total`."),
         key("methods", List(&Text), "", "The methods that are repeated though the upstream may have done what was asked. By default GET, HEAD, OPTIONS, PUT and DELETE."),
         key("backoff", Shape::Table(&BACKOFF), "", "The pause before a repeat."),

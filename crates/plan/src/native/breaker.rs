@@ -6,6 +6,7 @@ use fusebox_breaker::{
     Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, RetryAfter, Rule, Settings,
     settings::{Compare, History, JudgeOn, WindowKind},
 };
+use fusebox_call::GrpcCodes;
 
 use super::cooldown::{DraftCooldown, read_cooldown};
 use super::draft::Reader;
@@ -253,6 +254,7 @@ impl DraftBreaker {
                 .failure
                 .clone()
                 .map_or(Failure::Default, |failure| failure.value),
+            grpc_failure: GrpcCodes::FAILURES,
             failure_body_max: self.failure_body.as_ref().map(|size| {
                 usize::try_from(size.value.min(FAILURE_BODY_MAX)).unwrap_or(usize::MAX)
             }),

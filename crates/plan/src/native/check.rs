@@ -10,6 +10,7 @@ use super::draft::{Draft, DraftListener, DraftTimes, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
 use super::{ladders, wiring};
 use crate::diagnostic::{At, Notes, Place, place_of, quote, value_of};
+use crate::failure::Failure;
 use crate::plan::{Admin, Breaker, HttpVersion, Listener, Manner, Plan, Timeout, Upstream};
 use crate::words::show_duration;
 
@@ -91,6 +92,7 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
             double_slash_allowed: false,
             manner: Manner::Native,
             tls: None,
+            http2: None,
         };
         listeners.push(At::new(listener, address.at));
     }
@@ -156,6 +158,7 @@ fn check_listener(
         double_slash_allowed: draft.double_slash_allowed,
         manner: Manner::Native,
         tls: draft.tls.clone(),
+        http2: draft.http2,
     };
     Some(At::new(listener, addr.at))
 }
@@ -241,7 +244,18 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
         idle: time(&times.idle, defaults.idle),
     };
     check_times(times, notes);
-    let breaker = breaker(draft, CallTimes::of(timeout.request), notes);
+    let mut breaker = breaker(draft, CallTimes::of(timeout.request), notes);
+    if let Some(grpc) = draft.call.grpc {
+        breaker.grpc_failure = grpc;
+        let at = draft.keys.iter().find(|(key, _)| *key == "grpc");
+        if let (Some((_, at)), Failure::Expression(_)) = (at, &breaker.failure) {
+            notes.warn(
+                *at,
+                "`grpc.failure` has no effect: the breaker's `failure` decides, for calls of gRPC too",
+                "remove it, and use `grpc_status` in `failure`",
+            );
+        }
+    }
     let upstream = Upstream {
         http: http_version(draft, notes),
         pool_idle_max: draft

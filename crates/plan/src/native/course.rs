@@ -87,7 +87,18 @@ pub(super) fn upstream(draft: &DraftUpstream, timeout: Timeout, notes: &mut Note
             "remove `{endpoint}` from the key, or write `ejection: off`",
         );
     }
+    if let Some(tls) = &call.tls
+        && !draft.endpoints_broken
+        && draft.endpoints.iter().all(|it| !it.endpoint.tls)
+    {
+        notes.error(
+            tls.at,
+            "`tls` has no effect: no address of this upstream begins with `https://`",
+            "write `https://` in its `url`, or remove `tls`",
+        );
+    }
     Upstream {
+        tls: call.tls.as_ref().map(|it| it.value.clone()),
         health: call.health.clone(),
         bulkhead: call.bulkhead.as_ref().map(|it| it.value.clone()),
         request: call

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_call::{Bulkhead, Hedge};
+use fusebox_call::{Bulkhead, GrpcCodes, Hedge};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
@@ -20,8 +20,8 @@ use crate::interpolate::Loader;
 use crate::keys;
 use crate::path::Template;
 use crate::plan::{
-    Cors, FallbackOn, FieldChanges, Health, HostPattern, HttpVersion, LastGood, Limits,
-    ListenerTls, Rewrite, Secret, WeightedEndpoint,
+    Cors, FallbackOn, FieldChanges, Health, HostPattern, Http2, HttpVersion, LastGood, Limits,
+    ListenerTls, Rewrite, Secret, UpstreamTls, WeightedEndpoint,
 };
 use crate::tree::{Node, Scalar};
 
@@ -53,6 +53,7 @@ pub(crate) struct DraftListener {
     pub encoded_slash_allowed: bool,
     pub double_slash_allowed: bool,
     pub tls: Option<ListenerTls>,
+    pub http2: Option<Http2>,
 }
 
 #[derive(Debug)]
@@ -125,8 +126,11 @@ pub(crate) struct DraftTimes {
 pub(crate) struct DraftCall {
     pub balance: Option<DraftBalance>,
     pub ejection: Option<DraftEjection>,
+    /// `grpc.failure`: the statuses of gRPC that fail.
+    pub grpc: Option<GrpcCodes>,
     pub health: Option<Health>,
     pub resolve: Option<Duration>,
+    pub tls: Option<At<UpstreamTls>>,
     pub bulkhead: Option<At<Bulkhead>>,
     pub request: Option<At<FieldChanges>>,
     pub retry: Option<DraftRetry>,

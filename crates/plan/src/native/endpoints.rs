@@ -1,5 +1,7 @@
 //! Reads an upstream's addresses, the choice among them, and the checks of each.
 
+use std::sync::Arc;
+
 use fusebox_call::Balance;
 use http::uri::PathAndQuery;
 
@@ -113,6 +115,7 @@ impl Reader<'_> {
 
     pub(super) fn health(&mut self, upstream: &Fields<'_>) -> Option<Health> {
         let health = upstream.section("health", self.notes)?;
+        let grpc = self.health_by_grpc(&health);
         let path = health.scalar("path", self.notes);
         let path = path.and_then(|scalar| {
             let text = scalar.value.text.trim();
@@ -133,7 +136,10 @@ impl Reader<'_> {
         );
         let expect = read_condition(&health, "expect", Expect::read, self);
         let jitter = health.share("jitter", self.notes);
-        let (path, is_path_hidden) = path?;
+        let (path, is_path_hidden) = match (&grpc, path) {
+            (Some(_), _) => (String::new(), false),
+            (None, path) => path?,
+        };
         let defaults = Health::at(path);
         Some(Health {
             interval: interval.map_or(defaults.interval, |it| it.value),
@@ -144,6 +150,40 @@ impl Reader<'_> {
             jitter: jitter.map_or(defaults.jitter, |it| it.value),
             path: defaults.path,
             is_path_hidden,
+            grpc,
         })
+    }
+
+    /// The service that the checks ask the health service of gRPC for; `None`: they ask for a path.
+    fn health_by_grpc(&mut self, health: &Fields<'_>) -> Option<Arc<str>> {
+        let asks = health.flag("grpc", self.notes);
+        let service = health.text("service", self.notes);
+        if asks.as_ref().is_some_and(|asks| asks.value) {
+            for key in ["path", "expect"] {
+                if let Some(at) = health.place(key) {
+                    self.notes.error(
+                        at,
+                        format!("`{key}` says nothing beside `grpc`: the health service of gRPC says by itself how it is"),
+                        "keep one of the two",
+                    );
+                }
+            }
+            return Some(service.map_or_else(Arc::default, |it| it.value.into()));
+        }
+        if let Some(service) = service {
+            self.notes.error(
+                service.at,
+                "`service` is for the health service of gRPC, which is not asked",
+                "add `grpc: true`, or remove it",
+            );
+        }
+        if health.named("path").is_none() {
+            self.notes.error(
+                health.at,
+                "`health` needs the key `path`",
+                "add `path: /healthz`, or `grpc: true` for a server that has the health service of gRPC",
+            );
+        }
+        None
     }
 }

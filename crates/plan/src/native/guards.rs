@@ -104,10 +104,11 @@ fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
     }
     for (key, at) in &upstream.keys {
         let why = match *key {
-            "balance" | "health" | "resolve" | "hedge" | "request" | "http" => {
+            "balance" | "health" | "resolve" | "hedge" | "request" | "tls" | "http" => {
                 "whose requests go where its file says"
             }
             "fallback" | "fallback_on" | "last_good" => "whose own error handling answers",
+            "grpc" => "whose requests are not gRPC",
             _ => continue,
         };
         let what = format!("`{key}` has no place beside an application, {why}");

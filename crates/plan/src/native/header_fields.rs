@@ -13,7 +13,12 @@ pub(super) struct Field<'n> {
     pub name: HeaderName,
     pub value: HeaderValue,
     pub scalar: &'n Scalar,
+    /// The place of its value.
+    pub at: Place,
 }
+
+/// The value that stands for the subject of the client's certificate.
+const CLIENT_SUBJECT: &str = "{client_subject}";
 
 impl Reader<'_> {
     /// The fields in the map of a key. `own` names fields that have no place there, each with the reason and the mend.
@@ -56,6 +61,7 @@ impl Reader<'_> {
                     name,
                     value,
                     scalar,
+                    at: entry.value.at,
                 }),
                 Err(_) => self.notes.error(
                     entry.value.at,
@@ -139,9 +145,15 @@ impl Reader<'_> {
         )];
         let changes = of.section(key, self.notes)?;
         let set = self.header_fields(&changes, "set", &HOST);
-        let set = set.into_iter().map(Field::guarded);
         // A field that is set for a service is for it alone, and an API key's may have any name.
         let is_private = key == "request";
+        let (of_client, set): (Vec<_>, Vec<_>) =
+            set.into_iter().partition(|it| it.says_client_subject());
+        for field in &of_client {
+            self.check_client_subject(field, is_private);
+        }
+        let subject: Vec<_> = of_client.into_iter().map(|field| field.name).collect();
+        let set = set.into_iter().map(Field::guarded);
         let set = set.map(|(name, mut value)| {
             value.set_sensitive(is_private || value.is_sensitive());
             (name, value)
@@ -150,7 +162,7 @@ impl Reader<'_> {
         let remove = self.field_names(&changes, "remove", &HOST);
         if let Some(name) = remove
             .iter()
-            .find(|name| set.iter().any(|it| it.0 == **name))
+            .find(|name| set.iter().any(|it| it.0 == **name) || subject.contains(name))
         {
             self.notes.error(
                 changes.place("remove").unwrap_or(changes.at),
@@ -158,7 +170,30 @@ impl Reader<'_> {
                 "keep it in `set`, which takes the place of all fields of its name",
             );
         }
-        Some(At::new(FieldChanges { set, remove }, changes.at))
+        let changed = FieldChanges {
+            set,
+            subject,
+            remove,
+        };
+        Some(At::new(changed, changes.at))
+    }
+
+    /// Refuses a client's subject beside other text, where a part of it could be taken for the subject, and in answers.
+    fn check_client_subject(&mut self, field: &Field<'_>, is_request: bool) {
+        let (what, mend) = if !is_request {
+            (
+                "`{client_subject}` is for requests: an answer goes to the client itself",
+                "remove it here; `request: { set: … }` may have it",
+            )
+        } else if field.scalar.text.trim() != CLIENT_SUBJECT {
+            (
+                "`{client_subject}` must be all of a value, so that no subject can look like another text",
+                "write `\"{client_subject}\"` alone",
+            )
+        } else {
+            return;
+        };
+        self.notes.error(field.at, what, mend);
     }
 
     /// The methods in the list of a key.
@@ -225,6 +260,11 @@ impl Reader<'_> {
 }
 
 impl Field<'_> {
+    /// True for a value with `{client_subject}` in it; not for one from a variable or a file, which is no template.
+    fn says_client_subject(&self) -> bool {
+        !self.scalar.is_filled() && self.scalar.text.contains(CLIENT_SUBJECT)
+    }
+
     /// Name and value; a secret value is marked as sensitive.
     pub fn guarded(mut self) -> (HeaderName, HeaderValue) {
         self.value.set_sensitive(is_secret(&self));

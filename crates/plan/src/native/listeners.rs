@@ -8,8 +8,7 @@ use super::draft::{DraftAdmin, DraftListener, Reader};
 use crate::diagnostic::At;
 use crate::fields::{self, Fields};
 use crate::keys;
-use crate::listener_tls::{PemFile, pair};
-use crate::plan::{Limits, ListenerTls, Secret};
+use crate::plan::{Http2, Limits, Secret};
 use crate::tree::{Kind, Node};
 
 impl Reader<'_> {
@@ -54,7 +53,9 @@ impl Reader<'_> {
         };
         let encoded_slash_allowed = allowed("encoded_slash").unwrap_or(false);
         let double_slash_allowed = allowed("double_slash").unwrap_or(false);
-        let tls = self.tls(&listener);
+        let has_tls = listener.named("tls").is_some();
+        let tls = self.listener_tls(&listener);
+        let http2 = self.http2(&listener, has_tls);
         Some(DraftListener {
             at: node.at,
             name,
@@ -63,30 +64,27 @@ impl Reader<'_> {
             encoded_slash_allowed,
             double_slash_allowed,
             tls,
+            http2,
         })
     }
 
-    fn tls(&mut self, listener: &Fields<'_>) -> Option<ListenerTls> {
-        let tls = listener.section("tls", self.notes)?;
-        let (certificate, key) = (self.pem(&tls, "cert"), self.pem(&tls, "key"));
-        pair(certificate?, key?, self.loader, self.notes)
-    }
-
-    fn pem(&mut self, tls: &Fields<'_>, name: &'static str) -> Option<PemFile> {
-        let (_, node) = tls.get(name)?;
-        let expected = format!("the path of a PEM file, such as `{name}.pem`");
-        let scalar = fields::scalar(node, name, &expected, self.notes)?;
-        if scalar.text.contains("-----BEGIN ") {
-            return self.notes.refuse(
-                node.at,
-                format!("`{name}` must be the path of a PEM file, found its content"),
-                format!("write the path itself, such as `{name}: {name}.pem`"),
-            );
+    fn http2(&mut self, listener: &Fields<'_>, has_tls: bool) -> Option<Http2> {
+        let word = listener.word("http2", self.notes)?;
+        let chosen = Http2::ALL[word.value];
+        match (chosen, has_tls) {
+            (Http2::Auto, false) => self.notes.warn(
+                word.at,
+                "`http2: auto` has no effect: clients choose HTTP/2 in the TLS handshake, and this listener has no `tls`",
+                "write `cleartext` to take HTTP/2 without TLS, or remove the key",
+            ),
+            (Http2::Cleartext, true) => self.notes.error(
+                word.at,
+                "`http2: cleartext` is for listeners without `tls`",
+                "write `auto`: clients choose HTTP/2 in the TLS handshake",
+            ),
+            _ => {}
         }
-        let read = self.loader.file(&scalar.text);
-        let path = scalar.text.clone();
-        let base = "the first configuration file";
-        PemFile::read(node.at, path, scalar.shown(), read, base, self.notes)
+        Some(chosen)
     }
 
     fn network(&mut self, node: &Node) -> Option<IpNet> {
@@ -169,6 +167,22 @@ impl Reader<'_> {
             &mut read.connections_max,
         );
         whole(limits.whole("fields", notes), &mut read.head_fields_max);
+        whole(
+            limits.whole("stream_resets", notes),
+            &mut read.stream_resets_max,
+        );
+        whole(
+            limits.whole("stream_errors", notes),
+            &mut read.stream_errors_max,
+        );
+        for (name, slot) in [
+            ("streams", &mut read.streams_max),
+            ("control_frames", &mut read.control_frames_rate),
+        ] {
+            if let Some(number) = limits.whole(name, notes) {
+                *slot = u32::try_from(number.value).unwrap_or(u32::MAX);
+            }
+        }
         if let Some(head) = limits.size("head", notes) {
             if !(256..=16 << 20).contains(&head.value) {
                 notes.error(
@@ -183,6 +197,7 @@ impl Reader<'_> {
             ("first_byte", &mut read.first_byte_timeout),
             ("head_timeout", &mut read.head_timeout),
             ("keep_alive", &mut read.keep_alive_timeout),
+            ("stream_stall", &mut read.stream_stall_timeout),
             ("upgrade_idle", &mut read.upgrade_idle_timeout),
             ("drain", &mut read.drain_timeout),
         ] {

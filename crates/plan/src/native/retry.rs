@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use fusebox_call::{Backoff, Budget, Hedge, Jitter, Retry, RetryOn};
+use fusebox_call::grpc::{NAMES, code_named};
+use fusebox_call::{Backoff, Budget, GrpcCodes, Hedge, Jitter, Retry, RetryOn};
 use http::StatusCode;
 
 use super::draft::Reader;
+use super::grpc;
 use crate::diagnostic::{At, Notes, Place, nearest, quote};
 use crate::fields::{self, Fields};
 use crate::tree::Node;
@@ -15,6 +17,8 @@ use crate::words::show_duration;
 const BUFFER_MAX: u64 = 16 << 20;
 /// The words of `on`, beside statuses.
 const ON: [&str; 3] = ["connect_error", "reset", "timeout"];
+/// The beginning of a status of gRPC by its number, as in `grpc:14`; before a name it may stand, too.
+const GRPC: &str = "grpc:";
 
 /// The times that bound a call's attempts, where they are known.
 #[derive(Debug, Clone, Copy)]
@@ -114,12 +118,14 @@ fn read_on(retry: &Fields<'_>, notes: &mut Notes) -> Option<(RetryOn, Option<Pla
         reset: false,
         timeout: false,
         statuses: Vec::new(),
+        grpc: GrpcCodes::default(),
     };
     let mut timeout = None;
     for item in items {
         match read_end(item, notes) {
             Some(End::Status(status)) if !on.statuses.contains(&status) => on.statuses.push(status),
             Some(End::Status(_)) | None => {}
+            Some(End::Grpc(code)) => on.grpc = on.grpc.with(code),
             Some(End::Word(0)) => on.connect_error = true,
             Some(End::Word(1)) => on.reset = true,
             Some(End::Word(_)) => {
@@ -131,14 +137,15 @@ fn read_on(retry: &Fields<'_>, notes: &mut Notes) -> Option<(RetryOn, Option<Pla
     Some((on, timeout))
 }
 
-/// An end of an attempt: an index in [`ON`], or a status.
+/// An end of an attempt: an index in [`ON`], a status, or one of gRPC.
 enum End {
     Word(usize),
     Status(StatusCode),
+    Grpc(u8),
 }
 
 fn read_end(item: &Node, notes: &mut Notes) -> Option<End> {
-    let expected = "`connect_error`, `reset`, `timeout` or a status from 400 to 599";
+    let expected = "`connect_error`, `reset`, `timeout`, a status from 400 to 599, or one of gRPC such as `UNAVAILABLE`";
     let scalar = fields::scalar(item, "on", expected, notes)?;
     if let Some(word) = ON.iter().position(|word| *word == scalar.text) {
         return Some(End::Word(word));
@@ -147,7 +154,22 @@ fn read_end(item: &Node, notes: &mut Notes) -> Option<End> {
     if let Some(status) = status.filter(|status| (400..600).contains(status)) {
         return StatusCode::from_u16(status).ok().map(End::Status);
     }
-    let mend = match nearest(&scalar.text, ON) {
+    let (is_named, name) = match scalar.text.strip_prefix(GRPC) {
+        Some(name) => (true, name),
+        None => (false, scalar.text.as_str()),
+    };
+    let number = name.parse::<u8>().ok();
+    let code = number.filter(|code| is_named && usize::from(*code) < NAMES.len());
+    // A call that ended well is not repeated.
+    if let Some(code) = code.or_else(|| code_named(name)).filter(|code| *code > 0) {
+        return Some(End::Grpc(code));
+    }
+    if is_named {
+        return fields::wrong(item, "on", expected, grpc::mend(name), notes);
+    }
+    let near = nearest(&scalar.text, ON);
+    let near = near.or_else(|| nearest(&scalar.text.to_ascii_uppercase(), NAMES));
+    let mend = match near {
         Some(near) => format!("did you mean {}?", quote(near)),
         None => "name ends such as `connect_error` or `\"503\"`".to_owned(),
     };

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use fusebox_breaker::Outcome;
+use fusebox_call::GrpcCodes;
 
 use crate::diagnostic::{At, Notes, Place};
 use crate::failure::{self, Call, CallError, Failure, Ignore};
@@ -74,7 +75,9 @@ pub(super) fn check(
         let ignores = |ignore: &Ignore| ignore.expression().uses(key);
         samples.failure.uses(key) || samples.ignore.is_some_and(ignores)
     };
-    let known = !looks_inside("headers") && !looks_inside("body");
+    let known = !["headers", "body", "grpc_status"]
+        .into_iter()
+        .any(looks_inside);
     if known && !samples.any_answer(Outcome::Failure) && !ends.contains(&Outcome::Failure) {
         notes.warn(
             at,
@@ -169,8 +172,10 @@ impl SampleCalls<'_> {
             duration,
             error,
             body: None,
+            grpc_status: None,
+            client_subject: "",
         };
-        failure::judge(self.ignore, self.failure, &call).outcome
+        failure::judge(self.ignore, self.failure, GrpcCodes::FAILURES, &call).outcome
     }
 
     fn over_time(&self, status: u16, error: Option<CallError>) -> impl Iterator<Item = Outcome> {

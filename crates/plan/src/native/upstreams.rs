@@ -118,8 +118,10 @@ impl Reader<'_> {
         DraftCall {
             balance,
             ejection: read_ejection(upstream, self.notes),
+            grpc: self.grpc(upstream),
             health: self.health(upstream),
             resolve: upstream.duration("resolve", self.notes).map(|it| it.value),
+            tls: self.upstream_tls(upstream),
             bulkhead: read_bulkhead(upstream, self.notes),
             request: self.field_changes(upstream, "request"),
             retry: read_retry(upstream, self),

@@ -34,6 +34,10 @@ pub(super) fn routes(
     let mut names: HashMap<String, Place> = HashMap::new();
     let mut shared_paths = SharedPaths::default();
     let mut routes = Vec::new();
+    let mut routes_of_path: HashMap<&str, usize> = HashMap::new();
+    for path in draft.routes.iter().filter_map(|it| it.path.as_ref()) {
+        *routes_of_path.entry(&path.value.text).or_default() += 1;
+    }
     for route in &draft.routes {
         if let Some(path) = &route.path
             && !shared_paths.admits(route, path, notes)
@@ -41,11 +45,9 @@ pub(super) fn routes(
             continue;
         }
         let by_path = |path: &At<DraftPath>| {
-            let has_path = |other: &&DraftRoute| {
-                let other = other.path.as_ref();
-                other.is_some_and(|other| other.value.text == path.value.text)
-            };
-            let shared = draft.routes.iter().filter(has_path).count() > 1;
+            let shared = routes_of_path
+                .get(path.value.text.as_str())
+                .is_some_and(|count| *count > 1);
             let name = |path: &str| match shared {
                 true => default_name(path, route),
                 false => path.to_owned(),
@@ -75,7 +77,7 @@ pub(super) fn routes(
             );
         }
         if !draft.listeners_doubtful {
-            check_listeners(route, listeners, notes);
+            check_listeners(route, draft, listeners, notes);
         }
         let step = step(route, draft, upstreams, notes);
         if let (Some(name), Some(path), Some(step)) = (name, &route.path, step) {
@@ -111,12 +113,21 @@ fn changes(changes: &Option<At<FieldChanges>>) -> FieldChanges {
         .map_or_else(FieldChanges::default, |it| it.value.clone())
 }
 
-fn check_listeners(route: &DraftRoute, listeners: &[At<Listener>], notes: &mut Notes) {
+fn check_listeners(
+    route: &DraftRoute,
+    draft: &Draft,
+    listeners: &[At<Listener>],
+    notes: &mut Notes,
+) {
     for name in route.listeners.iter().flatten() {
-        if !listeners
-            .iter()
-            .any(|listener| *listener.value.name == *name.value.text)
-        {
+        // A listener with a fault has been reported, and is not unknown.
+        let mut drafted = draft.listeners.iter().flat_map(|all| &all.value);
+        let is_drafted = drafted.any(|listener| {
+            let own = listener.name.as_ref();
+            own.is_none_or(|own| own.value.text == name.value.text)
+        });
+        let mut known = listeners.iter();
+        if !is_drafted && !known.any(|listener| *listener.value.name == *name.value.text) {
             notes.error(
                 name.at,
                 format!("unknown listener {}", name.value.shown),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fusebox_call::{Balance, Budget, Bulkhead, Ejection, Hedge, Retry};
 
-use super::{Breaker, FallbackOn, FieldChanges, Key, LastGood, Rung};
+use super::{Breaker, FallbackOn, FieldChanges, Key, LastGood, Rung, UpstreamTls};
 use crate::failure::Expect;
 
 /// A service behind the gateway, with the breaker before it.
@@ -27,6 +27,8 @@ pub struct Upstream {
     /// `resolve`: the time after which a looked-up name is looked up again, with each of its addresses an endpoint;
     /// `None`: names are looked up at each connection, and each is one endpoint.
     pub resolve: Option<Duration>,
+    /// `tls`: the TLS of `https` endpoints; `None`: the system's authorities, and no certificate of ours.
+    pub tls: Option<UpstreamTls>,
     /// `http`: the version of HTTP that is spoken to the endpoints. Default: by ALPN.
     pub http: HttpVersion,
     /// The limits on a call's duration.
@@ -71,6 +73,7 @@ impl Upstream {
             ejection: None,
             health: None,
             resolve: None,
+            tls: None,
             http: HttpVersion::default(),
             breaker: Breaker::disabled(timeout.request),
             timeout,
@@ -154,6 +157,9 @@ pub struct Health {
     pub path: String,
     /// True if a variable or a file gave a part of the path, so that the plan's JSON does not show it.
     pub is_path_hidden: bool,
+    /// `grpc`: asks by the health service of gRPC for this `service`, and not for the path; empty: for the server as a
+    /// whole. `None`: asks for the path.
+    pub grpc: Option<Arc<str>>,
     /// `interval`: the time from one check of an endpoint to the next, at most one in flight. Default 5 s.
     pub interval: Duration,
     /// `timeout`: the time after which a check without an answer has failed. Default 1 s.
@@ -174,6 +180,7 @@ impl Health {
         Health {
             path,
             is_path_hidden: false,
+            grpc: None,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(1),
             rise: 2,

@@ -1,7 +1,8 @@
 //! What stands between a route and an attempt, in the native form.
 
+use fusebox_call::grpc::NAMES;
 use fusebox_call::{
-    Adaptive, Backoff, Balance, Budget, Bulkhead, Concurrent, Ejection, Jitter, Retry,
+    Adaptive, Backoff, Balance, Budget, Bulkhead, Concurrent, Ejection, GrpcCodes, Jitter, Retry,
 };
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -30,6 +31,11 @@ pub(super) fn show_course(upstream: &Upstream, shown: &mut Value) {
         Some(ejection) => shown["ejection"] = show_ejection(ejection),
         None if upstream.has_several() => shown["ejection"] = json!("off"),
         None => {}
+    }
+    let grpc = upstream.breaker.grpc_failure;
+    if grpc != GrpcCodes::FAILURES {
+        let codes: Vec<String> = grpc.iter().map(show_grpc).collect();
+        shown["grpc"] = json!({ "failure": codes });
     }
     if let Some(health) = &upstream.health {
         shown["health"] = show_health(health);
@@ -95,15 +101,30 @@ fn show_ejection(ejection: &Ejection) -> Value {
 }
 
 fn show_health(health: &Health) -> Value {
-    json!({
-        "path": if health.is_path_hidden { "/***" } else { &health.path },
+    let mut shown = json!({
         "interval": show_duration(health.interval),
         "timeout": show_duration(health.timeout),
         "rise": health.rise,
         "fall": health.fall,
-        "expect": health.expect.source(),
         "jitter": show_share(health.jitter),
-    })
+    });
+    match &health.grpc {
+        Some(service) => {
+            shown["grpc"] = json!(true);
+            if !service.is_empty() {
+                shown["service"] = json!(&**service);
+            }
+        }
+        None => {
+            shown["path"] = json!(if health.is_path_hidden {
+                "/***"
+            } else {
+                &health.path
+            });
+            shown["expect"] = json!(health.expect.source());
+        }
+    }
+    shown
 }
 
 pub(super) fn show_bulkhead(bulkhead: &Bulkhead) -> Value {
@@ -123,6 +144,11 @@ pub(super) fn show_bulkhead(bulkhead: &Bulkhead) -> Value {
     shown
 }
 
+/// A status of gRPC by its name.
+fn show_grpc(code: u8) -> String {
+    NAMES[usize::from(code)].to_owned()
+}
+
 /// Shows a retry; `budget` is the upstream's, and not shown with a route's.
 pub(super) fn show_retry(retry: &Retry, budget: Option<Budget>) -> Value {
     let Backoff { base, max, jitter } = retry.backoff;
@@ -133,11 +159,12 @@ pub(super) fn show_retry(retry: &Retry, budget: Option<Budget>) -> Value {
     ];
     let words = words.into_iter().filter(|(on, _)| *on);
     let words = words.map(|(_, word)| word.to_owned());
+    let grpc = retry.on.grpc.iter().map(show_grpc);
     let statuses = retry.on.statuses.iter();
     let statuses = statuses.map(|status| status.as_str().to_owned());
     let mut shown = json!({
         "attempts": retry.attempts,
-        "on": words.chain(statuses).collect::<Vec<_>>(),
+        "on": words.chain(statuses).chain(grpc).collect::<Vec<_>>(),
         "methods": show_methods(&retry.methods),
         "backoff": {
             "base": show_duration(base),
@@ -203,8 +230,11 @@ fn show_last_good(kept: &LastGood) -> Value {
 
 pub(super) fn show_changes(changes: &FieldChanges) -> Value {
     let mut shown = json!({});
-    if !changes.set.is_empty() {
-        shown["set"] = show_fields(changes.set.iter().map(|(name, value)| (name, value)));
+    if !changes.set.is_empty() || !changes.subject.is_empty() {
+        let subject = HeaderValue::from_static("{client_subject}");
+        let subjects = changes.subject.iter().map(|name| (name, &subject));
+        let set = changes.set.iter().map(|(name, value)| (name, value));
+        shown["set"] = show_fields(set.chain(subjects));
     }
     if !changes.remove.is_empty() {
         shown["remove"] = changes

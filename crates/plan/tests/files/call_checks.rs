@@ -129,7 +129,7 @@ fn an_endpoint_has_one_breaker_of_its_own() {
 fn a_health_check_has_a_path_and_an_expectation() {
     single(
         "health: {}",
-        r#"5:13: error: `health` needs the key `path`; add `path: /healthz`"#,
+        r#"5:13: error: `health` needs the key `path`; add `path: /healthz`, or `grpc: true` for a server that has the health service of gRPC"#,
     );
     single(
         "health: { path: healthz, expect: 'status', rise: 0 }",
@@ -189,9 +189,9 @@ fn a_retry_names_ends_and_methods() {
     );
     single(
         "retry: { on: [conect_error, '200', x], methods: [get, GET, GET] }",
-        r#"5:19: error: `on` must be `connect_error`, `reset`, `timeout` or a status from 400 to 599, found `conect_error`; did you mean `connect_error`?
-5:33: error: `on` must be `connect_error`, `reset`, `timeout` or a status from 400 to 599, found `200`; name ends such as `connect_error` or `"503"`
-5:40: error: `on` must be `connect_error`, `reset`, `timeout` or a status from 400 to 599, found `x`; name ends such as `connect_error` or `"503"`
+        r#"5:19: error: `on` must be `connect_error`, `reset`, `timeout`, a status from 400 to 599, or one of gRPC such as `UNAVAILABLE`, found `conect_error`; did you mean `connect_error`?
+5:33: error: `on` must be `connect_error`, `reset`, `timeout`, a status from 400 to 599, or one of gRPC such as `UNAVAILABLE`, found `200`; name ends such as `connect_error` or `"503"`
+5:40: error: `on` must be `connect_error`, `reset`, `timeout`, a status from 400 to 599, or one of gRPC such as `UNAVAILABLE`, found `x`; name ends such as `connect_error` or `"503"`
 5:54: error: the method `get` is not in capitals, and methods are compared letter by letter; write `GET`
 5:64: error: the method `GET` is listed twice; remove one of them"#,
     );
@@ -530,4 +530,29 @@ fn paths_of_other_products_are_told_in_our_form() {
         );
     }
     route("path: '/v1/items:batch', upstream: orders", "");
+}
+
+#[test]
+fn statuses_of_grpc_are_numbers_or_names() {
+    single(
+        "grpc: { failure: [17, UNAVAILIBLE, 0, x, 14, unknown] }",
+        r#"5:23: error: `failure` must be a gRPC status from 1 to 16, or its name such as `UNAVAILABLE`, found `17`; the statuses are numbered from 0, OK, to 16, UNAUTHENTICATED
+5:27: error: `failure` must be a gRPC status from 1 to 16, or its name such as `UNAVAILABLE`, found `UNAVAILIBLE`; did you mean `UNAVAILABLE`?
+5:40: error: `failure` has the gRPC status 0, OK, which every good call has; remove it, or write an expression in `breaker.failure`
+5:43: error: `failure` must be a gRPC status from 1 to 16, or its name such as `UNAVAILABLE`, found `x`; the statuses are numbered from 0, OK, to 16, UNAUTHENTICATED"#,
+    );
+    single(
+        "retry: { on: [grpc:14, 'grpc:99', unavailible, UNAVAILABLE] }",
+        r#"5:28: error: `on` must be `connect_error`, `reset`, `timeout`, a status from 400 to 599, or one of gRPC such as `UNAVAILABLE`, found `grpc:99`; the statuses are numbered from 0, OK, to 16, UNAUTHENTICATED
+5:39: error: `on` must be `connect_error`, `reset`, `timeout`, a status from 400 to 599, or one of gRPC such as `UNAVAILABLE`, found `unavailible`; did you mean `UNAVAILABLE`?"#,
+    );
+    single(
+        "health: { service: orders }",
+        r#"5:13: error: `health` needs the key `path`; add `path: /healthz`, or `grpc: true` for a server that has the health service of gRPC
+5:24: error: `service` is for the health service of gRPC, which is not asked; add `grpc: true`, or remove it"#,
+    );
+    single(
+        "health: { grpc: true, path: /healthz }",
+        r#"5:27: error: `path` says nothing beside `grpc`: the health service of gRPC says by itself how it is; keep one of the two"#,
+    );
 }

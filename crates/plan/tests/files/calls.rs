@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::support::{ahead, lines, plan_ahead};
 use fusebox_breaker::{Cooldown, Ramp, Rule};
 use fusebox_call::{
-    Adaptive, Backoff, Balance, Budget, Bulkhead, Concurrent, Hedge, Jitter, Retry, RetryOn,
+    Adaptive, Backoff, Balance, Budget, Bulkhead, Concurrent, GrpcCodes, Hedge, Jitter, Retry,
+    RetryOn,
 };
 use fusebox_plan::Plan;
 use fusebox_plan::plan::{
@@ -213,6 +214,8 @@ fn health_checks_have_defaults() {
         duration: ms(1),
         error: None,
         body: None,
+        grpc_status: None,
+        client_subject: "",
     };
     assert_eq!(health.expect.holds(&answer(404)), Ok(true));
     assert_eq!(health.expect.holds(&answer(500)), Ok(false));
@@ -253,6 +256,7 @@ fn every_key_of_a_retry_is_read() {
                 StatusCode::TOO_MANY_REQUESTS,
                 StatusCode::SERVICE_UNAVAILABLE,
             ],
+            grpc: GrpcCodes::default(),
         },
         per_try: Some(secs(1)),
         methods: vec![Method::GET, Method::POST],
@@ -392,7 +396,7 @@ fn fields_of_requests_are_changed_and_credentials_are_never_shown() {
     let request = &plan.upstreams[1].request;
     let mut fields = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("a=b"))]);
     fields.append("x-one", HeaderValue::from_static("other"));
-    request.apply(&mut fields);
+    request.apply(&mut fields, None);
     assert_eq!(fields.len(), 3);
     assert_eq!(fields[AUTHORIZATION], "Bearer s3cret");
     assert_eq!(fields["x-one"], "1");
@@ -524,5 +528,37 @@ routes:
             "b.example/a/{y}",
             "GET b.example/a/{y} x-canary: 1"
         ]
+    );
+}
+
+#[test]
+fn the_keys_of_grpc_are_read_and_shown() {
+    let upstream = orders(
+        "grpc: { failure: [UNAVAILABLE, 5, data_loss] }, health: { grpc: true, service: orders.v1 }, retry: { on: [connect_error, UNAVAILABLE, grpc:8] }",
+    );
+    assert_eq!(upstream.breaker.grpc_failure, GrpcCodes::of(&[5, 14, 15]));
+    assert_eq!(
+        upstream.retry.as_ref().unwrap().on.grpc,
+        GrpcCodes::of(&[8, 14])
+    );
+    let health = upstream.health.as_ref().unwrap();
+    assert_eq!(health.grpc.as_deref(), Some("orders.v1"));
+    let defaults = orders("retry: {}");
+    assert_eq!(
+        defaults.breaker.grpc_failure,
+        GrpcCodes::of(&[2, 4, 13, 14, 15])
+    );
+    assert_eq!(defaults.retry.unwrap().on.grpc, GrpcCodes::of(&[14]));
+}
+
+#[test]
+fn a_breaker_with_an_expression_says_that_grpc_failure_has_no_effect() {
+    let text = file("grpc: { failure: [14] }").replace(
+        "breaker: {}, grpc",
+        "breaker: { failure: 'grpc_status == 14 || error != \"\"' }, grpc",
+    );
+    assert_eq!(
+        lines(&ahead(&text)),
+        "fb.yaml:4:133: warning: `grpc.failure` has no effect: the breaker's `failure` decides, for calls of gRPC too; remove it, and use `grpc_status` in `failure`\n"
     );
 }

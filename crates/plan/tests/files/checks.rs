@@ -1234,3 +1234,14 @@ routes: [{ path: /orders, upstream: orders }]
         "",
     );
 }
+
+#[test]
+fn a_listener_with_a_fault_is_not_unknown_to_its_routes() {
+    check(
+        r#"listeners: [{ name: in, addr: "nowhere" }]
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes: [{ path: /orders, upstream: orders, listeners: [in] }]
+"#,
+        r#"1:31: error: `addr` must be an address with its port, found `nowhere`; write one such as `127.0.0.1:8080`; an IPv6 address is in brackets, as `[::1]:8080`"#,
+    );
+}

@@ -28,6 +28,8 @@ fn call(status: u16, error: Option<CallError>) -> Call<'static> {
         duration: Duration::from_millis(1500),
         error,
         body: None,
+        grpc_status: None,
+        client_subject: "",
     }
 }
 

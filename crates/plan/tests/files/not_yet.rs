@@ -1,6 +1,6 @@
 //! Keys with a meaning and without an effect yet are refused, never ignored.
 
-use crate::support::{check, lines, read_text};
+use crate::support::check;
 
 #[test]
 fn keys_of_the_file() {
@@ -11,32 +11,4 @@ routes: [{ path: /, respond: {} }]
 "#,
         r#"2:1: error: `on_transition` is not supported yet; remove the key; follow transitions in the log or the metrics for now"#,
     );
-}
-
-#[test]
-fn keys_of_a_listener() {
-    check(
-        r#"listeners: [{ addr: "127.0.0.1:1", http2: auto }]
-routes: [{ path: /, respond: {} }]
-"#,
-        r#"1:36: error: `http2` is not supported yet; remove the key; clients are served over HTTP/1.1 for now"#,
-    );
-}
-
-#[test]
-fn keys_of_a_listeners_tls() {
-    let text = r#"listeners:
-  - addr: 127.0.0.1:1
-    tls: { cert: "${A:-}", key: "${A:-}", also: [], client_ca: ca.pem, client_auth: required, min: "1.2" }
-routes: [{ path: /, respond: {} }]
-"#;
-    let report = lines(&read_text(text)).replace("fb.yaml:", "");
-    for expected in [
-        "3:43: error: `also` is not supported yet; remove the key; a listener shows one certificate for now\n",
-        "3:53: error: `client_ca` is not supported yet; remove the key; clients are asked for no certificate for now\n",
-        "3:72: error: `client_auth` is not supported yet; remove the key; clients are asked for no certificate for now\n",
-        "3:95: error: `min` is not supported yet; remove the key; TLS 1.2 and 1.3 are spoken for now\n",
-    ] {
-        assert!(report.contains(expected), "{expected}\n{report}");
-    }
 }

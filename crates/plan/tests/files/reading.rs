@@ -443,10 +443,12 @@ fn a_byte_order_mark_and_carriage_returns_do_no_harm() {
 #[test]
 fn the_planned_form_gets_an_error_for_each_unsupported_key() {
     let mut machine = Machine::default();
-    machine.files.insert(
-        "cert.pem",
-        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
-    );
+    for certificate in ["cert.pem", "ca.pem"] {
+        machine.files.insert(
+            certificate,
+            "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+        );
+    }
     machine.files.insert(
         "key.pem",
         "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",

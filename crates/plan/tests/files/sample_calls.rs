@@ -156,6 +156,8 @@ fn ignore_is_evaluated_before_failure_and_its_own_error_ignores_nothing() {
             duration: Duration::ZERO,
             error,
             body: None,
+            grpc_status: None,
+            client_subject: "",
         };
         let ruling = breaker.judge(&call);
         (ruling.outcome, ruling.errors.len())

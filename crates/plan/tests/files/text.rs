@@ -157,7 +157,7 @@ upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
         r#"1:9: error: `listen` must be an address with its port, found a map; write one such as `127.0.0.1:8080`, or remove the key
-2:9: error: expected a map, found a list; write a map with any of connections, head, fields, first_byte, head_timeout, keep_alive, body_rate, request_body, upgrade_idle, drain, drain_delay"#,
+2:9: error: expected a map, found a list; write a map with any of connections, head, fields, first_byte, head_timeout, keep_alive, body_rate, request_body, streams, stream_stall, stream_resets, stream_errors, control_frames, upgrade_idle, drain, drain_delay"#,
     );
     let report = lines(&read_text(
         "listen: 127.0.0.1:8080

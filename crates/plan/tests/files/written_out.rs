@@ -310,7 +310,14 @@ fn limits() -> impl Strategy<Value = Limits> {
         any_time(),
         prop_oneof![Just(Duration::ZERO), any_time()],
     );
-    (numbers, bytes, times).prop_map(|(numbers, bytes, times)| Limits {
+    let streams = (
+        1..=10_000u32,
+        any_time(),
+        1..=10_000usize,
+        1..=1_000_000usize,
+        1..=1_000_000u32,
+    );
+    (numbers, bytes, times, streams).prop_map(|(numbers, bytes, times, streams)| Limits {
         connections_max: numbers.0,
         head_bytes_max: numbers.1,
         head_fields_max: numbers.2,
@@ -319,6 +326,11 @@ fn limits() -> impl Strategy<Value = Limits> {
         first_byte_timeout: times.0,
         head_timeout: times.1,
         keep_alive_timeout: times.2,
+        streams_max: streams.0,
+        stream_stall_timeout: streams.1,
+        stream_resets_max: streams.2,
+        stream_errors_max: streams.3,
+        control_frames_rate: streams.4,
         upgrade_idle_timeout: times.3,
         drain_timeout: times.4,
         drain_delay: times.5,

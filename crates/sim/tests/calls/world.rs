@@ -250,6 +250,8 @@ impl World {
             retry_after: None,
             is_from_fusebox: false,
             is_long: false,
+            grpc_status: None,
+            is_final: false,
         };
         self.ended(job, End::Answered(answer));
     }

@@ -68,6 +68,13 @@ impl Known {
             Activity::Quota(_) => {
                 known("graphql", &["mode", "limit"], &["operation", "token"], &[])
             }
+            Activity::GraphQl(_) => known(
+                "graphql",
+                &["mode", "limit"],
+                &["query", "schemaFile", "maxQueryDepth"],
+                &[],
+            ),
+            Activity::Script(_) => known("jsexec", &["script"], &["parameters"], &[]),
             Activity::Jwt => known(
                 "jwt",
                 &[],

@@ -49,17 +49,21 @@ pub fn write(running: &Running, worker: usize, note: &Note, facts: &Facts, durat
     let breaker = decision.and_then(|it| it.breaker.as_ref());
     let head = note.head.as_ref();
     let id = facts.id.as_ref().and_then(|id| id.to_str().ok());
+    let subject = facts.client_subject.as_ref();
+    let subject = subject.map(|subject| subject.to_str().unwrap_or_default());
     let entry = Entry {
         status: facts.status.map_or(LEFT, |status| status.as_u16()),
         duration,
         bytes_in,
         bytes_out,
         generation: breaker.map_or(0, |(_, _, generation)| *generation),
+        grpc_status: facts.grpc_status,
         texts: Texts {
             route: facts.route.as_deref().unwrap_or_default(),
             method: head.map_or("", |head| head.method.as_str()),
             path: head.map_or("", |head| head.uri.path()),
             client: client.as_deref().unwrap_or_default(),
+            client_subject: subject.unwrap_or_default(),
             request_id: id.unwrap_or_default(),
             upstream: decision.map_or("", |it| &it.upstream),
             endpoint: facts.attempts.last().map_or("", |it| &it.endpoint),
@@ -87,6 +91,10 @@ pub fn write(running: &Running, worker: usize, note: &Note, facts: &Facts, durat
     running.sink.push(worker, |out| {
         let mut line = Line { out };
         line.put(micros, &entry, breaker.is_some());
+        line.subject(subject);
+        if facts.is_grpc {
+            line.grpc(facts.grpc_status);
+        }
         line.extras(query, headers);
         line.out.extend_from_slice(b"}\n");
     });
@@ -204,6 +212,23 @@ impl Line<'_> {
         }
         self.raw(b"],\"protocol\":");
         self.text_or_null(entry.texts.protocol);
+    }
+
+    /// The subject of the client's certificate, where its listener asks for one.
+    fn subject(&mut self, subject: Option<&str>) {
+        if let Some(subject) = subject {
+            self.raw(b",\"client_subject\":");
+            self.text_or_null(subject);
+        }
+    }
+
+    /// The status of a gRPC exchange, or null.
+    fn grpc(&mut self, status: Option<u8>) {
+        self.raw(b",\"grpc_status\":");
+        match status {
+            Some(status) => self.number(u64::from(status)),
+            None => self.raw(b"null"),
+        }
     }
 
     fn attempt(&mut self, attempt: &Attempt) {
@@ -379,6 +404,7 @@ mod tests {
         let mut out = Vec::new();
         let mut line = Line { out: &mut out };
         line.put(1_796_053_643_000_007, &entry, true);
+        line.grpc(Some(14));
         let name = HeaderName::from_static("x-a");
         let values = ["1", "two \"2\""].map(|value| (name.clone(), value.parse().unwrap()));
         line.extras(Some("a=b"), &values);
@@ -386,6 +412,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(read["ts"], "2026-11-30T15:47:23.000007Z");
         assert_eq!(read["duration_ms"], 12345.067);
+        assert_eq!(read["grpc_status"], 14);
         assert_eq!(read["attempts"][0]["ms"], 1.005);
         assert_eq!(read["attempts"][0]["upstream"], "spare");
         assert_eq!(read["flags"], serde_json::json!(["UF", "FB"]));

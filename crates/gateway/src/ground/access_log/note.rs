@@ -43,6 +43,8 @@ pub struct Facts {
     pub ended: Option<Timestamp>,
     pub id: Option<HeaderValue>,
     pub client: Option<IpAddr>,
+    /// The subject of the client's certificate, where the listener asks for one.
+    pub client_subject: Option<HeaderValue>,
     pub route: Option<Arc<str>>,
     /// The status of the answer; `None`: the client left before it.
     pub status: Option<StatusCode>,
@@ -53,6 +55,10 @@ pub struct Facts {
     pub reason: Option<Reason>,
     pub fallback: Option<Fallback>,
     pub flags: Vec<Flag>,
+    /// True if the exchange is one of gRPC.
+    pub is_grpc: bool,
+    /// The status of a gRPC exchange, as its client gets it; `None`: it got none.
+    pub grpc_status: Option<u8>,
 }
 
 /// The decision on the exchange's first call: its admission, or its refusal.
@@ -203,6 +209,11 @@ impl Note {
         });
     }
 
+    /// Notes the subject of the client's certificate.
+    pub fn client_subject(&self, subject: &HeaderValue) {
+        self.with(|facts| facts.client_subject = Some(subject.clone()));
+    }
+
     /// Notes the route.
     pub fn route(&self, name: &Arc<str>) {
         self.with(|facts| facts.route = Some(name.clone()));
@@ -281,6 +292,18 @@ impl Note {
     /// Notes the status of the answer.
     pub fn answered(&self, status: StatusCode) {
         self.with(|facts| facts.status = Some(status));
+    }
+
+    /// Notes that the exchange is one of gRPC.
+    pub fn is_grpc(&self) {
+        self.with(|facts| facts.is_grpc = true);
+    }
+
+    /// Notes the status of a gRPC exchange that a head or trailers have, if they have one.
+    pub fn hear_grpc(&self, status: Option<u8>) {
+        if status.is_some() {
+            self.with(|facts| facts.grpc_status = status);
+        }
     }
 
     /// Notes the end of the exchange with the client.

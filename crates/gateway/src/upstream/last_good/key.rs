@@ -223,6 +223,15 @@ impl Scope {
         });
         Scope(digest.end())
     }
+
+    /// The same scope for the requests that carry this client's subject alone.
+    pub fn of_client(self, subject: Option<&HeaderValue>) -> Scope {
+        let Some(subject) = subject.filter(|subject| !subject.is_empty()) else {
+            return self;
+        };
+        let digest = Hashing(Context::new(&SHA256));
+        Scope(digest.with(&self.0).with(subject.as_bytes()).end())
+    }
 }
 
 /// The facts to which an entry is private.

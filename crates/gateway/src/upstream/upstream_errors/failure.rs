@@ -60,6 +60,16 @@ impl UpstreamError {
         UpstreamError::new(ErrorKind::Timeout, "silent within the body")
     }
 
+    /// A gRPC call whose client gave it too little time.
+    pub const fn late_client() -> UpstreamError {
+        UpstreamError::new(ErrorKind::Client, "the client's deadline")
+    }
+
+    /// No trailers within the time that its client gave a gRPC call.
+    pub const fn no_trailers() -> UpstreamError {
+        UpstreamError::new(ErrorKind::Timeout, "deadline within the body")
+    }
+
     /// A head whose fields contradict each other, so that two readers could see two bodies.
     pub const fn ambiguous_head() -> UpstreamError {
         UpstreamError::new(ErrorKind::Protocol, "ambiguous body length")

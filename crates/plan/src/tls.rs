@@ -1,17 +1,19 @@
-//! A listener's certificate and key: two PEM files that are read and compared while the plan is made, so that a pair
-//! that would fail at the first handshake is reported at its line instead.
+//! Certificates, keys and authorities: PEM files that are read and compared while the plan is made, so that what would
+//! fail at the first handshake is reported at its line instead.
+
+mod validity;
 
 use std::io;
 
 use crate::diagnostic::{Notes, Place};
 use crate::interpolate::{Loader, PairFault};
-use crate::plan::{ListenerTls, Secret};
+use crate::plan::{Authorities, CertificateFacts, KeyPair, PemSource, Secret};
 
-/// A file of a listener's certificate or key.
+/// A file of certificates or of a key.
 pub struct PemFile {
     /// The place of its path in the configuration.
     at: Place,
-    path: String,
+    file: PemSource,
     /// The path as messages show it.
     shown: String,
     text: String,
@@ -21,7 +23,7 @@ impl PemFile {
     /// Takes the loader's result; `relative_to` names the base of relative paths in a message.
     pub fn read(
         at: Place,
-        path: String,
+        file: PemSource,
         shown: String,
         read: io::Result<String>,
         relative_to: &str,
@@ -30,7 +32,7 @@ impl PemFile {
         match read {
             Ok(text) => Some(PemFile {
                 at,
-                path,
+                file,
                 shown,
                 text,
             }),
@@ -58,6 +60,11 @@ impl PemFile {
                 notes.refuse(at, what, mend)
             }
         }
+    }
+
+    /// The place of its path in the configuration.
+    pub fn at(&self) -> Place {
+        self.at
     }
 
     fn has(&self, label: &str) -> bool {
@@ -89,6 +96,13 @@ impl PemFile {
         let mend = format!("name a file with `-----BEGIN {label}-----`");
         notes.error(self.at, what, mend);
         false
+    }
+
+    /// Refuses the certificates.
+    fn unusable<T>(&self, fault: &str, notes: &mut Notes) -> Option<T> {
+        let what = format!("the certificate in {} cannot be used: {fault}", self.shown);
+        let mend = "`openssl x509 -noout -text -in FILE` must read it";
+        notes.refuse(self.at, what, mend)
     }
 
     fn is_certificate(&self, notes: &mut Notes) -> bool {
@@ -138,13 +152,23 @@ impl PemFile {
     }
 }
 
-/// A listener's TLS, if both files are valid and belong together; otherwise the fault has been reported.
+/// A certificate with its key, if both files are valid and belong together; otherwise the fault has been reported.
 pub fn pair(
     certificate: PemFile,
     key: PemFile,
     loader: &dyn Loader,
     notes: &mut Notes,
-) -> Option<ListenerTls> {
+) -> Option<KeyPair> {
+    Some(pair_with_facts(certificate, key, loader, notes)?.0)
+}
+
+/// The same, with the facts of the certificate itself where the loader knows them.
+pub(crate) fn pair_with_facts(
+    certificate: PemFile,
+    key: PemFile,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<(KeyPair, CertificateFacts)> {
     let (has_certificate, has_key) = (certificate.is_certificate(notes), key.is_key(notes));
     if !has_certificate || !has_key {
         return None;
@@ -152,11 +176,7 @@ pub fn pair(
     let (chain_shown, key_shown) = (&certificate.shown, &key.shown);
     match loader.check_pair(&certificate.text, &key.text) {
         Ok(()) => {}
-        Err(PairFault::Certificate(fault)) => {
-            let what = format!("the certificate in {chain_shown} cannot be used: {fault}");
-            let mend = "`openssl x509 -noout -text -in FILE` must read it";
-            return notes.refuse(certificate.at, what, mend);
-        }
+        Err(PairFault::Certificate(fault)) => return certificate.unusable(&fault, notes),
         Err(PairFault::Key(fault)) => {
             let what = format!("the private key in {key_shown} cannot be used: {fault}");
             let mend = "put the certificate's whole key there, or make a new pair";
@@ -170,11 +190,48 @@ pub fn pair(
             return notes.refuse(key.at, what, mend);
         }
     }
-    Some(ListenerTls {
-        certificate_path: certificate.path,
-        key_path: key.path,
+    let facts = match loader.certificates(&certificate.text) {
+        Ok(facts) => facts,
+        Err(fault) => return certificate.unusable(&fault, notes),
+    };
+    if let Some(now) = loader.unix_seconds() {
+        validity::check_chain(&certificate, &facts, now, notes)?;
+    }
+    let pair = KeyPair {
+        certificate_file: certificate.file,
+        key_file: key.file,
         certificates: certificate.text,
         key: Secret::new(key.text),
-        client_authorities: None,
+    };
+    Some((pair, facts.into_iter().next().unwrap_or_default()))
+}
+
+/// The authorities in a file, if it has certificates; otherwise the fault has been reported.
+pub(crate) fn authorities(
+    file: PemFile,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<Authorities> {
+    if !file.is_pem("CERTIFICATE", notes) {
+        return None;
+    }
+    if !file.has("CERTIFICATE") {
+        let what = format!("the file {} holds no certificate", file.shown);
+        return notes.refuse(
+            file.at,
+            what,
+            "name the file with the authority's certificate",
+        );
+    }
+    let facts = match loader.certificates(&file.text) {
+        Ok(facts) => facts,
+        Err(fault) => return file.unusable(&fault, notes),
+    };
+    if let Some(now) = loader.unix_seconds() {
+        validity::check_authorities(&file, &facts, now, notes);
+    }
+    Some(Authorities {
+        file: file.file,
+        pem: file.text,
     })
 }

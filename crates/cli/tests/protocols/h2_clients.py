@@ -1,0 +1,177 @@
+"""Clients of an HTTP/2 server, one for each scenario: `h2_clients.py PORT SCENARIO`. Prints what the client saw."""
+
+import struct
+import sys
+import time
+
+from h2_frames import *
+
+
+def ask(peer, stream, path, flags=END_STREAM | END_HEADERS, **more):
+    peer.send(frame(HEADERS, flags, stream, get(path, **more)))
+
+
+def many(peer):
+    """A hundred requests at once."""
+    streams = [2 * number + 1 for number in range(100)]
+    for stream in streams:
+        ask(peer, stream, f"/held/{stream}")
+    ends = [peer.outcome(stream) for stream in streams]
+    bodies = [peer.bodies.get(stream, b"").decode() for stream in streams]
+    return {"ends": sorted(set(ends)), "own": bodies == [f"/held/{stream}" for stream in streams]}
+
+
+def form(peer):
+    """A request with all that HTTP/1 writes otherwise: crumbs, trailers, no length."""
+    crumbs = [("cookie", "a=1"), ("cookie", "b=2"), ("te", "trailers"), ("expect", "100-continue")]
+    ask(peer, 1, "/form?q=%61", END_HEADERS, more=crumbs, method="POST")
+    peer.send(frame(DATA, 0, 1, b"hello ") + frame(DATA, 0, 1, b"world"))
+    peer.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, literal("x-sum", "11")))
+    end = peer.outcome(1)
+    head = dict(peer.heads[1])
+    return {"end": end, "head": head, "body": peer.bodies[1].decode()}
+
+
+def unread(peer):
+    """Bodies that nobody reads: the answer comes, the stream is reset, the connection goes on."""
+    ends = []
+    for number in range(20):
+        stream = 2 * number + 1
+        ask(peer, stream, "/ping", END_HEADERS, method="POST")
+        peer.send(frame(DATA, 0, stream, bytes(16_000)))
+        ends.append(peer.outcome(stream))
+        peer.wait(lambda: stream in peer.resets, 5)
+    ask(peer, 101, "/ping")
+    return {"ends": sorted(set(ends)), "resets": sorted(set(peer.resets.values())), "after": peer.outcome(101)}
+
+
+def bare(peer):
+    """Answers that have no body, whatever their length."""
+    ask(peer, 1, "/big", method="HEAD")
+    ask(peer, 3, "/ping", method="HEAD")
+    ask(peer, 5, "/none")
+    ends = [peer.outcome(stream) for stream in (1, 3, 5)]
+    return {"ends": ends, "lengths": [peer.heads[stream].get("content-length") for stream in (1, 3)], "bodies": len(peer.bodies)}
+
+
+def leave(peer):
+    """60 clients that leave: by a reset before the answer, within it, and by their connection."""
+    for number in range(20):
+        ask(peer, 2 * number + 1, "/slow")
+    ask(peer, 41, "/drip")
+    peer.wait(lambda: 41 in peer.bodies)
+    for number in range(21):
+        peer.send(frame(RST, 0, 2 * number + 1, struct.pack(">I", 8)))
+    ask(peer, 43, "/ping")
+    after = peer.outcome(43)
+    for number in range(39):
+        other = Peer(int(sys.argv[1]))
+        path = "/drip" if number % 2 else "/slow"
+        ask(other, 1, path, END_HEADERS, method="POST")
+        other.send(frame(DATA, 0, 1, b"half"))
+        if number % 2:
+            other.wait(lambda: 1 in other.bodies)
+        if number % 3:
+            other.send(frame(DATA, END_STREAM, 3, b"x"))
+        other.socket.close()
+    return {"after": after}
+
+
+def abandon(peer):
+    """A client that waits a while and leaves."""
+    ask(peer, 1, "/slow")
+    time.sleep(0.3)
+    peer.send(frame(RST, 0, 1, struct.pack(">I", 8)))
+    ask(peer, 3, "/ping")
+    return {"after": peer.outcome(3)}
+
+
+def stalled(peer):
+    """Answers whose client opens no window."""
+    began = time.monotonic()
+    streams = [2 * number + 1 for number in range(20)]
+    for stream in streams:
+        ask(peer, stream, "/big")
+    peer.wait(lambda: all(stream in peer.heads for stream in streams))
+    peer.wait(lambda: all(stream in peer.resets for stream in streams))
+    ask(peer, 101, "/none")
+    return {
+        "resets": sorted(set(peer.resets.values())), "count": len(peer.resets), "bytes": sum(map(len, peer.bodies.values())),
+        "ms": int(1000 * (time.monotonic() - began)), "after": peer.outcome(101),
+    }
+
+
+def idle(peer):
+    """A client that asks once and then nothing: it gets GOAWAY and the end."""
+    ask(peer, 1, "/ping")
+    end = peer.outcome(1)
+    return {"end": end, "closed": peer.until_closed(), "goaways": peer.goaways}
+
+
+def ending(peer):
+    """A client with a request in flight when the listener closes."""
+    ask(peer, 1, "/held")
+    say(asked=True)
+    peer.wait(lambda: peer.goaways)
+    say(told=True)
+    peer.wait(lambda: 1 in peer.ended or peer.closed)
+    return {"end": peer.outcome(1), "closed": peer.until_closed(), "goaways": peer.goaways}
+
+
+def silent(peer):
+    """A connection that never says anything is not what keeps a listener open."""
+    return {"closed": peer.until_closed()}
+
+
+def half(peer):
+    """Half of a head, and nothing more."""
+    peer.send(frame(HEADERS, END_STREAM, 1, get("/ping")))
+    return {"closed": peer.until_closed(), "goaways": peer.goaways}
+
+
+def websocket(peer):
+    """A tunnel by extended CONNECT (RFC 8441)."""
+    head = [
+        (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/chat"),
+        (":authority", "gateway.test"), ("sec-websocket-version", "13"), ("origin", "http://gateway.test"),
+    ]
+    peer.send(frame(HEADERS, END_HEADERS, 1, block(head)))
+    peer.wait(lambda: 1 in peer.heads)
+    answer = dict(peer.heads.get(1, {}))
+    sent = b""
+    for size in (1, 125, 16_000):
+        part = bytes([size % 251]) * size
+        peer.send(frame(DATA, 0, 1, part))
+        sent += part
+    echoed = peer.wait(lambda: peer.bodies.get(1, b"") == sent, 10)
+    peer.send(frame(DATA, END_STREAM, 1))
+    return {"head": answer, "echoed": echoed, "end": peer.outcome(1)}
+
+
+def slow_reader(peer):
+    """An answer read by small windows, with an update for every frame, is never taken for a flood."""
+    ask(peer, 1, "/huge")
+    taken = 0
+    while 1 not in peer.ended and not peer.closed and not peer.goaways:
+        peer.wait(lambda: len(peer.bodies.get(1, b"")) > taken or peer.closed or 1 in peer.ended, 10)
+        more = len(peer.bodies.get(1, b"")) - taken
+        taken += more
+        if more:
+            update = struct.pack(">I", more)
+            peer.send(frame(UPDATE, 0, 0, update) + frame(UPDATE, 0, 1, update))
+    return {"end": peer.outcome(1), "bytes": len(peer.bodies[1])}
+
+
+SETTINGS_OF = {"stalled": struct.pack(">HI", 4, 0), "slow_reader": struct.pack(">HI", 4, 1024)}
+
+
+def main():
+    name = sys.argv[2]
+    if name == "silent":
+        peer = Peer(int(sys.argv[1]), preface=b"PRI * HTTP/2.0\r\n")
+    else:
+        peer = Peer(int(sys.argv[1]), settings=SETTINGS_OF.get(name, b""))
+    say(**globals()[name](peer))
+
+
+main()
