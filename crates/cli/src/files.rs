@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow};
 use aws_lc_rs::digest::{SHA256, digest};
-use fusebox_plan::plan::CertificateFacts;
-use fusebox_plan::{Conversion, Loader, PairFault, Reading, Source, convert, read_as};
+use fusebox_plan::{
+    CertificateFacts, Conversion, Loader, PairFault, Reading, Source, convert, read_as,
+};
 
 use crate::args::{CompatArg, Property, ReadingArgs};
 use crate::bounded;

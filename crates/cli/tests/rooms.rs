@@ -18,7 +18,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "plan",
-        "read dialect show native listener_tls url path plan program access_log failure interpolate fields yaml words tree schema keys \
+        "read dialect show native tls url path plan program access_log failure interpolate fields yaml words tree schema keys \
          expression diagnostic",
     ),
     (

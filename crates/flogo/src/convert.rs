@@ -21,6 +21,7 @@ use serde_json::{Value as Json, json};
 
 use crate::read::actions::BuiltAction;
 use crate::read::app::Application;
+use crate::read::sockets::SocketRoute;
 use crate::read::triggers::RouteDraft;
 
 mod answers;
@@ -55,6 +56,9 @@ pub(crate) fn convert(
     let mut draft = Draft::default();
     for route in &app.triggers.routes {
         draft.route(route);
+    }
+    for socket in &app.triggers.sockets {
+        draft.socket(socket);
     }
     for (place, subscription) in app.triggers.subscriptions_by_place() {
         let channel = quote(&subscription.channel);
@@ -129,6 +133,38 @@ impl Draft {
                 self.report_lost(START, what);
             }
         }
+    }
+
+    /// Adds a route that passes upgraded connections on.
+    fn socket(&mut self, route: &SocketRoute) {
+        let upstream = &route.upstream;
+        let name = upstream.name.to_string();
+        if self.upstreams.iter().all(|known| known.name != name) {
+            let entries = json!({
+                "url": upstream.endpoint().url(),
+                "bulkhead": { "concurrent": route.socket.connections_max, "streams": 1 },
+            });
+            self.upstreams.push(upstream::Upstream {
+                name: name.clone(),
+                comments: vec![
+                    "differs: the connection after one more than `maxconnections` is refused, before its upgrade".to_owned(),
+                ],
+                entries,
+            });
+        }
+        let native = route.plan_route();
+        let entries = json!({
+            "name": &*native.name,
+            "path": native.path,
+            "methods": [route.method.as_str()],
+            "listeners": [&*route.trigger],
+            "upstream": name,
+            "rewrite": route.socket.target,
+        });
+        self.routes.push(Route {
+            entries,
+            rungs: Vec::new(),
+        });
     }
 
     fn route(&mut self, route: &RouteDraft) {

@@ -89,6 +89,8 @@ pub enum Activity {
     GraphQl(GraphQlActivity),
     /// `activity/jsexec`: the text of a script in JavaScript, with the input `parameters`.
     Script(Arc<str>),
+    /// `activity/wsproxy`, see [`SocketActivity`]; it is a route of the plan, and no step runs it.
+    Socket(SocketActivity),
     /// `activity/jwt`, which has only inputs and no settings.
     Jwt,
     /// `activity/log`, with the inputs `message` and `addDetails`.
@@ -218,6 +220,17 @@ pub struct QuotaActivity {
 pub struct GraphQlActivity {
     /// The text of each schema that a step names, by its name (`schemaFile`), or the error that kept it from being read.
     pub schemas: BTreeMap<Arc<str>, Result<Arc<str>, String>>,
+}
+
+/// A service that websocket connections are passed on to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SocketActivity {
+    /// The scheme and the authority of `uri`.
+    pub endpoint: Endpoint,
+    /// The rest of `uri`: its path.
+    pub target: String,
+    /// `maxconnections`: the most connections at once, at least 1. Default 5.
+    pub connections_max: usize,
 }
 
 /// An operation on a process-wide counter.

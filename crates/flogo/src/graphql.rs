@@ -18,7 +18,7 @@ mod extensions;
 /// brackets is limited to 50 by the parser.
 const TOKENS_MAX: usize = 4000;
 
-/// The part of every schema that nobody writes.
+/// The built-in scalars and directives, which no schema defines.
 const BUILT_IN: &str = "scalar Int scalar Float scalar String scalar Boolean scalar ID \
     directive @skip(if: Boolean!) on FIELD | FRAGMENT_SPREAD | INLINE_FRAGMENT \
     directive @include(if: Boolean!) on FIELD | FRAGMENT_SPREAD | INLINE_FRAGMENT \

@@ -34,7 +34,7 @@ pub use flow::{
     Action, Activity, Assignment, Attribute, Base, BreakerActivity, Choice, CounterActivity,
     CounterOperation, Data, Flow, FlowResponse, FlowStep, ForEach, Given, GraphQlActivity, Halt,
     Handler, Identity, Link, LinkKind, MapNode, Mapping, QuotaActivity, RateLimiterActivity,
-    RestActivity, RestTls, Service, TargetPart, Task,
+    RestActivity, RestTls, Service, SocketActivity, TargetPart, Task,
 };
 pub use language::expression::{CompileError, EvalError, Expression};
 pub use language::fault::{Fault, FaultKind};

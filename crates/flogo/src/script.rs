@@ -1,5 +1,5 @@
-//! Scripts of the `jsexec` activity: JavaScript with bounded memory and depth, that ends when it is told to, and reaches
-//! nothing outside itself: no files, no network, no modules, no output.
+//! Scripts of the `jsexec` activity: JavaScript with bounded memory and depth, which can be ended from outside, and has no
+//! access to files, the network, modules or output.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ const NAME: &str = "JSServiceScript";
 /// The statement before a script that is only compiled.
 const NOT_RUN: &str = "throw 0;";
 
-/// Writes a result as Go does: what is undefined is null, and what JSON cannot say is an error.
+/// Writes a result as Go does: undefined members are null, and values that JSON does not have are errors.
 const AS_GO: &str = "(function (key, value) {
     switch (typeof value) {
     case 'undefined': return null;
@@ -265,7 +265,7 @@ mod tests {
             let (sender, receiver) = mpsc::channel();
             let told = stop.clone();
             let runs = std::thread::spawn(move || sender.send(run(script, "{}", &told)));
-            // It runs until it is told; a wait for an end that must not come.
+            // Without `stop` there is no end, so this wait is in vain.
             let early = receiver.recv_timeout(Duration::from_millis(20));
             assert!(early.is_err(), "{script}: {early:?}");
             stop.store(true, Ordering::Relaxed);

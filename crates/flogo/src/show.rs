@@ -101,6 +101,11 @@ fn show_service(service: &Service) -> Json {
             "activity": "graphql",
             "schemas": graphql.schemas.keys().map(|name| &**name).collect::<Vec<_>>(),
         }),
+        Activity::Socket(socket) => json!({
+            "activity": "wsproxy",
+            "address": socket.endpoint.url(),
+            "connections": socket.connections_max,
+        }),
         Activity::Script(_) => json!({ "activity": "jsexec" }),
         Activity::Jwt => json!({ "activity": "jwt" }),
         Activity::Log => json!({ "activity": "log" }),

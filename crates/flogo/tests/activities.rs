@@ -14,8 +14,12 @@ const MICROGATEWAY: &str = "github.com/project-flogo/microgateway";
 
 /// An application of one handler, whose steps are before a call.
 fn app(steps: &Value, service: &Value) -> String {
-    let mut steps = steps.as_array().unwrap().clone();
-    steps.push(json!({ "if": "$.S.outputs.error == false || $.S.outputs.valid == true", "service": "Call" }));
+    let mut steps = steps.as_array().expect("a list of steps").clone();
+    let passes = match service["settings"].get("script") {
+        Some(_) => "$.S.outputs.error == false",
+        None => "$.S.outputs.valid == true",
+    };
+    steps.push(json!({ "if": passes, "service": "Call" }));
     let call = json!({ "name": "Call", "ref": "x/activity/rest",
         "settings": { "uri": "http://127.0.0.1:9/pets", "method": "GET", "timeout": 1 } });
     json!({ "name": "A", "version": "1.0.0", "type": "flogo:app",
@@ -37,7 +41,10 @@ fn machine(files: &[(&'static str, &'static str)]) -> Machine {
 }
 
 fn program(plan: &Plan) -> &App {
-    plan.app.as_deref().and_then(|app| app.of::<App>()).unwrap()
+    plan.app
+        .as_deref()
+        .and_then(|app| app.of::<App>())
+        .expect("a Flogo application")
 }
 
 /// What is said of an application, without places.
@@ -289,4 +296,96 @@ fn documents_are_carried_over_and_their_handlers_named() {
     let yaml = convert(&[source], &Machine::default()).yaml.unwrap();
     assert!(yaml.contains("path: \"/swagger/MyProxy\""), "{yaml}");
     assert!(yaml.contains("This is a simple proxy."), "{yaml}");
+}
+
+fn sockets(handler: &Value, steps: &Value, service: &Value) -> String {
+    json!({ "name": "ws", "version": "1.0.0", "type": "flogo:app",
+        "triggers": [{ "id": "ws", "ref": "github.com/project-flogo/websocket/trigger/wsserver",
+            "settings": { "port": "9096", "enableTLS": false, "serverCert": "", "enableClientAuth": false },
+            "handlers": [{ "settings": handler, "actions": [{ "id": "proxy" }] }] }],
+        "resources": [{ "id": "microgateway:P", "data": {
+            "name": "P", "steps": steps, "responses": [], "services": [{
+                "name": "WSProxy", "ref": "github.com/project-flogo/websocket/activity/wsproxy",
+                "settings": service }] } }],
+        "actions": [{ "id": "proxy", "ref": MICROGATEWAY, "settings": { "uri": "microgateway:P" } }] })
+    .to_string()
+}
+
+#[test]
+fn a_websocket_trigger_whose_connections_are_passed_on_is_a_native_route() {
+    let handler = json!({ "method": "GET", "path": "/ws/{id}", "mode": "2" });
+    let steps =
+        json!([{ "service": "WSProxy", "input": { "wsconnection": "=$.payload.wsconnection" } }]);
+    let service = json!({ "uri": "ws://localhost:8080/ws", "maxconnections": "2" });
+    let text = sockets(&handler, &steps, &service);
+    assert_eq!(said(&text, &Machine::default()), "");
+    let plan = read_with(&text, &Machine::default()).plan.unwrap();
+    assert_eq!(plan.listeners[0].manner, fusebox_plan::plan::Manner::Native);
+    let [route] = &plan.routes[..] else {
+        panic!("one route")
+    };
+    assert_eq!((&*route.path, &*route.name), ("/ws/{id}", "ws GET /ws/:id"));
+    let [upstream] = &plan.upstreams[..] else {
+        panic!("one upstream")
+    };
+    assert_eq!(
+        (&*upstream.name, upstream.endpoint().url()),
+        ("P/WSProxy", "http://localhost:8080".to_owned())
+    );
+    let source = Source {
+        name: "app.json",
+        text: text.as_bytes(),
+    };
+    let yaml = convert(&[source], &Machine::default()).yaml.unwrap();
+    for line in [
+        "url: \"http://localhost:8080\"",
+        "rewrite: \"/ws\"",
+        "concurrent: 2",
+    ] {
+        assert!(yaml.contains(line), "{line}\n{yaml}");
+    }
+}
+
+#[test]
+fn a_websocket_trigger_that_does_more_is_refused() {
+    let handler = |mode: &str| json!({ "method": "GET", "path": "/ws", "mode": mode });
+    let pass = json!([{ "service": "WSProxy" }]);
+    let service = json!({ "uri": "wss://localhost/ws" });
+    for (text, expected) in [
+        (
+            sockets(&handler("1"), &pass, &service),
+            "error: mode 1 of a websocket trigger, an action for each message, is not supported; mode \"2\" with the activity `wsproxy` runs; run others where they ran\n",
+        ),
+        (
+            sockets(
+                &handler("2"),
+                &json!([{ "service": "WSProxy", "if": "$.payload.headers.A == \"b\"" }]),
+                &service,
+            ),
+            "error: the action `P` does more than pass a connection on; of a websocket trigger's handlers those run whose only step is `wsproxy`; run others where they ran\n",
+        ),
+        (
+            sockets(
+                &handler("2"),
+                &pass,
+                &json!({ "uri": "http://localhost/ws" }),
+            ),
+            "error: value 'http://localhost/ws' is not valid for 'uri'; write `ws://HOST/PATH` or `wss://HOST/PATH`\n",
+        ),
+        (
+            sockets(
+                &handler("2"),
+                &pass,
+                &json!({ "uri": "ws://localhost/ws", "maxconnections": "0" }),
+            ),
+            "error: value '0' is not valid for 'maxconnections'; give the most connections at once, 1 or more\n",
+        ),
+        (
+            sockets(&json!({ "method": "GET", "path": "/ws" }), &pass, &service)
+                .replace("websocket/trigger/wsserver", "contrib/trigger/rest"),
+            "error: `WSProxy` passes on the connection of a websocket trigger, which this is not; give the action to a handler of `…/trigger/wsserver`\n",
+        ),
+    ] {
+        assert_eq!(said(&text, &Machine::default()), expected);
+    }
 }

@@ -607,3 +607,53 @@ fn what_follows_from_a_misspelt_name_is_not_named_again() {
         &["did you mean `pathParams`?"],
     );
 }
+
+#[test]
+fn an_output_that_no_activity_has_is_named() {
+    for (output, words) in [
+        (
+            "dat",
+            "`B` has no output `dat`, so this is null; did you mean `data`?",
+        ),
+        (
+            "result.name",
+            "`B` has no output `result`, so this is an error of each request; expected one of status, data, headers, cookies",
+        ),
+    ] {
+        let found = of(&CLEAN.replacen("=$.B.outputs.data", &format!("=$.B.outputs.{output}"), 1));
+        assert!(
+            found.contains(words) && found.lines().count() == 1,
+            "{found}"
+        );
+    }
+    let kept = of(&CLEAN.replacen("=$.B.outputs.data", "=$.B.outputs.headers.Age", 1));
+    assert_eq!(kept, "");
+}
+
+#[test]
+fn an_attribute_or_an_output_that_a_flow_does_not_have_is_named() {
+    let found = of(&FLOW.replacen("\"a\": \"=$flow.id\"", "\"a\": \"=$flow.idd\"", 1));
+    assert!(
+        found.contains("the flow declares no input `idd`; did you mean `id`?")
+            && found.lines().count() == 1,
+        "{found}"
+    );
+    // A handler may give others.
+    let found = of(&FLOW.replacen("\"a\": \"=$flow.id\"", "\"a\": \"=$flow.elsewhere\"", 1));
+    assert_eq!(found, "");
+    let read = |output: &str| {
+        of(&FLOW.replacen(
+            "\"a\": \"=$flow.id\"",
+            &format!("\"a\": \"=$activity[call].{output}\""),
+            1,
+        ))
+    };
+    assert_eq!(read("data"), "");
+    let found = read("dat");
+    assert!(
+        found.contains(
+            "the task `call` has no output `dat`, so this is an error; did you mean `data`?"
+        ),
+        "{found}"
+    );
+}

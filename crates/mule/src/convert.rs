@@ -600,12 +600,13 @@ impl<'w, 'a> Draft<'w, 'a> {
                 let mut shown =
                     json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
                 if let Some(tls) = &listener.tls {
-                    shown["tls"] = match listener.tls_in_java_store {
-                        true => {
-                            let pem = gates::pem_of(&tls.pair.certificate_file.named);
+                    let file = &tls.pair.certificate_file;
+                    shown["tls"] = match file.is_pem() {
+                        true => show_listener_tls(tls),
+                        false => {
+                            let pem = gates::pem_of(&file.named);
                             json!({ "cert": pem, "key": pem })
                         }
-                        false => show_listener_tls(tls),
                     };
                 }
                 let _ = writeln!(out, "  - {}", yaml::inline(&shown));

@@ -180,6 +180,7 @@ impl Running {
             local: here,
             remote: here,
             scheme: "http",
+            certificate: None,
         };
         let event = Event {
             payload: Typed::received("milk".into(), Some("text/plain")),

@@ -7,7 +7,6 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::diagnostic::{Notes, Place, quote};
-use crate::plan::CertificateFacts;
 use crate::tree::{Kind, Node, Scalar, place_within};
 
 /// Access to the machine on which a configuration is read: files, variables, network.
@@ -106,6 +105,19 @@ pub trait Loader {
     fn is_strict(&self) -> bool {
         false
     }
+}
+
+/// Facts of a certificate that a configuration is checked by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// The name in metrics and messages: the first DNS name, else the first IP address, else the common name.
+    pub name: String,
+    /// The DNS names that the certificate is for, in lower case and in its order.
+    pub dns_names: Vec<String>,
+    /// The first second at which it is valid, since 1970 (UTC).
+    pub not_before: i64,
+    /// The last second at which it is valid, since 1970 (UTC).
+    pub not_after: i64,
 }
 
 /// A fault of a certificate and its private key. The texts show nothing of a key.

@@ -43,7 +43,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use dialect::Conversion;
 pub use expression::{EvalError, Expression, eval_native};
 pub use failure::{Call, CallError, Failure, Ignore, Ruling};
-pub use interpolate::{Loader, PairFault};
+pub use interpolate::{CertificateFacts, Loader, PairFault};
 pub use path::normal as normal_path;
 pub use plan::Plan;
 pub use program::{Program, Schedule, Target};

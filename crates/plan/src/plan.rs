@@ -25,10 +25,7 @@ use crate::program::Program;
 pub use fallback::{Facts, FallbackOn, LastGood, Rung, RungAnswer, Words};
 pub use field_changes::FieldChanges;
 pub use route::{Cors, Forward, HostPattern, Origins, Respond, Rewrite, RewritePart, Route, Step};
-pub use tls::{
-    Authorities, CertificateFacts, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion,
-    UpstreamTls,
-};
+pub use tls::{Authorities, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion, UpstreamTls};
 pub use upstream::{Endpoint, Health, HttpVersion, Timeout, Upstream, WeightedEndpoint};
 
 /// The complete behaviour of a gateway, read from one or more configuration files.
@@ -112,7 +109,7 @@ pub enum Http2 {
     Auto,
     /// `cleartext`: where a client begins a plain connection with it (prior knowledge).
     Cleartext,
-    /// `off`: never.
+    /// `off`: clients are served over HTTP/1.1 alone.
     Off,
 }
 

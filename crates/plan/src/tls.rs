@@ -6,8 +6,8 @@ mod validity;
 use std::io;
 
 use crate::diagnostic::{Notes, Place};
-use crate::interpolate::{Loader, PairFault};
-use crate::plan::{Authorities, CertificateFacts, KeyPair, PemSource, Secret};
+use crate::interpolate::{CertificateFacts, Loader, PairFault};
+use crate::plan::{Authorities, KeyPair, PemSource, Secret};
 
 /// A file of certificates or of a key.
 pub struct PemFile {
@@ -105,7 +105,7 @@ impl PemFile {
         notes.refuse(self.at, what, mend)
     }
 
-    fn is_certificate(&self, notes: &mut Notes) -> bool {
+    fn is_certificate(&self, mend: &str, notes: &mut Notes) -> bool {
         if !self.is_pem("CERTIFICATE", notes) {
             return false;
         }
@@ -119,7 +119,7 @@ impl PemFile {
         notes.error(
             self.at,
             format!("the file {} holds {holds}", self.shown),
-            "name the file with the certificate chain, the server's own certificate first",
+            mend,
         );
         false
     }
@@ -169,7 +169,8 @@ pub(crate) fn pair_with_facts(
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Option<(KeyPair, CertificateFacts)> {
-    let (has_certificate, has_key) = (certificate.is_certificate(notes), key.is_key(notes));
+    let chain = "name the file with the certificate chain, the server's own certificate first";
+    let (has_certificate, has_key) = (certificate.is_certificate(chain, notes), key.is_key(notes));
     if !has_certificate || !has_key {
         return None;
     }
@@ -212,16 +213,8 @@ pub(crate) fn authorities(
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Option<Authorities> {
-    if !file.is_pem("CERTIFICATE", notes) {
+    if !file.is_certificate("name the file with the authority's certificate", notes) {
         return None;
-    }
-    if !file.has("CERTIFICATE") {
-        let what = format!("the file {} holds no certificate", file.shown);
-        return notes.refuse(
-            file.at,
-            what,
-            "name the file with the authority's certificate",
-        );
     }
     let facts = match loader.certificates(&file.text) {
         Ok(facts) => facts,

@@ -153,3 +153,46 @@ fn a_swagger_trigger_serves_its_documents_on_a_port_of_its_own() {
     assert_eq!(client.get("/swagger/none").status, 404);
     assert_eq!(gateway.get("/t").status, 200);
 }
+
+#[test]
+fn a_websocket_is_passed_on_and_their_number_is_bounded() {
+    let upstream = Upstream::start(|call| {
+        assert_eq!(call.seen.target, "/socket?a=1");
+        call.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        );
+        while let Ok(bytes) = call.wire().read_some() {
+            if bytes.is_empty() || !call.send(bytes) {
+                return;
+            }
+        }
+    });
+    let uri = upstream.url().replace("http://", "ws://") + "/socket";
+    let app = json!({
+        "name": "Test", "type": "flogo:app", "version": "1.0.0",
+        "triggers": [{
+            "id": "MyProxy", "ref": "github.com/project-flogo/websocket/trigger/wsserver", "settings": { "port": "0" },
+            "handlers": [{ "settings": { "method": "GET", "path": "/ws", "mode": "2" }, "actions": [{ "id": "ws" }] }],
+        }],
+        "resources": [{ "id": "microgateway:ws", "data": {
+            "name": "ws", "responses": [],
+            "steps": [{ "service": "WSProxy", "input": { "wsconnection": "=$.payload.wsconnection" } }],
+            "services": [{
+                "name": "WSProxy", "ref": "github.com/project-flogo/websocket/activity/wsproxy",
+                "settings": { "uri": uri, "maxconnections": "1" },
+            }],
+        } }],
+        "actions": [{ "id": "ws", "ref": crate::support::flogo::MICROGATEWAY, "settings": { "uri": "microgateway:ws" } }],
+    });
+    let gateway = Gateway::run(app.to_string());
+    let ask =
+        "GET /ws?a=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut first = gateway.client();
+    first.send(ask);
+    assert_eq!(first.head().status, 101);
+    first.send("hello");
+    assert_eq!(first.wire.read_exactly(5).unwrap(), b"hello");
+    let mut second = gateway.client();
+    second.send(ask);
+    assert_eq!(second.response().status, 503);
+}

@@ -7,7 +7,8 @@ use crate::support::tls::{certificate, connect_with, trusting};
 use crate::support::{Gateway, Upstream};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -102,6 +103,46 @@ fn a_listener_shows_its_certificate_and_asks_for_that_of_its_callers() {
         .unwrap();
     let (mut client, _) = connect_with(gateway.addr(), Arc::new(config)).unwrap();
     assert_eq!(client.get("/cup").status, 200);
+}
+
+/// A fixture of stores, which keytool and OpenSSL have made.
+fn fixture(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    folder.join("../mule/tests/fixtures/stores").join(name)
+}
+
+/// A client that trusts the authority of the stores, with the certificate that it has signed.
+fn client_of_stores() -> Arc<ClientConfig> {
+    let pem = |name| std::fs::read(fixture(name)).unwrap();
+    let certificate = |name| CertificateDer::from_pem_slice(&pem(name)).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate("ca.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(&pem("client.pem")).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate("client.pem")], key);
+    Arc::new(config.unwrap())
+}
+
+#[test]
+fn a_listener_of_java_s_stores_tells_the_flow_whose_certificate_its_caller_has() {
+    let (key, trust) = (fixture("server.p12"), fixture("trust.p12"));
+    let stores = format!(
+        r#"<tls:trust-store path="{}" type="jks" password="changeit"/><tls:key-store path="{}" type="pkcs12" alias="server" password="changeit" keyPassword="changeit"/>"#,
+        trust.display(),
+        key.display()
+    );
+    let app = listening(&stores).replace(
+        "attributes.scheme",
+        "attributes.clientCertificate.subjectDN.name ++ '; ' ++ attributes.clientCertificate.issuerDN.commonName",
+    );
+    let gateway = Gateway::run(app);
+    let (mut client, _) = connect_with(gateway.addr(), client_of_stores()).unwrap();
+    let told = client.get("/cup");
+    let subject = "CN=shop, OU=Till, O=Orders, C=DE; Test CA";
+    assert_eq!((told.status, told.text()), (200, subject.into()));
 }
 
 /// An upstream that answers whoever shows the certificate of `caller`; anyone, if that is `None`.

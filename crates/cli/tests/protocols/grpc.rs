@@ -506,3 +506,32 @@ fn an_endpoint_is_healthy_while_its_health_service_says_serving() {
     eventually("it is not", || shown() == "kept");
     gateway.log_line(|line| line["why"] == "NOT_SERVING");
 }
+
+#[test]
+fn a_stream_that_has_flowed_for_settle_leaves_its_place_in_the_bulkhead() {
+    let upstream = Upstream::start(|call| {
+        call.body();
+        if call.seen.target == "/unary" {
+            call.send(with_trailers("grpc-status: 0\r\n"));
+            return;
+        }
+        let begun = with_trailers("").replace("0\r\n\r\n", "");
+        let mut goes_on = call.send(begun);
+        while goes_on {
+            // The pace of the stream, of which some messages must come behind `settle`.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            goes_on = call.send(format!("5\r\n{MESSAGE}\r\n"));
+        }
+    });
+    let keys = "    bulkhead: { concurrent: 1, streams: 1 }\n    breaker:";
+    let yaml = orders(&upstream, "{ settle: 50ms }").replace("    breaker:", keys);
+    let gateway = Gateway::run(yaml);
+    let mut client = gateway.client();
+    client.send(format!(
+        "POST /stream HTTP/1.1\r\nHost: gateway.test\r\n{GRPC}Content-Length: 5\r\n\r\n{MESSAGE}"
+    ));
+    assert_eq!(client.head().status, 200);
+    eventually("the place is free", || {
+        call(&gateway, "/unary", "").trailers.get("grpc-status") == Some("0")
+    });
+}

@@ -118,7 +118,11 @@ fn ten_thousand_calls_with_deadlines_of_a_millisecond_leave_the_breaker_closed()
     let server = Server::start();
     let gateway = gateway(&server, "{ trip: { consecutive_failures: 1 } }", "");
     let seen = &client(&gateway, &["deadlines", "10000"])[0];
-    assert_eq!(seen["codes"], json!({ "4": 10_000 }), "{seen}");
+    // A client whose deadline has passed says 4 or 1; one whose connection we end for too many resets says 14.
+    let codes = seen["codes"].as_object().unwrap();
+    let count = codes.values().filter_map(Value::as_u64).sum::<u64>();
+    assert_eq!(count, 10_000, "{seen}");
+    assert!(codes.keys().all(|code| ["1", "4", "14"].contains(&code.as_str())), "{seen}");
     assert_eq!(gateway.state("t"), "closed");
     eventually("no call is left", || {
         let (good, bad, _) = gateway.outcomes("t");

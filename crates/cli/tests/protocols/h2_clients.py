@@ -86,6 +86,25 @@ def abandon(peer):
     return {"after": peer.outcome(3)}
 
 
+def broken(peer):
+    """An answer that its upstream cuts, and one behind it."""
+    ask(peer, 1, "/cut")
+    cut = peer.outcome(1)
+    ask(peer, 3, "/ping")
+    return {"cut": cut, "bytes": len(peer.bodies.get(1, b"")), "after": peer.outcome(3)}
+
+
+def large(peer):
+    """A body over the limit, and a request behind it."""
+    peer.wait(lambda: peer.settings)
+    ask(peer, 1, "/large", END_HEADERS, method="POST")
+    for _ in range(4):
+        peer.send(frame(DATA, 0, 1, bytes(16_000)))
+    end = peer.outcome(1)
+    ask(peer, 3, "/ping")
+    return {"end": end, "after": peer.outcome(3)}
+
+
 def stalled(peer):
     """Answers whose client opens no window."""
     began = time.monotonic()
@@ -119,7 +138,7 @@ def ending(peer):
 
 
 def silent(peer):
-    """A connection that never says anything is not what keeps a listener open."""
+    """A connection that stops within its preface."""
     return {"closed": peer.until_closed()}
 
 
@@ -168,7 +187,7 @@ SETTINGS_OF = {"stalled": struct.pack(">HI", 4, 0), "slow_reader": struct.pack("
 def main():
     name = sys.argv[2]
     if name == "silent":
-        peer = Peer(int(sys.argv[1]), preface=b"PRI * HTTP/2.0\r\n")
+        peer = Peer(int(sys.argv[1]), preface=PREFACE[:16], greets=False)
     else:
         peer = Peer(int(sys.argv[1]), settings=SETTINGS_OF.get(name, b""))
     say(**globals()[name](peer))

@@ -42,10 +42,11 @@ def get(path="/", more=(), method="GET", authority="gateway.test"):
 
 
 class Peer:
-    def __init__(self, port, settings=b"", preface=PREFACE):
+    def __init__(self, port, settings=b"", preface=PREFACE, greets=True):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.decoder = Decoder()
+        self.greets = greets
         self.sent = 0
         self.goaways = []
         self.resets = {}
@@ -58,7 +59,7 @@ class Peer:
         self.raw = b""
         self.changed = threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
-        self.send(preface + frame(SETTINGS, 0, 0, settings))
+        self.send(preface + (frame(SETTINGS, 0, 0, settings) if greets else b""))
 
     def send(self, data, frames=0):
         try:
@@ -112,6 +113,8 @@ class Peer:
             self.socket.sendall(frame(PING, ACK, 0, payload))
         elif kind == SETTINGS and not flags & ACK:
             self.settings += 1
+            if self.greets:
+                self.socket.sendall(frame(SETTINGS, ACK, 0))
         if kind in (HEADERS, DATA) and flags & END_STREAM:
             self.ended.add(stream)
 

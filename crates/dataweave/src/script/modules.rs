@@ -162,6 +162,14 @@ pub(super) fn import(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Pa
     }
     cursor.blank()?;
     if !cursor.eat_word("from") {
+        // A module in the folder of resources itself has no path.
+        if let [(path, alias, start)] = names[..]
+            && let Some(own) = own::module(cursor, path, start)?
+        {
+            own.all(cursor, &format!("{alias}::"), into);
+            cursor.own_modules.insert(alias.into(), own);
+            return Ok(());
+        }
         return Err(cursor.unexpected("`from`"));
     }
     cursor.blank()?;

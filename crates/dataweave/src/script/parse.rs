@@ -89,7 +89,11 @@ pub(super) fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
         let names = functions::names().chain(declared.map(|name| &**name));
         let mend = match (modules::home(name), functions::nearest(names, name)) {
             _ if &**name == "readUrl" => {
-                "write the data into the script, or get it by `http:request`".to_owned()
+                "write the address as a text, `classpath://data.json`, or get the data by `http:request`"
+                    .to_owned()
+            }
+            _ if &**name == "lookup" => {
+                "call the flow before, by `<flow-ref name=\"…\" target=\"…\"/>`".to_owned()
             }
             (Some(module), _) => format!("write `import {name} from {module}` in a header"),
             (None, Some(known)) => format!("did you mean `{known}`?"),

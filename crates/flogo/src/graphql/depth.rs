@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use graphql_tools::static_graphql::query;
 
-/// The depth of the deepest operation: a field is one deeper than what is around it, and a fragment is not.
+/// The depth of the deepest operation: a field adds one level, a fragment none.
 pub(super) fn depth(document: &query::Document) -> usize {
     let mut depths = Depths::default();
     for definition in &document.definitions {

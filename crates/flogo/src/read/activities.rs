@@ -17,6 +17,7 @@ use crate::read::refs::{ContributionKind, tail};
 use crate::read::rest;
 use crate::read::scripts;
 use crate::read::settings::Settings;
+use crate::read::sockets;
 
 /// The alternative to a known activity that is not supported.
 pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
@@ -25,7 +26,7 @@ pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
         "anomaly" => "watch the metrics for anomalies",
         "graphql" => "let the GraphQL server bound depth and cost of queries",
         "jsexec" => "use expressions, or a service behind a `rest` activity",
-        "ws" | "wsproxy" => "give WebSockets a native route: upgraded connections pass through",
+        "ws" => "give WebSockets a native route: upgraded connections pass through",
         "grpc" => "call an HTTP interface of the service with the `rest` activity",
         "kafka" => "publish through an HTTP bridge with the `rest` activity",
         "sqlquery" => "put the query into a service behind a `rest` activity",
@@ -67,6 +68,9 @@ pub(crate) fn activity(
         }
         (ContributionKind::Activity, "jsexec") if cfg!(feature = "script") => {
             Activity::Script(scripts::script(settings, notes))
+        }
+        (ContributionKind::Activity, "wsproxy") => {
+            Activity::Socket(sockets::activity(settings, reader)?)
         }
         (ContributionKind::Activity, "jwt") => Activity::Jwt,
         (ContributionKind::Activity, "log") => Activity::Log,

@@ -143,6 +143,7 @@ pub(crate) fn read(
     actions.name_flows(&mut reader);
     plan.listeners = triggers.listeners.clone();
     plan.routes = triggers.plan_routes();
+    plan.upstreams = triggers.upstreams();
     plan.app = Some(Arc::new(App {
         handlers: triggers.handlers(),
         channels,

@@ -10,11 +10,12 @@ use fusebox_plan::dialect::{Entry, Kind, Node, Place, quote, suggest};
 use crate::flow::{Activity, Attribute, Flow, Link, Mapping, Service, Task};
 use crate::read::activities::{counter, instead_of};
 use crate::read::flow_links::{link, refuse_circles};
+use crate::read::flow_names::FlowNames;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader, expression_of};
 use crate::read::refs::{ContributionKind, Imports, import_mend, tail};
 use crate::read::{lint, located, mapping, rest};
-use crate::{Expression, Map, Value};
+use crate::{Map, Value};
 
 /// The activities of flows, for messages.
 const WITH: &str = "log, rest, counter, noop, actreply, actreturn";
@@ -82,7 +83,16 @@ impl<'i> Flows<'i> {
             reader.error(definition.at, "the flow has no tasks", "add one to `tasks`");
         }
         if before == reader.notes.errors() && !self.is_partial {
-            warn_of_tasks(root, &draft.ids, reader);
+            let outputs = draft.tasks.iter().zip(&draft.services);
+            let outputs = outputs.map(|(task, service)| {
+                let outputs = lint::known::Known::outputs(&service.activity);
+                (task.id.to_string(), outputs)
+            });
+            let names = FlowNames {
+                outputs: outputs.collect(),
+                inputs: inputs.iter().map(|it| &*it.name).collect(),
+            };
+            names.warn(root, reader);
         }
         let flow = Flow {
             name: written.map_or(name, Text::get).into(),
@@ -268,45 +278,6 @@ impl<'i> Flows<'i> {
                     None => format!("flows of these activities run: {WITH}"),
                 };
                 reader.notes.refuse_alike(text.at, what, mend)
-            }
-        }
-    }
-}
-
-/// Warns of expressions that read the outputs of a task that the flow does not have.
-fn warn_of_tasks(node: &Node, ids: &BTreeSet<String>, reader: &mut Reader<'_>) {
-    match &node.kind {
-        Kind::Map(entries) => {
-            for entry in entries {
-                warn_of_tasks(&entry.value, ids, reader);
-            }
-        }
-        Kind::List(items) => items.iter().for_each(|it| warn_of_tasks(it, ids, reader)),
-        Kind::Scalar(_) => {
-            let Some(text) = crate::read::object::text(node) else {
-                return;
-            };
-            let source = text.get().strip_prefix('=').unwrap_or(text.get());
-            if !source.contains("$activity[") {
-                return;
-            }
-            let Ok(expression) = Expression::compile(source, &reader.flow_names) else {
-                return;
-            };
-            for read in expression.reads() {
-                let Some(output) = read.name.strip_prefix("_A.") else {
-                    continue;
-                };
-                let mut ends = output.match_indices('.').map(|(at, _)| at);
-                let is_known = ids.contains(output) || ends.any(|at| ids.contains(&output[..at]));
-                if !is_known && !read.may_miss {
-                    let id = output.split('.').next().unwrap_or(output);
-                    let what = format!("no task has the id {}, so this is an error", quote(id));
-                    let mend = suggest(id, ids.iter().map(String::as_str).take(256));
-                    let at = text.get().find(&format!("[{id}]")).unwrap_or(0);
-                    let at = reader.place_in(text, at);
-                    reader.notes.warn(at, what, mend);
-                }
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::read::triggers::Triggers;
 
 mod calls;
 pub(crate) mod handlers;
-mod known;
+pub(crate) mod known;
 mod patterns;
 mod services;
 pub(crate) mod tasks;

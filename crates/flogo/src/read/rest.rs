@@ -59,7 +59,7 @@ pub(crate) fn lower(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<
 }
 
 /// Parses an address, and the target after it, up to a `#`.
-fn read_uri(uri: &str) -> Result<(Endpoint, Vec<TargetPart>), (String, String)> {
+pub(super) fn read_uri(uri: &str) -> Result<(Endpoint, Vec<TargetPart>), (String, String)> {
     let start = uri.find("://").map_or(0, |at| at + 3);
     let end = uri[start..]
         .find(['/', '?', '#'])

@@ -1,4 +1,4 @@
-//! The script of a `jsexec` activity, which is compiled once so that a slip in it is told.
+//! The script of a `jsexec` activity, compiled once to report syntax errors.
 
 use std::sync::Arc;
 

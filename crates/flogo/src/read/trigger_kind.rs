@@ -15,6 +15,7 @@ pub(super) enum TriggerKind {
     Rest,
     Channel,
     Swagger,
+    Sockets,
 }
 
 impl TriggerKind {
@@ -23,6 +24,14 @@ impl TriggerKind {
         match self {
             TriggerKind::Rest => &["port", "enableTLS", "certFile", "keyFile", "description"],
             TriggerKind::Swagger => &["port", "description"],
+            TriggerKind::Sockets => &[
+                "port",
+                "enableTLS",
+                "serverCert",
+                "serverKey",
+                "enableClientAuth",
+                "trustStore",
+            ],
             TriggerKind::Channel => &[],
         }
     }
@@ -31,6 +40,7 @@ impl TriggerKind {
     pub fn handler_settings(self) -> &'static [&'static str] {
         match self {
             TriggerKind::Rest | TriggerKind::Swagger => &["method", "path"],
+            TriggerKind::Sockets => &["method", "path", "mode", "format"],
             TriggerKind::Channel => &["channel"],
         }
     }
@@ -64,6 +74,7 @@ pub(super) fn kind(
         (ContributionKind::Trigger | ContributionKind::Other, "swagger") => {
             Some(TriggerKind::Swagger)
         }
+        (ContributionKind::Trigger, "wsserver") => Some(TriggerKind::Sockets),
         _ => reader.refuse(
             text.at,
             format!("trigger '{path}' not registered"),
@@ -73,9 +84,18 @@ pub(super) fn kind(
 }
 
 /// The certificate and the key of a trigger; `None` without TLS, and after an error.
-pub(super) fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<ListenerTls> {
+pub(super) fn tls(
+    kind: TriggerKind,
+    settings: &Settings<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<ListenerTls> {
     if !settings.flag("enableTLS", reader.notes).unwrap_or(false) {
         return None;
+    }
+    if settings.flag("enableClientAuth", reader.notes) == Some(true) {
+        let what = "`enableClientAuth` is not supported";
+        let mend = "check the certificates of clients before the gateway, or turn it off";
+        return reader.refuse(settings.place("enableClientAuth"), what, mend);
     }
     let mut pem = |key: &str| {
         let Some(path) = settings.text(key) else {
@@ -93,6 +113,10 @@ pub(super) fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<Li
         };
         PemFile::read(at, file, shown, read, base, reader.notes)
     };
-    let (certificate, key) = (pem("certFile"), pem("keyFile"));
+    let (certificate, key) = match kind {
+        TriggerKind::Sockets => ("serverCert", "serverKey"),
+        _ => ("certFile", "keyFile"),
+    };
+    let (certificate, key) = (pem(certificate), pem(key));
     pair(certificate?, key?, reader.loader, reader.notes).map(ListenerTls::from)
 }

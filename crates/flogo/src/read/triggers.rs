@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use fusebox_plan::dialect::{Node, Place, quote, suggest};
-use fusebox_plan::plan::{Listener, Manner, Route, Step};
+use fusebox_plan::plan::{Listener, Manner, Route, Step, Upstream};
 use http::Method;
 
 use crate::Map;
-use crate::flow::{Choice, Handler};
+use crate::flow::{Activity, Choice, Handler};
 use crate::program::{Channel, Subscription};
 use crate::read::actions::{Actions, BuiltAction};
 use crate::read::handler_path::{HandlerPath, PathTree};
@@ -18,6 +18,7 @@ use crate::read::mapping;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader};
 use crate::read::settings::Settings;
+use crate::read::sockets::{self, SocketRoute};
 use crate::read::swagger::{self, About, Documented};
 use crate::read::trigger_kind::{TriggerKind, kind, tls};
 
@@ -66,6 +67,8 @@ pub(crate) struct Triggers {
     documented: Vec<Documented>,
     /// The swagger triggers, with their places.
     documents: Vec<(Arc<str>, Place)>,
+    /// The routes of websocket triggers.
+    pub sockets: Vec<SocketRoute>,
 }
 
 /// A route with its origin in the file.
@@ -127,7 +130,7 @@ impl Triggers {
         };
         lint::handlers::settings(settings.entries, kind.settings(), reader);
         if kind != TriggerKind::Channel {
-            self.listener(&id, &settings, reader);
+            self.listener(&id, kind, &settings, reader);
         }
         if kind == TriggerKind::Swagger {
             self.documents.push((id.clone(), trigger.at));
@@ -141,6 +144,7 @@ impl Triggers {
             lint::handlers::settings(settings.entries, kind.handler_settings(), reader);
             match kind {
                 TriggerKind::Rest => self.rest_handler(&id, handler, &settings, choices, reader),
+                TriggerKind::Sockets => self.socket(&id, handler, &settings, choices, reader),
                 TriggerKind::Swagger => self.documented_handler(&id, handler, &settings, reader),
                 TriggerKind::Channel => {
                     let read = subscription(&id, &settings, choices, channels, reader);
@@ -163,7 +167,13 @@ impl Triggers {
         Some(id.get().into())
     }
 
-    fn listener(&mut self, id: &Arc<str>, settings: &Settings<'_>, reader: &mut Reader<'_>) {
+    fn listener(
+        &mut self,
+        id: &Arc<str>,
+        kind: TriggerKind,
+        settings: &Settings<'_>,
+        reader: &mut Reader<'_>,
+    ) {
         let before = reader.notes.errors();
         settings.required("port", reader.notes);
         let port = settings.whole("port", reader.notes).and_then(|port| {
@@ -171,7 +181,7 @@ impl Triggers {
             let invalid = |_| settings.not_valid("port", mend, reader.notes);
             u16::try_from(port).map_err(invalid).ok()
         });
-        let tls = tls(settings, reader);
+        let tls = tls(kind, settings, reader);
         if before != reader.notes.errors() {
             return;
         }
@@ -197,7 +207,10 @@ impl Triggers {
             trusted_proxies: Vec::new(),
             encoded_slash_allowed: false,
             double_slash_allowed: false,
-            manner: Manner::App,
+            manner: match kind {
+                TriggerKind::Sockets => Manner::Native,
+                _ => Manner::App,
+            },
             tls,
             http2: None,
         }));
@@ -213,26 +226,15 @@ impl Triggers {
     ) {
         let method = settings.word("method", &METHODS, None, reader.notes);
         let written = settings.required("path", reader.notes);
-        let path = written.as_deref().and_then(|written| {
-            let read = HandlerPath::read(written);
-            if let Err(fault) = &read {
-                let at = match entry_text(settings, "path") {
-                    // An evaluated path has no place in the file.
-                    Some(text) if text.get() == written => {
-                        let byte = written.char_indices().nth(fault.offset);
-                        reader.place_in(text, byte.map_or(written.len(), |(byte, _)| byte))
-                    }
-                    _ => settings.place("path"),
-                };
-                reader.notes.error(at, fault.what.clone(), fault.mend);
-            }
-            read.ok()
-        });
+        let path = written
+            .as_deref()
+            .and_then(|written| path_of(settings, written, reader));
         let (Some(method), Some(written), Some(path), Some(choices)) =
             (method, written, path, choices)
         else {
             return;
         };
+        refuse_sockets(&choices, reader);
         let method =
             Method::from_bytes(method.as_bytes()).expect("the methods of the table are methods");
         self.routes.push(RouteDraft {
@@ -247,6 +249,65 @@ impl Triggers {
             written,
             path,
             document: None,
+        });
+    }
+
+    /// A handler of a websocket trigger, whose action passes the connection on.
+    fn socket(
+        &mut self,
+        id: &Arc<str>,
+        handler: Object<'_>,
+        settings: &Settings<'_>,
+        choices: Option<Choices>,
+        reader: &mut Reader<'_>,
+    ) {
+        let whole = sockets::takes_whole(settings, reader);
+        let method = settings.word("method", &METHODS, None, reader.notes);
+        let written = settings.required("path", reader.notes);
+        // A path has its parameters in braces, or as in a REST trigger.
+        let written = written.map(|path| path.replace('{', ":").replace('}', ""));
+        let path = written
+            .as_deref()
+            .and_then(|written| path_of(settings, written, reader));
+        let (Some(()), Some(method), Some(written), Some(path), Some(choices)) =
+            (whole, method, written, path, choices)
+        else {
+            return;
+        };
+        let [(choice, places)] = &choices[..] else {
+            // One that cannot be read has been reported.
+            if choices.is_empty() {
+                return;
+            }
+            let what = "a handler of a websocket trigger has several actions";
+            reader.error(
+                handler.at,
+                what,
+                "give it the one that passes its connection on",
+            );
+            return;
+        };
+        if choice.when.is_some() {
+            let what = "a handler of a websocket trigger has a condition";
+            reader.error(
+                places.at,
+                what,
+                "remove it: the connection is passed on as it comes",
+            );
+            return;
+        }
+        let Some((upstream, socket)) = sockets::upstream(places.at, &places.built, reader) else {
+            return;
+        };
+        let method = Method::from_bytes(method.as_bytes()).expect("the table has methods");
+        self.sockets.push(SocketRoute {
+            at: handler.at,
+            trigger: id.clone(),
+            method,
+            written,
+            path,
+            upstream,
+            socket,
         });
     }
 
@@ -290,16 +351,24 @@ impl Triggers {
     }
 
     fn refuse_clashes(&self, reader: &mut Reader<'_>) {
+        let routes = self
+            .routes
+            .iter()
+            .map(|it| (&it.trigger, &it.method, &it.path, &it.written, it.at));
+        let sockets = self
+            .sockets
+            .iter()
+            .map(|it| (&it.trigger, &it.method, &it.path, &it.written, it.at));
+        let all: Vec<_> = routes.chain(sockets).collect();
         let mut trees: HashMap<(&str, &Method), PathTree> = HashMap::new();
-        for (index, route) in self.routes.iter().enumerate() {
-            let tree = trees.entry((&*route.trigger, &route.method)).or_default();
-            if let Err(other) = tree.add(&route.path, index) {
-                let other = &self.routes[other];
-                let (path, known, line) =
-                    (quote(&route.written), quote(&other.written), other.at.line);
+        for (index, (trigger, method, path, written, at)) in all.iter().enumerate() {
+            let tree = trees.entry((trigger, method)).or_default();
+            if let Err(other) = tree.add(path, index) {
+                let (_, _, _, other, line) = all[other];
+                let (path, known, line) = (quote(written), quote(other), line.line);
                 let what = format!("the path {path} conflicts with {known} in line {line}");
                 let mend = "change one of the paths, or the method; one place has one parameter";
-                reader.error(route.at, what, mend);
+                reader.error(*at, what, mend);
             }
         }
     }
@@ -312,6 +381,17 @@ impl Triggers {
     /// The handlers of the plan's routes, in the order of the routes.
     pub fn handlers(&self) -> Vec<Arc<Handler>> {
         self.routes.iter().map(|it| it.handler.clone()).collect()
+    }
+
+    /// The upstreams of websocket triggers, each once.
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+        for route in &self.sockets {
+            if upstreams.iter().all(|it| it.name != route.upstream.name) {
+                upstreams.push(route.upstream.clone());
+            }
+        }
+        upstreams
     }
 
     /// The plan's routes. Their names include the trigger if two share method and path.
@@ -336,7 +416,45 @@ impl Triggers {
                 ..Route::default()
             })
         });
-        routes.collect()
+        let sockets = self.sockets.iter().map(|it| Arc::new(it.plan_route()));
+        routes.chain(sockets).collect()
+    }
+}
+
+/// The path of a handler; `None` after an error.
+fn path_of(settings: &Settings<'_>, written: &str, reader: &mut Reader<'_>) -> Option<HandlerPath> {
+    let read = HandlerPath::read(written);
+    if let Err(fault) = &read {
+        let at = match entry_text(settings, "path") {
+            // An evaluated path has no place in the file.
+            Some(text) if text.get() == written => {
+                let byte = written.char_indices().nth(fault.offset);
+                reader.place_in(text, byte.map_or(written.len(), |(byte, _)| byte))
+            }
+            _ => settings.place("path"),
+        };
+        reader.notes.error(at, fault.what.clone(), fault.mend);
+    }
+    read.ok()
+}
+
+/// Refuses actions that pass on a connection which their trigger does not have.
+fn refuse_sockets(choices: &Choices, reader: &mut Reader<'_>) {
+    for (choice, places) in choices {
+        let services = choice.action.services.iter();
+        for (service, at) in services.zip(&places.built.places.services) {
+            if matches!(service.activity, Activity::Socket(_)) {
+                let name = quote(&service.name);
+                let what = format!(
+                    "{name} passes on the connection of a websocket trigger, which this is not"
+                );
+                reader.error(
+                    *at,
+                    what,
+                    "give the action to a handler of `…/trigger/wsserver`",
+                );
+            }
+        }
     }
 }
 

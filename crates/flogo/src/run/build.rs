@@ -287,9 +287,11 @@ impl Builder<'_> {
             }
             #[cfg(feature = "script")]
             Activity::Script(text) => LiveActivity::Script(text.clone()),
-            // Reading refuses what is not built in.
+            // Reading refuses activities whose feature is off.
             #[allow(unreachable_patterns, reason = "with all features nothing is left")]
             Activity::GraphQl(_) | Activity::Script(_) => LiveActivity::Nothing,
+            // A connection is passed on by a route of the plan.
+            Activity::Socket(_) => LiveActivity::Nothing,
             Activity::Jwt => LiveActivity::Jwt,
             Activity::Log => LiveActivity::Log,
             Activity::Nothing => LiveActivity::Nothing,

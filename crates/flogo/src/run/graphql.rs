@@ -14,7 +14,7 @@ const SHORT_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct GraphQl {
     plan: GraphQlActivity,
-    /// A schema, or what is said to each request instead.
+    /// Each schema, or the error message for every request.
     schemas: BTreeMap<Arc<str>, Result<Arc<Schema>, String>>,
 }
 

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 16;
 
 static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
 
-/// Tells a script to end when nobody waits for it any more.
+/// Ends a script once its request has an answer or is gone.
 struct Stop(Arc<AtomicBool>);
 
 impl Drop for Stop {

@@ -108,7 +108,7 @@ async fn preface(stream: &TcpStream, patience: Duration) -> io::Result<Option<Pr
             // HTTP/1 has an answer to a head that does not come.
             return Ok(Some(Protocol::Http1));
         }
-        // Bytes that stay unread wake nobody; so few of them are rare.
+        // Unread bytes do not wake the task again; a client rarely sends so few.
         tokio::time::sleep(PAUSE).await;
         waited += PAUSE;
     }

@@ -12,6 +12,7 @@ mod socket;
 mod streams;
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -61,14 +62,6 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Time between two pings on a silent connection, and the limit on the answer to one.
 const PING: Duration = Duration::from_secs(20);
 
-/// The end of a connection's serving.
-enum End {
-    /// hyper has finished with the connection.
-    Served,
-    /// A limit on time was exceeded.
-    TimedOut,
-}
-
 /// Serves a client until it leaves, errs, idles too long or the worker drains.
 pub async fn serve(
     shared: Arc<Shared>,
@@ -101,15 +94,15 @@ pub async fn serve(
         session,
         fields_max: limits.head_fields_max,
         open: OpenConnection::new(worker.clone(), slot),
-        worker,
+        worker: worker.clone(),
     });
     let rate = limits.control_frames_rate;
-    let mut socket = FrameSocket::new(stream, clock.clone(), wire.clone(), rate);
+    let mut socket = FrameSocket::new(stream, worker.clone(), wire.clone(), rate);
     let service = {
         let client = client.clone();
         service_fn(move |request| client.begin(request))
     };
-    {
+    let ended = {
         let executor = StreamExecutor(streams.clone());
         let connection = builder(executor, &limits);
         let mut connection = pin!(connection.serve_connection(TokioIo::new(&mut socket), service));
@@ -120,7 +113,13 @@ pub async fn serve(
             streams: &streams,
             began: clock.tick(),
         };
-        watch.drive(&closing, connection.as_mut()).await;
+        watch.drive(&closing, connection.as_mut()).await
+    };
+    if wire.is_flooded() || ended.as_ref().is_err_and(is_clients) {
+        worker.meter().connections_cut.add();
+    }
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "an HTTP/2 connection ended");
     }
     let (mut stream, is_between) = socket.into_parts();
     if wire.is_flooded() {
@@ -137,6 +136,14 @@ pub async fn serve(
     }
     // The last frame is not lost to a reset.
     linger::drain(stream, linger::BRIEF).await;
+}
+
+/// True for an error of a client's frames, as opposed to one of its connection.
+fn is_clients(error: &hyper::Error) -> bool {
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(|error| error.is_go_away() && error.is_library())
 }
 
 fn builder(executor: StreamExecutor, limits: &Limits) -> http2::Builder<StreamExecutor> {
@@ -196,6 +203,9 @@ impl Http2Client {
         async move {
             let (shared, stream) = (&client.shared, downstream.clone());
             let response = dispatch::serve(shared, stream, request, found, read, finish).await;
+            for _ in 0..downstream.interim.dropped() {
+                client.worker.meter().interim_dropped.add();
+            }
             let mut response = noted_body::watched(&downstream.phase.noted, response);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 request::opened(&mut response);
@@ -243,16 +253,17 @@ struct Watch<'a> {
 enum Limit {
     /// After it the connection ends.
     End(Timestamp),
-    /// After it the client is told that the connection ends once its streams have.
+    /// After it the client gets GOAWAY, and the connection ends with its last stream.
     Tell(Timestamp),
 }
 
 impl Watch<'_> {
+    /// Serves the connection until hyper has finished with it, or a limit on time is exceeded.
     async fn drive<I, S>(
         &self,
         closing: &Closing,
         mut connection: Pin<&mut http2::Connection<I, S, StreamExecutor>>,
-    ) -> End
+    ) -> hyper::Result<()>
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin,
         S: HttpService<Incoming, ResBody = StreamBody>,
@@ -277,9 +288,8 @@ impl Watch<'_> {
                 connection.as_mut().graceful_shutdown();
             }
             loop {
-                // Errors of a client's connection concern only the client.
-                if connection.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(End::Served);
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(ended);
                 }
                 let limit = self.limit(closed_at, told_at, cx);
                 let (Limit::End(deadline) | Limit::Tell(deadline)) = match &limit {
@@ -289,7 +299,7 @@ impl Watch<'_> {
                 let now = self.clock.tick();
                 if *deadline <= now {
                     if matches!(limit, Some(Limit::End(_))) {
-                        return Poll::Ready(End::TimedOut);
+                        return Poll::Ready(Ok(()));
                     }
                     told_at = Some(now);
                     connection.as_mut().graceful_shutdown();
@@ -311,8 +321,8 @@ impl Watch<'_> {
         .await
     }
 
-    /// The nearest time limit; `closed_at` is the time at which the listener closed, `told_at` that at which the client
-    /// was told.
+    /// The nearest time limit; `closed_at` is the time at which the listener closed, `told_at` that of the first
+    /// GOAWAY.
     fn limit(
         &self,
         closed_at: Option<Timestamp>,

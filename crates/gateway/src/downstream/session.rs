@@ -37,11 +37,15 @@ pub fn facts(
     Some(Arc::new(SessionFacts {
         server_name: server_name.map(Box::from),
         subject,
+        certificate: settings
+            .clients
+            .as_ref()
+            .and_then(|_| certificates.first().cloned().map(|own| own.into_owned())),
     }))
 }
 
 /// True if a request is for a host whose certificate is not the one that its connection asked for: another one of the
-/// listener's. Whoever has asked for none, or has the certificate that every name gets, may name any host.
+/// listener's. A client that has asked for no name may name any host, and so may one of a listener with one certificate.
 pub fn is_misdirected(
     downstream: &Downstream,
     listener: &LiveListener,

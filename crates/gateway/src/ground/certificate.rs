@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use fusebox_plan::plan::CertificateFacts;
+use fusebox_plan::CertificateFacts;
 use http::HeaderValue;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject as _};
@@ -21,8 +21,12 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 pub fn facts(pem: &str) -> Result<Vec<CertificateFacts>, String> {
     let all = chain(pem)?;
     let all = all.iter().enumerate().map(|(index, certificate)| {
-        let parsed = parse(certificate)
-            .ok_or_else(|| format!("number {} in the file is no X.509 certificate", index + 1))?;
+        let parsed = parse(certificate).ok_or_else(|| {
+            format!(
+                "number {} in the file: expected an X.509 certificate",
+                index + 1
+            )
+        })?;
         Ok(facts_of(&parsed))
     });
     all.collect()

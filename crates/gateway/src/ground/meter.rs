@@ -229,6 +229,12 @@ pub struct WorkerMeter {
     pub connections_ended: Counter,
     /// Connections refused because `limits.connections` were open.
     pub connections_refused: Counter,
+    /// HTTP/2 connections ended for too many control frames or for an error of the protocol.
+    pub connections_cut: Counter,
+    /// HTTP/2 streams that we reset.
+    pub streams_reset: Counter,
+    /// Interim answers that could not be passed on to HTTP/2 clients.
+    pub interim_dropped: Counter,
     /// Requests begun so far.
     pub requests: Counter,
     /// Requests ended, their answers sent or given up.

@@ -12,9 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fusebox_plan::plan::{
-    Authorities, CertificateFacts, KeyPair, ListenerTls, PemSource, Secret, UpstreamTls,
-};
+use fusebox_plan::CertificateFacts;
+use fusebox_plan::plan::{Authorities, KeyPair, ListenerTls, PemSource, Secret, UpstreamTls};
 use tokio::task::AbortHandle;
 
 use crate::ground::certificate;
@@ -150,7 +149,7 @@ struct Watched {
     user: User,
     /// The state of the files at the last look; `None`: there was none yet.
     seen: Option<Vec<Stamp>>,
-    /// Their state when they were last read.
+    /// The state of the files when they were last read.
     read: Option<Vec<Stamp>>,
 }
 
@@ -272,6 +271,9 @@ fn upstream_tls(current: &UpstreamTls) -> Result<UpstreamTls, FileFault> {
 }
 
 fn key_pair(current: &KeyPair) -> Result<KeyPair, FileFault> {
+    if !current.certificate_file.is_pem() {
+        return Ok(current.clone());
+    }
     Ok(KeyPair {
         certificates: text(&current.certificate_file)?,
         key: Secret::new(text(&current.key_file)?),
@@ -281,6 +283,9 @@ fn key_pair(current: &KeyPair) -> Result<KeyPair, FileFault> {
 }
 
 fn authorities(current: &Authorities) -> Result<Authorities, FileFault> {
+    if !current.file.is_pem() {
+        return Ok(current.clone());
+    }
     Ok(Authorities {
         pem: text(&current.file)?,
         file: current.file.clone(),

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use fusebox_plan::plan::{CertificateFacts, ListenerTls, TlsVersion};
+use fusebox_plan::CertificateFacts;
+use fusebox_plan::plan::{ListenerTls, TlsVersion};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::Ticketer;
@@ -15,7 +16,7 @@ use crate::ground::key_pair::{FileFault, certified_key};
 use crate::live::sni::{Certificates, Choice};
 use crate::upstream::own_trust::client_verifier;
 
-/// The TLS of a listener. Its certificates may be renewed while it runs: connections that are open go on.
+/// The TLS of a listener. Its certificates may be renewed while it runs; open connections keep theirs.
 #[derive(Debug)]
 pub struct LiveTls {
     current: ArcSwap<ServedTls>,

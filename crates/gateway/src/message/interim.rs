@@ -32,7 +32,9 @@ pub struct Interim {
     /// Number of the request's attempt; interim answers to earlier ones are dropped.
     turn: AtomicU64,
     count: AtomicU32,
-    /// False for HTTP/1.0, which has none (RFC 9110, section 15.2).
+    /// Number of those that the client cannot get.
+    dropped: AtomicU32,
+    /// False for HTTP/1.0, which has none (RFC 9110, section 15.2), and for HTTP/2, where hyper cannot send any.
     shown: AtomicBool,
     waiting: AtomicBool,
     queue: Mutex<Vec<u8>>,
@@ -48,6 +50,7 @@ impl Interim {
         Arc::new(Interim {
             turn: AtomicU64::new(0),
             count: AtomicU32::new(0),
+            dropped: AtomicU32::new(0),
             shown: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             queue: Mutex::default(),
@@ -117,7 +120,11 @@ impl Interim {
             return;
         }
         // The gateway asks for 100 itself when it wants one (RFC 9110, section 15.2).
-        if status == StatusCode::CONTINUE || !self.shown.load(Ordering::Relaxed) {
+        if status == StatusCode::CONTINUE {
+            return;
+        }
+        if !self.shown.load(Ordering::Relaxed) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let head = written(status, headers);
@@ -127,6 +134,11 @@ impl Interim {
             self.waiting.store(true, Ordering::Release);
             self.connection.wake_by_ref();
         }
+    }
+
+    /// The number of interim answers that the client could not get.
+    pub fn dropped(&self) -> u32 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// True if interim answers are queued.

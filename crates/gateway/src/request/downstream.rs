@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use rustls_pki_types::CertificateDer;
 
 use crate::ground::connection_slots::ConnectionSlot;
 use crate::ground::listen::ListenerKey;
@@ -52,6 +53,8 @@ pub struct SessionFacts {
     pub server_name: Option<Box<str>>,
     /// The subject of the client's certificate, where the listener asks for one; empty if the client has none.
     pub subject: Option<HeaderValue>,
+    /// The client's own certificate, where the listener asks for one and the client has one.
+    pub certificate: Option<CertificateDer<'static>>,
 }
 
 /// A client's connection, or one stream of an HTTP/2 connection. A tunnel holds it until it ends.

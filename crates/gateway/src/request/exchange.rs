@@ -183,7 +183,7 @@ pub async fn unread(
     request: Request<Incoming>,
 ) -> Response<Body> {
     if finish.downstream.protocol == Protocol::Http2 {
-        // The stream is reset once the answer is out (RFC 9113, section 8.1); the connection goes on.
+        // The stream is reset behind the answer (RFC 9113, section 8.1); the connection stays open.
         return done(finish, response);
     }
     // Reading would ask the client for a body that it only offers.

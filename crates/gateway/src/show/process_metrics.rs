@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use fusebox_plan::plan::CertificateFacts;
+use fusebox_plan::CertificateFacts;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -67,6 +67,21 @@ pub fn encode(gateway: &Gateway, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
             "fusebox_connections_refused",
             "Client connections refused because too many were open",
             meters.sum(|meter| meter.connections_refused.get()),
+        ),
+        (
+            "fusebox_connections_cut",
+            "HTTP/2 connections ended for what their clients sent",
+            meters.sum(|meter| meter.connections_cut.get()),
+        ),
+        (
+            "fusebox_streams_reset",
+            "HTTP/2 streams reset: malformed, over a limit, stalled, cut, or with an unread body",
+            meters.sum(|meter| meter.streams_reset.get()),
+        ),
+        (
+            "fusebox_interim_answers_dropped",
+            "Interim answers that could not be passed on to HTTP/2 clients",
+            meters.sum(|meter| meter.interim_dropped.get()),
         ),
         (
             "fusebox_store_records_written",

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use fusebox_plan::plan::{CertificateFacts, UpstreamTls};
+use fusebox_plan::CertificateFacts;
+use fusebox_plan::plan::UpstreamTls;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::ground::certificate;
 use crate::ground::key_pair::{FileFault, certified_key};
 use crate::upstream::own_trust::OwnTrust;
 
-/// The TLS of an upstream. New connections use the present settings; open ones go on.
+/// The TLS of an upstream. New connections use the present settings; open ones keep theirs.
 #[derive(Debug)]
 pub struct OwnTls {
     server_name: Option<String>,

@@ -27,8 +27,6 @@ pub struct ListenerConfig {
     pub cors: Option<Cors>,
     /// The certificate of an HTTPS listener; `None`: plain HTTP.
     pub tls: Option<ListenerTls>,
-    /// True if the certificate is in one of Java's stores, which the native form does not read.
-    pub tls_in_java_store: bool,
 }
 
 /// The trust of requests in a server, and their own certificate (`tls:context`).

@@ -192,7 +192,7 @@ pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
             found.push(left("the listener's rules for other origins", false));
         }
         let tls = source.config.tls.as_ref();
-        if let Some(tls) = tls.filter(|_| source.config.tls_in_java_store) {
+        if let Some(tls) = tls.filter(|tls| !tls.pair.certificate_file.is_pem()) {
             let store = &tls.pair.certificate_file.named;
             let pem = pem_of(store);
             let what = format!(

@@ -76,11 +76,10 @@ impl<'a> Lowering<'a> {
         let (addr, bound_base, tls) = match bound {
             Some(url) => {
                 let (addr, base) = self.bound(name.at(), name.text, bind::listening(url))?;
-                (addr, base, (None, false))
+                (addr, base, None)
             }
             None => {
                 let tls = connection.and_then(|open| self.listener_tls(&open));
-                let tls = tls.map_or((None, false), |(tls, java)| (Some(tls), java));
                 (self.listener_address(open, connection)?, String::new(), tls)
             }
         };
@@ -94,8 +93,7 @@ impl<'a> Lowering<'a> {
             }),
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
             cors,
-            tls: tls.0,
-            tls_in_java_store: tls.1,
+            tls,
         })
     }
 
@@ -166,7 +164,6 @@ impl<'a> Lowering<'a> {
             idle_timeout: LISTENER_IDLE,
             cors: None,
             tls: None,
-            tls_in_java_store: false,
         });
         self.listeners.insert(config.name.clone(), config.clone());
         Some(config)

@@ -26,12 +26,14 @@ impl<'a> Lowering<'a> {
             && !open.has("url")
         {
             let name = quote(&config.name);
-            let what = format!("the request lacks a `url`, and its configuration {name} a host");
+            let what = format!(
+                "the request lacks a `url`, and its configuration {name} a host, so it fails as `HTTP:CONNECTIVITY`"
+            );
             let mend = format!(
                 "add `host=\"…\"` to its `http:request-connection`, or `--bind {}=http://127.0.0.1:8082`",
                 config.name
             );
-            self.error(open.at(), what, mend);
+            self.warn(open.at(), what, mend);
         }
         let path = self.given(open, "path");
         let method = self.given(open, "method");

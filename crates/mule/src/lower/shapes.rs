@@ -386,7 +386,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("tls:context", Global, &[may("name", Text), may("enabledProtocols", TLS), may("enabledCipherSuites", TLS)],
         &["tls:trust-store", "tls:key-store"], Nothing),
     shape("tls:trust-store", Part, &[may("path", Text), may("type", Text), or("insecure", Flag, "false"), may("password", Text), may("algorithm", Idle)], &[], Nothing),
-    shape("tls:key-store", Part, &[must("path", Text), may("type", Text), may("alias", Text), may("password", Text), may("keyPassword", Text), may("algorithm", Idle)], &[], Nothing),
+    shape("tls:key-store", Part, &[may("path", Text), may("type", Text), may("alias", Text), may("password", Text), may("keyPassword", Text), may("algorithm", Idle)], &[], Nothing),
     // APIkit.
     shape("apikit:config", Global, &[
         must("name", Text),

@@ -32,13 +32,13 @@ pub(super) struct Context {
     authorities: Option<Authorities>,
     /// True to accept any certificate of the other side.
     insecure: bool,
-    /// Our own certificate and key, and true if they come from one of Java's stores.
-    identity: Option<(KeyPair, bool)>,
+    /// Our own certificate and key.
+    identity: Option<KeyPair>,
 }
 
 impl<'a> Lowering<'a> {
-    /// The certificate of a listener's connection, and true if it comes from one of Java's stores.
-    pub fn listener_tls(&mut self, connection: &Open<'a>) -> Option<(ListenerTls, bool)> {
+    /// The certificate of a listener's connection.
+    pub fn listener_tls(&mut self, connection: &Open<'a>) -> Option<ListenerTls> {
         let is_tls = self.word(connection, "protocol") == Some("HTTPS");
         let Some(element) = self.context_of(connection) else {
             if is_tls && !connection.has("tlsContext") {
@@ -53,7 +53,7 @@ impl<'a> Lowering<'a> {
             self.no_tls(element.at);
             return None;
         }
-        let Some((pair, is_java)) = context.identity else {
+        let Some(pair) = context.identity else {
             let what =
                 "an HTTPS listener needs a certificate: its `tls:context` has no `tls:key-store`";
             let mend = "add `<tls:key-store type=\"pem\" path=\"server.pem\"/>`";
@@ -61,14 +61,13 @@ impl<'a> Lowering<'a> {
             return None;
         };
         let authorities = context.authorities.filter(|_| !context.insecure);
-        let tls = ListenerTls {
+        Some(ListenerTls {
             clients: authorities.map(|authorities| ClientAuth {
                 authorities,
                 is_required: true,
             }),
             ..ListenerTls::from(pair)
-        };
-        Some((tls, is_java))
+        })
     }
 
     /// The trust of a request's connection; `None`: that of the gateway.
@@ -82,7 +81,7 @@ impl<'a> Lowering<'a> {
         Some(ClientTls {
             verified: !context.insecure,
             authorities: context.authorities.map(|it| it.pem),
-            identity: context.identity.map(|(pair, _)| pair),
+            identity: context.identity,
         })
     }
 
@@ -134,7 +133,13 @@ impl<'a> Lowering<'a> {
                 }
             }
             if let Some(store) = self.open_part(&open, KEY_STORE) {
-                context.identity = self.identity(&store);
+                match store.has("path") {
+                    true => context.identity = self.identity(&store),
+                    false => {
+                        let what = "this `tls:key-store` has no effect: it has no `path`";
+                        self.warn(store.at(), what, "add `path=\"…\"`, or remove it");
+                    }
+                }
             }
         }
         let context = (self.notes.errors() == errors).then_some(context);
@@ -157,7 +162,8 @@ impl<'a> Lowering<'a> {
 
     /// The certificates of a trust store.
     fn authorities(&mut self, store: &Open<'a>) -> Option<Authorities> {
-        let (path, place, text) = match self.is_pem(store)? {
+        let is_pem = self.is_pem(store)?;
+        let (path, place, text) = match is_pem {
             true => self.pem(store)?,
             false => self.java(store, Store::authorities)?,
         };
@@ -167,12 +173,12 @@ impl<'a> Lowering<'a> {
             self.wrong(path, what, mend);
             return None;
         }
-        let file = source(place);
+        let file = source(place, is_pem);
         Some(Authorities { file, pem: text })
     }
 
     /// The certificate chain and the key of a key store.
-    fn identity(&mut self, store: &Open<'a>) -> Option<(KeyPair, bool)> {
+    fn identity(&mut self, store: &Open<'a>) -> Option<KeyPair> {
         let is_pem = self.is_pem(store)?;
         let (path, place, text) = match is_pem {
             true => self.pem(store)?,
@@ -190,7 +196,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let mut file = || {
-            let (name, text) = (source(place.clone()), Ok(text.clone()));
+            let (name, text) = (source(place.clone(), is_pem), Ok(text.clone()));
             PemFile::read(
                 path.at(),
                 name,
@@ -201,8 +207,7 @@ impl<'a> Lowering<'a> {
             )
         };
         let (chain, key) = (file()?, file()?);
-        let tls = pair(chain, key, self.loader, self.notes)?;
-        Some((tls, !is_pem))
+        pair(chain, key, self.loader, self.notes)
     }
 
     /// True for a file that is PEM by its type or name.
@@ -354,9 +359,12 @@ impl<'a> Lowering<'a> {
 }
 
 /// A file by the path at which it was found, which is one from the working directory.
-fn source(found: String) -> PemSource {
-    PemSource {
-        on_disk: found.clone().into(),
-        named: found,
+fn source(found: String, is_pem: bool) -> PemSource {
+    match is_pem {
+        true => PemSource {
+            on_disk: found.clone().into(),
+            named: found,
+        },
+        false => PemSource::of_store(found),
     }
 }

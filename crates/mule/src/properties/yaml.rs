@@ -35,7 +35,8 @@ fn flatten(node: &Node, key: &str, entries: &mut Vec<(Arc<str>, Entry)>, notes: 
             }
             return;
         }
-        Kind::Scalar(scalar) if scalar.is_null() => None,
+        // A key without a value waits for one, as by `--set`; where it is used without, it is missing.
+        Kind::Scalar(scalar) if scalar.is_null() => return,
         Kind::Scalar(scalar) => Some(scalar.text.clone()),
         // As in Mule, a list of texts is a single text with commas.
         Kind::List(items) => items

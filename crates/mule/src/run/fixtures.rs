@@ -34,7 +34,6 @@ pub fn source(base_path: &str, path: &str) -> HttpSource {
         idle_timeout: Duration::from_secs(40),
         cors: None,
         tls: None,
-        tls_in_java_store: false,
     };
     HttpSource {
         config: Arc::new(config),

@@ -4,6 +4,7 @@
 //! requests get 503 at once. A run whose client disconnects continues and keeps its place.
 
 mod attributes;
+mod certificate;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -79,10 +80,12 @@ async fn served(
     let Some(Source::Http(source)) = &plan.source else {
         return done(finish, answer::our_fault());
     };
+    let session = exchange.downstream.session.as_ref();
     let connection = ConnectionInfo {
         local: exchange.downstream.local,
         remote: exchange.downstream.peer,
         scheme: exchange.downstream.scheme,
+        certificate: session.and_then(|session| session.certificate.as_deref()),
     };
     let media_type = match &source.media_type {
         Some(given) => Some(given.as_str().to_owned().into()),

@@ -252,6 +252,10 @@ impl Run {
     /// The host and the port of a configuration, as far as they are computed for each request.
     fn server(&self, at: At<'_>, config: &Requester, event: &Event) -> Done<(Arc<str>, u16)> {
         let Some(host) = &config.computed.host else {
+            if config.host.is_empty() {
+                let what = format!("the configuration '{}' has no host", config.name);
+                return Err(MuleError::new("HTTP:CONNECTIVITY", what).into());
+            }
             return Ok((config.host.clone(), config.port));
         };
         let host = self.text(at, host, event)?.unwrap_or_default();

@@ -184,9 +184,9 @@ fn what_is_wrong_in_a_property_file_is_told_there() {
     };
     check(
         &machine,
-        "<configuration-properties file='a.yaml'/><logger message='${c}'/>",
+        "<configuration-properties file='a.yaml'/><logger message='${c}'/><logger message='${a.b}'/>",
         "
-app/a.yaml:2:4: error: the property `a.b` must be a text: found nothing; write a text, `\"\"` for an empty one
+app/orders.xml:1:83: error: the property `a.b` has no value; set it: `--set a.b=VALUE`
 app/a.yaml:3:4: error: the property `dear` has no value; set it: `--set dear=VALUE`",
     );
 }

@@ -117,6 +117,7 @@ async fn the_server_of_a_configuration_may_be_computed_for_each_request() {
         assert_eq!(found.as_deref(), Ok(sent), "{connection}");
     }
     for (connection, payload) in [
+        ("", ""),
         (r##"host="#[payload]""##, "a.example/x?"),
         (r##"host="#[payload]""##, ""),
         (r##"host="c" port="#[payload]""##, "65536"),

@@ -116,6 +116,7 @@ async fn modules_of_the_project_are_imported_whole_by_name_or_by_their_own_name(
     let files = [
         ("../resources/modules/teas.dwl", TEAS),
         ("../resources/modules/words.dwl", WORDS),
+        ("../resources/words.dwl", WORDS),
     ];
     for (expression, expected) in [
         ("import * from modules::teas --- cup()", "cupofoolong"),
@@ -137,6 +138,7 @@ async fn modules_of_the_project_are_imported_whole_by_name_or_by_their_own_name(
             "import modules::teas as t --- [1, 'a'] map t::both($)",
             "[2,\"aoolong\"]",
         ),
+        ("import words as w --- w::named('a', 'b')", "aofb"),
         (
             "import * from modules::teas --- ['a'] map cup",
             "[\"cupofa\"]",

@@ -1,14 +1,14 @@
-//! Reads `tls:` of listeners and upstreams: the files of certificates, and whom they are for.
+//! Reads `tls:` of listeners and upstreams: the files of certificates, and their names.
 
 use std::collections::HashMap;
 
 use super::draft::Reader;
 use crate::diagnostic::{At, Notes, Place, quote};
 use crate::fields::{self, Fields};
+use crate::interpolate::CertificateFacts;
 use crate::keys;
 use crate::plan::{
-    Authorities, CertificateFacts, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion,
-    UpstreamTls,
+    Authorities, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion, UpstreamTls,
 };
 use crate::tls::{PemFile, authorities, pair_with_facts};
 
@@ -52,7 +52,7 @@ impl Reader<'_> {
                 self.notes.refuse(at, what, "add `key: key.pem`")
             }
             (None, Some(at)) => {
-                let what = "`key` without `cert`: there is no certificate that it belongs to";
+                let what = "`key` without `cert`: expected the certificate that the key belongs to";
                 self.notes.refuse(at, what, "add `cert: cert.pem`")
             }
             (Some(_), Some(_)) => self.key_pair(&tls).map(|it| it.pair),

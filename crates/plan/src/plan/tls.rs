@@ -5,13 +5,29 @@ use std::path::PathBuf;
 
 use super::Secret;
 
-/// A PEM file that a plan was read from.
+/// A PEM file that a plan was read from, or a store of another form whose content became PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemSource {
     /// The path as the configuration names it.
     pub named: String,
-    /// The path for the process, from its working directory or absolute.
+    /// The path for the process, from its working directory or absolute; empty for a store, which only a plan that is
+    /// read anew reads again.
     pub on_disk: PathBuf,
+}
+
+impl PemSource {
+    /// A source of another form than PEM, such as one of Java's stores.
+    pub fn of_store(named: String) -> PemSource {
+        PemSource {
+            named,
+            on_disk: PathBuf::new(),
+        }
+    }
+
+    /// True for a PEM file, which may be read again by itself.
+    pub fn is_pem(&self) -> bool {
+        !self.on_disk.as_os_str().is_empty()
+    }
 }
 
 /// A certificate chain with its private key.
@@ -40,7 +56,7 @@ impl fmt::Debug for KeyPair {
 pub struct Authorities {
     /// The file of their certificates.
     pub file: PemSource,
-    /// Their certificates in PEM; at least one.
+    /// The authorities' certificates in PEM; at least one.
     pub pem: String,
 }
 
@@ -92,13 +108,13 @@ pub struct ClientAuth {
     pub is_required: bool,
 }
 
-/// A version of TLS.
+/// The oldest version of TLS that is spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TlsVersion {
-    /// TLS 1.2.
+    /// TLS 1.2 and later.
     #[default]
     V12,
-    /// TLS 1.3.
+    /// TLS 1.3 and later.
     V13,
 }
 
@@ -121,17 +137,4 @@ pub struct UpstreamTls {
     pub identity: Option<KeyPair>,
     /// `name`: the name that is asked for (SNI) and that the certificate must have; `None`: the endpoint's host.
     pub name: Option<String>,
-}
-
-/// Facts of a certificate that a configuration is checked by.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CertificateFacts {
-    /// The name in metrics and messages: the first DNS name, else the first IP address, else the common name.
-    pub name: String,
-    /// The DNS names that the certificate is for, in lower case and in its order.
-    pub dns_names: Vec<String>,
-    /// The first second at which it is valid, since 1970 (UTC).
-    pub not_before: i64,
-    /// The last second at which it is valid, since 1970 (UTC).
-    pub not_after: i64,
 }

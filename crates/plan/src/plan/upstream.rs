@@ -91,6 +91,19 @@ impl Upstream {
         }
     }
 
+    /// The same upstream with at most `most` calls at once, each until its tunnel ends; none waits.
+    #[must_use]
+    pub fn at_most(self, most: usize) -> Upstream {
+        let bulkhead = Bulkhead {
+            streams_max: 0,
+            ..Bulkhead::of_route(most)
+        };
+        Upstream {
+            bulkhead: Some(bulkhead),
+            ..self
+        }
+    }
+
     /// The first of the endpoints, which is the only one of most upstreams.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoints[0].endpoint

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::PemFile;
 use crate::diagnostic::Notes;
-use crate::plan::CertificateFacts;
+use crate::interpolate::CertificateFacts;
 
 /// The time before a certificate's end in which it is warned of.
 const SOON: i64 = 14 * DAY;

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind};
 
 use crate::support::{lines, plan_of, read_with};
-use fusebox_plan::plan::{CertificateFacts, Http2, TlsVersion};
-use fusebox_plan::{Loader, PairFault};
+use fusebox_plan::plan::{Http2, TlsVersion};
+use fusebox_plan::{CertificateFacts, Loader, PairFault};
 use serde_json::json;
 
 const CERT: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
@@ -373,7 +373,7 @@ fn the_authorities_of_clients_are_checked() {
         ),
         (
             "client_ca: key.pem",
-            "3:53: error: the file `key.pem` holds no certificate; name the file with the authority's certificate",
+            "3:53: error: the file `key.pem` holds a private key and no certificate; name the file with the authority's certificate",
         ),
         (
             "client_ca: damaged.pem",
@@ -431,7 +431,7 @@ fn an_upstreams_tls_is_read_shown_and_checked() {
         (
             "https://a.test",
             "{ key: key.pem }",
-            "6:12: error: `key` without `cert`: there is no certificate that it belongs to; add `cert: cert.pem`",
+            "6:12: error: `key` without `cert`: expected the certificate that the key belongs to; add `cert: cert.pem`",
         ),
         (
             "https://a.test",

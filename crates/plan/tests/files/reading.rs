@@ -497,6 +497,29 @@ fn the_page_about_calls_is_read_without_diagnostics() {
     }
 }
 
+/// The file on the page about gRPC, and every part of one: indented keys of an upstream.
+#[test]
+fn the_page_about_grpc_is_read_without_diagnostics() {
+    let page = include_str!("../../../../docs/grpc.md");
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 5);
+    for block in blocks {
+        if block.starts_with("listen") {
+            plan_of(block);
+            continue;
+        }
+        let breaker = match block.contains("breaker:") {
+            true => "",
+            false => "    breaker: {}\n",
+        };
+        plan_of(&format!(
+            "listen: 127.0.0.1:8080\nupstreams:\n  greeter:\n    url: http://127.0.0.1:8081\n{breaker}{block}\
+             routes:\n  - {{ path: /, upstream: greeter }}\n"
+        ));
+    }
+}
+
 /// The page names every key, so that it cannot fall behind the schema.
 #[test]
 fn the_documentation_names_every_key() {

@@ -304,6 +304,7 @@ impl Running {
             local: here,
             remote: here,
             scheme: "http",
+            certificate: None,
         };
         let field = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok());
         let media_type = source.media_type.as_ref().map(|given| given.as_str());

@@ -11,7 +11,7 @@ pub(super) fn is_misspelt(entries: &[Entry], name: &str) -> bool {
 }
 
 /// The names that an activity reads.
-pub(super) struct Known {
+pub(crate) struct Known {
     pub activity: &'static str,
     /// Settings that are no inputs: a step cannot say them.
     pub settings: &'static [&'static str],
@@ -74,6 +74,12 @@ impl Known {
                 &["query", "schemaFile", "maxQueryDepth"],
                 &[],
             ),
+            Activity::Socket(_) => known(
+                "wsproxy",
+                &["uri", "maxconnections"],
+                &["wsconnection"],
+                &[("url", "uri"), ("maxConnections", "maxconnections")],
+            ),
             Activity::Script(_) => known("jsexec", &["script"], &["parameters"], &[]),
             Activity::Jwt => known(
                 "jwt",
@@ -100,6 +106,34 @@ impl Known {
             Activity::Return(_) => known("actreturn", &["mappings"], &[], &[]),
             Activity::Reply(_) => known("actreply", &["mappings"], &[], &[]),
         }
+    }
+
+    /// The outputs of an activity; `None`: any name.
+    pub fn outputs(activity: &Activity) -> Option<&'static [&'static str]> {
+        Some(match activity {
+            Activity::Breaker(_) => &["tripped"],
+            Activity::Rest(_) => &["status", "data", "headers", "cookies"],
+            Activity::RateLimiter(_) => {
+                &["limitReached", "limitAvailable", "error", "errorMessage"]
+            }
+            Activity::Quota(_) => &["error", "errorMessage"],
+            Activity::GraphQl(_) => &["valid", "validationMessage", "error", "errorMessage"],
+            Activity::Script(_) => &["error", "errorMessage", "result"],
+            Activity::Jwt => &[
+                "valid",
+                "token",
+                "validationMessage",
+                "error",
+                "errorMessage",
+            ],
+            Activity::Counter(_) => &["value"],
+            Activity::Log
+            | Activity::Nothing
+            | Activity::Channel
+            | Activity::Socket(_)
+            | Activity::Return(_)
+            | Activity::Reply(_) => return None,
+        })
     }
 
     /// True if a setting of that name is read.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use fusebox_plan::dialect::{Kind, Node, quote, suggest};
 
+use super::known::Known;
 use super::services::{entries, object_of};
 use super::{Subject, part_at};
 use crate::flow::{Activity, Given, MapNode, Mapping};
@@ -38,9 +39,10 @@ impl Subject<'_> {
                 continue;
             };
             for read in expression.reads() {
-                let is_service = action.services.iter().any(|it| &*it.name == read.name);
-                if is_service && !read.may_miss {
-                    warn_of_part(node, &read, reader);
+                let mut services = action.services.iter();
+                let service = services.find(|it| &*it.name == read.name);
+                if let (Some(service), false) = (service, read.may_miss) {
+                    warn_of_part(node, &read, &service.activity, reader);
                 }
                 if !read.may_miss && !known.contains(read.name) {
                     let part = format!("$.{}", read.name);
@@ -113,26 +115,37 @@ pub(super) fn warn_of_param(node: &Node, param: &str, known: &[&str], reader: &m
     reader.notes.warn(at, what, mend);
 }
 
-/// Warns of a part that the state of a service does not have.
-fn warn_of_part(node: &Node, read: &Read<'_>, reader: &mut Reader<'_>) {
+/// Warns of a part that the state of a service does not have, or its outputs.
+fn warn_of_part(node: &Node, read: &Read<'_>, activity: &Activity, reader: &mut Reader<'_>) {
     const PARTS: [&str; 3] = ["inputs", "outputs", "error"];
-    let mut parts = read.path.split(['.', '[', ']', '"', '\'']);
-    let Some(part) = parts.find(|part| !part.is_empty()) else {
+    let parts = read.path.split(['.', '[', ']', '"', '\'']);
+    let mut parts = parts.filter(|part| !part.is_empty());
+    let Some(part) = parts.next() else {
         return;
     };
-    if PARTS.contains(&part) || ALWAYS.contains(&read.name) {
+    if ALWAYS.contains(&read.name) {
         return;
     }
-    let is_last = parts.all(str::is_empty);
-    let effect = match is_last {
-        true => "so this is null",
-        false => "so this is an error of each request",
+    let name = quote(read.name);
+    let (what, known) = match (PARTS.contains(&part), part) {
+        (false, _) => (format!("{name} has no part {}", quote(part)), &PARTS[..]),
+        (true, "outputs") => match (parts.next(), Known::outputs(activity)) {
+            (Some(output), Some(known)) if !known.contains(&output) => {
+                (format!("{name} has no output {}", quote(output)), known)
+            }
+            _ => return,
+        },
+        _ => return,
     };
-    let what = format!("{} has no part {}, {effect}", quote(read.name), quote(part));
+    let effect = match parts.next() {
+        None => "so this is null",
+        Some(_) => "so this is an error of each request",
+    };
+    let meant = what.rsplit('`').nth(1).unwrap_or_default();
+    let mend = suggest(meant, known.iter().copied());
     let full = format!("$.{}{}", read.name, read.path);
-    reader
-        .notes
-        .warn(part_at(node, &full, reader), what, suggest(part, PARTS));
+    let at = part_at(node, &full, reader);
+    reader.notes.warn(at, format!("{what}, {effect}"), mend);
 }
 
 impl Subject<'_> {

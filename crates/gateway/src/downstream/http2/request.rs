@@ -1,8 +1,8 @@
 //! A request of HTTP/2 in the form that one of HTTP/1 has, so that everything behind reads one form.
 //!
-//! The h2 crate has refused what is malformed by itself: connection fields, names in upper case, pseudo-fields out of
-//! place, a body of another length than its `content-length`. What is left is what two readers could take differently:
-//! who is asked for, over what.
+//! The h2 crate has refused malformed messages before: connection fields, names in upper case, pseudo-fields out of
+//! place, a body of another length than its `content-length`. The rest is refused here: names of a host, a scheme or a
+//! protocol that two readers could take differently.
 
 use http::header::{
     CONNECTION, COOKIE, EXPECT, HOST, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,

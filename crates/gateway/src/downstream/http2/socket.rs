@@ -11,10 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::downstream::http2::control::ControlBudget;
 use crate::downstream::http2::frames::{
-    CONTINUATION, DATA, END_HEADERS, FrameHead, FrameHeads, HEADERS, PREFACE,
+    CONTINUATION, DATA, END_HEADERS, FrameHead, FrameHeads, HEADERS, PREFACE, RST_STREAM,
 };
-use crate::ground::clock::Clock;
 use crate::ground::transport::Transport;
+use crate::request::worker::Worker;
 
 /// The state of a connection's bytes, written by its socket and read by its time limits. Times are in nanoseconds of
 /// the clock, 0 for none.
@@ -82,24 +82,24 @@ impl Wire {
 #[derive(Debug)]
 pub struct FrameSocket {
     stream: Transport,
-    clock: Arc<Clock>,
+    worker: Arc<Worker>,
     wire: Arc<Wire>,
     read: FrameHeads,
     written: FrameHeads,
     budget: ControlBudget,
     /// The kind of the frame that is being read.
     kind: u8,
-    /// True within a field block that a CONTINUATION frame goes on with.
+    /// True within a field block that another CONTINUATION frame has to complete.
     in_block: bool,
 }
 
 impl FrameSocket {
     /// Wraps a transport on which nothing has been read; a client may send `rate` control frames per second.
-    pub fn new(stream: Transport, clock: Arc<Clock>, wire: Arc<Wire>, rate: u32) -> FrameSocket {
+    pub fn new(stream: Transport, worker: Arc<Worker>, wire: Arc<Wire>, rate: u32) -> FrameSocket {
         FrameSocket {
-            budget: ControlBudget::new(rate, clock.tick()),
+            budget: ControlBudget::new(rate, worker.clock().tick()),
             stream,
-            clock,
+            worker,
             wire,
             read: FrameHeads::behind(PREFACE.len()),
             written: FrameHeads::behind(0),
@@ -114,7 +114,7 @@ impl FrameSocket {
     }
 
     fn saw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let now = self.clock.tick();
+        let now = self.worker.clock().tick();
         let wire = &*self.wire;
         if wire.first_at.load(Ordering::Relaxed) == 0 {
             set(&wire.first_at, now);
@@ -152,22 +152,26 @@ impl FrameSocket {
         let wire = &*self.wire;
         match &result {
             Poll::Pending if wire.stalled_since().is_none() => {
-                set(&wire.stalled_since, self.clock.tick());
+                set(&wire.stalled_since, self.worker.clock().tick());
             }
             Poll::Ready(Ok(written)) => {
                 wire.stalled_since.store(0, Ordering::Relaxed);
                 let mut left = *written;
-                let (budget, mut has_data) = (&mut self.budget, false);
+                let (budget, meter) = (&mut self.budget, self.worker.meter());
+                let mut has_data = false;
                 for buf in bufs {
                     let count = left.min(buf.len());
                     self.written.see(&buf[..count], |head| {
                         has_data |= head.kind == DATA;
+                        if head.kind == RST_STREAM {
+                            meter.streams_reset.add();
+                        }
                         budget.earn(head);
                     });
                     left -= count;
                 }
                 if has_data {
-                    set(&wire.data_at, self.clock.tick());
+                    set(&wire.data_at, self.worker.clock().tick());
                 }
             }
             Poll::Pending | Poll::Ready(Err(_)) => {}

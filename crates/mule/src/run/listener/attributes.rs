@@ -8,19 +8,22 @@ use http::Version;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
+use super::certificate::certificate_value;
 use crate::app::HttpSource;
 use crate::run::answer::headers_value;
 use crate::{Form, MediaType, Typed, Value};
 
 /// The two ends of a request's connection.
 #[derive(Debug, Clone, Copy)]
-pub struct ConnectionInfo {
+pub struct ConnectionInfo<'a> {
     /// The gateway's address.
     pub local: SocketAddr,
     /// The client's address.
     pub remote: SocketAddr,
     /// The scheme, `http` or `https`.
     pub scheme: &'static str,
+    /// The client's certificate in DER; `None`: it was asked for none, or has none.
+    pub certificate: Option<&'a [u8]>,
 }
 
 /// The attributes of a request to a flow's listener. `params` are the names in the listener's path with their
@@ -29,7 +32,7 @@ pub fn attributes(
     source: &HttpSource,
     parts: &Parts,
     params: &[(String, String)],
-    connection: ConnectionInfo,
+    connection: ConnectionInfo<'_>,
 ) -> Value {
     let raw_path = parts.uri.path();
     let path = decoded(raw_path);
@@ -65,7 +68,12 @@ pub fn attributes(
         ("queryString", query.into()),
         ("localAddress", address(connection.local)),
         ("remoteAddress", address(connection.remote)),
-        ("clientCertificate", Value::Null),
+        (
+            "clientCertificate",
+            connection
+                .certificate
+                .map_or(Value::Null, certificate_value),
+        ),
         ("queryParams", pairs(query)),
         ("uriParams", Value::object(params.collect())),
         ("headers", headers_value(&parts.headers)),
@@ -130,6 +138,7 @@ mod tests {
             local: source.config.addr,
             remote: SocketAddr::from(([127, 0, 0, 1], 50000)),
             scheme: "http",
+            certificate: None,
         };
         object(&attributes(&source, &parts, &params, connection))
     }
