@@ -454,7 +454,7 @@ fn a_listener_keeps_its_certificate_and_the_check_of_its_callers() {
     let yaml = converted(&text).yaml.unwrap_or_default();
     for said in [
         "# - orders.xml:2: the directory of `src/server.pem`: the program's there, the configuration file's here",
-        r#"tls: { cert: "src/server.pem", key: "src/server.pem", client_ca: "src/server.pem", client_auth: "required" }"#,
+        r#"tls: { cert: "src/server.pem", key: "src/server.pem", client_ca: "src/server.pem", client_auth: required }"#,
     ] {
         assert!(yaml.contains(said), "{yaml}");
     }
