@@ -33,8 +33,8 @@ pub use dialect::Dialect;
 pub use flow::{
     Action, Activity, Assignment, Attribute, Base, BreakerActivity, Choice, CounterActivity,
     CounterOperation, Data, Flow, FlowResponse, FlowStep, ForEach, Given, GraphQlActivity, Halt,
-    Handler, Identity, Link, LinkKind, MapNode, Mapping, QuotaActivity, RateLimiterActivity,
-    RestActivity, RestTls, Service, SocketActivity, TargetPart, Task,
+    Handler, Identity, Link, LinkKind, MapNode, Mapping, PassActivity, PassKind, QuotaActivity,
+    RateLimiterActivity, RestActivity, RestTls, Service, TargetPart, Task,
 };
 pub use language::expression::{CompileError, EvalError, Expression};
 pub use language::fault::{Fault, FaultKind};

@@ -209,7 +209,8 @@ pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
             );
             found.push(left(&what, false));
         }
-        if tls.is_some_and(|tls| tls.clients.is_some()) {
+        let clients = tls.and_then(|tls| tls.clients.as_ref());
+        if clients.is_some_and(|it| !it.authorities.file.is_pem()) {
             found.push(left("the check of callers' certificates", true));
         }
     }
