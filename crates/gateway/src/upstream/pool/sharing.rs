@@ -35,6 +35,8 @@ pub(super) struct Sharing {
     most: Option<usize>,
     /// The number of connections begun.
     begun: u64,
+    /// The number of the last connection that was begun before all were taken away; it is not shared any more.
+    cleared: u64,
 }
 
 #[derive(Debug)]
@@ -131,7 +133,7 @@ impl Sharing {
     /// Takes away all connections.
     pub fn clear(&mut self) {
         self.connections.clear();
-        self.opening = None;
+        (self.opening, self.cleared) = (None, self.begun);
     }
 
     /// The connection that is being made, with room for one more request; `None`: another one is needed.
@@ -232,7 +234,10 @@ impl Pool {
             }
             let made = match connected {
                 Ok(Connected::Http2(connection)) => {
-                    pool.share(sharing, connection);
+                    // One that goes to a former address is left, and those that wait have another one made.
+                    if number > sharing.cleared {
+                        pool.share(sharing, connection);
+                    }
                     Made::Shared
                 }
                 Ok(Connected::Http1(sender)) => {
