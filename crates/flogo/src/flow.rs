@@ -238,7 +238,7 @@ pub struct PassActivity {
 /// The requests that are passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassKind {
-    /// Websocket connections.
+    /// Upgraded connections, as of websockets.
     Socket,
     /// Calls of gRPC.
     Grpc,

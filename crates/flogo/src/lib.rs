@@ -18,6 +18,10 @@ mod convert;
 mod dialect;
 mod flow;
 #[cfg(feature = "graphql")]
+#[cfg_attr(
+    not(feature = "run"),
+    allow(dead_code, reason = "only runs judge requests")
+)]
 mod graphql;
 mod language;
 mod mapping;
@@ -26,6 +30,10 @@ mod read;
 #[cfg(feature = "run")]
 mod run;
 #[cfg(feature = "script")]
+#[cfg_attr(
+    not(feature = "run"),
+    allow(dead_code, reason = "reading only compiles scripts")
+)]
 mod script;
 mod show;
 

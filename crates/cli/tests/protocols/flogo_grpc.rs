@@ -60,7 +60,7 @@ fn a_grpc_trigger_passes_calls_on_with_their_status() {
         (&failed[0]["code"], &failed[0]["message"]),
         (&json!(14), &json!("as asked"))
     );
-    assert_eq!(calls("streams")[0]["collected"], "abc");
+    assert_eq!(calls("streams")[0]["collected"], "a,b,c");
     server.kill().unwrap();
     server.wait().unwrap();
 }

@@ -100,7 +100,7 @@ pub(crate) fn activity(
 }
 
 /// The kind and the name of a path, under the names that activities have had before.
-fn named(path: &str) -> (ContributionKind, &str) {
+pub(crate) fn named(path: &str) -> (ContributionKind, &str) {
     match tail(path) {
         (ContributionKind::Activity, "gql") => (ContributionKind::Activity, "graphql"),
         // A repository with one activity.

@@ -107,7 +107,8 @@ pub(super) fn grpc(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<P
         let shown = quote(&mode);
         let what = format!("the mode {shown} of the `grpc` activity is not supported");
         let mend = "`grpc-to-grpc` runs, which passes calls on; others need code that is made from a `.proto` file: call an HTTP interface of the service with the `rest` activity";
-        return reader.refuse(settings.place("operatingMode"), what, mend);
+        let at = settings.place("operatingMode");
+        return reader.notes.refuse_alike(at, what, mend);
     }
     if settings.flag("enableTLS", reader.notes) == Some(true) {
         let what = "`enableTLS` of the `grpc` activity is not supported";
