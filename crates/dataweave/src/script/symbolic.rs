@@ -32,7 +32,7 @@ impl Script {
         let (partial, _) = Partial::of(self, view);
         let reads = &self.program.reads;
         let mut vars = reads.vars.iter().filter_map(|name| view.vars.get(name));
-        // What is computed of the request alone may be unknown; what is computed of numbers is not of the request.
+        // A value computed of numbers alone may be unknown too, and is not of the request.
         let of_request =
             |part: &Symbol| matches!(part, Symbol::Input(_)) || *part == Symbol::Unknown;
         let reads_request =

@@ -462,7 +462,7 @@ fn a_listener_keeps_its_certificate_and_the_check_of_its_callers() {
 
 #[test]
 fn a_store_of_java_becomes_a_file_that_the_user_is_told_to_make() {
-    let store = r#"<tls:key-store path="server.p12" alias="server" password="changeit"/>"#;
+    let store = r#"<tls:trust-store path="trust.p12" password="changeit"/><tls:key-store path="server.p12" alias="server" password="changeit"/>"#;
     let text = format!(
         r#"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="8443" protocol="HTTPS"><tls:context>{store}</tls:context></http:listener-connection></http:listener-config>
 <flow name="tea"><http:listener config-ref="In" path="/cup" allowedMethods="GET"/>
@@ -471,7 +471,8 @@ fn a_store_of_java_becomes_a_file_that_the_user_is_told_to_make() {
     let yaml = converted(&text).yaml.unwrap_or_default();
     for said in [
         "# - orders.xml:2: the store `src/server.p12`: make PEM of it, `openssl pkcs12 -in src/server.p12 -nodes -out src/server.pem`",
-        r#"tls: { cert: "src/server.pem", key: "src/server.pem" }"#,
+        "# - orders.xml:2: the store `src/trust.p12`: make PEM of it, `openssl pkcs12 -in src/trust.p12 -nokeys -out src/trust.pem`",
+        r#"tls: { cert: "src/server.pem", key: "src/server.pem", client_ca: "src/trust.pem", client_auth: required, min: "1.2" }"#,
     ] {
         assert!(yaml.contains(said), "{yaml}");
     }
