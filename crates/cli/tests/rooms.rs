@@ -27,7 +27,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "dataweave",
-        "scope detect body stored attribute script symbol event value random limits fault",
+        "scope detect body stored attribute script symbol event value random limits fault library",
     ),
     (
         "flogo",

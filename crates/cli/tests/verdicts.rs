@@ -8,6 +8,7 @@ mod verdicts {
     pub mod apps;
     pub mod cases;
     pub mod client;
+    pub mod h2_client;
     pub mod upstream;
 }
 
@@ -15,12 +16,13 @@ use support::{Gateway, Setup, Upstream};
 use verdicts::apps;
 use verdicts::cases::{Case, cases};
 use verdicts::client::{Seen, play};
+use verdicts::h2_client;
 use verdicts::upstream::{Stage, script};
 
 /// The gateway under test: a breaker for each case, which trips at the first failure.
 fn gateway(upstream: &Upstream) -> Gateway {
     Setup::new(format!(
-        "listen: 127.0.0.1:0
+        "listeners: [{{ addr: \"127.0.0.1:0\", http2: cleartext }}]
 upstreams:
   orders:
     url: {}
@@ -50,6 +52,21 @@ fn every_way_a_message_can_end_has_the_one_right_verdict() {
         answered(case, &seen)
     });
     assert!(cases.len() > 200, "only {} cases", cases.len());
+    println!("{} cases", cases.len());
+}
+
+#[test]
+fn a_client_of_http_2_gets_the_same_verdicts() {
+    let stage = Stage::default();
+    let upstream = playing(&stage);
+    let gateway = gateway(&upstream);
+    let cases: Vec<_> = cases().into_iter().filter(h2_client::plays).collect();
+    all_are_right(&cases, |case| {
+        let seen = h2_client::play(&gateway, case, &stage);
+        judged(&gateway, case)?;
+        answered(case, &seen)
+    });
+    assert!(cases.len() > 80, "only {} cases", cases.len());
     println!("{} cases", cases.len());
 }
 

@@ -16,12 +16,13 @@ use fusebox_plan::Diagnostic;
 use fusebox_plan::dialect::{
     Losses, Notes, PathFault, Place, Template, base_name, put, quote, show_listener_tls, yaml,
 };
-use fusebox_plan::plan::Listener;
+use fusebox_plan::plan::{Http2, HttpVersion, Listener};
 use serde_json::{Value as Json, json};
 
 use crate::read::actions::BuiltAction;
 use crate::read::app::Application;
-use crate::read::sockets::SocketRoute;
+use crate::read::handler_path::HandlerPath;
+use crate::read::passing::PassRoute;
 use crate::read::triggers::RouteDraft;
 
 mod answers;
@@ -57,8 +58,8 @@ pub(crate) fn convert(
     for route in &app.triggers.routes {
         draft.route(route);
     }
-    for socket in &app.triggers.sockets {
-        draft.socket(socket);
+    for route in &app.triggers.passed {
+        draft.passed(route);
     }
     for (place, subscription) in app.triggers.subscriptions_by_place() {
         let channel = quote(&subscription.channel);
@@ -135,32 +136,41 @@ impl Draft {
         }
     }
 
-    /// Adds a route that passes upgraded connections on.
-    fn socket(&mut self, route: &SocketRoute) {
+    /// Adds a route that passes requests on.
+    fn passed(&mut self, route: &PassRoute) {
         let upstream = &route.upstream;
         let name = upstream.name.to_string();
         if self.upstreams.iter().all(|known| known.name != name) {
-            let entries = json!({
-                "url": upstream.endpoint().url(),
-                "bulkhead": { "concurrent": route.socket.connections_max, "streams": 1 },
-            });
+            let mut entries = json!({ "url": upstream.endpoint().url() });
+            let mut comments = Vec::new();
+            if let Some(most) = route.pass.connections_max {
+                entries["bulkhead"] = json!({ "concurrent": most, "streams": 1 });
+                comments.push(
+                    "differs: the connection after one more than `maxconnections` is refused, before its upgrade"
+                        .to_owned(),
+                );
+            }
+            if upstream.http == HttpVersion::Two {
+                entries["http"] = json!(upstream.http.as_str());
+            }
+            entries["breaker"] = json!({ "mode": "disabled" });
             self.upstreams.push(upstream::Upstream {
                 name: name.clone(),
-                comments: vec![
-                    "differs: the connection after one more than `maxconnections` is refused, before its upgrade".to_owned(),
-                ],
+                comments,
                 entries,
             });
         }
-        let native = route.plan_route();
-        let entries = json!({
-            "name": &*native.name,
-            "path": native.path,
+        let Some((path, _)) = self.native_path(&route.path, &route.written, route.at) else {
+            return;
+        };
+        let mut entries = json!({
+            "name": &*route.plan_route().name,
+            "path": path,
             "methods": [route.method.as_str()],
             "listeners": [&*route.trigger],
             "upstream": name,
-            "rewrite": route.socket.target,
         });
+        put(&mut entries, "rewrite", route.pass.target.clone());
         self.routes.push(Route {
             entries,
             rungs: Vec::new(),
@@ -378,8 +388,17 @@ impl Draft {
 
     /// The route's native path, and the native names of its parameters.
     fn path(&mut self, route: &RouteDraft) -> Option<(String, Vec<(String, String)>)> {
+        self.native_path(&route.path, &route.written, route.at)
+    }
+
+    fn native_path(
+        &mut self,
+        path: &HandlerPath,
+        written: &str,
+        at: Place,
+    ) -> Option<(String, Vec<(String, String)>)> {
         let mut renamed: Vec<(String, String)> = Vec::new();
-        let template = route.path.renamed(|name| {
+        let template = path.renamed(|name| {
             let mut plain = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
             if plain.starts_with(|c: char| c.is_ascii_digit()) {
                 plain.insert(0, '_');
@@ -393,8 +412,8 @@ impl Draft {
         let read = match Template::read(&template) {
             Ok(read) => read,
             Err(PathFault { what, .. }) => {
-                let path = quote(&route.written);
-                self.report_lost(route.at, format!("the path {path}: {what}"));
+                let path = quote(written);
+                self.report_lost(at, format!("the path {path}: {what}"));
                 return None;
             }
         };
@@ -408,7 +427,7 @@ impl Draft {
         }
         let mut plain = renamed.iter().map(|(_, plain)| plain.clone());
         let next = |_: &str| plain.next().expect("a name for each parameter");
-        Some((route.path.renamed(next), renamed))
+        Some((path.renamed(next), renamed))
     }
 
     fn text(&self, app: &Application, files: &[&str]) -> String {
@@ -425,6 +444,7 @@ impl Draft {
                 "tls",
                 listener.tls.as_ref().map(show_listener_tls),
             );
+            put(&mut shown, "http2", listener.http2.map(Http2::as_str));
             let _ = writeln!(out, "  - {}", yaml::inline(&shown));
         }
         if !self.upstreams.is_empty() {

@@ -89,8 +89,8 @@ pub enum Activity {
     GraphQl(GraphQlActivity),
     /// `activity/jsexec`: the text of a script in JavaScript, with the input `parameters`.
     Script(Arc<str>),
-    /// `activity/wsproxy`, see [`SocketActivity`]; it is a route of the plan, and no step runs it.
-    Socket(SocketActivity),
+    /// `activity/wsproxy` and `activity/grpc`, see [`PassActivity`]: a route of the plan, which no step runs.
+    Pass(PassActivity),
     /// `activity/jwt`, which has only inputs and no settings.
     Jwt,
     /// `activity/log`, with the inputs `message` and `addDetails`.
@@ -222,15 +222,26 @@ pub struct GraphQlActivity {
     pub schemas: BTreeMap<Arc<str>, Result<Arc<str>, String>>,
 }
 
-/// A service that websocket connections are passed on to.
+/// A service that requests or connections are passed on to as they are.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SocketActivity {
-    /// The scheme and the authority of `uri`.
+pub struct PassActivity {
+    /// The requests that it takes.
+    pub kind: PassKind,
+    /// The scheme and the authority of `uri`, or of `hosturl`.
     pub endpoint: Endpoint,
-    /// The rest of `uri`: its path.
-    pub target: String,
-    /// `maxconnections`: the most connections at once, at least 1. Default 5.
-    pub connections_max: usize,
+    /// The path of `uri`; `None`: the client's own.
+    pub target: Option<String>,
+    /// `maxconnections`: the most connections at once, at least 1, by default 5; `None`: unlimited.
+    pub connections_max: Option<usize>,
+}
+
+/// The requests that are passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassKind {
+    /// Upgraded connections, as of websockets.
+    Socket,
+    /// Calls of gRPC.
+    Grpc,
 }
 
 /// An operation on a process-wide counter.

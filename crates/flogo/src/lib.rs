@@ -18,6 +18,10 @@ mod convert;
 mod dialect;
 mod flow;
 #[cfg(feature = "graphql")]
+#[cfg_attr(
+    not(feature = "run"),
+    allow(dead_code, reason = "only runs judge requests")
+)]
 mod graphql;
 mod language;
 mod mapping;
@@ -26,6 +30,10 @@ mod read;
 #[cfg(feature = "run")]
 mod run;
 #[cfg(feature = "script")]
+#[cfg_attr(
+    not(feature = "run"),
+    allow(dead_code, reason = "reading only compiles scripts")
+)]
 mod script;
 mod show;
 
@@ -33,8 +41,8 @@ pub use dialect::Dialect;
 pub use flow::{
     Action, Activity, Assignment, Attribute, Base, BreakerActivity, Choice, CounterActivity,
     CounterOperation, Data, Flow, FlowResponse, FlowStep, ForEach, Given, GraphQlActivity, Halt,
-    Handler, Identity, Link, LinkKind, MapNode, Mapping, QuotaActivity, RateLimiterActivity,
-    RestActivity, RestTls, Service, SocketActivity, TargetPart, Task,
+    Handler, Identity, Link, LinkKind, MapNode, Mapping, PassActivity, PassKind, QuotaActivity,
+    RateLimiterActivity, RestActivity, RestTls, Service, TargetPart, Task,
 };
 pub use language::expression::{CompileError, EvalError, Expression};
 pub use language::fault::{Fault, FaultKind};

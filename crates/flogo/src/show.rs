@@ -10,7 +10,7 @@ use crate::Expression;
 use crate::Value;
 use crate::flow::{
     Action, Activity, Assignment, Choice, CounterOperation, Data, FlowResponse, FlowStep, Given,
-    Handler, Mapping, Service,
+    Handler, Mapping, PassKind, Service,
 };
 
 /// The JSON of a handler: its actions in the order in which they are tried.
@@ -101,10 +101,12 @@ fn show_service(service: &Service) -> Json {
             "activity": "graphql",
             "schemas": graphql.schemas.keys().map(|name| &**name).collect::<Vec<_>>(),
         }),
-        Activity::Socket(socket) => json!({
-            "activity": "wsproxy",
-            "address": socket.endpoint.url(),
-            "connections": socket.connections_max,
+        Activity::Pass(pass) => json!({
+            "activity": match pass.kind {
+                PassKind::Socket => "wsproxy",
+                PassKind::Grpc => "grpc",
+            },
+            "address": pass.endpoint.url(),
         }),
         Activity::Script(_) => json!({ "activity": "jsexec" }),
         Activity::Jwt => json!({ "activity": "jwt" }),

@@ -362,7 +362,7 @@ fn a_websocket_trigger_that_does_more_is_refused() {
                 &json!([{ "service": "WSProxy", "if": "$.payload.headers.A == \"b\"" }]),
                 &service,
             ),
-            "error: the action `P` does more than pass a connection on; of a websocket trigger's handlers those run whose only step is `wsproxy`; run others where they ran\n",
+            "error: the action `P` does more than pass its requests on; of a websocket trigger's handlers those run whose only step is `wsproxy`; run others where they ran\n",
         ),
         (
             sockets(
@@ -388,4 +388,103 @@ fn a_websocket_trigger_that_does_more_is_refused() {
     ] {
         assert_eq!(said(&text, &Machine::default()), expected);
     }
+}
+
+fn calls(reference: (&str, &str), handlers: &Value, settings: &Value, response: &Value) -> String {
+    json!({ "name": "g", "version": "1.0.0", "type": "flogo:app",
+        "triggers": [{ "id": "rpc", "ref": reference.0,
+            "settings": { "port": "9096", "protoName": "petstore" }, "handlers": handlers }],
+        "resources": [{ "id": "microgateway:P", "data": {
+            "name": "P", "steps": [{ "service": "G", "input": { "grpcMthdParamtrs": "=$.payload.grpcData" } }],
+            "responses": [
+                { "if": "$.G.outputs.body.error == 'true'", "error": true,
+                  "output": { "code": 404, "data": "=$.G.outputs.body.details" } },
+                { "error": false, "output": { "code": 200, "data": response } },
+            ],
+            "services": [{ "name": "G", "ref": reference.1, "settings": settings }] } }],
+        "actions": [{ "id": "pass", "ref": MICROGATEWAY, "settings": { "uri": "microgateway:P" } }] })
+    .to_string()
+}
+
+const GRPC: (&str, &str) = (
+    "github.com/project-flogo/grpc/trigger/grpc",
+    "github.com/project-flogo/grpc/activity/grpc",
+);
+
+#[test]
+fn a_grpc_trigger_whose_calls_are_passed_on_is_a_native_route() {
+    let passes = json!([{ "id": "pass" }]);
+    let handlers = json!([
+        { "settings": { "serviceName": "PetStoreService" }, "actions": passes },
+        { "settings": { "serviceName": "PetStoreService", "methodName": "PetById" }, "actions": passes },
+    ]);
+    let settings = json!({ "operatingMode": "grpc-to-grpc", "hosturl": "localhost:9000" });
+    let whole = json!("=$.G.outputs.body");
+    let older = (
+        "github.com/project-flogo/grpc/trigger",
+        "github.com/project-flogo/grpc/activity",
+    );
+    for reference in [GRPC, older] {
+        let text = calls(reference, &handlers, &settings, &whole);
+        assert_eq!(said(&text, &Machine::default()), "", "{reference:?}");
+        let plan = read_with(&text, &Machine::default()).plan.unwrap();
+        let [listener] = &plan.listeners[..] else {
+            panic!("one listener")
+        };
+        assert_eq!(listener.http2(), fusebox_plan::plan::Http2::Cleartext);
+        let paths: Vec<&str> = plan.routes.iter().map(|it| &*it.path).collect();
+        assert_eq!(paths, ["/{service}/{method}", "/{service}/PetById"]);
+        let [upstream] = &plan.upstreams[..] else {
+            panic!("one upstream")
+        };
+        assert_eq!(upstream.http, fusebox_plan::plan::HttpVersion::Two);
+    }
+    let text = calls(GRPC, &handlers, &settings, &whole);
+    let source = Source {
+        name: "app.json",
+        text: text.as_bytes(),
+    };
+    let yaml = convert(&[source], &Machine::default()).yaml.unwrap();
+    for line in [
+        "http2: cleartext",
+        "http: \"2\"",
+        "url: \"http://localhost:9000\"",
+        "path: \"/{service}/PetById\"",
+    ] {
+        assert!(yaml.contains(line), "{line}\n{yaml}");
+    }
+}
+
+#[test]
+fn a_grpc_trigger_that_does_more_is_refused() {
+    let handlers = json!([{ "settings": {}, "actions": [{ "id": "pass" }] }]);
+    let settings = json!({ "operatingMode": "grpc-to-grpc", "hosturl": "localhost:9000" });
+    let whole = json!("=$.G.outputs.body");
+    let of = |settings: &Value, response: &Value| {
+        said(
+            &calls(GRPC, &handlers, settings, response),
+            &Machine::default(),
+        )
+    };
+    let own = of(&settings, &json!({ "pet": "=$.G.outputs.body.name" }));
+    assert!(
+        own.contains("the action `P` does more than pass its requests on"),
+        "{own}"
+    );
+    let rest = of(
+        &json!({ "operatingMode": "rest-to-grpc", "hosturl": "localhost:9000" }),
+        &whole,
+    );
+    assert!(
+        rest.contains("the mode `rest-to-grpc` of the `grpc` activity is not supported"),
+        "{rest}"
+    );
+    let tls = of(
+        &json!({ "operatingMode": "grpc-to-grpc", "hosturl": "a:1", "enableTLS": true }),
+        &whole,
+    );
+    assert!(
+        tls.contains("`enableTLS` of the `grpc` activity is not supported"),
+        "{tls}"
+    );
 }

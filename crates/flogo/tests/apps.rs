@@ -1148,7 +1148,7 @@ fn the_files_of_tls_are_read_from_where_the_program_was_started() {
     );
     assert_eq!(
         plan.to_json()["listeners"][0]["tls"],
-        serde_json::json!({ "cert": "c.pem", "key": "k.pem" }),
+        serde_json::json!({ "cert": "c.pem", "key": "k.pem", "min": "1.2" }),
         "the files, and nothing of what they hold"
     );
     let report = lines(&read_on(&text, &Host::default()));
@@ -1229,7 +1229,7 @@ fn a_repository_of_one_activity_is_refused_by_its_name() {
     );
     refused(
         &with_services(&grpc),
-        "7:23: error: can't find activity github.com/project-flogo/grpc/activity; the `grpc` activity is not supported: call an HTTP interface of the service with the `rest` activity",
+        "7:77: error: the mode `` of the `grpc` activity is not supported; `grpc-to-grpc` runs, which passes calls on; others need code that is made from a `.proto` file: call an HTTP interface of the service with the `rest` activity",
     );
 }
 

@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use fusebox_plan::Conversion;
-use fusebox_plan::dialect::{Losses, Notes, base_name, quote, show_listener_tls, yaml};
+use fusebox_plan::dialect::{Losses, Notes, base_name, quote, yaml};
 use serde_json::{Value as Json, json};
 
 use super::app::{App, Does, Flow, FlowName, HttpSource, Site, Source};
@@ -600,14 +600,7 @@ impl<'w, 'a> Draft<'w, 'a> {
                 let mut shown =
                     json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
                 if let Some(tls) = &listener.tls {
-                    let file = &tls.pair.certificate_file;
-                    shown["tls"] = match file.is_pem() {
-                        true => show_listener_tls(tls),
-                        false => {
-                            let pem = gates::pem_of(&file.named);
-                            json!({ "cert": pem, "key": pem })
-                        }
-                    };
+                    shown["tls"] = gates::native_tls(tls);
                 }
                 let _ = writeln!(out, "  - {}", yaml::inline(&shown));
             }

@@ -16,8 +16,8 @@ use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
     Admin, Breaker, Fleet, Forward, Guard, Http2, HttpVersion, KeyPair, Limits, Listener,
-    ListenerTls, Plan, Probe, Respond, Rewrite, RewritePart, Route, Share, Step, Store, Upstream,
-    UpstreamTls, Valkey,
+    ListenerTls, Plan, Probe, Respond, Rewrite, RewritePart, Route, Share, Step, Store, TlsVersion,
+    Upstream, UpstreamTls, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -86,16 +86,15 @@ fn show_listener(listener: &Listener) -> Value {
             "double_slash": word(listener.double_slash_allowed),
         },
     });
-    put(
-        &mut shown,
-        "tls",
-        listener.tls.as_ref().map(show_listener_tls),
-    );
+    if let Some(tls) = &listener.tls {
+        shown["tls"] = show_listener_tls(tls);
+        shown["tls"]["min"] = json!(tls.min.as_str());
+    }
     put(&mut shown, "http2", listener.http2.map(Http2::as_str));
     shown
 }
 
-/// A listener's TLS with the paths of its files, without their contents.
+/// A listener's TLS with the paths of its files, without their contents, and without defaults.
 pub fn show_listener_tls(tls: &ListenerTls) -> Value {
     let mut shown = show_pair(&tls.pair);
     if !tls.also.is_empty() {
@@ -108,7 +107,9 @@ pub fn show_listener_tls(tls: &ListenerTls) -> Value {
             false => json!("optional"),
         };
     }
-    shown["min"] = json!(tls.min.as_str());
+    if tls.min != TlsVersion::default() {
+        shown["min"] = json!(tls.min.as_str());
+    }
     shown
 }
 

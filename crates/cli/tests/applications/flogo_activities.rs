@@ -119,7 +119,7 @@ fn a_script_that_never_ends_is_ended_and_delays_nobody() {
     let gateway = Gateway::run(app.to_string());
     for path in ["/endless", "/stuck"] {
         let mut waiting = gateway.client();
-        waiting.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        waiting.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         // All workers answer meanwhile.
         for _ in 0..20 {
             assert_eq!(gateway.get("/sum").text(), "{\"sum\":1}\n");

@@ -194,3 +194,17 @@ fn a_native_file_puts_a_breaker_before_a_flows_call() {
     );
     assert_eq!((service.calls(), &*gateway.state("call")), (2, "open"));
 }
+
+#[test]
+fn a_script_is_a_task_too() {
+    let script = "github.com/project-flogo/contrib/activity/jsexec";
+    let settings = json!({ "script": "result.twice = Number(parameters.id) * 2" });
+    let input = json!({ "parameters": { "mapping": { "id": "=$flow.id" } } });
+    let flow = json!({
+        "name": "Script",
+        "tasks": [task("js", script, &settings, &input), returns("ok", 200, &json!("=$activity[js].result.twice"))],
+        "links": [{ "from": "js", "to": "ok" }],
+    });
+    let gateway = Gateway::run(app(&[("script", flow)]).to_string());
+    answers(&gateway.get("/script/21"), 200, "42");
+}

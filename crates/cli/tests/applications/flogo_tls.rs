@@ -3,7 +3,8 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use crate::support::flogo::{REST, app, handler};
+use crate::support::authority::{Authority, Pems};
+use crate::support::flogo::{REST, app, handler, single};
 use crate::support::tls::{Files, certificate, connect};
 use crate::support::{Gateway, Upstream};
 use rcgen::CertifiedKey;
@@ -170,9 +171,40 @@ fn a_trigger_speaks_tls_with_its_own_certificate() {
     let shown = &gateway.admin_get("/api/v1/plan").json()["listeners"][0]["tls"];
     assert_eq!(
         *shown,
-        json!({ "cert": cert.to_str().unwrap(), "key": key.to_str().unwrap() })
+        json!({ "cert": cert.to_str().unwrap(), "key": key.to_str().unwrap(), "min": "1.2" })
     );
     // A client that speaks plain HTTP is told so, and the next one is served all the same.
     assert_eq!(gateway.get("/t").status, 400);
     assert_eq!(client.get("/t").status, 200);
+}
+
+#[test]
+fn a_service_that_asks_for_a_certificate_gets_the_applications_own() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let files = Pems::new();
+    files.write("ca.pem", &servers.pem());
+    files.put("own", &clients.sign(&["own"]));
+    let config = servers.sign(&["localhost"]).server(Some(&clients));
+    let upstream = Upstream::start_tls(config, |call| call.respond(200, "known"));
+    let uri = format!("https://localhost:{}/x", upstream.addr().port());
+    let path = |name: &str| files.path(name).to_str().unwrap().to_owned();
+    let (ca, cert, key) = (path("ca.pem"), path("own.pem"), path("own.key"));
+    for (settings, answer) in [
+        (
+            json!({ "sslConfig": { "caFile": ca, "certFile": cert, "keyFile": key } }),
+            (200, "known"),
+        ),
+        (
+            json!({ "CAFile": ca, "certFile": cert, "keyFile": key }),
+            (200, "known"),
+        ),
+        (json!({ "CAFile": ca }), (502, "")),
+    ] {
+        let gateway = Gateway::run(single(calling(&uri, &settings)).to_string());
+        let response = gateway.get("/t");
+        assert_eq!(response.status, answer.0, "{settings}: {}", response.text());
+        if answer.0 == 200 {
+            assert_eq!(response.text(), answer.1, "{settings}");
+        }
+    }
 }

@@ -8,10 +8,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use rcgen::{CertifiedKey, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_rustls::TlsConnector;
 
 use crate::Report;
+use crate::support::tls::{Files, certificate, trusting};
 use crate::support::{Gateway, Setup};
 
 const TOKEN: &str = "test-token";
@@ -26,6 +29,8 @@ struct Shard {
     trip: u32,
     /// Whether only clients are at fault, so that the breaker must not count a single failure.
     clients_fault: bool,
+    /// Whether the bytes go over TLS.
+    over_tls: bool,
 }
 
 const fn shard(classes: fn(&str) -> bool) -> Shard {
@@ -34,6 +39,7 @@ const fn shard(classes: fn(&str) -> bool) -> Shard {
         every: (1, 0),
         trip: 5,
         clients_fault: true,
+        over_tls: false,
     }
 }
 
@@ -44,10 +50,19 @@ const fn upstreams_fault(every: (usize, usize)) -> Shard {
         // Every case is a failure, and the next one wants a closed breaker.
         trip: 1_000_000,
         clients_fault: false,
+        over_tls: false,
     }
 }
 
-const SHARDS: [Shard; 4] = [
+/// A part of what comes from clients once more, over TLS.
+const OVER_TLS: Shard = Shard {
+    every: (3, 1),
+    over_tls: true,
+    ..shard(|class| !matches!(class, "attribution" | "slow" | "upstream"))
+};
+
+const SHARDS: [Shard; 5] = [
+    OVER_TLS,
     shard(|class| matches!(class, "attribution" | "slow")),
     shard(|class| !matches!(class, "attribution" | "slow" | "upstream")),
     upstreams_fault((2, 0)),
@@ -84,13 +99,14 @@ pub fn run(file: &Path) -> Result<Report, String> {
         ended.collect()
     });
     let mut report = Report::default();
-    for shard in reports {
-        for result in shard? {
+    for (shard, results) in SHARDS.iter().zip(reports) {
+        let over = if shard.over_tls { " (over TLS)" } else { "" };
+        for result in results? {
             let name = text_of(&result, "name");
             let id = ids.get(name).copied().unwrap_or_default();
             match text_of(&result, "verdict") {
                 "FAIL" => report.failed.push((
-                    format!("{id} {name}"),
+                    format!("{id} {name}{over}"),
                     format!("{} {}", text_of(&result, "why"), result["info"]),
                 )),
                 _ => report.passed += 1,
@@ -124,12 +140,25 @@ fn run_shard(shard: &Shard, cases: &[Value]) -> Result<Vec<Value>, String> {
         return Ok(Vec::new());
     }
     let port = Port::reserve();
-    let gateway = Setup::new(configuration(port.number(), shard.trip))
-        .workers(2)
-        .start();
+    let own = certificate();
+    let files = Files::of(&own);
+    let plain = configuration(port.number(), shard.trip);
+    let listener = format!(
+        "listeners: [{{ addr: \"127.0.0.1:0\", tls: {} }}]",
+        files.yaml()
+    );
+    let configuration = match shard.over_tls {
+        true => plain.replacen("listen: 127.0.0.1:0", &listener, 1),
+        false => plain,
+    };
+    let gateway = Setup::new(configuration).workers(2).start();
+    let addr = match shard.over_tls {
+        true => relay(gateway.addr(), &own),
+        false => gateway.addr(),
+    };
     let held = admin(&gateway, "POST", "/api/v1/breakers/held/open");
     assert_eq!(held["hold"]["kind"], "open", "the breaker of /open is held");
-    let mut results = replay(&gateway, port.number(), &mine)?;
+    let mut results = replay(&gateway, addr, port.number(), &mine)?;
     if shard.clients_fault {
         let breaker = admin(&gateway, "GET", "/api/v1/breakers/recorder");
         let counted = &breaker["counts"]["failure"];
@@ -174,14 +203,19 @@ fn admin(gateway: &Gateway, method: &str, path: &str) -> Value {
 }
 
 /// Lets the script send the cases and judge what comes.
-fn replay(gateway: &Gateway, upstream: u16, cases: &[&Value]) -> Result<Vec<Value>, String> {
+fn replay(
+    gateway: &Gateway,
+    addr: SocketAddr,
+    upstream: u16,
+    cases: &[&Value],
+) -> Result<Vec<Value>, String> {
     let dir = TempDir::new().map_err(|error| error.to_string())?;
     let (file, out) = (dir.path().join("cases.json"), dir.path().join("out.json"));
     std::fs::write(&file, json!(cases).to_string()).map_err(|error| error.to_string())?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/http_replay.py");
     let ended = Command::new("python3")
         .arg(script)
-        .args(["--gateway", &gateway.addr().to_string()])
+        .args(["--gateway", &addr.to_string()])
         .args(["--upstream-port", &upstream.to_string()])
         .args(["--admin", &gateway.admin_addr().to_string()])
         .args(["--admin-path", "/api/v1/breakers"])
@@ -203,6 +237,36 @@ fn replay(gateway: &Gateway, upstream: u16, cases: &[&Value]) -> Result<Vec<Valu
             String::from_utf8_lossy(&ended.stderr)
         )
     })
+}
+
+/// An address whose bytes go to a gateway over TLS, and back; it serves to the end of the process.
+fn relay(gateway: SocketAddr, trusted: &CertifiedKey<KeyPair>) -> SocketAddr {
+    use tokio::net::{TcpListener, TcpStream};
+    let connector = TlsConnector::from(trusting(trusted));
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    socket.set_nonblocking(true).expect("a socket's option");
+    let addr = socket.local_addr().expect("a bound socket has an address");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    std::thread::spawn(move || {
+        runtime.block_on(async move {
+            let socket = TcpListener::from_std(socket).expect("a socket");
+            while let Ok((mut client, _)) = socket.accept().await {
+                let connector = connector.clone();
+                tokio::spawn(async move {
+                    let name = "localhost".try_into().expect("a name");
+                    client.set_nodelay(true).ok();
+                    let tcp = TcpStream::connect(gateway).await?;
+                    tcp.set_nodelay(true)?;
+                    let mut secured = connector.connect(name, tcp).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut secured).await
+                });
+            }
+        });
+    });
+    addr
 }
 
 /// A port that the system gives to nobody else until the script, which is started later, takes it.

@@ -89,7 +89,7 @@ fn requests_that_come_while_a_connection_is_made_share_it() {
     for client in &mut clients {
         assert_eq!(client.response().status, 200);
     }
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
     assert_eq!(
         gateway.metric("fusebox_upstream_idle_connections{upstream=\"orders\"}"),
         Some(1.0)
@@ -102,7 +102,7 @@ fn a_connection_whose_streams_are_taken_gets_another_one_beside_it() {
     let gateway = gateway(&peer.url(), "http: 2");
     let mut clients = begin(&gateway, &["/hold"; 5]);
     peer.sees("request", 5);
-    assert_eq!(peer.seen("connection").len(), 3);
+    peer.had_connections(3);
     assert_eq!(gateway.get("/release").status, 200);
     for client in &mut clients {
         assert_eq!(client.response().status, 200);
@@ -115,7 +115,7 @@ fn a_connection_whose_streams_are_taken_gets_another_one_beside_it() {
         clients.iter_mut().map(|it| it.response().status).max(),
         Some(200)
     );
-    assert_eq!(peer.seen("connection").len(), 3);
+    peer.had_connections(3);
     assert_eq!(gateway.outcomes("orders"), (12, 0, 0));
 }
 
@@ -135,7 +135,7 @@ fn a_client_that_leaves_ends_its_stream_alone() {
     });
     assert_eq!(gateway.get("/release").status, 200);
     assert_eq!(clients[0].response().status, 200);
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
     eventually("the call is ignored", || {
         gateway.outcomes("orders") == (2, 0, 1)
     });
@@ -166,10 +166,44 @@ fn a_client_that_leaves_within_its_upload_resets_the_stream() {
         peer.seen("reset")
     );
     assert_eq!(gateway.get("/ok").status, 200);
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
     eventually("both are ignored", || {
         gateway.outcomes("orders") == (1, 0, 2)
     });
+}
+
+#[test]
+fn a_client_that_leaves_within_its_answer_resets_the_stream() {
+    let peer = Peer::start(&[]);
+    let gateway = gateway(&peer.url(), "http: 2");
+    let mut client = gateway.client();
+    client.send("GET /body-hang HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    client.wire.reset();
+    peer.sees("reset 1 1 8", 1);
+    assert_eq!(gateway.get("/ok").status, 200);
+    peer.had_connections(1);
+    eventually("the call is ignored", || {
+        gateway.outcomes("orders") == (1, 0, 1)
+    });
+}
+
+#[test]
+fn a_reload_sends_new_requests_over_a_new_connection() {
+    let peer = Peer::start(&[]);
+    let gateway = gateway(&peer.url(), "http: 2");
+    let mut held = begin(&gateway, &["/hold"]);
+    peer.sees("request", 1);
+    gateway.sighup();
+    gateway.log_line(|line| {
+        line["message"]
+            .as_str()
+            .is_some_and(|it| it.contains("reload"))
+    });
+    assert_eq!(gateway.get("/release").status, 200);
+    assert_eq!(held[0].response().status, 200);
+    peer.sees("closed 1", 1);
+    peer.had_connections(2);
 }
 
 #[test]
@@ -200,7 +234,7 @@ fn streams_below_a_goaways_last_one_are_answered_and_new_ones_go_elsewhere() {
     let response = gateway.get("/goaway-below");
     assert_eq!((response.status, response.text().as_str()), (200, "ok"));
     assert_eq!(gateway.get("/ok").status, 200);
-    assert_eq!(peer.seen("connection").len(), 2);
+    peer.had_connections(2);
     assert_eq!(gateway.outcomes("orders"), (2, 0, 0));
 }
 
@@ -326,7 +360,7 @@ routes:
         assert_eq!(gateway.get("/ok").status, 200);
     }
     slow.sees("reset 1 ", 1);
-    assert_eq!(slow.seen("connection").len(), 1);
+    slow.had_connections(1);
     assert_eq!(gateway.outcomes("orders"), (2, 0, 0));
 }
 
@@ -341,5 +375,5 @@ fn a_client_that_does_not_read_stalls_nobody_else() {
     for _ in 0..3 {
         assert_eq!(gateway.get("/ok").status, 200);
     }
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
 }

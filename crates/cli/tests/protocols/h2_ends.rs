@@ -47,8 +47,7 @@ const ENDS: [End; 27] = [
     // Not processed: once more for free, and a second time it is the upstream's failure.
     end("/refuse-once/GET", "GET", 200, Success, None),
     end("/refuse", "GET", 502, Failure, Some("reset")),
-    // The body of a POST is not kept here, so that the request cannot go again.
-    end("/refuse-once/POST", "POST", 502, Ignored, Some("reset")),
+    end("/refuse-once/POST", "POST", 200, Success, None),
     end("/goaway-above", "GET", 200, Success, None),
     end("/goaway-below", "GET", 200, Success, None),
     end("/goaway-below-cut", "GET", 502, Failure, Some("reset")),
@@ -161,6 +160,18 @@ fn every_end_within_a_body_has_the_one_right_verdict() {
 }
 
 #[test]
+fn a_refused_request_whose_body_is_not_kept_says_nothing() {
+    let peer = Peer::start(&[]);
+    let gateway = gateway(&peer);
+    let mut client = gateway.client();
+    let body = "x".repeat(100_000);
+    let response = client.request("POST", "/refuse-once", "x-case: a\r\n", &body);
+    assert_eq!(response.status, 502, "{}", response.text());
+    judged(&gateway, "a", Ignored);
+    assert_eq!(peer.seen("request").len(), 1);
+}
+
+#[test]
 fn a_window_that_never_opens_is_the_upstreams_failure() {
     let peer = Peer::start(&["--window", "0"]);
     let gateway = gateway(&peer);
@@ -170,7 +181,21 @@ fn a_window_that_never_opens_is_the_upstreams_failure() {
     judged(&gateway, "a", Failure);
     // Without a body nothing waits for it.
     assert_eq!(client.get("/ok").status, 200);
-    assert_eq!(peer.seen("connection").len(), 1);
+    peer.had_connections(1);
+}
+
+#[test]
+fn an_upload_that_no_window_takes_is_reset_some_time_after_its_answer() {
+    let peer = Peer::start(&["--window", "0"]);
+    let gateway = gateway(&peer);
+    let mut client = gateway.client();
+    let response = client.request("POST", "/answer-at-once", "x-case: a\r\n", "body");
+    assert_eq!(response.status, 200);
+    judged(&gateway, "a", Success);
+    // CANCEL; the connection goes on.
+    peer.sees("reset 1 1 8", 1);
+    assert_eq!(gateway.get("/ok").status, 200);
+    peer.had_connections(1);
 }
 
 #[test]

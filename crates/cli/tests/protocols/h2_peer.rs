@@ -59,6 +59,14 @@ impl Peer {
         let what = format!("{times} lines `{beginning}`");
         eventually(&what, || self.seen(beginning).len() >= times);
     }
+
+    /// Holds that so many connections have been made.
+    #[track_caller]
+    pub fn had_connections(&self, count: usize) {
+        self.sees("connection", count);
+        let seen = self.seen("connection");
+        assert_eq!(seen.len(), count, "{seen:?}");
+    }
 }
 
 impl Drop for Peer {

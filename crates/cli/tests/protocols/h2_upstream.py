@@ -149,6 +149,8 @@ class Connection:
             self.reset(stream, 0)
         elif what == "head-early":
             self.answer(stream, b"part", end=False)
+        elif what == "answer-at-once":
+            self.answer(stream)
 
     def some(self, stream):
         """Some of a body has come."""
@@ -253,7 +255,7 @@ class Connection:
             self.sock.sendall(b"\x00\x00\x01\x00\x00\x00\x00\x00\x00x")
         elif what == "status":
             self.answer(stream, status=more[0])
-        elif what in ("answer-early", "head-early"):
+        elif what in ("answer-early", "head-early", "answer-at-once"):
             pass
         elif what == "refuse-late-once" and SEEN.get("/".join(self.path(stream))) == 1:
             SEEN["/".join(self.path(stream))] += 1

@@ -4,8 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod flogo_grpc;
 mod grpc;
+mod grpc_peers;
 mod h2_abuse;
+mod h2_alpn;
 mod h2_client;
 mod h2_ends;
 mod h2_peer;

@@ -31,9 +31,14 @@ impl Script {
         }
         let (partial, _) = Partial::of(self, view);
         let reads = &self.program.reads;
+        let mut vars = reads.vars.iter().filter_map(|name| view.vars.get(name));
+        // A value computed of numbers alone may be unknown too, and is not of the request.
+        let of_request =
+            |part: &Symbol| matches!(part, Symbol::Input(_)) || *part == Symbol::Unknown;
+        let reads_request =
+            reads.payload || reads.java || reads.all_vars || vars.any(|var| var.has(&of_request));
         // Functions for the items of a list are not followed.
-        let has_unseen = partial.seen < all && (reads.payload || reads.java);
-        partial.demands || has_unseen
+        partial.demands || reads_request && (partial.has_unknown || partial.seen < all)
     }
 }
 
@@ -51,8 +56,10 @@ struct Partial<'a, 'v> {
     calls: usize,
     /// The number of conversions and demands so far.
     seen: usize,
-    /// True if one of them was of a part of the request, or of an unknown value.
+    /// True if one of them was of a part of the request.
     demands: bool,
+    /// True if one of them was of a value that is unknown in part.
+    has_unknown: bool,
 }
 
 impl<'a, 'v> Partial<'a, 'v> {
@@ -64,6 +71,7 @@ impl<'a, 'v> Partial<'a, 'v> {
             calls: 0,
             seen: 0,
             demands: false,
+            has_unknown: false,
         };
         partial.declare(&script.program.declarations);
         let result = partial.node(&script.program.body);
@@ -73,7 +81,8 @@ impl<'a, 'v> Partial<'a, 'v> {
     /// Notes a conversion or a demand of a value.
     fn demand(&mut self, of: &Symbol) {
         self.seen += 1;
-        self.demands |= of.has(&|part| matches!(part, Symbol::Input(_) | Symbol::Unknown));
+        self.demands |= of.has(&|part| matches!(part, Symbol::Input(_)));
+        self.has_unknown |= of.has(&|part| matches!(part, Symbol::Unknown));
     }
 
     fn declare(&mut self, declarations: &'a [Declaration]) {

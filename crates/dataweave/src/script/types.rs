@@ -61,11 +61,16 @@ impl Target {
         fn is_demanding(of: &Type) -> bool {
             match of {
                 Type::Any | Type::CData | Type::Literal(_) => false,
-                Type::Kind(kind) => !matches!(kind, Kind::String | Kind::Binary | Kind::Null),
+                // A list is mostly one already: `as Iterator` says how it is read.
+                Type::Kind(kind) => {
+                    !matches!(kind, Kind::String | Kind::Binary | Kind::Null | Kind::Array)
+                }
                 Type::Union(types) => types.iter().all(is_demanding),
             }
         }
-        is_demanding(&self.of)
+        // With options an object is given a class of Java.
+        let is_class = matches!(self.of, Type::Kind(Kind::Object)) && !self.options.is_empty();
+        !is_class && is_demanding(&self.of)
     }
 }
 

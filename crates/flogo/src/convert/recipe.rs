@@ -338,7 +338,7 @@ impl<'a> Recipe<'a> {
     fn leave(&mut self, index: usize, step: &FlowStep) {
         let service = &self.action.services[step.service];
         let (what, is_guard) = match &service.activity {
-            Activity::Rest(_) | Activity::Nothing | Activity::Socket(_) => return,
+            Activity::Rest(_) | Activity::Nothing | Activity::Pass(_) => return,
             Activity::Breaker(breaker) if self.has_breaker(breaker) => return,
             Activity::Breaker(_) => (
                 "the breaker is not checked before the call, or does not receive its failures and successes",

@@ -204,7 +204,7 @@ fn result(index: usize, action: &Action, script: Script<'_>) -> (Map, Option<Fau
         Activity::Counter(_) => Map::from([(Arc::from("value"), Value::Int(script.count))]),
         Activity::Log
         | Activity::Nothing
-        | Activity::Socket(_)
+        | Activity::Pass(_)
         | Activity::Channel
         | Activity::Return(_)
         | Activity::Reply(_) => Map::new(),

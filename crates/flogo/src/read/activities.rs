@@ -12,12 +12,12 @@ use crate::flow::{
 use crate::read::breaker;
 use crate::read::lowering;
 use crate::read::object::Text;
+use crate::read::passing;
 use crate::read::reader::{Owner, Reader};
 use crate::read::refs::{ContributionKind, tail};
 use crate::read::rest;
 use crate::read::scripts;
 use crate::read::settings::Settings;
-use crate::read::sockets;
 
 /// The alternative to a known activity that is not supported.
 pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
@@ -27,7 +27,6 @@ pub(crate) fn instead_of(activity: &str) -> Option<&'static str> {
         "graphql" => "let the GraphQL server bound depth and cost of queries",
         "jsexec" => "use expressions, or a service behind a `rest` activity",
         "ws" => "give WebSockets a native route: upgraded connections pass through",
-        "grpc" => "call an HTTP interface of the service with the `rest` activity",
         "kafka" => "publish through an HTTP bridge with the `rest` activity",
         "sqlquery" => "put the query into a service behind a `rest` activity",
         "soapclient" => "call it with the `rest` activity, the envelope as `content`",
@@ -70,8 +69,9 @@ pub(crate) fn activity(
             Activity::Script(scripts::script(settings, notes))
         }
         (ContributionKind::Activity, "wsproxy") => {
-            Activity::Socket(sockets::activity(settings, reader)?)
+            Activity::Pass(passing::socket(settings, reader)?)
         }
+        (ContributionKind::Activity, "grpc") => Activity::Pass(passing::grpc(settings, reader)?),
         (ContributionKind::Activity, "jwt") => Activity::Jwt,
         (ContributionKind::Activity, "log") => Activity::Log,
         (ContributionKind::Activity, "counter") => Activity::Counter(counter(settings, notes)?),
@@ -100,9 +100,13 @@ pub(crate) fn activity(
 }
 
 /// The kind and the name of a path, under the names that activities have had before.
-fn named(path: &str) -> (ContributionKind, &str) {
+pub(crate) fn named(path: &str) -> (ContributionKind, &str) {
     match tail(path) {
         (ContributionKind::Activity, "gql") => (ContributionKind::Activity, "graphql"),
+        // A repository with one activity.
+        (ContributionKind::Other, "activity") if before(path) == "grpc" => {
+            (ContributionKind::Activity, "grpc")
+        }
         (ContributionKind::Activity, "js") | (ContributionKind::Other, "jsexec") => {
             (ContributionKind::Activity, "jsexec")
         }

@@ -1,24 +1,24 @@
 //! Flows: tasks with their activities, and the links between them.
 //!
-//! Flows of the activities log, rest, counter, noop, actreply and actreturn are read. Everything else is refused at its line,
-//! each activity in one line.
+//! Flows of the activities log, rest, jsexec, counter, noop, actreply and actreturn are read. Everything else is refused at
+//! its line, each activity in one line.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use fusebox_plan::dialect::{Entry, Kind, Node, Place, quote, suggest};
 
 use crate::flow::{Activity, Attribute, Flow, Link, Mapping, Service, Task};
-use crate::read::activities::{counter, instead_of};
+use crate::read::activities::{counter, instead_of, named};
 use crate::read::flow_links::{link, refuse_circles};
 use crate::read::flow_names::FlowNames;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Owner, Reader, expression_of};
-use crate::read::refs::{ContributionKind, Imports, import_mend, tail};
-use crate::read::{lint, located, mapping, rest};
+use crate::read::refs::{ContributionKind, Imports, import_mend};
+use crate::read::{lint, located, mapping, rest, scripts};
 use crate::{Map, Value};
 
 /// The activities of flows, for messages.
-const WITH: &str = "log, rest, counter, noop, actreply, actreturn";
+const WITH: &str = "log, rest, jsexec, counter, noop, actreply, actreturn";
 /// The types of attributes, for messages.
 const TYPES: [&str; 11] = [
     "any", "string", "integer", "long", "number", "double", "boolean", "object", "bytes", "params",
@@ -244,7 +244,7 @@ impl<'i> Flows<'i> {
             Ok(path) => path.to_owned(),
             Err(what) => return reader.refuse(text.at, what, import_mend(&reference, sort)),
         };
-        let (kind, last) = tail(&path);
+        let (kind, last) = named(&path);
         let entries = object.object("settings", reader.notes);
         let entries = entries.map_or(&[][..], |settings| settings.entries());
         let at = object.get("settings").map_or(object.at, |it| it.value.at);
@@ -266,6 +266,11 @@ impl<'i> Flows<'i> {
                     _ => Activity::Counter(counter(&settings, reader.notes)?),
                 };
                 Some((activity, settings.values))
+            }
+            (ContributionKind::Activity, "jsexec") if cfg!(feature = "script") => {
+                let settings = reader.settings(at, entries, &Map::new(), Owner::Handlers)?;
+                let script = scripts::script(&settings, reader.notes);
+                Some((Activity::Script(script), settings.values))
             }
             _ => {
                 self.is_partial = true;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use fusebox_plan::dialect::{Notes, quote, read_url};
-use fusebox_plan::plan::Endpoint;
+use fusebox_plan::dialect::{Notes, PemFile, Place, pair, quote, read_url};
+use fusebox_plan::plan::{Endpoint, PemSource};
 
 use crate::Map;
 use crate::Value;
@@ -181,25 +181,9 @@ fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTl
             "remove the setting; a private authority goes into `sslConfig.caFile`",
         );
     }
-    let mut pem = |file: Option<(String, fusebox_plan::dialect::Place)>| {
-        let (path, at) = file?;
-        let name = path.strip_prefix("file://").unwrap_or(&path);
-        match reader.loader.local(name) {
-            Ok(text) => Some(text),
-            Err(error) => reader.refuse(
-                at,
-                format!("the file {} cannot be read: {error}", quote(&path)),
-                "check the path: it is relative to the directory that the program was started in",
-            ),
-        }
-    };
-    let authorities = pem(named("caFile", "CAFile"));
-    let (certificate, key) = (named("certFile", "certFile"), named("keyFile", "keyFile"));
-    let identity = match (certificate, key) {
-        (Some(certificate), Some(key)) => match (pem(Some(certificate)), pem(Some(key))) {
-            (Some(certificates), Some(key)) => Some(Identity { certificates, key }),
-            _ => None,
-        },
+    let authorities = named("caFile", "CAFile").and_then(|file| authorities(file, reader));
+    let identity = match (named("certFile", "certFile"), named("keyFile", "keyFile")) {
+        (Some(certificate), Some(key)) => identity(certificate, key, reader),
         (None, None) => None,
         (Some((_, at)), None) | (None, Some((_, at))) => reader.refuse(
             at,
@@ -212,6 +196,55 @@ fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTl
         system_roots,
         authorities,
         identity,
+    }
+}
+
+/// The base of relative paths, for messages.
+const BASE: &str = "the directory that the program was started in";
+
+/// A file that a setting names: its path, and the setting's place.
+type Named = (String, Place);
+
+fn pem((path, at): Named, reader: &mut Reader<'_>) -> Option<PemFile> {
+    let name = path.strip_prefix("file://").unwrap_or(&path);
+    let source = PemSource {
+        named: name.to_owned(),
+        on_disk: name.into(),
+    };
+    let read = reader.loader.local(name);
+    PemFile::read(at, source, quote(&path), read, BASE, reader.notes)
+}
+
+/// Our own certificate and its key, which belong together.
+fn identity(certificate: Named, key: Named, reader: &mut Reader<'_>) -> Option<Identity> {
+    let (certificate, key) = (pem(certificate, reader), pem(key, reader));
+    let pair = pair(certificate?, key?, reader.loader, reader.notes)?;
+    Some(Identity {
+        certificates: pair.certificates,
+        key: pair.key.reveal().to_owned(),
+    })
+}
+
+/// The text of the authorities' certificates.
+fn authorities((path, at): Named, reader: &mut Reader<'_>) -> Option<String> {
+    let name = path.strip_prefix("file://").unwrap_or(&path);
+    let shown = quote(&path);
+    let read = reader.loader.local(name);
+    let text = match read {
+        Ok(text) => text,
+        Err(error) => {
+            let what = format!("the file {shown} cannot be read: {error}");
+            let mend = format!("check the path: it is relative to {BASE}");
+            return reader.refuse(at, what, mend);
+        }
+    };
+    match reader.loader.certificates(&text) {
+        Ok(_) => Some(text),
+        Err(fault) => {
+            let what = format!("the certificates in {shown} cannot be used: {fault}");
+            let mend = "name a PEM file with the authorities' certificates";
+            reader.refuse(at, what, mend)
+        }
     }
 }
 

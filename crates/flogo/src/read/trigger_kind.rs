@@ -16,6 +16,7 @@ pub(super) enum TriggerKind {
     Channel,
     Swagger,
     Sockets,
+    Grpc,
 }
 
 impl TriggerKind {
@@ -24,6 +25,15 @@ impl TriggerKind {
         match self {
             TriggerKind::Rest => &["port", "enableTLS", "certFile", "keyFile", "description"],
             TriggerKind::Swagger => &["port", "description"],
+            TriggerKind::Grpc => &[
+                "port",
+                "protoName",
+                "protoFile",
+                "serviceName",
+                "enableTLS",
+                "serverCert",
+                "serverKey",
+            ],
             TriggerKind::Sockets => &[
                 "port",
                 "enableTLS",
@@ -41,6 +51,7 @@ impl TriggerKind {
         match self {
             TriggerKind::Rest | TriggerKind::Swagger => &["method", "path"],
             TriggerKind::Sockets => &["method", "path", "mode", "format"],
+            TriggerKind::Grpc => &["serviceName", "methodName"],
             TriggerKind::Channel => &["channel"],
         }
     }
@@ -75,6 +86,11 @@ pub(super) fn kind(
             Some(TriggerKind::Swagger)
         }
         (ContributionKind::Trigger, "wsserver") => Some(TriggerKind::Sockets),
+        (ContributionKind::Trigger, "grpc") => Some(TriggerKind::Grpc),
+        // Its first place.
+        (_, "trigger") if path.trim_end_matches('/').ends_with("/grpc/trigger") => {
+            Some(TriggerKind::Grpc)
+        }
         _ => reader.refuse(
             text.at,
             format!("trigger '{path}' not registered"),
@@ -114,7 +130,7 @@ pub(super) fn tls(
         PemFile::read(at, file, shown, read, base, reader.notes)
     };
     let (certificate, key) = match kind {
-        TriggerKind::Sockets => ("serverCert", "serverKey"),
+        TriggerKind::Sockets | TriggerKind::Grpc => ("serverCert", "serverKey"),
         _ => ("certFile", "keyFile"),
     };
     let (certificate, key) = (pem(certificate), pem(key));

@@ -5,20 +5,20 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use fusebox_plan::dialect::{Node, Place, quote, suggest};
-use fusebox_plan::plan::{Listener, Manner, Route, Step, Upstream};
+use fusebox_plan::plan::{Http2, Listener, Manner, Route, Step, Upstream};
 use http::Method;
 
 use crate::Map;
-use crate::flow::{Activity, Choice, Handler};
+use crate::flow::{Activity, Choice, Handler, PassKind};
 use crate::program::{Channel, Subscription};
 use crate::read::actions::{Actions, BuiltAction};
 use crate::read::handler_path::{HandlerPath, PathTree};
 use crate::read::lint;
 use crate::read::mapping;
 use crate::read::object::{Object, Text};
+use crate::read::passing::{self, PassRoute};
 use crate::read::reader::{Owner, Reader};
 use crate::read::settings::Settings;
-use crate::read::sockets::{self, SocketRoute};
 use crate::read::swagger::{self, About, Documented};
 use crate::read::trigger_kind::{TriggerKind, kind, tls};
 
@@ -49,7 +49,7 @@ const CHOICE_KEYS: [&str; 10] = [
 pub(crate) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// The actions of a handler, each with its origin in the file.
-type Choices = Vec<(Choice, ChoicePlaces)>;
+pub(super) type Choices = Vec<(Choice, ChoicePlaces)>;
 
 /// The results of reading all triggers.
 #[derive(Default)]
@@ -67,8 +67,8 @@ pub(crate) struct Triggers {
     documented: Vec<Documented>,
     /// The swagger triggers, with their places.
     documents: Vec<(Arc<str>, Place)>,
-    /// The routes of websocket triggers.
-    pub sockets: Vec<SocketRoute>,
+    /// The routes that pass requests on as they are.
+    pub passed: Vec<PassRoute>,
 }
 
 /// A route with its origin in the file.
@@ -145,6 +145,7 @@ impl Triggers {
             match kind {
                 TriggerKind::Rest => self.rest_handler(&id, handler, &settings, choices, reader),
                 TriggerKind::Sockets => self.socket(&id, handler, &settings, choices, reader),
+                TriggerKind::Grpc => self.call(&id, handler, &settings, choices, reader),
                 TriggerKind::Swagger => self.documented_handler(&id, handler, &settings, reader),
                 TriggerKind::Channel => {
                     let read = subscription(&id, &settings, choices, channels, reader);
@@ -208,11 +209,11 @@ impl Triggers {
             encoded_slash_allowed: false,
             double_slash_allowed: false,
             manner: match kind {
-                TriggerKind::Sockets => Manner::Native,
+                TriggerKind::Sockets | TriggerKind::Grpc => Manner::Native,
                 _ => Manner::App,
             },
+            http2: (kind == TriggerKind::Grpc && tls.is_none()).then_some(Http2::Cleartext),
             tls,
-            http2: None,
         }));
     }
 
@@ -234,7 +235,7 @@ impl Triggers {
         else {
             return;
         };
-        refuse_sockets(&choices, reader);
+        refuse_passing(&choices, reader);
         let method =
             Method::from_bytes(method.as_bytes()).expect("the methods of the table are methods");
         self.routes.push(RouteDraft {
@@ -261,7 +262,7 @@ impl Triggers {
         choices: Option<Choices>,
         reader: &mut Reader<'_>,
     ) {
-        let whole = sockets::takes_whole(settings, reader);
+        let whole = passing::takes_whole(settings, reader);
         let method = settings.word("method", &METHODS, None, reader.notes);
         let written = settings.required("path", reader.notes);
         // A path has its parameters in braces, or as in a REST trigger.
@@ -274,41 +275,32 @@ impl Triggers {
         else {
             return;
         };
-        let [(choice, places)] = &choices[..] else {
-            // One that cannot be read has been reported.
-            if choices.is_empty() {
-                return;
-            }
-            let what = "a handler of a websocket trigger has several actions";
-            reader.error(
-                handler.at,
-                what,
-                "give it the one that passes its connection on",
-            );
-            return;
-        };
-        if choice.when.is_some() {
-            let what = "a handler of a websocket trigger has a condition";
-            reader.error(
-                places.at,
-                what,
-                "remove it: the connection is passed on as it comes",
-            );
-            return;
-        }
-        let Some((upstream, socket)) = sockets::upstream(places.at, &places.built, reader) else {
-            return;
-        };
         let method = Method::from_bytes(method.as_bytes()).expect("the table has methods");
-        self.sockets.push(SocketRoute {
-            at: handler.at,
-            trigger: id.clone(),
-            method,
-            written,
-            path,
-            upstream,
-            socket,
-        });
+        let from = (handler.at, id, method, written, path);
+        self.passed
+            .extend(passing::route(from, PassKind::Socket, &choices, reader));
+    }
+
+    /// A handler of a gRPC trigger, whose action passes the call on.
+    fn call(
+        &mut self,
+        id: &Arc<str>,
+        handler: Object<'_>,
+        settings: &Settings<'_>,
+        choices: Option<Choices>,
+        reader: &mut Reader<'_>,
+    ) {
+        let written = match settings.text("methodName") {
+            None => "/:service/:method".to_owned(),
+            Some(method) => format!("/:service/{method}"),
+        };
+        let path = path_of(settings, &written, reader);
+        let (Some(path), Some(choices)) = (path, choices) else {
+            return;
+        };
+        let from = (handler.at, id, Method::POST, written, path);
+        self.passed
+            .extend(passing::route(from, PassKind::Grpc, &choices, reader));
     }
 
     /// A handler of a swagger trigger, which stands in its document and is never called.
@@ -355,11 +347,11 @@ impl Triggers {
             .routes
             .iter()
             .map(|it| (&it.trigger, &it.method, &it.path, &it.written, it.at));
-        let sockets = self
-            .sockets
+        let passed = self
+            .passed
             .iter()
             .map(|it| (&it.trigger, &it.method, &it.path, &it.written, it.at));
-        let all: Vec<_> = routes.chain(sockets).collect();
+        let all: Vec<_> = routes.chain(passed).collect();
         let mut trees: HashMap<(&str, &Method), PathTree> = HashMap::new();
         for (index, (trigger, method, path, written, at)) in all.iter().enumerate() {
             let tree = trees.entry((trigger, method)).or_default();
@@ -383,10 +375,10 @@ impl Triggers {
         self.routes.iter().map(|it| it.handler.clone()).collect()
     }
 
-    /// The upstreams of websocket triggers, each once.
+    /// The upstreams of routes that pass requests on, each once.
     pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
         let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
-        for route in &self.sockets {
+        for route in &self.passed {
             if upstreams.iter().all(|it| it.name != route.upstream.name) {
                 upstreams.push(route.upstream.clone());
             }
@@ -416,8 +408,8 @@ impl Triggers {
                 ..Route::default()
             })
         });
-        let sockets = self.sockets.iter().map(|it| Arc::new(it.plan_route()));
-        routes.chain(sockets).collect()
+        let passed = self.passed.iter().map(|it| Arc::new(it.plan_route()));
+        routes.chain(passed).collect()
     }
 }
 
@@ -439,11 +431,11 @@ fn path_of(settings: &Settings<'_>, written: &str, reader: &mut Reader<'_>) -> O
 }
 
 /// Refuses actions that pass on a connection which their trigger does not have.
-fn refuse_sockets(choices: &Choices, reader: &mut Reader<'_>) {
+fn refuse_passing(choices: &Choices, reader: &mut Reader<'_>) {
     for (choice, places) in choices {
         let services = choice.action.services.iter();
         for (service, at) in services.zip(&places.built.places.services) {
-            if matches!(service.activity, Activity::Socket(_)) {
+            if matches!(service.activity, Activity::Pass(_)) {
                 let name = quote(&service.name);
                 let what = format!(
                     "{name} passes on the connection of a websocket trigger, which this is not"

@@ -291,7 +291,7 @@ impl Builder<'_> {
             #[allow(unreachable_patterns, reason = "with all features nothing is left")]
             Activity::GraphQl(_) | Activity::Script(_) => LiveActivity::Nothing,
             // A connection is passed on by a route of the plan.
-            Activity::Socket(_) => LiveActivity::Nothing,
+            Activity::Pass(_) => LiveActivity::Nothing,
             Activity::Jwt => LiveActivity::Jwt,
             Activity::Log => LiveActivity::Log,
             Activity::Nothing => LiveActivity::Nothing,

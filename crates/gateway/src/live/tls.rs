@@ -135,13 +135,14 @@ impl ServedTls {
         self.choice.of(asked_for) != self.choice.of(host)
     }
 
-    /// The files of all settings.
+    /// The files that can be read again.
     pub fn files(settings: &ListenerTls) -> Vec<&Path> {
         let pairs = settings
             .pairs()
             .flat_map(|it| [&it.certificate_file, &it.key_file]);
         let authorities = settings.clients.iter().map(|it| &it.authorities.file);
         let files = pairs.chain(authorities);
+        let files = files.filter(|it| it.is_pem());
         files.map(|it| it.on_disk.as_path()).collect()
     }
 }

@@ -35,8 +35,8 @@ use crate::upstream::run_call::{self, CallEnd, CallRules};
 use crate::upstream::sending::{Failed, PROBE_PATIENCE};
 use crate::upstream::upstream_errors::UpstreamError;
 
-/// The most bytes of a body that are kept where only the ladder may send it again.
-const KEPT_FOR_LADDER: usize = 64 * 1024;
+/// The most bytes of a body that are kept where only the ladder, or a free repeat, may send it again.
+const KEPT_FOR_AGAIN: usize = 64 * 1024;
 
 /// A route's step that passes its requests to an upstream.
 #[derive(Debug)]
@@ -70,10 +70,14 @@ impl Forward {
             && self.upstream.calls.last_good.is_none()
     }
 
-    /// The most bytes of a request's body that are kept; `None`: it is sent once.
-    fn body_kept(&self) -> Option<usize> {
+    /// The most bytes of a request's body that are kept; `None`: it is sent once. An upstream of HTTP/2 may say of any
+    /// request that it has not processed it, as nginx does of those that meet its `keepalive_requests`.
+    fn body_kept(&self, worker: usize) -> Option<usize> {
         let retry = self.retry.as_ref().map(|retry| retry.buffer_max);
-        retry.or_else(|| (!self.is_once()).then_some(KEPT_FOR_LADDER))
+        retry.or_else(|| {
+            let may_go_again = !self.is_once() || self.upstream.may_refuse_streams(worker);
+            may_go_again.then_some(KEPT_FOR_AGAIN)
+        })
     }
 }
 
@@ -140,13 +144,13 @@ pub async fn forward(
         Err(Unadmitted::Refused((live_breaker, rejection))) => {
             let refused = Refused::Breaker(live_breaker, rejection);
             let why = refusal(exchange, &step.upstream, refused);
-            if let Some(bytes_max) = step.body_kept() {
+            if let Some(bytes_max) = step.body_kept(exchange.worker.index) {
                 request.keep_body(bytes_max);
             }
             return ladder::climb(exchange, step, request, why, finish).await;
         }
     };
-    if let Some(bytes_max) = step.body_kept() {
+    if let Some(bytes_max) = step.body_kept(exchange.worker.index) {
         request.keep_body(bytes_max);
     }
     if !call.is_probe() {
@@ -172,7 +176,7 @@ async fn refused(
         return unread(finish, why.answer, request).await;
     }
     let mut request = ClientRequest::new(exchange, request);
-    if let Some(bytes_max) = step.body_kept() {
+    if let Some(bytes_max) = step.body_kept(exchange.worker.index) {
         request.keep_body(bytes_max);
     }
     ladder::climb(exchange, step, request, why, finish).await

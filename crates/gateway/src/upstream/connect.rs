@@ -143,7 +143,7 @@ struct Tls {
 struct Connectors {
     /// Those of the upstream's `http`.
     wanted: TlsConnector,
-    /// HTTP/1.1 alone.
+    /// Those that offer HTTP/1.1 alone.
     http1: TlsConnector,
 }
 

@@ -10,7 +10,7 @@ mod streams;
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Response;
@@ -18,7 +18,10 @@ use http::uri::{Authority, Scheme};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
@@ -43,12 +46,15 @@ const CONNECTION_WINDOW: usize = STREAMS_MAX * STREAM_WINDOW;
 /// a larger one from a broken one.
 const HEADS_RECEIVED: usize = 8;
 
-/// What a field adds to the size of a head (RFC 9113, section 6.5.2).
+/// The bytes that a field adds to the size of a head beyond its name and value (RFC 9113, section 6.5.2).
 const FIELD_BYTES: usize = 32;
 
 /// The time without a frame after which the upstream is asked for a sign of life, and the time that it has for it.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(20);
+
+/// The time after its last use in which a connection is closed in an orderly way.
+const CLOSES_WITHIN: Duration = Duration::from_secs(5);
 
 /// The number of streams that we have reset of late, whose frames may still be on their way.
 const RESETS_REMEMBERED: usize = 4 * STREAMS_MAX;
@@ -69,14 +75,58 @@ pub struct Target {
 /// The upper end of an open connection, which closes with its last stream once all clones of this are gone.
 #[derive(Debug, Clone)]
 pub struct Http2 {
-    /// Sends requests.
+    /// The sender of requests, one stream for each.
     pub sender: http2::SendRequest<StreamBody>,
-    /// What its streams do not see.
+    /// The state that its streams do not see.
     pub state: Arc<ConnectionState>,
     /// The count of its streams.
     pub streams: Arc<Streams>,
+    /// Closes it after the last use.
+    pub closer: Arc<Closer>,
     /// The target of its requests.
     pub target: Arc<Target>,
+}
+
+/// Spawns the tasks of a connection, and gives those that send bodies to their streams.
+///
+/// hyper has no means to end such a task, and it may wait for a window that the upstream never opens, long after the
+/// answer and the client have gone. It polls a body once before it spawns the task that sends the rest.
+#[derive(Debug, Clone)]
+struct Spawner {
+    streams: Arc<Streams>,
+    /// The first task, which has the socket.
+    socket: Arc<OnceLock<AbortHandle>>,
+}
+
+impl<F> Executor<F> for Spawner
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        let task = tokio::spawn(task).abort_handle();
+        match self.socket.get() {
+            Some(_) => self.streams.spawned(&task),
+            None => drop(self.socket.set(task)),
+        }
+    }
+}
+
+/// Closes a connection some time after its last use, whatever is left to be written: the rest of a body that h2 has taken
+/// may wait for a window that is never opened.
+#[derive(Debug)]
+pub struct Closer(AbortHandle);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        // Without a runtime the connection has ended with it.
+        if let Ok(runtime) = Handle::try_current() {
+            let socket = self.0.clone();
+            runtime.spawn(async move {
+                tokio::time::sleep(CLOSES_WITHIN).await;
+                socket.abort();
+            });
+        }
+    }
 }
 
 impl Http2 {
@@ -91,9 +141,14 @@ impl Http2 {
         target: Arc<Target>,
     ) -> Result<Http2, UpstreamError> {
         let streams = Streams::new();
+        let socket = Arc::<OnceLock<AbortHandle>>::default();
+        let spawner = Spawner {
+            streams: streams.clone(),
+            socket: socket.clone(),
+        };
         let stream = noticing::NoticingStream::new(stream, state.clone(), streams.clone());
         let window = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
-        let (sender, mut connection) = http2::Builder::new(TokioExecutor::new())
+        let (sender, mut connection) = http2::Builder::new(spawner)
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PONG_WITHIN)
@@ -121,8 +176,10 @@ impl Http2 {
             }
             seen.end();
         });
-        if streams.settled().await {
+        let closer = socket.get().cloned().map(Closer);
+        if let (true, Some(closer)) = (streams.settled().await, closer) {
             return Ok(Http2 {
+                closer: Arc::new(closer),
                 sender,
                 state,
                 streams,
@@ -151,6 +208,9 @@ impl Http2 {
             || sizes.sum::<usize>() > self.target.head_bytes_max
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// True if a body has ended without its end: the upstream reset the stream with `NO_ERROR`, which hyper takes for the end
 /// of any body (RFC 9113, section 8.1, allows it after a complete answer alone).

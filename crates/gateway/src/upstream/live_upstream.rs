@@ -113,6 +113,16 @@ impl LiveUpstream {
         &self.endpoint().pools
     }
 
+    /// True if it may say of any request that it has not processed it, as an upstream of HTTP/2 may.
+    pub fn may_refuse_streams(&self, worker: usize) -> bool {
+        let pool = self.pool(worker);
+        match self.several {
+            None => pool.speaks_http2(),
+            // Each address has connections of its own.
+            Some(_) => pool.may_speak_http2(),
+        }
+    }
+
     /// Closes connections of one worker that were kept for too long, to whichever endpoint.
     pub fn sweep(&self, worker: usize, now: Timestamp) {
         for endpoint in &self.endpoints {

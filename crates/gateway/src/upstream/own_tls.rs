@@ -65,12 +65,13 @@ impl OwnTls {
         self.server_name.as_deref()
     }
 
-    /// The files of settings.
+    /// The files that can be read again.
     pub fn files(settings: &UpstreamTls) -> Vec<&Path> {
         let authorities = settings.authorities.iter().map(|it| &it.file);
         let pair = settings.identity.iter();
         let pair = pair.flat_map(|it| [&it.certificate_file, &it.key_file]);
         let files = authorities.chain(pair);
+        let files = files.filter(|it| it.is_pem());
         files.map(|it| it.on_disk.as_path()).collect()
     }
 }

@@ -11,6 +11,7 @@ mod sharing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
@@ -81,6 +82,8 @@ pub struct Pool {
     connector: Connector,
     limits: PoolLimits,
     held: Mutex<Held>,
+    /// True if the last connection made was HTTP/2, or every one is.
+    is_http2: AtomicBool,
 }
 
 /// The connections that a pool has.
@@ -123,6 +126,7 @@ impl Pool {
     /// A pool without connections.
     pub fn new(connector: Connector, limits: PoolLimits) -> Arc<Pool> {
         Arc::new(Pool {
+            is_http2: AtomicBool::new(connector.is_http2_alone()),
             connector,
             limits,
             held: Mutex::default(),
@@ -212,7 +216,7 @@ impl Pool {
             Connected::Http1(sender) => Ok(Connection::new(sender, self, None, false)),
             Connected::Http2(connection) => {
                 if is_shared {
-                    self.held.lock().sharing.add(connection.clone());
+                    self.share(&mut self.held.lock().sharing, connection.clone());
                 }
                 let sender = Sender::on_stream(connection);
                 Ok(Connection::new(sender, self, None, false))
@@ -229,6 +233,16 @@ impl Pool {
         let mut connection = Connection::new(sender, self, None, false);
         connection.make_last();
         Ok(connection)
+    }
+
+    /// True if requests are expected to go over HTTP/2, so that a body may have to go again.
+    pub fn speaks_http2(&self) -> bool {
+        self.is_http2.load(Ordering::Relaxed)
+    }
+
+    /// True if a connection may turn out to be HTTP/2.
+    pub fn may_speak_http2(&self) -> bool {
+        self.connector.may_be_http2()
     }
 
     /// True if no connection is ever HTTP/1, so that none can switch to another protocol.
@@ -356,15 +370,7 @@ impl Connection {
     /// time limit it is cut.
     pub fn give_back_when_sent(mut self, clock: Arc<Clock>) {
         self.sender.parting().untie();
-        if let Some(stream) = self.sender.stream() {
-            // The upload goes on without the call; the connection takes other requests meanwhile.
-            let stream = Arc::downgrade(stream);
-            tokio::spawn(async move {
-                tokio::time::sleep(UPLOAD_REST).await;
-                if let Some(stream) = stream.upgrade() {
-                    stream.cut();
-                }
-            });
+        if self.is_shared() {
             return self.give_back(clock.tick());
         }
         tokio::spawn(async move {
@@ -374,12 +380,14 @@ impl Connection {
         });
     }
 
-    /// Returns the connection for the next request; it need not be ready yet.
+    /// Returns the connection for the next request; it need not be ready yet. An upload that continues over a shared one
+    /// after its answer is cut after a time limit.
     pub fn give_back(mut self, now: Timestamp) {
         self.cut.spare();
         self.sender.parting().untie();
         if let Some(shared) = self.sender.http2() {
-            return shared.streams.used(now);
+            shared.streams.used(now);
+            return self.sender.ends_upload_within(UPLOAD_REST);
         }
         let limits = self.pool.limits;
         // The age is counted from the first return, which is when the time is known here.

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::Either;
 use http::{Request, Response};
@@ -148,7 +149,8 @@ impl Sender {
 
     /// A sender over a new stream of an HTTP/2 connection.
     pub fn on_stream(connection: Http2) -> Sender {
-        let (state, stream) = (connection.state.clone(), connection.streams.begin());
+        let stream = connection.streams.begin(Some(&connection.closer));
+        let state = connection.state.clone();
         Sender {
             way: Way::Http2(connection, stream),
             state,
@@ -171,6 +173,20 @@ impl Sender {
             Way::Http1(..) => None,
             Way::Http2(_, stream) => Some(stream),
         }
+    }
+
+    /// Cuts the upload on a stream if it has not ended after that time; other requests use the connection meanwhile.
+    pub fn ends_upload_within(&self, rest: Duration) {
+        let Some(stream) = self.stream().filter(|stream| stream.is_sending()) else {
+            return;
+        };
+        let stream = Arc::downgrade(stream);
+        tokio::spawn(async move {
+            tokio::time::sleep(rest).await;
+            if let Some(stream) = stream.upgrade() {
+                stream.cut();
+            }
+        });
     }
 
     /// A guard that ends the connection, or the stream, when it is dropped.

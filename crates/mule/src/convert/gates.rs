@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use fusebox_dataweave::symbol::Symbol;
-use fusebox_plan::dialect::quote;
+use fusebox_plan::dialect::{quote, show_listener_tls};
+use fusebox_plan::plan::ListenerTls;
+use serde_json::Value as Json;
 
 use super::answer::Answers;
 use super::kept::store_name;
@@ -144,8 +146,23 @@ pub(super) struct Carried<'a> {
     pub refusals: Vec<&'a Site>,
 }
 
+/// The TLS of a listener in the native form, with PEM files in place of Java's stores.
+pub(super) fn native_tls(tls: &ListenerTls) -> Json {
+    let mut shown = show_listener_tls(tls);
+    let own = &tls.pair.certificate_file;
+    if !own.is_pem() {
+        let pem = Json::from(pem_of(&own.named));
+        (shown["cert"], shown["key"]) = (pem.clone(), pem);
+    }
+    let clients = tls.clients.as_ref().map(|it| &it.authorities.file);
+    if let Some(store) = clients.filter(|file| !file.is_pem()) {
+        shown["client_ca"] = pem_of(&store.named).into();
+    }
+    shown
+}
+
 /// The path of the PEM file that takes the place of a Java store.
-pub(super) fn pem_of(store: &str) -> String {
+fn pem_of(store: &str) -> String {
     let stem = store.rsplit_once('.').map_or(store, |(stem, _)| stem);
     format!("{stem}.pem")
 }
@@ -191,26 +208,24 @@ pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
         if source.config.cors.is_some() {
             found.push(left("the listener's rules for other origins", false));
         }
-        let tls = source.config.tls.as_ref();
-        if let Some(tls) = tls.filter(|tls| !tls.pair.certificate_file.is_pem()) {
-            let store = &tls.pair.certificate_file.named;
-            let pem = pem_of(store);
-            let what = format!(
-                "the store {}: make PEM of it, `openssl pkcs12 -in {store} -nodes -out {pem}`",
-                quote(store)
-            );
+        let files = source.config.tls.iter().flat_map(|tls| {
+            let clients = tls.clients.iter().map(|it| &it.authorities.file);
+            let own = (&tls.pair.certificate_file, "-nodes");
+            std::iter::once(own).chain(clients.map(|file| (file, "-nokeys")))
+        });
+        for (file, content) in files {
+            let (path, shown) = (&file.named, quote(&file.named));
+            let what = match file.is_pem() {
+                true if path.starts_with('/') => continue,
+                true => format!(
+                    "the directory of {shown}: the program's there, the configuration file's here"
+                ),
+                false => format!(
+                    "the store {shown}: make PEM of it, `openssl pkcs12 -in {path} {content} -out {}`",
+                    pem_of(path)
+                ),
+            };
             found.push(left(&what, false));
-        } else if let Some(tls) =
-            tls.filter(|tls| !tls.pair.certificate_file.named.starts_with('/'))
-        {
-            let path = quote(&tls.pair.certificate_file.named);
-            let what = format!(
-                "the directory of {path}: the program's there, the configuration file's here"
-            );
-            found.push(left(&what, false));
-        }
-        if tls.is_some_and(|tls| tls.clients.is_some()) {
-            found.push(left("the check of callers' certificates", true));
         }
     }
     found

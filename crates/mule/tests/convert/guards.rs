@@ -46,6 +46,7 @@ fn an_expression_that_fails_by_the_request_is_a_guard() {
         r##"<set-variable variableName="n" value="#[attributes.headers.key!]"/>"##,
         r##"<logger message="#[payload.day as Date {format: 'yyyy'}]"/>"##,
         r##"<logger message="#[payload.items map ($.n as Number)]"/>"##,
+        r##"<set-variable variableName="n" value="#[payload splitBy ',']"/><logger message="#[vars.n[0] as Number]"/>"##,
         r##"<ee:transform><ee:message><ee:set-payload>output application/json --- {n: payload.n as Number}</ee:set-payload></ee:message></ee:transform>"##,
         r##"<set-variable variableName="n" value="#[attributes.queryParams.n]"/><set-payload value="#[vars.n as Number]"/>"##,
         r##"<choice><when expression="#[attributes.queryParams.n as Number > 1]"><logger/></when></choice>"##,
@@ -75,6 +76,9 @@ fn an_expression_that_no_request_makes_fail_is_no_guard() {
         r##"<logger message="#[attributes.queryParams.n as String]"/>"##,
         r##"<set-variable variableName="n" value="7"/><logger message="#[vars.n as Number]"/>"##,
         r##"<logger message="#[uuid()]"/>"##,
+        r##"<logger message="#[(payload splitBy ',') as Iterator]"/>"##,
+        r##"<logger message="#[payload as Object {class: 'com.example.Tea'}]"/>"##,
+        r##"<set-variable variableName="n" value="0"/><logger message="#[(2 pow vars.n + randomInt(500)) as Number]"/>"##,
     ] {
         let text = format!(
             r##"<flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
@@ -440,19 +444,17 @@ fn a_limit_of_redeliveries_is_a_guard() {
 }
 
 #[test]
-fn a_listener_keeps_its_certificate_and_says_what_it_does_not_check() {
+fn a_listener_keeps_its_certificate_and_the_check_of_its_callers() {
     let stores = r#"<tls:trust-store path="server.pem"/><tls:key-store path="server.pem"/>"#;
     let text = format!(
         r#"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="8443" protocol="HTTPS"><tls:context>{stores}</tls:context></http:listener-connection></http:listener-config>
 <flow name="tea"><http:listener config-ref="In" path="/cup" allowedMethods="GET"/>
   <http:request config-ref="S" path="/cup"/></flow>"#
     );
-    assert_eq!(converted(&text).yaml, None);
-    let yaml = lossy(&text).yaml.unwrap_or_default();
+    let yaml = converted(&text).yaml.unwrap_or_default();
     for said in [
-        "# - orders.xml:2: the check of callers' certificates",
         "# - orders.xml:2: the directory of `src/server.pem`: the program's there, the configuration file's here",
-        r#"tls: { cert: "src/server.pem", key: "src/server.pem" }"#,
+        r#"tls: { cert: "src/server.pem", key: "src/server.pem", client_ca: "src/server.pem", client_auth: required }"#,
     ] {
         assert!(yaml.contains(said), "{yaml}");
     }
@@ -460,7 +462,7 @@ fn a_listener_keeps_its_certificate_and_says_what_it_does_not_check() {
 
 #[test]
 fn a_store_of_java_becomes_a_file_that_the_user_is_told_to_make() {
-    let store = r#"<tls:key-store path="server.p12" alias="server" password="changeit"/>"#;
+    let store = r#"<tls:trust-store path="trust.p12" password="changeit"/><tls:key-store path="server.p12" alias="server" password="changeit"/>"#;
     let text = format!(
         r#"<http:listener-config name="In"><http:listener-connection host="127.0.0.1" port="8443" protocol="HTTPS"><tls:context>{store}</tls:context></http:listener-connection></http:listener-config>
 <flow name="tea"><http:listener config-ref="In" path="/cup" allowedMethods="GET"/>
@@ -469,7 +471,8 @@ fn a_store_of_java_becomes_a_file_that_the_user_is_told_to_make() {
     let yaml = converted(&text).yaml.unwrap_or_default();
     for said in [
         "# - orders.xml:2: the store `src/server.p12`: make PEM of it, `openssl pkcs12 -in src/server.p12 -nodes -out src/server.pem`",
-        r#"tls: { cert: "src/server.pem", key: "src/server.pem" }"#,
+        "# - orders.xml:2: the store `src/trust.p12`: make PEM of it, `openssl pkcs12 -in src/trust.p12 -nokeys -out src/trust.pem`",
+        r#"tls: { cert: "src/server.pem", key: "src/server.pem", client_ca: "src/trust.pem", client_auth: required, min: "1.2" }"#,
     ] {
         assert!(yaml.contains(said), "{yaml}");
     }

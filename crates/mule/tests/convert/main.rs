@@ -41,6 +41,7 @@ impl Loader for Bound<'_> {
     fn bytes(&self, path: &str) -> io::Result<Vec<u8>> {
         match path {
             "server.p12" => Ok(include_bytes!("../fixtures/stores/server.p12").to_vec()),
+            "trust.p12" => Ok(include_bytes!("../fixtures/stores/trust.p12").to_vec()),
             _ => self.file(path).map(String::into_bytes),
         }
     }

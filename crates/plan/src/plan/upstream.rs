@@ -137,7 +137,7 @@ impl From<Endpoint> for WeightedEndpoint {
 /// The version of HTTP that is spoken to an upstream (`http:`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HttpVersion {
-    /// `1`: HTTP/1.1.
+    /// `1`: HTTP/1.1 alone.
     One,
     /// `2`: HTTP/2; in cleartext with prior knowledge, and over TLS nothing else is accepted.
     Two,

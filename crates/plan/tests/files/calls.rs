@@ -10,8 +10,8 @@ use fusebox_call::{
 };
 use fusebox_plan::Plan;
 use fusebox_plan::plan::{
-    Cors, Facts, FallbackOn, Forward, HostPattern, LastGood, Origins, Probe, Route, Rung, Step,
-    Upstream,
+    Cors, Facts, FallbackOn, Forward, HostPattern, HttpVersion, LastGood, Origins, Probe, Route,
+    Rung, Step, Upstream,
 };
 use http::header::{AUTHORIZATION, COOKIE, SERVER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -90,6 +90,27 @@ routes: [{ path: /orders, upstream: orders }]
     assert_eq!(orders, Upstream { breaker, ..plain });
     assert!(!orders.has_several());
     assert_eq!(orders.timeout.of_call(), orders.timeout.request);
+}
+
+#[test]
+fn the_version_of_http_is_chosen_by_alpn_unless_it_is_said() {
+    for (keys, version) in [
+        ("", HttpVersion::Auto),
+        ("http: 1", HttpVersion::One),
+        ("http: 2", HttpVersion::Two),
+        ("http: \"2\"", HttpVersion::Two),
+    ] {
+        assert_eq!(orders(keys).http, version, "{keys}");
+    }
+    let found = lines(&ahead(&file("http: 3")));
+    let expected = "error: `http` must be `1`, `2` or `auto`, found `3`; write `2` for HTTP/2, `1` for HTTP/1.1, or `auto` for what ALPN chooses";
+    assert!(found.contains(expected), "{found}");
+    let warning = "warning: `http: auto` has no effect: ALPN chooses the version within TLS, and no endpoint is `https`; write `http: 2` for HTTP/2 in cleartext, or remove it for HTTP/1.1";
+    let found = lines(&ahead(&file("http: auto")));
+    assert!(found.contains(warning), "{found}");
+    for silent in ["", "http: 1", "http: 2"] {
+        assert!(!lines(&ahead(&file(silent))).contains("`http"), "{silent}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use fusebox_plan::dialect::{Entry, nearest};
 
-use crate::flow::Activity;
+use crate::flow::{Activity, PassKind};
 
 /// True if an entry is meant by a misspelt name, which has its own warning.
 pub(super) fn is_misspelt(entries: &[Entry], name: &str) -> bool {
@@ -74,12 +74,20 @@ impl Known {
                 &["query", "schemaFile", "maxQueryDepth"],
                 &[],
             ),
-            Activity::Socket(_) => known(
-                "wsproxy",
-                &["uri", "maxconnections"],
-                &["wsconnection"],
-                &[("url", "uri"), ("maxConnections", "maxconnections")],
-            ),
+            Activity::Pass(pass) => match pass.kind {
+                PassKind::Socket => known(
+                    "wsproxy",
+                    &["uri", "maxconnections"],
+                    &["wsconnection"],
+                    &[("url", "uri"), ("maxConnections", "maxconnections")],
+                ),
+                PassKind::Grpc => known(
+                    "grpc",
+                    &["operatingMode", "hosturl", "enableTLS", "clientCert"],
+                    &["grpcMthdParamtrs"],
+                    &[],
+                ),
+            },
             Activity::Script(_) => known("jsexec", &["script"], &["parameters"], &[]),
             Activity::Jwt => known(
                 "jwt",
@@ -130,7 +138,7 @@ impl Known {
             Activity::Log
             | Activity::Nothing
             | Activity::Channel
-            | Activity::Socket(_)
+            | Activity::Pass(_)
             | Activity::Return(_)
             | Activity::Reply(_) => return None,
         })

@@ -44,6 +44,7 @@ pub fn prepare(
         let body = StreamBody {
             body,
             rest: Bytes::new(),
+            broken: None,
             note,
         };
         if body.is_end_stream() {
@@ -60,6 +61,8 @@ pub struct StreamBody {
     body: Option<Body>,
     /// The rest of a part that was too large.
     rest: Bytes,
+    /// The error that ends the body, until the parts before it are out.
+    broken: Option<BodyError>,
     note: Arc<StreamNote>,
 }
 
@@ -84,6 +87,10 @@ impl http_body::Body for StreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         this.note.asked();
+        if let Some(error) = this.broken.take() {
+            this.note.over();
+            return Poll::Ready(Some(Err(error)));
+        }
         if !this.rest.is_empty() {
             let rest = std::mem::take(&mut this.rest);
             return Poll::Ready(Some(Ok(this.next_part(rest))));
@@ -95,9 +102,18 @@ impl http_body::Body for StreamBody {
             Some(body @ Body::Fixed(_)) => Pin::new(body).poll_frame(cx),
         };
         let frame = std::task::ready!(frame);
-        let Some(Ok(frame)) = frame else {
-            this.note.over();
-            return Poll::Ready(frame);
+        let frame = match frame {
+            Some(Ok(frame)) => frame,
+            None => {
+                this.note.over();
+                return Poll::Ready(None);
+            }
+            // A reset takes with it what h2 has not written: the connection has its turn first.
+            Some(Err(error)) => {
+                this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         };
         Poll::Ready(Some(Ok(match frame.into_data() {
             Ok(data) => this.next_part(data),

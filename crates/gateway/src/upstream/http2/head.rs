@@ -31,7 +31,8 @@ pub fn translated(mut request: Request<Outgoing>, target: &Target) -> Request<Ou
         headers.remove(TE);
     }
     let host = headers.remove(HOST);
-    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let other = host.filter(|host| host.as_bytes() != target.authority.as_str().as_bytes());
+    let authority = other.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let authority = authority.unwrap_or_else(|| target.authority.clone());
     let uri = std::mem::take(request.uri_mut());
     let path = match marks::raw_target(&uri) {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::Streams;
 use crate::upstream::sender::{ConnectionState, CountingStream};
 
-/// A byte stream that counts, notes a TLS error, and tells of reads until the upstream has spoken.
+/// A byte stream that counts, notes a TLS error, and reports reads until the upstream has sent its settings.
 pub struct NoticingStream<S> {
     stream: CountingStream<S>,
     state: Arc<ConnectionState>,

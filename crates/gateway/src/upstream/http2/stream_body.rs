@@ -14,19 +14,33 @@ use crate::message::kept_body::Outgoing;
 /// A request's body, which keeps its stream in use until it is dropped.
 #[derive(Debug)]
 pub struct StreamBody {
-    inner: Outgoing,
+    /// The body; `None` once it was taken out.
+    inner: Option<Outgoing>,
     stream: Arc<StreamUse>,
+    has_begun: bool,
+}
+
+impl Drop for StreamBody {
+    fn drop(&mut self) {
+        if self.has_begun {
+            self.stream.ends_body();
+        }
+    }
 }
 
 impl StreamBody {
     /// A body for a stream.
     pub fn new(inner: Outgoing, stream: Arc<StreamUse>) -> StreamBody {
-        StreamBody { inner, stream }
+        StreamBody {
+            inner: Some(inner),
+            stream,
+            has_begun: false,
+        }
     }
 
     /// The body, for another connection.
-    pub fn into_inner(self) -> Outgoing {
-        self.inner
+    pub fn into_inner(mut self) -> Outgoing {
+        self.inner.take().unwrap_or_else(Outgoing::empty)
     }
 }
 
@@ -40,23 +54,35 @@ impl http_body::Body for StreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let this = self.get_mut();
-        if this.stream.is_cut(cx) {
+        if !this.has_begun {
+            this.has_begun = true;
+            this.stream.begins_body();
+        }
+        if this.stream.is_cut() {
             return Poll::Ready(Some(Err(h2::Reason::CANCEL.into())));
         }
         match &mut this.inner {
-            Body::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            None => Poll::Ready(None),
+            Some(Body::Fixed(bytes)) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
             // Not as the body of any other message, whose trailers are marked for HTTP/1.
-            Body::Streamed(body) => Pin::new(body)
+            Some(Body::Streamed(body)) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|_: BodyError| h2::Reason::CANCEL.into()),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Some(inner) => inner.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }

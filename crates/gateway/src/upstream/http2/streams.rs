@@ -1,14 +1,16 @@
 //! The streams of one HTTP/2 connection: how many are open, how many the upstream allows, and the use of one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Context;
 
 use fusebox_breaker::Timestamp;
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
-use super::STREAMS_MAX;
+use super::{Closer, STREAMS_MAX};
 use crate::upstream::parting::{CloseOnDrop, Parting};
 
 /// The count of a connection's streams.
@@ -20,10 +22,12 @@ pub struct Streams {
     has_ended: AtomicBool,
     /// The time of the last use, in nanoseconds; 0: none has been noted.
     used_at: AtomicU64,
-    /// Tells that the upstream has spoken, or that the connection has ended.
+    /// Notified when the upstream has sent its settings, and when the connection has ended.
     changed: Notify,
-    /// Wakes the connection's task for each read, until the upstream has spoken.
+    /// Wakes the connection's task for each read, until the upstream has sent its settings.
     task: AtomicWaker,
+    /// The stream whose body has just begun to go out, and whose task is the next to be spawned.
+    beginning: Mutex<Option<Arc<StreamUse>>>,
 }
 
 impl Streams {
@@ -36,6 +40,7 @@ impl Streams {
             used_at: AtomicU64::new(0),
             changed: Notify::new(),
             task: AtomicWaker::new(),
+            beginning: Mutex::default(),
         })
     }
 
@@ -80,16 +85,28 @@ impl Streams {
     }
 
     /// Opens a stream.
-    pub fn begin(self: &Arc<Streams>) -> Arc<StreamUse> {
+    pub fn begin(self: &Arc<Streams>, closer: Option<&Arc<Closer>>) -> Arc<StreamUse> {
         self.open.fetch_add(1, Ordering::Relaxed);
         let parting = Arc::<Parting>::default();
         Arc::new(StreamUse {
             streams: self.clone(),
+            _closer: closer.cloned(),
             _closing: CloseOnDrop(parting.clone()),
             parting,
             is_cut: AtomicBool::new(false),
-            body: AtomicWaker::new(),
+            task: OnceLock::new(),
         })
+    }
+
+    /// Gives the task that was just spawned to the stream whose body has begun before it; others belong to none.
+    pub fn spawned(&self, task: &AbortHandle) {
+        let Some(stream) = self.beginning.lock().take() else {
+            return;
+        };
+        let _ = stream.task.set(task.clone());
+        if stream.is_cut() {
+            task.abort();
+        }
     }
 
     /// Waits until the upstream has said how many streams it allows; false: the connection ended before.
@@ -106,7 +123,7 @@ impl Streams {
         }
     }
 
-    /// Has the task woken for the next read, until the upstream has spoken.
+    /// Has the task woken for the next read, until the upstream has sent its settings.
     pub fn watch(&self, cx: &Context<'_>) {
         if self.most() == 0 {
             self.task.register(cx.waker());
@@ -145,11 +162,13 @@ impl Streams {
 pub struct StreamUse {
     streams: Arc<Streams>,
     parting: Arc<Parting>,
+    /// Keeps the connection open.
+    _closer: Option<Arc<Closer>>,
     /// Frees a place that waits for the end of the stream.
     _closing: CloseOnDrop,
     is_cut: AtomicBool,
-    /// Wakes the task that sends the body.
-    body: AtomicWaker,
+    /// The task that sends the body, if it does not fit into the window at once.
+    task: OnceLock<AbortHandle>,
 }
 
 impl StreamUse {
@@ -158,15 +177,34 @@ impl StreamUse {
         &self.parting
     }
 
-    /// Ends the sending of the body, so that the stream is reset; the connection goes on.
-    pub fn cut(&self) {
-        self.is_cut.store(true, Ordering::Relaxed);
-        self.body.wake();
+    /// Notes that the body begins to go out: if it does not go at once, the next task to be spawned sends it.
+    pub fn begins_body(self: &Arc<StreamUse>) {
+        *self.streams.beginning.lock() = Some(self.clone());
     }
 
-    /// True if the body is to be sent no further; wakes `cx` when that happens.
-    pub fn is_cut(&self, cx: &Context<'_>) -> bool {
-        self.body.register(cx.waker());
+    /// Notes that the body has gone, or was given up.
+    pub fn ends_body(self: &Arc<StreamUse>) {
+        let mut beginning = self.streams.beginning.lock();
+        if beginning.as_ref().is_some_and(|it| Arc::ptr_eq(it, self)) {
+            *beginning = None;
+        }
+    }
+
+    /// True while a task sends the body.
+    pub fn is_sending(&self) -> bool {
+        self.task.get().is_some_and(|task| !task.is_finished())
+    }
+
+    /// Ends the sending of the body, whatever it waits for, so that the stream is reset; the connection stays.
+    pub fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    /// True if the body is to be sent no further.
+    pub fn is_cut(&self) -> bool {
         self.is_cut.load(Ordering::Relaxed)
     }
 }
@@ -187,7 +225,7 @@ mod tests {
         let streams = Streams::new();
         assert!(!streams.has_room(), "nothing is known yet");
         streams.allow(2);
-        let (one, two) = (streams.begin(), streams.begin());
+        let (one, two) = (streams.begin(None), streams.begin(None));
         assert!(!streams.has_room());
         drop(one);
         assert!(streams.has_room());
@@ -203,7 +241,7 @@ mod tests {
     #[test]
     fn a_place_waits_for_the_end_of_its_stream_alone() {
         let streams = Streams::new();
-        let (mine, other) = (streams.begin(), streams.begin());
+        let (mine, other) = (streams.begin(None), streams.begin(None));
         let bulkhead = Bulkhead::new(1, 1);
         let mut place = bulkhead.try_enter().unwrap();
         place.goes_over(mine.parting());

@@ -1,10 +1,11 @@
 //! HTTP/2 connections that requests share, and the making of the next one, for which all wait that come meanwhile.
 //!
-//! Before ALPN has chosen, nobody knows whether one connection serves all or each needs its own. So the first request
+//! Before ALPN has chosen, it is open whether one connection serves all or each needs its own. So the first request
 //! has one made in a task of its own, which outlives its client, and the others wait for the result. Only requests that
 //! are more than the upstream allows on one connection have another one made.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
@@ -20,6 +21,9 @@ use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 /// The number of streams that a new connection is taken to allow.
 const STREAMS_EXPECTED: usize = 100;
 
+/// The time by which a request waits longer than its connection may take.
+const STEP_SAID: Duration = Duration::from_millis(50);
+
 /// The shared connections of a pool.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
@@ -31,6 +35,8 @@ pub(super) struct Sharing {
     most: Option<usize>,
     /// The number of connections begun.
     begun: u64,
+    /// The number of the last connection that was begun before all were taken away; it is not shared any more.
+    cleared: u64,
 }
 
 #[derive(Debug)]
@@ -51,10 +57,11 @@ struct Opening {
 /// The result of making a connection.
 #[derive(Debug, Clone)]
 enum Made {
-    /// It is among the shared ones.
+    /// A connection that is among the shared ones now.
     Shared,
-    /// It is HTTP/1, for the first who takes it.
+    /// A connection of HTTP/1, for the first request that takes it.
     Http1(Arc<Mutex<Option<Sender>>>),
+    /// The failure of all that waited.
     Failed(Arc<NoConnection>),
 }
 
@@ -89,7 +96,7 @@ impl Sharing {
     }
 
     /// Adds a connection.
-    pub fn add(&mut self, connection: Http2) {
+    fn add(&mut self, connection: Http2) {
         self.is_http1 = false;
         self.most = Some(connection.streams.most());
         self.connections.push(Shared {
@@ -126,7 +133,7 @@ impl Sharing {
     /// Takes away all connections.
     pub fn clear(&mut self) {
         self.connections.clear();
-        self.opening = None;
+        (self.opening, self.cleared) = (None, self.begun);
     }
 
     /// The connection that is being made, with room for one more request; `None`: another one is needed.
@@ -145,11 +152,19 @@ impl Pool {
         self: &Arc<Pool>,
         bound: Duration,
     ) -> Result<Connection, NoConnection> {
-        let opened = tokio::time::timeout(bound, self.share_or_open(bound)).await;
+        // The time limit of making it ends first, and says at which step.
+        let limit = bound.saturating_add(STEP_SAID);
+        let opened = tokio::time::timeout(limit, self.share_or_open(bound)).await;
         opened.unwrap_or_else(|_| {
             let why = UpstreamError::new(ErrorKind::Connect, "connect timed out");
             Err(NoConnection::too_slow(why))
         })
+    }
+
+    /// Adds a connection to the shared ones.
+    pub(super) fn share(&self, sharing: &mut Sharing, connection: Http2) {
+        self.is_http2.store(true, Ordering::Relaxed);
+        sharing.add(connection);
     }
 
     async fn share_or_open(self: &Arc<Pool>, bound: Duration) -> Result<Connection, NoConnection> {
@@ -175,7 +190,7 @@ impl Pool {
                         None => match self.connector.connect(bound, false).await? {
                             Connected::Http1(sender) => sender,
                             Connected::Http2(connection) => {
-                                self.held.lock().sharing.add(connection.clone());
+                                self.share(&mut self.held.lock().sharing, connection.clone());
                                 Sender::on_stream(connection)
                             }
                         },
@@ -219,11 +234,15 @@ impl Pool {
             }
             let made = match connected {
                 Ok(Connected::Http2(connection)) => {
-                    sharing.add(connection);
+                    // One that goes to a former address is left, and those that wait have another one made.
+                    if number > sharing.cleared {
+                        pool.share(sharing, connection);
+                    }
                     Made::Shared
                 }
                 Ok(Connected::Http1(sender)) => {
                     sharing.is_http1 = true;
+                    pool.is_http2.store(false, Ordering::Relaxed);
                     Made::Http1(Arc::new(Mutex::new(Some(sender))))
                 }
                 Err(failed) => Made::Failed(Arc::new(failed)),
