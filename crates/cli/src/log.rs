@@ -24,6 +24,9 @@ use crate::args::LogForm;
 use crate::log::escape::{Escape, escaped};
 use crate::log::queue::Queue;
 
+/// The filter without `RUST_LOG`.
+const BY_DEFAULT: &str = "info,h2=error";
+
 /// A running log. On drop it waits for queued lines, for a limited time.
 #[derive(Debug)]
 pub struct Log {
@@ -34,7 +37,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the log, and sends panics to it. `RUST_LOG` sets the filter; default: everything from `info` on.
+    /// Starts the log, and sends panics to it. `RUST_LOG` sets the filter; default: everything from `info` on, but
+    /// what a client alone could make the h2 crate warn of.
     pub fn start(wanted: Option<LogForm>) -> io::Result<Log> {
         let terminal = io::stderr().is_terminal();
         let form = wanted.unwrap_or(if terminal {
@@ -48,7 +52,8 @@ impl Log {
         };
         let queue = Arc::new(Queue::start(stderr(), lost)?);
         let colours = terminal && form == LogForm::Pretty;
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter =
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(BY_DEFAULT));
         let builder = fmt()
             .with_env_filter(filter)
             .with_writer(Lines {

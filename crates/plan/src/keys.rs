@@ -287,7 +287,7 @@ pub(crate) static LIMITS: Table = Table {
         key("request_body", Size, "", "The largest request body; over it 413. No bound by default."),
         key("streams", Whole { min: 1, max: 10_000, }, "100", "Requests at once on one HTTP/2 connection; those over it are refused with REFUSED_STREAM."),
         key("stream_stall", Duration, "30s", "How long an HTTP/2 client may read nothing of an answer that waits for it; then its stream is reset."),
-        key("stream_resets", Whole { min: 1, max: 10_000, }, "50", "Streams that an HTTP/2 client may reset before they have begun; over it the connection ends."),
+        key("stream_resets", Whole { min: 1, max: 10_000, }, "100", "Streams that an HTTP/2 client may reset before they have begun; over it the connection ends."),
         key("stream_errors", Whole { min: 1, max: 1_000_000, }, "1000", "Streams of one HTTP/2 connection that are reset for a client's faults; over it the connection ends."),
         key("control_frames", Whole { min: 1, max: 1_000_000, }, "1000", "HTTP/2 frames a second that carry no request and no data, measured over 10 s; over it the connection ends."),
         key("upgrade_idle", Duration, "10m", "How long an upgraded connection may be silent both ways."),

@@ -268,7 +268,7 @@ impl Default for Limits {
             request_body_max: None,
             streams_max: 100,
             stream_stall_timeout: Duration::from_secs(30),
-            stream_resets_max: 50,
+            stream_resets_max: 100,
             stream_errors_max: 1000,
             control_frames_rate: 1000,
             upgrade_idle_timeout: Duration::from_secs(600),
