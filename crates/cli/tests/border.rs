@@ -114,8 +114,8 @@ fn what_cannot_be_read_is_refused_as_everything_else_is() {
             "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n".to_owned(),
             400,
         ),
-        ("GET / HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(), 400),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(), 505),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505),
         (format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"), 431),
         (
             format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),

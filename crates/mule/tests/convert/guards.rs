@@ -472,7 +472,7 @@ fn a_store_of_java_becomes_a_file_that_the_user_is_told_to_make() {
     for said in [
         "# - orders.xml:2: the store `src/server.p12`: make PEM of it, `openssl pkcs12 -in src/server.p12 -nodes -out src/server.pem`",
         "# - orders.xml:2: the store `src/trust.p12`: make PEM of it, `openssl pkcs12 -in src/trust.p12 -nokeys -out src/trust.pem`",
-        r#"tls: { cert: "src/server.pem", key: "src/server.pem", client_ca: "src/trust.pem", client_auth: required, min: "1.2" }"#,
+        r#"tls: { cert: "src/server.pem", key: "src/server.pem", client_ca: "src/trust.pem", client_auth: required }"#,
     ] {
         assert!(yaml.contains(said), "{yaml}");
     }

@@ -166,7 +166,7 @@ upstreams:
 routes: [{ path: /orders, upstream: orders }]
 ",
     ));
-    let expected = "fb.yaml:3:11: error: expected a map, found `later`; write a map with any of url, endpoints, applies_to, http, timeout, pool, breaker, ";
+    let expected = "fb.yaml:3:11: error: expected a map, found `later`; write a map with any of url, endpoints, applies_to, timeout, pool, breaker, http, ";
     assert!(report.starts_with(expected), "{report}");
     check(
         r#"listen: 127.0.0.1:8080
