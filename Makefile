@@ -11,7 +11,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 build: ## build the program for speed, into target/dist (`cargo build --release` is done sooner)
-	cargo build --profile dist --locked --features mimalloc
+	cargo build --profile dist --locked
 
 test: ## install what the tests need, then run formatting, lints, all tests, doc tests, conformance
 	@scripts/test

@@ -36,10 +36,6 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Args, Verb};
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
