@@ -42,7 +42,7 @@ impl Detected {
     /// Detects the form of a text among the files of a project, whose modules its expressions may import.
     ///
     /// # Errors
-    /// Those of [`of`](Detected::of).
+    /// The same as [`of`](Detected::of) has.
     pub fn among(text: &str, library: &dyn Library) -> Result<Detected, ParseFault> {
         let trimmed = text.trim();
         // Brackets that never close are due to quotes, perhaps an apostrophe in a comment; the script's parser
@@ -72,7 +72,7 @@ impl Detected {
     /// Reads an expression among the files of a project, whose modules it may import.
     ///
     /// # Errors
-    /// Those of [`expression`](Detected::expression).
+    /// The same as [`expression`](Detected::expression) has.
     pub fn expression_among(text: &str, library: &dyn Library) -> Result<Script, ParseFault> {
         let trimmed = text.trim();
         match trimmed.starts_with("#[") && trimmed.ends_with(']') {

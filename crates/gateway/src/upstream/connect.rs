@@ -141,9 +141,9 @@ struct Tls {
 /// Settings of TLS by the protocols that they offer (ALPN).
 #[derive(Clone)]
 struct Connectors {
-    /// Those of the upstream's `http`.
+    /// Settings that offer the versions of the upstream's `http`.
     wanted: TlsConnector,
-    /// Those that offer HTTP/1.1 alone.
+    /// Settings that offer HTTP/1.1 alone.
     http1: TlsConnector,
 }
 

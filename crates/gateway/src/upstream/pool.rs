@@ -89,9 +89,9 @@ pub struct Pool {
 /// The connections that a pool has.
 #[derive(Debug, Default)]
 struct Held {
-    /// Those of HTTP/1 that wait for a request.
+    /// Connections of HTTP/1 that wait for a request.
     idle: Vec<Idle>,
-    /// Those of HTTP/2, in use or not.
+    /// Connections of HTTP/2, in use or not.
     sharing: Sharing,
 }
 
