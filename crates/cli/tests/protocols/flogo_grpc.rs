@@ -1,33 +1,14 @@
 //! A gRPC trigger of Flogo that passes its calls on, between grpcio on both sides.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 
+use crate::grpc_peers::{Server, run};
+use crate::support::Gateway;
 use crate::support::flogo::MICROGATEWAY;
-use crate::support::{Gateway, python};
-
-fn script(name: &str) -> Command {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/protocols")
-        .join(name);
-    let mut command = Command::new(python::program("python3"));
-    command.arg(file).env("GRPC_VERBOSITY", "NONE");
-    command
-}
 
 #[test]
 fn a_grpc_trigger_passes_calls_on_with_their_status() {
-    let mut server = script("grpc_server.py")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    let stdout = server.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut port).unwrap();
+    let server = Server::start();
     let app = json!({
         "name": "Test", "type": "flogo:app", "version": "1.0.0",
         "triggers": [{
@@ -41,19 +22,14 @@ fn a_grpc_trigger_passes_calls_on_with_their_status() {
             "responses": [{ "error": false, "output": { "code": 200, "data": "=$.G.outputs.body" } }],
             "services": [{
                 "name": "G", "ref": "github.com/project-flogo/grpc/activity/grpc",
-                "settings": { "operatingMode": "grpc-to-grpc", "hosturl": format!("127.0.0.1:{}", port.trim()) },
+                "settings": { "operatingMode": "grpc-to-grpc", "hosturl": format!("127.0.0.1:{}", server.port) },
             }],
         } }],
         "actions": [{ "id": "pass", "ref": MICROGATEWAY, "settings": { "uri": "microgateway:P" } }],
     });
     let gateway = Gateway::run(app.to_string());
-    let calls = |scenario: &str| -> Vec<Value> {
-        let mut client = script("grpc_client.py");
-        let output = client.arg(gateway.addr().to_string()).args([scenario, "1"]);
-        let text = String::from_utf8(output.output().unwrap().stdout).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines.collect()
-    };
+    let calls =
+        |scenario: &str| -> Vec<Value> { run(&gateway.addr().to_string(), &[scenario, "1"]) };
     assert_eq!(calls("Echo"), [json!({ "code": 0, "body": "hello" })]);
     let failed = calls("Fail");
     assert_eq!(
@@ -61,6 +37,4 @@ fn a_grpc_trigger_passes_calls_on_with_their_status() {
         (&json!(14), &json!("as asked"))
     );
     assert_eq!(calls("streams")[0]["collected"], "a,b,c");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

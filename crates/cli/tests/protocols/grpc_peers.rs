@@ -19,13 +19,13 @@ fn script(name: &str) -> Command {
 }
 
 /// A server of grpcio; it ends when it is dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Server {
-    fn start() -> Server {
+    pub fn start() -> Server {
         let mut child = script("grpc_server.py")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -52,7 +52,7 @@ impl Drop for Server {
 }
 
 /// Runs a scenario of the client; a line of JSON each.
-fn run(address: &str, words: &[&str]) -> Vec<Value> {
+pub fn run(address: &str, words: &[&str]) -> Vec<Value> {
     let output = script("grpc_client.py")
         .arg(address)
         .args(words)
