@@ -114,6 +114,8 @@ export class Table {
       parts.ends,
     );
     element.parts = parts;
+    // What is out of sight is patched no more, but a row is whole from its first frame, before it is known to be in sight.
+    this.patch(element);
     this.sight.observe(element);
     return element;
   }

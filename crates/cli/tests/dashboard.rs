@@ -64,6 +64,7 @@ macro_rules! behaviours {
 
 behaviours![
     a_trip_is_shown_within_a_second,
+    a_row_is_whole_before_it_is_in_sight,
     the_countdown_is_right_to_a_second,
     a_cut_stream_resumes_without_a_hole,
     a_gateway_that_was_started_again_is_joined_anew,

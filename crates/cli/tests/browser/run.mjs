@@ -34,7 +34,7 @@ routes:
 `);
 
 /** A page of its own, with what its console complained of. */
-async function opened(url, { context = {}, hash = '', joined = true } = {}) {
+async function opened(url, { context = {}, hash = '', joined = true, before = null } = {}) {
   const apart = await browser.newContext({ viewport: WIDE, ...context });
   const page = await apart.newPage();
   page.complaints = [];
@@ -44,6 +44,7 @@ async function opened(url, { context = {}, hash = '', joined = true } = {}) {
     page.complaints.push(`dialog: ${dialog.message()}`);
     dialog.dismiss();
   });
+  if (before) await page.addInitScript(before);
   await page.goto(`${url}/${hash}`);
   if (joined) await page.locator('.lamp[data-is=live]').waitFor();
   return page;
@@ -82,6 +83,15 @@ const BEHAVIOURS = {
     // Clients get the configured answer meanwhile.
     for (let count = 0; count < 20; count++) await own.call('/orders/a');
     await page.waitForFunction(() => /refuses [\d.]+ calls\/s.*its clients get the configured answer/.test(document.querySelector('#verdict').textContent));
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  },
+
+  async a_row_is_whole_before_it_is_in_sight() {
+    // An observer that never tells: what stands here stood there in the first frame.
+    const unseen = () => (window.IntersectionObserver = class { observe() {} unobserve() {} disconnect() {} });
+    const page = await opened(own.url, { before: unseen });
+    for (const name of ['orders', 'search', 'stock']) assert.equal(await state(page, name).textContent(), 'closed');
     assert.deepEqual(page.complaints, []);
     await page.context().close();
   },
