@@ -37,8 +37,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 pub enum Command {
     /// Accept on a socket, for the listener of this key.
     Listen(ListenerKey, StdListener),
-    /// Stop accepting for that listener, and let its connections finish the requests in flight.
-    Close(ListenerKey),
+    /// Stop accepting for that listener, and let its connections finish the requests in flight. The sender is dropped
+    /// once the socket is closed.
+    Close(ListenerKey, std::sync::mpsc::Sender<()>),
     /// Stop accepting, let the requests in flight finish within the time, then report and end.
     Drain(Duration, oneshot::Sender<Drained>),
 }
@@ -94,10 +95,11 @@ async fn obey(
                     }
                 }
             }
-            Some(Command::Close(key)) => {
+            Some(Command::Close(key, closed)) => {
                 if let Some(listening) = listening.remove(&key) {
                     listening.end().await;
                 }
+                drop(closed);
             }
             Some(Command::Drain(limit, done)) => {
                 for (_, listening) in listening.drain() {

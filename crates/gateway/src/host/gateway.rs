@@ -53,6 +53,9 @@ const FLUSH_MAX: Duration = Duration::from_secs(5);
 /// The time that a drain waits beyond its limit for the workers' reports.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
+/// The most that a reload waits for the workers to close the sockets that it gives up; a busy worker closes them later.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
+
 /// A running gateway. Its handles are clones; dropping the last one does not stop it: [`Gateway::drain`] does.
 #[derive(Debug, Clone)]
 pub struct Gateway(pub(crate) Arc<Inner>);
@@ -384,10 +387,15 @@ impl Inner {
                 false
             }
         });
+        let (closed, all_closed) = std::sync::mpsc::channel();
         for key in gone {
-            self.tell(|| Command::Close(key.clone()));
+            self.tell(|| Command::Close(key.clone(), closed.clone()));
         }
+        drop(closed);
         self.open(sockets);
+        // Whoever connects after the reload has been reported meets the new sockets: a connection that a narrower address
+        // took at the very moment of its closing would be reset.
+        all_closed.recv_timeout(CLOSED_WITHIN).ok();
         self.announcer.changed.set_homes(&self.shared.live.load());
         self.forget(&previous, &own_before);
         self.mark_all();
