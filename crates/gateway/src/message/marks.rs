@@ -64,7 +64,7 @@ fn lines(trailers: &HeaderMap) -> Bytes {
 }
 
 /// True if a field may stand behind a body (RFC 9110, section 6.5.1).
-fn may_trail(name: &HeaderName) -> bool {
+pub fn may_trail(name: &HeaderName) -> bool {
     ![
         AUTHORIZATION,
         CACHE_CONTROL,
@@ -96,13 +96,17 @@ pub fn marked_target(target: &str) -> String {
     text
 }
 
-/// The target given to [`marked_target`], with those bytes encoded; `None` without a mark.
-pub fn raw_target(uri: &Uri) -> Option<String> {
-    let rest = uri.path().strip_prefix("/\\")?;
+/// The target given to [`marked_target`], as it is written, by the path and query that stand for it; `None` without a mark.
+pub fn written_target(path: &str) -> Option<Vec<u8>> {
+    let rest = path.strip_prefix("/\\")?;
     let rest = rest.as_bytes().strip_prefix(&TARGET[..])?;
-    let query = uri.query().map(|query| format!("?{query}"));
-    let marked = [rest, query.as_deref().unwrap_or_default().as_bytes()].concat();
-    let target = String::from_utf8(unescaped(&marked)).ok()?;
+    Some(unescaped(rest))
+}
+
+/// The same with those bytes encoded.
+pub fn raw_target(uri: &Uri) -> Option<String> {
+    let target = written_target(uri.path_and_query()?.as_str())?;
+    let target = String::from_utf8(target).ok()?;
     let target = target.replace('"', "%22");
     Some(target.replace('<', "%3C").replace('>', "%3E"))
 }

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::CallError;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::ground::clock::Clock;
@@ -24,6 +23,7 @@ use crate::message::grpc;
 use crate::message::offer::Offer;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::request::exchange::Finish;
+use crate::upstream::answer_body::{AnswerBody, WireError};
 use crate::upstream::call::Holder;
 use crate::upstream::last_good::Recorder;
 use crate::upstream::pool::Connection;
@@ -55,7 +55,7 @@ struct Flow {
     recorder: Option<Box<Recorder>>,
     /// Frames that were read before the body was passed on, and that the call has seen.
     ahead: VecDeque<Frame<Bytes>>,
-    inner: Incoming,
+    inner: AnswerBody,
     call: Option<Holder>,
     connection: Option<Connection>,
     /// The state of the request's body, which may still be on its way up.
@@ -84,7 +84,7 @@ struct Alarm {
 impl ResponseBody {
     /// Wraps an upstream's body; a body that has already ended judges its call at once.
     pub fn new(
-        inner: Incoming,
+        inner: AnswerBody,
         call: Option<Holder>,
         connection: Option<Connection>,
         intake: Option<Arc<Intake>>,
@@ -204,11 +204,7 @@ impl Flow {
             && error.is_none()
             && !was_held
         {
-            if self.intake.as_deref().is_some_and(Intake::is_owed) {
-                connection.give_back_when_sent(self.clock.clone());
-            } else {
-                connection.give_back(self.clock.tick());
-            }
+            connection.give_back(&mut self.inner, &self.clock);
         }
     }
 
@@ -284,7 +280,7 @@ impl Flow {
 
     /// The client's share in a broken body: it broke its own upload, or kept us waiting to send or to read. `None`: it
     /// had none.
-    fn clients_part(&self, error: &hyper::Error) -> Option<UpstreamError> {
+    fn clients_part(&self, error: &WireError) -> Option<UpstreamError> {
         let intake = self.intake.as_deref();
         if let Some(fault) = intake.and_then(Intake::fault) {
             return Some(UpstreamError::client(fault));
@@ -297,11 +293,11 @@ impl Flow {
         if self.connection.as_ref().is_some_and(Connection::is_last) {
             return Some(UpstreamError::overlooked());
         }
-        (self.held >= PAUSE && !error.is_parse()).then(UpstreamError::unread)
+        (self.held >= PAUSE && !error.is_malformed()).then(UpstreamError::unread)
     }
 
     /// Ends the call after a broken body: as the client's fault, or as the upstream's.
-    fn broken(&mut self, error: &hyper::Error) -> BodyError {
+    fn broken(&mut self, error: &WireError) -> BodyError {
         if let Some(why) = self.clients_part(error) {
             return self.let_go(&why);
         }
@@ -310,12 +306,6 @@ impl Flow {
             return self.let_go(&why);
         }
         self.blamed(&why)
-    }
-
-    /// True if the body has ended before its end.
-    fn is_cut_short(&self) -> bool {
-        let connection = self.connection.as_ref();
-        connection.is_some_and(|it| it.is_cut_short(&self.inner))
     }
 
     /// Ends the call as the upstream's failure.
@@ -367,7 +357,7 @@ impl Flow {
         };
         self.end_wait();
         match frame {
-            None if self.is_cut_short() => {
+            None if self.connection.is_some() && self.inner.is_cut_short() => {
                 Poll::Ready(Some(Err(self.blamed(&UpstreamError::cut_short()))))
             }
             None => {

@@ -162,7 +162,7 @@ impl Http2 {
             .max_concurrent_reset_streams(RESETS_REMEMBERED)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| UpstreamError::head(&error, false, false))?;
+            .map_err(|error| UpstreamError::http2_head(&error, false, false))?;
         let (told, seen) = (state.clone(), streams.clone());
         tokio::spawn(async move {
             let driven = poll_fn(|cx| {
@@ -201,7 +201,7 @@ impl Http2 {
     }
 
     /// True if an answer's head is larger, or has more fields, than ours may have.
-    pub fn is_over_limit(&self, answer: &Response<Incoming>) -> bool {
+    pub fn is_over_limit<B>(&self, answer: &Response<B>) -> bool {
         let fields = answer.headers().iter();
         let sizes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
         answer.headers().len() > self.target.head_fields_max
