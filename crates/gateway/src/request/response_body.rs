@@ -68,6 +68,8 @@ struct Flow {
     held: Duration,
     /// True once the body has ended with trailers of our own.
     is_over: bool,
+    /// The error with which the body ends once the frames before it have gone out.
+    cut: Option<BodyError>,
     /// Wakes at the deadline of a gRPC call; `None`: it has none, or it has passed.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -103,6 +105,7 @@ impl ResponseBody {
             passed_at: None,
             held: Duration::ZERO,
             is_over: false,
+            cut: None,
             deadline: None,
         };
         if flow.inner.is_end_stream() {
@@ -296,6 +299,18 @@ impl Flow {
         (self.held >= PAUSE && !error.is_malformed()).then(UpstreamError::unread)
     }
 
+    /// Ends the body with an error, at the next look: the head and the frames before it may still lie in a buffer, and an error
+    /// would throw them away.
+    fn cut(
+        &mut self,
+        cx: &mut Context<'_>,
+        error: BodyError,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.cut = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Ends the call after a broken body: as the client's fault, or as the upstream's.
     fn broken(&mut self, error: &WireError) -> BodyError {
         if let Some(why) = self.clients_part(error) {
@@ -344,6 +359,9 @@ impl Flow {
             self.record_end();
             return Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))));
         }
+        if let Some(error) = self.cut.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         if self.is_over {
             return Poll::Ready(None);
         }
@@ -358,7 +376,8 @@ impl Flow {
         self.end_wait();
         match frame {
             None if self.connection.is_some() && self.inner.is_cut_short() => {
-                Poll::Ready(Some(Err(self.blamed(&UpstreamError::cut_short()))))
+                let error = self.blamed(&UpstreamError::cut_short());
+                self.cut(cx, error)
             }
             None => {
                 self.end(None);
@@ -367,7 +386,10 @@ impl Flow {
                 }
                 Poll::Ready(None)
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(self.broken(&error)))),
+            Some(Err(error)) => {
+                let error = self.broken(&error);
+                self.cut(cx, error)
+            }
             Some(Ok(frame)) => {
                 let now = self.clock.tick();
                 self.passed_at = Some(now);
@@ -407,9 +429,10 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.flow
-            .as_ref()
-            .is_none_or(|flow| flow.is_over || flow.ahead.is_empty() && flow.inner.is_end_stream())
+        self.flow.as_ref().is_none_or(|flow| {
+            flow.is_over
+                || flow.cut.is_none() && flow.ahead.is_empty() && flow.inner.is_end_stream()
+        })
     }
 
     fn size_hint(&self) -> SizeHint {
