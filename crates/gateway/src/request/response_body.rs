@@ -203,11 +203,11 @@ impl Flow {
         if let Some(offer) = offer {
             offer.decline();
         }
-        if let Some(connection) = self.connection.take()
-            && error.is_none()
-            && !was_held
-        {
-            connection.give_back(&mut self.inner, &self.clock);
+        if let Some(connection) = self.connection.take() {
+            match error.is_none() && !was_held {
+                true => connection.give_back(&mut self.inner, &self.clock),
+                false => self.inner.abandon(),
+            }
         }
     }
 
@@ -278,6 +278,7 @@ impl Flow {
         self.note(why);
         self.call = None;
         self.connection = None;
+        self.inner.abandon();
         BodyError::Client
     }
 

@@ -78,6 +78,13 @@ impl AnswerBody {
         }
     }
 
+    /// Ends the connection of a body that is not read to its end; a stream ends with its place in the pool.
+    pub fn abandon(&mut self) {
+        if let AnswerBody::Http1(body) = self {
+            *body = HoldingBody::Gone;
+        }
+    }
+
     /// The stream behind an answer that switched protocols, which only HTTP/1 does.
     pub fn into_stream(self) -> Option<Box<dyn ByteStream>> {
         match self {

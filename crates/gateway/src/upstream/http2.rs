@@ -5,6 +5,7 @@
 
 mod head;
 mod noticing;
+mod state;
 mod stream_body;
 mod streams;
 
@@ -25,10 +26,10 @@ use tokio::task::AbortHandle;
 
 use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
-use crate::upstream::sender::ConnectionState;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
 pub use head::{translated, untranslated};
+pub use state::ConnectionState;
 pub use stream_body::StreamBody;
 pub use streams::{StreamUse, Streams};
 

@@ -1,17 +1,12 @@
 //! The upper end of a connection to an upstream: sends requests, and explains their failures.
 //!
-//! Over HTTP/2 hyper gives a request's own error to the request, and a connection's to the connection's task. So the task
-//! leaves it here.
+//! Over HTTP/2 hyper gives a request's own error to the request, and a connection's to the connection's task, which leaves it
+//! in the connection's state.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::message::interim::Watching;
 use crate::message::kept_body::Outgoing;
@@ -19,7 +14,7 @@ use crate::upstream::answer_body::{AnswerBody, WireError};
 use crate::upstream::http1::{self, Http1};
 use crate::upstream::http2::{Http2, StreamBody, StreamUse, translated, untranslated};
 use crate::upstream::parting::Parting;
-use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, is_unprocessed};
+use crate::upstream::upstream_errors::{ErrorKind, UpstreamError, is_unprocessed};
 
 /// A connection's upper end: sends one request at a time, and explains its failure.
 #[derive(Debug)]
@@ -72,53 +67,6 @@ impl Drop for CutOnDrop {
         if let Some(stream) = self.0.take() {
             stream.cut();
         }
-    }
-}
-
-/// The state of a shared connection that its requests do not see.
-#[derive(Debug)]
-pub struct ConnectionState {
-    /// Number of reads with bytes. Written by the connection's task alone.
-    reads: AtomicU64,
-    /// Number of bytes written. Written by the connection's task alone.
-    written: AtomicU64,
-    /// The error with which the connection ended while no request waited for it.
-    ended: OnceLock<UpstreamError>,
-    /// Over TLS, the upstream's request for a client certificate that we do not have.
-    wish: Option<Arc<CertificateWish>>,
-}
-
-impl ConnectionState {
-    /// The state of a new connection; `wish`: over TLS, the upstream's request for a certificate.
-    pub fn new(wish: Option<Arc<CertificateWish>>) -> Arc<ConnectionState> {
-        Arc::new(ConnectionState {
-            reads: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            ended: OnceLock::new(),
-            wish,
-        })
-    }
-
-    /// Notes an error that no request received.
-    pub fn end(&self, error: &hyper::Error) {
-        let why = UpstreamError::http2_head(error, self.wanted(), false);
-        self.ended.get_or_init(|| why);
-    }
-
-    /// Notes the error with which reading ended, if it is one of TLS: h2 keeps its text alone.
-    pub fn end_reading(&self, error: &io::Error) {
-        if let Some(why) = UpstreamError::session(error, self.wanted()) {
-            self.ended.get_or_init(|| why);
-        }
-    }
-
-    /// The error with which the connection ended.
-    pub fn ended(&self) -> Option<&UpstreamError> {
-        self.ended.get()
-    }
-
-    fn wanted(&self) -> bool {
-        self.wish.as_ref().is_some_and(|wish| wish.is_open())
     }
 }
 
@@ -194,7 +142,7 @@ impl Sender {
                 let wish = connection.as_ref().is_some_and(|it| it.is_wish_open());
                 (wish, self.has_read())
             }
-            Way::Http2(on) => (on.connection.state.wanted(), self.has_read()),
+            Way::Http2(on) => (on.connection.state.is_wish_open(), self.has_read()),
         };
         let why = UpstreamError::head(error, wanted, has_read);
         match self.http2().and_then(|it| it.state.ended()) {
@@ -207,7 +155,7 @@ impl Sender {
     pub fn has_read(&self) -> bool {
         match &self.way {
             Way::Http1(connection) => connection.as_ref().is_none_or(|it| it.has_read()),
-            Way::Http2(on) => on.connection.state.reads.load(Ordering::Relaxed) != on.reads_before,
+            Way::Http2(on) => on.connection.state.reads() != on.reads_before,
         }
     }
 
@@ -246,9 +194,7 @@ impl Sender {
     pub fn has_written(&self, bytes: u64) -> bool {
         let written = match &self.way {
             Way::Http1(connection) => connection.as_ref().map_or(u64::MAX, |it| it.written()),
-            Way::Http2(on) => {
-                on.connection.state.written.load(Ordering::Relaxed) - on.written_before
-            }
+            Way::Http2(on) => on.connection.state.written() - on.written_before,
         };
         written >= bytes
     }
@@ -260,8 +206,8 @@ impl OnStream {
         place: &mut Option<Request<Outgoing>>,
     ) -> Result<Response<AnswerBody>, SendError> {
         let state = &self.connection.state;
-        self.reads_before = state.reads.load(Ordering::Relaxed);
-        self.written_before = state.written.load(Ordering::Relaxed);
+        self.reads_before = state.reads();
+        self.written_before = state.written();
         let request = place
             .take()
             .unwrap_or_else(|| Request::new(Outgoing::empty()));
@@ -271,9 +217,7 @@ impl OnStream {
         let sent = self.connection.sender.try_send_request(request).await;
         match sent {
             Ok(answer) => {
-                if let Some(wish) = &self.connection.state.wish {
-                    wish.answered();
-                }
+                self.connection.state.answered();
                 Ok(answer.map(AnswerBody::Http2))
             }
             Err(mut failure) => {
@@ -285,73 +229,5 @@ impl OnStream {
                 })
             }
         }
-    }
-}
-
-/// A shared connection that counts reads, so that an end before a response's head differs from one within it, and bytes
-/// written, so that an end within a request differs from one behind it.
-pub struct CountingStream<S> {
-    stream: S,
-    state: Arc<ConnectionState>,
-}
-
-impl<S> CountingStream<S> {
-    pub fn new(stream: S, state: Arc<ConnectionState>) -> CountingStream<S> {
-        CountingStream { stream, state }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            // One task writes, so a plain store suffices; an atomic addition would cost more.
-            let reads = this.state.reads.load(Ordering::Relaxed);
-            this.state.reads.store(reads + 1, Ordering::Relaxed);
-        }
-        result
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(bytes)) = result {
-            let written = this.state.written.load(Ordering::Relaxed);
-            let written = written.wrapping_add(bytes as u64);
-            this.state.written.store(written, Ordering::Relaxed);
-        }
-        result
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

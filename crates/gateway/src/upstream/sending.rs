@@ -13,9 +13,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderValue, Method, Request, Response};
-use http_body::Body as _;
 
 pub use no_answer::{Cut, Failed, Unanswered};
 
@@ -377,7 +376,8 @@ impl Sending<'_> {
                 }
                 let SendError { error, is_unsent } = failure;
                 let why = connection.sender.why(&error);
-                if is_unsent {
+                // On a new connection that is a failure as any other: there was no request before that it could have ended with.
+                if is_unsent && (connection.was_idle() || connection.is_shared()) {
                     Err(Attempt::NotSent(why, error))
                 } else if connection.sender.is_unprocessed(&error) {
                     Err(Attempt::Unprocessed(why, error))
@@ -530,17 +530,13 @@ pub fn expects_no_body(method: &Method) -> bool {
     )
 }
 
-/// Writes how a request's body is framed into its head; true if its connection is to carry no other request.
+/// Writes into a request's head what a body that it could be asks for; true if its connection is to carry no other request.
 fn frame(request: &mut Request<Outgoing>, has_length: bool) -> bool {
     let empty = matches!(request.body(), Outgoing::Fixed(None));
     let is_careful = !empty && expects_no_body(request.method());
-    let has_size = request.body().size_hint().exact().is_some();
     let headers = request.headers_mut();
     if empty && has_length {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    } else if !has_size {
-        // Stated explicitly, since hyper assumes that a GET has no body.
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if is_careful {
         // An upstream that overlooks such a body would read it as the next request (RFC 9110, section 9.3.1), so this
