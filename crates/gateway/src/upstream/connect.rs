@@ -411,13 +411,13 @@ impl Connector {
         } else {
             format!("{}:{}", self.endpoint.host, self.endpoint.port)
         };
-        let request = Request::connect(host.as_str())
+        let mut request = Request::connect(host.as_str())
             .header(HOST, host.as_str())
             .body(Outgoing::empty())
             .map_err(io::Error::other)?;
         let connection = Http1::new(stream, self.head_limits(), None);
-        let (mut held, mut place) = (Some(Box::new(connection)), Some(request));
-        let response = http1::exchange(&mut held, &mut place, Watching::default()).await;
+        let mut held = Some(Box::new(connection));
+        let response = http1::exchange(&mut held, &mut request, Watching::default()).await;
         let response = response.map_err(|none| io::Error::other(none.fault))?;
         let status = response.status();
         let refused = || io::Error::other(format!("the proxy answered {status}"));

@@ -31,6 +31,9 @@ use crate::upstream::trust::Trust;
 /// The time limit for the rest of an upload after its answer is complete.
 const UPLOAD_REST: Duration = Duration::from_secs(5);
 
+/// The idle time after which a connection keeps no large place for its next answer.
+const REST: Duration = Duration::from_secs(1);
+
 /// The longest idle time of a connection for a request that must not be repeated.
 const MOMENT: Duration = Duration::from_millis(100);
 
@@ -261,10 +264,15 @@ impl Pool {
         self.connector.unasked()
     }
 
-    /// Closes connections that have been idle too long, are too old or were closed by the upstream.
+    /// Closes connections that have been idle too long, are too old or were closed by the upstream; others give large places back.
     pub fn sweep(&self, now: Timestamp) {
         let mut held = self.held.lock();
         held.idle.retain_mut(|idle| self.may_stay(idle, now));
+        for idle in &mut held.idle {
+            if now.saturating_since(idle.since) >= REST {
+                idle.connection.shed();
+            }
+        }
         held.sharing.sweep(now, self.limits);
     }
 

@@ -46,7 +46,7 @@ struct OnStream {
 pub struct SendError {
     /// The error as the connection told it.
     pub error: WireError,
-    /// True if nothing of the request was sent: it is in its place again.
+    /// True if nothing of the request was sent: it is in its place, whole.
     pub is_unsent: bool,
 }
 
@@ -168,8 +168,8 @@ impl Sender {
         }
     }
 
-    /// Sends the request in `place`, and waits for the head of its answer. The request is gone from its place, unless nothing
-    /// of it was sent.
+    /// Sends the request in `place`, and waits for the head of its answer. Without one over HTTP/1 its head is in its place as it
+    /// was, and its body if that is fixed; over HTTP/2 it is gone, unless nothing of it was sent.
     ///
     /// # Errors
     /// The end of the connection, or of the stream.
@@ -178,15 +178,22 @@ impl Sender {
         place: &mut Option<Request<Outgoing>>,
         watching: Watching<'_>,
     ) -> Result<Response<AnswerBody>, SendError> {
+        let Some(request) = place else {
+            return Err(SendError {
+                error: WireError::Http1(http1::Fault::NoAnswer),
+                is_unsent: false,
+            });
+        };
         match &mut self.way {
-            Way::Http1(held) => match http1::exchange(held, place, watching).await {
+            Way::Http1(held) => match http1::exchange(held, request, watching).await {
                 Ok(answer) => Ok(answer.map(AnswerBody::Http1)),
                 Err(none) => Err(SendError {
                     error: WireError::Http1(none.fault),
                     is_unsent: none.is_unsent,
                 }),
             },
-            Way::Http2(on) => on.send(place).await,
+            // Boxed, so that an exchange over HTTP/1 is no larger for it.
+            Way::Http2(on) => Box::pin(on.send(place)).await,
         }
     }
 

@@ -160,7 +160,9 @@ impl Sending<'_> {
                 Some(request) => {
                     let may_go_again = may_repeat || (connection.is_shared() && !was_unprocessed);
                     let is_copied = may_go_again && self.again.is_none();
-                    let copy = is_copied.then(|| copy_of(request)).flatten();
+                    let copy = is_copied
+                        .then(|| Copied::of(request, &connection))
+                        .flatten();
                     (copy, request.body().size_fixed())
                 }
                 None => (None, 0),
@@ -180,7 +182,7 @@ impl Sending<'_> {
                 Err(Attempt::Unprocessed(why, error)) => {
                     let again = match self.again {
                         Some(again) if !was_unprocessed => again(),
-                        _ => copy,
+                        _ => copy.and_then(|copy| copy.request(request)),
                     };
                     let again = again.filter(|it| it.body().is_whole());
                     if let Some(again) = again.filter(|_| !was_unprocessed) {
@@ -204,7 +206,9 @@ impl Sending<'_> {
             let again = match self.again {
                 Some(again) if may_repeat && (reused || from_new) => again(),
                 Some(_) => None,
-                None => copy.filter(|_| may_repeat && (reused || from_new)),
+                None => copy
+                    .filter(|_| may_repeat && (reused || from_new))
+                    .and_then(|copy| copy.request(request)),
             };
             let Some(again) = again.filter(|it| it.body().is_whole()) else {
                 self.call.note(&why);
@@ -544,6 +548,32 @@ fn frame(request: &mut Request<Outgoing>, has_length: bool) -> bool {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     is_careful
+}
+
+/// The part of a request that is kept so that it can be sent again.
+enum Copied {
+    /// All of it: a shared connection takes the request.
+    Request(Box<Request<Outgoing>>),
+    /// Its body: the head stays in its place.
+    Body(Outgoing),
+}
+
+impl Copied {
+    /// The part that is needed after a connection; `None`: its body is a client's, which comes once.
+    fn of(request: &Request<Outgoing>, connection: &Connection) -> Option<Copied> {
+        match connection.is_shared() {
+            true => copy_of(request).map(|it| Copied::Request(Box::new(it))),
+            false => request.body().again().map(Copied::Body),
+        }
+    }
+
+    /// The request once more; `place` has what was left of it.
+    fn request(self, place: &mut Option<Request<Outgoing>>) -> Option<Request<Outgoing>> {
+        match self {
+            Copied::Request(request) => Some(*request),
+            Copied::Body(body) => place.take().map(|request| request.map(|_| body)),
+        }
+    }
 }
 
 /// A copy of the request; `None`: its body is a client's, which comes once.

@@ -1,9 +1,10 @@
-//! Reads an answer's head, once all of it is here.
+//! Reads an answer's head, as soon as all of it is here.
 //!
 //! The values of the fields are parts of the bytes that were read, not copies. A value that is kept for long would keep
 //! all bytes of that read with it, so who keeps values copies them (`last_good`, `jar`).
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -46,128 +47,172 @@ pub struct AnswerHead {
     pub keeps: bool,
 }
 
-/// Searches bytes as they come for the end of a head.
+/// Reads heads as their bytes come.
 #[derive(Debug, Default)]
-pub struct HeadEnd {
-    /// The number of bytes that were looked at.
+pub struct HeadReader {
+    /// The number of bytes of the present head that were looked at for its end; 0: it was not read yet.
     looked_at: usize,
+    /// The places of the fields' names and values in the head.
+    places: Vec<(Range<usize>, Range<usize>)>,
 }
 
-impl HeadEnd {
-    /// The number of bytes of the head, if it is all there; `bytes` begin with the head, and those that were there before
-    /// are the same.
+/// A head's first line, and the number of the head's bytes.
+struct Read {
+    length: usize,
+    code: u16,
+    reason: Range<usize>,
+    is_http11: bool,
+}
+
+impl HeadReader {
+    /// Begins with a new head.
+    pub fn begin(&mut self) {
+        self.looked_at = 0;
+    }
+
+    /// Takes a head from the front of `buffer`, once all of it is there; `fields` gives an empty map, which is filled with the
+    /// fields of a final answer.
     ///
     /// # Errors
-    /// If what has come cannot begin a head, or is as long as one may be without an end.
-    pub fn find(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Fault> {
+    /// If it is malformed, is over a limit, or frames a body in more than one way.
+    pub fn take(
+        &mut self,
+        buffer: &mut BytesMut,
+        limits: HeadLimits,
+        fields: impl FnOnce() -> HeaderMap,
+    ) -> Result<Option<AnswerHead>, Fault> {
+        if buffer.is_empty() || !self.may_be_whole(buffer, limits) {
+            return Ok(None);
+        }
+        let seen = &buffer[..buffer.len().min(limits.bytes_max)];
+        let Some(read) = self.read(seen, limits)? else {
+            if buffer.len() >= limits.bytes_max {
+                return Err(Fault::HeadTooLarge);
+            }
+            // The end of a line may be the start of the end.
+            self.looked_at = buffer.len().saturating_sub(2).max(1);
+            return Ok(None);
+        };
+        self.looked_at = 0;
+        let head = buffer.split_to(read.length).freeze();
+        let is_interim = matches!(read.code, 100 | 102..=199);
+        let fields = if is_interim {
+            HeaderMap::new()
+        } else {
+            fields()
+        };
+        self.head(&read, &head, fields).map(Some)
+    }
+
+    /// False if a head of which a part was read before has still no end: it is not read again for each of its bytes.
+    fn may_be_whole(&mut self, bytes: &[u8], limits: HeadLimits) -> bool {
+        if self.looked_at == 0 || bytes.len() >= limits.bytes_max {
+            return true;
+        }
+        let from = self.looked_at;
+        let has_end = memchr::memchr_iter(b'\n', &bytes[from..])
+            .any(|at| matches!(&bytes[from + at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]));
+        if !has_end {
+            self.looked_at = bytes.len().saturating_sub(2).max(1);
+        }
+        has_end
+    }
+
+    /// The fault of a connection that ended within a head, of which these bytes have come.
+    pub fn broken_off(&mut self, bytes: &[u8], limits: HeadLimits) -> Fault {
+        self.read(bytes, limits).err().unwrap_or(Fault::NoAnswer)
+    }
+
+    /// Reads the lines of a head that bytes begin with; `None`: it has no end yet.
+    fn read(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<Read>, Fault> {
+        if limits.fields_max <= FIELDS_AT_HAND {
+            let mut fields = [const { MaybeUninit::uninit() }; FIELDS_AT_HAND];
+            self.read_into(bytes, &mut fields[..limits.fields_max])
+        } else {
+            let mut fields = vec![MaybeUninit::uninit(); limits.fields_max];
+            self.read_into(bytes, &mut fields)
+        }
+    }
+
+    fn read_into<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        fields: &mut [MaybeUninit<httparse::Header<'b>>],
+    ) -> Result<Option<Read>, Fault> {
+        // Empty lines before it would be skipped.
         let beginning = bytes.len().min(BEGINNING.len());
         if bytes[..beginning] != BEGINNING[..beginning] {
             return Err(Fault::Head(HeadFault::Version));
         }
-        let seen = &bytes[..bytes.len().min(limits.bytes_max)];
-        let from = self.looked_at;
-        for at in memchr::memchr_iter(b'\n', &seen[from.min(seen.len())..]) {
-            let behind = from + at + 1;
-            let line = match &seen[behind..] {
-                [b'\n', ..] => 1,
-                [b'\r', b'\n', ..] => 2,
-                _ => continue,
-            };
-            self.looked_at = 0;
-            return Ok(Some(behind + line));
-        }
-        if bytes.len() >= limits.bytes_max {
-            return Err(Fault::HeadTooLarge);
-        }
-        // The end of a line may be the start of the end.
-        self.looked_at = bytes.len().saturating_sub(2);
-        Ok(None)
-    }
-}
-
-/// The fault of a connection that ended within a head, of which these bytes have come.
-pub fn broken_off(bytes: &[u8], limits: HeadLimits) -> Fault {
-    let mut fields = vec![MaybeUninit::uninit(); limits.fields_max];
-    let mut read = httparse::Response::new(&mut []);
-    let parser = httparse::ParserConfig::default();
-    match parser.parse_response_with_uninit_headers(&mut read, bytes, &mut fields) {
-        Err(error) => fault(error),
-        Ok(_) => Fault::NoAnswer,
-    }
-}
-
-/// Takes a head of that length from the front of `buffer`; `headers` is empty, and is filled.
-///
-/// # Errors
-/// If it is malformed, has too many fields, or frames a body in more than one way.
-pub fn take(
-    buffer: &mut BytesMut,
-    length: usize,
-    limits: HeadLimits,
-    headers: HeaderMap,
-) -> Result<AnswerHead, Fault> {
-    let head = buffer.split_to(length).freeze();
-    if limits.fields_max <= FIELDS_AT_HAND {
-        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_AT_HAND];
-        read(&head, &mut fields[..limits.fields_max], headers)
-    } else {
-        let mut fields = vec![MaybeUninit::uninit(); limits.fields_max];
-        read(&head, &mut fields, headers)
-    }
-}
-
-fn read<'h>(
-    head: &'h Bytes,
-    fields: &mut [MaybeUninit<httparse::Header<'h>>],
-    mut headers: HeaderMap,
-) -> Result<AnswerHead, Fault> {
-    let mut read = httparse::Response::new(&mut []);
-    let parser = httparse::ParserConfig::default();
-    match parser.parse_response_with_uninit_headers(&mut read, head, fields) {
-        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Ok(_) => return Err(Fault::Head(HeadFault::Other)),
-        Err(error) => return Err(fault(error)),
-    }
-    let status = StatusCode::from_u16(read.code.unwrap_or_default())
-        .map_err(|_| Fault::Head(HeadFault::Status))?;
-    let reason = read
-        .reason
-        .filter(|it| Some(*it) != status.canonical_reason());
-    let reason = reason.and_then(|it| ReasonPhrase::try_from(it.as_bytes()).ok());
-    let is_http11 = read.version == Some(1);
-    headers.reserve(read.headers.len());
-    let mut framing = Framing::default();
-    let mut keeping = Keeping::default();
-    for field in &*read.headers {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(Fault::Head(HeadFault::Field));
+        let mut read = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let parsed = parser.parse_response_with_uninit_headers(&mut read, bytes, fields);
+        let length = match parsed {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(error) => return Err(fault(error)),
         };
-        if name == CONTENT_LENGTH {
-            framing.length(value.as_bytes())?;
-        } else if name == TRANSFER_ENCODING {
-            framing.coding(value.as_bytes())?;
-        } else if name == CONNECTION {
-            keeping.see(value.as_bytes());
+        let place = |part: &[u8]| {
+            let from = part.as_ptr().addr() - bytes.as_ptr().addr();
+            from..from + part.len()
+        };
+        self.places.clear();
+        for field in &*read.headers {
+            let places = (place(field.name.as_bytes()), place(field.value));
+            self.places.push(places);
         }
-        headers.append(name, value);
+        Ok(Some(Read {
+            length,
+            code: read.code.unwrap_or_default(),
+            // No reason is none of the bytes.
+            reason: match read.reason {
+                Some(reason) if !reason.is_empty() => place(reason.as_bytes()),
+                _ => 0..0,
+            },
+            is_http11: read.version == Some(1),
+        }))
     }
-    if framing.is_chunked && !is_http11 {
-        return Err(Fault::Head(HeadFault::TransferEncoding));
+
+    /// The meaning of a head whose lines were read.
+    fn head(&self, read: &Read, head: &Bytes, mut headers: HeaderMap) -> Result<AnswerHead, Fault> {
+        let status = StatusCode::from_u16(read.code).map_err(|_| Fault::Head(HeadFault::Status))?;
+        let reason = &head[read.reason.clone()];
+        let own = status.canonical_reason().map(str::as_bytes);
+        let reason = (own != Some(reason)).then(|| ReasonPhrase::try_from(reason).ok());
+        headers.reserve(self.places.len());
+        let mut framing = Framing::default();
+        let mut keeping = Keeping::default();
+        for (name, value) in &self.places {
+            let name = HeaderName::from_bytes(&head[name.clone()]);
+            let value = HeaderValue::from_maybe_shared(head.slice(value.clone()));
+            let (Ok(name), Ok(value)) = (name, value) else {
+                return Err(Fault::Head(HeadFault::Field));
+            };
+            if name == CONTENT_LENGTH {
+                framing.length(value.as_bytes())?;
+            } else if name == TRANSFER_ENCODING {
+                framing.coding(value.as_bytes())?;
+            } else if name == CONNECTION {
+                keeping.see(value.as_bytes());
+            }
+            headers.append(name, value);
+        }
+        if framing.is_chunked && !read.is_http11 {
+            return Err(Fault::Head(HeadFault::TransferEncoding));
+        }
+        if framing.is_chunked && framing.length.is_some() {
+            return Err(Fault::Head(HeadFault::Ambiguous));
+        }
+        Ok(AnswerHead {
+            status,
+            is_http11: read.is_http11,
+            reason: reason.flatten(),
+            length: framing.length,
+            is_chunked: framing.is_chunked,
+            keeps: keeping.keeps(read.is_http11),
+            headers,
+        })
     }
-    if framing.is_chunked && framing.length.is_some() {
-        return Err(Fault::Head(HeadFault::Ambiguous));
-    }
-    Ok(AnswerHead {
-        status,
-        is_http11,
-        reason,
-        length: framing.length,
-        is_chunked: framing.is_chunked,
-        keeps: keeping.keeps(is_http11),
-        headers,
-    })
 }
 
 fn fault(error: httparse::Error) -> Fault {
@@ -244,24 +289,19 @@ mod tests {
 
     /// The head in `bytes` that come `at_once` at a time and then end, and the rest; or the fault, as text.
     fn taken(bytes: &[u8], at_once: usize) -> Result<(AnswerHead, Vec<u8>), String> {
-        let mut end = HeadEnd::default();
+        let mut reader = HeadReader::default();
         let mut buffer = BytesMut::new();
         let mut parts = bytes.chunks(at_once.max(1));
         loop {
             let Some(part) = parts.next() else {
-                return Err(broken_off(&buffer, LIMITS).to_string());
+                return Err(reader.broken_off(&buffer, LIMITS).to_string());
             };
             buffer.extend_from_slice(part);
-            match end.find(&buffer, LIMITS) {
-                Err(fault) => return Err(fault.to_string()),
-                Ok(None) => {}
-                Ok(Some(length)) => {
-                    let head = take(&mut buffer, length, LIMITS, HeaderMap::new());
-                    let head = head.map_err(|fault| fault.to_string())?;
-                    let rest = parts.flatten().copied();
-                    let rest = buffer.iter().copied().chain(rest).collect();
-                    return Ok((head, rest));
-                }
+            let head = reader.take(&mut buffer, LIMITS, HeaderMap::new);
+            if let Some(head) = head.map_err(|fault| fault.to_string())? {
+                let rest = parts.flatten().copied();
+                let rest = buffer.iter().copied().chain(rest).collect();
+                return Ok((head, rest));
             }
         }
     }

@@ -229,8 +229,11 @@ mod tests {
         fields_max: 3,
     };
 
-    /// The data, the trailers and the rest of a body that comes `at_once` at a time; or its fault.
-    fn taken(bytes: &[u8], at_once: usize) -> Result<(Vec<u8>, Vec<String>, Vec<u8>), String> {
+    /// The data, the trailers and the rest of a body.
+    type Taken = (Vec<u8>, Vec<String>, Vec<u8>);
+
+    /// A body that comes `at_once` at a time, or its fault.
+    fn taken(bytes: &[u8], at_once: usize) -> Result<Taken, String> {
         let mut chunked = Chunked::new(LIMITS);
         let (mut buffer, mut data, mut lines) = (BytesMut::new(), Vec::new(), Vec::new());
         let mut parts = bytes.chunks(at_once.max(1));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Frame;
 
-use super::answer_head::{self, AnswerHead, HeadEnd, HeadLimits};
+use super::answer_head::{AnswerHead, HeadLimits, HeadReader};
 use super::chunked::{Chunked, Part};
 use super::fault::Fault;
 use super::request_head;
@@ -51,7 +51,7 @@ enum Reading {
 pub struct Http1 {
     wire: Wire,
     reading: Reading,
-    end: HeadEnd,
+    heads: HeadReader,
     upload: Upload,
     /// True while the connection may carry another request.
     keeps: bool,
@@ -77,7 +77,7 @@ impl Http1 {
         Http1 {
             wire: Wire::new(stream),
             reading: Reading::Nothing,
-            end: HeadEnd::default(),
+            heads: HeadReader::default(),
             upload: Upload::default(),
             keeps: true,
             is_head: false,
@@ -117,7 +117,7 @@ impl Http1 {
         self.is_head = *request.method() == Method::HEAD;
         self.is_connect = *request.method() == Method::CONNECT;
         self.interim = 0;
-        self.end = HeadEnd::default();
+        self.heads.begin();
         self.keeps = self.keeps && !closes(request.headers());
         self.reading = Reading::Head;
     }
@@ -127,24 +127,23 @@ impl Http1 {
         self.written() == 0 && self.upload.give_back(request.body_mut())
     }
 
-    /// Sends the request, and waits for the head of its final answer; interim ones go to `watching`. `headers` is empty, and
-    /// becomes the head's fields.
+    /// Sends the request, and waits for the head of its final answer; interim ones go to `watching`. `fields` gives an empty map
+    /// for the fields of a head.
     pub fn poll_answer(
         &mut self,
         cx: &mut Context<'_>,
         watching: &Watching<'_>,
-        headers: &mut HeaderMap,
+        mut fields: impl FnMut() -> HeaderMap,
     ) -> Poll<Result<AnswerHead, Fault>> {
         if self.written() == 0 {
             let _ = self.poll_upload(cx)?;
         }
         loop {
             while !self.waits_for_upload()
-                && let Some(length) = self.end.find(&self.wire.read, self.limits)?
+                && let Some(head) =
+                    self.heads
+                        .take(&mut self.wire.read, self.limits, &mut fields)?
             {
-                let fields = std::mem::take(headers);
-                let read = &mut self.wire.read;
-                let head = answer_head::take(read, length, self.limits, fields)?;
                 let is_switch = head.status == StatusCode::SWITCHING_PROTOCOLS;
                 if !head.status.is_informational() || is_switch {
                     self.answered(&head);
@@ -155,11 +154,6 @@ impl Http1 {
                     return Poll::Ready(Err(Fault::TooManyInterim));
                 }
                 watching.see(head.status, &head.headers);
-                *headers = head.headers;
-                headers.clear();
-                if self.wire.read.is_empty() {
-                    break;
-                }
             }
             if self.waits_for_upload() {
                 ready!(self.poll_upload(cx))?;
@@ -167,7 +161,7 @@ impl Http1 {
             }
             match self.wire.poll_read(cx, None) {
                 Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(answer_head::broken_off(&self.wire.read, self.limits)));
+                    return Poll::Ready(Err(self.heads.broken_off(&self.wire.read, self.limits)));
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
@@ -332,6 +326,11 @@ impl Http1 {
             self.wire.rest();
         }
         may_rest
+    }
+
+    /// Gives large places back, since no request has come for a while.
+    pub fn shed(&mut self) {
+        self.wire.shed();
     }
 
     /// True if bytes came behind the answer.

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Request, Response, Version};
+use http::{Request, Response, Version};
 
 use super::answer_head::AnswerHead;
 use super::body::HoldingBody;
@@ -15,11 +15,9 @@ use crate::message::kept_body::Outgoing;
 /// An exchange on its way. Dropped before its answer, it leaves the connection in the midst of a message.
 pub struct Exchange<'a> {
     held: &'a mut Option<Box<Http1>>,
-    place: &'a mut Option<Request<Outgoing>>,
+    request: &'a mut Request<Outgoing>,
     watching: Watching<'a>,
     has_begun: bool,
-    /// The place for the answer's fields, empty.
-    headers: HeaderMap,
 }
 
 /// An exchange without an answer; the connection stays where it was.
@@ -27,23 +25,22 @@ pub struct Exchange<'a> {
 pub struct NoAnswer {
     /// The reason.
     pub fault: Fault,
-    /// True if nothing of the request was written: it is where it was, whole.
+    /// True if nothing of the request was written.
     pub is_unsent: bool,
 }
 
-/// Sends the request in `place` on the connection that is `held`. The answer takes the connection with it, and the request is
-/// gone from its place unless nothing of it was written.
+/// Sends the request on the connection that is `held`. The answer takes the connection with it, and the place of the request's
+/// fields. Without an answer the request is as it was, but for a streamed body of which some was sent.
 pub fn exchange<'a>(
     held: &'a mut Option<Box<Http1>>,
-    place: &'a mut Option<Request<Outgoing>>,
+    request: &'a mut Request<Outgoing>,
     watching: Watching<'a>,
 ) -> Exchange<'a> {
     Exchange {
         held,
-        place,
+        request,
         watching,
         has_begun: false,
-        headers: HeaderMap::new(),
     }
 }
 
@@ -52,36 +49,30 @@ impl Future for Exchange<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let (Some(connection), Some(request)) = (this.held.as_mut(), this.place.as_mut()) else {
+        let Some(connection) = this.held.as_mut() else {
             return Poll::Ready(Err(NoAnswer {
                 fault: Fault::NoAnswer,
-                is_unsent: this.place.is_some(),
+                is_unsent: true,
             }));
         };
         if !this.has_begun {
             this.has_begun = true;
-            connection.begin(request);
+            connection.begin(this.request);
         }
-        // The request's fields are written, and their place is as good as a new one for the answer's.
-        if connection.written() > 0 && this.headers.capacity() == 0 {
-            this.headers = std::mem::take(request.headers_mut());
-            this.headers.clear();
-        }
-        let answered = connection.poll_answer(cx, &this.watching, &mut this.headers);
-        match ready!(answered) {
+        let request = &mut *this.request;
+        let fields = || {
+            let mut fields = std::mem::take(request.headers_mut());
+            fields.clear();
+            fields
+        };
+        match ready!(connection.poll_answer(cx, &this.watching, fields)) {
             Ok(head) => {
-                *this.place = None;
-                let body = this
-                    .held
-                    .take()
-                    .map_or(HoldingBody::Gone, HoldingBody::over);
+                let body = this.held.take();
+                let body = body.map_or(HoldingBody::Gone, HoldingBody::over);
                 Poll::Ready(Ok(response(head, body)))
             }
             Err(fault) => {
-                let is_unsent = connection.take_back(request);
-                if !is_unsent {
-                    *this.place = None;
-                }
+                let is_unsent = connection.take_back(this.request);
                 Poll::Ready(Err(NoAnswer { fault, is_unsent }))
             }
         }

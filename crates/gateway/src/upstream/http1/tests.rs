@@ -24,18 +24,19 @@ fn connected(size: usize) -> (Option<Box<Http1>>, DuplexStream) {
     )
 }
 
-fn get() -> Option<Request<Outgoing>> {
+fn get() -> Request<Outgoing> {
     request(Method::GET, "")
 }
 
-fn request(method: Method, body: impl Into<bytes::Bytes>) -> Option<Request<Outgoing>> {
+fn request(method: Method, body: impl Into<bytes::Bytes>) -> Request<Outgoing> {
     let request = Request::builder().method(method).uri("/a");
-    Some(request.body(Outgoing::fixed(body)).unwrap())
+    let request = request.header("x-a", "1");
+    request.body(Outgoing::fixed(body)).unwrap()
 }
 
 async fn sent(
     held: &mut Option<Box<Http1>>,
-    place: &mut Option<Request<Outgoing>>,
+    place: &mut Request<Outgoing>,
 ) -> Result<Response<AnswerBody>, exchange::NoAnswer> {
     let answer = exchange(held, place, Watching::default()).await;
     answer.map(|it| it.map(AnswerBody::Http1))
@@ -112,9 +113,9 @@ async fn one_connection_carries_request_after_request() {
             String::from_utf8(asked).unwrap()
         };
         let (answer, asked) = tokio::join!(sent(&mut held, &mut place), playing);
-        let wanted = format!("POST /a HTTP/1.1\r\ncontent-length: 7\r\n\r\nround {round}");
+        let wanted =
+            format!("POST /a HTTP/1.1\r\nx-a: 1\r\ncontent-length: 7\r\n\r\nround {round}");
         assert_eq!(asked, wanted);
-        assert!(place.is_none());
         let mut body = answer.unwrap().into_body();
         assert_eq!((&mut body).collect().await.unwrap().to_bytes(), "ok");
         held = left(&mut body);
@@ -175,9 +176,9 @@ async fn a_request_of_which_nothing_went_out_is_whole_again() {
     let mut place = request(Method::PUT, "body");
     let none = sent(&mut held, &mut place).await.unwrap_err();
     assert!(none.is_unsent);
-    let request = place.unwrap();
+    assert_eq!(place.headers()["x-a"], "1");
     assert_eq!(
-        request.into_body().collect().await.unwrap().to_bytes(),
+        place.into_body().collect().await.unwrap().to_bytes(),
         "body"
     );
     let (mut held, mut far) = connected(1 << 20);
@@ -189,7 +190,8 @@ async fn a_request_of_which_nothing_went_out_is_whole_again() {
     let none = tokio::join!(sent(&mut held, &mut place), closing)
         .0
         .unwrap_err();
-    assert!(!none.is_unsent && place.is_none());
+    assert!(!none.is_unsent);
+    assert_eq!(place.headers()["x-a"], "1", "it can go again");
     assert!(held.is_some_and(|it| it.written() > 0 && !it.has_read()));
 }
 
@@ -206,6 +208,24 @@ async fn interim_answers_come_before_the_final_one_and_are_not_without_number() 
     far.write_all(hints.repeat(17).as_bytes()).await.unwrap();
     let none = sent(&mut held, &mut get()).await.unwrap_err();
     assert!(matches!(none.fault, Fault::TooManyInterim));
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_behind_an_interim_answer_leaves_the_request_whole() {
+    let (mut held, mut far) = connected(1 << 20);
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200";
+    far.write_all(hints.as_bytes()).await.unwrap();
+    let mut place = request(Method::PUT, "body");
+    let closing = async {
+        let mut asked = [0; 1024];
+        assert!(far.read(&mut asked).await.unwrap() > 0);
+        drop(far);
+    };
+    let none = tokio::join!(sent(&mut held, &mut place), closing).0;
+    assert!(matches!(none.unwrap_err().fault, Fault::NoAnswer));
+    assert_eq!(place.headers()["x-a"], "1");
+    let body = place.into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), "body");
 }
 
 #[tokio::test]

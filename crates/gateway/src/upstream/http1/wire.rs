@@ -9,12 +9,16 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 
 use crate::ground::transport::ByteStream;
+use crate::message::body::BUFFER;
 
-/// The bytes that are read at once where it is not known how many come; an idle connection keeps no more.
+/// The bytes that are read at once where it is not known how many come; a connection that is idle for long keeps no more.
 pub const READ: usize = 8 * 1024;
 
 /// The most bytes that are read at once.
-const READ_MAX: usize = 64 * 1024;
+const READ_MAX: usize = BUFFER;
+
+/// The bytes that are read beyond those that are expected, so that a read that finds all of them does not look for more.
+const BEYOND: usize = 1024;
 
 /// The room below which no more is read into the place behind earlier bytes.
 const ROOM_MIN: usize = 2 * 1024;
@@ -41,10 +45,14 @@ pub struct Wire {
     stream: Box<dyn ByteStream>,
     /// The bytes that were read and not taken yet.
     pub read: BytesMut,
-    /// True once more than [`READ`] bytes were asked for at once: the place for them is given back.
+    /// True once more than [`READ`] bytes were asked for at once: the place for them is given back in time.
     is_grown: bool,
     /// True if the last read filled all of its place, so that more is likely there.
     was_full: bool,
+    /// The number of bytes that have come since the request began, and of the answer before it: the next is taken to be as
+    /// long.
+    came: usize,
+    came_before: usize,
     /// The bytes to be written first, and the number of those that have gone.
     front: Vec<u8>,
     gone: usize,
@@ -55,8 +63,6 @@ pub struct Wire {
     is_held: bool,
     /// The number of bytes written since the request began.
     written: u64,
-    /// True once bytes have come since the request began.
-    has_read: bool,
 }
 
 impl fmt::Debug for Wire {
@@ -76,13 +82,14 @@ impl Wire {
             read: BytesMut::new(),
             is_grown: false,
             was_full: false,
+            came: 0,
+            came_before: 0,
             front: Vec::new(),
             gone: 0,
             data: Bytes::new(),
             back: Vec::new(),
             is_held: false,
             written: 0,
-            has_read: false,
         }
     }
 
@@ -93,7 +100,14 @@ impl Wire {
 
     /// Begins a request: returns the empty place for its head.
     pub fn begin(&mut self) -> &mut Vec<u8> {
-        (self.written, self.has_read) = (0, false);
+        self.written = 0;
+        let expected = std::mem::take(&mut self.came_before) + BEYOND;
+        if expected > READ {
+            self.is_grown = true;
+            self.read.reserve(expected.min(READ_MAX));
+        } else {
+            self.shed();
+        }
         self.front.clear();
         self.gone = 0;
         &mut self.front
@@ -106,7 +120,7 @@ impl Wire {
 
     /// True once bytes have come since the request began.
     pub fn has_read(&self) -> bool {
-        self.has_read
+        self.came > 0
     }
 
     /// Reads more; 0: the stream has ended. `expected` is the number of bytes that are known to come; `None`: it is not
@@ -117,8 +131,7 @@ impl Wire {
         expected: Option<u64>,
     ) -> Poll<io::Result<usize>> {
         let most = match expected {
-            // A little more, so that a read that finds all of them does not look for more.
-            Some(bytes) => usize::try_from(bytes).map_or(READ_MAX, |it| it.saturating_add(64)),
+            Some(bytes) => usize::try_from(bytes).map_or(READ_MAX, |it| it.saturating_add(BEYOND)),
             None if self.was_full => READ_MAX,
             None => READ,
         };
@@ -132,7 +145,7 @@ impl Wire {
         let reading = pin!(self.stream.read_buf(&mut self.read));
         let bytes = ready!(reading.poll(cx))?;
         self.was_full = bytes == room;
-        self.has_read |= bytes > 0;
+        self.came = self.came.saturating_add(bytes);
         Poll::Ready(Ok(bytes))
     }
 
@@ -203,16 +216,21 @@ impl Wire {
         }
     }
 
-    /// Gives large places back; the connection waits for a request.
+    /// Ends a request. A large place stays for the next one, which is likely to need it.
     pub fn rest(&mut self) {
-        if self.is_grown {
-            self.read = BytesMut::new();
-            self.is_grown = false;
-        }
+        self.came_before = std::mem::take(&mut self.came);
         self.was_full = false;
         self.front.shrink_to(READ);
         self.data = Bytes::new();
         self.back = Vec::new();
+    }
+
+    /// Gives a large place back; the connection waits for a request.
+    pub fn shed(&mut self) {
+        if self.is_grown {
+            self.read = BytesMut::new();
+            self.is_grown = false;
+        }
     }
 
     /// Looks whether the stream is still open and silent. It costs no system call unless something has come: readiness is
@@ -295,6 +313,36 @@ mod tests {
         let (mut wire, _far) = pair(100);
         wire.read.extend_from_slice(b"left");
         assert_eq!(wire.idleness(), Idleness::Unasked);
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_makes_room_for_the_next_one_until_there_is_none() {
+        let (mut wire, mut far) = pair(100_000);
+        let mut read = async |wire: &mut Wire, size: usize| {
+            far.write_all(&vec![b'a'; size]).await.unwrap();
+            let mut reads = 0;
+            while wire.read.len() < size {
+                let bytes = std::future::poll_fn(|cx| wire.poll_read(cx, None)).await;
+                assert!(bytes.unwrap() > 0);
+                reads += 1;
+            }
+            wire.read.clear();
+            wire.rest();
+            reads
+        };
+        wire.begin();
+        assert!(read(&mut wire, 60_000).await > 1);
+        wire.begin();
+        assert_eq!(read(&mut wire, 60_000).await, 1);
+        assert!(wire.read.capacity() >= 60_000);
+        wire.shed();
+        assert_eq!(wire.read.capacity(), 0);
+        wire.begin();
+        assert_eq!(read(&mut wire, 100).await, 1);
+        wire.begin();
+        assert_eq!(wire.read.capacity(), 0, "it expects no more");
+        assert_eq!(read(&mut wire, 100).await, 1);
+        assert!(wire.read.capacity() <= READ);
     }
 
     #[tokio::test]
