@@ -38,7 +38,7 @@ pub struct Interim {
 /// The receiver of the interim answers to one attempt at an upstream.
 #[derive(Debug, Default)]
 pub struct Watching<'a> {
-    /// The request's state; `None`: nobody gets them.
+    /// The request's state; `None`: they are dropped.
     interim: Option<&'a Interim>,
     intake: Option<&'a Intake>,
 }

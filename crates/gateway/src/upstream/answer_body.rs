@@ -17,18 +17,18 @@ use crate::upstream::http2;
 /// An answer's body as it comes.
 #[derive(Debug)]
 pub enum AnswerBody {
-    /// Over HTTP/1: the body has its connection until it is given back.
+    /// A body over HTTP/1, which has its connection until that is given back.
     Http1(HoldingBody),
-    /// Over HTTP/2.
+    /// A body over HTTP/2.
     Http2(Incoming),
 }
 
 /// The end of a connection, or of a stream, in the midst of an exchange.
 #[derive(Debug)]
 pub enum WireError {
-    /// Over HTTP/1.
+    /// The fault over HTTP/1.
     Http1(http1::Fault),
-    /// Over HTTP/2.
+    /// The error over HTTP/2.
     Http2(hyper::Error),
 }
 

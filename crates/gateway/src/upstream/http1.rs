@@ -1,7 +1,8 @@
-//! HTTP/1 towards upstreams, over a byte stream: requests are written, and answers read, by whoever waits for them.
+//! HTTP/1 towards upstreams, over a byte stream: the exchange that waits for an answer writes its request and reads the answer by
+//! itself.
 //!
 //! A connection belongs to its exchange while it is in use, and to its pool otherwise: there is no task for it and no channel to
-//! one (docs/decisions/0032). `httparse` reads the lines of a head; what they mean, and what is refused, is decided here.
+//! one (docs/decisions/0032). `httparse` reads the lines of a head; their meaning, and the heads that are refused, are decided here.
 
 mod answer_head;
 mod body;

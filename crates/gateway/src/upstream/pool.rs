@@ -295,7 +295,7 @@ impl Pool {
         self.is_open(idle)
     }
 
-    /// False if an idle connection was closed, or bytes came on it that nobody asked for; they are counted.
+    /// False if an idle connection was closed, or bytes came on it without a request; these are counted.
     fn is_open(&self, idle: &mut Idle) -> bool {
         match idle.connection.idleness() {
             Idleness::Open => true,
@@ -315,7 +315,7 @@ impl Pool {
         }
         let kept = kept.min(self.limits.idle_timeout);
         let idle = &mut self.held.lock().idle;
-        // The oldest is the first to be closed by its upstream, and nobody has looked since.
+        // The oldest is the first to be closed by its upstream, and was not looked at since.
         if idle.len() >= self.limits.idle_max
             && let Some(oldest) = idle.first_mut()
             && !self.may_stay(oldest, now)

@@ -5,6 +5,7 @@
 //! connection says nothing about the upstream: it may have lost its patience with the client, as it should. The end of
 //! an idle connection as a request goes out says nothing either (docs/gateway.md, "Whose fault it is").
 
+mod kept_request;
 mod no_answer;
 
 use std::pin::pin;
@@ -16,6 +17,7 @@ use fusebox_breaker::Timestamp;
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderValue, Method, Request, Response};
 
+use kept_request::KeptRequest;
 pub use no_answer::{Cut, Failed, Unanswered};
 
 use crate::ground::clock::Clock;
@@ -161,7 +163,7 @@ impl Sending<'_> {
                     let may_go_again = may_repeat || (connection.is_shared() && !was_unprocessed);
                     let is_copied = may_go_again && self.again.is_none();
                     let copy = is_copied
-                        .then(|| Copied::of(request, &connection))
+                        .then(|| KeptRequest::of(request, &connection))
                         .flatten();
                     (copy, request.body().size_fixed())
                 }
@@ -548,39 +550,4 @@ fn frame(request: &mut Request<Outgoing>, has_length: bool) -> bool {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     is_careful
-}
-
-/// The part of a request that is kept so that it can be sent again.
-enum Copied {
-    /// All of it: a shared connection takes the request.
-    Request(Box<Request<Outgoing>>),
-    /// Its body: the head stays in its place.
-    Body(Outgoing),
-}
-
-impl Copied {
-    /// The part that is needed after a connection; `None`: its body is a client's, which comes once.
-    fn of(request: &Request<Outgoing>, connection: &Connection) -> Option<Copied> {
-        match connection.is_shared() {
-            true => copy_of(request).map(|it| Copied::Request(Box::new(it))),
-            false => request.body().again().map(Copied::Body),
-        }
-    }
-
-    /// The request once more; `place` has what was left of it.
-    fn request(self, place: &mut Option<Request<Outgoing>>) -> Option<Request<Outgoing>> {
-        match self {
-            Copied::Request(request) => Some(*request),
-            Copied::Body(body) => place.take().map(|request| request.map(|_| body)),
-        }
-    }
-}
-
-/// A copy of the request; `None`: its body is a client's, which comes once.
-fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    let mut again = Request::new(request.body().again()?);
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    again.headers_mut().clone_from(request.headers());
-    Some(again)
 }

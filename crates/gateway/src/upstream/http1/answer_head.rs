@@ -31,11 +31,11 @@ pub struct HeadLimits {
 /// A head that was read.
 #[derive(Debug)]
 pub struct AnswerHead {
-    /// The status.
+    /// The answer's status.
     pub status: StatusCode,
     /// True for HTTP/1.1, false for HTTP/1.0.
     pub is_http11: bool,
-    /// The fields.
+    /// The answer's fields.
     pub headers: HeaderMap,
     /// The reason phrase, if it is not the status's own.
     pub reason: Option<ReasonPhrase>,

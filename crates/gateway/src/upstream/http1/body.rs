@@ -1,7 +1,7 @@
 //! An answer's body, which holds its connection until it has ended.
 //!
 //! Its reader reads the socket itself. Only where the answer has come before the request was complete does a task drive both:
-//! the upload goes on at its own pace, whether the answer is read or not.
+//! the upload continues at its own pace, whether the answer is read or not.
 
 use std::fmt;
 use std::pin::Pin;

@@ -23,14 +23,14 @@ enum At {
     Extension,
     /// The `\n` of a size's line.
     SizeEnd,
-    /// That many bytes of data.
+    /// A chunk's data, with the number of bytes to come.
     Data(u64),
     /// The `\r`, then the `\n`, behind a chunk's data.
     DataCr,
     DataLf,
     /// The trailers, up to an empty line.
     Trailers,
-    /// The end.
+    /// The body's end.
     End,
 }
 
@@ -75,7 +75,7 @@ impl Chunked {
         self.at == At::End
     }
 
-    /// Takes the next part from the front of `buffer`. Behind data it goes on to the end, if that is there too, so that
+    /// Takes the next part from the front of `buffer`. Framing behind data is passed over as well, up to the end if that is there, so that
     /// the last data are known to be the last.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Chunked {
                     0 => At::DataCr,
                     left => At::Data(left),
                 };
-                // A fault behind the data is told when its turn comes.
+                // A fault behind the data is returned with the next part.
                 self.pass_framing(buffer).ok();
                 Ok(Part::Data(data))
             }
@@ -154,7 +154,7 @@ impl Chunked {
             (At::Size(_) | At::SizeSpace, b' ' | b'\t') => At::SizeSpace,
             (At::Size(_) | At::SizeSpace, b';') => At::Extension,
             (At::Size(_) | At::SizeSpace, _) => {
-                return Err(Fault::Chunk("its size is no number"));
+                return Err(Fault::Chunk("its size must be hexadecimal digits"));
             }
             (At::Extension, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.extensions += 1;
@@ -200,7 +200,7 @@ impl Chunked {
 /// The fields of a trailer section.
 fn trailers(lines: &Bytes, limits: HeadLimits) -> Result<HeaderMap, Fault> {
     let mut fields = vec![httparse::EMPTY_HEADER; limits.fields_max];
-    let malformed = Fault::Chunk("its trailers are no fields");
+    let malformed = Fault::Chunk("its trailers must be fields");
     let fields = match httparse::parse_headers(lines, &mut fields) {
         Ok(httparse::Status::Complete((_, fields))) => fields,
         Err(httparse::Error::TooManyHeaders) => return Err(Fault::TrailersTooLarge),

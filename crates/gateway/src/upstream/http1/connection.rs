@@ -30,9 +30,9 @@ const BEFORE_STATUS: usize = b"HTTP/1.1 ".len();
 enum Reading {
     /// Nothing: no request is on its way.
     Nothing,
-    /// The head.
+    /// The answer's head.
     Head,
-    /// That many bytes of the body.
+    /// A body of known length, with the number of bytes to come.
     Length(u64),
     /// The chunks of the body.
     Chunked(Box<Chunked>),
@@ -162,6 +162,10 @@ impl Http1 {
             match self.wire.poll_read(cx, None) {
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(self.heads.broken_off(&self.wire.read, self.limits)));
+                }
+                // Nothing was asked yet, so this is no answer.
+                Poll::Ready(Ok(_)) if self.written() == 0 => {
+                    return Poll::Ready(Err(Fault::NoAnswer));
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),

@@ -107,7 +107,7 @@ enum Step {
     Frame(Next),
     /// The request could not be sent to its end.
     Failed(Fault),
-    /// Both have ended, or nobody waits for them.
+    /// Both have ended, or the reader is gone.
     Over,
 }
 
@@ -126,7 +126,7 @@ async fn drive(
                 room.set(frames.reserve());
             }
             (Step::Failed(fault), permit) => {
-                // The upstream is told at once, whether the answer is read or not.
+                // The connection ends at once, whether the answer is read or not.
                 drop(connection);
                 let next = (Some(Err(fault)), State::ENDED);
                 match permit {

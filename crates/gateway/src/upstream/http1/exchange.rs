@@ -23,7 +23,7 @@ pub struct Exchange<'a> {
 /// An exchange without an answer; the connection stays where it was.
 #[derive(Debug)]
 pub struct NoAnswer {
-    /// The reason.
+    /// The fault that ended it.
     pub fault: Fault,
     /// True if nothing of the request was written.
     pub is_unsent: bool,

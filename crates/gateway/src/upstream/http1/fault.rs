@@ -19,7 +19,7 @@ pub enum HeadFault {
     TransferEncoding,
     /// Fields that frame the body in more than one way.
     Ambiguous,
-    /// Anything else.
+    /// Any other fault of a head.
     Other,
 }
 
@@ -59,7 +59,7 @@ pub enum Fault {
     /// The connection ended within the body.
     #[error("the connection was closed within the body")]
     CutBody,
-    /// The body's chunks could not be read; what is wrong with them.
+    /// The body's chunks could not be read, for this reason.
     #[error("malformed chunk: {0}")]
     Chunk(&'static str),
     /// The trailers are larger, or more, than a head's fields may be.

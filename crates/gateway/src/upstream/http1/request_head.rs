@@ -15,7 +15,7 @@ const LINE: usize = b": \r\n".len();
 pub enum SentFraming {
     /// There is no body. A length of 0 is written if the fields have one, whatever it says.
     Nothing,
-    /// That number of bytes.
+    /// A body of that many bytes.
     Length(u64),
     /// Chunks, up to an empty one.
     Chunked,

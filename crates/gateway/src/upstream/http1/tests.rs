@@ -53,7 +53,7 @@ fn left(body: &mut AnswerBody) -> Option<Box<Http1>> {
     }
 }
 
-/// What a client of the connection sees of an answer that comes in those pieces, after which the connection ends.
+/// The answer that is seen when it comes in those pieces, after which the connection ends.
 async fn seen(method: Method, pieces: &[&[u8]]) -> String {
     let (mut held, mut far) = connected(1 << 20);
     let mut place = request(method, "");
@@ -193,6 +193,18 @@ async fn a_request_of_which_nothing_went_out_is_whole_again() {
     assert!(!none.is_unsent);
     assert_eq!(place.headers()["x-a"], "1", "it can go again");
     assert!(held.is_some_and(|it| it.written() > 0 && !it.has_read()));
+}
+
+#[tokio::test]
+async fn what_comes_before_any_of_the_request_went_out_is_no_answer() {
+    let (near, mut far) = duplex(1000);
+    let mut near: Box<dyn crate::ground::transport::ByteStream> = Box::new(near);
+    // The way is full, so that nothing more goes out.
+    near.write_all(&[b'x'; 1000]).await.unwrap();
+    let mut held = Some(Box::new(Http1::new(near, LIMITS, None)));
+    far.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    let none = sent(&mut held, &mut get()).await.unwrap_err();
+    assert!(none.is_unsent && matches!(none.fault, Fault::NoAnswer));
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ impl Upload {
     /// Sends as much as goes; ready once all has been written.
     pub fn poll(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         loop {
-            // What is there at once goes out together.
+            // Frames that are there at once are written together.
             let mut waits = false;
             while let Some(body) = &mut self.body
                 && wire.has_room()

@@ -32,11 +32,11 @@ const WAITING_MAX: usize = 16 * 1024;
 /// The state of a connection without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idleness {
-    /// It is open, and nothing has come.
+    /// The connection is open, and nothing has come.
     Open,
     /// The upstream has closed it.
     Closed,
-    /// Bytes came that nobody has asked for.
+    /// Bytes came without a request.
     Unasked,
 }
 
@@ -199,7 +199,7 @@ impl Wire {
         self.gone < self.front.len() || !self.data.is_empty() || !self.back.is_empty()
     }
 
-    /// Notes that so many of the bytes that waited have gone.
+    /// Notes the number of waiting bytes that have gone.
     fn went(&mut self, bytes: usize) {
         self.is_held = true;
         self.written = self.written.wrapping_add(bytes as u64);
@@ -241,7 +241,7 @@ impl Wire {
         }
         let mut scrap = [0; 64];
         let mut scrap = ReadBuf::new(&mut scrap);
-        // Nobody is woken: who takes the connection looks.
+        // No task is woken: the next request looks by itself.
         let mut cx = Context::from_waker(Waker::noop());
         match Pin::new(&mut self.stream).poll_read(&mut cx, &mut scrap) {
             Poll::Pending => Idleness::Open,
