@@ -64,6 +64,7 @@ pub mod parts {
     pub use crate::request::outlive::Outliving;
     pub use crate::request::worker::Worker;
     pub use crate::request::{answer, whole_body};
+    pub use crate::upstream::answer_body::WireError;
     pub use crate::upstream::breakers::{BreakerExtras, BreakerKind, LiveBreaker};
     pub use crate::upstream::connect::{NoConnection, Unconnected};
     pub use crate::upstream::fetch::{Fault, NO_LIMIT, NoAnswer, Outbound, Policy, Refusal, fetch};

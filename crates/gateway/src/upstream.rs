@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod announcing;
+pub mod answer_body;
 pub mod breakers;
 pub mod bulkhead;
 pub mod call;
@@ -15,6 +16,7 @@ pub mod grpc_health;
 mod gzip;
 pub mod health_checks;
 pub mod held_answer;
+mod http1;
 pub mod http2;
 pub mod jar;
 pub mod last_failures;

@@ -264,6 +264,25 @@ fn bytes_that_nobody_asked_for_end_the_connection_and_are_counted() {
 }
 
 #[test]
+fn bytes_that_come_on_an_idle_connection_end_it_without_another_request() {
+    let unasked = r#"fusebox_upstream_unasked_total{upstream="orders"}"#;
+    let upstream = Upstream::start(|call| {
+        call.body();
+        call.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+        // Behind the answer, so that it is found on the connection at rest; sooner, it is found behind the answer.
+        std::thread::sleep(Duration::from_millis(50));
+        call.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL");
+    });
+    let gateway = with(&upstream, "timeout: { request: 5s }");
+    let mut client = gateway.client();
+    assert_eq!(client.get("/a").text(), "good");
+    eventually("it is counted", || gateway.metric(unasked) == Some(1.0));
+    eventually("it is closed", || upstream.open() == 0);
+    assert_eq!(client.get("/a").text(), "good");
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[test]
 fn a_body_where_none_belongs_is_the_last_thing_on_its_connection() {
     let upstream = Upstream::start(|call: &mut Call| {
         // It overlooks the body, as some do, and takes it for the next request.

@@ -1,23 +1,19 @@
 //! Interim answers (1xx) of an upstream, on their way to its client.
 //!
-//! hyper's client reports them, hyper's server cannot send them. So they are queued here, and the client's socket
-//! writes them when hyper has nothing of its own to write: behind the previous answer, ahead of the one that they
+//! hyper's server cannot send them. So they are queued here, and the client's socket writes them when hyper has nothing of its own to write: behind the previous answer, ahead of the one that they
 //! belong to, which waits until they are out.
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Poll, Waker};
 
-use futures_util::task::AtomicWaker;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 
 use crate::message::field_kinds::FieldKinds;
 use crate::message::fields;
-use crate::message::kept_body::Outgoing;
-use crate::message::offer::Offer;
 use crate::message::request_body::Intake;
 
 /// Limit on the interim answers to one request; with one more the upstream has failed.
@@ -29,9 +25,6 @@ const WAITING_BYTES: usize = 64 * 1024;
 /// Interim answers to the request that a client's connection serves.
 #[derive(Debug)]
 pub struct Interim {
-    /// Number of the request's attempt; interim answers to earlier ones are dropped.
-    turn: AtomicU64,
-    count: AtomicU32,
     /// Number of those that the client cannot get.
     dropped: AtomicU32,
     /// False for HTTP/1.0, which has none (RFC 9110, section 15.2), and for HTTP/2, where hyper cannot send any.
@@ -40,34 +33,57 @@ pub struct Interim {
     queue: Mutex<Vec<u8>>,
     /// Wakes the client's connection.
     connection: Waker,
-    /// Wakes the call to the upstream.
-    caller: AtomicWaker,
+}
+
+/// The receiver of the interim answers to one attempt at an upstream.
+#[derive(Debug, Default)]
+pub struct Watching<'a> {
+    /// The request's state; `None`: they are dropped.
+    interim: Option<&'a Interim>,
+    intake: Option<&'a Intake>,
+}
+
+impl<'a> Watching<'a> {
+    /// Passes interim answers on; a 100 takes the body that `intake` holds back.
+    pub fn new(interim: &'a Interim, intake: Option<&'a Arc<Intake>>) -> Watching<'a> {
+        Watching {
+            interim: Some(interim),
+            intake: intake.map(|it| &**it),
+        }
+    }
+
+    /// Takes an interim answer.
+    pub fn see(&self, status: StatusCode, headers: &HeaderMap) {
+        // The gateway asks for 100 itself when it wants one (RFC 9110, section 15.2).
+        if status == StatusCode::CONTINUE {
+            if let Some(offer) = self.intake.and_then(Intake::offer) {
+                offer.take();
+            }
+        } else if let Some(interim) = self.interim {
+            interim.take(status, headers);
+        }
+    }
 }
 
 impl Interim {
     /// Creates the state of one connection, whose task is woken by `connection`.
     pub fn new(connection: Waker) -> Arc<Interim> {
         Arc::new(Interim {
-            turn: AtomicU64::new(0),
-            count: AtomicU32::new(0),
             dropped: AtomicU32::new(0),
             shown: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             queue: Mutex::default(),
             connection,
-            caller: AtomicWaker::new(),
         })
     }
 
     /// Begins a request; `shown`: its client may get interim answers.
     pub fn begin(&self, shown: bool) {
-        self.turn.fetch_add(1, Ordering::Relaxed);
         self.shown.store(shown, Ordering::Relaxed);
     }
 
-    /// Ends a request: waits until the queued interim answers are written; later ones are dropped.
+    /// Ends a request: waits until the queued interim answers are written.
     pub async fn end(&self) {
-        self.turn.fetch_add(1, Ordering::Relaxed);
         if self.waiting.load(Ordering::Acquire) {
             poll_fn(|_| match self.waiting.load(Ordering::Acquire) {
                 // The socket wakes us.
@@ -78,51 +94,7 @@ impl Interim {
         }
     }
 
-    /// Counts and passes on the interim answers to one attempt at an upstream; a 100 takes the body that
-    /// `intake` holds back.
-    pub fn watch(
-        self: &Arc<Interim>,
-        request: &mut Request<Outgoing>,
-        intake: Option<&Arc<Intake>>,
-    ) {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) + 1;
-        self.count.store(0, Ordering::Relaxed);
-        let interim = self.clone();
-        let offered = intake.filter(|intake| intake.offer().is_some()).cloned();
-        hyper::ext::on_informational(request, move |answer| {
-            if answer.status() == StatusCode::CONTINUE {
-                offered.as_deref().and_then(Intake::offer).map(Offer::take);
-            }
-            interim.take(turn, answer.status(), answer.headers());
-        });
-    }
-
-    /// Resolves when the upstream has sent more than [`MOST`].
-    pub async fn too_many(&self) {
-        poll_fn(|cx| {
-            if self.count.load(Ordering::Relaxed) > MOST {
-                return Poll::Ready(());
-            }
-            self.caller.register(cx.waker());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    fn take(&self, turn: u64, status: StatusCode, headers: &HeaderMap) {
-        if turn != self.turn.load(Ordering::Relaxed) {
-            return;
-        }
-        let count = self.count.load(Ordering::Relaxed).saturating_add(1);
-        self.count.store(count, Ordering::Relaxed);
-        if count > MOST {
-            self.caller.wake();
-            return;
-        }
-        // The gateway asks for 100 itself when it wants one (RFC 9110, section 15.2).
-        if status == StatusCode::CONTINUE {
-            return;
-        }
+    fn take(&self, status: StatusCode, headers: &HeaderMap) {
         if !self.shown.load(Ordering::Relaxed) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -195,18 +167,19 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_attempts_answers_and_too_many_are_not_shown() {
+    fn a_100_is_for_us_and_what_a_client_cannot_get_is_counted() {
         let interim = Interim::new(Waker::noop().clone());
         interim.begin(true);
-        let turn = interim.turn.load(Ordering::Relaxed);
-        interim.take(turn - 1, StatusCode::PROCESSING, &HeaderMap::new());
-        interim.take(turn, StatusCode::CONTINUE, &HeaderMap::new());
+        let watching = Watching::new(&interim, None);
+        watching.see(StatusCode::CONTINUE, &HeaderMap::new());
         assert!(!interim.is_waiting());
-        for _ in 0..2 * MOST {
-            interim.take(turn, StatusCode::PROCESSING, &HeaderMap::new());
-        }
+        watching.see(StatusCode::PROCESSING, &HeaderMap::new());
+        assert!(interim.is_waiting());
         let shown = String::from_utf8(interim.write()).unwrap();
-        assert_eq!(shown.matches("102 Processing").count() as u32, MOST - 1);
-        assert!(interim.count.load(Ordering::Relaxed) > MOST && !interim.is_waiting());
+        assert!(shown.starts_with("HTTP/1.1 102 Processing\r\n"), "{shown}");
+        interim.begin(false);
+        watching.see(StatusCode::PROCESSING, &HeaderMap::new());
+        assert!(!interim.is_waiting());
+        assert_eq!(interim.dropped(), 1);
     }
 }

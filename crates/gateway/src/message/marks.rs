@@ -1,9 +1,9 @@
 //! Carries through hyper what hyper does not write, as marks that are replaced on the wire.
 //!
-//! hyper writes no trailers but those that the head announced, and no byte in a target that the `http` crate does not
-//! know. So trailers go through it as a chunk, a raw target as a path, each behind a random mark that is unknown
-//! outside the process; and the socket below puts the real bytes in their place. Nothing else that is written can look
-//! like a mark.
+//! hyper writes no trailers but those that the head announced. So trailers go through it as a chunk behind a random mark
+//! that is unknown outside the process, and the socket below puts the real bytes in their place. The `http` crate holds
+//! no target with a byte that it does not know: so a raw target is a path behind another mark, until its request is
+//! written. Nothing else can look like a mark.
 
 use std::io;
 use std::pin::Pin;
@@ -64,7 +64,7 @@ fn lines(trailers: &HeaderMap) -> Bytes {
 }
 
 /// True if a field may stand behind a body (RFC 9110, section 6.5.1).
-fn may_trail(name: &HeaderName) -> bool {
+pub fn may_trail(name: &HeaderName) -> bool {
     ![
         AUTHORIZATION,
         CACHE_CONTROL,
@@ -96,13 +96,17 @@ pub fn marked_target(target: &str) -> String {
     text
 }
 
-/// The target given to [`marked_target`], with those bytes encoded; `None` without a mark.
-pub fn raw_target(uri: &Uri) -> Option<String> {
-    let rest = uri.path().strip_prefix("/\\")?;
+/// The target given to [`marked_target`], as it is written, by the path and query that stand for it; `None` without a mark.
+pub fn written_target(path: &str) -> Option<Vec<u8>> {
+    let rest = path.strip_prefix("/\\")?;
     let rest = rest.as_bytes().strip_prefix(&TARGET[..])?;
-    let query = uri.query().map(|query| format!("?{query}"));
-    let marked = [rest, query.as_deref().unwrap_or_default().as_bytes()].concat();
-    let target = String::from_utf8(unescaped(&marked)).ok()?;
+    Some(unescaped(rest))
+}
+
+/// The same with those bytes encoded.
+pub fn raw_target(uri: &Uri) -> Option<String> {
+    let target = written_target(uri.path_and_query()?.as_str())?;
+    let target = String::from_utf8(target).ok()?;
     let target = target.replace('"', "%22");
     Some(target.replace('<', "%3C").replace('>', "%3E"))
 }
@@ -203,15 +207,6 @@ impl<T> MarkWriter<T> {
             self.drop -= dropped;
             return Plan::Taken(dropped);
         }
-        if let Some(head) = bufs.first()
-            && let Some((method, target)) = marked_in(head)
-        {
-            let end = memchr::memchr(b' ', target).unwrap_or(target.len());
-            self.first.extend_from_slice(method);
-            self.first.extend_from_slice(&unescaped(&target[..end]));
-            self.first.extend_from_slice(&target[end..]);
-            return Plan::Taken(head.len());
-        }
         let mark = &TRAILERS[..];
         let Some(at) = bufs.iter().position(|buf| buf.starts_with(mark)) else {
             // The size of a chunk is not written before its data can be seen.
@@ -234,14 +229,6 @@ impl<T> MarkWriter<T> {
             Some(before) => Plan::Write(before),
         }
     }
-}
-
-/// The start of a head up to its marked target, and the bytes behind the mark.
-fn marked_in(head: &[u8]) -> Option<(&[u8], &[u8])> {
-    let space = head.iter().take(32).position(|byte| *byte == b' ')?;
-    let (method, rest) = head.split_at(space + 1);
-    let rest = rest.strip_prefix(b"/\\")?.strip_prefix(&TARGET[..])?;
-    Some((method, rest))
 }
 
 impl<T: AsyncWrite + Unpin> MarkWriter<T> {
@@ -386,15 +373,14 @@ mod tests {
         assert_eq!(wire(&[&data], 64).await, b"");
     }
 
-    #[tokio::test]
-    async fn a_raw_target_is_written_as_it_came() {
-        let target = marked_target("/a?q=\"<b>\\22\"&x");
-        let uri: http::Uri = target.parse().unwrap();
-        let head = format!("GET {uri} HTTP/1.1\r\nhost: a\r\n\r\n");
-        assert_eq!(
-            wire(&[head.as_bytes(), b"body"], 64).await,
-            b"GET /a?q=\"<b>\\22\"&x HTTP/1.1\r\nhost: a\r\n\r\nbody"
-        );
+    #[test]
+    fn a_raw_target_is_written_as_it_came() {
+        let raw = "/a?q=\"<b>\\22\"&x";
+        let uri: http::Uri = marked_target(raw).parse().unwrap();
+        let marked = uri.path_and_query().unwrap().as_str();
+        assert_eq!(written_target(marked).unwrap(), raw.as_bytes());
+        assert_eq!(raw_target(&uri).unwrap(), "/a?q=%22%3Cb%3E\\22%22&x");
+        assert_eq!(written_target("/a?b"), None);
     }
 
     #[test]

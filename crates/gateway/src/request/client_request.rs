@@ -27,6 +27,7 @@ use crate::message::validate;
 use crate::request::exchange::Exchange;
 use crate::request::forward::Forward;
 use crate::request::target;
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::connect::Unconnected;
 use crate::upstream::endpoints::LiveEndpoint;
@@ -378,7 +379,7 @@ impl Attempt for ToUpstream<'_> {
         call: &mut UpstreamCall,
         endpoint: &LiveEndpoint,
         number: u32,
-    ) -> Result<(Response<Incoming>, Connection), NotSent> {
+    ) -> Result<(Response<AnswerBody>, Connection), NotSent> {
         let exchange = self.exchange;
         let pool = endpoint.pool(exchange.worker.index);
         if self.request.upgrade.is_some() && pool.is_http2_alone() {

@@ -2,7 +2,6 @@
 
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderValue, Response, StatusCode, Version};
-use hyper::body::Incoming;
 
 use crate::message::body::Body;
 use crate::message::field_kinds::FieldKinds;
@@ -13,6 +12,7 @@ use crate::request::client_request::ClientRequest;
 use crate::request::exchange::{Exchange, Finish};
 use crate::request::response_body::ResponseBody;
 use crate::request::tunnel;
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::call::{Holder, UpstreamCall};
 use crate::upstream::held_answer::HeldAnswer;
 use crate::upstream::last_good::Recorder;
@@ -71,21 +71,20 @@ pub fn pass_on(
 /// Joins both connections after the upstream has switched protocols, which is its success.
 fn switch(
     exchange: &Exchange,
-    mut response: Response<Incoming>,
+    response: Response<AnswerBody>,
     mut call: Box<UpstreamCall>,
     client: Option<hyper::upgrade::OnUpgrade>,
     mut finish: Finish,
 ) -> Response<Body> {
-    let upstream = hyper::upgrade::on(&mut response);
     let protocol = response.headers().get(UPGRADE).cloned();
     call.becomes_stream();
     let places = [call.takes_place(None), finish.place.take()];
     call.end(None);
     drop(finish);
-    let Some(client) = client else {
+    let (mut parts, body) = response.into_parts();
+    let (Some(client), Some(upstream)) = (client, body.into_stream()) else {
         return answer::our_fault();
     };
-    let (mut parts, _) = response.into_parts();
     let found = FieldKinds::of_answer(&parts.headers);
     fields::strip_response(&mut parts.headers, found);
     parts

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::CallError;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::ground::clock::Clock;
@@ -24,6 +23,7 @@ use crate::message::grpc;
 use crate::message::offer::Offer;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::request::exchange::Finish;
+use crate::upstream::answer_body::{AnswerBody, WireError};
 use crate::upstream::call::Holder;
 use crate::upstream::last_good::Recorder;
 use crate::upstream::pool::Connection;
@@ -55,7 +55,7 @@ struct Flow {
     recorder: Option<Box<Recorder>>,
     /// Frames that were read before the body was passed on, and that the call has seen.
     ahead: VecDeque<Frame<Bytes>>,
-    inner: Incoming,
+    inner: AnswerBody,
     call: Option<Holder>,
     connection: Option<Connection>,
     /// The state of the request's body, which may still be on its way up.
@@ -68,6 +68,8 @@ struct Flow {
     held: Duration,
     /// True once the body has ended with trailers of our own.
     is_over: bool,
+    /// The error with which the body ends once the frames before it have gone out.
+    cut: Option<BodyError>,
     /// Wakes at the deadline of a gRPC call; `None`: it has none, or it has passed.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -84,7 +86,7 @@ struct Alarm {
 impl ResponseBody {
     /// Wraps an upstream's body; a body that has already ended judges its call at once.
     pub fn new(
-        inner: Incoming,
+        inner: AnswerBody,
         call: Option<Holder>,
         connection: Option<Connection>,
         intake: Option<Arc<Intake>>,
@@ -103,6 +105,7 @@ impl ResponseBody {
             passed_at: None,
             held: Duration::ZERO,
             is_over: false,
+            cut: None,
             deadline: None,
         };
         if flow.inner.is_end_stream() {
@@ -200,14 +203,10 @@ impl Flow {
         if let Some(offer) = offer {
             offer.decline();
         }
-        if let Some(connection) = self.connection.take()
-            && error.is_none()
-            && !was_held
-        {
-            if self.intake.as_deref().is_some_and(Intake::is_owed) {
-                connection.give_back_when_sent(self.clock.clone());
-            } else {
-                connection.give_back(self.clock.tick());
+        if let Some(connection) = self.connection.take() {
+            match error.is_none() && !was_held {
+                true => connection.give_back(&mut self.inner, &self.clock),
+                false => self.inner.abandon(),
             }
         }
     }
@@ -279,12 +278,13 @@ impl Flow {
         self.note(why);
         self.call = None;
         self.connection = None;
+        self.inner.abandon();
         BodyError::Client
     }
 
     /// The client's share in a broken body: it broke its own upload, or kept us waiting to send or to read. `None`: it
     /// had none.
-    fn clients_part(&self, error: &hyper::Error) -> Option<UpstreamError> {
+    fn clients_part(&self, error: &WireError) -> Option<UpstreamError> {
         let intake = self.intake.as_deref();
         if let Some(fault) = intake.and_then(Intake::fault) {
             return Some(UpstreamError::client(fault));
@@ -297,11 +297,23 @@ impl Flow {
         if self.connection.as_ref().is_some_and(Connection::is_last) {
             return Some(UpstreamError::overlooked());
         }
-        (self.held >= PAUSE && !error.is_parse()).then(UpstreamError::unread)
+        (self.held >= PAUSE && !error.is_malformed()).then(UpstreamError::unread)
+    }
+
+    /// Ends the body with an error, at the next look: the head and the frames before it may still lie in a buffer, and an error
+    /// would throw them away.
+    fn cut(
+        &mut self,
+        cx: &mut Context<'_>,
+        error: BodyError,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.cut = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ends the call after a broken body: as the client's fault, or as the upstream's.
-    fn broken(&mut self, error: &hyper::Error) -> BodyError {
+    fn broken(&mut self, error: &WireError) -> BodyError {
         if let Some(why) = self.clients_part(error) {
             return self.let_go(&why);
         }
@@ -310,12 +322,6 @@ impl Flow {
             return self.let_go(&why);
         }
         self.blamed(&why)
-    }
-
-    /// True if the body has ended before its end.
-    fn is_cut_short(&self) -> bool {
-        let connection = self.connection.as_ref();
-        connection.is_some_and(|it| it.is_cut_short(&self.inner))
     }
 
     /// Ends the call as the upstream's failure.
@@ -354,6 +360,9 @@ impl Flow {
             self.record_end();
             return Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))));
         }
+        if let Some(error) = self.cut.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         if self.is_over {
             return Poll::Ready(None);
         }
@@ -367,8 +376,9 @@ impl Flow {
         };
         self.end_wait();
         match frame {
-            None if self.is_cut_short() => {
-                Poll::Ready(Some(Err(self.blamed(&UpstreamError::cut_short()))))
+            None if self.connection.is_some() && self.inner.is_cut_short() => {
+                let error = self.blamed(&UpstreamError::cut_short());
+                self.cut(cx, error)
             }
             None => {
                 self.end(None);
@@ -377,7 +387,10 @@ impl Flow {
                 }
                 Poll::Ready(None)
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(self.broken(&error)))),
+            Some(Err(error)) => {
+                let error = self.broken(&error);
+                self.cut(cx, error)
+            }
             Some(Ok(frame)) => {
                 let now = self.clock.tick();
                 self.passed_at = Some(now);
@@ -417,9 +430,10 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.flow
-            .as_ref()
-            .is_none_or(|flow| flow.is_over || flow.ahead.is_empty() && flow.inner.is_end_stream())
+        self.flow.as_ref().is_none_or(|flow| {
+            flow.is_over
+                || flow.cut.is_none() && flow.ahead.is_empty() && flow.inner.is_end_stream()
+        })
     }
 
     fn size_hint(&self) -> SizeHint {

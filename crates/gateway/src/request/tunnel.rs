@@ -8,21 +8,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::StatusCode;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::ground::access_log::Note;
 use crate::ground::access_log::note::Flag;
+use crate::ground::transport::ByteStream;
 use crate::request::downstream::Downstream;
 use crate::upstream::bulkhead::Place;
 
-/// Joins two connections once both have switched, in a task of the worker's own. The client's connection counts as open
+/// Joins two connections once the client's has switched as the upstream's has, in a task of the worker's own. The client's connection counts as open
 /// until the tunnel ends, and so do its places.
 pub fn open(
     downstream: Arc<Downstream>,
     client: OnUpgrade,
-    upstream: OnUpgrade,
+    upstream: Box<dyn ByteStream>,
     idle: Duration,
     places: [Option<Place>; 2],
     noted: Option<Arc<Note>>,
@@ -33,27 +34,23 @@ pub fn open(
     }
     let token = downstream.worker.task_token();
     tokio::spawn(async move {
-        if let Ok((client, upstream)) = tokio::try_join!(client, upstream) {
-            join(client, upstream, idle, noted.as_ref()).await;
+        if let Ok(client) = client.await {
+            join(TokioIo::new(client), upstream, idle, noted.as_ref()).await;
         }
         drop((downstream, token, places, noted));
     });
 }
 
-async fn join(client: Upgraded, upstream: Upgraded, idle: Duration, noted: Option<&Arc<Note>>) {
+async fn join(
+    client: impl AsyncRead + AsyncWrite + Unpin,
+    upstream: Box<dyn ByteStream>,
+    idle: Duration,
+    noted: Option<&Arc<Note>>,
+) {
     let active = Arc::new(AtomicBool::new(false));
-    let watched = |connection, count: fn(&Note, usize)| {
-        let (reader, writer) = tokio::io::split(TokioIo::new(connection));
-        let active = active.clone();
-        let noted = noted.map(|note| (note.clone(), count));
-        let reader = Watched {
-            reader,
-            active,
-            noted,
-        };
-        tokio::io::join(reader, writer)
-    };
-    let (mut client, mut upstream) = (watched(client, Note::came), watched(upstream, Note::went));
+    let noted = |count: fn(&Note, usize)| noted.map(|note| (note.clone(), count));
+    let mut client = watched(client, &active, noted(Note::came));
+    let mut upstream = watched(upstream, &active, noted(Note::went));
     let silence = async {
         loop {
             tokio::time::sleep(idle).await;
@@ -67,6 +64,22 @@ async fn join(client: Upgraded, upstream: Upgraded, idle: Duration, noted: Optio
         _ = tokio::io::copy_bidirectional(&mut client, &mut upstream) => {}
         () = silence => {}
     }
+}
+
+/// A connection whose reading half is watched.
+fn watched<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: S,
+    active: &Arc<AtomicBool>,
+    noted: Option<Counting>,
+) -> impl AsyncRead + AsyncWrite + Unpin {
+    let (reader, writer) = tokio::io::split(connection);
+    let active = active.clone();
+    let reader = Watched {
+        reader,
+        active,
+        noted,
+    };
+    tokio::io::join(reader, writer)
 }
 
 /// The reading half of a connection, which notes when bytes come.

@@ -204,8 +204,8 @@ impl UpstreamCall {
 
     /// Ties the call's place to the connection that it goes out on now.
     pub fn goes_over(&mut self, connection: &Connection) {
-        if let Some(place) = &mut self.place {
-            place.goes_over(connection.sender.parting());
+        if let (Some(place), Some(parting)) = (&mut self.place, connection.sender.parting()) {
+            place.goes_over(parting);
         }
     }
 

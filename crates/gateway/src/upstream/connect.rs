@@ -13,28 +13,19 @@ use futures_util::stream::FuturesUnordered;
 use http::Request;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::ground::transport::ByteStream;
-use crate::message::body::BUFFER;
+use crate::message::interim::Watching;
 use crate::message::kept_body::Outgoing;
-use crate::message::marks::MarkWriter;
-use crate::upstream::http2::{Http2, Target};
-use crate::upstream::parting::CloseOnDrop;
-use crate::upstream::sender::{ConnectionState, CountingStream, Sender};
+use crate::upstream::http1::{self, HeadLimits, Http1};
+use crate::upstream::http2::{ConnectionState, Http2, Target};
+use crate::upstream::sender::Sender;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, watching};
 use crate::upstream::upstream_socket::UpstreamSocket;
-
-/// True if a connection ended because bytes came while no request was on its way. hyper has no method for this; a test
-/// of the gateway pins its text.
-fn is_unasked(error: &hyper::Error) -> bool {
-    error.to_string() == "received unexpected message from connection"
-}
 
 /// The party at fault for a missing connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,12 +88,6 @@ impl NoConnection {
             error: io::Error::new(self.error.kind(), self.error.to_string()),
             cause: self.cause.clone(),
         }
-    }
-
-    /// A connection that ended before it could take a request.
-    pub fn closed(sender: &Sender, error: hyper::Error) -> NoConnection {
-        let cause = sender.why(&error);
-        NoConnection::new(None, io::Error::other(error), cause)
     }
 }
 
@@ -263,6 +248,21 @@ impl Connector {
         self.unasked.load(Ordering::Relaxed)
     }
 
+    /// Counts such a connection.
+    pub fn count_unasked(&self) {
+        self.unasked.fetch_add(1, Ordering::Relaxed);
+        let authority = &self.endpoint.authority;
+        tracing::debug!(upstream = %authority, "a connection was closed because unrequested bytes came");
+    }
+
+    /// Our limits on the heads of answers.
+    fn head_limits(&self) -> HeadLimits {
+        HeadLimits {
+            bytes_max: self.head_bytes_max,
+            fields_max: self.head_fields_max,
+        }
+    }
+
     /// The same through a proxy: an `https` endpoint by a tunnel (RFC 9110, section 9.3.6), a plain
     /// one by asking the proxy for it.
     pub fn through(mut self, proxy: &Endpoint) -> Result<Connector, String> {
@@ -313,8 +313,8 @@ impl Connector {
         self.timeout
     }
 
-    /// Makes a connection and drives it in a task of its own, within the connect timeout and `bound`; `is_http1`: it is
-    /// to be HTTP/1.1, whatever else the upstream speaks.
+    /// Makes a connection, within the connect timeout and `bound`; `is_http1`: it is to be HTTP/1.1, whatever else the
+    /// upstream speaks.
     ///
     /// # Errors
     /// The failed step with its error; running out of time is a failure to connect.
@@ -372,9 +372,10 @@ impl Connector {
             let error = io::Error::other("the upstream chose no HTTP/2 by ALPN");
             return Err(NoConnection::new(Some(address), error, cause));
         }
-        let state = ConnectionState::new(self.tls.as_ref().map(|tls| tls.wish.clone()));
+        let wish = self.tls.as_ref().map(|tls| tls.wish.clone());
         if is_http2 {
             (step.kind, step.word) = (ErrorKind::Connect, "no HTTP/2 settings in time");
+            let state = ConnectionState::new(wish);
             let opened = Http2::over(stream, state, Arc::new(self.target())).await;
             return match opened {
                 Ok(connection) => Ok(Connected::Http2(connection)),
@@ -384,35 +385,8 @@ impl Connector {
                 }
             };
         }
-        let stream = CountingStream::new(stream, state.clone());
-        let (sender, connection) = http1::Builder::new()
-            .max_header_size(self.head_bytes_max)
-            .max_headers(self.head_fields_max)
-            .max_buf_size(self.head_bytes_max.max(BUFFER))
-            .handshake(TokioIo::new(MarkWriter::new(stream)))
-            .await
-            .map_err(|error| broken(io::Error::other(error)))?;
-        let (told, unasked) = (state.clone(), self.unasked.clone());
-        let authority = self.endpoint.authority.clone();
-        // Ends with the last use of `sender`, or when the upstream closes. The call sees the error; without a call yet,
-        // the next one does.
-        let parting = CloseOnDrop(state.parting().clone());
-        let task = tokio::spawn(async move {
-            let _parting = parting;
-            let Err(error) = connection.with_upgrades().await else {
-                return;
-            };
-            if is_unasked(&error) {
-                unasked.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(upstream = %authority, "a connection was closed because unrequested bytes came");
-            }
-            told.end(&error);
-        });
-        let mut sender = Sender::new(sender, state, task.abort_handle());
-        match sender.ready().await {
-            Ok(()) => Ok(Connected::Http1(sender)),
-            Err(error) => Err(NoConnection::closed(&sender, error)),
-        }
+        let connection = Http1::new(stream, self.head_limits(), wish);
+        Ok(Connected::Http1(Sender::over(Box::new(connection))))
     }
 
     /// The target of requests over HTTP/2.
@@ -432,35 +406,22 @@ impl Connector {
 
     /// Asks a proxy for a tunnel to the endpoint.
     async fn tunnel(&self, stream: Stream) -> io::Result<Stream> {
-        let (mut sender, connection) = http1::Builder::new()
-            .max_header_size(self.head_bytes_max)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        tokio::spawn(async move { connection.with_upgrades().await.ok() });
         let host = if self.endpoint.host.contains(':') {
             format!("[{}]:{}", self.endpoint.host, self.endpoint.port)
         } else {
             format!("{}:{}", self.endpoint.host, self.endpoint.port)
         };
-        let request = Request::connect(host.as_str())
+        let mut request = Request::connect(host.as_str())
             .header(HOST, host.as_str())
             .body(Outgoing::empty())
             .map_err(io::Error::other)?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(io::Error::other)?;
-        if !response.status().is_success() {
-            return Err(io::Error::other(format!(
-                "the proxy answered {}",
-                response.status()
-            )));
-        }
-        let upgraded = hyper::upgrade::on(response)
-            .await
-            .map_err(io::Error::other)?;
-        Ok(Box::new(TokioIo::new(upgraded)))
+        let connection = Http1::new(stream, self.head_limits(), None);
+        let mut held = Some(Box::new(connection));
+        let response = http1::exchange(&mut held, &mut request, Watching::default()).await;
+        let response = response.map_err(|none| io::Error::other(none.fault))?;
+        let status = response.status();
+        let refused = || io::Error::other(format!("the proxy answered {status}"));
+        response.into_body().into_stream().ok_or_else(refused)
     }
 }
 

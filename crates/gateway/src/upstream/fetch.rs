@@ -314,10 +314,9 @@ impl Fetching<'_> {
         let worker = self.worker;
         let mut call = Holder::new(call);
         let max = self.policy.body_max;
-        let (ahead, rest) = (answer.ahead, answer.rest);
-        let over = answer.connection.as_ref();
+        let (ahead, mut rest) = (answer.ahead, answer.rest);
         let read = {
-            let read = whole_answer::read(ahead, rest, &mut call, max, over, worker);
+            let read = whole_answer::read(ahead, &mut rest, &mut call, max, worker);
             within(deadline, pin!(read)).await
         };
         let bytes = match read.unwrap_or(Err(Fault::Timeout)) {
@@ -334,7 +333,7 @@ impl Fetching<'_> {
         };
         call.end(None);
         if let Some(connection) = answer.connection {
-            connection.give_back(worker.clock.tick());
+            connection.give_back(&mut rest, &worker.clock);
         }
         self.taken_in(answer.parts, bytes, is_compressed)
     }

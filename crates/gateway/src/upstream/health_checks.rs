@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use crate::ground::clock::Clock;
 use crate::message::grpc;
+use crate::message::interim::Watching;
 use crate::message::kept_body::Outgoing;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::endpoints::LiveEndpoint;
@@ -144,8 +145,9 @@ impl Checking {
             .header(CONNECTION, HeaderValue::from_static("close"))
             .body(Outgoing::empty())
             .map_err(|error| error.to_string())?;
-        let sent = connection.sender.try_send_request(request).await;
-        let response = sent.map_err(|failure| failure.error.to_string())?;
+        let mut place = Some(request);
+        let sent = connection.sender.send(&mut place, Watching::default());
+        let response = sent.await.map_err(|failure| failure.error.to_string())?;
         let answer = Answer {
             status: response.status().as_u16(),
             headers: Some(response.headers()),
@@ -173,8 +175,9 @@ impl Checking {
             .header(grpc::TIMEOUT, grpc::write_timeout(self.health.timeout))
             .body(Outgoing::fixed(grpc_health::request(service)))
             .map_err(|error| error.to_string())?;
-        let sent = connection.sender.try_send_request(request).await;
-        let response = sent.map_err(|failure| failure.error.to_string())?;
+        let mut place = Some(request);
+        let sent = connection.sender.send(&mut place, Watching::default());
+        let response = sent.await.map_err(|failure| failure.error.to_string())?;
         let (head, mut rest) = response.into_parts();
         let (mut body, mut trailers) = (Vec::new(), None);
         while let Some(frame) = rest.frame().await {

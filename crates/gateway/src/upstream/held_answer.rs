@@ -13,10 +13,10 @@ use http::response::Parts;
 use http::{HeaderMap, Method, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 use crate::ground::clock::WorkerRef;
 use crate::message::field_kinds::FieldKinds;
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::pool::Connection;
 use crate::upstream::upstream_errors::UpstreamError;
@@ -34,7 +34,7 @@ pub struct HeldAnswer {
     /// The part of the body that was read.
     pub ahead: VecDeque<Frame<Bytes>>,
     /// The rest of the body; at its end if all was read.
-    pub rest: Incoming,
+    pub rest: AnswerBody,
     /// The connection, while the body flows.
     pub connection: Option<Connection>,
 }
@@ -54,7 +54,7 @@ pub enum Holding {
 
 impl HeldAnswer {
     /// An answer of which only the head has been read.
-    pub fn new(response: Response<Incoming>, connection: Connection) -> HeldAnswer {
+    pub fn new(response: Response<AnswerBody>, connection: Connection) -> HeldAnswer {
         let (parts, rest) = response.into_parts();
         HeldAnswer {
             parts,
@@ -92,8 +92,7 @@ impl HeldAnswer {
             let frame = match frame {
                 Err(_) => return Holding::Broken(UpstreamError::silent_body()),
                 Ok(None) => {
-                    let connection = self.connection.as_ref();
-                    if connection.is_some_and(|it| it.is_cut_short(&self.rest)) {
+                    if self.rest.is_cut_short() {
                         return Holding::Broken(UpstreamError::cut_short());
                     }
                     break;
@@ -116,7 +115,7 @@ impl HeldAnswer {
             }
         }
         if let Some(connection) = self.connection.take() {
-            connection.give_back(worker.clock.tick());
+            connection.give_back(&mut self.rest, &worker.clock);
         }
         Holding::Whole(self)
     }

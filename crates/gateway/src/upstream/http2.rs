@@ -5,6 +5,7 @@
 
 mod head;
 mod noticing;
+mod state;
 mod stream_body;
 mod streams;
 
@@ -25,10 +26,10 @@ use tokio::task::AbortHandle;
 
 use crate::ground::transport::ByteStream;
 use crate::message::body::BUFFER;
-use crate::upstream::sender::ConnectionState;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
 pub use head::{translated, untranslated};
+pub use state::ConnectionState;
 pub use stream_body::StreamBody;
 pub use streams::{StreamUse, Streams};
 
@@ -162,7 +163,7 @@ impl Http2 {
             .max_concurrent_reset_streams(RESETS_REMEMBERED)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| UpstreamError::head(&error, false, false))?;
+            .map_err(|error| UpstreamError::http2_head(&error, false, false))?;
         let (told, seen) = (state.clone(), streams.clone());
         tokio::spawn(async move {
             let driven = poll_fn(|cx| {
@@ -201,7 +202,7 @@ impl Http2 {
     }
 
     /// True if an answer's head is larger, or has more fields, than ours may have.
-    pub fn is_over_limit(&self, answer: &Response<Incoming>) -> bool {
+    pub fn is_over_limit<B>(&self, answer: &Response<B>) -> bool {
         let fields = answer.headers().iter();
         let sizes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
         answer.headers().len() > self.target.head_fields_max

@@ -17,19 +17,22 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::{Endpoint, Limits, Upstream};
 use http::{HeaderMap, HeaderName, Method, Response};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use sharing::Sharing;
 
 use crate::ground::clock::Clock;
 use crate::message::field_kinds::FieldKinds;
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::connect::{Connected, Connector, NoConnection};
-use crate::upstream::http2;
+use crate::upstream::http1::{Http1, Idleness, Left};
 use crate::upstream::sender::{CutOnDrop, Sender};
 use crate::upstream::trust::Trust;
 
 /// The time limit for the rest of an upload after its answer is complete.
 const UPLOAD_REST: Duration = Duration::from_secs(5);
+
+/// The idle time after which a connection keeps no large place for its next answer.
+const REST: Duration = Duration::from_secs(1);
 
 /// The longest idle time of a connection for a request that must not be repeated.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -97,11 +100,11 @@ struct Held {
 
 #[derive(Debug)]
 struct Idle {
-    sender: Sender,
+    connection: Box<Http1>,
     since: Timestamp,
     until: Timestamp,
     /// The time at which it is too old in any case.
-    old_at: Option<Timestamp>,
+    old_at: Timestamp,
 }
 
 /// A connection taken from a pool; [`Connection::give_back`] returns it, otherwise it is closed.
@@ -188,13 +191,12 @@ impl Pool {
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
-            if idle[at].is_over(now) {
+            if !self.may_stay(&mut idle[at], now) {
                 idle.swap_remove(at);
-            } else if (repeatable || now.saturating_since(idle[at].since) <= MOMENT)
-                && idle[at].sender.is_ready()
-            {
+            } else if repeatable || now.saturating_since(idle[at].since) <= MOMENT {
                 let taken = idle.swap_remove(at);
-                return Some(Connection::new(taken.sender, self, taken.old_at, true));
+                let sender = Sender::over(taken.connection);
+                return Some(Connection::new(sender, self, Some(taken.old_at), true));
             }
         }
         None
@@ -252,9 +254,9 @@ impl Pool {
 
     /// Number of connections that wait for a request, without those that the upstream has closed.
     pub fn idle_count(&self) -> usize {
-        let held = self.held.lock();
-        let idle = held.idle.iter();
-        idle.filter(|idle| !idle.sender.is_closed()).count() + held.sharing.idle_count()
+        let mut held = self.held.lock();
+        held.idle.retain_mut(|idle| self.is_open(idle));
+        held.idle.len() + held.sharing.idle_count()
     }
 
     /// Number of connections that ended because unrequested bytes came; the same number for all pools of one upstream.
@@ -262,10 +264,15 @@ impl Pool {
         self.connector.unasked()
     }
 
-    /// Closes connections that have been idle too long, are too old or were closed by the upstream.
+    /// Closes connections that have been idle too long, are too old or were closed by the upstream; others give large places back.
     pub fn sweep(&self, now: Timestamp) {
         let mut held = self.held.lock();
-        held.idle.retain(|idle| !idle.is_over(now));
+        held.idle.retain_mut(|idle| self.may_stay(idle, now));
+        for idle in &mut held.idle {
+            if now.saturating_since(idle.since) >= REST {
+                idle.connection.shed();
+            }
+        }
         held.sharing.sweep(now, self.limits);
     }
 
@@ -273,16 +280,58 @@ impl Pool {
     /// take no new request and close with their last.
     pub fn clear(&self) {
         let mut held = self.held.lock();
-        held.idle.clear();
+        for mut idle in held.idle.drain(..) {
+            idle.connection.part();
+        }
         held.sharing.clear();
     }
-}
 
-impl Idle {
-    fn is_over(&self, now: Timestamp) -> bool {
-        self.sender.is_closed()
-            || self.until <= now
-            || self.old_at.is_some_and(|old_at| old_at <= now)
+    /// False if an idle connection must be dropped: it has ended, or its time is over.
+    fn may_stay(&self, idle: &mut Idle, now: Timestamp) -> bool {
+        if idle.until <= now || idle.old_at <= now {
+            idle.connection.part();
+            return false;
+        }
+        self.is_open(idle)
+    }
+
+    /// False if an idle connection was closed, or bytes came on it without a request; these are counted.
+    fn is_open(&self, idle: &mut Idle) -> bool {
+        match idle.connection.idleness() {
+            Idleness::Open => true,
+            Idleness::Closed => false,
+            Idleness::Unasked => {
+                self.connector.count_unasked();
+                false
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request, if it may be kept.
+    fn keep(&self, mut connection: Box<Http1>, old_at: Timestamp, kept: Duration, now: Timestamp) {
+        // Bytes behind the answer would be taken for the next one.
+        if connection.has_leftovers() {
+            return self.connector.count_unasked();
+        }
+        let kept = kept.min(self.limits.idle_timeout);
+        let idle = &mut self.held.lock().idle;
+        // The oldest is the first to be closed by its upstream, and was not looked at since.
+        if idle.len() >= self.limits.idle_max
+            && let Some(oldest) = idle.first_mut()
+            && !self.may_stay(oldest, now)
+        {
+            idle.swap_remove(0);
+        }
+        if idle.len() < self.limits.idle_max && !kept.is_zero() && now < old_at {
+            idle.push(Idle {
+                connection,
+                since: now,
+                until: now + kept,
+                old_at,
+            });
+        } else {
+            connection.part();
+        }
     }
 }
 
@@ -329,14 +378,9 @@ impl Connection {
     }
 
     /// True if an answer's head has more fields than ours may have, and the connection itself does not limit them.
-    pub fn is_over_limit(&self, answer: &Response<Incoming>) -> bool {
+    pub fn is_over_limit(&self, answer: &Response<AnswerBody>) -> bool {
         let shared = self.sender.http2();
         shared.is_some_and(|shared| shared.is_over_limit(answer))
-    }
-
-    /// True if a body whose frames have ended was cut before its end.
-    pub fn is_cut_short(&self, rest: &Incoming) -> bool {
-        self.is_shared() && http2::is_cut_short(rest)
     }
 
     /// True if the end of the connection before a byte of an answer says nothing about the upstream: it was idle, and
@@ -363,50 +407,51 @@ impl Connection {
     /// Hands the connection over to a tunnel, and ends it with the tunnel.
     pub fn become_tunnel(mut self) {
         self.cut.spare();
-        self.sender.parting().untie();
     }
 
-    /// Returns the connection once its request, which the upstream has already answered, is sent to its end; after a
-    /// time limit it is cut.
-    pub fn give_back_when_sent(mut self, clock: Arc<Clock>) {
-        self.sender.parting().untie();
-        if self.is_shared() {
-            return self.give_back(clock.tick());
-        }
-        tokio::spawn(async move {
-            if let Ok(Ok(())) = tokio::time::timeout(UPLOAD_REST, self.sender.ready()).await {
-                self.give_back(clock.tick());
-            }
-        });
-    }
-
-    /// Returns the connection for the next request; it need not be ready yet. An upload that continues over a shared one
-    /// after its answer is cut after a time limit.
-    pub fn give_back(mut self, now: Timestamp) {
+    /// Returns the connection for the next request, after an answer whose `body` has ended. If the rest of the request is still
+    /// being sent, it is returned when that is over; after a time limit it is cut.
+    pub fn give_back(mut self, body: &mut AnswerBody, clock: &Arc<Clock>) {
         self.cut.spare();
-        self.sender.parting().untie();
-        if let Some(shared) = self.sender.http2() {
-            shared.streams.used(now);
-            return self.sender.ends_upload_within(UPLOAD_REST);
-        }
-        let limits = self.pool.limits;
-        // The age is counted from the first return, which is when the time is known here.
-        let old_at = self.old_at.unwrap_or(now + limits.max_age);
-        if self.is_last || self.sender.is_closed() || old_at <= now {
+        let AnswerBody::Http1(body) = body else {
+            if let (Some(shared), Some(parting)) = (self.sender.http2(), self.sender.parting()) {
+                parting.untie();
+                shared.streams.used(clock.tick());
+                self.sender.ends_upload_within(UPLOAD_REST);
+            }
             return;
+        };
+        if let Some(parting) = body.parting() {
+            parting.untie();
         }
-        let kept = self
-            .kept_for
-            .map_or(limits.idle_timeout, |kept| kept.min(limits.idle_timeout));
-        let idle = &mut self.pool.held.lock().idle;
-        if idle.len() < limits.idle_max && !kept.is_zero() {
-            idle.push(Idle {
-                sender: self.sender,
-                since: now,
-                until: now + kept,
-                old_at: Some(old_at),
-            });
+        match body.leave() {
+            Left::Ready(connection) => self.keep(connection, clock.tick()),
+            Left::Over(connection) => {
+                if let Some(mut connection) = connection {
+                    connection.part();
+                }
+            }
+            Left::Uploading(driven) => {
+                let clock = clock.clone();
+                tokio::spawn(async move {
+                    let uploaded = tokio::time::timeout(UPLOAD_REST, driven.uploaded()).await;
+                    if let Ok(Some(connection)) = uploaded {
+                        self.keep(connection, clock.tick());
+                    }
+                });
+            }
         }
+    }
+
+    /// Keeps the connection in its pool, unless this was its last request.
+    fn keep(&self, mut connection: Box<Http1>, now: Timestamp) {
+        if self.is_last {
+            return connection.part();
+        }
+        // The age is counted from the first return, which is when the time is known here.
+        let old_at = self.old_at.unwrap_or(now + self.pool.limits.max_age);
+        let kept = self.kept_for.unwrap_or(Duration::MAX);
+        self.pool.keep(connection, old_at, kept, now);
     }
 }
 

@@ -17,12 +17,12 @@ use fusebox_call::endpoints::{Ask, Chosen, Tried};
 use fusebox_call::{Hedge, Retry};
 use fusebox_plan::CallError;
 use http::{Method, Response};
-use hyper::body::Incoming;
 
 use crate::ground::clock::WorkerRef;
 use crate::message::fields::FUSEBOX_REASON;
 use crate::message::grpc::Pushback;
 use crate::message::retry_after;
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::call::{AttemptLimits, UpstreamCall};
 use crate::upstream::call_state::LiveBulkhead;
 use crate::upstream::endpoints::{EndpointAttempt, LiveEndpoint};
@@ -65,7 +65,7 @@ pub trait Attempt {
         call: &mut UpstreamCall,
         endpoint: &LiveEndpoint,
         number: u32,
-    ) -> impl Future<Output = Result<(Response<Incoming>, Connection), Self::Failure>> + Send;
+    ) -> impl Future<Output = Result<(Response<AnswerBody>, Connection), Self::Failure>> + Send;
 
     /// Sends the request as [`Attempt::attempt`] does, but so that two attempts may be on their way; `is_hedge`: this is
     /// the later one. `None`: it cannot be sent so, and is not hedged.
@@ -99,7 +99,7 @@ pub trait Attempt {
 
 /// An attempt that may have another one beside it.
 pub type Beside<'s, F> =
-    Pin<Box<dyn Future<Output = Result<(Response<Incoming>, Connection), F>> + Send + 's>>;
+    Pin<Box<dyn Future<Output = Result<(Response<AnswerBody>, Connection), F>> + Send + 's>>;
 
 /// The end of a call's attempts.
 #[derive(Debug)]
@@ -345,7 +345,7 @@ impl Running<'_> {
         now.saturating_since(self.began).saturating_sub(waited)
     }
 
-    fn answer(&self, call: &mut UpstreamCall, response: &Response<Incoming>) -> Answer {
+    fn answer(&self, call: &mut UpstreamCall, response: &Response<AnswerBody>) -> Answer {
         let headers = response.headers();
         call.note_head(response.status(), headers);
         Answer {

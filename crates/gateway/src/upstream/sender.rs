@@ -1,68 +1,62 @@
 //! The upper end of a connection to an upstream: sends requests, and explains their failures.
 //!
-//! hyper gives a request's own error to the request, and a connection's to the connection's task. With TLS 1.3 the
-//! reason for both may come while no request waits: so the task leaves it here.
+//! Over HTTP/2 hyper gives a request's own error to the request, and a connection's to the connection's task, which leaves it
+//! in the connection's state.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::Either;
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::AbortHandle;
 
+use crate::message::interim::Watching;
 use crate::message::kept_body::Outgoing;
+use crate::upstream::answer_body::{AnswerBody, WireError};
+use crate::upstream::http1::{self, Http1};
 use crate::upstream::http2::{Http2, StreamBody, StreamUse, translated, untranslated};
 use crate::upstream::parting::Parting;
-use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, is_unprocessed};
+use crate::upstream::upstream_errors::{ErrorKind, UpstreamError, is_unprocessed};
 
 /// A connection's upper end: sends one request at a time, and explains its failure.
 #[derive(Debug)]
 pub struct Sender {
     way: Way,
-    state: Arc<ConnectionState>,
+}
+
+/// The way that a request takes: a connection of its own for the time, or a stream of a shared one.
+#[derive(Debug)]
+enum Way {
+    /// A connection; `None` once an answer's body has it.
+    Http1(Option<Box<Http1>>),
+    Http2(Box<OnStream>),
+}
+
+/// A stream of a shared connection.
+#[derive(Debug)]
+struct OnStream {
+    connection: Http2,
+    stream: Arc<StreamUse>,
     /// The number of reads when the last request was sent.
     reads_before: u64,
     /// The number of bytes written before the last request.
     written_before: u64,
 }
 
-/// The way that a request takes: a connection of its own for the time, or a stream of a shared one.
-#[derive(Debug)]
-enum Way {
-    Http1(http1::SendRequest<Outgoing>, AbortHandle),
-    Http2(Http2, Arc<StreamUse>),
-}
-
 /// A request that got no response's head.
 #[derive(Debug)]
 pub struct SendError {
-    /// The error as hyper returned it.
-    pub error: hyper::Error,
-    /// The request, if nothing of it was sent.
-    pub unsent: Option<Request<Outgoing>>,
+    /// The error as the connection told it.
+    pub error: WireError,
+    /// True if nothing of the request was sent: it is in its place, whole.
+    pub is_unsent: bool,
 }
 
-/// Ends a connection that was not used to its end, whatever its task waits for: an upstream that does not read would
-/// hold it for as long as it likes. Of a shared connection only the stream ends.
+/// Ends a stream that was not used to its end, whatever its task waits for: an upstream that does not read would hold it for
+/// as long as it likes. A connection of HTTP/1 ends with its owner.
 #[derive(Debug)]
-pub struct CutOnDrop(Option<Cut>);
-
-/// The part that is ended.
-#[derive(Debug)]
-enum Cut {
-    Connection(AbortHandle),
-    Stream(Arc<StreamUse>),
-}
+pub struct CutOnDrop(Option<Arc<StreamUse>>);
 
 impl CutOnDrop {
-    /// Lets the connection end by itself, or as a tunnel.
+    /// Lets the stream end by itself.
     pub fn spare(&mut self) {
         self.0 = None;
     }
@@ -70,108 +64,46 @@ impl CutOnDrop {
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
-        match self.0.take() {
-            Some(Cut::Connection(task)) => task.abort(),
-            Some(Cut::Stream(stream)) => stream.cut(),
-            None => {}
+        if let Some(stream) = self.0.take() {
+            stream.cut();
         }
-    }
-}
-
-/// The state of a connection that its requests do not see.
-#[derive(Debug)]
-pub struct ConnectionState {
-    /// Number of reads with bytes. Written by the connection's task alone.
-    reads: AtomicU64,
-    /// Number of bytes written. Written by the connection's task alone.
-    written: AtomicU64,
-    /// The error with which the connection ended while no request waited for it.
-    ended: OnceLock<UpstreamError>,
-    /// Over TLS, the upstream's request for a client certificate that we do not have.
-    wish: Option<Arc<CertificateWish>>,
-    parting: Arc<Parting>,
-}
-
-impl ConnectionState {
-    /// The state of a new connection; `wish`: over TLS, the upstream's request for a certificate.
-    pub fn new(wish: Option<Arc<CertificateWish>>) -> Arc<ConnectionState> {
-        Arc::new(ConnectionState {
-            reads: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            ended: OnceLock::new(),
-            wish,
-            parting: Arc::default(),
-        })
-    }
-
-    /// The part that the place of a call on the connection is tied to.
-    pub fn parting(&self) -> &Arc<Parting> {
-        &self.parting
-    }
-
-    /// Notes an error that no request received.
-    pub fn end(&self, error: &hyper::Error) {
-        let why = UpstreamError::head(error, self.wanted(), false);
-        self.ended.get_or_init(|| why);
-    }
-
-    /// Notes the error with which reading ended, if it is one of TLS: h2 keeps its text alone.
-    pub fn end_reading(&self, error: &io::Error) {
-        if let Some(why) = UpstreamError::session(error, self.wanted()) {
-            self.ended.get_or_init(|| why);
-        }
-    }
-
-    /// The error with which the connection ended.
-    pub fn ended(&self) -> Option<&UpstreamError> {
-        self.ended.get()
-    }
-
-    fn wanted(&self) -> bool {
-        self.wish.as_ref().is_some_and(|wish| wish.is_open())
     }
 }
 
 impl Sender {
-    /// A sender over an HTTP/1 connection with that state, which `task` drives.
-    pub fn new(
-        inner: http1::SendRequest<Outgoing>,
-        state: Arc<ConnectionState>,
-        task: AbortHandle,
-    ) -> Sender {
+    /// A sender over a connection of HTTP/1.
+    pub fn over(connection: Box<Http1>) -> Sender {
         Sender {
-            way: Way::Http1(inner, task),
-            state,
-            reads_before: 0,
-            written_before: 0,
+            way: Way::Http1(Some(connection)),
         }
     }
 
     /// A sender over a new stream of an HTTP/2 connection.
     pub fn on_stream(connection: Http2) -> Sender {
         let stream = connection.streams.begin(Some(&connection.closer));
-        let state = connection.state.clone();
         Sender {
-            way: Way::Http2(connection, stream),
-            state,
-            reads_before: 0,
-            written_before: 0,
+            way: Way::Http2(Box::new(OnStream {
+                connection,
+                stream,
+                reads_before: 0,
+                written_before: 0,
+            })),
         }
     }
 
     /// The shared connection that the stream belongs to; `None`: the connection is HTTP/1.
     pub fn http2(&self) -> Option<&Http2> {
         match &self.way {
-            Way::Http1(..) => None,
-            Way::Http2(connection, _) => Some(connection),
+            Way::Http1(_) => None,
+            Way::Http2(on) => Some(&on.connection),
         }
     }
 
     /// The stream that it sends on; `None`: the connection is HTTP/1.
     pub fn stream(&self) -> Option<&Arc<StreamUse>> {
         match &self.way {
-            Way::Http1(..) => None,
-            Way::Http2(_, stream) => Some(stream),
+            Way::Http1(_) => None,
+            Way::Http2(on) => Some(&on.stream),
         }
     }
 
@@ -189,54 +121,31 @@ impl Sender {
         });
     }
 
-    /// A guard that ends the connection, or the stream, when it is dropped.
+    /// A guard that ends the stream, if it is one, when it is dropped.
     pub fn cut_on_drop(&self) -> CutOnDrop {
-        CutOnDrop(Some(match &self.way {
-            Way::Http1(_, task) => Cut::Connection(task.clone()),
-            Way::Http2(_, stream) => Cut::Stream(stream.clone()),
-        }))
+        CutOnDrop(self.stream().cloned())
     }
 
-    /// The part that the place of a call on the connection is tied to.
-    pub fn parting(&self) -> &Arc<Parting> {
+    /// The part that the place of a call on the connection is tied to; `None`: an answer's body has the connection.
+    pub fn parting(&self) -> Option<&Arc<Parting>> {
         match &self.way {
-            Way::Http1(..) => self.state.parting(),
-            Way::Http2(_, stream) => stream.parting(),
-        }
-    }
-
-    /// True if the connection takes a request at once.
-    pub fn is_ready(&self) -> bool {
-        match &self.way {
-            Way::Http1(inner, _) => inner.is_ready(),
-            Way::Http2(connection, _) => !connection.is_closed(),
-        }
-    }
-
-    /// True if the connection takes no request any more.
-    pub fn is_closed(&self) -> bool {
-        match &self.way {
-            Way::Http1(inner, _) => inner.is_closed(),
-            Way::Http2(connection, _) => connection.is_closed(),
-        }
-    }
-
-    /// Waits until the connection takes a request.
-    ///
-    /// # Errors
-    /// The error with which the connection ended.
-    pub async fn ready(&mut self) -> Result<(), hyper::Error> {
-        match &mut self.way {
-            Way::Http1(inner, _) => inner.ready().await,
-            Way::Http2(connection, _) => connection.sender.ready().await,
+            Way::Http1(connection) => connection.as_ref().map(|it| it.parting()),
+            Way::Http2(on) => Some(on.stream.parting()),
         }
     }
 
     /// The reason why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as
     /// such an error (RFC 8446, section 4.4.2.4).
-    pub fn why(&self, error: &hyper::Error) -> UpstreamError {
-        let why = UpstreamError::head(error, self.state.wanted(), self.has_read());
-        match self.state.ended.get() {
+    pub fn why(&self, error: &WireError) -> UpstreamError {
+        let (wanted, has_read) = match &self.way {
+            Way::Http1(connection) => {
+                let wish = connection.as_ref().is_some_and(|it| it.is_wish_open());
+                (wish, self.has_read())
+            }
+            Way::Http2(on) => (on.connection.state.is_wish_open(), self.has_read()),
+        };
+        let why = UpstreamError::head(error, wanted, has_read);
+        match self.http2().and_then(|it| it.state.ended()) {
             Some(ended) if why.kind == ErrorKind::Reset => ended.clone(),
             _ => why,
         }
@@ -244,127 +153,88 @@ impl Sender {
 
     /// True if anything has come since the last request was handed over, for whatever request.
     pub fn has_read(&self) -> bool {
-        self.state.reads.load(Ordering::Relaxed) != self.reads_before
+        match &self.way {
+            Way::Http1(connection) => connection.as_ref().is_none_or(|it| it.has_read()),
+            Way::Http2(on) => on.connection.state.reads() != on.reads_before,
+        }
     }
 
     /// True if the upstream says by its end of the stream that it has not processed the request, or if the connection
     /// ended before the stream was opened.
-    pub fn is_unprocessed(&self, error: &hyper::Error) -> bool {
-        self.http2().is_some() && (is_unprocessed(error) || error.is_user())
+    pub fn is_unprocessed(&self, error: &WireError) -> bool {
+        match error {
+            WireError::Http1(_) => false,
+            WireError::Http2(error) => is_unprocessed(error) || error.is_user(),
+        }
     }
 
-    /// Sends a request, as [`http1::SendRequest::try_send_request`] does.
-    pub fn try_send_request(
+    /// Sends the request in `place`, and waits for the head of its answer. Without one over HTTP/1 its head is in its place as it
+    /// was, and its body if that is fixed; over HTTP/2 it is gone, unless nothing of it was sent.
+    ///
+    /// # Errors
+    /// The end of the connection, or of the stream.
+    pub async fn send(
         &mut self,
-        request: Request<Outgoing>,
-    ) -> impl Future<Output = Result<Response<Incoming>, Box<SendError>>> + use<> {
-        self.reads_before = self.state.reads.load(Ordering::Relaxed);
-        self.written_before = self.state.written.load(Ordering::Relaxed);
+        place: &mut Option<Request<Outgoing>>,
+        watching: Watching<'_>,
+    ) -> Result<Response<AnswerBody>, SendError> {
+        let Some(request) = place else {
+            return Err(SendError {
+                error: WireError::Http1(http1::Fault::NoAnswer),
+                is_unsent: false,
+            });
+        };
         match &mut self.way {
-            Way::Http1(inner, _) => {
-                let sent = inner.try_send_request(request);
-                Either::Left(async move {
-                    sent.await.map_err(|mut failure| {
-                        let unsent = failure.take_message();
-                        let error = failure.into_error();
-                        Box::new(SendError { error, unsent })
-                    })
-                })
-            }
-            Way::Http2(connection, stream) => {
-                let request = translated(request, &connection.target);
-                let stream = stream.clone();
-                let request = request.map(|body| StreamBody::new(body, stream));
-                let sent = connection.sender.try_send_request(request);
-                Either::Right(async move {
-                    sent.await.map_err(|mut failure| {
-                        let unsent = failure.take_message();
-                        let unsent = unsent.map(|it| untranslated(it.map(StreamBody::into_inner)));
-                        let error = failure.into_error();
-                        Box::new(SendError { error, unsent })
-                    })
-                })
-            }
+            Way::Http1(held) => match http1::exchange(held, request, watching).await {
+                Ok(answer) => Ok(answer.map(AnswerBody::Http1)),
+                Err(none) => Err(SendError {
+                    error: WireError::Http1(none.fault),
+                    is_unsent: none.is_unsent,
+                }),
+            },
+            // Boxed, so that an exchange over HTTP/1 is no larger for it.
+            Way::Http2(on) => Box::pin(on.send(place)).await,
         }
     }
 
     /// True if that number of bytes has been written since the last request was handed over.
     pub fn has_written(&self, bytes: u64) -> bool {
-        self.state.written.load(Ordering::Relaxed) - self.written_before >= bytes
+        let written = match &self.way {
+            Way::Http1(connection) => connection.as_ref().map_or(u64::MAX, |it| it.written()),
+            Way::Http2(on) => on.connection.state.written() - on.written_before,
+        };
+        written >= bytes
     }
+}
 
-    /// Notes that the upstream has answered on the connection.
-    pub fn answered(&self) {
-        if let Some(wish) = &self.state.wish {
-            wish.answered();
+impl OnStream {
+    async fn send(
+        &mut self,
+        place: &mut Option<Request<Outgoing>>,
+    ) -> Result<Response<AnswerBody>, SendError> {
+        let state = &self.connection.state;
+        self.reads_before = state.reads();
+        self.written_before = state.written();
+        let request = place
+            .take()
+            .unwrap_or_else(|| Request::new(Outgoing::empty()));
+        let request = translated(request, &self.connection.target);
+        let stream = self.stream.clone();
+        let request = request.map(|body| StreamBody::new(body, stream));
+        let sent = self.connection.sender.try_send_request(request).await;
+        match sent {
+            Ok(answer) => {
+                self.connection.state.answered();
+                Ok(answer.map(AnswerBody::Http2))
+            }
+            Err(mut failure) => {
+                let unsent = failure.take_message();
+                *place = unsent.map(|it| untranslated(it.map(StreamBody::into_inner)));
+                Err(SendError {
+                    is_unsent: place.is_some(),
+                    error: WireError::Http2(failure.into_error()),
+                })
+            }
         }
-    }
-}
-
-/// A connection that counts reads, so that an end before a response's head differs from one within it, and bytes
-/// written, so that an end within a request differs from one behind it.
-pub struct CountingStream<S> {
-    stream: S,
-    state: Arc<ConnectionState>,
-}
-
-impl<S> CountingStream<S> {
-    pub fn new(stream: S, state: Arc<ConnectionState>) -> CountingStream<S> {
-        CountingStream { stream, state }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            // One task writes, so a plain store suffices; an atomic addition would cost more.
-            let reads = this.state.reads.load(Ordering::Relaxed);
-            this.state.reads.store(reads + 1, Ordering::Relaxed);
-        }
-        result
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(bytes)) = result {
-            let written = this.state.written.load(Ordering::Relaxed);
-            let written = written.wrapping_add(bytes as u64);
-            this.state.written.store(written, Ordering::Relaxed);
-        }
-        result
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

@@ -5,6 +5,7 @@
 //! connection says nothing about the upstream: it may have lost its patience with the client, as it should. The end of
 //! an idle connection as a request goes out says nothing either (docs/gateway.md, "Whose fault it is").
 
+mod kept_request;
 mod no_answer;
 
 use std::pin::pin;
@@ -13,21 +14,21 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderValue, Method, Request, Response};
-use http_body::Body as _;
-use hyper::body::Incoming;
 
+use kept_request::KeptRequest;
 pub use no_answer::{Cut, Failed, Unanswered};
 
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
-use crate::message::interim::Interim;
+use crate::message::interim::{Interim, Watching};
 use crate::message::kept_body::{ClientBytes, Outgoing};
 use crate::message::offer::Offer;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
+use crate::upstream::answer_body::{AnswerBody, WireError};
 use crate::upstream::breakers::BreakerExtras;
 use crate::upstream::call::{FLOWN, UpstreamCall};
 use crate::upstream::connect::NoConnection;
@@ -98,7 +99,7 @@ impl Sending<'_> {
         mut self,
         mut request: Request<Outgoing>,
         has_length: bool,
-    ) -> Result<(Response<Incoming>, Connection), Unanswered> {
+    ) -> Result<(Response<AnswerBody>, Connection), Unanswered> {
         let empty = matches!(request.body(), Outgoing::Fixed(None));
         let is_careful = frame(&mut request, has_length);
         let kept = self.again.take();
@@ -134,7 +135,7 @@ impl Sending<'_> {
         &mut self,
         request: &mut Option<Request<Outgoing>>,
         repeat: Repeat,
-    ) -> Result<(Response<Incoming>, Connection), Unanswered> {
+    ) -> Result<(Response<AnswerBody>, Connection), Unanswered> {
         let now = self.worker.clock.tick();
         let mut idle = self.pool.reuse(now, repeat.on_any_idle, self.is_upgrade);
         let mut left = repeat.times;
@@ -161,7 +162,9 @@ impl Sending<'_> {
                 Some(request) => {
                     let may_go_again = may_repeat || (connection.is_shared() && !was_unprocessed);
                     let is_copied = may_go_again && self.again.is_none();
-                    let copy = is_copied.then(|| copy_of(request)).flatten();
+                    let copy = is_copied
+                        .then(|| KeptRequest::of(request, &connection))
+                        .flatten();
                     (copy, request.body().size_fixed())
                 }
                 None => (None, 0),
@@ -181,7 +184,7 @@ impl Sending<'_> {
                 Err(Attempt::Unprocessed(why, error)) => {
                     let again = match self.again {
                         Some(again) if !was_unprocessed => again(),
-                        _ => copy,
+                        _ => copy.and_then(|copy| copy.request(request)),
                     };
                     let again = again.filter(|it| it.body().is_whole());
                     if let Some(again) = again.filter(|_| !was_unprocessed) {
@@ -205,7 +208,9 @@ impl Sending<'_> {
             let again = match self.again {
                 Some(again) if may_repeat && (reused || from_new) => again(),
                 Some(_) => None,
-                None => copy.filter(|_| may_repeat && (reused || from_new)),
+                None => copy
+                    .filter(|_| may_repeat && (reused || from_new))
+                    .and_then(|copy| copy.request(request)),
             };
             let Some(again) = again.filter(|it| it.body().is_whole()) else {
                 self.call.note(&why);
@@ -266,12 +271,10 @@ impl Sending<'_> {
         place: &mut Option<Request<Outgoing>>,
         time: &mut Duration,
         is_free: bool,
-    ) -> Result<Response<Incoming>, Attempt> {
+    ) -> Result<Response<AnswerBody>, Attempt> {
         let Some(request) = place else {
             return Err(Attempt::Failed(Failed::Ours));
         };
-        let interim = self.interim;
-        interim.watch(request, self.intake);
         if let (true, Some(intake)) = (connection.is_shared(), self.intake) {
             // hyper does not tell of a 100 on a stream, so we ask for the body ourselves.
             intake.offer().map(Offer::take);
@@ -285,10 +288,6 @@ impl Sending<'_> {
         let sent_at = clock.exact();
         self.call.extend(sent_at, timeout + PROBE_GRACE);
         self.call.waits_since(sent_at);
-        let Some(request) = place.take() else {
-            return Err(Attempt::Failed(Failed::Ours));
-        };
-        let mut response = pin!(connection.sender.try_send_request(request));
         let mut alarm = pin!(tokio::time::sleep(timeout));
         let has_body = self.intake.is_some();
         let mut look = pin!(after(self.call.next_look(sent_at, has_body)));
@@ -305,50 +304,52 @@ impl Sending<'_> {
             clock,
             sent_at
         ));
-        let result = loop {
-            let is_look = tokio::select! {
-                biased;
-                () = interim.too_many() => {
-                    let why = UpstreamError::too_many_interim();
-                    return Err(Attempt::Failed(self.failed(&why)));
+        let watching = Watching::new(self.interim, intake);
+        let result = {
+            let mut response = pin!(connection.sender.send(place, watching));
+            loop {
+                let is_look = tokio::select! {
+                    biased;
+                    result = &mut response => break result,
+                    () = &mut alarm => false,
+                    () = &mut look => true,
+                    by = &mut place_wanted => {
+                        return Err(Attempt::Failed(match by {
+                            ClaimedBy::Complete => self.client_failed(ClientFault::TooSlow),
+                            ClaimedBy::Better => Failed::GaveWay,
+                        }));
+                    }
+                    () = &mut given_up => return Err(Attempt::Failed(Failed::GivenUp)),
+                };
+                let now = clock.exact();
+                if is_look {
+                    let since = self.upstream_has_it_since(sent_at);
+                    self.call.waits_since(since.unwrap_or(Timestamp::MAX));
+                    self.call.look(now);
+                    look.set(after(self.call.next_look(now, has_body)));
+                    continue;
                 }
-                result = &mut response => break result,
-                () = &mut alarm => false,
-                () = &mut look => true,
-                by = &mut place_wanted => {
-                    return Err(Attempt::Failed(match by {
-                        ClaimedBy::Complete => self.client_failed(ClientFault::TooSlow),
-                        ClaimedBy::Better => Failed::GaveWay,
-                    }));
-                }
-                () = &mut given_up => return Err(Attempt::Failed(Failed::GivenUp)),
-            };
-            let now = clock.exact();
-            if is_look {
-                let since = self.upstream_has_it_since(sent_at);
-                self.call.waits_since(since.unwrap_or(Timestamp::MAX));
-                self.call.look(now);
-                look.set(after(self.call.next_look(now, has_body)));
-                continue;
-            }
-            match self.upstream_has_it_since(sent_at) {
-                // A probe keeps its place while its client sends, for no more calls than places may be in flight (I2);
-                // but a client must not keep a breaker from closing for ever.
-                _ if self.call.is_probe() && self.client_took(now) > timeout + PROBE_PATIENCE => {
-                    let failed = self.client_failed(ClientFault::TooSlow);
-                    return Err(Attempt::Failed(failed));
-                }
-                None => {
-                    self.call.extend(now, timeout + PROBE_GRACE);
-                    alarm.set(tokio::time::sleep(timeout));
-                }
-                Some(base) if now < base + timeout => {
-                    self.call.extend(base, timeout + PROBE_GRACE);
-                    alarm.set(tokio::time::sleep((base + timeout).saturating_since(now)));
-                }
-                Some(base) => {
-                    self.call.lasted(now.saturating_since(base));
-                    return Err(Attempt::Failed(self.failed(&UpstreamError::no_head())));
+                match self.upstream_has_it_since(sent_at) {
+                    // A probe keeps its place while its client sends, for no more calls than places may be in flight (I2);
+                    // but a client must not keep a breaker from closing for ever.
+                    _ if self.call.is_probe()
+                        && self.client_took(now) > timeout + PROBE_PATIENCE =>
+                    {
+                        let failed = self.client_failed(ClientFault::TooSlow);
+                        return Err(Attempt::Failed(failed));
+                    }
+                    None => {
+                        self.call.extend(now, timeout + PROBE_GRACE);
+                        alarm.set(tokio::time::sleep(timeout));
+                    }
+                    Some(base) if now < base + timeout => {
+                        self.call.extend(base, timeout + PROBE_GRACE);
+                        alarm.set(tokio::time::sleep((base + timeout).saturating_since(now)));
+                    }
+                    Some(base) => {
+                        self.call.lasted(now.saturating_since(base));
+                        return Err(Attempt::Failed(self.failed(&UpstreamError::no_head())));
+                    }
                 }
             }
         };
@@ -363,18 +364,13 @@ impl Sending<'_> {
                 self.call.note(&UpstreamError::head_over_limit());
                 Err(Attempt::Failed(Failed::Limit))
             }
-            Ok(response)
-                if !validate::response_is_sound(&response, connection.hear(response.headers())) =>
-            {
-                Err(Attempt::Failed(
-                    self.failed(&UpstreamError::ambiguous_head()),
-                ))
-            }
+            Ok(response) if !is_sound(connection, &response) => Err(Attempt::Failed(
+                self.failed(&UpstreamError::ambiguous_head()),
+            )),
             Ok(response) if !validate::switches_as_asked(&response, asked.as_ref()) => {
                 Err(Attempt::Failed(self.failed(&UpstreamError::wrong_switch())))
             }
             Ok(response) => {
-                connection.sender.answered();
                 self.upstream
                     .observe(self.worker.index, response.status(), duration);
                 self.call.observe(duration);
@@ -384,17 +380,15 @@ impl Sending<'_> {
                 if let Some(fault) = self.intake.and_then(|intake| intake.fault()) {
                     return Err(Attempt::Failed(self.client_failed(fault)));
                 }
-                let SendError { error, unsent } = *failure;
+                let SendError { error, is_unsent } = failure;
                 let why = connection.sender.why(&error);
-                match unsent {
-                    Some(unsent) => {
-                        *place = Some(unsent);
-                        Err(Attempt::NotSent(why, error))
-                    }
-                    None if connection.sender.is_unprocessed(&error) => {
-                        Err(Attempt::Unprocessed(why, error))
-                    }
-                    None => Err(self.judge(why, error, is_careful, is_free)),
+                // On a new connection that is a failure as any other: there was no request before that it could have ended with.
+                if is_unsent && (connection.was_idle() || connection.is_shared()) {
+                    Err(Attempt::NotSent(why, error))
+                } else if connection.sender.is_unprocessed(&error) {
+                    Err(Attempt::Unprocessed(why, error))
+                } else {
+                    Err(self.judge(why, error, is_careful, is_free))
                 }
             }
         }
@@ -403,7 +397,7 @@ impl Sending<'_> {
     fn judge(
         &mut self,
         why: UpstreamError,
-        error: hyper::Error,
+        error: WireError,
         is_careful: bool,
         is_free: bool,
     ) -> Attempt {
@@ -441,6 +435,13 @@ impl Sending<'_> {
     fn upstream_has_it_since(&self, sent_at: Timestamp) -> Option<Timestamp> {
         has_it_since(self.intake, sent_at)
     }
+}
+
+/// True if the head of an answer has a single framing. The kinds of its fields are noted.
+fn is_sound(connection: &mut Connection, response: &Response<AnswerBody>) -> bool {
+    let found = connection.hear(response.headers());
+    // Over HTTP/1 the head was refused if it had not.
+    !connection.is_shared() || validate::response_is_sound(response, found)
 }
 
 fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Timestamp> {
@@ -518,11 +519,11 @@ async fn after(wait: Option<Duration>) {
 /// Reason why one attempt on one connection gave no response.
 enum Attempt {
     /// Nothing of the request was written; the error.
-    NotSent(UpstreamError, hyper::Error),
+    NotSent(UpstreamError, WireError),
     /// The upstream has not processed the request, of which some was sent, and says so; the error.
-    Unprocessed(UpstreamError, hyper::Error),
+    Unprocessed(UpstreamError, WireError),
     /// The connection ended before any of the response came; the error.
-    Cut(UpstreamError, hyper::Error),
+    Cut(UpstreamError, WireError),
     /// A failure that no other attempt could avoid.
     Failed(Failed),
 }
@@ -535,17 +536,13 @@ pub fn expects_no_body(method: &Method) -> bool {
     )
 }
 
-/// Writes how a request's body is framed into its head; true if its connection is to carry no other request.
+/// Writes into a request's head what a body that it could be asks for; true if its connection is to carry no other request.
 fn frame(request: &mut Request<Outgoing>, has_length: bool) -> bool {
     let empty = matches!(request.body(), Outgoing::Fixed(None));
     let is_careful = !empty && expects_no_body(request.method());
-    let has_size = request.body().size_hint().exact().is_some();
     let headers = request.headers_mut();
     if empty && has_length {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    } else if !has_size {
-        // Stated explicitly, since hyper assumes that a GET has no body.
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if is_careful {
         // An upstream that overlooks such a body would read it as the next request (RFC 9110, section 9.3.1), so this
@@ -553,13 +550,4 @@ fn frame(request: &mut Request<Outgoing>, has_length: bool) -> bool {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     is_careful
-}
-
-/// A copy of the request; `None`: its body is a client's, which comes once.
-fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    let mut again = Request::new(request.body().again()?);
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    again.headers_mut().clone_from(request.headers());
-    Some(again)
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::ground::clock::WorkerRef;
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::call::Holder;
 use crate::upstream::fetch::Fault;
-use crate::upstream::pool::Connection;
 use crate::upstream::upstream_errors::UpstreamError;
 
 /// Reads a body to its end, at most `max` bytes, and reports its frames to `call`, but not those that were read `ahead`.
@@ -23,17 +22,15 @@ use crate::upstream::upstream_errors::UpstreamError;
 /// If it breaks off, stops flowing or is larger.
 pub async fn read(
     ahead: VecDeque<Frame<Bytes>>,
-    body: Incoming,
+    body: &mut AnswerBody,
     call: &mut Holder,
     max: usize,
-    connection: Option<&Connection>,
     worker: &WorkerRef,
 ) -> Result<Bytes, Fault> {
     let observed = ObservedBody {
         ahead,
         body,
         call,
-        connection,
         worker,
         alarm: None,
     };
@@ -50,10 +47,8 @@ pub async fn read(
 struct ObservedBody<'a> {
     /// Frames that were read, and reported, before.
     ahead: VecDeque<Frame<Bytes>>,
-    body: Incoming,
+    body: &'a mut AnswerBody,
     call: &'a mut Holder,
-    /// The connection that it comes over.
-    connection: Option<&'a Connection>,
     worker: &'a WorkerRef,
     /// The timer of the longest silence.
     alarm: Option<(Duration, Pin<Box<Sleep>>)>,
@@ -74,7 +69,7 @@ impl Body for ObservedBody<'_> {
         if this.body.is_end_stream() {
             return Poll::Ready(None);
         }
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+        let Poll::Ready(frame) = Pin::new(&mut *this.body).poll_frame(cx) else {
             let call = &mut this.call;
             let (wait, alarm) = this.alarm.get_or_insert_with(|| {
                 let wait = call.with(|call| call.wait()).unwrap_or_default();
@@ -90,8 +85,7 @@ impl Body for ObservedBody<'_> {
             let now = this.worker.clock.tick();
             this.call.with(|call| call.see(data, now));
         }
-        let over = this.connection;
-        if frame.is_none() && over.is_some_and(|it| it.is_cut_short(&this.body)) {
+        if frame.is_none() && this.body.is_cut_short() {
             return Poll::Ready(Some(Err(Fault::BrokenHeld(UpstreamError::cut_short()))));
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Fault::Broken)))

@@ -4,7 +4,6 @@
 //! has answered is nothing a flow hears of, as long as the request may be repeated.
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use std::time::Duration;
 use fusebox_gateway::app::Host;
 use fusebox_gateway::parts::{
     Fault, Jar, LiveUpstream, NO_LIMIT, NoAnswer, NoConnection, Outbound, OwnTrust, Policy, Pool,
-    Redirects, Repeat, Trust, Unconnected, WorkerRef, fetch, fields, is_idempotent,
+    Redirects, Repeat, Trust, Unconnected, WireError, WorkerRef, fetch, fields, is_idempotent,
 };
 use fusebox_plan::CallError;
 use fusebox_plan::plan::{Breaker, Endpoint, HttpVersion, Limits, Timeout, Upstream};
@@ -264,14 +263,10 @@ fn fault(none: &NoAnswer) -> SendFault {
 }
 
 /// The end of a connection.
-fn closed(error: &hyper::Error) -> String {
-    let io = error.source();
-    let io = io.and_then(|source| source.downcast_ref::<io::Error>());
-    match io {
-        Some(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-            "Connection reset by peer".into()
-        }
-        _ => "Remotely closed".into(),
+fn closed(error: &WireError) -> String {
+    match error.is_reset() {
+        true => "Connection reset by peer".into(),
+        false => "Remotely closed".into(),
     }
 }
 

@@ -14,7 +14,6 @@ use http::header::{
 use http::response::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 
 use super::fault::{Fault, Outcome};
 use super::{Fetching, Outbound};
@@ -23,6 +22,7 @@ use crate::message::fields::FUSEBOX_ATTEMPT;
 use crate::message::interim::Interim;
 use crate::message::kept_body::Outgoing;
 use crate::upstream::admission;
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::endpoints::LiveEndpoint;
 use crate::upstream::pool::{Connection, Pool};
@@ -82,7 +82,7 @@ impl<'a> Following<'a> {
         &mut self,
         call: &mut UpstreamCall,
         number: u32,
-    ) -> Result<(Response<Incoming>, Connection), Fault> {
+    ) -> Result<(Response<AnswerBody>, Connection), Fault> {
         let Fetching {
             target,
             policy,
@@ -214,7 +214,7 @@ impl Attempt for Following<'_> {
         call: &mut UpstreamCall,
         _endpoint: &LiveEndpoint,
         number: u32,
-    ) -> Result<(Response<Incoming>, Connection), NotFetched> {
+    ) -> Result<(Response<AnswerBody>, Connection), NotFetched> {
         if let Some(first) = self.first.take() {
             *self.request = first;
         }
@@ -268,9 +268,9 @@ impl Attempt for Following<'_> {
 }
 
 /// Reads the body of a redirect, if it is short, so that its connection can be used again.
-async fn drain(body: Incoming, connection: Connection, worker: &WorkerRef) {
-    let rest = Limited::new(body, DRAINED_BYTES).collect();
+async fn drain(mut body: AnswerBody, connection: Connection, worker: &WorkerRef) {
+    let rest = Limited::new(&mut body, DRAINED_BYTES).collect();
     if let Ok(Ok(_)) = tokio::time::timeout(DRAINED_WITHIN, rest).await {
-        connection.give_back(worker.clock.tick());
+        connection.give_back(&mut body, &worker.clock);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fusebox_breaker::Rejection;
 use fusebox_plan::CallError;
 
+use crate::upstream::answer_body::WireError;
 use crate::upstream::bulkhead::Full;
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::redirect::BadLocation;
@@ -71,8 +72,8 @@ pub enum Fault {
     Redirects(String),
     /// The body broke off or was malformed.
     #[error("{0}")]
-    Broken(hyper::Error),
-    /// The body broke off in a form that hyper takes for its end, or while it was kept for a repeat that was called off.
+    Broken(WireError),
+    /// The body broke off in a form that its connection takes for its end, or while it was kept for a repeat that was called off.
     #[error("{0}")]
     BrokenHeld(UpstreamError),
     /// The body has not continued for this long.

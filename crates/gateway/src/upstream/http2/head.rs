@@ -1,9 +1,8 @@
 //! A request's head in the form of HTTP/2: an absolute target, no `Host`, and no fields of a connection.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{HeaderName, HeaderValue, Request, Version};
-use http_body::Body as _;
 
 use super::Target;
 use crate::message::kept_body::Outgoing;
@@ -51,15 +50,11 @@ pub fn translated(mut request: Request<Outgoing>, target: &Target) -> Request<Ou
 /// The request in the form of HTTP/1 again, for another connection; nothing of it was sent.
 pub fn untranslated(mut request: Request<Outgoing>) -> Request<Outgoing> {
     let uri = std::mem::take(request.uri_mut());
-    let has_size = request.body().size_hint().exact().is_some();
     let headers = request.headers_mut();
     if let Some(authority) = uri.authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
         headers.insert(HOST, host);
-    }
-    if !has_size && !headers.contains_key(CONTENT_LENGTH) {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let path = uri.path_and_query().cloned();
     *request.uri_mut() = path.map_or(uri, Uri::from);

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Streams;
-use crate::upstream::sender::{ConnectionState, CountingStream};
+use super::state::{ConnectionState, CountingStream};
 
 /// A byte stream that counts, notes a TLS error, and reports reads until the upstream has sent its settings.
 pub struct NoticingStream<S> {

@@ -10,7 +10,9 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::*;
+use crate::message::interim::Watching;
 use crate::message::kept_body::Outgoing;
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::sender::{SendError, Sender};
 
 type Server = Connection<DuplexStream, Bytes>;
@@ -47,8 +49,15 @@ fn request() -> Request<Outgoing> {
     Request::get("/a").body(Outgoing::empty()).unwrap()
 }
 
+async fn answered(sender: &mut Sender, request: Request<Outgoing>) -> Response<AnswerBody> {
+    let mut place = Some(request);
+    sender.send(&mut place, Watching::default()).await.unwrap()
+}
+
 async fn failed(sender: &mut Sender) -> SendError {
-    *sender.try_send_request(request()).await.unwrap_err()
+    let mut place = Some(request());
+    let sent = sender.send(&mut place, Watching::default());
+    sent.await.unwrap_err()
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +128,7 @@ async fn a_connection_closes_in_time_though_an_upload_is_stuck() {
     // More than a window takes that is never opened again.
     let body = Outgoing::fixed(vec![b'x'; 1024 * 1024]);
     let request = Request::post("/a").body(body).unwrap();
-    drop(sender.try_send_request(request).await.unwrap());
+    drop(answered(&mut sender, request).await);
     assert_eq!(connection.streams.open(), 1);
     drop(sender);
     let start = tokio::time::Instant::now();
@@ -173,12 +182,12 @@ async fn an_end_by_no_error_is_one_behind_a_whole_answer_alone() {
     .await;
     for is_whole in [false, true] {
         let mut sender = Sender::on_stream(connection.clone());
-        let answer = sender.try_send_request(request()).await.unwrap();
+        let answer = answered(&mut sender, request()).await;
         let mut body = answer.into_body();
         while let Some(frame) = body.frame().await {
             frame.unwrap();
         }
-        assert_eq!(is_cut_short(&body), !is_whole);
+        assert_eq!(body.is_cut_short(), !is_whole);
     }
 }
 

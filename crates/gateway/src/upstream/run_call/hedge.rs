@@ -12,16 +12,16 @@ use fusebox_call::attempts::{End, Next, RetryResult};
 use fusebox_call::endpoints::Tried;
 use fusebox_plan::CallError;
 use http::Response;
-use hyper::body::Incoming;
 
 use super::{Attempt, Beside, Running, choose};
+use crate::upstream::answer_body::AnswerBody;
 use crate::upstream::bulkhead::Place;
 use crate::upstream::call::UpstreamCall;
 use crate::upstream::endpoints::{EndpointAttempt, LiveEndpoint};
 use crate::upstream::pool::Connection;
 
 /// An attempt's end: the head of an answer, or the reason why there is none.
-type Sent<F> = Result<(Response<Incoming>, Connection), F>;
+type Sent<F> = Result<(Response<AnswerBody>, Connection), F>;
 
 /// The end of an attempt that may have had another one beside it.
 pub(super) struct Hedged<F> {

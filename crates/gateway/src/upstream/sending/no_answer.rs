@@ -4,6 +4,7 @@ use fusebox_breaker::RejectReason;
 use fusebox_plan::CallError;
 
 use crate::message::request_body::ClientFault;
+use crate::upstream::answer_body::WireError;
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
@@ -57,8 +58,8 @@ impl From<Unconnected> for Failed {
 pub struct Cut {
     /// The error by kind and name.
     pub why: UpstreamError,
-    /// The error as hyper returned it.
-    pub error: hyper::Error,
+    /// The error as the connection told it.
+    pub error: WireError,
     /// True if the upstream had closed an idle connection as the request went out, which says nothing about it.
     pub is_stale: bool,
     /// True if the upstream ended the connection before a whole body of ours was written, which says nothing about it:

@@ -12,6 +12,8 @@ use super::ErrorKind;
 use super::http2::{self, Place};
 use super::tls;
 use crate::message::request_body::ClientFault;
+use crate::upstream::answer_body::WireError;
+use crate::upstream::http1::{Fault, HeadFault};
 
 /// The most bytes of a detail, since an upstream chooses the names in its certificate.
 const DETAIL_MAX: usize = 400;
@@ -188,7 +190,47 @@ impl UpstreamError {
 
     /// A response's head that did not come; `wanted`: a client certificate was requested at the connection's start,
     /// there was none, and no response has ever come since; `begun`: a part of the head had come.
-    pub fn head(error: &hyper::Error, wanted: bool, begun: bool) -> UpstreamError {
+    pub fn head(error: &WireError, wanted: bool, begun: bool) -> UpstreamError {
+        match error {
+            WireError::Http1(fault) => UpstreamError::http1_head(fault, wanted, begun),
+            WireError::Http2(error) => UpstreamError::http2_head(error, wanted, begun),
+        }
+    }
+
+    /// The same over HTTP/1.
+    fn http1_head(fault: &Fault, wanted: bool, begun: bool) -> UpstreamError {
+        match fault {
+            Fault::Head(HeadFault::Ambiguous) => return UpstreamError::ambiguous_head(),
+            Fault::Head(fault) => return UpstreamError::new(ErrorKind::Protocol, fault.as_str()),
+            Fault::HeadTooLarge => return UpstreamError::head_over_limit(),
+            Fault::TooManyInterim => return UpstreamError::too_many_interim(),
+            _ => {}
+        }
+        let io = match fault {
+            Fault::Io(io) => Some(io),
+            _ => None,
+        };
+        if let Some(tls) = io.and_then(|io| tls_error(io)) {
+            return UpstreamError::new(ErrorKind::Tls, tls::name(tls, wanted)).with(tls);
+        }
+        UpstreamError::no_bytes(io, wanted, begun)
+    }
+
+    /// A connection that ended before a response's head, or within it.
+    fn no_bytes(io: Option<&io::Error>, wanted: bool, begun: bool) -> UpstreamError {
+        if wanted && !begun {
+            return UpstreamError::new(ErrorKind::Tls, tls::CLIENT_CERTIFICATE)
+                .with("it closed the connection without an answer");
+        }
+        match io {
+            Some(io) if is_reset(io) => UpstreamError::new(ErrorKind::Reset, "reset").with(io),
+            _ if begun => UpstreamError::new(ErrorKind::Reset, "cut within the head"),
+            _ => UpstreamError::new(ErrorKind::Reset, "cut before the head"),
+        }
+    }
+
+    /// The same over HTTP/2.
+    pub fn http2_head(error: &hyper::Error, wanted: bool, begun: bool) -> UpstreamError {
         if let Some(tls) = tls_error(error) {
             return UpstreamError::new(ErrorKind::Tls, tls::name(tls, wanted)).with(tls);
         }
@@ -198,25 +240,56 @@ impl UpstreamError {
         if error.is_timeout() {
             return UpstreamError::new(ErrorKind::Reset, "no answer to a ping");
         }
-        if error.is_parse_too_large() {
-            return UpstreamError::head_over_limit();
-        }
         if error.is_parse() {
-            return UpstreamError::new(ErrorKind::Protocol, malformed(error));
+            return UpstreamError::new(ErrorKind::Protocol, HeadFault::Other.as_str());
         }
-        if wanted && !begun {
-            return UpstreamError::new(ErrorKind::Tls, tls::CLIENT_CERTIFICATE)
-                .with("it closed the connection without an answer");
-        }
-        match io_error(error) {
-            Some(io) if is_reset(io) => UpstreamError::new(ErrorKind::Reset, "reset").with(io),
-            _ if begun => UpstreamError::new(ErrorKind::Reset, "cut within the head"),
-            _ => UpstreamError::new(ErrorKind::Reset, "cut before the head"),
-        }
+        UpstreamError::no_bytes(io_error(error), wanted, begun)
     }
 
     /// A response's body that broke off.
-    pub fn body(error: &hyper::Error) -> UpstreamError {
+    pub fn body(error: &WireError) -> UpstreamError {
+        match error {
+            WireError::Http1(fault) => UpstreamError::http1_body(fault),
+            WireError::Http2(error) => UpstreamError::http2_body(error),
+        }
+    }
+
+    /// The same over HTTP/1.
+    fn http1_body(fault: &Fault) -> UpstreamError {
+        let broken = match fault {
+            Fault::Io(io) => match tls_error(io) {
+                Some(tls) => {
+                    return UpstreamError::new(ErrorKind::Tls, tls::name(tls, false)).with(tls);
+                }
+                None => Some(io),
+            },
+            Fault::Chunk(what) => {
+                return UpstreamError::new(ErrorKind::Protocol, "malformed chunk").with(what);
+            }
+            Fault::TrailersTooLarge => {
+                return UpstreamError::new(ErrorKind::Limit, "trailers over our limit");
+            }
+            Fault::ExtensionsTooLarge => {
+                return UpstreamError::new(ErrorKind::Limit, "chunk extensions over our limit");
+            }
+            _ => None,
+        };
+        UpstreamError::cut_body(broken)
+    }
+
+    /// A body whose connection ended.
+    fn cut_body(io: Option<&io::Error>) -> UpstreamError {
+        match io {
+            Some(io) if is_reset(io) => {
+                UpstreamError::new(ErrorKind::Truncated, "reset within the body").with(io)
+            }
+            Some(io) => UpstreamError::new(ErrorKind::Truncated, "cut within the body").with(io),
+            None => UpstreamError::new(ErrorKind::Truncated, "cut within the body"),
+        }
+    }
+
+    /// The same over HTTP/2.
+    fn http2_body(error: &hyper::Error) -> UpstreamError {
         if let Some(tls) = tls_error(error) {
             return UpstreamError::new(ErrorKind::Tls, tls::name(tls, false)).with(tls);
         }
@@ -224,18 +297,7 @@ impl UpstreamError {
         if let Some(why) = h2.and_then(|it| http2::name(it, Place::Body)) {
             return why;
         }
-        match io_error(error).or_else(|| h2?.get_io()) {
-            Some(io) if is_reset(io) => {
-                UpstreamError::new(ErrorKind::Truncated, "reset within the body").with(io)
-            }
-            Some(io) if is_malformed(io) => match over_limit(io) {
-                Some(word) => UpstreamError::new(ErrorKind::Limit, word).with(io),
-                None => UpstreamError::new(ErrorKind::Protocol, "malformed chunk").with(io),
-            },
-            Some(io) => UpstreamError::new(ErrorKind::Truncated, "cut within the body").with(io),
-            None if error.is_parse() => UpstreamError::new(ErrorKind::Protocol, malformed(error)),
-            None => UpstreamError::new(ErrorKind::Truncated, "cut within the body"),
-        }
+        UpstreamError::cut_body(io_error(error).or_else(|| h2?.get_io()))
     }
 
     /// The error's name in failure expressions when it occurs within a response's body: malformed, or truncated.
@@ -308,40 +370,6 @@ fn is_reset(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
     )
-}
-
-/// True if hyper's decoder could not read a body.
-fn is_malformed(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-    )
-}
-
-/// The limit of ours that a chunked body exceeded, if hyper's decoder says so.
-fn over_limit(error: &io::Error) -> Option<&'static str> {
-    match error.to_string().as_str() {
-        "chunk trailers bytes over limit" | "chunk trailers count overflow" => {
-            Some("trailers over our limit")
-        }
-        "chunk extensions over limit" => Some("chunk extensions over our limit"),
-        _ => None,
-    }
-}
-
-/// The fault of a head that hyper could not parse, by its error's text; for an unknown text just a malformed head.
-fn malformed(error: &hyper::Error) -> &'static str {
-    let text = error.to_string();
-    let parts = [
-        ("HTTP2", "HTTP/2 preface"),
-        ("version", "malformed version"),
-        ("status-code", "malformed status"),
-        ("content-length", "malformed Content-Length"),
-        ("transfer-encoding", "malformed Transfer-Encoding"),
-        ("header", "malformed field"),
-    ];
-    let found = parts.iter().find(|(part, _)| text.contains(part));
-    found.map_or("malformed head", |(_, word)| word)
 }
 
 #[cfg(test)]
