@@ -86,6 +86,22 @@ def abandon(peer):
     return {"after": peer.outcome(3)}
 
 
+def half_uploads(peer):
+    """Uploads that break off by a reset, once the upstream has a part of them."""
+    codes = (8, 0, 0, 0, 2, 8, 7, 11)
+    for number, code in enumerate(codes):
+        upload, look = 4 * number + 1, 4 * number + 3
+        kind = [("content-type", "application/grpc")] if number % 2 else []
+        ask(peer, upload, "/upload", END_HEADERS, method="POST", more=kind)
+        peer.send(frame(DATA, 0, upload, b"half"))
+        ask(peer, look, f"/seen/{number + 1}")
+        assert peer.outcome(look) == "200", peer.outcome(look)
+        # Data and reset at once: the task that sends the upload meets the reset before the one that awaits the answer.
+        rest = frame(DATA, 0, upload, b"more") if number % 4 else b""
+        peer.send(rest + frame(RST, 0, upload, struct.pack(">I", code)))
+    return {"resets": len(codes)}
+
+
 def broken(peer):
     """An answer that its upstream cuts, and one behind it."""
     ask(peer, 1, "/cut")

@@ -24,6 +24,7 @@ use crate::message::interim::Interim;
 use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::message::validate;
+use crate::request::downstream::Protocol;
 use crate::request::exchange::Exchange;
 use crate::request::forward::Forward;
 use crate::request::target;
@@ -276,6 +277,7 @@ fn outgoing_body(
         // A stream of messages pauses as it likes, as a tunnel does.
         pause_max: exchange.grpc.map(|_| limits.upgrade_idle_timeout),
         size_max: limits.request_body_max,
+        over_http2: exchange.downstream.protocol == Protocol::Http2,
     };
     let phase = exchange.downstream.phase.clone();
     let clock = exchange.worker.clock.clone();
