@@ -33,16 +33,29 @@ def form(peer):
 
 
 def unread(peer):
-    """Bodies that nobody reads: the answer comes, the stream is reset, the connection goes on."""
+    """Bodies that nobody reads: the answer comes, later the stream is reset, the connection goes on."""
     ends = []
-    for number in range(20):
-        stream = 2 * number + 1
+    streams = [2 * number + 1 for number in range(20)]
+    for stream in streams:
         ask(peer, stream, "/ping", END_HEADERS, method="POST")
         peer.send(frame(DATA, 0, stream, bytes(16_000)))
         ends.append(peer.outcome(stream))
-        peer.wait(lambda: stream in peer.resets, 5)
+    peer.wait(lambda: all(stream in peer.resets for stream in streams))
     ask(peer, 101, "/ping")
     return {"ends": sorted(set(ends)), "resets": sorted(set(peer.resets.values())), "after": peer.outcome(101)}
+
+
+def ended_late(peer):
+    """Bodies that nobody reads and that end after the answer: their streams are never reset."""
+    ends = []
+    for number in range(20):
+        stream = 2 * number + 1
+        ask(peer, stream, "/ping", END_HEADERS, method="POST", more=[("content-length", "16003")])
+        peer.send(frame(DATA, 0, stream, bytes(16_000)))
+        ends.append(peer.outcome(stream))
+        peer.send(frame(DATA, END_STREAM, stream, b"end"))
+    ask(peer, 101, "/ping")
+    return {"ends": sorted(set(ends)), "resets": len(peer.resets), "after": peer.outcome(101)}
 
 
 def bare(peer):

@@ -23,6 +23,7 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
@@ -188,6 +189,7 @@ impl Http2Client {
     ) -> impl Future<Output = Result<Response<StreamBody>, Infallible>> + Send + use<> {
         let client = self.clone();
         let downstream = self.downstream();
+        downstream.phase.owes_body(!request.body().is_end_stream());
         let note = StreamNote::announce(&downstream);
         let facts = Facts {
             scheme: self.scheme,
@@ -200,6 +202,8 @@ impl Http2Client {
         *request.version_mut() = Version::HTTP_11;
         let found = FieldKinds::of_request(request.headers());
         let is_head = request.method() == Method::HEAD;
+        let length = request.body().size_hint().exact();
+        let is_short = length.is_some_and(|length| length <= BUFFER as u64);
         async move {
             let (shared, stream) = (&client.shared, downstream.clone());
             let response = dispatch::serve(shared, stream, request, found, read, finish).await;
@@ -209,6 +213,9 @@ impl Http2Client {
             let mut response = noted_body::watched(&downstream.phase.noted, response);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 request::opened(&mut response);
+            }
+            if is_short || !response.status().is_success() {
+                note.lingers();
             }
             Ok(answer::prepare(response, note, is_head))
         }

@@ -327,6 +327,7 @@ impl RequestBody {
 
     fn note_end(&self) {
         self.intake.complete.store(true, Ordering::Release);
+        self.phase.owes_body(false);
     }
 
     fn fail(&self, fault: ClientFault) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
+use futures_util::FutureExt as _;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -182,13 +183,17 @@ pub async fn unread(
     mut response: Response<Body>,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    if finish.downstream.protocol == Protocol::Http2 {
-        // The stream is reset behind the answer (RFC 9113, section 8.1); the connection stays open.
-        return done(finish, response);
-    }
     // Reading would ask the client for a body that it only offers.
     let offered = request.headers().contains_key(EXPECT);
     let mut body = request.into_body();
+    if finish.downstream.protocol == Protocol::Http2 {
+        // The stream is reset some time after the answer (RFC 9113, section 8.1), unless all of the body has come; the
+        // connection stays open.
+        if drained(&mut body, &finish).now_or_never() == Some(true) {
+            finish.downstream.phase.owes_body(false);
+        }
+        return done(finish, response);
+    }
     if !body.is_end_stream() && (offered || !is_drained(&mut body, &finish).await) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
@@ -198,22 +203,23 @@ pub async fn unread(
 
 /// Reads a body to its end if the end is near; returns true if it was reached.
 async fn is_drained(body: &mut Incoming, finish: &Finish) -> bool {
-    let drain = async {
-        let mut left = DRAIN_BYTES;
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return false };
-            let size = frame.data_ref().map_or(0, |data| data.len());
-            finish.downstream.phase.noted.with(|note| note.came(size));
-            let Some(rest) = left.checked_sub(size) else {
-                return false;
-            };
-            left = rest;
-        }
-        true
-    };
-    tokio::time::timeout(DRAIN_WAIT, drain)
-        .await
-        .unwrap_or(false)
+    let drain = tokio::time::timeout(DRAIN_WAIT, drained(body, finish));
+    drain.await.unwrap_or(false)
+}
+
+/// The same without a limit on the time.
+async fn drained(body: &mut Incoming, finish: &Finish) -> bool {
+    let mut left = DRAIN_BYTES;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        let size = frame.data_ref().map_or(0, |data| data.len());
+        finish.downstream.phase.noted.with(|note| note.came(size));
+        let Some(rest) = left.checked_sub(size) else {
+            return false;
+        };
+        left = rest;
+    }
+    true
 }
 
 /// Finishes a request whose answer is complete.
