@@ -22,6 +22,8 @@ pub struct Phase {
     caller: AtomicWaker,
     /// True while the client of a stream may owe a part of its body.
     owes: AtomicBool,
+    /// True once a body has broken off whose end is that of the connection.
+    is_broken_off: AtomicBool,
     /// The note of the present exchange, for the access log.
     pub noted: NoteSlot,
 }
@@ -41,6 +43,7 @@ impl Phase {
             body: AtomicWaker::new(),
             caller: AtomicWaker::new(),
             owes: AtomicBool::new(false),
+            is_broken_off: AtomicBool::new(false),
             noted: NoteSlot::default(),
         }
     }
@@ -78,6 +81,16 @@ impl Phase {
     /// True while the client of a stream may owe a part of its body.
     pub fn is_body_owed(&self) -> bool {
         self.owes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a body has broken off whose end is that of the connection.
+    pub fn break_off(&self) {
+        self.is_broken_off.store(true, Ordering::Relaxed);
+    }
+
+    /// True once a body has broken off whose end is that of the connection, which must not end as after a whole one.
+    pub fn is_broken_off(&self) -> bool {
+        self.is_broken_off.load(Ordering::Relaxed)
     }
 
     /// Notes a user, a request or its body: the connection has no time limit of its own until each user has called
