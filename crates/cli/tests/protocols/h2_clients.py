@@ -115,6 +115,21 @@ def half_uploads(peer):
     return {"resets": len(codes)}
 
 
+def improper(peer):
+    """Values with white space around them, which no message of HTTP/2 has, in heads and in trailers; and many crumbs."""
+    heads, trailers = [], []
+    for number, value in enumerate((" a", "a ", "\ta", "a\t", " ")):
+        head, trailer = 4 * number + 1, 4 * number + 3
+        ask(peer, head, "/ok", more=[("x-a", value)])
+        ask(peer, trailer, "/ok", END_HEADERS, method="POST")
+        peer.send(frame(DATA, 0, trailer, b"body"))
+        peer.send(frame(HEADERS, END_STREAM | END_HEADERS, trailer, literal("x-a", value)))
+        heads.append(peer.outcome(head))
+        trailers.append(peer.outcome(trailer))
+    ask(peer, 101, "/ok", more=[("cookie", f"c{number}=1") for number in range(150)])
+    return {"heads": heads, "trailers": trailers, "crumbs": peer.outcome(101)}
+
+
 def broken(peer):
     """An answer that its upstream cuts, and one behind it."""
     ask(peer, 1, "/cut")

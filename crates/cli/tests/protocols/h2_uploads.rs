@@ -1,10 +1,12 @@
-//! Uploads that their clients break off: an upstream never takes a part for the whole, and the log says who left.
+//! What clients do wrong in their requests: an upstream never takes a part of an upload for the whole, nor the client's
+//! fault for the gateway's, and the log says who left.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
 
+use crate::h2_peer::Peer;
 use crate::h2_server::{said, script, yaml};
 use crate::support::{Call, Client, Gateway, Setup, Upstream, eventually};
 
@@ -72,6 +74,50 @@ fn an_upload_that_is_reset_by_whatever_code_never_arrives_as_a_whole_one() {
         let facts = ["status", "flags", "grpc_status"].map(|it| line[it].clone());
         assert_eq!(json!(facts), json!([499, ["DC"], null]), "{line}");
     }
+}
+
+/// A gateway before a strict upstream of HTTP/2, whose breaker opens at the first failure.
+fn before_http2(peer: &Peer) -> Gateway {
+    let url = format!("{}\", http: \"2", peer.url());
+    Gateway::run(yaml(&url, "{}"))
+}
+
+#[test]
+fn white_space_around_a_value_is_the_clients_fault_and_no_reset_of_the_upstreams() {
+    let peer = Peer::start(&[]);
+    let gateway = before_http2(&peer);
+    let port = gateway.addr().port().to_string();
+    let seen = said(script("h2_clients.py").args([&port, "improper"]));
+    assert_eq!(seen["heads"], json!(["400", "400", "400", "400", "400"]));
+    assert_eq!(seen["trailers"], seen["heads"], "{seen}");
+    assert_eq!(seen["crumbs"], "200", "{seen}");
+    assert_eq!(
+        (gateway.outcomes("orders").1, &*gateway.state("orders")),
+        (0, "closed")
+    );
+}
+
+#[test]
+fn trailers_of_a_connection_never_keep_an_upstream_of_http2_waiting() {
+    let peer = Peer::start(&[]);
+    let gateway = before_http2(&peer);
+    let mut client = gateway.client();
+    for line in [
+        "Connection: x-t",
+        "Keep-Alive: 5",
+        "Proxy-Connection: close",
+        "Upgrade: x",
+        "HTTP2-Settings: AAA",
+        "TE: gzip",
+        "Transfer-Encoding: gzip",
+        "Content-Length: 3",
+    ] {
+        client.send(format!(
+            "POST /ok HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n{line}\r\n\r\n"
+        ));
+        assert_eq!(client.response().status, 200, "{line}");
+    }
+    assert_eq!(gateway.outcomes("orders").1, 0);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use tokio::time::Sleep;
 use crate::ground::access_log::note::Flag;
 use crate::ground::clock::Clock;
 use crate::message::body::BodyError;
+use crate::message::fields::has_padded_value;
 use crate::message::offer::Offer;
 use crate::message::phase::Phase;
 
@@ -433,6 +434,11 @@ impl http_body::Body for RequestBody {
                 Poll::Ready(None)
             }
             Some(Err(error)) => this.fail(ClientFault::of(&error)),
+            Some(Ok(frame))
+                if this.limits.over_http2 && frame.trailers_ref().is_some_and(has_padded_value) =>
+            {
+                this.fail(ClientFault::Malformed)
+            }
             Some(Ok(frame)) => {
                 if frame.is_trailers() || this.inner.is_end_stream() {
                     this.note_end();
