@@ -137,7 +137,7 @@ impl LiveBuilder {
             .map(|(upstream, (endpoints, own_tls))| {
                 let (routes, reloaded) = (&plan.routes, &mut reloaded);
                 let live = self.upstream(upstream, endpoints, routes, previous, reloaded);
-                Arc::new(LiveUpstream { own_tls, ..live })
+                Arc::new(live.with_tls(own_tls))
             })
             .collect();
         upstreams.extend(app.iter().flat_map(|app| app.targets()));

@@ -164,6 +164,15 @@ pub fn not_sent(upstream: &str, failed: Failed) -> Response<Body> {
             "ended the connection before the request's body was complete",
             "client",
         )),
+        Failed::NotGrpc => {
+            let mut response = unanswered(
+                upstream,
+                "speaks gRPC, and the request is none: expected POST with the content type application/grpc",
+                "client",
+            );
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            response
+        }
         Failed::Stale => unanswered(
             upstream,
             "closed an idle connection as the request went out; it may have been executed",

@@ -350,9 +350,11 @@ fn failed(
     let what = match failed {
         Failed::Upstream(_) | Failed::Stale | Failed::Limit => "upstream failed",
         Failed::GivenUp => "request given up",
-        Failed::Client(_) | Failed::Unfinished | Failed::Ours | Failed::GaveWay => {
-            "request refused"
-        }
+        Failed::Client(_)
+        | Failed::Unfinished
+        | Failed::NotGrpc
+        | Failed::Ours
+        | Failed::GaveWay => "request refused",
     };
     exchange.debug(what, failed.word());
     let name = &used.upstream.plan.name;
