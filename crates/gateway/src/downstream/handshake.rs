@@ -138,9 +138,9 @@ async fn peeked(stream: &TcpStream) -> io::Result<Option<u8>> {
 /// The end of a handshake.
 enum Shaken {
     Whole(Transport),
-    /// It failed; the connection beneath, on which the client has been told why.
+    /// The handshake failed, and the client has its alert; the connection beneath.
     Refused(TcpStream),
-    /// It took too long.
+    /// The handshake took too long.
     Late,
 }
 

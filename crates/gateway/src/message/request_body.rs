@@ -51,7 +51,7 @@ pub enum ClientFault {
     TooSlow,
     /// The body was larger than `limits.request_body`: 413.
     TooLarge,
-    /// The client reset its stream, or its connection broke, within the body: 499, which nobody gets.
+    /// The client reset its stream, or its connection broke, within the body: 499 in the log.
     Left,
 }
 

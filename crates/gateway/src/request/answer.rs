@@ -210,7 +210,7 @@ pub fn client_failed(fault: ClientFault) -> Response<Body> {
             StatusCode::PAYLOAD_TOO_LARGE,
             "the request's body is too large",
         ),
-        // Nobody gets it: it is counted, as nginx does.
+        // For the log and the metrics, as nginx has it: the client is gone.
         ClientFault::Left => (
             StatusCode::from_u16(499).expect("499 is within 100..=999"),
             "the client left within the request's body",

@@ -242,7 +242,7 @@ async fn run<F: Future<Output = ()>>(task: F, note: Arc<StreamNote>, open: OpenS
     if place.is_some() {
         tokio::time::sleep(LINGER).await;
     }
-    // The task has the stream, which h2 resets when nobody has it any more.
+    // The task holds the stream, which h2 resets once it is dropped.
 }
 
 /// The wait for a client that does not read.
