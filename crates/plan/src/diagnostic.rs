@@ -301,6 +301,11 @@ fn elsewhere(places: &[Place], file: usize, names: &[&str]) -> String {
 /// Quotes a text for a message: in backquotes, on one line, at most 60 characters.
 pub fn quote(text: &str) -> String {
     const CHARS_MAX: usize = 60;
+    // Most texts are names, of which a file may have ten thousands.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'\\';
+    if text.len() <= CHARS_MAX && text.bytes().all(is_plain) {
+        return ["`", text, "`"].concat();
+    }
     let mut shown: String = text
         .chars()
         .take(CHARS_MAX)

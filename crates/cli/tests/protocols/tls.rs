@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rcgen::DnType;
 
 use crate::support::authority::{Authority, Pems, Signed, connect};
-use crate::support::{Call, Ending, Gateway, PATIENCE, Setup, Upstream, eventually, orders};
+use crate::support::{
+    Call, Ending, Gateway, PATIENCE, Program, Setup, Upstream, eventually, orders,
+};
 
 /// A listener with these keys of `tls`, and `orders` behind it.
 fn listener(tls: &str, upstream: &str, route: &str) -> String {
@@ -552,5 +554,32 @@ fn an_answer_of_no_length_that_breaks_off_does_not_end_as_a_whole_one() {
                 assert!(bytes.ends_with(b"\r\n\r\nhalf"), "{bytes:?}");
             }
         }
+    }
+}
+
+#[test]
+fn a_chain_whose_certificates_do_not_lead_to_one_another_is_warned_of() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let own = ours.sign(&["localhost"]);
+    let yaml = "listeners: [{ name: public, addr: \"127.0.0.1:0\", tls: { cert: chain.pem, key: own.key } }]
+routes: [{ path: /, respond: { status: 200 } }]
+";
+    for (second, said) in [
+        (&ours, ""),
+        (
+            &theirs,
+            "certificate number 2 in `chain.pem` has not issued the one before it",
+        ),
+    ] {
+        let chain = own.cert_pem() + &second.pem();
+        let checked = Program::new()
+            .file("fusebox.yaml", yaml)
+            .file("chain.pem", &chain)
+            .file("own.key", &own.key_pem())
+            .run(["check", "fusebox.yaml"]);
+        let all = checked.stdout + &checked.stderr;
+        assert_eq!(checked.code, Some(0), "{all}");
+        assert_eq!(all.contains("warning"), !said.is_empty(), "{all}");
+        assert!(all.contains(said), "{all}");
     }
 }
