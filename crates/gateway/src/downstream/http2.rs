@@ -49,7 +49,7 @@ use crate::message::field_kinds::FieldKinds;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::downstream::{Downstream, OpenConnection, Protocol, SessionFacts};
-use crate::request::exchange::Finish;
+use crate::request::exchange::{Finish, is_upload_awaited};
 use crate::request::linger;
 use crate::request::noted_body;
 use crate::request::worker::Worker;
@@ -203,7 +203,6 @@ impl Http2Client {
         let found = FieldKinds::of_request(request.headers());
         let is_head = request.method() == Method::HEAD;
         let length = request.body().size_hint().exact();
-        let is_short = length.is_some_and(|length| length <= BUFFER as u64);
         async move {
             let (shared, stream) = (&client.shared, downstream.clone());
             let response = dispatch::serve(shared, stream, request, found, read, finish).await;
@@ -214,7 +213,7 @@ impl Http2Client {
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 request::opened(&mut response);
             }
-            if is_short || !response.status().is_success() {
+            if is_upload_awaited(response.status(), length) {
                 note.lingers();
             }
             Ok(answer::prepare(response, note, is_head))

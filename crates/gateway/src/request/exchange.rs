@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use crate::ground::access_log::Note;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
-use crate::message::body::Body;
+use crate::message::body::{BUFFER, Body};
 use crate::message::field_kinds::FieldKinds;
 use crate::message::grpc::GrpcRequest;
 use crate::message::validate::PathRules;
@@ -28,6 +28,9 @@ use crate::upstream::bulkhead::Place;
 /// The size in bytes, and the time, up to which an unwanted body is read before an answer goes out without it.
 const DRAIN_BYTES: usize = 64 * 1024;
 const DRAIN_WAIT: Duration = Duration::from_millis(20);
+
+/// The time for which the rest of an unwanted body is read in a stream of HTTP/2 behind its answer.
+const DISCARD_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct ListenerRules {
@@ -191,6 +194,8 @@ pub async fn unread(
         // connection stays open.
         if drained(&mut body, &finish).now_or_never() == Some(true) {
             finish.downstream.phase.owes_body(false);
+        } else if is_upload_awaited(response.status(), body.size_hint().exact()) {
+            tokio::spawn(discard(body));
         }
         return done(finish, response);
     }
@@ -199,6 +204,19 @@ pub async fn unread(
         response.headers_mut().insert(CONNECTION, close);
     }
     done(finish, response)
+}
+
+/// True if the rest of an upload over HTTP/2 is awaited for a while behind its answer, with `length` bytes as far as they
+/// are known: a client stops sending at an error, and soon ends a short body. One that has a long way to go, and no reason
+/// to stop, is told by a reset at once.
+pub fn is_upload_awaited(status: StatusCode, length: Option<u64>) -> bool {
+    !status.is_success() || length.is_some_and(|length| length <= BUFFER as u64)
+}
+
+/// Reads on for a while, as a connection of HTTP/1 lingers, so that the client need not be reset.
+async fn discard(mut body: Incoming) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    tokio::time::timeout(DISCARD_WAIT, rest).await.ok();
 }
 
 /// Reads a body to its end if the end is near; returns true if it was reached.

@@ -26,7 +26,7 @@ thread_local! {
 
 /// Time for which an answered stream stays open while its client may still send: one that finds the answer and the reset
 /// in one read takes the answer for lost, as curl does.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_millis(200);
 
 /// The most streams of one connection that stay open so; one more is reset at once.
 const LINGERING_MAX: u32 = 64;
@@ -154,8 +154,7 @@ impl StreamNote {
         note
     }
 
-    /// Lets the stream stay open for a while where the client's body is not over: a client stops sending at an error, and
-    /// soon ends a short body. The rest of a long one, with an answer that is no error, is refused by a reset at once.
+    /// Lets the stream stay open for a while where the client's body is not over.
     pub fn lingers(&self) {
         self.lingers.store(true, Ordering::Relaxed);
     }
