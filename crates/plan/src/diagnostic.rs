@@ -368,6 +368,10 @@ mod tests {
     fn a_quoted_text_stays_on_one_line_and_is_cut() {
         assert_eq!(quote("a\nb\u{1b}[0m"), "`a\\nb\\u{1b}[0m`");
         assert_eq!(quote(&"x".repeat(100)).chars().count(), 63);
+        // Plain texts take a shorter way to the same result.
+        assert_eq!(quote("it's \"x\" ~"), "`it's \"x\" ~`");
+        assert_eq!(quote("it's \"é\" ~"), "`it's \"é\" ~`");
+        assert_eq!(quote("a\\b"), "`a\\\\b`");
     }
 
     #[test]

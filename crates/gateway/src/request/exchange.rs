@@ -207,8 +207,8 @@ pub async fn unread(
 }
 
 /// True if the rest of an upload over HTTP/2 is awaited for a while behind its answer, with `length` bytes as far as they
-/// are known: a client stops sending at an error, and soon ends a short body. One that has a long way to go, and no reason
-/// to stop, is told by a reset at once.
+/// are known: a client stops sending at an error, and soon ends a short body. The reset of a long one without an error comes
+/// at once, since its client has no reason to stop.
 pub fn is_upload_awaited(status: StatusCode, length: Option<u64>) -> bool {
     !status.is_success() || length.is_some_and(|length| length <= BUFFER as u64)
 }
