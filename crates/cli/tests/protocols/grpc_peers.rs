@@ -173,6 +173,11 @@ fn requests_that_are_none_of_grpc_do_not_open_the_breaker_of_a_grpc_service() {
     let answer = gateway.client().request("POST", "/t.T/Echo", lines, body);
     assert_eq!((answer.status, &*answer.text()), (200, body));
     assert_eq!(gateway.outcomes("t"), (2, 0, 4));
+    // grpcio answers INTERNAL to metadata that is not base64.
+    let lines = "Content-Type: application/grpc\r\nx-trace-bin: !!\r\n";
+    let answer = gateway.client().request("POST", "/t.T/Echo", lines, body);
+    assert_eq!(answer.fields.get("grpc-status"), Some("3"));
+    assert_eq!(gateway.outcomes("t"), (2, 0, 4));
 }
 
 #[test]
