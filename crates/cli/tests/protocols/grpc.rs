@@ -235,6 +235,29 @@ fn a_clients_own_short_deadline_moves_no_breaker() {
 }
 
 #[test]
+fn a_short_deadline_is_the_clients_over_a_new_connection_too() {
+    // The connection of a call that is given up is closed, so each call makes one.
+    let silent = Upstream::start(|call| {
+        call.hang();
+    });
+    let gateway = gateway(
+        &silent,
+        "{ trip: { consecutive_failures: 1 }, cooldown: 60s }",
+    );
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let answer = call(&gateway, "/hang", "grpc-timeout: 100m\r\n");
+                    assert_eq!(answer.fields.get("grpc-status"), Some("4"));
+                }
+            });
+        }
+    });
+    assert_eq!(gateway.outcomes("orders").1, 0);
+}
+
+#[test]
 fn a_deadline_of_a_second_counts_as_a_timeout_of_the_upstream() {
     let silent = Upstream::start(|call| {
         call.hang();
