@@ -200,7 +200,8 @@ impl Http2Client {
         *request.version_mut() = Version::HTTP_11;
         let found = FieldKinds::of_request(request.headers());
         let is_head = request.method() == Method::HEAD;
-        async move {
+        // In a place of its own: hyper and the runtime move the future several times before they poll it.
+        Box::pin(async move {
             let (shared, stream) = (&client.shared, downstream.clone());
             let response = dispatch::serve(shared, stream, request, found, read, finish).await;
             for _ in 0..downstream.interim.dropped() {
@@ -211,7 +212,7 @@ impl Http2Client {
                 request::opened(&mut response);
             }
             Ok(answer::prepare(response, note, is_head))
-        }
+        })
     }
 
     /// The client as one stream's request sees it.
