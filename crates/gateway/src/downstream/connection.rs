@@ -44,6 +44,10 @@ pub const FAREWELL: Duration = Duration::from_secs(2);
 /// The time in which a new connection may still send its first byte after its listener has closed.
 pub const LAST_CALL: Duration = Duration::from_millis(500);
 
+/// The number of fields in a head that hyper has room for on its stack. A number that is named to it, even this one, has it
+/// fill that room field by field for each request.
+const FIELDS_UNNAMED: usize = 100;
+
 /// The end of a connection's serving.
 enum End {
     /// hyper has finished with the connection, or a tunnel has taken it over.
@@ -110,11 +114,15 @@ pub async fn serve(
     });
     let service = service_fn(move |mut request: Request<Incoming>| {
         let arrived = serving.arrive(&mut request);
-        serving.clone().answer(request, arrived)
+        // In a place of its own: hyper moves the future about, and keeps its room while the connection idles.
+        Box::pin(serving.clone().answer(request, arrived))
     });
-    let mut connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    if limits.head_fields_max != FIELDS_UNNAMED {
+        builder.max_headers(limits.head_fields_max);
+    }
+    let mut connection = builder
         .max_header_size(limits.head_bytes_max)
-        .max_headers(limits.head_fields_max)
         .max_buf_size(limits.head_bytes_max.max(BUFFER))
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(socket), service)

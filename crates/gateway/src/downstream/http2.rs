@@ -203,7 +203,8 @@ impl Http2Client {
         let found = FieldKinds::of_request(request.headers());
         let is_head = request.method() == Method::HEAD;
         let length = request.body().size_hint().exact();
-        async move {
+        // In a place of its own: hyper and the runtime move the future several times before they poll it.
+        Box::pin(async move {
             let (shared, stream) = (&client.shared, downstream.clone());
             let response = dispatch::serve(shared, stream, request, found, read, finish).await;
             for _ in 0..downstream.interim.dropped() {
@@ -217,7 +218,7 @@ impl Http2Client {
                 note.lingers();
             }
             Ok(answer::prepare(response, note, is_head))
-        }
+        })
     }
 
     /// The client as one stream's request sees it.
