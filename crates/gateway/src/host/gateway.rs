@@ -393,8 +393,8 @@ impl Inner {
         }
         drop(closed);
         self.open(sockets);
-        // Whoever connects after the reload has been reported meets the new sockets: a connection that a narrower address
-        // took at the very moment of its closing would be reset.
+        // A connection made after the report goes to the new sockets: one that a narrower address accepted at the very
+        // moment of its close would be reset.
         all_closed.recv_timeout(CLOSED_WITHIN).ok();
         self.announcer.changed.set_homes(&self.shared.live.load());
         self.forget(&previous, &own_before);
