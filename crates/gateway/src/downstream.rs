@@ -10,3 +10,4 @@ pub mod refusal;
 pub mod serving;
 pub mod session;
 mod socket;
+mod unframed;

@@ -1,5 +1,6 @@
 //! A plan as it runs, and the parts of it that a reload keeps.
 
+pub mod by_name;
 pub mod changes;
 pub mod live_builder;
 pub mod live_plan;

@@ -118,6 +118,8 @@ pub struct CertificateFacts {
     pub not_before: i64,
     /// The last second at which it is valid, since 1970 (UTC).
     pub not_after: i64,
+    /// True if it stands behind a certificate that another one has issued.
+    pub is_astray: bool,
 }
 
 /// A fault of a certificate and its private key. The texts show nothing of a key.

@@ -1,73 +1,107 @@
 //! `http.json`: raw bytes to the real gateway, before an upstream that records strictly.
 //!
-//! The bytes are sent and judged by `conformance/http_replay.py`. The cases are dealt out to a few
-//! gateways, each with an upstream of its own, since most of their time is waiting.
+//! The bytes are sent and judged by `conformance/http_replay.py`. Every case runs twice: over plain connections, and over
+//! TLS on both sides of the gateway, with the same expectations. The cases are dealt out to several gateways, each with
+//! an upstream of its own, since most of their time is waiting.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::{CertifiedKey, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio_rustls::TlsConnector;
 
 use crate::Report;
-use crate::support::tls::{Files, certificate, trusting};
+use crate::relay;
+use crate::support::tls::{Files, certificate};
 use crate::support::{Gateway, Setup};
 
 const TOKEN: &str = "test-token";
 
-/// A part of the cases, by class.
-struct Shard {
-    /// What it takes.
-    classes: fn(&str) -> bool,
-    /// Of those every so many-th, from which one on.
-    every: (usize, usize),
-    /// How many failures in a row open the breaker.
+/// A group of cases that runs on gateways of its own.
+struct Group {
+    /// The classes of its cases.
+    takes: fn(&str) -> bool,
+    /// The number of gateways that its cases are dealt out to.
+    gateways: usize,
+    /// The number of failures in a row that opens the breaker.
     trip: u32,
-    /// Whether only clients are at fault, so that the breaker must not count a single failure.
+    /// True if only clients are at fault, so that the breaker must not count a single failure.
     clients_fault: bool,
-    /// Whether the bytes go over TLS.
-    over_tls: bool,
 }
 
-const fn shard(classes: fn(&str) -> bool) -> Shard {
-    Shard {
-        classes,
-        every: (1, 0),
+/// The cases, by who is at fault and by how long they take. Those of the admin API go to its own address, which speaks
+/// no TLS, so they are run once.
+const GROUPS: [Group; 5] = [
+    Group {
+        takes: |class| class == "slow",
+        gateways: 2,
         trip: 5,
         clients_fault: true,
-        over_tls: false,
-    }
-}
-
-const fn upstreams_fault(every: (usize, usize)) -> Shard {
-    Shard {
-        classes: |class| class == "upstream",
-        every,
+    },
+    Group {
+        takes: |class| class == "attribution",
+        gateways: 2,
+        trip: 5,
+        clients_fault: true,
+    },
+    Group {
+        takes: |class| class == "upstream",
+        gateways: 3,
         // Every case is a failure, and the next one wants a closed breaker.
         trip: 1_000_000,
         clients_fault: false,
-        over_tls: false,
-    }
+    },
+    Group {
+        takes: |class| class == ADMIN,
+        gateways: 1,
+        trip: 5,
+        clients_fault: true,
+    },
+    Group {
+        takes: |class| !matches!(class, "slow" | "attribution" | "upstream" | ADMIN),
+        gateways: 4,
+        trip: 5,
+        clients_fault: true,
+    },
+];
+
+/// The class of the cases for the admin API.
+const ADMIN: &str = "admin";
+
+/// The cases of one gateway.
+struct Shard<'a> {
+    group: &'a Group,
+    cases: Vec<&'a Value>,
+    over_tls: bool,
 }
 
-/// A part of what comes from clients once more, over TLS.
-const OVER_TLS: Shard = Shard {
-    every: (3, 1),
-    over_tls: true,
-    ..shard(|class| !matches!(class, "attribution" | "slow" | "upstream"))
-};
-
-const SHARDS: [Shard; 5] = [
-    OVER_TLS,
-    shard(|class| matches!(class, "attribution" | "slow")),
-    shard(|class| !matches!(class, "attribution" | "slow" | "upstream")),
-    upstreams_fault((2, 0)),
-    upstreams_fault((2, 1)),
-];
+/// Deals out the cases of every group, plain and over TLS.
+fn shards(cases: &[Value]) -> Vec<Shard<'_>> {
+    let mut shards = Vec::new();
+    for group in &GROUPS {
+        let mine = cases
+            .iter()
+            .filter(|case| (group.takes)(text_of(case, "cls")));
+        let mine: Vec<&Value> = mine.collect();
+        for over_tls in [false, true] {
+            for first in 0..group.gateways {
+                let dealt = mine.iter().skip(first).step_by(group.gateways);
+                let dealt = dealt.filter(|case| !over_tls || text_of(case, "cls") != ADMIN);
+                let cases: Vec<&Value> = dealt.copied().collect();
+                if !cases.is_empty() {
+                    shards.push(Shard {
+                        group,
+                        cases,
+                        over_tls,
+                    });
+                }
+            }
+        }
+    }
+    shards
+}
 
 /// Runs the cases.
 ///
@@ -86,10 +120,11 @@ pub fn run(file: &Path) -> Result<Report, String> {
         .iter()
         .map(|case| (text_of(case, "name"), text_of(case, "id")))
         .collect();
+    let shards = shards(cases);
     let reports: Vec<Result<Vec<Value>, String>> = std::thread::scope(|scope| {
-        let running: Vec<_> = SHARDS
+        let running: Vec<_> = shards
             .iter()
-            .map(|shard| scope.spawn(move || run_shard(shard, cases)))
+            .map(|shard| scope.spawn(move || run_shard(shard)))
             .collect();
         let ended = running.into_iter().map(|shard| {
             shard
@@ -99,9 +134,16 @@ pub fn run(file: &Path) -> Result<Report, String> {
         ended.collect()
     });
     let mut report = Report::default();
-    for (shard, results) in SHARDS.iter().zip(reports) {
+    let mut over_tls = 0;
+    for (shard, results) in shards.iter().zip(reports) {
+        let results = results?;
+        if results.len() < shard.cases.len() {
+            let missing = shard.cases.len() - results.len();
+            let why = format!("{missing} cases were not run");
+            report.failed.push(("?".into(), why));
+        }
         let over = if shard.over_tls { " (over TLS)" } else { "" };
-        for result in results? {
+        for result in results {
             let name = text_of(&result, "name");
             let id = ids.get(name).copied().unwrap_or_default();
             match text_of(&result, "verdict") {
@@ -111,16 +153,19 @@ pub fn run(file: &Path) -> Result<Report, String> {
                 )),
                 _ => report.passed += 1,
             }
+            over_tls += usize::from(shard.over_tls);
         }
     }
     report.failed.sort();
-    let run = report.passed + report.failed.len();
-    if run < cases.len() {
-        report.failed.push((
-            "?".into(),
-            format!("{} cases were not run", cases.len() - run),
-        ));
+    let count = cases.len();
+    let run = shards.iter().filter(|shard| !shard.over_tls);
+    let run: usize = run.map(|shard| shard.cases.len()).sum();
+    if run < count {
+        let why = format!("{} cases belong to no group", count - run);
+        report.failed.push(("?".into(), why));
     }
+    let note = format!("{over_tls} of the {count} cases once more, over TLS");
+    report.notes.push(note);
     Ok(report)
 }
 
@@ -128,38 +173,33 @@ fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-fn run_shard(shard: &Shard, cases: &[Value]) -> Result<Vec<Value>, String> {
-    let (every, first) = shard.every;
-    let mine: Vec<&Value> = cases
-        .iter()
-        .filter(|case| (shard.classes)(text_of(case, "cls")))
-        .skip(first)
-        .step_by(every)
-        .collect();
-    if mine.is_empty() {
-        return Ok(Vec::new());
-    }
+fn run_shard(shard: &Shard<'_>) -> Result<Vec<Value>, String> {
+    let group = shard.group;
     let port = Port::reserve();
+    let recorder = SocketAddr::from(([127, 0, 0, 1], port.number()));
     let own = certificate();
     let files = Files::of(&own);
-    let plain = configuration(port.number(), shard.trip);
-    let listener = format!(
-        "listeners: [{{ addr: \"127.0.0.1:0\", tls: {} }}]",
-        files.yaml()
-    );
-    let configuration = match shard.over_tls {
-        true => plain.replacen("listen: 127.0.0.1:0", &listener, 1),
-        false => plain,
+    let configuration = if shard.over_tls {
+        let listener = format!("addr: \"127.0.0.1:0\", tls: {}", files.yaml());
+        let upstream = format!(
+            "url: https://{}, tls: {{ ca: \"{}\", name: localhost }}",
+            relay::to_plain(recorder, &own),
+            files.cert().display()
+        );
+        configuration(&listener, &upstream, group.trip)
+    } else {
+        let upstream = format!("url: http://{recorder}");
+        configuration("addr: \"127.0.0.1:0\"", &upstream, group.trip)
     };
     let gateway = Setup::new(configuration).workers(2).start();
     let addr = match shard.over_tls {
-        true => relay(gateway.addr(), &own),
+        true => relay::to_tls(gateway.addr(), &own),
         false => gateway.addr(),
     };
     let held = admin(&gateway, "POST", "/api/v1/breakers/held/open");
     assert_eq!(held["hold"]["kind"], "open", "the breaker of /open is held");
-    let mut results = replay(&gateway, addr, port.number(), &mine)?;
-    if shard.clients_fault {
+    let mut results = replay(&gateway, addr, port.number(), &shard.cases)?;
+    if group.clients_fault {
         let breaker = admin(&gateway, "GET", "/api/v1/breakers/recorder");
         let counted = &breaker["counts"]["failure"];
         if *counted != 0 {
@@ -175,18 +215,13 @@ fn run_shard(shard: &Shard, cases: &[Value]) -> Result<Vec<Value>, String> {
 }
 
 /// Everything goes to the recording upstream, but for what the gateway answers itself.
-fn configuration(upstream: u16, trip: u32) -> String {
+fn configuration(listener: &str, upstream: &str, trip: u32) -> String {
     format!(
-        "listen: 127.0.0.1:0
+        "listeners: [{{ {listener} }}]
 admin: {{ token: {TOKEN} }}
 upstreams:
-  recorder:
-    url: http://127.0.0.1:{upstream}
-    timeout: {{ connect: 1s, request: 3s, idle: 3s }}
-    breaker: {{ trip: {{ consecutive_failures: {trip} }} }}
-  held:
-    url: http://127.0.0.1:{upstream}
-    breaker: {{ trip: {{ consecutive_failures: 5 }} }}
+  recorder: {{ {upstream}, timeout: {{ connect: 1s, request: 3s, idle: 3s }}, breaker: {{ trip: {{ consecutive_failures: {trip} }} }} }}
+  held: {{ {upstream}, breaker: {{ trip: {{ consecutive_failures: 5 }} }} }}
 routes:
   - {{ path: /healthz, respond: {{ status: 200, text: ok }} }}
   - {{ path: /open, upstream: held }}
@@ -237,36 +272,6 @@ fn replay(
             String::from_utf8_lossy(&ended.stderr)
         )
     })
-}
-
-/// An address whose bytes go to a gateway over TLS, and back; it serves to the end of the process.
-fn relay(gateway: SocketAddr, trusted: &CertifiedKey<KeyPair>) -> SocketAddr {
-    use tokio::net::{TcpListener, TcpStream};
-    let connector = TlsConnector::from(trusting(trusted));
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    socket.set_nonblocking(true).expect("a socket's option");
-    let addr = socket.local_addr().expect("a bound socket has an address");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    std::thread::spawn(move || {
-        runtime.block_on(async move {
-            let socket = TcpListener::from_std(socket).expect("a socket");
-            while let Ok((mut client, _)) = socket.accept().await {
-                let connector = connector.clone();
-                tokio::spawn(async move {
-                    let name = "localhost".try_into().expect("a name");
-                    client.set_nodelay(true).ok();
-                    let tcp = TcpStream::connect(gateway).await?;
-                    tcp.set_nodelay(true)?;
-                    let mut secured = connector.connect(name, tcp).await?;
-                    tokio::io::copy_bidirectional(&mut client, &mut secured).await
-                });
-            }
-        });
-    });
-    addr
 }
 
 /// A port that the system gives to nobody else until the script, which is started later, takes it.

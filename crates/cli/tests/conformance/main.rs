@@ -14,6 +14,7 @@ mod mule;
 mod mule_expr;
 mod mule_flow;
 mod mule_store;
+mod relay;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -211,8 +211,11 @@ fn a_clients_own_short_deadline_moves_no_breaker() {
         &silent,
         "{ trip: { consecutive_failures: 1 }, cooldown: 60s }",
     );
-    assert_eq!(outcome(&gateway, "/hang", "grpc-timeout: 50m\r\n"), IGNORED);
-    let answer = call(&gateway, "/hang", "grpc-timeout: 50m\r\n");
+    assert_eq!(
+        outcome(&gateway, "/hang", "grpc-timeout: 500m\r\n"),
+        IGNORED
+    );
+    let answer = call(&gateway, "/hang", "grpc-timeout: 500m\r\n");
     assert_eq!(answer.fields.get("grpc-status"), Some("4"));
     assert_eq!(
         outcome(&gateway, "/late", "grpc-timeout: 999m\r\n"),
@@ -229,6 +232,29 @@ fn a_clients_own_short_deadline_moves_no_breaker() {
     );
     // An upstream that says so although it had time is at fault.
     assert_eq!(outcome(&gateway, "/late", "grpc-timeout: 1S\r\n"), FAILURE);
+}
+
+#[test]
+fn a_short_deadline_is_the_clients_over_a_new_connection_too() {
+    // The connection of a call that is given up is closed, so each call makes one.
+    let silent = Upstream::start(|call| {
+        call.hang();
+    });
+    let gateway = gateway(
+        &silent,
+        "{ trip: { consecutive_failures: 1 }, cooldown: 60s }",
+    );
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let answer = call(&gateway, "/hang", "grpc-timeout: 100m\r\n");
+                    assert_eq!(answer.fields.get("grpc-status"), Some("4"));
+                }
+            });
+        }
+    });
+    assert_eq!(gateway.outcomes("orders").1, 0);
 }
 
 #[test]

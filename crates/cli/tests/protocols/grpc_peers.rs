@@ -149,6 +149,38 @@ fn ten_thousand_calls_with_deadlines_of_a_millisecond_leave_the_breaker_closed()
 }
 
 #[test]
+fn requests_that_are_none_of_grpc_do_not_open_the_breaker_of_a_grpc_service() {
+    let server = Server::start();
+    let gateway = gateway(
+        &server,
+        "{ trip: { consecutive_failures: 1 }, cooldown: 60s }",
+        "",
+    );
+    assert_eq!(client(&gateway, &["Echo"])[0]["code"], 0);
+    // grpcio resets their streams, as any browser's.
+    for (method, lines) in [
+        ("GET", ""),
+        ("GET", "Content-Type: application/grpc\r\n"),
+        ("POST", "Content-Type: application/json\r\n"),
+        ("PUT", "Content-Type: application/grpc\r\n"),
+    ] {
+        let answer = gateway.client().request(method, "/t.T/Echo", lines, "");
+        assert_eq!(answer.status, 415, "{method} {lines}: {}", answer.text());
+    }
+    // A call that says nothing of trailers is one of gRPC all the same.
+    let lines = "Content-Type: application/grpc\r\n";
+    let body = "\0\0\0\0\x02hi";
+    let answer = gateway.client().request("POST", "/t.T/Echo", lines, body);
+    assert_eq!((answer.status, &*answer.text()), (200, body));
+    assert_eq!(gateway.outcomes("t"), (2, 0, 4));
+    // grpcio answers INTERNAL to metadata that is not base64.
+    let lines = "Content-Type: application/grpc\r\nx-trace-bin: !!\r\n";
+    let answer = gateway.client().request("POST", "/t.T/Echo", lines, body);
+    assert_eq!(answer.fields.get("grpc-status"), Some("3"));
+    assert_eq!(gateway.outcomes("t"), (2, 0, 4));
+}
+
+#[test]
 fn messages_flow_in_every_direction() {
     let server = Server::start();
     let gateway = gateway(&server, "{}", "");

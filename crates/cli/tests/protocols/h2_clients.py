@@ -33,16 +33,29 @@ def form(peer):
 
 
 def unread(peer):
-    """Bodies that nobody reads: the answer comes, the stream is reset, the connection goes on."""
+    """Bodies that nobody reads: the answer comes, later the stream is reset, the connection goes on."""
     ends = []
-    for number in range(20):
-        stream = 2 * number + 1
+    streams = [2 * number + 1 for number in range(20)]
+    for stream in streams:
         ask(peer, stream, "/ping", END_HEADERS, method="POST")
         peer.send(frame(DATA, 0, stream, bytes(16_000)))
         ends.append(peer.outcome(stream))
-        peer.wait(lambda: stream in peer.resets, 5)
+    peer.wait(lambda: all(stream in peer.resets for stream in streams))
     ask(peer, 101, "/ping")
     return {"ends": sorted(set(ends)), "resets": sorted(set(peer.resets.values())), "after": peer.outcome(101)}
+
+
+def ended_late(peer):
+    """Bodies that nobody reads and that end after the answer: their streams are never reset."""
+    ends = []
+    for number in range(20):
+        stream = 2 * number + 1
+        ask(peer, stream, "/ping", END_HEADERS, method="POST", more=[("content-length", "16003")])
+        peer.send(frame(DATA, 0, stream, bytes(16_000)))
+        ends.append(peer.outcome(stream))
+        peer.send(frame(DATA, END_STREAM, stream, b"end"))
+    ask(peer, 101, "/ping")
+    return {"ends": sorted(set(ends)), "resets": len(peer.resets), "after": peer.outcome(101)}
 
 
 def bare(peer):
@@ -84,6 +97,37 @@ def abandon(peer):
     peer.send(frame(RST, 0, 1, struct.pack(">I", 8)))
     ask(peer, 3, "/ping")
     return {"after": peer.outcome(3)}
+
+
+def half_uploads(peer):
+    """Uploads that break off by a reset, once the upstream has a part of them."""
+    codes = (8, 0, 0, 0, 2, 8, 7, 11)
+    for number, code in enumerate(codes):
+        upload, look = 4 * number + 1, 4 * number + 3
+        kind = [("content-type", "application/grpc")] if number % 2 else []
+        ask(peer, upload, "/upload", END_HEADERS, method="POST", more=kind)
+        peer.send(frame(DATA, 0, upload, b"half"))
+        ask(peer, look, f"/seen/{number + 1}")
+        assert peer.outcome(look) == "200", peer.outcome(look)
+        # Data and reset at once: the task that sends the upload meets the reset before the one that awaits the answer.
+        rest = frame(DATA, 0, upload, b"more") if number % 4 else b""
+        peer.send(rest + frame(RST, 0, upload, struct.pack(">I", code)))
+    return {"resets": len(codes)}
+
+
+def improper(peer):
+    """Values with white space around them, which no message of HTTP/2 has, in heads and in trailers; and many crumbs."""
+    heads, trailers = [], []
+    for number, value in enumerate((" a", "a ", "\ta", "a\t", " ")):
+        head, trailer = 4 * number + 1, 4 * number + 3
+        ask(peer, head, "/ok", more=[("x-a", value)])
+        ask(peer, trailer, "/ok", END_HEADERS, method="POST")
+        peer.send(frame(DATA, 0, trailer, b"body"))
+        peer.send(frame(HEADERS, END_STREAM | END_HEADERS, trailer, literal("x-a", value)))
+        heads.append(peer.outcome(head))
+        trailers.append(peer.outcome(trailer))
+    ask(peer, 101, "/ok", more=[("cookie", f"c{number}=1") for number in range(150)])
+    return {"heads": heads, "trailers": trailers, "crumbs": peer.outcome(101)}
 
 
 def broken(peer):

@@ -279,6 +279,36 @@ fn a_body_that_nobody_reads_ends_its_stream_alone() {
 }
 
 #[test]
+fn an_answer_to_an_unread_body_is_not_lost_to_a_reset_behind_it() {
+    let upstream = Upstream::start(serve);
+    let gateway = Gateway::run(yaml(&upstream.url(), "{ request_body: 2MiB }"));
+    let seen = client(&gateway, "ended_late");
+    assert_eq!(seen["ends"], serde_json::json!(["200"]), "{seen}");
+    assert_eq!(
+        (&seen["resets"], &seen["after"]),
+        (&0.into(), &"200".into()),
+        "{seen}"
+    );
+    // curl loses an answer that comes with a reset, however complete it is.
+    gateway.admin_post("/api/v1/breakers/orders/open", &serde_json::json!({}));
+    let dir = tempfile::TempDir::new().unwrap();
+    let body = dir.path().join("body");
+    for (path, length, status) in [
+        ("ping", 60_000, "\n2 200"),
+        ("a", 1 << 20, "\n2 503"),
+        ("a", 3 << 20, "\n2 413"),
+    ] {
+        std::fs::write(&body, "x".repeat(length)).unwrap();
+        let url = format!("http://{}/{path}", gateway.addr());
+        let upload = format!("@{}", body.display());
+        let [written, version] = VERSION;
+        let known = "--http2-prior-knowledge";
+        let said = curl(&[known, "--data-binary", &upload, &url, written, version]);
+        assert!(said.ends_with(status), "{path} {length}: {said}");
+    }
+}
+
+#[test]
 fn interim_answers_are_dropped_and_counted() {
     let upstream = Upstream::start(|call| {
         call.send("HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n");

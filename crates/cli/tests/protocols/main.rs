@@ -13,4 +13,5 @@ mod h2_client;
 mod h2_ends;
 mod h2_peer;
 mod h2_server;
+mod h2_uploads;
 mod tls;

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rcgen::DnType;
 
 use crate::support::authority::{Authority, Pems, Signed, connect};
-use crate::support::{Gateway, PATIENCE, Setup, Upstream, eventually};
+use crate::support::{
+    Call, Ending, Gateway, PATIENCE, Program, Setup, Upstream, eventually, orders,
+};
 
 /// A listener with these keys of `tls`, and `orders` behind it.
 fn listener(tls: &str, upstream: &str, route: &str) -> String {
@@ -472,5 +474,112 @@ fn an_upstream_of_another_name_or_that_wants_a_certificate_fails_by_tls() {
         assert_eq!(gateway.get("/a").status, 502);
         assert_eq!(gateway.state("orders"), "open", "{tls}");
         assert_eq!(upstream.calls(), 0, "{tls}");
+    }
+}
+
+#[test]
+fn a_client_whose_certificate_is_refused_is_told_why_however_much_it_has_sent() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let pems = Pems::new();
+    pems.put("server", &ours.sign(&["localhost"]));
+    pems.put(
+        "foreign",
+        &theirs.sign_client(&[(DnType::CommonName, "one")]),
+    );
+    pems.write("ca.pem", &ours.pem());
+    let upstream = service();
+    let ca = pems.path("ca.pem");
+    let tls = format!("{}, client_ca: \"{}\"", pems.pair("server"), ca.display());
+    let gateway = Gateway::run(listener(&tls, &upstream.url(), ""));
+    let url = format!("https://localhost:{}/a", gateway.addr().port());
+    let foreign = [
+        "--cert",
+        pems.path("foreign.pem").to_str().unwrap(),
+        "--key",
+        pems.path("foreign.key").to_str().unwrap(),
+    ]
+    .map(str::to_owned);
+    // With TLS 1.3 the request goes out before the certificate is judged, over HTTP/2 in several writes.
+    for (own, alert) in [
+        (&foreign[..], "unknown ca"),
+        (&[], "certificate required"),
+        (&foreign, "unknown ca"),
+        (&[], "certificate required"),
+    ] {
+        for version in ["--http2", "--http1.1"] {
+            let ran = Command::new("curl")
+                .args(["-sS", "--max-time", "20", "--noproxy", "*", "--cacert"])
+                .arg(&ca)
+                .args(own)
+                .args([version, &url])
+                .output();
+            let ran = ran.unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert!(said.contains(alert), "{version}: {said}");
+        }
+    }
+    assert_eq!(upstream.calls(), 0);
+}
+
+#[test]
+fn an_answer_of_no_length_that_breaks_off_does_not_end_as_a_whole_one() {
+    let authority = Authority::new("ours");
+    let pems = Pems::new();
+    pems.put("server", &authority.sign(&["localhost"]));
+    let upstream = Upstream::start(|call: &mut Call| {
+        let end = match call.seen.target.as_str() {
+            "/whole" => "0\r\n\r\n",
+            _ => "",
+        };
+        call.body();
+        call.send(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n{end}"
+        ));
+        call.close();
+    });
+    let secured = Gateway::run(listener(&pems.pair("server"), &upstream.url(), ""));
+    let plain = Gateway::run(orders(&upstream, "{}"));
+    let config = authority.trusting(None);
+    for over_tls in [false, true] {
+        for (path, ending) in [("/whole", Ending::Closed), ("/half", Ending::Reset)] {
+            let mut client = match over_tls {
+                false => plain.client(),
+                true => connect(secured.addr(), "localhost", &config).unwrap().0,
+            };
+            // nginx speaks HTTP/1.0 to what is behind it, unless it is told otherwise.
+            client.send(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"));
+            let (bytes, ended) = client.ended();
+            assert_eq!(ended, ending, "{path}, over TLS {over_tls}");
+            if ending == Ending::Closed {
+                assert!(bytes.ends_with(b"\r\n\r\nhalf"), "{bytes:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chain_whose_certificates_do_not_lead_to_one_another_is_warned_of() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let own = ours.sign(&["localhost"]);
+    let yaml = "listeners: [{ name: public, addr: \"127.0.0.1:0\", tls: { cert: chain.pem, key: own.key } }]
+routes: [{ path: /, respond: { status: 200 } }]
+";
+    for (second, said) in [
+        (&ours, ""),
+        (
+            &theirs,
+            "certificate number 2 in `chain.pem` has not issued the one before it",
+        ),
+    ] {
+        let chain = own.cert_pem() + &second.pem();
+        let checked = Program::new()
+            .file("fusebox.yaml", yaml)
+            .file("chain.pem", &chain)
+            .file("own.key", &own.key_pem())
+            .run(["check", "fusebox.yaml"]);
+        let all = checked.stdout + &checked.stderr;
+        assert_eq!(checked.code, Some(0), "{all}");
+        assert_eq!(all.contains("warning"), !said.is_empty(), "{all}");
+        assert!(all.contains(said), "{all}");
     }
 }

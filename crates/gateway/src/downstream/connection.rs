@@ -133,6 +133,12 @@ pub async fn serve(
         return;
     };
     let (mut stream, own) = parts.io.into_inner().into_parts();
+    if phase.is_broken_off() {
+        // Dropped with a reset, over TLS without its end.
+        let socket = socket2::SockRef::from(stream.tcp());
+        socket.set_linger(Some(Duration::ZERO)).ok();
+        return;
+    }
     // The client keeps its slot while we read on.
     let _downstream = parts.service;
     let answer = match end {

@@ -182,7 +182,7 @@ async fn take(
 /// The gRPC side of a request, if it is one of gRPC.
 ///
 /// # Errors
-/// A malformed `grpc-timeout`.
+/// A malformed `grpc-timeout`, or malformed binary metadata.
 fn grpc_request(
     request: &Request<Incoming>,
     is_grpc: bool,
@@ -190,6 +190,11 @@ fn grpc_request(
 ) -> Result<Option<GrpcRequest>, validate::Refused> {
     if !is_grpc {
         return Ok(None);
+    }
+    if !grpc::is_metadata_sound(request.headers()) {
+        return Err(validate::bad(
+            "malformed binary metadata; expected base64 in the fields whose names end with `-bin`",
+        ));
     }
     let read = GrpcRequest::read(request.headers(), finish.worker.clock.exact());
     read.map(Some).ok_or(validate::Refused {

@@ -69,7 +69,15 @@ pub async fn secured(
                 tell_plain(worker, stream, peer, closing).await;
                 None
             }
-            Ok(Ok(Some(_))) => shake(&acceptor, stream, peer, rest).await,
+            Ok(Ok(Some(_))) => match shake(&acceptor, stream, peer, rest).await {
+                Shaken::Whole(transport) => Some(transport),
+                Shaken::Refused(stream) => {
+                    // The alert that says why is not lost to a reset: with TLS 1.3 a client may have sent a request.
+                    worker.lingering.linger(stream, closing).await;
+                    None
+                }
+                Shaken::Late => None,
+            },
             // Nothing has come, so there is nothing to answer.
             Ok(Ok(None) | Err(_)) | Err(_) => None,
         }
@@ -127,21 +135,30 @@ async fn peeked(stream: &TcpStream) -> io::Result<Option<u8>> {
     Ok((count > 0).then_some(byte[0]))
 }
 
+/// The end of a handshake.
+enum Shaken {
+    Whole(Transport),
+    /// The handshake failed, and the client has its alert; the connection beneath.
+    Refused(TcpStream),
+    /// The handshake took too long.
+    Late,
+}
+
 async fn shake(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
     peer: SocketAddr,
     limit: Duration,
-) -> Option<Transport> {
-    match timeout(limit, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Some(Box::new(stream)),
-        Ok(Err(error)) => {
+) -> Shaken {
+    match timeout(limit, acceptor.accept(stream).into_fallible()).await {
+        Ok(Ok(stream)) => Shaken::Whole(Box::new(stream)),
+        Ok(Err((error, stream))) => {
             tracing::debug!(%peer, %error, "a client's TLS handshake failed");
-            None
+            Shaken::Refused(stream)
         }
         Err(_) => {
             tracing::debug!(%peer, ?limit, "a client's TLS handshake took too long");
-            None
+            Shaken::Late
         }
     }
 }

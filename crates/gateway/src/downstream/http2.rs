@@ -23,6 +23,7 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
@@ -48,7 +49,7 @@ use crate::message::field_kinds::FieldKinds;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::downstream::{Downstream, OpenConnection, Protocol, SessionFacts};
-use crate::request::exchange::Finish;
+use crate::request::exchange::{Finish, is_upload_awaited};
 use crate::request::linger;
 use crate::request::noted_body;
 use crate::request::worker::Worker;
@@ -188,6 +189,7 @@ impl Http2Client {
     ) -> impl Future<Output = Result<Response<StreamBody>, Infallible>> + Send + use<> {
         let client = self.clone();
         let downstream = self.downstream();
+        downstream.phase.owes_body(!request.body().is_end_stream());
         let note = StreamNote::announce(&downstream);
         let facts = Facts {
             scheme: self.scheme,
@@ -200,6 +202,7 @@ impl Http2Client {
         *request.version_mut() = Version::HTTP_11;
         let found = FieldKinds::of_request(request.headers());
         let is_head = request.method() == Method::HEAD;
+        let length = request.body().size_hint().exact();
         async move {
             let (shared, stream) = (&client.shared, downstream.clone());
             let response = dispatch::serve(shared, stream, request, found, read, finish).await;
@@ -209,6 +212,9 @@ impl Http2Client {
             let mut response = noted_body::watched(&downstream.phase.noted, response);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 request::opened(&mut response);
+            }
+            if is_upload_awaited(response.status(), length) {
+                note.lingers();
             }
             Ok(answer::prepare(response, note, is_head))
         }

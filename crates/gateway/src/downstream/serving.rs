@@ -10,6 +10,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::downstream::dispatch;
+use crate::downstream::unframed;
 use crate::ground::closing::Closing;
 use crate::live::shared::Shared;
 use crate::message::body::Body;
@@ -43,6 +44,8 @@ pub struct Arrived {
     fields: FieldKinds,
     length: Option<u64>,
     asks_to_switch: bool,
+    /// True for HTTP/1.0, where an answer of unknown length ends with its connection.
+    is_old: bool,
 }
 
 impl Serving {
@@ -67,6 +70,7 @@ impl Serving {
             fields,
             length,
             asks_to_switch,
+            is_old: !has_interim,
         }
     }
 
@@ -102,6 +106,10 @@ impl Serving {
         if ends && !switches {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
-        Ok(noted_body::watched(&downstream.phase.noted, response))
+        let response = noted_body::watched(&downstream.phase.noted, response);
+        Ok(match arrived.is_old {
+            true => unframed::watched(&downstream.phase, response),
+            false => response,
+        })
     }
 }

@@ -19,17 +19,25 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 /// # Errors
 /// The fault of the text or of a certificate, without an end mark.
 pub fn facts(pem: &str) -> Result<Vec<CertificateFacts>, String> {
-    let all = chain(pem)?;
-    let all = all.iter().enumerate().map(|(index, certificate)| {
+    let chain = chain(pem)?;
+    let mut issuer = None;
+    let mut all = Vec::with_capacity(chain.len());
+    for (index, certificate) in chain.iter().enumerate() {
         let parsed = parse(certificate).ok_or_else(|| {
             format!(
                 "number {} in the file: expected an X.509 certificate",
                 index + 1
             )
         })?;
-        Ok(facts_of(&parsed))
-    });
-    all.collect()
+        let facts = facts_of(&parsed);
+        let subject = parsed.subject().as_raw();
+        all.push(CertificateFacts {
+            is_astray: issuer.is_some_and(|issuer: Vec<u8>| issuer != subject),
+            ..facts
+        });
+        issuer = Some(parsed.issuer().as_raw().to_vec());
+    }
+    Ok(all)
 }
 
 /// The certificates in a PEM text.
@@ -98,6 +106,7 @@ fn facts_of(certificate: &X509Certificate<'_>) -> CertificateFacts {
         dns_names,
         not_before: certificate.validity().not_before.timestamp(),
         not_after: certificate.validity().not_after.timestamp(),
+        is_astray: false,
     }
 }
 

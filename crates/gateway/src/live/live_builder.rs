@@ -5,6 +5,7 @@ use crate::ground::clock::Clock;
 use crate::ground::listen::ListenerKey;
 use crate::ground::meter::{PerWorker, RequestMeters};
 use crate::ground::stores::StoreHandle;
+use crate::live::by_name::{self, Demand, Upstreams};
 use crate::live::changes::Changes;
 use crate::live::changes::Reloaded;
 use crate::live::live_plan::{Live, LiveListener, LiveRoute, LiveStep};
@@ -130,14 +131,15 @@ impl LiveBuilder {
         };
         let app = self.app(&plan, previous, &mut reloaded)?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
+        let demands = by_name::demands(&plan.routes);
         let mut upstreams: Vec<_> = plan
             .upstreams
             .iter()
             .zip(endpoints)
             .map(|(upstream, (endpoints, own_tls))| {
-                let (routes, reloaded) = (&plan.routes, &mut reloaded);
-                let live = self.upstream(upstream, endpoints, routes, previous, reloaded);
-                Arc::new(LiveUpstream { own_tls, ..live })
+                let demand = demands.get(&*upstream.name).copied().unwrap_or_default();
+                let live = self.upstream(upstream, endpoints, demand, previous, &mut reloaded);
+                Arc::new(live.with_tls(own_tls))
             })
             .collect();
         upstreams.extend(app.iter().flat_map(|app| app.targets()));
@@ -145,14 +147,18 @@ impl LiveBuilder {
         let guarded = upstreams.iter().filter(|it| it.is_guarded());
         let guarded = guarded.filter(|it| seen.insert(Arc::as_ptr(&it.breakers)));
         let guarded = guarded.cloned().collect();
-        let routes = plan
-            .routes
-            .iter()
-            .map(|route| Arc::new(self.route(route, &upstreams, previous)))
-            .collect();
+        let guarded: Vec<_> = guarded;
+        let by_name = by_name::named(&upstreams, |it| Some(&it.plan.name));
+        let forwards = by_name::forwards(previous);
+        let routes = plan.routes.iter().map(|route| {
+            let old = forwards.get(&*route.name).copied();
+            Arc::new(self.route(route, &by_name, old))
+        });
         let live = Live {
-            plan,
-            routes,
+            routes: routes.collect(),
+            guarded_by_name: by_name::named(&guarded, |it| it.breakers.name()),
+            by_name,
+            plan: plan.clone(),
             guarded,
             upstreams,
             app,
@@ -231,7 +237,7 @@ impl LiveBuilder {
         previous: Option<&Live>,
     ) -> Result<Vec<Arc<LiveEndpoint>>, String> {
         let kept = previous.and_then(|previous| {
-            let old = find(previous, &upstream.name)?;
+            let old = previous.upstream(&upstream.name)?;
             let fits = old.plan.timeout.connect == upstream.timeout.connect
                 && old.plan.http == upstream.http
                 && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
@@ -270,30 +276,15 @@ impl LiveBuilder {
         &self,
         plan: &Arc<Upstream>,
         endpoints: Vec<Arc<LiveEndpoint>>,
-        routes: &[Arc<Route>],
+        demand: Demand,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
         let breakers = self.breakers(&plan.name, plan, previous, reloaded);
         let meter = self.meter(Kind::Upstream, &plan.name);
         let errors = self.errors(&plan.name);
-        let forwards = || {
-            let steps = routes.iter().flat_map(|route| &route.steps);
-            steps.filter_map(|step| match step {
-                Step::Forward(step) => Some(step),
-                Step::Respond(_) | Step::App(_) => None,
-            })
-        };
-        let repeats = forwards().any(|it| it.upstream.name == plan.name && it.retry.is_some());
-        let ladders = forwards().filter(|step| step.upstream.name == plan.name);
-        let rungs = ladders
-            .flat_map(|step| step.fallback())
-            .filter_map(|rung| match rung {
-                Rung::LastGood(age) => Some(*age),
-                Rung::Upstream(_) | Rung::Respond(_) => None,
-            });
-        let before = previous.and_then(|previous| find(previous, &plan.name));
-        let calls = self.calls(plan, repeats, rungs.max(), before);
+        let before = previous.and_then(|previous| previous.upstream(&plan.name));
+        let calls = self.calls(plan, demand.repeats, demand.last_good, before);
         let several = self.several(plan, &endpoints, previous);
         let (plan, breakers) = (plan.clone(), Some(breakers));
         LiveUpstream::new(plan, breakers, endpoints, several, meter, errors, calls)
@@ -310,7 +301,7 @@ impl LiveBuilder {
             return None;
         }
         let now = self.context.clock.exact();
-        let old = previous.and_then(|previous| find(previous, &plan.name));
+        let old = previous.and_then(|previous| previous.upstream(&plan.name));
         let checked = "a plan's settings have been checked";
         if let Some(several) = old.and_then(|old| old.several.clone()) {
             let old = old.map(|old| (&old.endpoints, old.plan.resolve));
@@ -538,20 +529,14 @@ impl LiveBuilder {
         &self,
         route: &Route,
         plan: &PlannedForward,
-        upstreams: &[Arc<LiveUpstream>],
-        previous: Option<&Live>,
+        upstreams: &Upstreams,
+        old: Option<&Arc<Forward>>,
     ) -> Forward {
         let named = |name: &str| {
-            let found = upstreams.iter().find(|live| *live.plan.name == *name);
+            let found = upstreams.get(name);
             let found = found.expect("a checked route names an upstream of its plan");
             found.clone()
         };
-        let old = previous.into_iter().flat_map(|previous| &previous.routes);
-        let mut old = old.filter(|old| old.plan.name == route.name);
-        let old = old.find_map(|old| match old.steps.first() {
-            Some(LiveStep::Forward(forward)) => Some(forward),
-            _ => None,
-        });
         let upstream = named(&plan.upstream.name);
         let now = self.context.clock.exact();
         let bulkhead = match &plan.bulkhead {
@@ -589,14 +574,14 @@ impl LiveBuilder {
     fn route(
         &self,
         plan: &Arc<Route>,
-        upstreams: &[Arc<LiveUpstream>],
-        previous: Option<&Live>,
+        upstreams: &Upstreams,
+        old: Option<&Arc<Forward>>,
     ) -> LiveRoute {
         let steps = plan.steps.iter().map(|step| match step {
             Step::App(step) => LiveStep::App(*step),
             Step::Respond(respond) => LiveStep::Respond(respond.clone()),
             Step::Forward(forward) => {
-                LiveStep::Forward(Arc::new(self.forward(plan, forward, upstreams, previous)))
+                LiveStep::Forward(Arc::new(self.forward(plan, forward, upstreams, old)))
             }
         });
         let steps: Vec<_> = steps.collect();
@@ -634,7 +619,7 @@ fn own_tls(upstream: &Upstream, previous: Option<&Live>) -> Result<Option<Arc<Ow
     let Some(settings) = &upstream.tls else {
         return Ok(None);
     };
-    let before = previous.and_then(|previous| find(previous, &upstream.name)?.own_tls.clone());
+    let before = previous.and_then(|previous| previous.upstream(&upstream.name)?.own_tls.clone());
     if let Some(kept) = before.filter(|kept| kept.current().settings == *settings) {
         return Ok(Some(kept));
     }
@@ -700,10 +685,4 @@ fn protocols(http2: Http2) -> &'static [&'static [u8]] {
         Http2::Auto => &[b"h2", b"http/1.1"],
         Http2::Cleartext | Http2::Off => &[b"http/1.1"],
     }
-}
-
-fn find<'a>(live: &'a Live, name: &str) -> Option<&'a Arc<LiveUpstream>> {
-    live.upstreams
-        .iter()
-        .find(|upstream| &*upstream.plan.name == name)
 }

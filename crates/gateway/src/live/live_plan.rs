@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::ground::listen::ListenerKey;
+use crate::live::by_name::Upstreams;
 use crate::live::router::Router;
 use crate::live::tls::LiveTls;
 use crate::request::exchange::{ListenerRules, RouteFacts};
@@ -26,6 +27,10 @@ pub struct Live {
     /// An upstream of each set of breakers: the plan's own ones, and the first of the application's targets behind each
     /// guard. The breakers' names begin with [`UpstreamBreakers::name`].
     pub guarded: Vec<Arc<LiveUpstream>>,
+    /// The upstreams by their names in the plan.
+    pub by_name: Upstreams,
+    /// Those of `guarded` by the names of their breakers.
+    pub guarded_by_name: Upstreams,
     /// The application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
     /// Few, and asked for with every request: comparing is cheaper than hashing.
@@ -158,8 +163,12 @@ impl Live {
 
     /// The upstream whose breakers have a name.
     pub fn guarded(&self, name: &str) -> Option<&Arc<LiveUpstream>> {
-        let mut guarded = self.guarded.iter();
-        guarded.find(|it| it.breakers.name().is_some_and(|it| **it == *name))
+        self.guarded_by_name.get(name)
+    }
+
+    /// The upstream of a name in the plan.
+    pub fn upstream(&self, name: &str) -> Option<&Arc<LiveUpstream>> {
+        self.by_name.get(name)
     }
 
     /// The breakers that are before no whole upstream: those of the plan's application, and those of endpoints.

@@ -35,8 +35,27 @@ struct Routes {
 /// The routes of a path, and the path's parameters as the client wrote them.
 pub type Found<'r, 'p> = (&'r [usize], Params<'r, 'p>);
 
-/// The routes of one path while a [`Router`] is built.
-type ByPath<'a> = Vec<(&'a str, Vec<usize>)>;
+/// The routes of each path of a host while a [`Router`] is built, in the order of the plan.
+#[derive(Default)]
+struct ByPath<'a> {
+    paths: Vec<(&'a str, Vec<usize>)>,
+    /// The place of each path among them.
+    places: HashMap<&'a str, usize>,
+    /// True if a route asks for fields.
+    by_fields: bool,
+}
+
+impl<'a> ByPath<'a> {
+    fn add(&mut self, route: &'a Route, number: usize) {
+        self.by_fields |= !route.headers.is_empty();
+        let next = self.paths.len();
+        let place = *self.places.entry(&route.path).or_insert(next);
+        match self.paths.get_mut(place) {
+            Some((_, routes)) => routes.push(number),
+            None => self.paths.push((&route.path, vec![number])),
+        }
+    }
+}
 
 impl Router {
     /// A router over routes, each with the number that a match returns.
@@ -44,18 +63,14 @@ impl Router {
     /// # Errors
     /// If one template conflicts with another; the plan's check finds most of them earlier.
     pub fn new<'a>(routes: impl Iterator<Item = (&'a Route, usize)>) -> Result<Router, String> {
-        let mut by_host: HashMap<Option<&HostPattern>, (ByPath<'a>, bool)> = HashMap::new();
+        let mut by_host: HashMap<Option<&HostPattern>, ByPath<'a>> = HashMap::new();
         for (route, number) in routes {
-            let (by_path, by_fields) = by_host.entry(route.host.as_ref()).or_default();
-            *by_fields |= !route.headers.is_empty();
-            match by_path.iter_mut().find(|(path, _)| *path == route.path) {
-                Some((_, routes)) => routes.push(number),
-                None => by_path.push((&route.path, vec![number])),
-            }
+            let by_path = by_host.entry(route.host.as_ref()).or_default();
+            by_path.add(route, number);
         }
         let mut router = Router::default();
-        for (host, (by_path, by_fields)) in by_host {
-            let paths = Paths::new(by_path, by_fields)?;
+        for (host, by_path) in by_host {
+            let paths = Paths::new(by_path.paths, by_path.by_fields)?;
             match host {
                 None => router.any = paths,
                 Some(HostPattern::Exact(key) | HostPattern::Below(key)) => {
@@ -91,7 +106,7 @@ impl Router {
 }
 
 impl Paths {
-    fn new(mut by_path: ByPath<'_>, by_fields: bool) -> Result<Paths, String> {
+    fn new(mut by_path: Vec<(&str, Vec<usize>)>, by_fields: bool) -> Result<Paths, String> {
         by_path.sort_by_cached_key(|(path, _)| specificity(path));
         let mut each = Vec::new();
         if by_fields {

@@ -176,20 +176,22 @@ pub fn strip_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
 
 /// Removes the fields of a trailer section that would change the message's meaning (RFC 9110, section 6.5.1).
 fn strip_trailers(trailers: &mut HeaderMap) {
-    for name in [
-        TRANSFER_ENCODING,
-        CONTENT_LENGTH,
-        HOST,
-        TRAILER,
-        TE,
-        CONNECTION,
-        http::header::AUTHORIZATION,
-    ] {
+    for name in [HOST, http::header::AUTHORIZATION] {
         trailers.remove(name);
     }
     remove_where(trailers, |name| {
-        is_ours(name) || is_proxy_word(name) || NEVER_TRAILING.contains(&name)
+        is_framing(name) || is_ours(name) || is_proxy_word(name) || NEVER_TRAILING.contains(&name)
     });
+}
+
+/// True if a value begins or ends with white space, as none of HTTP/2 may (RFC 9113, section 8.2.1): an upstream takes
+/// such a message for a fault of the gateway.
+pub fn has_padded_value(headers: &HeaderMap) -> bool {
+    let is_padding = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers.values().any(|value| {
+        let value = value.as_bytes();
+        is_padding(value.first()) || is_padding(value.last())
+    })
 }
 
 /// Removes the fields with unwanted names; allocates only if there are any.

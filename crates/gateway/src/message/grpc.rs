@@ -144,6 +144,32 @@ pub fn code_of(status: StatusCode) -> u8 {
     }
 }
 
+/// The end of the names of binary metadata, whose values are base64.
+const BINARY: &str = "-bin";
+
+/// True if all binary metadata is base64, as servers demand. Several values may stand in one field, with commas between
+/// them.
+pub fn is_metadata_sound(headers: &HeaderMap) -> bool {
+    let binary = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().ends_with(BINARY));
+    let mut values = binary.flat_map(|(_, value)| value.as_bytes().split(|byte| *byte == b','));
+    values.all(|value| is_base64(value.trim_ascii()))
+}
+
+/// True for base64 with or without its padding.
+fn is_base64(value: &[u8]) -> bool {
+    let padding = value.iter().rev().take_while(|byte| **byte == b'=').count();
+    let digits = &value[..value.len() - padding];
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let is_whole = match padding {
+        0 => digits.len() % 4 != 1,
+        1 | 2 => value.len().is_multiple_of(4),
+        _ => false,
+    };
+    is_whole && digits.iter().all(is_digit)
+}
+
 /// A number as a field's value.
 pub fn number(number: u64) -> HeaderValue {
     HeaderValue::from(number)
@@ -241,6 +267,21 @@ mod tests {
             assert!(!is_grpc(&fields(CONTENT_TYPE, value)), "{value}");
         }
         assert!(!is_grpc(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn binary_metadata_is_base64_with_or_without_padding() {
+        for value in [
+            "", "YQ", "YQ==", "YWI=", "YWJj", "YQ==,YWI", "+/+/", "a, b ",
+        ] {
+            let name = HeaderName::from_static("x-bin");
+            let is_sound = is_metadata_sound(&fields(name, value));
+            assert_eq!(is_sound, value != "a, b ", "{value:?}");
+        }
+        for value in ["Y", "YQ=", "YQ===", "Y!Q=", "YWJj=", "=", "Y=Q="] {
+            let field = |name| is_metadata_sound(&fields(HeaderName::from_static(name), value));
+            assert!(!field("x-bin") && field("x-text"), "{value:?}");
+        }
     }
 
     #[test]

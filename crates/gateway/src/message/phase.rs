@@ -20,6 +20,10 @@ pub struct Phase {
     /// The tasks to wake then: a body that waits for more, and a call that may be given up.
     body: AtomicWaker,
     caller: AtomicWaker,
+    /// True while the client of a stream may owe a part of its body.
+    owes: AtomicBool,
+    /// True once a body has broken off whose end is that of the connection.
+    is_broken_off: AtomicBool,
     /// The note of the present exchange, for the access log.
     pub noted: NoteSlot,
 }
@@ -38,6 +42,8 @@ impl Phase {
             left: AtomicBool::new(false),
             body: AtomicWaker::new(),
             caller: AtomicWaker::new(),
+            owes: AtomicBool::new(false),
+            is_broken_off: AtomicBool::new(false),
             noted: NoteSlot::default(),
         }
     }
@@ -65,6 +71,26 @@ impl Phase {
         self.left.store(true, Ordering::Relaxed);
         self.body.wake();
         self.caller.wake();
+    }
+
+    /// Notes whether the client of a stream may owe a part of its body.
+    pub fn owes_body(&self, owes: bool) {
+        self.owes.store(owes, Ordering::Relaxed);
+    }
+
+    /// True while the client of a stream may owe a part of its body.
+    pub fn is_body_owed(&self) -> bool {
+        self.owes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a body has broken off whose end is that of the connection.
+    pub fn break_off(&self) {
+        self.is_broken_off.store(true, Ordering::Relaxed);
+    }
+
+    /// True once a body has broken off whose end is that of the connection, which must not end as after a whole one.
+    pub fn is_broken_off(&self) -> bool {
+        self.is_broken_off.load(Ordering::Relaxed)
     }
 
     /// Notes a user, a request or its body: the connection has no time limit of its own until each user has called

@@ -5,7 +5,9 @@
 //! notes the client's part in an [`Intake`], which the call reads before it judges.
 
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -18,8 +20,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use crate::ground::access_log::note::Flag;
 use crate::ground::clock::Clock;
 use crate::message::body::BodyError;
+use crate::message::fields::has_padded_value;
 use crate::message::offer::Offer;
 use crate::message::phase::Phase;
 
@@ -41,12 +45,47 @@ const RATE_GRACE: Duration = Duration::from_secs(10);
 /// A client's fault with its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFault {
-    /// The framing was wrong, or the connection ended within the body: 400.
+    /// The framing was wrong, or the client closed its side within the body: 400.
     Malformed = 1,
     /// The body came more slowly than `limits.body_rate`: 408.
     TooSlow,
     /// The body was larger than `limits.request_body`: 413.
     TooLarge,
+    /// The client reset its stream, or its connection broke, within the body: 499 in the log.
+    Left,
+}
+
+impl ClientFault {
+    /// The fault in an error of a body.
+    fn of(error: &hyper::Error) -> ClientFault {
+        let mut next = error.source();
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<h2::Error>() {
+                return match error.is_io() || (error.is_reset() && error.is_remote()) {
+                    true => ClientFault::Left,
+                    false => ClientFault::Malformed,
+                };
+            }
+            if let Some(error) = error.downcast_ref::<io::Error>()
+                && is_broken(error)
+            {
+                return ClientFault::Left;
+            }
+            next = error.source();
+        }
+        ClientFault::Malformed
+    }
+}
+
+/// True for the error of a connection, as opposed to that of the bytes on it. A TLS session that ends without its end is
+/// one: a client that has closed its side alone says so.
+fn is_broken(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    let kind = error.kind();
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof
+    )
 }
 
 /// The progress of a request body on its way; shared by the body and the call.
@@ -129,6 +168,7 @@ impl Intake {
             ClientFault::Malformed,
             ClientFault::TooSlow,
             ClientFault::TooLarge,
+            ClientFault::Left,
         ];
         let number = self.fault.load(Ordering::Acquire);
         faults.into_iter().find(|fault| *fault as u8 == number)
@@ -157,6 +197,8 @@ pub struct IntakeLimits {
     pub pause_max: Option<Duration>,
     /// The largest body, in bytes; `None`: no limit.
     pub size_max: Option<u64>,
+    /// True for a body in a stream of HTTP/2, which ends by a flag alone.
+    pub over_http2: bool,
 }
 
 /// The part of a body that was read before it was sent.
@@ -286,10 +328,14 @@ impl RequestBody {
 
     fn note_end(&self) {
         self.intake.complete.store(true, Ordering::Release);
+        self.phase.owes_body(false);
     }
 
     fn fail(&self, fault: ClientFault) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.intake.blame(fault);
+        if fault == ClientFault::Left {
+            self.phase.noted.with(|note| note.flag(Flag::ClientLeft));
+        }
         Poll::Ready(Some(Err(BodyError::Client)))
     }
 
@@ -378,11 +424,21 @@ impl http_body::Body for RequestBody {
         };
         this.end_wait();
         match frame {
+            // hyper takes a reset with NO_ERROR for the end of any body: an upload that breaks off must not arrive as a
+            // whole one.
+            None if this.limits.over_http2 && !this.inner.is_end_stream() => {
+                this.fail(ClientFault::Left)
+            }
             None => {
                 this.note_end();
                 Poll::Ready(None)
             }
-            Some(Err(_)) => this.fail(ClientFault::Malformed),
+            Some(Err(error)) => this.fail(ClientFault::of(&error)),
+            Some(Ok(frame))
+                if this.limits.over_http2 && frame.trailers_ref().is_some_and(has_padded_value) =>
+            {
+                this.fail(ClientFault::Malformed)
+            }
             Some(Ok(frame)) => {
                 if frame.is_trailers() || this.inner.is_end_stream() {
                     this.note_end();

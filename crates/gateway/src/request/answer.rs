@@ -164,6 +164,15 @@ pub fn not_sent(upstream: &str, failed: Failed) -> Response<Body> {
             "ended the connection before the request's body was complete",
             "client",
         )),
+        Failed::NotGrpc => {
+            let mut response = unanswered(
+                upstream,
+                "speaks gRPC, and the request is none: expected POST with the content type application/grpc",
+                "client",
+            );
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            response
+        }
         Failed::Stale => unanswered(
             upstream,
             "closed an idle connection as the request went out; it may have been executed",
@@ -200,6 +209,11 @@ pub fn client_failed(fault: ClientFault) -> Response<Body> {
         ClientFault::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "the request's body is too large",
+        ),
+        // For the log and the metrics, as nginx has it: the client is gone.
+        ClientFault::Left => (
+            StatusCode::from_u16(499).expect("499 is within 100..=999"),
+            "the client left within the request's body",
         ),
     };
     refused(status, why)

@@ -10,7 +10,7 @@ use fusebox_breaker::Timestamp;
 use fusebox_call::attempts::{Body as SentBody, End};
 use fusebox_plan::CallError;
 use fusebox_plan::plan::{FieldChanges, Rewrite};
-use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, TE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body::Body as _;
@@ -24,6 +24,7 @@ use crate::message::interim::Interim;
 use crate::message::kept_body::{ClientBytes, KeptBody, Outgoing};
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::message::validate;
+use crate::request::downstream::Protocol;
 use crate::request::exchange::Exchange;
 use crate::request::forward::Forward;
 use crate::request::target;
@@ -36,7 +37,7 @@ use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::Connection;
 use crate::upstream::run_call::{Attempt, Beside};
 use crate::upstream::sending::{Failed, Sending, Unanswered, expects_no_body};
-use crate::upstream::upstream_errors::UpstreamError;
+use crate::upstream::upstream_errors::{UpstreamError, is_stream_reset};
 
 /// The most fields that are added to a request on its way out.
 const FIELDS_ADDED: usize = 8;
@@ -98,6 +99,10 @@ impl ClientRequest {
         headers.reserve(FIELDS_ADDED);
         fields::set_forwarded(headers, found, &origin, host.as_ref());
         headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
+        if exchange.grpc.is_some() {
+            // It is for a connection, and ours carries trailers: a server of gRPC fails a call without it.
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
         if !(found.has(FieldKinds::TRACEPARENT) && fields::has_traceparent(headers)) {
             headers.insert(fields::TRACEPARENT, downstream.worker.ids.traceparent());
             // The state belongs to a trace that had no valid parent (W3C Trace Context, section 3.3).
@@ -276,6 +281,7 @@ fn outgoing_body(
         // A stream of messages pauses as it likes, as a tunnel does.
         pause_max: exchange.grpc.map(|_| limits.upgrade_idle_timeout),
         size_max: limits.request_body_max,
+        over_http2: exchange.downstream.protocol == Protocol::Http2,
     };
     let phase = exchange.downstream.phase.clone();
     let clock = exchange.worker.clock.clone();
@@ -370,6 +376,20 @@ impl ToUpstream<'_> {
     }
 }
 
+impl ToUpstream<'_> {
+    /// The reason why an attempt has no answer. A server of gRPC resets the streams of all other requests, which any
+    /// client may send: such a reset says nothing about it.
+    fn unanswered(&self, upstream: &LiveUpstream, why: Unanswered) -> NotSent {
+        let is_foreign = self.exchange.grpc.is_none() && upstream.is_grpc();
+        NotSent::Unanswered(match why {
+            Unanswered::Cut(cut) if is_foreign && is_stream_reset(&cut.error) => {
+                Unanswered::Failed(Failed::NotGrpc)
+            }
+            why => why,
+        })
+    }
+}
+
 impl Attempt for ToUpstream<'_> {
     type Failure = NotSent;
 
@@ -400,7 +420,7 @@ impl Attempt for ToUpstream<'_> {
             worker: &exchange.worker,
         };
         let sent = sending.send(request, self.request.has_length).await;
-        sent.map_err(NotSent::Unanswered)
+        sent.map_err(|why| self.unanswered(&upstream, why))
     }
 
     fn beside<'s>(
@@ -432,7 +452,7 @@ impl Attempt for ToUpstream<'_> {
             };
             let request = Request::from_parts(parts, body);
             let sent = sending.send(request, self.request.has_length).await;
-            sent.map_err(NotSent::Unanswered)
+            sent.map_err(|why| self.unanswered(&upstream, why))
         }))
     }
 
@@ -475,9 +495,11 @@ pub fn end_of(why: &Unanswered) -> (End, Option<CallError>) {
         Unanswered::Failed(failed) => match failed {
             Failed::Upstream(CallError::Timeout) => (End::TimedOut, Some(CallError::Timeout)),
             Failed::Upstream(error) => (End::Reset, Some(*error)),
-            Failed::Client(_) | Failed::Unfinished | Failed::GivenUp | Failed::GaveWay => {
-                (End::ClientFault, None)
-            }
+            Failed::Client(_)
+            | Failed::Unfinished
+            | Failed::NotGrpc
+            | Failed::GivenUp
+            | Failed::GaveWay => (End::ClientFault, None),
             Failed::Stale | Failed::Limit | Failed::Ours => (End::OwnFault, None),
         },
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
+use futures_util::FutureExt as _;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -16,7 +17,7 @@ use ipnet::IpNet;
 use crate::ground::access_log::Note;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
-use crate::message::body::Body;
+use crate::message::body::{BUFFER, Body};
 use crate::message::field_kinds::FieldKinds;
 use crate::message::grpc::GrpcRequest;
 use crate::message::validate::PathRules;
@@ -27,6 +28,9 @@ use crate::upstream::bulkhead::Place;
 /// The size in bytes, and the time, up to which an unwanted body is read before an answer goes out without it.
 const DRAIN_BYTES: usize = 64 * 1024;
 const DRAIN_WAIT: Duration = Duration::from_millis(20);
+
+/// The time for which the rest of an unwanted body is read in a stream of HTTP/2 behind its answer.
+const DISCARD_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct ListenerRules {
@@ -182,13 +186,19 @@ pub async fn unread(
     mut response: Response<Body>,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    if finish.downstream.protocol == Protocol::Http2 {
-        // The stream is reset behind the answer (RFC 9113, section 8.1); the connection stays open.
-        return done(finish, response);
-    }
     // Reading would ask the client for a body that it only offers.
     let offered = request.headers().contains_key(EXPECT);
     let mut body = request.into_body();
+    if finish.downstream.protocol == Protocol::Http2 {
+        // The stream is reset some time after the answer (RFC 9113, section 8.1), unless all of the body has come; the
+        // connection stays open.
+        if drained(&mut body, &finish).now_or_never() == Some(true) {
+            finish.downstream.phase.owes_body(false);
+        } else if is_upload_awaited(response.status(), body.size_hint().exact()) {
+            tokio::spawn(discard(body));
+        }
+        return done(finish, response);
+    }
     if !body.is_end_stream() && (offered || !is_drained(&mut body, &finish).await) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
@@ -196,24 +206,38 @@ pub async fn unread(
     done(finish, response)
 }
 
+/// True if the rest of an upload over HTTP/2 is awaited for a while behind its answer, with `length` bytes as far as they
+/// are known: a client stops sending at an error, and soon ends a short body. The reset of a long one without an error comes
+/// at once, since its client has no reason to stop.
+pub fn is_upload_awaited(status: StatusCode, length: Option<u64>) -> bool {
+    !status.is_success() || length.is_some_and(|length| length <= BUFFER as u64)
+}
+
+/// Reads on for a while, as a connection of HTTP/1 lingers, so that the client need not be reset.
+async fn discard(mut body: Incoming) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    tokio::time::timeout(DISCARD_WAIT, rest).await.ok();
+}
+
 /// Reads a body to its end if the end is near; returns true if it was reached.
 async fn is_drained(body: &mut Incoming, finish: &Finish) -> bool {
-    let drain = async {
-        let mut left = DRAIN_BYTES;
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return false };
-            let size = frame.data_ref().map_or(0, |data| data.len());
-            finish.downstream.phase.noted.with(|note| note.came(size));
-            let Some(rest) = left.checked_sub(size) else {
-                return false;
-            };
-            left = rest;
-        }
-        true
-    };
-    tokio::time::timeout(DRAIN_WAIT, drain)
-        .await
-        .unwrap_or(false)
+    let drain = tokio::time::timeout(DRAIN_WAIT, drained(body, finish));
+    drain.await.unwrap_or(false)
+}
+
+/// The same without a limit on the time.
+async fn drained(body: &mut Incoming, finish: &Finish) -> bool {
+    let mut left = DRAIN_BYTES;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        let size = frame.data_ref().map_or(0, |data| data.len());
+        finish.downstream.phase.noted.with(|note| note.came(size));
+        let Some(rest) = left.checked_sub(size) else {
+            return false;
+        };
+        left = rest;
+    }
+    true
 }
 
 /// Finishes a request whose answer is complete.

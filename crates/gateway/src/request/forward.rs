@@ -18,6 +18,7 @@ use crate::message::request_body::ClientFault;
 use crate::request::admitting::{HeadView, Refused, Use, admit, ask, refusal, rejected};
 use crate::request::answer;
 use crate::request::client_request::{ClientRequest, NotSent, ToUpstream, origin};
+use crate::request::downstream::Protocol;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::ladder::{self, Failing, Ladder};
 use crate::request::outlive::Outliving;
@@ -95,7 +96,11 @@ pub async fn forward(
             "request refused",
             UpstreamError::client(ClientFault::TooLarge).word,
         );
-        return done(finish, answer::client_failed(ClientFault::TooLarge));
+        let answer = answer::client_failed(ClientFault::TooLarge);
+        return match exchange.downstream.protocol {
+            Protocol::Http1 => done(finish, answer),
+            Protocol::Http2 => unread(finish, answer, request).await,
+        };
     }
     if let Some(concurrency) = &step.concurrency {
         match concurrency.places.try_enter() {
@@ -350,9 +355,11 @@ fn failed(
     let what = match failed {
         Failed::Upstream(_) | Failed::Stale | Failed::Limit => "upstream failed",
         Failed::GivenUp => "request given up",
-        Failed::Client(_) | Failed::Unfinished | Failed::Ours | Failed::GaveWay => {
-            "request refused"
-        }
+        Failed::Client(_)
+        | Failed::Unfinished
+        | Failed::NotGrpc
+        | Failed::Ours
+        | Failed::GaveWay => "request refused",
     };
     exchange.debug(what, failed.word());
     let name = &used.upstream.plan.name;

@@ -6,6 +6,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::message::request_body::{ClientFault, IntakeLimits, RequestBody};
+use crate::request::downstream::Protocol;
 use crate::request::exchange::Exchange;
 
 /// The largest accepted body in bytes, where the plan sets no limit.
@@ -14,7 +15,7 @@ const BODY_MAX: u64 = 10 * 1024 * 1024;
 /// Reads a body to its end, at the client's pace but no slower than the limits demand.
 ///
 /// # Errors
-/// The client's fault: a malformed, slow or oversized body.
+/// The client's fault: a malformed, slow or oversized body, or one that the client left within.
 pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFault> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -28,6 +29,7 @@ pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFa
         pause_max: None,
         rate_min: limits.body_rate_min,
         size_max: Some(size_max),
+        over_http2: exchange.downstream.protocol == Protocol::Http2,
     };
     let phase = exchange.downstream.phase.clone();
     let (body, intake) =

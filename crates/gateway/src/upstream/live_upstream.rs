@@ -1,6 +1,7 @@
 //! An upstream of a running plan: its breakers, its connections, its counters.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
@@ -40,6 +41,8 @@ pub struct LiveUpstream {
     pub meter: RequestMeters,
     /// Errors by kind; kept over reloads by the upstream's name.
     pub errors: Arc<UpstreamErrors>,
+    /// True once it has given an answer of gRPC.
+    has_spoken_grpc: AtomicBool,
 }
 
 impl LiveUpstream {
@@ -65,8 +68,27 @@ impl LiveUpstream {
             calls,
             meter,
             errors,
+            has_spoken_grpc: AtomicBool::new(false),
             plan,
         }
+    }
+
+    /// The same upstream with settings of its own for the TLS of its endpoints.
+    pub fn with_tls(self, own_tls: Option<Arc<OwnTls>>) -> LiveUpstream {
+        LiveUpstream { own_tls, ..self }
+    }
+
+    /// Notes that it has given an answer of gRPC.
+    pub fn speaks_grpc(&self) {
+        if !self.has_spoken_grpc.load(Ordering::Relaxed) {
+            self.has_spoken_grpc.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// True if it is known to speak gRPC: by its answers, or by its health checks.
+    pub fn is_grpc(&self) -> bool {
+        let health = self.plan.health.as_ref();
+        self.has_spoken_grpc.load(Ordering::Relaxed) || health.is_some_and(|it| it.grpc.is_some())
     }
 
     /// The name under which its calls are counted and shown; for a target of an application that of the upstream before

@@ -240,7 +240,8 @@ impl Sending<'_> {
     async fn connect(&mut self) -> Result<Connection, NoConnection> {
         self.call.waits_since(Timestamp::MAX);
         let bound = self.call.connect_timeout();
-        let began = self.worker.clock.tick();
+        // Exactly: what it took is taken from the time of a gRPC call, which must not end before its client's deadline.
+        let began = self.worker.clock.exact();
         let connected = if self.call.is_probe() {
             let timeout = self.call.timeout();
             let now = self.worker.clock.exact();
@@ -253,7 +254,7 @@ impl Sending<'_> {
         } else {
             self.pool.open(bound, self.is_upgrade).await
         };
-        let took = self.worker.clock.tick().saturating_since(began);
+        let took = self.worker.clock.exact().saturating_since(began);
         self.call.connected(took);
         connected.inspect_err(|failed| self.call.note(&failed.cause))
     }

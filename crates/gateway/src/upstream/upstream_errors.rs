@@ -20,7 +20,7 @@ use crate::ground::meter::Counter;
 
 pub use certificate::{CertificateWish, self_signed, watching};
 pub use failure::UpstreamError;
-pub use http2::is_unprocessed;
+pub use http2::{is_stream_reset, is_unprocessed};
 
 /// The shortest time between two warnings about one upstream and kind.
 const WARNED_EVERY: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_dataweave::{MediaType, Script};
-use fusebox_plan::plan::{KeyPair, ListenerTls};
+use fusebox_plan::plan::{Authorities, KeyPair, ListenerTls};
 use http::{HeaderName, Method};
 
 use super::{Given, Target};
@@ -34,8 +34,8 @@ pub struct ListenerConfig {
 pub struct ClientTls {
     /// True to verify the server's certificate; false only if the file disables it explicitly (`insecure`).
     pub verified: bool,
-    /// The authorities of servers, in PEM; `None`: those of the system.
-    pub authorities: Option<String>,
+    /// The authorities of servers; `None`: those of the system.
+    pub authorities: Option<Authorities>,
     /// Our own certificate chain and key; `None`: we show none.
     pub identity: Option<KeyPair>,
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::dialect::{quote, show_listener_tls};
-use fusebox_plan::plan::ListenerTls;
+use fusebox_plan::plan::{ListenerTls, PemSource};
 use serde_json::Value as Json;
 
 use super::answer::Answers;
 use super::kept::store_name;
-use crate::app::{App, Does, Flow, PolicyStep, Processor, Site, Source};
+use crate::app::{App, ClientTls, Does, Flow, PolicyStep, Processor, Site, Source};
 use crate::circuit::{Act, Call, Path, Walk};
 
 /// A part of a flow that the route does not have.
@@ -161,6 +161,56 @@ pub(super) fn native_tls(tls: &ListenerTls) -> Json {
     shown
 }
 
+/// The TLS of an upstream in the native form, the same way; `None`: it has what every upstream has.
+pub(super) fn native_upstream_tls(tls: &ClientTls) -> Option<Json> {
+    let file = |file: &PemSource| match file.is_pem() {
+        true => file.named.clone(),
+        false => pem_of(&file.named),
+    };
+    let mut shown = serde_json::Map::new();
+    if let Some(authorities) = &tls.authorities {
+        shown.insert("ca".into(), file(&authorities.file).into());
+    }
+    if let Some(own) = &tls.identity {
+        shown.insert("cert".into(), file(&own.certificate_file).into());
+        shown.insert("key".into(), file(&own.key_file).into());
+    }
+    (!shown.is_empty()).then_some(Json::Object(shown))
+}
+
+/// The losses with the TLS of an upstream.
+pub(super) fn upstream_tls_losses(tls: &ClientTls) -> Vec<String> {
+    let authorities = tls.authorities.iter().map(|it| (&it.file, "-nokeys"));
+    let own = tls
+        .identity
+        .iter()
+        .map(|it| (&it.certificate_file, "-nodes"));
+    let mut losses: Vec<String> = authorities
+        .chain(own)
+        .filter_map(|(file, content)| file_loss(file, content))
+        .collect();
+    if !tls.verified {
+        losses.push("`insecure`: here the server's certificate is checked".to_owned());
+    }
+    losses
+}
+
+/// The loss with a file of certificates: a native file has none of Java's stores, and a directory of its own. `content` is
+/// the option of `openssl pkcs12` for the part that is meant.
+fn file_loss(file: &PemSource, content: &str) -> Option<String> {
+    let (path, shown) = (&file.named, quote(&file.named));
+    match file.is_pem() {
+        true if path.starts_with('/') => None,
+        true => Some(format!(
+            "the directory of {shown}: the program's there, the configuration file's here"
+        )),
+        false => Some(format!(
+            "the store {shown}: make PEM of it, `openssl pkcs12 -in {path} {content} -out {}`",
+            pem_of(path)
+        )),
+    }
+}
+
 /// The path of the PEM file that takes the place of a Java store.
 fn pem_of(store: &str) -> String {
     let stem = store.rsplit_once('.').map_or(store, |(stem, _)| stem);
@@ -214,18 +264,7 @@ pub(super) fn left_at_source(flow: &Flow) -> Vec<Left> {
             std::iter::once(own).chain(clients.map(|file| (file, "-nokeys")))
         });
         for (file, content) in files {
-            let (path, shown) = (&file.named, quote(&file.named));
-            let what = match file.is_pem() {
-                true if path.starts_with('/') => continue,
-                true => format!(
-                    "the directory of {shown}: the program's there, the configuration file's here"
-                ),
-                false => format!(
-                    "the store {shown}: make PEM of it, `openssl pkcs12 -in {path} {content} -out {}`",
-                    pem_of(path)
-                ),
-            };
-            found.push(left(&what, false));
+            found.extend(file_loss(file, content).map(|what| left(&what, false)));
         }
     }
     found
@@ -270,11 +309,6 @@ fn left_out(processor: &Processor, carried: &Carried<'_>) -> Option<(&'static st
             if (request.config.as_ref()).is_some_and(|it| it.authentication.is_some()) =>
         {
             "the user and password of the request"
-        }
-        Does::Request(request)
-            if (request.config.as_ref()).is_some_and(|it| it.trust.is_some()) =>
-        {
-            "the request's own authorities and certificate"
         }
         Does::FlowRef { .. }
         | Does::SetVariable(_)

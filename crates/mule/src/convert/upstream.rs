@@ -7,6 +7,7 @@ use fusebox_plan::dialect::{base_name, quote, show_duration, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::at;
+use super::gates::{native_upstream_tls, upstream_tls_losses};
 use super::repeat::Repeat;
 use crate::app::{App, ErrorType, Given, Site};
 use crate::circuit::{Call, Circuit, Cooldown, Failure, Flaw, FlawKind, range};
@@ -64,6 +65,12 @@ impl Upstreams {
         let config = request.config.as_ref();
         let mut entries = JsonMap::new();
         entries.insert("url".into(), json!(base));
+        let tls = config.and_then(|config| config.trust.as_ref());
+        if let Some(tls) = tls.filter(|_| base.starts_with("https:")) {
+            entries.extend(native_upstream_tls(tls).map(|shown| ("tls".to_owned(), shown)));
+            let lost = upstream_tls_losses(tls).into_iter();
+            losses.extend(lost.map(|what| (call.site.clone(), what)));
+        }
         let own = request.response_timeout.as_ref().map(Given::literal);
         let own = own.map(|text| text.and_then(|text| text.trim().parse().ok()));
         let timeout = match own {

@@ -80,7 +80,7 @@ impl<'a> Lowering<'a> {
         }
         Some(ClientTls {
             verified: !context.insecure,
-            authorities: context.authorities.map(|it| it.pem),
+            authorities: context.authorities,
             identity: context.identity,
         })
     }

@@ -189,7 +189,7 @@ fn trust(plan: &Requester, system: &Trust) -> Result<Trust, String> {
         verified: tls.verified,
         // Authorities of its own take the place of the system's.
         system_roots: tls.authorities.is_none(),
-        authorities: tls.authorities.as_deref(),
+        authorities: tls.authorities.as_ref().map(|it| it.pem.as_str()),
         identity: identity.map(|own| (own.certificates.as_str(), own.key.reveal())),
     };
     own.trust(system)

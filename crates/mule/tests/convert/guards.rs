@@ -480,22 +480,60 @@ fn a_store_of_java_becomes_a_file_that_the_user_is_told_to_make() {
 
 #[test]
 fn what_a_request_brings_along_is_not_carried_in_silence() {
-    let connection = r#"<http:authentication><http:basic-authentication username="a" password="b"/></http:authentication>"#;
-    let trust = r#"<tls:context><tls:trust-store path="server.pem"/></tls:context>"#;
-    for (inner, said) in [
-        (connection, "the user and password of the request"),
-        (trust, "the request's own authorities and certificate"),
-    ] {
-        let text = format!(
-            r#"<http:request-config name="Out"><http:request-connection host="a" protocol="HTTPS">{inner}</http:request-connection></http:request-config>
+    let text = calling(
+        r#"<http:authentication><http:basic-authentication username="a" password="b"/></http:authentication>"#,
+    );
+    let conversion = converted(&text);
+    native(&conversion);
+    let yaml = conversion.yaml.unwrap_or_default();
+    let said = "# - orders.xml:3: the user and password of the request";
+    assert!(yaml.contains(said), "{yaml}");
+}
+
+/// A flow whose request's connection has those elements.
+fn calling(inner: &str) -> String {
+    format!(
+        r#"<http:request-config name="Out"><http:request-connection host="a" protocol="HTTPS">{inner}</http:request-connection></http:request-config>
 <flow name="tea"><http:listener config-ref="L" path="/cup" allowedMethods="GET"/>
   <http:request config-ref="Out" path="/cup"/></flow>"#
-        );
-        let conversion = converted(&text);
-        native(&conversion);
-        let yaml = conversion.yaml.unwrap_or_default();
-        assert!(
-            yaml.contains(&format!("# - orders.xml:3: {said}")),
+    )
+}
+
+#[test]
+fn an_upstream_keeps_its_authorities_and_the_certificate_that_it_is_shown() {
+    for (stores, said) in [
+        (
+            r#"<tls:trust-store path="server.pem"/>"#,
+            &[
+                r#"tls: { ca: "src/server.pem" }"#,
+                "# - orders.xml:3: the directory of `src/server.pem`: the program's there, the configuration file's here",
+            ][..],
+        ),
+        (
+            r#"<tls:key-store path="server.pem"/>"#,
+            &[r#"tls: { cert: "src/server.pem", key: "src/server.pem" }"#],
+        ),
+        (
+            r#"<tls:trust-store path="trust.p12" password="changeit"/><tls:key-store path="server.p12" alias="server" password="changeit"/>"#,
+            &[
+                r#"tls: { ca: "src/trust.pem", cert: "src/server.pem", key: "src/server.pem" }"#,
+                "# - orders.xml:3: the store `src/trust.p12`: make PEM of it, `openssl pkcs12 -in src/trust.p12 -nokeys -out src/trust.pem`",
+                "# - orders.xml:3: the store `src/server.p12`: make PEM of it, `openssl pkcs12 -in src/server.p12 -nodes -out src/server.pem`",
+            ],
+        ),
+        (
+            r#"<tls:trust-store insecure="true"/>"#,
+            &["# - orders.xml:3: `insecure`: here the server's certificate is checked"],
+        ),
+    ] {
+        let text = calling(&format!("<tls:context>{stores}</tls:context>"));
+        let yaml = converted(&text).yaml.unwrap_or_default();
+        for said in said {
+            assert!(yaml.contains(said), "{said}: {yaml}");
+        }
+        assert_eq!(
+            yaml.contains("tls:"),
+            !stores.contains("insecure"),
             "{yaml}"
         );
     }

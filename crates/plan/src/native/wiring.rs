@@ -1,6 +1,6 @@
 //! Compares routes with the names in them: upstreams, listeners, parameters; and with one another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use fusebox_call::Retry;
@@ -31,6 +31,7 @@ pub(super) fn routes(
             "add `routes: [{ path: \"/{*rest}\", upstream: orders }]`",
         );
     }
+    let known = KnownUpstreams::of(draft, upstreams);
     let mut names: HashMap<String, Place> = HashMap::new();
     let mut shared_paths = SharedPaths::default();
     let mut routes = Vec::new();
@@ -79,7 +80,7 @@ pub(super) fn routes(
         if !draft.listeners_doubtful {
             check_listeners(route, draft, listeners, notes);
         }
-        let step = step(route, draft, upstreams, notes);
+        let step = step(route, draft, &known, notes);
         if let (Some(name), Some(path), Some(step)) = (name, &route.path, step) {
             routes.push(Arc::new(Route {
                 name: name.value.text.into(),
@@ -105,6 +106,24 @@ pub(super) fn routes(
         }
     }
     routes
+}
+
+/// The upstreams that routes may name.
+struct KnownUpstreams<'a> {
+    drafted: HashSet<&'a str>,
+    /// Those without an error.
+    whole: HashMap<&'a str, &'a Arc<Upstream>>,
+}
+
+impl<'a> KnownUpstreams<'a> {
+    fn of(draft: &'a Draft, upstreams: &'a [Arc<Upstream>]) -> KnownUpstreams<'a> {
+        let drafted = draft.upstreams.iter().map(|it| it.name.value.as_str());
+        let whole = upstreams.iter().map(|it| (&*it.name, it));
+        KnownUpstreams {
+            drafted: drafted.collect(),
+            whole: whole.collect(),
+        }
+    }
 }
 
 fn changes(changes: &Option<At<FieldChanges>>) -> FieldChanges {
@@ -143,7 +162,7 @@ fn check_listeners(
 fn step(
     route: &DraftRoute,
     draft: &Draft,
-    upstreams: &[Arc<Upstream>],
+    upstreams: &KnownUpstreams<'_>,
     notes: &mut Notes,
 ) -> Option<Step> {
     match (&route.upstream, &route.respond) {
@@ -191,11 +210,8 @@ fn step(
         }
         (Some(upstream), None) => {
             check_rewrite(route, notes);
-            let known = draft
-                .upstreams
-                .iter()
-                .any(|other| other.name.value == upstream.value.text);
-            if !known && !draft.upstreams_doubtful {
+            let is_known = upstreams.drafted.contains(&*upstream.value.text);
+            if !is_known && !draft.upstreams_doubtful {
                 notes.error(
                     upstream.at,
                     format!("unknown upstream {}", upstream.value.shown),
@@ -208,9 +224,7 @@ fn step(
                     ),
                 );
             }
-            let upstream = upstreams
-                .iter()
-                .find(|other| *other.name == *upstream.value.text)?;
+            let upstream = *upstreams.whole.get(&*upstream.value.text)?;
             Some(Step::Forward(Forward {
                 retry: check_retry(route, upstream, notes),
                 fallback: route.fallback.as_ref().map(DraftLadder::rungs),
@@ -274,18 +288,16 @@ fn check_rewrite(route: &DraftRoute, notes: &mut Notes) {
 /// Warns about upstreams that no route reaches, and about keys that some route cannot fill.
 pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
     let rungs = ladders::used(draft);
+    let mut by_upstream: HashMap<&str, Vec<&DraftRoute>> = HashMap::new();
+    for route in &draft.routes {
+        if let Some(upstream) = &route.upstream {
+            let routes = by_upstream.entry(&upstream.value.text);
+            routes.or_default().push(route);
+        }
+    }
     for upstream in &draft.upstreams {
         let name = &upstream.name;
-        let routes: Vec<&DraftRoute> = draft
-            .routes
-            .iter()
-            .filter(|route| {
-                route
-                    .upstream
-                    .as_ref()
-                    .is_some_and(|upstream| upstream.value.text == name.value)
-            })
-            .collect();
+        let routes = by_upstream.remove(&*name.value).unwrap_or_default();
         if routes.is_empty() && !rungs.contains(&*name.value) {
             notes.warn(
                 name.at,

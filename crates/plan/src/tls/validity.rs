@@ -1,4 +1,4 @@
-//! The time in which certificates are valid, at the moment when a plan is made.
+//! The time in which certificates are valid, at the moment when a plan is made, and the order of a chain.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,8 +14,8 @@ const DAY: i64 = 86_400;
 /// The last second of the year 9999, the last one that RFC 3339 can write.
 const LAST: i64 = 253_402_300_799;
 
-/// Refuses a chain whose own certificate is not valid now, and warns of one that ends soon, or of an intermediate
-/// certificate that is not valid.
+/// Refuses a chain whose own certificate is not valid now, and warns of one that ends soon, of an intermediate
+/// certificate that is not valid, and of a certificate that has not issued the one before it.
 pub(super) fn check_chain(
     file: &PemFile,
     chain: &[CertificateFacts],
@@ -32,6 +32,15 @@ pub(super) fn check_chain(
             time(it.not_after)
         );
         notes.warn(file.at, what, "put the authority's present one there");
+    }
+    if let Some(at) = chain.iter().position(|it| it.is_astray) {
+        let what = format!(
+            "certificate number {} in {shown} has not issued the one before it, so clients may not find the way to its authority",
+            at + 1
+        );
+        let mend =
+            "write the server's own certificate first, and behind each the one that issued it";
+        notes.warn(file.at, what, mend);
     }
     let mend = "renew it, and put the new one there";
     if is_over(own, now) {

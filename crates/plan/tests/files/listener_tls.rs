@@ -36,6 +36,7 @@ fn facts(names: &[&str], days: i64) -> CertificateFacts {
         dns_names: names.iter().map(|name| (*name).to_owned()).collect(),
         not_before: NOW - DAY,
         not_after: NOW + days * DAY,
+        is_astray: false,
     }
 }
 
@@ -300,6 +301,26 @@ fn a_certificate_is_judged_by_its_time() {
     assert_eq!(
         judged(vec![facts(&["a.test"], 90), facts(&[], -3)]),
         "3:18: warning: a certificate in `cert.pem` that leads to the authority has expired, at 2026-11-27T00:53:20Z; put the authority's present one there"
+    );
+}
+
+#[test]
+fn a_chain_out_of_order_is_warned_of() {
+    let astray = CertificateFacts {
+        is_astray: true,
+        ..facts(&[], 90)
+    };
+    let directory = Directory {
+        facts: vec![
+            ("MIIB", facts(&["a.test"], 90)),
+            ("MIIB", facts(&[], 90)),
+            ("MIIB", astray),
+        ],
+        ..good()
+    };
+    assert_eq!(
+        report(BOTH, &directory),
+        "3:18: warning: certificate number 3 in `cert.pem` has not issued the one before it, so clients may not find the way to its authority; write the server's own certificate first, and behind each the one that issued it"
     );
 }
 

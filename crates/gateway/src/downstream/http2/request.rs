@@ -11,6 +11,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::ext::Protocol;
 
+use crate::message::fields::has_padded_value;
 use crate::message::validate::{Refused, bad};
 
 /// The facts about a connection that its requests are compared with.
@@ -33,11 +34,16 @@ pub fn to_http1<B>(
     request: &mut Request<B>,
     facts: Facts<impl FnOnce() -> bool>,
 ) -> Result<(), Refused> {
-    if request.headers().len() > facts.fields_max {
+    // The crumbs of a cookie are one field: browsers send one for each of its pairs.
+    let crumbs = request.headers().get_all(COOKIE).iter().count();
+    if request.headers().len() - crumbs.saturating_sub(1) > facts.fields_max {
         return Err(Refused {
             status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             why: "the request has more fields than `limits.fields`",
         });
+    }
+    if has_padded_value(request.headers()) {
+        return Err(bad("a field's value begins or ends with white space"));
     }
     let websocket = is_websocket(request)?;
     authority(request)?;
@@ -188,6 +194,8 @@ mod tests {
                 &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")],
                 431,
             ),
+            ("https://a/", &[("a", " 1")], 400),
+            ("https://a/", &[("a", "1\t")], 400),
         ] {
             assert_eq!(read(target, fields).err(), Some(status), "{target}");
         }
@@ -205,5 +213,9 @@ mod tests {
         let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2"]);
         assert!(!request.headers().contains_key(EXPECT));
+        assert!(
+            read("https://a/", &[("cookie", "a=1"); 9]).is_ok(),
+            "one field"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,11 +24,20 @@ thread_local! {
     static NEWEST: Cell<Option<Arc<StreamNote>>> = const { Cell::new(None) };
 }
 
+/// Time for which an answered stream stays open while its client may still send: one that finds the answer and the reset
+/// in one read takes the answer for lost, as curl does.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// The most streams of one connection that stay open so; one more is reset at once.
+const LINGERING_MAX: u32 = 64;
+
 /// The open streams of one connection.
 #[derive(Debug)]
 pub struct Streams {
     worker: Arc<Worker>,
     open: AtomicU32,
+    /// The number of streams that are answered and stay open for a while.
+    lingering: AtomicU32,
     /// The time since which none has been open, in nanoseconds.
     idle_since: AtomicU64,
     /// Wakes the connection when the last one ends.
@@ -44,6 +53,7 @@ impl Streams {
         Arc::new(Streams {
             worker,
             open: AtomicU32::new(0),
+            lingering: AtomicU32::new(0),
             idle_since,
             connection: AtomicWaker::new(),
             stall_timeout,
@@ -61,8 +71,24 @@ impl Streams {
         }
     }
 
+    /// A place among the streams that stay open for a while; `None`: there are enough.
+    fn linger(self: &Arc<Streams>) -> Option<Lingering> {
+        let before = self.lingering.fetch_add(1, Ordering::Relaxed);
+        let lingering = Lingering(self.clone());
+        (before < LINGERING_MAX).then_some(lingering)
+    }
+
     fn clock(&self) -> &Arc<Clock> {
         self.worker.clock()
+    }
+}
+
+/// A place among the streams that are answered and stay open for a while.
+struct Lingering(Arc<Streams>);
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        self.0.lingering.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -100,6 +126,8 @@ pub struct StreamNote {
     state: AtomicU8,
     /// The time at which hyper got the last part of the body, in nanoseconds.
     handed_at: AtomicU64,
+    /// True if the stream stays open for a while where the client's body is not over.
+    lingers: AtomicBool,
 }
 
 /// The answer is not there yet.
@@ -120,9 +148,19 @@ impl StreamNote {
             downstream: downstream.clone(),
             state: AtomicU8::new(SERVED),
             handed_at: AtomicU64::new(0),
+            lingers: AtomicBool::new(false),
         });
         NEWEST.set(Some(note.clone()));
         note
+    }
+
+    /// Lets the stream stay open for a while where the client's body is not over.
+    pub fn lingers(&self) {
+        self.lingers.store(true, Ordering::Relaxed);
+    }
+
+    fn is_to_linger(&self) -> bool {
+        self.lingers.load(Ordering::Relaxed) && self.downstream.phase.is_body_owed()
     }
 
     /// Notes that hyper asks for the next part.
@@ -192,7 +230,18 @@ async fn run<F: Future<Output = ()>>(task: F, note: Arc<StreamNote>, open: OpenS
     // instead, so that the client is not thought to have left.
     if !note.is_answered() {
         note.downstream.phase.leave();
+        return;
     }
+    if !note.is_to_linger() {
+        return;
+    }
+    let place = open.streams.linger();
+    // Neither the exchange nor the worker waits for it.
+    drop((note, open));
+    if place.is_some() {
+        tokio::time::sleep(LINGER).await;
+    }
+    // The task holds the stream, which h2 resets once it is dropped.
 }
 
 /// The wait for a client that does not read.

@@ -106,7 +106,7 @@ pub enum Flag {
     BadRequest,
     /// `NR`: no route takes it.
     NoRoute,
-    /// `DC`: the client left before it had all of the answer.
+    /// `DC`: the client left before it had all of the answer, or within its own body.
     ClientLeft,
     /// `UC`: the upstream's body ended early.
     Cut,
@@ -289,9 +289,13 @@ impl Note {
         });
     }
 
-    /// Notes the status of the answer.
+    /// Notes the status of the answer, unless its client left before.
     pub fn answered(&self, status: StatusCode) {
-        self.with(|facts| facts.status = Some(status));
+        self.with(|facts| {
+            if !facts.flags.contains(&Flag::ClientLeft) {
+                facts.status = Some(status);
+            }
+        });
     }
 
     /// Notes that the exchange is one of gRPC.
@@ -302,7 +306,11 @@ impl Note {
     /// Notes the status of a gRPC exchange that a head or trailers have, if they have one.
     pub fn hear_grpc(&self, status: Option<u8>) {
         if status.is_some() {
-            self.with(|facts| facts.grpc_status = status);
+            self.with(|facts| {
+                if !facts.flags.contains(&Flag::ClientLeft) {
+                    facts.grpc_status = status;
+                }
+            });
         }
     }
 
@@ -332,7 +340,7 @@ impl Note {
 impl Drop for Note {
     fn drop(&mut self) {
         let mut facts = std::mem::take(self.facts.get_mut());
-        if facts.status.is_none() {
+        if facts.status.is_none() && !facts.flags.contains(&Flag::ClientLeft) {
             facts.flags.push(Flag::ClientLeft);
         }
         let now = self.running.clock.exact();

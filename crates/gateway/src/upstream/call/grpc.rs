@@ -98,6 +98,9 @@ impl UpstreamCall {
     pub(super) fn hear_grpc_head(&mut self, status: StatusCode, headers: &HeaderMap) {
         if let Some(grpc) = &mut self.grpc {
             grpc.owes_status = status == StatusCode::OK && grpc::is_grpc(headers);
+            if grpc.owes_status {
+                self.upstream.speaks_grpc();
+            }
             self.hear_grpc(headers);
         }
     }

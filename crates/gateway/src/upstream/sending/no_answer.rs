@@ -25,6 +25,8 @@ pub enum Failed {
     Ours,
     /// The probe gave its place to a request that is more likely to get a result.
     GaveWay,
+    /// The upstream speaks gRPC, and reset the stream of a request that does not.
+    NotGrpc,
     /// The client gave the call up after a time for which the upstream may be blamed.
     GivenUp,
 }
@@ -34,7 +36,9 @@ impl Failed {
     pub fn word(self) -> &'static str {
         match self {
             Failed::Upstream(error) => error.as_str(),
-            Failed::Client(_) | Failed::Unfinished | Failed::GivenUp => ErrorKind::Client.as_str(),
+            Failed::Client(_) | Failed::Unfinished | Failed::NotGrpc | Failed::GivenUp => {
+                ErrorKind::Client.as_str()
+            }
             Failed::Stale => ErrorKind::Reset.as_str(),
             Failed::Limit => ErrorKind::Limit.as_str(),
             Failed::Ours => "connections_full",

@@ -97,6 +97,7 @@ impl UpstreamError {
             ClientFault::Malformed => "malformed request body",
             ClientFault::TooSlow => "slow request body",
             ClientFault::TooLarge => "request body over our limit",
+            ClientFault::Left => "client left within its body",
         };
         UpstreamError::new(ErrorKind::Client, word)
     }

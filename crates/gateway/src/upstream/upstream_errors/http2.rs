@@ -45,6 +45,11 @@ pub fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
+/// True if the upstream ended the stream alone.
+pub fn is_stream_reset(error: &(dyn Error + 'static)) -> bool {
+    error_in(error).is_some_and(|error| error.is_remote() && error.is_reset())
+}
+
 /// The name of an end; `None`: the connection beneath ended, and its own error names it.
 pub fn name(error: &h2::Error, place: Place) -> Option<UpstreamError> {
     let reason = error.reason()?;
