@@ -58,7 +58,8 @@ impl Proxy {
         lock(&self.harm).delay = by;
     }
 
-    /// Reads all traffic but forwards nothing, like a line that was cut silently.
+    /// Reads all traffic but forwards nothing, like a line that was cut silently. A direction that has lost bytes so
+    /// forwards nothing ever after, since TCP never skips bytes; other connections work again after `false`.
     pub fn swallow(&self, yes: bool) {
         lock(&self.harm).swallows = yes;
     }
@@ -85,12 +86,14 @@ fn pass(harm: &Arc<Mutex<Harm>>, from: &TcpStream, to: &TcpStream) {
     let harm = harm.clone();
     thread::spawn(move || {
         let mut bytes = [0; 16 * 1024];
+        let mut lost = false;
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             let (delay, swallows) = {
                 let harm = lock(&harm);
                 (harm.delay, harm.swallows)
             };
-            if swallows {
+            lost |= swallows;
+            if lost {
                 continue;
             }
             thread::sleep(delay);
