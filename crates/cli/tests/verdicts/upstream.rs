@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::support::{Call, eventually};
 use super::cases::{Answer, Case, End, cases};
@@ -18,12 +18,23 @@ pub enum Step {
     Arrived,
     /// It has played its part.
     Ended,
+    /// The body that it asked for came so late that its client may have cost it its patience.
+    Late,
 }
+
+/// The time for which a client must have kept a body back to excuse the upstream that ends the connection then.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Stage {
     fn note(&self, case: &Case, step: Step) {
         let mut steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         steps.insert((case.name(), step));
+    }
+
+    /// True if the machine was so busy that the case has become another one: that of a client that is late.
+    pub fn was_late(&self, case: &Case) -> bool {
+        let steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.contains(&(case.name(), Step::Late))
     }
 
     /// Waits until the upstream has come so far.
@@ -53,11 +64,11 @@ pub fn script(call: &mut Call, stage: &Stage) {
         return call.respond(200, TEXT);
     };
     stage.note(&case, Step::Arrived);
-    act(call, &case);
+    act(call, &case, stage);
     stage.note(&case, Step::Ended);
 }
 
-fn act(call: &mut Call, case: &Case) {
+fn act(call: &mut Call, case: &Case, stage: &Stage) {
     use End as E;
     match case.end {
         E::StopsSendingAndIsCut | E::UploadIsCut => {
@@ -76,10 +87,14 @@ fn act(call: &mut Call, case: &Case) {
         }
         _ => {}
     }
+    let asked_at = Instant::now();
     if call.seen.fields.has("expect") {
         call.send("HTTP/1.1 100 Continue\r\n\r\n");
     }
     let (body, _) = call.body_and_trailers();
+    if asked_at.elapsed() >= PATIENCE {
+        stage.note(case, Step::Late);
+    }
     // What a client sends before it resets may be lost with it.
     let is_lost = case.end == E::ResetsBeforeHead;
     assert!(
