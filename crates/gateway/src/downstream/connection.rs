@@ -114,8 +114,10 @@ pub async fn serve(
     });
     let service = service_fn(move |mut request: Request<Incoming>| {
         let arrived = serving.arrive(&mut request);
-        // In a place of its own: hyper moves the future about, and keeps its room while the connection idles.
-        Box::pin(serving.clone().answer(request, arrived))
+        // In a place of its own: hyper moves the future about, and keeps its room while the connection idles. The place is
+        // made first, so that the future is built in it and its nine kilobytes are not copied there.
+        let place = Box::new_uninit();
+        Box::into_pin(Box::write(place, serving.clone().answer(request, arrived)))
     });
     let mut builder = http1::Builder::new();
     if limits.head_fields_max != FIELDS_UNNAMED {

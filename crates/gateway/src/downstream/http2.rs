@@ -204,7 +204,8 @@ impl Http2Client {
         let is_head = request.method() == Method::HEAD;
         let length = request.body().size_hint().exact();
         // In a place of its own: hyper and the runtime move the future several times before they poll it.
-        Box::pin(async move {
+        let place = Box::new_uninit();
+        let answering = async move {
             let (shared, stream) = (&client.shared, downstream.clone());
             let response = dispatch::serve(shared, stream, request, found, read, finish).await;
             for _ in 0..downstream.interim.dropped() {
@@ -218,7 +219,9 @@ impl Http2Client {
                 note.lingers();
             }
             Ok(answer::prepare(response, note, is_head))
-        })
+        };
+        // The place is made first, so that the future is built in it and not copied there.
+        Box::into_pin(Box::write(place, answering))
     }
 
     /// The client as one stream's request sees it.
