@@ -544,7 +544,8 @@ impl Inner {
             let mut interval = tokio::time::interval(IDLE_LOOKED_EVERY);
             loop {
                 interval.tick().await;
-                shared.sweep();
+                // Each look at a socket counts as work of the task, and beyond 128 all of them would seem open.
+                tokio::task::unconstrained(async { shared.sweep() }).await;
             }
         });
         let shared = self.shared.clone();
