@@ -112,8 +112,7 @@ fn child_that_refreshes_until_it_is_killed() {
     }
 }
 
-/// What `kill -9` may take from a write that only prolongs a life: the last 100 ms. A machine that is busy elsewhere may
-/// keep a single commit waiting for longer, but not most of them.
+/// What `kill -9` may take from a write that only prolongs a life: the last 100 ms, however slow the machine is.
 #[test]
 fn a_killed_process_loses_of_an_objects_life_what_it_gained_in_the_last_100_ms() {
     let kills = if proving() { 300 } else { 15 };
@@ -168,8 +167,7 @@ fn a_killed_process_loses_of_an_objects_life_what_it_gained_in_the_last_100_ms()
     }
     lost.sort_unstable();
     let (median, most) = (lost[lost.len() / 2], lost[lost.len() - 1]);
-    assert!(median <= 100, "{median} ms of a life are lost");
-    assert!(most <= 2_000, "{most} ms of a life are lost");
+    assert!(most <= 100, "{most} ms of a life are lost");
     println!("{kills} kills, of a life lost: {median} ms at the median, {most} ms at most");
 }
 

@@ -1,9 +1,10 @@
 //! Writes that move nothing but the end of an object's life: acknowledged at once, and on disk soon after.
 //!
-//! Such a write, a refresh, stores the value that is there already, to live at least as long as before. The object with
-//! its new version and end is kept in memory, where every operation finds it, and the writer puts all that it finds there
-//! to disk in one commit, [`WRITTEN_AFTER`] the first of them or with the store's end. A process that is killed in
-//! between loses the refresh alone: the object is there, and lives as long as the writes before said.
+//! Such a write, a refresh, stores the value that is there already, to live at least as long as before, and at most
+//! [`GAIN_MAX`] longer than the disk says: what a kill may take from a life is bounded by that, however slow the disk is,
+//! and however long ago the last write was. The object with its new version and end is kept in memory, where every
+//! operation finds it, and the writer puts all that it finds there to disk in one commit, [`WRITTEN_AFTER`] the first of
+//! them or with the store's end. A process that is killed in between loses the refresh alone.
 //!
 //! A write that waits for its commit makes its key busy. A refresh of a busy key waits in the same queue, so the two
 //! have an order; and what the writer finds here for a key stays as it is until the commit that takes it along is over.
@@ -18,11 +19,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The time after which refreshes are written. Half of what is promised, so that the commit has the other half.
+/// The most by which an acknowledged end may be later than the one on disk.
+pub(super) const GAIN_MAX: Duration = Duration::from_millis(100);
+
+/// The time after which refreshes are written: half of [`GAIN_MAX`], so that writes go on to be refreshes while the
+/// commit takes the other half.
 pub(super) const WRITTEN_AFTER: Duration = Duration::from_millis(50);
 
-/// The most objects kept in memory; refreshes of others are ordinary writes then.
+/// The most objects kept in memory, and the most bytes of one's value; refreshes of others are ordinary writes.
 const KEPT_MAX: usize = 4096;
+const KEPT_BYTES_MAX: usize = 4096;
 
 /// The most refreshes that one commit takes along.
 const TAKEN_MAX: usize = 1000;
@@ -98,6 +104,8 @@ struct State {
 #[derive(Debug)]
 struct Kept {
     object: Object,
+    /// The end of its life on disk.
+    end_on_disk: Option<WallTime>,
     /// True if the file has an earlier version of it.
     is_ahead: bool,
     /// True if it was refreshed since the last look for refreshes to write.
@@ -152,7 +160,7 @@ impl Refreshes {
         if state.find_mut(scope.partition, key).is_some() {
             return self.refresh(&mut state, scope, key, object, when);
         }
-        match state.kept_count < KEPT_MAX {
+        match state.kept_count < KEPT_MAX && object.value.len() <= KEPT_BYTES_MAX {
             true => Attempt::Unknown(state.batches),
             false => Attempt::Ordinary,
         }
@@ -210,7 +218,7 @@ impl Refreshes {
         }
         let end = scope.rules.expires_at(scope.now, object.ttl);
         let is_same = old.value == object.value && old.media_type == object.media_type;
-        if !is_same || is_earlier(end, old.expires_at) {
+        if !is_same || is_earlier(end, old.expires_at) || !is_small(kept.end_on_disk, end) {
             return Attempt::Ordinary;
         }
         let next = |last: u64| (last < *reserved).then(|| last + 1);
@@ -304,11 +312,13 @@ impl Refreshes {
         if let (Some(mark), true) = (mark, state.wants_ahead) {
             state.reserved = mark;
         }
-        state.is_suspended = false;
+        // A batch that wrote nothing does not prove the disk.
+        state.is_suspended &= mark.is_none();
         state.batches += 1;
         for taken in taken {
             if let Some(kept) = state.find_mut(&taken.partition, &taken.key) {
                 kept.is_ahead &= kept.object.version > taken.version;
+                kept.end_on_disk = taken.expires_at;
             }
         }
         for touches in touched {
@@ -392,6 +402,7 @@ impl State {
 
     fn keep(&mut self, partition: &str, key: &str, object: Object) {
         let kept = Kept {
+            end_on_disk: object.expires_at,
             object,
             is_ahead: false,
             is_recent: true,
@@ -437,6 +448,11 @@ impl State {
             Touches::All => self.all_busy -= 1,
         }
     }
+}
+
+/// True if a life that ends at `end` is longer than that on disk by no more than a kill may take.
+fn is_small(on_disk: Option<WallTime>, end: Option<WallTime>) -> bool {
+    !is_earlier(on_disk.map(|on_disk| on_disk.after(GAIN_MAX)), end)
 }
 
 /// True if a life ends before another; `None` never ends.

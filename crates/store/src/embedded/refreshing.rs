@@ -1,6 +1,9 @@
 //! Tests of writes that only prolong an object's life: seen at once, on disk soon, in order with all others.
 
-use super::simulated::{Disk, DiskCall, DiskChange, Failure, assert_tables_agree, open, wait};
+use super::refreshes::GAIN_MAX;
+use super::simulated::{
+    Dice, Disk, DiskCall, DiskChange, Failure, assert_tables_agree, open, wait,
+};
 use super::{EmbeddedOptions, EmbeddedStore};
 use crate::clock::Stopwatch;
 use crate::{Clock, ManualClock, NewObject, Object, ObjectStore, Put, StoreError, WallTime, When};
@@ -85,8 +88,10 @@ fn a_write_of_the_same_value_is_seen_at_once_and_has_no_commit_of_its_own() {
     let store = bench.open_refreshing();
     let (before, watch) = (bench.syncs(), Stopwatch::start());
     let mut last = get(&store, "k").version;
-    for _ in 0..1_000 {
-        bench.step();
+    for turn in 0..1_000 {
+        if turn % 20 == 0 {
+            bench.clock.advance(Duration::from_millis(1));
+        }
         let version = put(&store, "k", "v").unwrap();
         assert!(version > last);
         last = version;
@@ -112,15 +117,12 @@ fn whatever_changes_more_than_the_end_is_on_disk_when_it_is_acknowledged() {
         let put = store.put("p", "k", object.clone(), When::Always);
         wait(put).unwrap();
         let end = object.ttl.map(|ttl| bench.clock.now().after(ttl));
-        // An endless life instead of one that ends is longer, and may be on disk later.
-        if end.is_some() {
-            let found = get(&bench.open_as_killed(), "k");
-            assert_eq!(
-                (&found.value, &found.media_type),
-                (&object.value, &object.media_type)
-            );
-            assert_eq!(found.expires_at, end);
-        }
+        let found = get(&bench.open_as_killed(), "k");
+        assert_eq!(
+            (&found.value, &found.media_type),
+            (&object.value, &object.media_type)
+        );
+        assert_eq!(found.expires_at, end);
     }
 }
 
@@ -184,6 +186,57 @@ impl Bench {
 }
 
 #[test]
+fn a_kill_takes_at_most_100_ms_of_a_life_however_rarely_it_is_prolonged() {
+    let bench = Bench::new();
+    let store = bench.open_refreshing();
+    let dice = &mut Dice(7);
+    let mut early = 0;
+    for _ in 0..400 {
+        let step = match dice.below(3) {
+            0 => dice.below(10),
+            1 => 90 + dice.below(20),
+            _ => dice.below(30_000),
+        };
+        bench.clock.advance(Duration::from_millis(step));
+        put(&store, "k", "v").unwrap();
+        let killed = get(&bench.open_as_killed(), "k");
+        let (kept, end) = (killed.expires_at.unwrap(), bench.end().unwrap());
+        assert_eq!(killed.value, "v");
+        assert!(kept.after(GAIN_MAX) >= end, "{} of {}", kept.0, end.0);
+        early += u32::from(kept < end);
+    }
+    assert!(early > 10, "only {early} writes were acknowledged early");
+}
+
+#[test]
+fn a_life_with_a_longer_time_to_live_is_on_disk_when_it_is_acknowledged() {
+    let bench = Bench::new();
+    let store = bench.open_refreshing();
+    for ttl in [Some(LIFE * 2), None, Some(LIFE), None] {
+        let object = NewObject {
+            ttl,
+            ..NewObject::text("v")
+        };
+        wait(store.put("p", "k", object, When::Always)).unwrap();
+        let end = ttl.map(|ttl| bench.clock.now().after(ttl));
+        assert_eq!(get(&bench.open_as_killed(), "k").expires_at, end);
+    }
+}
+
+#[test]
+fn a_large_value_is_not_kept_in_memory_for_its_refreshes() {
+    let bench = Bench::new();
+    let store = bench.open_refreshing();
+    let large = "v".repeat(5_000);
+    for _ in 0..3 {
+        bench.clock.advance(Duration::from_millis(1));
+        put(&store, "large", &large).unwrap();
+        let killed = get(&bench.open_as_killed(), "large");
+        assert_eq!(killed.expires_at, bench.end());
+    }
+}
+
+#[test]
 fn conditions_and_every_other_operation_see_a_refresh() {
     let bench = Bench::new();
     let store = bench.open_refreshing();
@@ -201,10 +254,12 @@ fn conditions_and_every_other_operation_see_a_refresh() {
         panic!("the present version was refused");
     };
 
-    // The end on disk is over, that of the refresh is not.
-    bench.clock.advance(LIFE - Duration::from_millis(5));
-    assert_eq!(put(&store, "k", "v").unwrap(), version + 1);
-    bench.clock.advance(Duration::from_millis(10));
+    // The end on disk is over, unless the writer was quick; that of the refresh is not.
+    wait(store.flush()).unwrap();
+    put(&store, "k", "v").unwrap();
+    bench.clock.advance(GAIN_MAX / 2);
+    let version = put(&store, "k", "v").unwrap() - 1;
+    bench.clock.advance(LIFE - GAIN_MAX / 4);
     assert_eq!(wait(store.keys("p", "", 10)).unwrap(), ["k"]);
     assert_eq!(wait(store.sweep(10)).unwrap(), 0);
     assert_eq!(get(&store, "k").version, version + 1);
@@ -271,6 +326,26 @@ fn while_the_disk_fails_each_write_fails_and_the_refreshes_wait_for_it() {
         (found.version, found.expires_at),
         (last.version, last.expires_at)
     );
+}
+
+#[test]
+fn a_store_that_is_closed_right_after_a_fault_writes_its_refreshes_nevertheless() {
+    let bench = Bench::new();
+    let store = bench.open_refreshing();
+    bench.step();
+    let version = put(&store, "k", "v").unwrap();
+    bench.disk.fail(Failure {
+        calls: vec![DiskCall::Write, DiskCall::SetLen],
+        after: 0,
+        times: u64::MAX,
+        kind: ErrorKind::StorageFull,
+    });
+    // It fails, and writes pause from now on.
+    assert!(put(&store, "other", "v").is_err());
+    bench.disk.heal();
+    drop(store);
+    let found = get(&bench.open(), "k");
+    assert_eq!((found.version, found.expires_at), (version, bench.end()));
 }
 
 #[test]

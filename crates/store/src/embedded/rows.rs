@@ -104,8 +104,9 @@ pub(super) fn same(
     let is_same = record.content == Content::Inline(&object.value)
         && record.media_type == object.media_type
         && scope.live(record.expires_at);
+    // A copy: the caller's bytes may be a small part of a large buffer, which would be kept with them.
     Ok(is_same.then(|| Object {
-        value: object.value.clone(),
+        value: Bytes::copy_from_slice(&object.value),
         media_type: object.media_type.clone(),
         version: record.version,
         expires_at: record.expires_at,

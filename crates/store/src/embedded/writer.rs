@@ -301,6 +301,8 @@ impl Writer {
 
     /// Writes what was acknowledged and is not on disk, and the exact last version.
     fn close(&mut self) {
+        // There is no later: a disk that failed a moment ago is tried once more.
+        self.pause = None;
         let Ok(()) = self.ready() else { return };
         while self.refreshed.is_some() {
             self.refreshed = Some(Refreshed::new(Duration::ZERO));
