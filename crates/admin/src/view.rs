@@ -249,7 +249,7 @@ mod tests {
             },
             now,
         };
-        let wall = Clock::start().unwrap().wall();
+        let wall = Clock::default().wall();
         breaker(&status, None, wall)["retry_after"].clone()
     }
 

@@ -10,15 +10,18 @@ mod common;
 
 use common::wait;
 use fusebox_store::{
-    Durability, EmbeddedOptions, EmbeddedStore, NewObject, ObjectStore, Opened, When,
+    Durability, EmbeddedOptions, EmbeddedStore, NewObject, ObjectStore, Opened, Put, When,
 };
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const CHILD: &str = "FUSEBOX_STORE_KILL_CHILD";
 const UNSYNCED: &str = "FUSEBOX_STORE_KILL_UNSYNCED";
+const REFRESHING: &str = "FUSEBOX_STORE_KILL_REFRESHING";
 const KEYS: u64 = 50;
+const LIFE: Duration = Duration::from_secs(3600);
 
 /// The child process: counts up from the store's last number, one key at a time, and prints each number once it is
 /// acknowledged. The child is this test binary, selected by an environment variable.
@@ -85,6 +88,87 @@ fn numbers(store: &EmbeddedStore) -> Vec<u64> {
 
 fn last(store: &EmbeddedStore) -> u64 {
     numbers(store).into_iter().max().unwrap_or(0)
+}
+
+/// The child process of refreshes: prolongs an object's life again and again, and prints the version and the end of each
+/// acknowledged write.
+#[test]
+fn child_that_refreshes_until_it_is_killed() {
+    let Some(directory) = std::env::var_os(REFRESHING) else {
+        return;
+    };
+    let store = open(Path::new(&directory));
+    let mut said = std::io::stdout();
+    loop {
+        let object = NewObject::text("CLOSED").living(LIFE);
+        let put = wait(store.put("p", "k", object, When::Always)).unwrap();
+        let Put::Stored { version } = put else {
+            panic!("a write without a condition was refused");
+        };
+        let end = wait(store.get("p", "k")).unwrap().unwrap().expires_at;
+        writeln!(said, "acknowledged {version} {}", end.unwrap().0).unwrap();
+        said.flush().unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What `kill -9` may take from a write that only prolongs a life: the last 100 ms, however slow the machine is.
+#[test]
+fn a_killed_process_loses_of_an_objects_life_what_it_gained_in_the_last_100_ms() {
+    let kills = if proving() { 300 } else { 15 };
+    let directory = tempfile::tempdir().unwrap();
+    let mut lost = Vec::new();
+    let mut highest = 0;
+    for kill in 0..kills {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "child_that_refreshes_until_it_is_killed",
+                "--nocapture",
+            ])
+            .env(REFRESHING, directory.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut last, mut count) = (0, 0);
+        for line in lines.map_while(Result::ok) {
+            // A line that the kill cut short is none.
+            let mut words = line
+                .split_whitespace()
+                .skip_while(|it| *it != "acknowledged");
+            let numbers = (words.nth(1), words.next().filter(|end| end.len() == 13));
+            let (Some(version), Some(end)) = numbers else {
+                continue;
+            };
+            highest = highest.max(version.parse::<u64>().unwrap());
+            last = last.max(end.parse::<u64>().unwrap());
+            count += 1;
+            if count == 20 + (kill * 37) % 150 {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        let store = open(directory.path());
+        let found = wait(store.get("p", "k")).unwrap().unwrap();
+        assert_eq!(found.value, "CLOSED");
+        lost.push(last.saturating_sub(found.expires_at.unwrap().0));
+        let Put::Stored { version } =
+            wait(store.put("p", "other", NewObject::text("v"), When::Always)).unwrap()
+        else {
+            panic!("a write without a condition was refused");
+        };
+        assert!(
+            version > highest,
+            "version {version} was issued before {highest}"
+        );
+        highest = version;
+    }
+    lost.sort_unstable();
+    let (median, most) = (lost[lost.len() / 2], lost[lost.len() - 1]);
+    assert!(most <= 100, "{most} ms of a life are lost");
+    println!("{kills} kills, of a life lost: {median} ms at the median, {most} ms at most");
 }
 
 /// Starts the child, kills it after some acknowledgements, and returns the last acknowledged number.

@@ -29,9 +29,6 @@ const ACCEPT_SAID_EVERY: u32 = 200;
 /// The most bytes read from a client that is turned away at once.
 const READ_AT_ONCE: u64 = 64 << 10;
 
-/// Time between two searches for idle connections to upstreams.
-const SWEEP: Duration = Duration::from_secs(5);
-
 /// A command of the gateway to a worker.
 #[derive(Debug)]
 pub enum Command {
@@ -75,16 +72,8 @@ async fn obey(
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
     let mut listening: HashMap<ListenerKey, Listening> = HashMap::new();
-    let mut sweep = tokio::time::interval(SWEEP);
     loop {
-        let command = tokio::select! {
-            command = commands.recv() => command,
-            _ = sweep.tick() => {
-                shared.sweep(worker.index);
-                continue;
-            }
-        };
-        match command {
+        match commands.recv().await {
             Some(Command::Listen(key, socket)) => {
                 match Listening::begin(&shared, &worker, key.clone(), socket) {
                     Ok(begun) => {

@@ -1,32 +1,23 @@
-//! The gateway's clock: a coarse tick for decisions, exact time where something is measured.
+//! The gateway's clock: coarse time for decisions, exact time where something is measured.
 //!
-//! Reading the system's monotonic clock costs more than deciding whether a call may pass. So one thread copies it once
-//! a millisecond into one word, and a request reads that word. The tick may lag behind the clock but never runs ahead
-//! of it: a cooldown that ends by exact time is compared with a tick that is at most late, so no call passes early.
+//! Reading the system's monotonic clock costs more than deciding whether a call may pass. The kernel keeps a copy of that
+//! clock, which it sets at each of its own ticks and whenever it leaves its sleep; a request reads that copy. It may lag
+//! behind the clock but never runs ahead of it: a cooldown that ends by exact time is compared with a time that is at most
+//! late, so no call passes early.
 //!
-//! A gateway without requests should not wake a core a thousand times a second. So after some ticks the thread leaves
-//! [`DOZING`] in the word and sleeps, until the next read, which takes the system's clock instead and wakes the thread.
+//! No thread of the gateway keeps the time, so a gateway without requests sleeps, and a worker that is busy for long with
+//! one request does not stop the others' time.
 
 #![allow(clippy::disallowed_methods)] // The one file of this crate that may read the system's clocks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
-use std::thread::Thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fusebox_breaker::{Clock as BreakerClock, Timestamp};
+use fusebox_breaker::{Clock as BreakerClock, MonotonicClock, Timestamp};
 
 /// Number of nanoseconds in a millisecond.
 const NANOS: u64 = 1_000_000;
-
-/// Time between two ticks.
-const TICK: Duration = Duration::from_millis(1);
-
-/// Number of ticks before the thread sleeps, unless a read has asked for more.
-const TICKS: u32 = 64;
-
-/// The word's value while the thread sleeps; no clock runs that long.
-const DOZING: u64 = u64::MAX;
 
 /// The step of the wall clock, in nanoseconds, from which past times are shown differently. Below it they stay as they
 /// were shown first.
@@ -35,64 +26,25 @@ const STEP: u64 = NANOS / 2;
 /// The longest reading of both clocks that counts, in nanoseconds: a longer one was interrupted.
 const READING_MAX: u64 = NANOS / 10;
 
-/// A monotonic clock whose origin is the moment it was started.
-#[derive(Debug)]
+/// A monotonic clock, of the origin that all clocks of breakers in this process have, beside the wall clock.
+#[derive(Debug, Default)]
 pub struct Clock {
-    origin: Instant,
-    /// Milliseconds since the origin, or [`DOZING`].
-    tick: AtomicU64,
-    ticking: OnceLock<Thread>,
-    /// The wall time at the origin, in nanoseconds since the Unix epoch.
+    monotonic: MonotonicClock,
+    /// The wall time at the origin, in nanoseconds since the Unix epoch; 0 until it was read.
     wall_origin: AtomicU64,
 }
 
 impl Clock {
-    /// Starts the clock and the thread that advances its tick; the thread ends with the clock.
-    pub fn start() -> std::io::Result<Arc<Clock>> {
-        let clock = Arc::new(Clock {
-            origin: Instant::now(),
-            tick: AtomicU64::new(0),
-            ticking: OnceLock::new(),
-            wall_origin: AtomicU64::new(0),
-        });
-        let weak = Arc::downgrade(&clock);
-        let ticking = std::thread::Builder::new()
-            .name("fusebox-tick".into())
-            .spawn(move || advance(&weak))?;
-        clock.ticking.get_or_init(|| ticking.thread().clone());
-        Ok(clock)
-    }
-
-    /// The time to the millisecond, at most a tick or two late: one load.
+    /// The time as of the kernel's last tick: at most late, by 1 to 10 ms, depending on the kernel. It costs a fifth of
+    /// [`exact`](Clock::exact). Where a system has no such time, it is the exact one.
     #[inline]
     pub fn tick(&self) -> Timestamp {
-        match self.tick.load(Ordering::Relaxed) {
-            DOZING => self.wake(),
-            millis => Timestamp::from_millis(millis),
-        }
-    }
-
-    /// The time to the millisecond by the system's clock; from now on the thread ticks again.
-    #[cold]
-    fn wake(&self) -> Timestamp {
-        let millis = self.millis();
-        let (order, none) = (Ordering::AcqRel, Ordering::Relaxed);
-        let is_first = self.tick.compare_exchange(DOZING, millis, order, none);
-        if let (Ok(_), Some(ticking)) = (is_first, self.ticking.get()) {
-            ticking.unpark();
-        }
-        Timestamp::from_millis(millis)
-    }
-
-    /// Whole milliseconds since the origin.
-    fn millis(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(DOZING - 1)
+        self.monotonic.coarse()
     }
 
     /// The time to the nanosecond.
     pub fn exact(&self) -> Timestamp {
-        let nanos = self.origin.elapsed().as_nanos();
-        Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        self.monotonic.now()
     }
 
     /// Milliseconds since the Unix epoch, for people and for data that outlives the process.
@@ -134,6 +86,10 @@ impl BreakerClock for Clock {
     fn now(&self) -> Timestamp {
         self.exact()
     }
+
+    fn coarse(&self) -> Timestamp {
+        self.tick()
+    }
 }
 
 /// The wall clock beside the monotonic one.
@@ -170,45 +126,6 @@ fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
-/// Wakes the thread, so that it sees that its clock is gone.
-impl Drop for Clock {
-    fn drop(&mut self) {
-        if let Some(ticking) = self.ticking.get() {
-            ticking.unpark();
-        }
-    }
-}
-
-/// Advances the tick as long as the clock lives.
-fn advance(clock: &Weak<Clock>) {
-    loop {
-        for _ in 0..TICKS {
-            let Some(clock) = clock.upgrade() else {
-                return;
-            };
-            clock.tick.store(clock.millis(), Ordering::Relaxed);
-            drop(clock);
-            std::thread::sleep(TICK);
-        }
-        let Some(dozing) = clock.upgrade() else {
-            return;
-        };
-        // Without its handle in the clock the thread could not be woken.
-        if dozing.ticking.get().is_some() {
-            dozing.tick.store(DOZING, Ordering::Release);
-        }
-        drop(dozing);
-        while is_dozing(clock) {
-            std::thread::park();
-        }
-    }
-}
-
-fn is_dozing(clock: &Weak<Clock>) -> bool {
-    let clock = clock.upgrade();
-    clock.is_some_and(|clock| clock.tick.load(Ordering::Acquire) == DOZING)
-}
-
 /// The worker that carries a request, as code below it knows it: by its index, with the gateway's clock.
 #[derive(Debug, Clone)]
 pub struct WorkerRef {
@@ -224,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_tick_is_never_early_and_little_late_however_long_nobody_asked() {
-        let clock = Clock::start().unwrap();
+        let clock = Clock::default();
         let mut last = clock.tick();
         for pause in [0, 1, 5, 90, 0, 200, 0] {
             std::thread::sleep(Duration::from_millis(pause));
@@ -238,23 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_nobody_reads_sleeps_and_is_woken_by_the_next_reader() {
-        let clock = Clock::start().unwrap();
-        for _ in 0..2 {
-            while clock.tick.load(Ordering::Relaxed) != DOZING {
-                std::thread::sleep(TICK);
-            }
-            let read = clock.tick();
-            assert!(clock.exact().saturating_since(read) < Duration::from_secs(1));
-            while clock.tick.load(Ordering::Relaxed) == read.as_nanos() / NANOS {
-                std::thread::yield_now();
-            }
+    fn a_tick_goes_on_while_a_worker_computes_for_long() {
+        let clock = Clock::default();
+        let (began, first) = (clock.exact(), clock.tick());
+        while clock.tick() == first {
+            let since = clock.exact().saturating_since(began);
+            assert!(since < Duration::from_secs(10), "the tick stands still");
         }
     }
 
     #[test]
     fn a_past_time_does_not_move_between_readings() {
-        let clock = Clock::start().unwrap();
+        let clock = Clock::default();
         let at = clock.exact();
         let shown = clock.wall().nanos_at(at);
         for _ in 0..1_000 {

@@ -40,9 +40,16 @@ use crate::upstream::health_checks::{self, RunningChecks};
 use crate::upstream::last_good::key::Salt;
 use crate::upstream::resolving::{self, Arrivals, RunningLookups};
 
-/// The time between two sweeps of expired objects from the store, and the most objects of one.
+/// The time between two sweeps of expired objects from the stores while they find some, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_BUDGET: usize = 1_000;
+
+/// The longest time between two such sweeps; each that finds nothing doubles it. A sweep frees memory alone: an object
+/// ends by its time.
+const SWEEP_EVERY_MAX: Duration = Duration::from_secs(8);
+
+/// The time between two searches for connections to upstreams that have been idle for too long.
+const IDLE_LOOKED_EVERY: Duration = Duration::from_secs(5);
 
 /// The time between two searches for idle breakers whose memory can be freed.
 const RESTED_EVERY: Duration = Duration::from_secs(60);
@@ -119,7 +126,7 @@ impl Gateway {
         options: Options,
     ) -> Result<Gateway, GatewayError> {
         let workers = options.workers.max(1);
-        let clock = Clock::start()?;
+        let clock = Arc::new(Clock::default());
         let started_at = clock.exact();
         let events = Arc::new(Events::default());
         let announcer = Arc::new(Announcer::default());
@@ -533,12 +540,19 @@ impl Inner {
         let clock = self.shared.clock.clone();
         let hold_ends = tokio::spawn(async move { ends.run(clock).await });
         let shared = self.shared.clone();
-        let background = self.background.index;
+        let pools = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(IDLE_LOOKED_EVERY);
+            loop {
+                interval.tick().await;
+                // Each look at a socket counts as work of the task, and beyond 128 all of them would seem open.
+                tokio::task::unconstrained(async { shared.sweep() }).await;
+            }
+        });
+        let shared = self.shared.clone();
         let rester = tokio::spawn(async move {
             let mut interval = tokio::time::interval(RESTED_EVERY);
             loop {
                 interval.tick().await;
-                shared.sweep(background);
                 let now = shared.clock.tick();
                 let live = shared.live.load();
                 for upstream in &live.guarded {
@@ -547,7 +561,7 @@ impl Inner {
                 live.settle_endpoints(now);
             }
         });
-        for task in [&keeper, &sweeper, &renewer, &hold_ends, &rester] {
+        for task in [&keeper, &sweeper, &renewer, &hold_ends, &pools, &rester] {
             self.keep_task(task.abort_handle());
         }
     }
@@ -562,14 +576,20 @@ impl Inner {
 /// Sweeps expired objects from stores, and logs it once when a store cannot be swept.
 async fn sweep(stores: Vec<Arc<dyn ObjectStore>>) {
     let mut failing = vec![false; stores.len()];
-    let mut interval = tokio::time::interval(SWEEP_EVERY);
+    let mut wait = SWEEP_EVERY;
     loop {
-        interval.tick().await;
+        tokio::time::sleep(wait).await;
+        wait = (2 * wait).min(SWEEP_EVERY_MAX);
         for (store, failing) in stores.iter().zip(&mut failing) {
             match store.sweep(SWEEP_BUDGET).await {
-                Ok(_) => *failing = false,
+                Ok(removed) => {
+                    *failing = false;
+                    if removed > 0 {
+                        wait = SWEEP_EVERY;
+                    }
+                }
                 Err(error) if !std::mem::replace(failing, true) => {
-                    tracing::warn!(%error, "expired objects cannot be swept; trying again each second");
+                    tracing::warn!(%error, "expired objects cannot be swept; trying again within seconds");
                 }
                 Err(_) => {}
             }

@@ -391,7 +391,7 @@ mod tests {
             ..Settings::default()
         };
         let breaker = Breaker::new("orders", settings).unwrap();
-        let clock = Clock::start().unwrap();
+        let clock = Arc::new(Clock::default());
         let store: Arc<dyn ObjectStore> =
             Arc::new(MemoryStore::new(Limits::default(), Arc::new(SystemClock)));
         let changed = Arc::new(Changed::default());
@@ -412,7 +412,7 @@ mod tests {
         let hostile = Arc::new(HostileStore::new(memory));
         hostile.plan([Fault::Fail, Fault::Fail]);
         let (changed, events) = (Arc::new(Changed::default()), Arc::new(Events::default()));
-        let clock = Clock::start().unwrap();
+        let clock = Arc::new(Clock::default());
         let store: Arc<dyn ObjectStore> = hostile.clone();
         changed.mark(&Breaker::new("orders", Settings::default()).unwrap());
         let keeper = tokio::spawn(keep(changed.clone(), store, clock, events.clone()));

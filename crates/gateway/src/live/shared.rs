@@ -89,8 +89,9 @@ impl Shared {
         Worker::new(index, clock, meters, self.access_log.clone(), turned_away)
     }
 
-    /// Closes connections that a worker's pools have kept for too long, and drops a former plan in time.
-    pub fn sweep(&self, worker: usize) {
+    /// Closes connections that the workers' pools have kept for too long, and drops a former plan in time. One task calls
+    /// it for all workers, so that idle ones sleep.
+    pub fn sweep(&self) {
         let now = self.clock.tick();
         if self
             .former
@@ -102,7 +103,9 @@ impl Shared {
         }
         let live = self.live.load();
         for upstream in &live.upstreams {
-            upstream.sweep(worker, now);
+            for worker in 0..self.pulses.iter().count() {
+                upstream.sweep(worker, now);
+            }
         }
     }
 }

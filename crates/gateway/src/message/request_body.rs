@@ -323,7 +323,7 @@ impl RequestBody {
     fn be_asked_for(&mut self, wanted: bool) {
         self.is_asked_for = wanted;
         self.alarm = None;
-        self.intake.hand_over(self.clock.tick());
+        self.intake.hand_over(self.clock.exact());
     }
 
     fn note_end(&self) {
@@ -383,7 +383,8 @@ impl RequestBody {
                 self.intake.waited.store(nanos, Ordering::Release);
                 now
             }
-            None => self.clock.tick(),
+            // The coarse clock lags, and the upstream would be charged with the difference.
+            None => self.clock.exact(),
         };
         self.alarm = None;
         self.intake.hand_over(now);

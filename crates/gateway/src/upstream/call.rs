@@ -751,7 +751,7 @@ impl UpstreamCall {
             let outcome = self.judge(error);
             return self.record(outcome);
         }
-        let now = self.worker.clock.tick();
+        let now = self.worker.clock.exact();
         let overdue = self.settles_at().is_some_and(|at| now >= at);
         if overdue && self.judge(None) == Outcome::Failure {
             return self.record(Outcome::Failure);
@@ -761,7 +761,6 @@ impl UpstreamCall {
         let left = left.unwrap_or(self.is_own);
         let watch = self.stall.as_ref().filter(|_| left);
         let waited = watch.map(|watch| watch.waited(now));
-        let now = self.worker.clock.exact();
         if let Some(permit) = self.permit.take() {
             let is_probe = permit.is_probe();
             let waited = waited.unwrap_or_default();

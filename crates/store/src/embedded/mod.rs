@@ -1,7 +1,8 @@
 //! The store in a file: acknowledged writes survive the end of the process and a loss of power.
 //!
 //! One thread writes and commits waiting writes in batches. Reads use snapshots of the last commit on the caller's own
-//! thread, and never wait for a commit.
+//! thread, and never wait for a commit. Nor does a write that only prolongs an object's life: the next commit takes it
+//! along.
 
 mod access;
 mod database;
@@ -9,6 +10,7 @@ mod disk;
 mod fault;
 mod file;
 mod record;
+mod refreshes;
 mod rows;
 mod schema;
 mod tables;
@@ -18,6 +20,8 @@ mod writer;
 mod faults;
 #[cfg(test)]
 mod power_loss;
+#[cfg(test)]
+mod refreshing;
 #[cfg(test)]
 mod simulated;
 
@@ -29,6 +33,7 @@ use crate::{
 use access::Access;
 use database::Opening;
 use fault::Stop;
+use refreshes::{Attempt, Refreshes, Touches};
 use rows::Scope;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,6 +58,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     partitions: Partitions,
     access: Arc<Access>,
+    refreshes: Arc<Refreshes>,
 }
 
 /// Options for opening an [`EmbeddedStore`].
@@ -155,8 +161,11 @@ impl EmbeddedStore {
         lock: Option<file::DirectoryLock>,
     ) -> Result<EmbeddedStore, StoreError> {
         let access = Arc::new(access);
+        let last_version = access.read(rows::last_version).0?;
+        let refreshes = Arc::new(Refreshes::new(last_version));
         let queue = Queue::start(
             access.clone(),
+            refreshes.clone(),
             options.clock.clone(),
             &options.limits,
             options.retry_after,
@@ -166,6 +175,7 @@ impl EmbeddedStore {
             clock: options.clock,
             partitions: Partitions::default(),
             access,
+            refreshes,
         });
         Ok(EmbeddedStore {
             queue,
@@ -181,9 +191,57 @@ impl EmbeddedStore {
         let (answer, found_broken) = self.inner.access.read(work);
         if found_broken {
             // Wakes the writer, which recovers the database. A writer with a full queue is awake already.
-            let _ = self.queue.submit(0, |_| Ok(()));
+            let _ = self.queue.submit(0, Touches::Nothing, |_| Ok(()));
         }
         answer
+    }
+
+    /// Carries a write out without the writer if it is a refresh, or if its condition does not hold.
+    fn refresh(&self, partition: &str, key: &str, object: &NewObject, when: When) -> Option<Put> {
+        let refreshes = &self.inner.refreshes;
+        let scope = self.inner.scope(partition);
+        let attempt = match refreshes.attempt(scope, key, object, when) {
+            Attempt::Unknown(batches) => {
+                // A fault is for the writer to find again, and to explain.
+                let found = self.read(|snapshot| rows::same(snapshot, scope, key, object));
+                let found = found.ok()??;
+                refreshes.attempt_on(found, batches, (scope, key), object, when)
+            }
+            attempt => attempt,
+        };
+        let Attempt::Done { put, tell } = attempt else {
+            return None;
+        };
+        if tell {
+            self.queue.tell();
+        }
+        Some(put)
+    }
+
+    /// True if a sweep has nothing to do, as far as the last commit shows: a writer that sleeps is not woken for that.
+    fn is_swept(&self) -> Result<bool, StoreError> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let latest = now.after(inner.limits.ttl_max);
+        let evictions = inner.partitions.due_evictions(now);
+        self.read(|snapshot| {
+            let counts = rows::counts(snapshot)?;
+            for (name, _) in &counts {
+                if rows::has_due(snapshot, inner.scope_at(name, now), latest)? {
+                    return Ok(false);
+                }
+            }
+            let is_over = |(name, most): &(String, u64)| {
+                counts.iter().any(|(it, count)| it == name && count > most)
+            };
+            if evictions.iter().any(is_over) {
+                return Ok(false);
+            }
+            for (name, _) in &evictions {
+                inner.partitions.evicted(name, now);
+            }
+            Ok(true)
+        })
     }
 
     /// Runs one slice of a sweep and returns the number of objects removed.
@@ -213,7 +271,7 @@ impl EmbeddedStore {
             }
             Ok((removed as u64, done, now))
         };
-        let (removed, done, now) = self.queue.write(0, work).await?;
+        let (removed, done, now) = self.queue.write(0, Touches::All, work).await?;
         // Recorded after the commit: a commit that failed evicted nothing.
         for name in done {
             self.inner.partitions.evicted(&name, now);
@@ -261,6 +319,9 @@ impl ObjectStore for EmbeddedStore {
         Box::pin(async move {
             self.inner.limits.check_place(partition, key)?;
             let scope = self.inner.scope(partition);
+            if let Some(object) = self.inner.refreshes.find(partition, key) {
+                return Ok(scope.live(object.expires_at).then_some(object));
+            }
             self.read(|snapshot| rows::get(snapshot, scope, key))
         })
     }
@@ -275,12 +336,16 @@ impl ObjectStore for EmbeddedStore {
         Box::pin(async move {
             self.inner.limits.check_place(partition, key)?;
             self.inner.limits.check_object(&object)?;
+            if let Some(put) = self.refresh(partition, key, &object, when) {
+                return Ok(put);
+            }
             let bytes = object.value.len();
+            let touches = Touches::Key(partition.to_owned(), key.to_owned());
             let (inner, partition, key) = self.inner.owned(partition, key);
             let work = move |tables: &mut tables::Tables<'_>| {
                 tables.put(inner.scope(&partition), &key, &object, when)
             };
-            self.queue.write(bytes, work).await
+            self.queue.write(bytes, touches, work).await
         })
     }
 
@@ -294,11 +359,12 @@ impl ObjectStore for EmbeddedStore {
         Box::pin(async move {
             self.inner.limits.check_place(partition, key)?;
             self.inner.limits.check_ttl(ttl)?;
+            let touches = Touches::Key(partition.to_owned(), key.to_owned());
             let (inner, partition, key) = self.inner.owned(partition, key);
             let work = move |tables: &mut tables::Tables<'_>| {
                 tables.increment(inner.scope(&partition), &key, by, ttl)
             };
-            self.queue.write(0, work).await
+            self.queue.write(0, touches, work).await
         })
     }
 
@@ -310,11 +376,12 @@ impl ObjectStore for EmbeddedStore {
     ) -> Pending<'a, Option<Object>> {
         Box::pin(async move {
             self.inner.limits.check_place(partition, key)?;
+            let touches = Touches::Key(partition.to_owned(), key.to_owned());
             let (inner, partition, key) = self.inner.owned(partition, key);
             let work = move |tables: &mut tables::Tables<'_>| {
                 tables.remove(inner.scope(&partition), &key, when)
             };
-            self.queue.write(0, work).await
+            self.queue.write(0, touches, work).await
         })
     }
 
@@ -327,7 +394,8 @@ impl ObjectStore for EmbeddedStore {
         Box::pin(async move {
             self.inner.limits.check_partition(partition)?;
             let scope = self.inner.scope(partition);
-            self.read(|snapshot| rows::keys(snapshot, scope, prefix, limit))
+            let ends = self.inner.refreshes.ends(partition);
+            self.read(|snapshot| rows::keys(snapshot, scope, &ends, prefix, limit))
         })
     }
 
@@ -336,12 +404,15 @@ impl ObjectStore for EmbeddedStore {
             self.inner.limits.check_partition(partition)?;
             let (inner, partition, _) = self.inner.owned(partition, "");
             let work = move |tables: &mut tables::Tables<'_>| tables.clear(inner.scope(&partition));
-            self.queue.write(0, work).await
+            self.queue.write(0, Touches::All, work).await
         })
     }
 
     fn sweep<'a>(&'a self, budget: usize) -> Pending<'a, u64> {
         Box::pin(async move {
+            if self.is_swept()? {
+                return Ok(0);
+            }
             let mut removed = 0;
             loop {
                 let slice = (budget - removed).min(SWEEP_SLICE);
@@ -355,7 +426,7 @@ impl ObjectStore for EmbeddedStore {
     }
 
     fn flush<'a>(&'a self) -> Pending<'a, ()> {
-        Box::pin(self.queue.write(0, |tables| {
+        Box::pin(self.queue.write(0, Touches::All, |tables| {
             tables.want_sync();
             Ok(())
         }))

@@ -2,11 +2,12 @@
 
 use super::fault::Stop;
 use super::record::{Content, Record};
-use super::schema::{CHUNK_BYTES, CHUNKS, OBJECTS};
+use super::schema::{CHUNK_BYTES, CHUNKS, COUNTS, EXPIRY, META, META_LAST_VERSION, OBJECTS};
 use crate::partition::Rules;
-use crate::{Object, StoreError, WallTime};
+use crate::{NewObject, Object, StoreError, WallTime};
 use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable};
+use std::collections::HashMap;
 
 pub(super) type ObjectRow = (&'static str, &'static str);
 pub(super) type ChunkRow = (u64, u32);
@@ -88,10 +89,85 @@ pub(super) fn get(
     scope.object(key, &record, &chunks).map(Some)
 }
 
-/// Returns the first `limit` keys of live objects that begin with a prefix.
+/// Returns the live object under a key if it has the value and media type of a new one.
+pub(super) fn same(
+    snapshot: &ReadTransaction,
+    scope: Scope<'_>,
+    key: &str,
+    object: &NewObject,
+) -> Result<Option<Object>, Stop> {
+    let objects = snapshot.open_table(OBJECTS)?;
+    let Some(row) = objects.get((scope.partition, key))? else {
+        return Ok(None);
+    };
+    let record = scope.decode(key, row.value())?;
+    let is_same = record.content == Content::Inline(&object.value)
+        && record.media_type == object.media_type
+        && scope.live(record.expires_at);
+    // A copy: the caller's bytes may be a small part of a large buffer, which would be kept with them.
+    Ok(is_same.then(|| Object {
+        value: Bytes::copy_from_slice(&object.value),
+        media_type: object.media_type.clone(),
+        version: record.version,
+        expires_at: record.expires_at,
+    }))
+}
+
+/// Returns the version of the object under a key, live or not.
+pub(super) fn version(
+    snapshot: &ReadTransaction,
+    partition: &str,
+    key: &str,
+) -> Result<Option<u64>, Stop> {
+    let objects = snapshot.open_table(OBJECTS)?;
+    let row = objects.get((partition, key))?;
+    let record = row
+        .as_ref()
+        .and_then(|row| Record::decode(row.value()).ok());
+    Ok(record.map(|record| record.version))
+}
+
+/// Returns the last version that the file knows.
+pub(super) fn last_version(snapshot: &ReadTransaction) -> Result<u64, Stop> {
+    let meta = snapshot.open_table(META)?;
+    let row = meta.get(META_LAST_VERSION)?;
+    Ok(row.map_or(0, |row| row.value()))
+}
+
+/// Returns the partitions that hold at least one object, with the number of them.
+pub(super) fn counts(snapshot: &ReadTransaction) -> Result<Vec<(String, u64)>, Stop> {
+    let mut counts = Vec::new();
+    for row in snapshot.open_table(COUNTS)?.iter()? {
+        let (name, count) = row?;
+        counts.push((name.value().to_owned(), count.value()));
+    }
+    Ok(counts)
+}
+
+/// True if a partition has an object whose life is over, or ends after `latest`.
+pub(super) fn has_due(
+    snapshot: &ReadTransaction,
+    scope: Scope<'_>,
+    latest: WallTime,
+) -> Result<bool, Stop> {
+    let expiry = snapshot.open_table(EXPIRY)?;
+    let end = format!("{}\0", scope.partition);
+    let mut ends = expiry.range((scope.partition, 0, "")..(end.as_str(), 0, ""))?;
+    let Some(first) = ends.next().transpose()? else {
+        return Ok(false);
+    };
+    let first = WallTime(first.0.value().1);
+    let last = ends.next_back().transpose()?;
+    let last = last.map_or(first, |row| WallTime(row.0.value().1));
+    Ok(first <= scope.rules.cutoff(scope.now) || last > latest)
+}
+
+/// Returns the first `limit` keys of live objects that begin with a prefix. `ends` has the ends, and the versions, of
+/// objects that have been refreshed.
 pub(super) fn keys(
     snapshot: &ReadTransaction,
     scope: Scope<'_>,
+    ends: &HashMap<String, (u64, Option<WallTime>)>,
     prefix: &str,
     limit: usize,
 ) -> Result<Vec<String>, Stop> {
@@ -106,7 +182,11 @@ pub(super) fn keys(
         if partition != scope.partition || !key.starts_with(prefix) {
             break;
         }
-        if scope.live(scope.decode(key, bytes.value())?.expires_at) {
+        let record = scope.decode(key, bytes.value())?;
+        let refreshed = ends
+            .get(key)
+            .filter(|(version, _)| *version > record.version);
+        if scope.live(refreshed.map_or(record.expires_at, |(_, end)| *end)) {
             found.push(key.to_owned());
             if found.len() == limit {
                 break;

@@ -2,6 +2,7 @@
 
 use super::fault::Stop;
 use super::record::{Content, Record};
+use super::refreshes::{Refresh, Refreshes};
 use super::rows::{ChunkRow, ObjectRow, Scope, chunk_count};
 use super::schema::{
     CHUNK_BYTES, CHUNKS, COUNTS, EXPIRY, INLINE_BYTES_MAX, META, META_LAST_VERSION, OBJECTS,
@@ -19,7 +20,7 @@ pub(super) struct Tables<'t> {
     objects: Table<'t, ObjectRow, &'static [u8]>,
     expiry: Table<'t, (&'static str, u64, &'static str), ()>,
     chunks: Table<'t, ChunkRow, &'static [u8]>,
-    last_version: u64,
+    versions: &'t Refreshes,
     /// Counts that were read or changed, written once at the end of the batch.
     counted: BTreeMap<String, u64>,
     changed: bool,
@@ -27,26 +28,28 @@ pub(super) struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Stop> {
-        let meta = transaction.open_table(META)?;
-        let last_version = meta.get(META_LAST_VERSION)?.map_or(0, |row| row.value());
+    pub(super) fn open(
+        transaction: &'t WriteTransaction,
+        versions: &'t Refreshes,
+    ) -> Result<Self, Stop> {
         Ok(Tables {
-            meta,
+            meta: transaction.open_table(META)?,
             counts: transaction.open_table(COUNTS)?,
             objects: transaction.open_table(OBJECTS)?,
             expiry: transaction.open_table(EXPIRY)?,
             chunks: transaction.open_table(CHUNKS)?,
-            last_version,
+            versions,
             counted: BTreeMap::new(),
             changed: false,
             wants_sync: false,
         })
     }
 
-    /// Writes the batch's counts and last version. Returns true if anything changed.
-    pub(super) fn finish(mut self) -> Result<bool, Stop> {
+    /// Writes the batch's counts and last version. Returns that version if anything changed.
+    pub(super) fn finish(mut self) -> Result<Option<u64>, Stop> {
+        let last_version = self.versions.mark();
         if self.changed {
-            self.meta.insert(META_LAST_VERSION, self.last_version)?;
+            self.meta.insert(META_LAST_VERSION, last_version)?;
             for (partition, count) in &self.counted {
                 if *count == 0 {
                     self.counts.remove(partition.as_str())?;
@@ -55,7 +58,45 @@ impl<'t> Tables<'t> {
                 }
             }
         }
-        Ok(self.changed)
+        Ok(self.changed.then_some(last_version))
+    }
+
+    /// Writes the last version alone.
+    pub(super) fn note_last_version(&mut self, version: u64) -> Result<(), Stop> {
+        self.meta.insert(META_LAST_VERSION, version)?;
+        Ok(())
+    }
+
+    /// Gives an object the version and the end of a refresh, unless it has a later version already.
+    pub(super) fn refresh(&mut self, refresh: &Refresh) -> Result<(), Stop> {
+        let Refresh {
+            partition,
+            key,
+            version,
+            expires_at,
+        } = refresh;
+        let place = (partition.as_str(), key.as_str());
+        let Some(bytes) = self.objects.get(place)?.map(|row| row.value().to_vec()) else {
+            return Ok(());
+        };
+        let Ok(mut record) = Record::decode(&bytes) else {
+            return Ok(());
+        };
+        if record.version >= *version {
+            return Ok(());
+        }
+        self.changed = true;
+        if record.expires_at != *expires_at {
+            if let Some(end) = record.expires_at {
+                self.expiry.remove((place.0, end.0, place.1))?;
+            }
+            if let Some(end) = expires_at {
+                self.expiry.insert((place.0, end.0, place.1), ())?;
+            }
+        }
+        (record.version, record.expires_at) = (*version, *expires_at);
+        self.objects.insert(place, record.encode().as_slice())?;
+        Ok(())
     }
 
     /// Requests a sync after the commit, whatever the durability.
@@ -293,8 +334,7 @@ impl<'t> Tables<'t> {
         if !self.take(scope, key)? {
             self.make_room(scope)?;
         }
-        self.last_version += 1;
-        let version = self.last_version;
+        let version = self.versions.issue();
         let content = if value.len() > INLINE_BYTES_MAX {
             for (number, chunk) in (0u32..).zip(value.chunks(CHUNK_BYTES)) {
                 self.chunks.insert((version, number), chunk)?;

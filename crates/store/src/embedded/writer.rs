@@ -1,7 +1,9 @@
-//! The writer thread: it batches waiting writes, commits them together and answers each.
+//! The writer thread: it batches waiting writes, commits them together and answers each; refreshes go along.
 
 use super::access::{Access, Health};
 use super::fault::Stop;
+use super::refreshes::{Refreshes, Touches, WRITTEN_AFTER};
+use super::rows;
 use super::tables::Tables;
 use crate::clock::Stopwatch;
 use crate::{Clock, Limits, StoreError, WallTime};
@@ -21,14 +23,24 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(5);
 trait Job: Send {
     /// Size of the values it holds, in bytes.
     fn bytes(&self) -> usize;
+    /// The objects that it may change.
+    fn touches(&self) -> &Touches;
     /// Applies the write inside the batch's transaction.
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Stop>;
     /// Answers the caller once the transaction is durable or lost.
     fn settle(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
+/// What the writer hears.
+enum Message {
+    Job(Box<dyn Job>),
+    /// There are refreshes to write.
+    Refreshed,
+}
+
 struct Write<F, T> {
     bytes: usize,
+    touches: Touches,
     work: Option<F>,
     answer: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -41,6 +53,10 @@ where
 {
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn touches(&self) -> &Touches {
+        &self.touches
     }
 
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Stop> {
@@ -67,8 +83,9 @@ where
 
 /// The sending end of the queue, and the writer's thread.
 pub(super) struct Queue {
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    jobs: Option<mpsc::Sender<Message>>,
     waiting: Arc<Waiting>,
+    refreshes: Arc<Refreshes>,
     thread: Option<JoinHandle<()>>,
     writes_max: usize,
     bytes_max: usize,
@@ -84,6 +101,7 @@ impl Queue {
     /// Starts the writer thread.
     pub(super) fn start(
         access: Arc<Access>,
+        refreshes: Arc<Refreshes>,
         clock: Arc<dyn Clock>,
         limits: &Limits,
         retry_after: Duration,
@@ -96,6 +114,8 @@ impl Queue {
             retry_after,
             jobs: receiver,
             waiting: waiting.clone(),
+            refreshes: refreshes.clone(),
+            refreshed: None,
             pause: None,
         };
         let thread = std::thread::Builder::new()
@@ -105,6 +125,7 @@ impl Queue {
         Ok(Queue {
             jobs: Some(jobs),
             waiting,
+            refreshes,
             thread: Some(thread),
             writes_max: limits.waiting_writes_max,
             bytes_max: limits.waiting_bytes_max,
@@ -115,9 +136,10 @@ impl Queue {
     pub(super) async fn write<T: Send + 'static>(
         &self,
         bytes: usize,
+        touches: Touches,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, Stop> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let answer = self.submit(bytes, work)?;
+        let answer = self.submit(bytes, touches, work)?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -125,6 +147,7 @@ impl Queue {
     pub(super) fn submit<T: Send + 'static>(
         &self,
         bytes: usize,
+        touches: Touches,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, Stop> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
         let Waiting {
@@ -144,20 +167,32 @@ impl Queue {
                 bytes: held_before,
             }
         } else {
-            let job = Box::new(Write {
+            self.refreshes.begin(&touches);
+            let job = Message::Job(Box::new(Write {
                 bytes,
+                touches,
                 work: Some(work),
                 answer: None,
                 reply,
-            });
+            }));
             match self.jobs.as_ref().map(|jobs| jobs.send(job)) {
                 Some(Ok(())) => return Ok(answer),
+                Some(Err(mpsc::SendError(Message::Job(job)))) => {
+                    self.refreshes.cancel(job.touches());
+                    stopped()
+                }
                 _ => stopped(),
             }
         };
         writes.fetch_sub(1, Ordering::SeqCst);
         held.fetch_sub(bytes, Ordering::SeqCst);
         Err(refusal)
+    }
+
+    /// Tells the writer that there are refreshes to write.
+    pub(super) fn tell(&self) {
+        // A writer that has stopped writes nothing, and every other write hears of it.
+        let _ = self.jobs.as_ref().map(|jobs| jobs.send(Message::Refreshed));
     }
 }
 
@@ -180,9 +215,30 @@ struct Writer {
     access: Arc<Access>,
     clock: Arc<dyn Clock>,
     retry_after: Duration,
-    jobs: mpsc::Receiver<Box<dyn Job>>,
+    jobs: mpsc::Receiver<Message>,
     waiting: Arc<Waiting>,
+    refreshes: Arc<Refreshes>,
+    /// Running since the first refresh that is to be written.
+    refreshed: Option<Refreshed>,
     pause: Option<Pause>,
+}
+
+/// When refreshes are to be written.
+struct Refreshed {
+    since: Stopwatch,
+    after: Duration,
+}
+
+impl Refreshed {
+    fn new(after: Duration) -> Self {
+        let since = Stopwatch::start();
+        Refreshed { since, after }
+    }
+
+    /// The time that is left until then.
+    fn rest(&self) -> Duration {
+        self.after.saturating_sub(self.since.elapsed())
+    }
 }
 
 /// A pause after a fault, so that a failing disk is not recovered for every write.
@@ -193,20 +249,75 @@ struct Pause {
 
 impl Writer {
     fn run(mut self) {
-        while let Ok(first) = self.jobs.recv() {
-            self.dequeued(&*first);
-            let mut batch = vec![first];
-            let committed = self.ready().and_then(|()| {
-                let committed = self.commit(&mut batch);
-                match &committed {
-                    Ok(()) => self.pause = None,
-                    Err(fault) => self.recover(fault),
+        loop {
+            let heard = match self.refreshed.as_ref().map(Refreshed::rest) {
+                None => self
+                    .jobs
+                    .recv()
+                    .map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+                Some(rest) => self.jobs.recv_timeout(rest),
+            };
+            match heard {
+                Ok(Message::Refreshed) => self.note_refreshed(),
+                Ok(Message::Job(first)) => {
+                    self.dequeued(&*first);
+                    self.serve(vec![first]);
                 }
-                committed
-            });
-            for job in batch {
-                job.settle(committed.clone());
+                Err(mpsc::RecvTimeoutError::Timeout) => self.serve(Vec::new()),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.close(),
             }
+        }
+    }
+
+    fn note_refreshed(&mut self) {
+        self.refreshed
+            .get_or_insert_with(|| Refreshed::new(WRITTEN_AFTER));
+    }
+
+    /// Commits the jobs of a batch, if possible, with the refreshes that are due, and answers each.
+    fn serve(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        let committed = self.ready().and_then(|()| {
+            let committed = self.commit(&mut batch);
+            match &committed {
+                Ok(()) => self.pause = None,
+                Err(fault) => self.recover(fault),
+            }
+            committed
+        });
+        if committed.is_err() {
+            let touched = batch.iter().map(|job| job.touches());
+            self.refreshes.failed(touched, |partition, key| {
+                let read = |snapshot: &_| rows::version(snapshot, partition, key);
+                self.access.read(read).0.ok().flatten()
+            });
+            if self.refreshed.is_some() {
+                self.refreshed = Some(Refreshed::new(self.retry_after));
+            }
+        }
+        for job in batch {
+            job.settle(committed.clone());
+        }
+    }
+
+    /// Writes what was acknowledged and is not on disk, and the exact last version.
+    fn close(&mut self) {
+        // There is no later: a disk that failed a moment ago is tried once more.
+        self.pause = None;
+        let Ok(()) = self.ready() else { return };
+        while self.refreshed.is_some() {
+            self.refreshed = Some(Refreshed::new(Duration::ZERO));
+            if self.commit(&mut Vec::new()).is_err() {
+                return;
+            }
+        }
+        if let Some(last_version) = self.refreshes.last_mark() {
+            // Nobody waits for an answer; without it, versions are skipped.
+            let _ = self.access.write(|database, _| {
+                let transaction = database.begin_write()?;
+                Tables::open(&transaction, &self.refreshes)?.note_last_version(last_version)?;
+                transaction.commit()?;
+                Ok(())
+            });
         }
     }
 
@@ -216,34 +327,63 @@ impl Writer {
     }
 
     /// Commits the batch, including the writes that arrive while it is being applied.
-    fn commit(&self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
         let stopwatch = Stopwatch::start();
-        self.access.write(|database, disk| {
+        let is_due = |refreshed: &Refreshed| refreshed.rest() == Duration::ZERO;
+        let due = self.refreshed.as_ref().is_some_and(is_due);
+        let due = due.then(|| self.refreshes.due());
+        let more = due.as_ref().is_some_and(|due| due.more);
+        let was_due = due.is_some();
+        let mut taken = due.map(|due| due.refreshes).unwrap_or_default();
+        let mut was_told = false;
+        let mark = self.access.write(|database, disk| {
             let transaction = database.begin_write()?;
-            let mut tables = Tables::open(&transaction)?;
+            let mut tables = Tables::open(&transaction, &self.refreshes)?;
+            for refresh in &taken {
+                tables.refresh(refresh)?;
+            }
             let mut next = 0;
             while let Some(job) = batch.get_mut(next) {
+                for refresh in self.refreshes.before(job.touches()) {
+                    tables.refresh(&refresh)?;
+                    taken.push(refresh);
+                }
                 job.apply(&mut tables)?;
                 next += 1;
-                if next < BATCH_MAX
+                while next == batch.len()
+                    && next < BATCH_MAX
                     && stopwatch.elapsed() < BATCH_TIME_MAX
-                    && let Ok(job) = self.jobs.try_recv()
+                    && let Ok(message) = self.jobs.try_recv()
                 {
-                    self.dequeued(&*job);
-                    batch.push(job);
+                    match message {
+                        Message::Refreshed => was_told = true,
+                        Message::Job(job) => {
+                            self.dequeued(&*job);
+                            batch.push(job);
+                        }
+                    }
                 }
             }
             let wants_sync = tables.wants_sync();
-            if tables.finish()? {
-                transaction.commit()?;
-            } else {
-                transaction.abort()?;
+            let mark = tables.finish()?;
+            match mark {
+                Some(_) => transaction.commit()?,
+                None => transaction.abort()?,
             }
             if wants_sync && !disk.sync {
                 disk.sync_now().map_err(redb::StorageError::Io)?;
             }
-            Ok(())
-        })
+            Ok(mark)
+        });
+        if was_due && mark.is_ok() {
+            self.refreshed = more.then(|| Refreshed::new(Duration::ZERO));
+        }
+        if was_told {
+            self.note_refreshed();
+        }
+        let touched = batch.iter().map(|job| job.touches());
+        self.refreshes.committed(&taken, mark?, touched);
+        Ok(())
     }
 
     /// Returns an error if no batch may be tried now.
@@ -287,6 +427,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::refreshes::Touches;
     use super::super::simulated::{Disk, DiskChange, open, together, wait};
     use crate::{EmbeddedOptions, Limits, ObjectStore, StoreError};
     use std::sync::mpsc;
@@ -304,7 +445,7 @@ mod tests {
             syncs.count()
         };
         let (release, held) = mpsc::channel::<()>();
-        let holding = store.queue.submit(0, move |_| {
+        let holding = store.queue.submit(0, Touches::Nothing, move |_| {
             let _ = held.recv();
             Ok(())
         });

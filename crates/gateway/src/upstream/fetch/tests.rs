@@ -154,7 +154,7 @@ struct Caller {
 
 impl Caller {
     fn with_breaker(endpoint: &Endpoint, more: &str) -> Caller {
-        let clock = Clock::start().unwrap();
+        let clock = Arc::new(Clock::default());
         let plan = upstream(endpoint, more);
         let events = EventSwitch::off();
         let breakers = UpstreamBreakers::new(&plan.name, &plan, 1, &clock, events.clone());
@@ -302,7 +302,7 @@ async fn a_closed_port_trips_and_a_service_that_is_back_closes() {
 #[tokio::test]
 async fn without_a_breaker_nothing_is_asked_refused_or_shown() {
     let service = Service::start(|_, _| BAD).await;
-    let clock = Clock::start().unwrap();
+    let clock = Arc::new(Clock::default());
     let caller = Caller::new(upstream(&service.endpoint, THREE), None, clock);
     for _ in 0..20 {
         assert_eq!(caller.get().await.unwrap(), 500);
