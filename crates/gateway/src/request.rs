@@ -15,5 +15,6 @@ pub mod passing;
 pub mod response_body;
 pub mod target;
 pub mod tunnel;
+pub mod way_back;
 pub mod whole_body;
 pub mod worker;

@@ -5,6 +5,7 @@ mod draft;
 mod listeners;
 mod store;
 mod tls;
+mod upstream_host;
 mod upstreams;
 
 mod bulkhead;

@@ -26,7 +26,9 @@ pub use fallback::{Facts, FallbackOn, LastGood, Rung, RungAnswer, Words};
 pub use field_changes::FieldChanges;
 pub use route::{Cors, Forward, HostPattern, Origins, Respond, Rewrite, RewritePart, Route, Step};
 pub use tls::{Authorities, ClientAuth, KeyPair, ListenerTls, PemSource, TlsVersion, UpstreamTls};
-pub use upstream::{Endpoint, Health, HttpVersion, Timeout, Upstream, WeightedEndpoint};
+pub use upstream::{
+    Endpoint, Health, HttpVersion, Location, Timeout, Upstream, UpstreamHost, WeightedEndpoint,
+};
 
 /// The complete behaviour of a gateway, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]

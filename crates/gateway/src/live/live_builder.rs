@@ -557,6 +557,7 @@ impl LiveBuilder {
             Rung::Respond(respond) => LiveRung::Respond(respond.clone()),
         });
         Forward {
+            path: route.path.as_str().into(),
             rewrite: plan.rewrite.clone(),
             scope: Scope::of(route.request.set.iter().map(|(name, value)| (name, value))),
             changes: route.request.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use fusebox_call::attempts::{Body as SentBody, End};
 use fusebox_plan::CallError;
-use fusebox_plan::plan::{FieldChanges, Rewrite};
+use fusebox_plan::plan::{FieldChanges, Rewrite, UpstreamHost};
 use http::header::{CONNECTION, EXPECT, HOST, TE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
@@ -298,6 +298,8 @@ pub struct ToUpstream<'a> {
     pub exchange: &'a Exchange,
     /// The path that the upstream sees; `None`: the request's own.
     pub rewrite: Option<&'a Rewrite>,
+    /// The `Host` that the upstream gets.
+    pub host: &'a UpstreamHost,
     /// The changes to its fields, in this order.
     pub changes: [&'a FieldChanges; 2],
     /// True if the request goes out once and nothing follows.
@@ -358,9 +360,18 @@ impl ToUpstream<'_> {
         endpoint: &LiveEndpoint,
         number: u32,
     ) -> Result<(), validate::Refused> {
-        parts.uri = target::outgoing(self.exchange, &endpoint.plan, self.rewrite, parts)?;
+        let target = target::outgoing(self.exchange, &endpoint.plan, self.rewrite, parts)?;
+        let asked = std::mem::replace(&mut parts.uri, target);
         let headers = &mut parts.headers;
-        headers.insert(HOST, endpoint.host.clone());
+        match self.host {
+            UpstreamHost::Own => {
+                headers.insert(HOST, endpoint.host.clone());
+            }
+            UpstreamHost::Named(name) => {
+                headers.insert(HOST, name.clone());
+            }
+            UpstreamHost::Preserved => target::preserve_host(headers, &asked, &endpoint.host),
+        }
         for changes in self.changes {
             if !changes.is_empty() {
                 changes.apply(headers, self.exchange.downstream.client_subject());

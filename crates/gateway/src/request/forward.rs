@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use fusebox_breaker::{Outcome, Timestamp};
 use fusebox_call::Retry;
-use fusebox_plan::plan::{FallbackOn, FieldChanges, Rewrite, Timeout};
+use fusebox_plan::plan::{FallbackOn, FieldChanges, Location, Rewrite, Timeout};
+use http::response::Parts as AnswerHead;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -23,6 +24,7 @@ use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::ladder::{self, Failing, Ladder};
 use crate::request::outlive::Outliving;
 use crate::request::passing::pass_on;
+use crate::request::way_back::{self, WayBack};
 use crate::upstream::admission::{self, Unadmitted};
 use crate::upstream::breakers::{KeyFacts, LiveBreaker, key_text};
 use crate::upstream::bulkhead::Full;
@@ -44,6 +46,8 @@ const KEPT_FOR_AGAIN: usize = 64 * 1024;
 pub struct Forward {
     /// The upstream, with the breaker before it.
     pub upstream: Arc<LiveUpstream>,
+    /// The route's path template.
+    pub path: Arc<str>,
     /// The path that the upstream sees; `None`: the request's own.
     pub rewrite: Option<Rewrite>,
     /// The route's changes to the fields of requests to its own upstream.
@@ -69,6 +73,26 @@ impl Forward {
             && self.ladder.is_empty()
             && self.upstream.endpoints.len() == 1
             && self.upstream.calls.last_good.is_none()
+    }
+
+    /// Points a redirect of `upstream` to itself at the gateway, unless it says `location: keep`.
+    #[inline]
+    pub fn lead_back(
+        &self,
+        exchange: &Exchange,
+        upstream: &LiveUpstream,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+    ) {
+        if way_back::may_lead(status) && upstream.plan.location == Location::Rewrite {
+            let way = WayBack {
+                upstream: &upstream.plan,
+                path: &self.path,
+                rewrite: self.rewrite.as_ref(),
+                params: &exchange.params,
+            };
+            way.lead(headers);
+        }
     }
 
     /// The most bytes of a request's body that are kept; `None`: it is sent once. An upstream of HTTP/2 may say of any
@@ -249,6 +273,7 @@ pub async fn call(
             .and_then(|grpc| passed_deadline(used, grpc, now())),
         exchange,
         rewrite,
+        host: &used.upstream.plan.host,
         changes: [used.changes, &used.upstream.plan.request],
         is_once,
         request,
@@ -436,7 +461,7 @@ async fn carry(
     )
     .await;
     match carried {
-        Carried::Answered(answer, call) => {
+        Carried::Answered(mut answer, call) => {
             let recorder = lookup.and_then(|lookup| {
                 let changes = [&step.changes, &step.upstream.plan.request];
                 let subject = exchange.downstream.client_subject();
@@ -450,12 +475,23 @@ async fn carry(
                     sent,
                 )
             });
+            let AnswerHead {
+                status, headers, ..
+            } = &mut answer.parts;
+            step.lead_back(exchange, &step.upstream, *status, headers);
             pass_on(exchange, request, answer, call, recorder, finish)
         }
         Carried::Ended(answer) => done(finish, answer),
         Carried::Failed(why, answer) => {
+            let answer = answer.map(|mut answer| {
+                let AnswerHead {
+                    status, headers, ..
+                } = &mut answer.parts;
+                step.lead_back(exchange, &step.upstream, *status, headers);
+                Box::new(answer)
+            });
             let why = Failing {
-                upstreams: answer.map(Box::new),
+                upstreams: answer,
                 ..why
             };
             match on {

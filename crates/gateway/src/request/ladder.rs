@@ -216,8 +216,10 @@ impl Climbing {
         for rung in &step.ladder.rungs {
             match rung {
                 LiveRung::LastGood(age_max) => match self.last_good(*age_max).await {
-                    Ok(answer) => {
+                    Ok(mut answer) => {
                         counts.count_rung(RungKind::LastGood, RungResult::Served);
+                        let (status, headers) = (answer.status(), answer.headers_mut());
+                        step.lead_back(&self.exchange, &step.upstream, status, headers);
                         self.noted(Fallback::LastGood);
                         return done(finish, answer);
                     }
@@ -236,7 +238,9 @@ impl Climbing {
                 LiveRung::Upstream(upstream) => match self.ask(upstream).await {
                     Rung::Skipped(result) => counts.count_rung(RungKind::Upstream, result),
                     Rung::Ended(answer) => return done(finish, answer),
-                    Rung::Answered(answer, call, recorder) => {
+                    Rung::Answered(mut answer, call, recorder) => {
+                        let (status, headers) = (answer.parts.status, &mut answer.parts.headers);
+                        step.lead_back(&self.exchange, upstream, status, headers);
                         counts.count_rung(RungKind::Upstream, RungResult::Served);
                         self.noted(Fallback::Upstream(upstream.plan.name.clone()));
                         let (exchange, request) = (&self.exchange, &mut self.request);

@@ -8,7 +8,7 @@ use fusebox_plan::plan::{Endpoint, Rewrite, RewritePart};
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 
 use crate::message::marks;
 use crate::message::validate::{self, PathRules, Refused};
@@ -56,6 +56,17 @@ pub fn host<B>(request: &Request<B>) -> Option<&str> {
     let port = text.rfind(':').filter(|at| !text[*at..].contains(']'));
     let host = &text[..port.unwrap_or(text.len())];
     Some(host.strip_suffix('.').unwrap_or(host))
+}
+
+/// Leaves a request the `Host` that it came with. One without is given the host of its absolute target `asked`, or else
+/// the endpoint's `own`.
+pub fn preserve_host(headers: &mut HeaderMap, asked: &Uri, own: &HeaderValue) {
+    headers.entry(HOST).or_insert_with(|| {
+        let named = asked
+            .authority()
+            .map(|it| HeaderValue::from_str(it.as_str()));
+        named.and_then(Result::ok).unwrap_or_else(|| own.clone())
+    });
 }
 
 /// The query as the client wrote it, if the `http` crate cannot hold it so.
@@ -220,6 +231,24 @@ mod tests {
                 request.headers_mut().insert(HOST, field.parse().unwrap());
             }
             assert_eq!(host(&request), name, "{target} {field:?}");
+        }
+    }
+
+    #[test]
+    fn a_preserved_host_is_the_fields_then_the_targets_then_the_upstreams_own() {
+        for (field, asked, host) in [
+            (Some("A.test:81"), "/", "A.test:81"),
+            (Some("a.test"), "http://a.test/", "a.test"),
+            (None, "http://b.test:82/x", "b.test:82"),
+            (None, "/x", "own.test"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(field) = field {
+                headers.insert(HOST, field.parse().unwrap());
+            }
+            let own = HeaderValue::from_static("own.test");
+            preserve_host(&mut headers, &asked.parse().unwrap(), &own);
+            assert_eq!(headers[HOST], host, "{field:?} {asked}");
         }
     }
 

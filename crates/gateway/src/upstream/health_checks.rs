@@ -9,7 +9,7 @@ use fusebox_breaker::{CloseRule, Outcome, Timestamp};
 use fusebox_call::endpoints::Endpoint as Member;
 use fusebox_call::health::{HealthChecks, HealthPace, HealthReturn};
 use fusebox_plan::Call as Answer;
-use fusebox_plan::plan::{Health, Probe};
+use fusebox_plan::plan::{Health, Probe, UpstreamHost};
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, TE, USER_AGENT};
 use http::{HeaderValue, Request};
 use http_body_util::BodyExt as _;
@@ -125,6 +125,14 @@ impl Checking {
         }
     }
 
+    /// The `Host` of a check: no client asks, so that there is none to preserve.
+    fn host(&self) -> HeaderValue {
+        match &self.upstream.plan.host {
+            UpstreamHost::Named(name) => name.clone(),
+            UpstreamHost::Own | UpstreamHost::Preserved => self.endpoint.host.clone(),
+        }
+    }
+
     /// Asks the endpoint once.
     async fn check(&self) -> Result<(), String> {
         let asked_at = self.clock.exact();
@@ -140,7 +148,7 @@ impl Checking {
         }
         let path = format!("{}{}", self.endpoint.plan.base_path, self.health.path);
         let request = Request::get(path)
-            .header(HOST, self.endpoint.host.clone())
+            .header(HOST, self.host())
             .header(USER_AGENT, AGENT)
             .header(CONNECTION, HeaderValue::from_static("close"))
             .body(Outgoing::empty())
@@ -168,7 +176,7 @@ impl Checking {
     async fn check_grpc(&self, mut connection: Connection, service: &str) -> Result<(), String> {
         let path = format!("{}{}", self.endpoint.plan.base_path, grpc_health::PATH);
         let request = Request::post(path)
-            .header(HOST, self.endpoint.host.clone())
+            .header(HOST, self.host())
             .header(USER_AGENT, AGENT)
             .header(CONTENT_TYPE, grpc::MEDIA_TYPE)
             .header(TE, HeaderValue::from_static("trailers"))

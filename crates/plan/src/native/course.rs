@@ -106,6 +106,8 @@ pub(super) fn upstream(draft: &DraftUpstream, timeout: Timeout, notes: &mut Note
             .as_ref()
             .map_or_else(Default::default, |it| it.value.clone()),
         hedge: call.hedge.as_ref().map(|it| it.value),
+        host: call.host.clone(),
+        location: call.location,
         fallback: call
             .fallback
             .as_ref()

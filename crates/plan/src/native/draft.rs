@@ -21,7 +21,7 @@ use crate::keys;
 use crate::path::Template;
 use crate::plan::{
     Cors, FallbackOn, FieldChanges, Health, HostPattern, Http2, HttpVersion, LastGood, Limits,
-    ListenerTls, Rewrite, Secret, UpstreamTls, WeightedEndpoint,
+    ListenerTls, Location, Rewrite, Secret, UpstreamHost, UpstreamTls, WeightedEndpoint,
 };
 use crate::tree::{Node, Scalar};
 
@@ -135,6 +135,8 @@ pub(crate) struct DraftCall {
     pub request: Option<At<FieldChanges>>,
     pub retry: Option<DraftRetry>,
     pub hedge: Option<At<Hedge>>,
+    pub host: UpstreamHost,
+    pub location: Location,
     pub fallback: Option<DraftLadder>,
     /// True if the ladder, or a rung of it, could not be read.
     pub fallback_broken: bool,

@@ -104,9 +104,8 @@ fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
     }
     for (key, at) in &upstream.keys {
         let why = match *key {
-            "balance" | "health" | "resolve" | "hedge" | "request" | "tls" | "http" => {
-                "whose requests go where its file says"
-            }
+            "balance" | "health" | "resolve" | "hedge" | "request" | "tls" | "http" | "host"
+            | "location" => "whose requests go where its file says",
             "fallback" | "fallback_on" | "last_good" => "whose own error handling answers",
             "grpc" => "whose requests are not gRPC",
             _ => continue,

@@ -5,6 +5,7 @@ use super::bulkhead::read_bulkhead;
 use super::draft::{DraftCall, DraftTimes, DraftUpstream, Name, Reader};
 use super::ejection::read_ejection;
 use super::retry::{read_hedge, read_retry};
+use super::upstream_host::{read_host, read_location};
 use crate::diagnostic::{At, quote};
 use crate::fields::Fields;
 use crate::keys;
@@ -126,6 +127,8 @@ impl Reader<'_> {
             request: self.field_changes(upstream, "request"),
             retry: read_retry(upstream, self),
             hedge: read_hedge(upstream, self.notes),
+            host: read_host(upstream, self.notes).unwrap_or_default(),
+            location: read_location(upstream, self.notes),
             fallback,
             fallback_broken,
             fallback_on: self.fallback_on(upstream),

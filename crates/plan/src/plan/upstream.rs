@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_call::{Balance, Budget, Bulkhead, Ejection, Hedge, Retry};
+use http::HeaderValue;
 
 use super::{Breaker, FallbackOn, FieldChanges, Key, LastGood, Rung, UpstreamTls};
 use crate::failure::Expect;
@@ -31,6 +32,10 @@ pub struct Upstream {
     pub tls: Option<UpstreamTls>,
     /// `http`: the version of HTTP that is spoken to the endpoints. Default: by ALPN.
     pub http: HttpVersion,
+    /// `host`: the `Host` of requests to it. Default: the address's own.
+    pub host: UpstreamHost,
+    /// `location`: the treatment of its redirects to itself. Default: they point to the gateway.
+    pub location: Location,
     /// The limits on a call's duration.
     pub timeout: Timeout,
     /// `pool.idle`: idle connections kept per worker thread. Default 64.
@@ -75,6 +80,8 @@ impl Upstream {
             resolve: None,
             tls: None,
             http: HttpVersion::default(),
+            host: UpstreamHost::default(),
+            location: Location::default(),
             breaker: Breaker::disabled(timeout.request),
             timeout,
             pool_idle_max: 64,
@@ -161,6 +168,29 @@ impl HttpVersion {
         let all = [HttpVersion::One, HttpVersion::Two, HttpVersion::Auto];
         all.into_iter().find(|version| version.as_str() == text)
     }
+}
+
+/// The `Host` of requests to an upstream, and their `:authority` in HTTP/2 (`host:`). The TLS of the connection asks for
+/// the name of its URL, or of `tls.name`, whatever this is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum UpstreamHost {
+    /// `upstream`, the default: the host of the endpoint's URL, with its port unless that is the scheme's own.
+    #[default]
+    Own,
+    /// `preserve`: the client's, as it came; the endpoint's own where a request has none.
+    Preserved,
+    /// This name or address, in lower case, with the port that the file has; an IPv6 address is in brackets.
+    Named(HeaderValue),
+}
+
+/// The treatment of an upstream's redirects to itself (`location:`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Location {
+    /// `rewrite`, the default: they point to the gateway.
+    #[default]
+    Rewrite,
+    /// `keep`: they are passed on as they are.
+    Keep,
 }
 
 /// The active checks of an upstream's endpoints (`health:`).

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{show_cooldown, show_methods, show_ramp, show_rule};
 use crate::native::show_key;
 use crate::plan::{
-    Cors, FallbackOn, FieldChanges, Health, LastGood, Origins, Rung, RungAnswer, Upstream,
+    Cors, FallbackOn, FieldChanges, Health, LastGood, Location, Origins, Rung, RungAnswer,
+    Upstream, UpstreamHost,
 };
 use crate::words::{show_duration, show_share, show_size};
 
@@ -42,6 +43,16 @@ pub(super) fn show_course(upstream: &Upstream, shown: &mut Value) {
     }
     if let Some(resolve) = upstream.resolve {
         shown["resolve"] = json!(show_duration(resolve));
+    }
+    match &upstream.host {
+        UpstreamHost::Own => {}
+        UpstreamHost::Preserved => shown["host"] = json!("preserve"),
+        UpstreamHost::Named(name) => {
+            shown["host"] = json!(String::from_utf8_lossy(name.as_bytes()));
+        }
+    }
+    if upstream.location == Location::Keep {
+        shown["location"] = json!("keep");
     }
     if let Some(bulkhead) = &upstream.bulkhead {
         shown["bulkhead"] = show_bulkhead(bulkhead);
