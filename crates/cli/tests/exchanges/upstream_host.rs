@@ -29,9 +29,9 @@ fn well() -> Upstream {
 /// heard.
 fn redirecting(status: u16, location: &'static str) -> Upstream {
     Upstream::start(move |call| {
-        let host = call.seen.fields.get("host").unwrap_or_default();
+        let host = call.seen.fields.get("host").unwrap_or_default().to_owned();
         let own = call.wire().socket().local_addr().unwrap().to_string();
-        let location = location.replace("SELF", &own).replace("HOST", host);
+        let location = location.replace("SELF", &own).replace("HOST", &host);
         call.respond_with(status, &format!("Location: {location}\r\n"), "");
     })
 }
