@@ -314,7 +314,7 @@ pub(crate) static UPSTREAM: Table = Table {
         key("health", Shape::Table(&HEALTH), "", "Checks of each endpoint, beside its calls; without the key there are none."),
         key("resolve", Duration, "", "How old a looked-up name may become; each of its addresses is then an endpoint. Without the key names are looked up at each connection."),
         key("tls", Shape::Table(&UPSTREAM_TLS), "", "The trust and the certificate for `https` addresses; by default the system's authorities, and no certificate."),
-        key("host", Text, "upstream", "The `Host` (`:authority`) of requests to it: the address's own (`upstream`), the client's (`preserve`), or this name, with a port if one is wanted."),
+        key("host", Text, "upstream", "The `Host` (`:authority`) of requests to it: the address's own (`upstream`), the client's (`preserve`), or this name, with an optional port."),
         key("location", Word(&["rewrite", "keep"]), "rewrite", "Redirects of the upstream to its own address: they point to the gateway, or stay as they are."),
         key("bulkhead", Shape::Table(&BULKHEAD), "", "How many calls may be in flight at once; no bound by default."),
         key("request", Shape::Table(&FIELDS), "", "Changes to the fields of every request to this upstream, as a rung too, after the route's."),

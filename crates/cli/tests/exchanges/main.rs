@@ -30,3 +30,4 @@ mod tls_upstream;
 mod tripping;
 mod upgrade;
 mod upstream_errors;
+mod upstream_host;

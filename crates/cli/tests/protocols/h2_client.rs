@@ -37,6 +37,28 @@ fn begin(gateway: &Gateway, paths: &[&str]) -> Vec<Client> {
 }
 
 #[test]
+fn the_authority_is_the_clients_where_it_is_preserved_or_the_name_that_the_file_gives() {
+    let peer = Peer::start(&[]);
+    for (keys, authority) in [
+        ("http: 2\nhost: preserve", "Shop.test:81"),
+        ("http: 2\nhost: orders.test:8443", "orders.test:8443"),
+    ] {
+        let gateway = gateway(&peer.url(), keys);
+        let mut client = gateway.client();
+        client.host = "Shop.test:81".into();
+        let shown = client.request("GET", "/echo", "", "").json();
+        let fields = shown["fields"].as_array().unwrap();
+        let all = |name: &str| {
+            let named = fields.iter().filter(|field| field[0] == name);
+            named.map(|field| field[1].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(all(":authority"), [authority], "{keys}");
+        assert_eq!(all("x-forwarded-host"), ["Shop.test:81"], "{keys}");
+        assert!(all("host").is_empty(), "{keys}");
+    }
+}
+
+#[test]
 fn a_request_arrives_in_the_form_of_http2() {
     let peer = Peer::start(&[]);
     let gateway = gateway(&peer.url(), "http: 2");

@@ -1,5 +1,5 @@
-//! An upstream's redirects to itself, pointed at the gateway: from the address and the path that the upstream knows to
-//! the path that the client asked for.
+//! An upstream's redirects to itself, pointed at the gateway: from an address and a path of the upstream to a path of
+//! the route.
 //!
 //! What goes out is a path without a host: the client resolves it against the URL that it asked for, which is right
 //! behind any proxy that ends TLS, and no `Host` of one client gets into an answer that is kept for others.
@@ -75,7 +75,7 @@ impl WayBack<'_> {
         }
     }
 
-    /// The base path of the endpoint at that address, or of the first if the address is the name that all are told to have;
+    /// The base path of the endpoint at that address, or of the first with that scheme if the address is the upstream's `host`;
     /// `None`: it is not the upstream's.
     fn base_at(&self, tls: bool, authority: &str) -> Option<&str> {
         let authority: Authority = authority.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Reads what an upstream hears of its host, and what becomes of its redirects: `host` and `location`.
+//! Reads `host` and `location` of an upstream: the `Host` of its requests, and the treatment of its redirects.
 
 use http::HeaderValue;
 
@@ -25,7 +25,7 @@ pub(super) fn read_host(upstream: &Fields<'_>, notes: &mut Notes) -> Option<Upst
     }
 }
 
-/// Reads `location`.
+/// Reads `location`; the default where it is missing or has a fault, which is noted.
 pub(super) fn read_location(upstream: &Fields<'_>, notes: &mut Notes) -> Location {
     let word = upstream.word("location", notes);
     word.map_or_else(Location::default, |word| {

@@ -10,8 +10,8 @@ use fusebox_call::{
 };
 use fusebox_plan::Plan;
 use fusebox_plan::plan::{
-    Cors, Facts, FallbackOn, Forward, HostPattern, HttpVersion, LastGood, Origins, Probe, Route,
-    Rung, Step, Upstream,
+    Cors, Facts, FallbackOn, Forward, HostPattern, HttpVersion, LastGood, Location, Origins, Probe,
+    Route, Rung, Step, Upstream, UpstreamHost,
 };
 use http::header::{AUTHORIZATION, COOKIE, SERVER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -181,6 +181,31 @@ routes: [{{ path: /orders, upstream: orders }}]
     assert!(named.has_several() && named.ejection.is_some());
     assert!(!upstream("url: 'http://[::1]:80', resolve: 10s").has_several());
     assert!(!upstream("url: http://orders.internal").has_several());
+}
+
+#[test]
+fn an_upstream_hears_its_own_host_the_clients_or_a_name() {
+    let named = |text: &'static str| UpstreamHost::Named(HeaderValue::from_static(text));
+    for (written, host) in [
+        ("host: upstream", UpstreamHost::Own),
+        ("host: preserve", UpstreamHost::Preserved),
+        ("host: Shop.example", named("shop.example")),
+        ("host: 'shop.example:80'", named("shop.example:80")),
+        ("host: 10.0.0.1", named("10.0.0.1")),
+        ("host: '[::1]'", named("[::1]")),
+        ("host: '[::1]:8080'", named("[::1]:8080")),
+        ("host: 'preserve:80'", named("preserve:80")),
+    ] {
+        assert_eq!(orders(written).host, host, "{written}");
+    }
+    assert_eq!(orders("http: 1").host, UpstreamHost::Own);
+}
+
+#[test]
+fn redirects_of_an_upstream_are_rewritten_or_kept() {
+    assert_eq!(orders("http: 1").location, Location::Rewrite);
+    assert_eq!(orders("location: rewrite").location, Location::Rewrite);
+    assert_eq!(orders("location: keep").location, Location::Keep);
 }
 
 #[test]

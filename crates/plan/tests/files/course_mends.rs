@@ -1,6 +1,6 @@
 //! Diagnostics about the course of a call: settings without an effect, bare values in place of maps, and unfilled words.
 
-use crate::support::{check, plan_of};
+use crate::support::{check, lines, plan_of, read_text};
 use fusebox_plan::plan::{Facts, Rung};
 
 /// Checks a file whose upstream, in line 3, has these keys.
@@ -40,6 +40,70 @@ fn a_choice_among_one_endpoint_has_no_effect() {
         "",
     );
     upstream("url: http://a, resolve: 10s, balance: least_request", "");
+}
+
+#[test]
+fn a_host_is_a_word_or_a_name_with_a_port() {
+    const NAME: &str =
+        "write a name such as `shop.example` or `shop.example:8080`, or `upstream` or `preserve`";
+    let refuse = |host: &str, fault: &str| {
+        upstream(
+            &format!("url: http://a, host: {host}"),
+            &format!("3:47: error: {fault}"),
+        );
+    };
+    refuse("''", &format!("`host` is empty; {NAME}"));
+    refuse(
+        "Preserve",
+        "`Preserve` is not a word of `host`; write `preserve`",
+    );
+    refuse(
+        "'http://a.test/x'",
+        "`host` is a URL, and it is sent as a name alone; remove the scheme and the path; where the requests go is said by `url`",
+    );
+    refuse(
+        "a.test/x",
+        "`host` has a path, and it is sent as a name alone; remove it; a path before every request's is a part of `url`",
+    );
+    refuse(
+        "'u:p@a.test'",
+        "`host` has a user or password; remove everything up to `@`",
+    );
+    refuse(
+        "'::1'",
+        "an IPv6 address must be in brackets; write it as `\"[::1]\"`",
+    );
+    for (host, shown) in [
+        ("'a b'", "`a b`"),
+        ("'*.a.test'", "`*.a.test`"),
+        ("'{header.host}'", "`{header.host}`"),
+    ] {
+        refuse(
+            host,
+            &format!("{shown} is not a host's name or address; {NAME}"),
+        );
+    }
+    for host in ["'a.test:0'", "'a.test:99999'", "'a.test:'", "'[::1]:x'"] {
+        refuse(
+            host,
+            &format!("the port is not a number from 1 to 65535; {NAME}"),
+        );
+    }
+    refuse("':80'", &format!("`host` has no host; {NAME}"));
+    let file = file("url: http://a, host: \"a\\r\\nx-b: 1\"");
+    let told = lines(&read_text(&file));
+    assert!(
+        told.contains(":47: error: ") && told.contains("is not a host's name or address"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_treatment_of_redirects_is_one_of_two_words() {
+    upstream(
+        "url: http://a, location: kep",
+        r#"3:51: error: `location` must be `rewrite` or `keep`, found `kep`; did you mean `keep`?"#,
+    );
 }
 
 #[test]

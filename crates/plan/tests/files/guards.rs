@@ -199,7 +199,7 @@ fn a_guards_tries_end_before_the_applications_own_time() {
 #[test]
 fn what_is_the_applications_own_has_no_place_beside_it() {
     check(
-        "Orders: { breaker: { half_open: { probe: health } }, balance: round_robin, health: { path: / }, resolve: 10s, hedge: { after: 1s }, request: {}, fallback: [], fallback_on: [failed], last_good: {} }",
+        "Orders: { breaker: { half_open: { probe: health } }, balance: round_robin, health: { path: / }, resolve: 10s, hedge: { after: 1s }, request: {}, fallback: [], fallback_on: [failed], last_good: {}, host: preserve, location: keep }",
         "2:44: error: `probe: health` has no place beside an application, whose services are not checked; remove it
 2:56: error: `balance` has no place beside an application, whose requests go where its file says; remove it
 2:78: error: `health` has no place beside an application, whose requests go where its file says; remove it
@@ -208,6 +208,8 @@ fn what_is_the_applications_own_has_no_place_beside_it() {
 2:135: error: `request` has no place beside an application, whose requests go where its file says; remove it
 2:148: error: `fallback` has no place beside an application, whose own error handling answers; remove it
 2:162: error: `fallback_on` has no place beside an application, whose own error handling answers; remove it
-2:185: error: `last_good` has no place beside an application, whose own error handling answers; remove it",
+2:185: error: `last_good` has no place beside an application, whose own error handling answers; remove it
+2:200: error: `host` has no place beside an application, whose requests go where its file says; remove it
+2:216: error: `location` has no place beside an application, whose requests go where its file says; remove it",
     );
 }
