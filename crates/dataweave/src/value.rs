@@ -191,6 +191,11 @@ impl Value {
         Value::object(entries.map(|(key, value)| (key.into(), value)).collect())
     }
 
+    /// Makes a plain object whose entries are made once somebody looks into it.
+    pub fn deferred(make: impl Fn() -> Vec<(Arc<str>, Value)> + Send + Sync + 'static) -> Value {
+        Value::Object(Arc::new(Object::deferred(make)))
+    }
+
     /// Makes a moment, shown in UTC.
     pub fn moment(moment: Timestamp) -> Value {
         Value::DateTime(Arc::new(moment.to_zoned(TimeZone::UTC)))

@@ -34,19 +34,25 @@ pub fn headers_value(headers: &HeaderMap) -> Value {
 }
 
 /// The message of a response. `media_type` is the one that the request sets for every answer.
-pub(super) fn message(answer: &Answer, media_type: Option<&MediaType>) -> Message {
+pub(super) fn message(answer: Answer, media_type: Option<&MediaType>) -> Message {
     let media_type = match media_type {
         Some(given) => Some(given.as_str().into()),
         None => answer.headers.get(CONTENT_TYPE).map(field_text),
     };
     let unknown = (!answer.body.is_empty()).then_some("application/octet-stream");
+    let payload = Typed::received(answer.body, media_type.as_deref().or(unknown));
+    let (status, reason, headers) = (answer.status, answer.reason, answer.headers);
+    // Most flows never look at them.
+    let attributes = Value::deferred(move || {
+        vec![
+            ("statusCode".into(), i64::from(status).into()),
+            ("reasonPhrase".into(), reason.as_str().into()),
+            ("headers".into(), headers_value(&headers)),
+        ]
+    });
     Message {
-        payload: Typed::received(answer.body.clone(), media_type.as_deref().or(unknown)),
-        attributes: Value::record([
-            ("statusCode", Value::from(i64::from(answer.status))),
-            ("reasonPhrase", answer.reason.as_str().into()),
-            ("headers", headers_value(&answer.headers)),
-        ]),
+        payload,
+        attributes,
     }
 }
 

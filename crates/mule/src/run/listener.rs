@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::app::{FlowId, Source};
-use crate::{Event, Typed, uuid};
+use crate::{Event, Typed, Value, uuid};
 
 pub use attributes::{ConnectionInfo, attributes};
 
@@ -60,7 +60,7 @@ pub async fn serve(
 async fn served(
     app: Arc<LiveApp>,
     flow: FlowId,
-    exchange: Exchange,
+    mut exchange: Exchange,
     request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
@@ -68,7 +68,7 @@ async fn served(
         exchange.debug("request refused", "the flow's maxConcurrency is reached");
         return unread(finish, too_many(), request).await;
     };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = match whole_body::read(&exchange, body).await {
         Ok(body) => body,
         Err(fault) => {
@@ -80,13 +80,6 @@ async fn served(
     let Some(Source::Http(source)) = &plan.source else {
         return done(finish, answer::our_fault());
     };
-    let session = exchange.downstream.session.as_ref();
-    let connection = ConnectionInfo {
-        local: exchange.downstream.local,
-        remote: exchange.downstream.peer,
-        scheme: exchange.downstream.scheme,
-        certificate: session.and_then(|session| session.certificate.as_deref()),
-    };
     let media_type = match &source.media_type {
         Some(given) => Some(given.as_str().to_owned().into()),
         None => {
@@ -94,10 +87,34 @@ async fn served(
             said.map(|it| String::from_utf8_lossy(it.as_bytes()))
         }
     };
+    let payload = Typed::received(body, media_type.as_deref());
+    let correlation_id = correlation_id(&parts.headers);
+    // Nothing in them is an attribute, and an event may last long.
+    parts.extensions = Extensions::new();
+    let attributes = {
+        let (plan, params) = (plan.clone(), std::mem::take(&mut exchange.params));
+        let session = exchange.downstream.session.clone();
+        let (local, remote) = (exchange.downstream.local, exchange.downstream.peer);
+        let scheme = exchange.downstream.scheme;
+        // Most flows never look at them.
+        Value::deferred(move || {
+            let Some(Source::Http(source)) = &plan.source else {
+                return Vec::new();
+            };
+            let session = session.as_ref();
+            let connection = ConnectionInfo {
+                local,
+                remote,
+                scheme,
+                certificate: session.and_then(|session| session.certificate.as_deref()),
+            };
+            attributes::entries(source, &parts, &params, connection)
+        })
+    };
     let event = Event {
-        payload: Typed::received(body, media_type.as_deref()),
-        attributes: attributes(source, &parts, &exchange.params, connection),
-        correlation_id: correlation_id(&parts.headers),
+        payload,
+        attributes,
+        correlation_id,
         ..Event::default()
     };
     let worker = &exchange.downstream.worker;

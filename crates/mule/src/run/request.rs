@@ -29,16 +29,17 @@ impl Run {
         let sent = sent.map_or("*/*".to_owned(), |it| answer::field_text(it).into_owned());
         let answer = self.send(at, it, call, event).await?;
         let answer = answer.map_err(|fault| answer::unanswered(&resource, &fault))?;
-        let message = answer::message(&answer, it.media_type.as_ref());
+        let status = answer.status;
+        let message = answer::message(answer, it.media_type.as_ref());
         let config = it.config.as_ref();
         let validator = it.validator.as_ref();
         let validator = validator.or_else(|| config.and_then(|config| config.validator.as_ref()));
         let accepted = match validator {
-            Some(validator) => validator.accepts(answer.status),
-            None => answer.status < 400,
+            Some(validator) => validator.accepts(status),
+            None => status < 400,
         };
         if !accepted {
-            let error = answer::rejected(&resource, answer.status, &sent, message);
+            let error = answer::rejected(&resource, status, &sent, message);
             return Err(error.into());
         }
         self.deliver(at, it.target.as_ref(), event, message)

@@ -3,6 +3,7 @@
 //! Source: [HttpRequestAttributes](https://docs.mulesoft.com/http-connector/latest/http-documentation#HttpRequestAttributes).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::Version;
 use http::request::Parts;
@@ -34,6 +35,15 @@ pub fn attributes(
     params: &[(String, String)],
     connection: ConnectionInfo<'_>,
 ) -> Value {
+    Value::object(entries(source, parts, params, connection))
+}
+
+pub(super) fn entries(
+    source: &HttpSource,
+    parts: &Parts,
+    params: &[(String, String)],
+    connection: ConnectionInfo<'_>,
+) -> Vec<(Arc<str>, Value)> {
     let raw_path = parts.uri.path();
     let path = decoded(raw_path);
     let query = parts.uri.query().unwrap_or_default();
@@ -78,7 +88,7 @@ pub fn attributes(
         ("uriParams", Value::object(params.collect())),
         ("headers", headers_value(&parts.headers)),
     ];
-    Value::record(entries)
+    entries.map(|(name, value)| (name.into(), value)).into()
 }
 
 /// The pairs of a query, decoded; a name may occur several times.
@@ -124,7 +134,6 @@ mod tests {
     use crate::Object;
     use crate::run::fixtures;
     use http::Request;
-    use std::sync::Arc;
 
     fn of(path: &str, uri: &str, params: &[(&str, &str)]) -> Arc<Object> {
         let source = fixtures::source("/api", path);
