@@ -1,7 +1,8 @@
 //! The listeners of the event stream: each has a bounded queue, and one that does not keep up is cut off.
 //!
 //! One task reads the gateway's ring and writes each event once for all. It also samples the breakers' rates, once a
-//! second, which every listener that asked for pulses gets in the same bytes. Nothing here waits for a listener.
+//! second, which every listener that asked for pulses gets in the same bytes; without listeners and calls it looks more
+//! rarely, so that the process sleeps. Nothing here waits for a listener.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fusebox_gateway::{Gateway, Sampler};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{Notify, mpsc};
 
 use crate::clock::{self, Instant};
 use crate::frame;
@@ -26,6 +26,8 @@ const QUEUED_MAX: usize = 256;
 const QUEUED_BYTES_MAX: usize = 4 << 20;
 /// The time between two samples.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// The same in seconds while there are neither listeners nor calls: their first seconds are then sampled as one.
+const CALM_SECONDS: u64 = 5;
 /// The longest silence on a stream.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// The longest wait for the ends of the streams, and the time between two looks.
@@ -42,6 +44,8 @@ struct Inner {
     node: Arc<str>,
     max: usize,
     state: Mutex<State>,
+    /// Notified when a listener has joined.
+    joined: Notify,
     /// One more for each stream that has not ended.
     streams: Arc<()>,
 }
@@ -128,6 +132,7 @@ impl Hub {
             gateway,
             max: max.min(LISTENERS_MAX),
             state: Mutex::default(),
+            joined: Notify::new(),
             streams: Arc::default(),
         }))
     }
@@ -169,6 +174,7 @@ impl Hub {
             spoken_at: clock::now(),
             activity,
         });
+        self.0.joined.notify_one();
         Ok(Subscription {
             hub: self.clone(),
             number,
@@ -196,17 +202,33 @@ impl Hub {
         let mut last = events.watch();
         self.0.state.lock().forwarded = events.latest(0).0;
         let mut sampler = Sampler::new(self.0.gateway.clone());
-        let mut interval = tokio::time::interval(SAMPLE_EVERY);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The sample to come: its time, and the number of seconds that it stands for.
+        let (mut at, mut seconds) = (clock::now(), 1);
         loop {
-            tokio::select! {
-                _ = last.changed() => self.forward(),
-                () = events.closed() => break,
-                _ = interval.tick() => {
-                    sampler.sample().await;
-                    self.beat(&sampler);
+            let is_news = tokio::select! {
+                _ = last.changed() => {
+                    self.forward();
+                    true
                 }
+                () = self.0.joined.notified() => true,
+                () = events.closed() => break,
+                () = tokio::time::sleep_until(at) => false,
+            };
+            if is_news {
+                let before = at - Duration::from_secs(seconds);
+                let soon = clock::now() + SAMPLE_EVERY;
+                if soon < at {
+                    at = soon;
+                    seconds = (at - before).as_secs().max(1);
+                }
+                continue;
             }
+            sampler.sample(seconds).await;
+            self.beat(&sampler);
+            let is_calm = self.listeners() == 0 && sampler.is_calm();
+            seconds = if is_calm { CALM_SECONDS } else { 1 };
+            // A sample that took long moves those after it.
+            at = at.max(clock::now() - SAMPLE_EVERY) + Duration::from_secs(seconds);
         }
         self.forward();
         let mut state = self.0.state.lock();

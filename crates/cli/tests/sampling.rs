@@ -1,4 +1,5 @@
-//! The cost of being looked at: CPU time of the whole process with a thousand breakers and a listener of pulses.
+//! The cost of being looked at, and of nothing at all: CPU time of the whole process with a thousand breakers and a
+//! listener of pulses, and its wakeups without requests.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -30,6 +31,40 @@ fn call_all(gateway: &Gateway) {
         let lines = format!("X-Tenant: {tenant}\r\n");
         assert_eq!(client.request("GET", "/a", &lines, "").status, 200);
     }
+}
+
+/// The number of times that a thread of a process has slept so far.
+fn sleeps(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let sleeps = threads.map(|thread| {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    });
+    sleeps.sum()
+}
+
+#[test]
+fn a_process_without_requests_wakes_at_most_twice_a_second() {
+    const LOOKED_FOR: Duration = Duration::from_secs(5);
+    const LOOKS: usize = 8;
+    let upstream = Upstream::start(|call| call.respond(200, "ok"));
+    let breaker = "{ key: \"{header.x-tenant}\" }";
+    let gateway = Gateway::run(orders(&upstream, breaker));
+    call_all(&gateway);
+    // What the calls have begun may go on for some seconds, such as an idle connection's end.
+    let mut seen = Vec::new();
+    let is_quiet = (0..LOOKS).any(|_| {
+        let before = sleeps(gateway.pid());
+        std::thread::sleep(LOOKED_FOR);
+        let wakeups = sleeps(gateway.pid()) - before;
+        seen.push(wakeups);
+        wakeups <= 2 * LOOKED_FOR.as_secs()
+    });
+    println!("wakeups in {LOOKED_FOR:?} each: {seen:?}");
+    assert!(is_quiet, "{seen:?}");
 }
 
 #[test]

@@ -68,9 +68,10 @@ impl Typed {
                 (Bytes::from(text.as_bytes().to_vec()), Some("text/plain"))
             }
         };
-        let content_type = match (plain, self.media_type.essence().as_str()) {
-            (None, _) | (_, "*/*") => None,
-            (Some(plain), _) if java && compat == Compat::Intent => Some(plain.into()),
+        let content_type = match plain {
+            None => None,
+            Some(_) if self.media_type.is("*/*") => None,
+            Some(plain) if java && compat == Compat::Intent => Some(plain.into()),
             _ => Some(self.media_type.as_str().into()),
         };
         Ok(Body {
@@ -82,7 +83,7 @@ impl Typed {
     /// A received body with its `Content-Type`; without one its media type is `*/*`. A UTF-8 body becomes a text, any
     /// other stays binary.
     pub fn received(body: Bytes, media_type: Option<&str>) -> Typed {
-        let media_type = media_type.map_or_else(MediaType::any, MediaType::new);
+        let media_type = media_type.map_or_else(MediaType::any, MediaType::named);
         let value = match std::str::from_utf8(&body) {
             Ok(text) if is_utf8(&media_type) => Value::text(text),
             _ => Value::bytes(body),
@@ -93,8 +94,9 @@ impl Typed {
 
 /// True if texts of a media type are UTF-8; a body in another charset is passed through as it is.
 fn is_utf8(media_type: &MediaType) -> bool {
-    let charset = media_type.charset().to_ascii_lowercase();
-    matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii")
+    let charset = media_type.charset();
+    let utf8 = ["utf-8", "utf8", "us-ascii"];
+    utf8.iter().any(|name| charset.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

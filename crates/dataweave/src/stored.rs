@@ -29,6 +29,9 @@ impl Typed {
     /// # Errors
     /// If the value is nested too deep, or if its text is too long.
     pub fn to_stored(&self) -> Result<Vec<u8>, EvalFault> {
+        if let Some(stored) = self.plain_stored() {
+            return Ok(stored);
+        }
         let envelope = Value::record([
             ("mediaType", self.media_type.as_str().into()),
             ("value", tagged(&self.value)),
@@ -49,6 +52,9 @@ impl Typed {
     pub fn from_stored(bytes: &[u8]) -> Result<Typed, EvalFault> {
         let fault = || EvalFault::new("the bytes are not a stored value");
         let text = std::str::from_utf8(bytes).map_err(|_| fault())?;
+        if let Some(typed) = plain_text(text) {
+            return Ok(typed);
+        }
         let Value::Object(envelope) = json::read(text)? else {
             return Err(fault());
         };
@@ -59,9 +65,46 @@ impl Typed {
         };
         Ok(Typed {
             value: untagged(value).ok_or_else(fault)?,
-            media_type: MediaType::new(media_type.clone()),
+            media_type: MediaType::named(media_type),
         })
     }
+
+    /// The stored form of a text that JSON writes as it is; `None` for any other value.
+    fn plain_stored(&self) -> Option<Vec<u8>> {
+        let Value::String(text) = &self.value else {
+            return None;
+        };
+        let media_type = self.media_type.as_str();
+        if !is_plain(text) || !is_plain(media_type) {
+            return None;
+        }
+        let parts = [BEGIN, media_type, MIDDLE, text, END];
+        Some(parts.concat().into_bytes())
+    }
+}
+
+/// The parts of the stored form of a text, around its media type and the text.
+const BEGIN: &str = r#"{"mediaType":""#;
+const MIDDLE: &str = r#"","value":""#;
+const END: &str = r#""}"#;
+
+/// The longest text that is stored and read without the general way, which knows the limits.
+const PLAIN_MAX: usize = 4096;
+
+/// True if JSON writes a text unchanged. A text with characters that are escaped or beyond ASCII takes the general way.
+fn is_plain(text: &str) -> bool {
+    let is_itself = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    text.len() <= PLAIN_MAX && text.bytes().all(is_itself)
+}
+
+/// The value of the stored form of such a text.
+fn plain_text(stored: &str) -> Option<Typed> {
+    let rest = stored.strip_prefix(BEGIN)?.strip_suffix(END)?;
+    let (media_type, text) = rest.split_once(MIDDLE)?;
+    (is_plain(media_type) && is_plain(text)).then(|| Typed {
+        value: Value::text(text),
+        media_type: MediaType::named(media_type),
+    })
 }
 
 /// The tags of objects by their form.
@@ -184,6 +227,36 @@ mod tests {
     fn a_person_can_read_it() {
         let stored = Typed::literal("OPEN").to_stored().unwrap();
         assert_eq!(stored, br#"{"mediaType":"*/*","value":"OPEN"}"#);
+    }
+
+    #[test]
+    fn a_text_is_stored_the_same_by_the_short_way_and_by_the_general_one() {
+        let texts = [
+            "",
+            "OPEN",
+            "a\"b",
+            "a\\b",
+            "\u{7f}",
+            "\n",
+            "é",
+            "</script>",
+            "\",\"value\":\"",
+        ];
+        for media_type in ["*/*", "a/b; c=\"d\""] {
+            for text in texts {
+                let typed = Typed {
+                    value: text.into(),
+                    media_type: MediaType::new(media_type),
+                };
+                let stored = typed.to_stored().unwrap();
+                let parts = [("mediaType", media_type.into()), ("value", text.into())];
+                let general = json::write(&Value::record(parts), Layout::ON_ONE_LINE).unwrap();
+                assert_eq!(std::str::from_utf8(&stored).unwrap(), general);
+                assert_eq!(Typed::from_stored(&stored).unwrap(), typed);
+            }
+        }
+        let spaced = br#"{"mediaType": "*/*", "value":"OPEN"}"#;
+        assert_eq!(Typed::from_stored(spaced).unwrap(), Typed::literal("OPEN"));
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Value {
         Value::object(entries.map(|(key, value)| (key.into(), value)).collect())
     }
 
-    /// Makes a plain object whose entries are made once somebody looks into it.
+    /// Makes a plain object whose entries are made at the first look into it.
     pub fn deferred(make: impl Fn() -> Vec<(Arc<str>, Value)> + Send + Sync + 'static) -> Value {
         Value::Object(Arc::new(Object::deferred(make)))
     }

@@ -9,7 +9,7 @@ use super::{Key, Namespace, Nesting, Value};
 /// Keys with their values, in order.
 #[derive(Debug)]
 pub struct Object {
-    /// Set at once, or when somebody looks into a deferred object.
+    /// Set at once, or at the first look into a deferred object.
     content: OnceLock<Content>,
     form: Form,
     origin: Option<Box<Origin>>,
@@ -28,7 +28,7 @@ impl Content {
     }
 }
 
-/// Where an object comes from, if that matters.
+/// The source of an object that was not made of entries at once.
 enum Origin {
     /// The payload of a message as received, with its media type.
     Message(Typed),
@@ -82,8 +82,7 @@ impl Object {
         }
     }
 
-    /// Makes a plain object whose entries `make` makes once somebody looks into it, if anybody does. All clones of a value
-    /// share them.
+    /// Makes a plain object whose entries `make` makes at the first look into it. All clones of a value share them.
     pub fn deferred(make: impl Fn() -> Vec<(Arc<str>, Value)> + Send + Sync + 'static) -> Object {
         Object {
             content: OnceLock::new(),

@@ -29,8 +29,8 @@ const TIMED_MAX: usize = 4_096;
 #[derive(Debug)]
 pub struct Sampler {
     gateway: Gateway,
-    /// The times of the last samples, the oldest first.
-    times: VecDeque<Timestamp>,
+    /// The numbers and times of the last samples, the oldest first.
+    times: VecDeque<(u64, Timestamp)>,
     /// The number of the next sample.
     next: u64,
     /// The counts of upstreams as a whole, by the name of the breaker before each.
@@ -75,10 +75,11 @@ impl Sampler {
         }
     }
 
-    /// Reads all counters. It is to be called once a second.
-    pub async fn sample(&mut self) {
-        let sample = self.next;
-        self.next += 1;
+    /// Reads all counters, as those of the last second. It is to be called once a second, or, while there are no calls,
+    /// after that number of seconds; the ones in between were without calls then.
+    pub async fn sample(&mut self, seconds: u64) {
+        let sample = self.next + seconds.saturating_sub(1);
+        self.next = sample + 1;
         let live = self.gateway.0.shared.live.load_full();
         let before = std::mem::take(&mut self.busy);
         let mut looked_at = 0_usize;
@@ -98,6 +99,11 @@ impl Sampler {
         self.advance(sample);
     }
 
+    /// True if no breaker has had a call in the last 10 s.
+    pub fn is_calm(&self) -> bool {
+        self.busy.is_empty() && self.calmed.is_empty()
+    }
+
     /// The breakers with calls in the last 10 s, and those whose numbers have just become zero.
     pub fn pulse(&self) -> Vec<BreakerPulse> {
         let (sample, span) = self.gateway.0.sampling.now();
@@ -113,11 +119,10 @@ impl Sampler {
     /// Notes the time of a sample, and how far rates look back from it.
     fn advance(&mut self, sample: u64) {
         let now = self.gateway.clock().exact();
-        self.times.push_back(now);
-        if self.times.len() > RATE_SECONDS as usize + 1 {
-            self.times.pop_front();
-        }
-        let span = self.times.front().map(|first| now.saturating_since(*first));
+        self.times.push_back((sample, now));
+        forget(&mut self.times, sample);
+        let first = self.times.front();
+        let span = first.map(|(_, first)| now.saturating_since(*first));
         // The first sample has no time to divide by.
         let span = span
             .filter(|_| sample > 0)

@@ -78,3 +78,18 @@ pub enum ObjectOperation {
     /// `os:retrieve-all`: an object of all entries.
     RetrieveAll,
 }
+
+impl ObjectOperation {
+    /// True if the operation may change an entry.
+    pub fn is_write(&self) -> bool {
+        match self {
+            ObjectOperation::Store { .. } | ObjectOperation::Remove(_) | ObjectOperation::Clear => {
+                true
+            }
+            ObjectOperation::Retrieve { .. }
+            | ObjectOperation::Contains(_)
+            | ObjectOperation::RetrieveAllKeys
+            | ObjectOperation::RetrieveAll => false,
+        }
+    }
+}

@@ -21,9 +21,11 @@ impl From<EntryFault> for Fault {
 impl Run {
     /// Runs an operation. All arguments are evaluated before the store is accessed.
     pub async fn object(&self, at: At<'_>, it: &ObjectCall, event: &mut Event) -> Done {
-        // No state spans two operations. A store in memory never waits, so we yield here to let concurrent runs
-        // interleave as they do with a slower store.
-        tokio::task::yield_now().await;
+        // No state spans two operations. A store in memory never waits, so we yield before a write to let concurrent
+        // runs interleave as they do with a slower store. Reads need not: what they found has no effect before a write.
+        if it.operation.is_write() {
+            tokio::task::yield_now().await;
+        }
         let partition = self.engine.stores.partition(it.store.as_deref());
         let now = self.world.now();
         let result = match &it.operation {

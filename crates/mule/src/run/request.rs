@@ -2,6 +2,7 @@
 
 mod address;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +25,10 @@ impl Run {
     /// Sends a request and delivers its response. A response that is an error leaves the event unchanged.
     pub async fn request(&self, at: At<'_>, it: &Request, event: &mut Event) -> Done {
         let call = self.call(at, it, event)?;
-        let resource = resource(&call);
-        let sent = call.headers.get(CONTENT_TYPE);
-        let sent = sent.map_or("*/*".to_owned(), |it| answer::field_text(it).into_owned());
+        let resource = Resource::of(&call);
+        let sent = call.headers.get(CONTENT_TYPE).cloned();
         let answer = self.send(at, it, call, event).await?;
-        let answer = answer.map_err(|fault| answer::unanswered(&resource, &fault))?;
+        let answer = answer.map_err(|fault| answer::unanswered(&resource.to_string(), &fault))?;
         let status = answer.status;
         let message = answer::message(answer, it.media_type.as_ref());
         let config = it.config.as_ref();
@@ -39,7 +39,8 @@ impl Run {
             None => status < 400,
         };
         if !accepted {
-            let error = answer::rejected(&resource, status, &sent, message);
+            let sent = sent.as_ref().map_or("*/*".into(), answer::field_text);
+            let error = answer::rejected(&resource.to_string(), status, &sent, message);
             return Err(error.into());
         }
         self.deliver(at, it.target.as_ref(), event, message)
@@ -272,13 +273,44 @@ fn value(name: &HeaderName, text: &str) -> Done<HeaderValue> {
 }
 
 /// A request's name in error descriptions.
-fn resource(call: &Call) -> String {
-    let scheme = if call.tls { "https" } else { "http" };
-    let path = call.target.split('?').next().unwrap_or_default();
-    let host = match call.host.contains(':') {
-        true => format!("[{}]", call.host),
-        false => call.host.to_string(),
-    };
-    let (method, port) = (&call.method, call.port);
-    format!("HTTP {method} on resource '{scheme}://{host}:{port}{path}' failed")
+struct Resource {
+    method: Method,
+    tls: bool,
+    host: Arc<str>,
+    port: u16,
+    path: String,
+}
+
+impl Resource {
+    fn of(call: &Call) -> Resource {
+        let path = call.target.split('?').next().unwrap_or_default();
+        Resource {
+            method: call.method.clone(),
+            tls: call.tls,
+            host: call.host.clone(),
+            port: call.port,
+            path: path.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Resource {
+            method,
+            tls,
+            host,
+            port,
+            path,
+        } = self;
+        let scheme = if *tls { "https" } else { "http" };
+        let (open, close) = match host.contains(':') {
+            true => ("[", "]"),
+            false => ("", ""),
+        };
+        write!(
+            f,
+            "HTTP {method} on resource '{scheme}://{open}{host}{close}:{port}{path}' failed"
+        )
+    }
 }

@@ -6,7 +6,9 @@
 //! ([Object Store connector](https://docs.mulesoft.com/object-store-connector/latest/))
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use fusebox_store::{
@@ -38,6 +40,8 @@ const CACHE_TTL: Duration = Duration::from_secs(600);
 pub struct Stores {
     durable: Arc<dyn ObjectStore>,
     volatile: Arc<dyn ObjectStore>,
+    /// The partitions of the declared stores, by the stores' names.
+    partitions: HashMap<Arc<str>, Arc<str>>,
     sweeps: HashMap<Arc<str>, Arc<Sweeps>>,
 }
 
@@ -106,6 +110,7 @@ impl Stores {
         let mut stores = Stores {
             durable,
             volatile,
+            partitions: HashMap::new(),
             sweeps: HashMap::new(),
         };
         let cache = PartitionSettings {
@@ -118,7 +123,9 @@ impl Stores {
         stores.volatile.configure(CACHE, cache)?;
         for declaration in &app.stores {
             let mut settings = settings(declaration);
-            let partition = partition_name(Some(declaration));
+            let partition: Arc<str> = partition_name(Some(declaration)).into();
+            let named = (declaration.name.clone(), partition.clone());
+            stores.partitions.extend([named]);
             let store = stores.backend(Some(declaration));
             match store.configure(&partition, settings.clone()) {
                 Err(StoreError::TtlTooLong { limit, asked }) => {
@@ -157,9 +164,11 @@ impl Stores {
     /// A handle of a store, or of the application's default store.
     pub fn partition(&self, declaration: Option<&StoreDeclaration>) -> Partition<'_> {
         let sweeps = declaration.and_then(|it| self.sweeps.get(&it.name));
+        let known = declaration.and_then(|it| self.partitions.get(&it.name));
+        let name = known.cloned();
         Partition {
             store: self.backend(declaration),
-            name: partition_name(declaration),
+            name: name.unwrap_or_else(|| partition_name(declaration).into()),
             sweeps: sweeps.map(AsRef::as_ref),
         }
     }
@@ -168,7 +177,7 @@ impl Stores {
     pub fn cache(&self) -> Partition<'_> {
         Partition {
             store: &self.volatile,
-            name: CACHE.to_owned(),
+            name: CACHE.into(),
             sweeps: None,
         }
     }
@@ -214,7 +223,7 @@ fn settings(declaration: &StoreDeclaration) -> PartitionSettings {
 #[derive(Clone)]
 pub struct Partition<'a> {
     store: &'a Arc<dyn ObjectStore>,
-    name: String,
+    name: Arc<str>,
     sweeps: Option<&'a Sweeps>,
 }
 
@@ -338,7 +347,12 @@ impl Partition<'_> {
 }
 
 /// Waits for the store, up to the time limit.
-async fn in_time<T>(pending: Pending<'_, T>) -> Result<T, EntryFault> {
+async fn in_time<T>(mut pending: Pending<'_, T>) -> Result<T, EntryFault> {
+    // Most answers are there at once, and need no timer.
+    let first = poll_fn(|cx| Poll::Ready(pending.as_mut().poll(cx))).await;
+    if let Poll::Ready(answer) = first {
+        return Ok(answer?);
+    }
     match tokio::time::timeout(WAIT, pending).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(EntryFault::NotAvailable(format!(

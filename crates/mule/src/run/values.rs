@@ -13,12 +13,19 @@ use crate::{Event, MediaType, Script, Typed, Value};
 impl Run {
     /// Evaluates an attribute.
     pub fn given(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Typed> {
-        Ok(given.eval(&self.context(at, event))?)
+        match given {
+            // Most attributes are literals, which need no context.
+            Given::Literal(text) => Ok(Typed::literal(text.clone())),
+            _ => Ok(given.eval(&self.context(at, event))?),
+        }
     }
 
     /// Evaluates an attribute to a text; `None` stands for null.
     pub fn text(&self, at: At<'_>, given: &Given, event: &Event) -> Done<Option<Arc<str>>> {
-        Ok(self.given(at, given, event)?.text()?)
+        match given {
+            Given::Literal(text) => Ok(Some(text.clone())),
+            _ => Ok(self.given(at, given, event)?.text()?),
+        }
     }
 
     /// Delivers a result: into the message, or else into the target variable.

@@ -22,8 +22,8 @@ use std::time::Duration;
 /// The most by which an acknowledged end may be later than the one on disk.
 pub(super) const GAIN_MAX: Duration = Duration::from_millis(100);
 
-/// The time after which refreshes are written: half of [`GAIN_MAX`], so that writes go on to be refreshes while the
-/// commit takes the other half.
+/// The time after which refreshes are written: half of [`GAIN_MAX`], so that writes can be refreshes while the commit
+/// takes the other half.
 pub(super) const WRITTEN_AFTER: Duration = Duration::from_millis(50);
 
 /// The most objects kept in memory, and the most bytes of one's value; refreshes of others are ordinary writes.
@@ -39,11 +39,11 @@ const AHEAD: u64 = 1 << 20;
 /// The objects that an operation of the writer's may change.
 #[derive(Debug)]
 pub(super) enum Touches {
-    /// None.
+    /// No object at all.
     Nothing,
     /// The one under a key: its partition and key.
     Key(String, String),
-    /// Any.
+    /// Any object of any partition.
     All,
 }
 
@@ -59,13 +59,13 @@ pub(super) struct Refresh {
 /// The answer to a write that may be a refresh.
 #[derive(Debug)]
 pub(super) enum Attempt {
-    /// It is one, or its condition does not hold.
+    /// Carried out as a refresh, or refused since its condition does not hold.
     Done {
         put: Put,
         /// True if the writer does not know yet that there are refreshes to write.
         tell: bool,
     },
-    /// It is an ordinary write.
+    /// Left to the writer, as an ordinary write.
     Ordinary,
     /// The object must be looked up in the file; the number stands for the commits before.
     Unknown(u64),
@@ -95,7 +95,7 @@ struct State {
     /// The last version of the file: a refresh may have none above it.
     reserved: u64,
     wants_ahead: bool,
-    /// True since a commit failed: until one succeeds, the caller of each write must hear of it.
+    /// True since a commit failed: until one succeeds, each write must fail.
     is_suspended: bool,
     /// True if the writer knows of refreshes to write.
     is_told: bool,
@@ -334,8 +334,8 @@ impl Refreshes {
         }
     }
 
-    /// Notes a commit that failed, which the file may have in full or not at all: `in_file` tells the version of an
-    /// object there.
+    /// Notes a commit that failed, which the file may have in full or not at all: `in_file` returns the version of
+    /// an object there.
     pub(super) fn failed<'t>(
         &self,
         touched: impl Iterator<Item = &'t Touches>,

@@ -31,7 +31,7 @@ trait Job: Send {
     fn settle(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// What the writer hears.
+/// A message to the writer.
 enum Message {
     Job(Box<dyn Job>),
     /// There are refreshes to write.
@@ -189,9 +189,9 @@ impl Queue {
         Err(refusal)
     }
 
-    /// Tells the writer that there are refreshes to write.
+    /// Sends the writer word of refreshes to write.
     pub(super) fn tell(&self) {
-        // A writer that has stopped writes nothing, and every other write hears of it.
+        // A writer that has stopped writes nothing, and every other write fails.
         let _ = self.jobs.as_ref().map(|jobs| jobs.send(Message::Refreshed));
     }
 }
@@ -223,7 +223,7 @@ struct Writer {
     pause: Option<Pause>,
 }
 
-/// When refreshes are to be written.
+/// The time at which refreshes are to be written.
 struct Refreshed {
     since: Stopwatch,
     after: Duration,
@@ -311,7 +311,7 @@ impl Writer {
             }
         }
         if let Some(last_version) = self.refreshes.last_mark() {
-            // Nobody waits for an answer; without it, versions are skipped.
+            // No caller waits for it; without it, versions are skipped.
             let _ = self.access.write(|database, _| {
                 let transaction = database.begin_write()?;
                 Tables::open(&transaction, &self.refreshes)?.note_last_version(last_version)?;
