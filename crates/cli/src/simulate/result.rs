@@ -55,7 +55,7 @@ impl Replayed {
         subjects: &[Subject],
         args: &SimulateArgs,
     ) -> anyhow::Result<Replayed> {
-        let mut breakers = Vec::new();
+        let (mut breakers, mut drawn) = (Vec::new(), 0);
         for recorded in &collected.breakers {
             let subject = &subjects[recorded.subject];
             let extent = Extent {
@@ -63,17 +63,33 @@ impl Replayed {
                 ..collected.extent(args.seed, &recorded.name)
             };
             let report = rerun(&subject.settings, &recorded.calls, extent);
-            let mut report = report.map_err(|errors| anyhow!("{}: {errors}", subject.name))?;
-            if breakers.len() >= TIMELINES {
-                report.timeline = None;
-            }
+            let report = report.map_err(|errors| anyhow!("{}: {errors}", subject.name))?;
+            drawn += 1;
             breakers.push(OfBreaker {
                 name: recorded.name.clone(),
                 report,
             });
+            // Timelines are large, and a log may have many keys.
+            if drawn > 10 * TIMELINES {
+                drawn = keep_timelines(&mut breakers);
+            }
         }
+        keep_timelines(&mut breakers);
         Ok(Replayed { breakers })
     }
+}
+
+/// Keeps the timelines of the breakers with the most trips; returns their number.
+fn keep_timelines(breakers: &mut [OfBreaker]) -> usize {
+    let mut drawn: Vec<_> = breakers
+        .iter_mut()
+        .filter(|it| it.report.timeline.is_some())
+        .collect();
+    drawn.sort_by_key(|it| std::cmp::Reverse((it.report.trips.len(), it.report.total())));
+    for it in drawn.iter_mut().skip(TIMELINES) {
+        it.report.timeline = None;
+    }
+    drawn.len().min(TIMELINES)
 }
 
 impl Swept {
