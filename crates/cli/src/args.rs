@@ -3,6 +3,7 @@
 pub mod admin_addr;
 pub mod first;
 mod help;
+pub mod simulate;
 mod store_url;
 #[cfg(feature = "top")]
 pub mod top;
@@ -14,6 +15,7 @@ use std::str::FromStr;
 
 use crate::args::admin_addr::AdminAddrs;
 use crate::args::first::{HealthcheckArgs, InitArgs};
+use crate::args::simulate::SimulateArgs;
 use clap::{Parser, Subcommand, ValueEnum};
 use fusebox_plan::access_log::{AccessLog, LogTarget};
 use fusebox_plan::plan::Plan;
@@ -65,7 +67,7 @@ pub enum Verb {
     /// Watch a breaker at work: a gateway, a flaky service and some traffic in one process
     #[command(after_help = help::DEMO)]
     Demo(DemoArgs),
-    /// Run breaker scenarios on virtual time
+    /// Replay a log against the breakers of a configuration, try thresholds, test them
     #[command(after_help = help::SIMULATE)]
     Simulate(SimulateArgs),
     /// Print the JSON Schema of the native configuration
@@ -308,27 +310,6 @@ pub struct DemoArgs {
     /// Address of the dashboard and the admin API
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
     pub admin: SocketAddr,
-}
-
-/// Options of `simulate`.
-#[derive(Debug, clap::Args)]
-pub struct SimulateArgs {
-    /// A configuration for `--trace` (not supported yet)
-    #[arg(value_name = "CONFIG", hide = true)]
-    pub config: Vec<PathBuf>,
-    /// JSON file of scenarios, in the format of conformance/breaker.json; `-` is standard input
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present_any = ["config", "trace"]
-    )]
-    pub scenarios: Option<PathBuf>,
-    /// Run only this scenario
-    #[arg(long, value_name = "ID")]
-    pub id: Option<String>,
-    /// A trace or an access log to replay (not supported yet)
-    #[arg(long, value_name = "FILE", hide = true)]
-    pub trace: Option<PathBuf>,
 }
 
 /// True if an invalid command line is one of `run` with a JSON log; then the error must be JSON, too.

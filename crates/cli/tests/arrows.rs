@@ -63,6 +63,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
         ],
     ),
     ("fusebox-bench-breaker", &["fusebox-breaker"]),
+    ("fusebox-bench-proxy", &[]),
 ];
 
 /// Runtimes, sockets, files and what brings them along: nothing for a crate that takes time and

@@ -57,7 +57,10 @@ const FLOORS: [(&str, &str); 12] = [
         "openapi rendered breakers last_good state events hub frame wishes row event_view upstreams body config access \
          page health list listen fleet view token stream slots reserve socket problem problem_kind clock routes",
     ),
-    ("sim", "suite replay mapping subject scenario fleet"),
+    (
+        "sim",
+        "suite replay mapping subject scenario assume sweep rerun trace words fleet",
+    ),
     (
         "cli",
         "check convert first_file run reload banner init healthcheck man top breakers admin_client state simulate printable log files \

@@ -1,4 +1,4 @@
-//! Replays breaker scenarios on virtual time, with the same state machine that runs in a gateway.
+//! Replays breaker scenarios and access logs on virtual time, with the same state machine that runs in a gateway.
 //!
 //! A scenario is a library-neutral configuration and a timeline: permits, outcomes and steps of the clock, with the
 //! expected state after each. It runs twice, against the pure machine and against the shared breaker; both must meet
@@ -31,21 +31,29 @@
 //! - `mapping`: from a neutral configuration to breaker settings
 //! - `subject`: the two implementations of a breaker that a scenario runs against
 //! - `replay`: runs the timeline
+//! - [`trace`]: reads access logs of several forms; [`rerun`]: runs their calls through a breaker
+//! - [`sweep`]: tries values of settings on a log and ranks them; [`assume`]: a test of settings without a log
 //! - `Drill`: a simulated fleet of processes that share breakers, with the feature `fleet`; `Run`: its result
 
 #[cfg(feature = "fleet")]
 mod fleet;
 
+pub mod assume;
 mod mapping;
 mod replay;
+pub mod rerun;
 mod scenario;
 mod subject;
 mod suite;
+pub mod sweep;
+pub mod trace;
+mod words;
 
 #[cfg(feature = "fleet")]
 pub use fleet::{Drill, Invariant, Run, Violation};
 pub use scenario::Kind;
 pub use suite::{Case, ReadError, Suite, Verdict};
+pub use words::{show_duration, show_share};
 
 /// The README's example of the repository. Tested here, because a package cannot include files outside it.
 #[cfg(doctest)]

@@ -61,8 +61,13 @@ Examples:
   fusebox demo --once        one round; status 0 only if everything was seen";
 
 pub const SIMULATE: &str = "\
-Example:
-  fusebox simulate --scenarios conformance/breaker.json";
+Examples:
+  fusebox simulate fusebox.yaml --trace access.log                  how today's breakers would have done
+  fusebox simulate fusebox.yaml --trace access.log --sweep consecutive_failures=3..10 --html out.html
+  fusebox simulate fusebox.yaml --trace app.ndjson --map at=.time,ms=.rt,status=.status,upstream=.svc
+  fusebox simulate fusebox.yaml --assume 'down 60s at 100/s, 30ms; healthy 60s' --assert 'opens_after <= 5'
+A sweep ranks by cost: each failed call that is let through costs 1, each good call that is refused --cost.
+An open breaker also takes load off an upstream; no log shows what that changes. See docs/simulate.md.";
 
 pub const SCHEMA: &str = "\
 Example:

@@ -399,15 +399,6 @@ fn completions_are_written_for_every_common_shell() {
 }
 
 #[test]
-fn verbs_that_are_still_to_come_say_so() {
-    let args = ["simulate", "orders.yaml", "--trace", "access.log"];
-    let ended = run(&args);
-    assert_eq!(ended.code, Some(1));
-    assert_eq!(ended.stdout, "");
-    assert!(ended.stderr.contains("supported yet"), "{}", ended.stderr);
-}
-
-#[test]
 fn an_address_for_a_mule_application_is_refused_where_there_is_none() {
     let program = Program::new().file("orders.yaml", GOOD);
     for verb in ["check", "run"] {
