@@ -140,6 +140,8 @@ pub struct Report {
     pub recovered: Vec<u64>,
     /// Failures counted until the breaker first opened; `None`: it never did.
     pub opens_after: Option<u64>,
+    /// Events that the breaker took for those of another clock: more than a year after the one before.
+    pub far: u64,
     /// For each rule that needs a number of calls: how often it had enough. Only with a timeline.
     pub judging: Vec<Judging>,
     /// Outcomes counted while closed for which no rule had enough calls. Only with a timeline.
@@ -231,6 +233,7 @@ pub fn rerun(
         rerun.ask(call);
     }
     rerun.settle_until(u64::MAX);
+    rerun.report.far = rerun.machine.totals().far_stamps;
     if let Some(enough) = rerun.enough {
         enough.into_report(&mut rerun.report);
     }

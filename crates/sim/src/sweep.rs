@@ -3,8 +3,8 @@
 //! # Cost
 //! A failed call that the breaker lets through costs 1; a good call that it refuses costs [`Sweep::good_call`], by
 //! default 1. Every failed call of the log is either let through or avoided, so the cheapest value avoids the most
-//! failures for the good calls that it loses. Of equal cost the one with fewer trips comes first, then the one with
-//! today's value, then the one tried first.
+//! failures for the good calls that it loses. Of equal cost the one with fewer trips comes first, then the one that
+//! changes fewer of today's settings, then the one tried first.
 //!
 //! # Pareto
 //! A value is on the front if no other lets fewer failures through without losing more good calls, or the reverse.
@@ -57,6 +57,8 @@ pub struct Tried {
     pub cost: f64,
     /// True if it is on the Pareto front.
     pub on_front: bool,
+    /// Number of its values that are not today's.
+    pub changes: usize,
     /// True if its settings are today's.
     pub is_today: bool,
     /// The lines to paste into the breaker's section.
@@ -150,9 +152,8 @@ impl Sweep {
         tried.sort_by(|one, other| {
             let by_cost = one.cost.partial_cmp(&other.cost).unwrap_or(Ordering::Equal);
             let by_trips = one.trips.cmp(&other.trips);
-            by_cost
-                .then(by_trips)
-                .then(other.is_today.cmp(&one.is_today))
+            let by_changes = one.changes.cmp(&other.changes);
+            by_cost.then(by_trips).then(by_changes)
         });
         Ok(Ranked {
             tried,
@@ -205,6 +206,12 @@ impl Sweep {
         settings: &Settings,
         report: &Report,
     ) -> Tried {
+        let changes = self.axes.iter().zip(&values).filter(|(axis, value)| {
+            let mut alone = today.clone();
+            let applied = axis.setting.apply(**value, &[], &mut alone);
+            applied.is_err() || alone != *today
+        });
+        let changes = changes.count();
         Tried {
             values,
             trips: report.trips.len() as u64,
@@ -213,6 +220,7 @@ impl Sweep {
             refused_failed: report.refused_failed,
             cost: report.failed as f64 + self.good_call * report.refused_good as f64,
             on_front: false,
+            changes,
             is_today: settings == today,
             line: paste(settings, today),
         }

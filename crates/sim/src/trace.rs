@@ -213,7 +213,10 @@ impl Reader {
 
 /// A text of a line: as it is if it is UTF-8.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }
 
 /// A path without its query and fragment; of an absolute URL its path.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use fusebox_breaker::{Cooldown, HalfOpen, Over, Phase, Ramp, Ratio, Rule, Settings};
 use fusebox_sim::rerun::{Call, Extent, Fact, Report, rerun, sort};
 use fusebox_sim::sweep::{Axis, Ranked, Sweep};
+use fusebox_sim::trace::{FieldMap, Format, Reader, attempts};
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
@@ -308,6 +309,16 @@ fn a_sweep_tries_the_product_of_its_settings() {
     );
     assert_eq!(ranked.tried.len(), 6);
     assert_eq!(ranked.tried.iter().filter(|it| it.is_today).count(), 1);
+    let changes = |failures, cooldown| {
+        let is = |it: &&fusebox_sim::sweep::Tried| {
+            it.values[0].to_string() == failures && it.values[1].to_string() == cooldown
+        };
+        ranked.tried.iter().find(is).unwrap().changes
+    };
+    assert_eq!(
+        (changes("5", "5s"), changes("5", "2s"), changes("3", "2s")),
+        (0, 1, 2)
+    );
     let front: Vec<_> = ranked.tried.iter().filter(|it| it.on_front).collect();
     for one in &front {
         let beats = |it: &&fusebox_sim::sweep::Tried| {
@@ -375,6 +386,47 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         ramp: ramps.then(|| Ramp::linear(Duration::from_secs(5))),
         ..Settings::default()
     })
+}
+
+/// A line of each form.
+const LINES: [&str; 6] = [
+    r#"{"ts":"2026-11-30T15:47:23.000007Z","path":"/a","status":200,"duration_ms":31.204,"upstream":"a","attempts":[{"endpoint":"b","ms":0.412,"status":null,"error":"connect","outcome":"failure"}],"flags":["UF"],"headers":{"x-a":"\u00e9"}}"#,
+    r#"192.0.2.7 - - [30/Nov/2026:15:47:23 +0000] "GET /a?b HTTP/1.1" 502 157 "-" "curl" rt=0.123 urt="0.001, 0.120""#,
+    r#"{"msec":"1.5","request":"GET /a HTTP/1.1","status":"200","request_time":"0.1","upstream_response_time":"0.1, 0.2"}"#,
+    r#"[2026-11-30T15:47:23.310Z] "POST /a HTTP/2" 503 UF,URX 154 0 226 100 "-" "c" "id" "h:80" "10.0.2.1:80""#,
+    r#"1.5,200,"a, ""b""",30,orders"#,
+    r#"{"at":1e3,"ms":"30","status":503,"upstream":"orders","h":{"tenant":"a"}}"#,
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_line_brings_a_reader_down(
+        line in 0usize..LINES.len(),
+        cut in 0usize..300,
+        changes in prop::collection::vec((0usize..300, prop_oneof![any::<u8>(), prop::sample::select(b"\"\\[]{}:,.- =+0e".to_vec())]), 0..6),
+    ) {
+        let mut line = LINES[line].as_bytes().to_vec();
+        for (at, byte) in changes {
+            let length = line.len();
+            line[at % length] = byte;
+        }
+        line.truncate(cut);
+        Format::detect(&line);
+        for format in [Format::Fusebox, Format::Nginx, Format::Envoy, Format::Csv, Format::Ndjson] {
+            let map = FieldMap::read("header.x=.h.tenant").unwrap();
+            let mut reader = Reader::new(format, map, true);
+            if format == Format::Csv {
+                reader.read(b"at,status,note,ms,upstream").unwrap();
+            }
+            if let Ok(Some(read)) = reader.read(&line)
+                && let Some(raw) = read.attempts
+            {
+                attempts(raw, &mut Vec::new()).ok();
+            }
+        }
+    }
 }
 
 proptest! {

@@ -177,6 +177,13 @@ pub fn notes(
             collected.untimed
         ));
     }
+    let far: u64 = replayed.breakers.iter().map(|it| it.report.far).sum();
+    if far > 0 {
+        notes.push(format!(
+            "warning: {far} starts and ends lie more than a year after the one before, and changed nothing; look for lines \
+             with a wrong time"
+        ));
+    }
     if collected.judge_errors > 0 {
         notes.push(format!(
             "`failure` or `ignore` could not be evaluated for {} calls; the default decided them",

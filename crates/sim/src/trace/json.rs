@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use super::Unreadable;
 
 /// The error of a line that is not an object.
@@ -17,30 +15,34 @@ pub fn members<'a>(
     line: &'a [u8],
     mut each: impl FnMut(&'a [u8], &'a [u8]),
 ) -> Result<(), Unreadable> {
-    let rest = entries(line, b'{', b'}', |rest| {
-        let (name, rest) = string(rest).ok_or(NOT_JSON)?;
-        let rest = rest.trim_ascii_start();
-        let [b':', rest @ ..] = rest else {
-            return Err(NOT_JSON);
-        };
-        let (value, rest) = value(rest.trim_ascii_start())?;
-        each(&name[1..name.len() - 1], value);
-        Ok(rest)
-    })?;
-    match rest.trim_ascii_start() {
-        b"" => Ok(()),
+    let end = entries(line, b'{', b'}', |at| {
+        if line[at] != b'"' {
+            return None;
+        }
+        let name_end = after_string(line, at)?;
+        let colon = after_space(line, name_end);
+        if colon >= line.len() || line[colon] != b':' {
+            return None;
+        }
+        let value = after_space(line, colon + 1);
+        let end = after_value(line, value)?;
+        each(&line[at + 1..name_end - 1], &line[value..end]);
+        Some(end)
+    });
+    match end {
+        Some(end) if after_space(line, end) == line.len() => Ok(()),
         _ => Err(NOT_JSON),
     }
 }
 
 /// The items of an array as they are written.
 pub fn items<'a>(array: &'a [u8], mut each: impl FnMut(&'a [u8])) -> Result<(), Unreadable> {
-    entries(array, b'[', b']', |rest| {
-        let (value, rest) = value(rest)?;
-        each(value);
-        Ok(rest)
-    })?;
-    Ok(())
+    let end = entries(array, b'[', b']', |at| {
+        let end = after_value(array, at)?;
+        each(&array[at..end]);
+        Some(end)
+    });
+    end.map(|_| ()).ok_or(NOT_JSON)
 }
 
 /// The value of a member, as it is written.
@@ -55,89 +57,108 @@ pub fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     found
 }
 
-/// Reads the entries between two brackets, separated by commas; returns the bytes after the second one.
-fn entries<'a>(
-    text: &'a [u8],
+/// Reads the entries between two brackets, separated by commas; returns the place after the second one. `entry` takes the
+/// place where an entry begins, which is within the text, and returns that after it.
+fn entries(
+    text: &[u8],
     open: u8,
     close: u8,
-    mut entry: impl FnMut(&'a [u8]) -> Result<&'a [u8], Unreadable>,
-) -> Result<&'a [u8], Unreadable> {
-    let text = text.trim_ascii_start();
-    if text.first() != Some(&open) {
-        return Err(NOT_JSON);
-    }
-    let mut rest = text[1..].trim_ascii_start();
-    if rest.first() == Some(&close) {
-        return Ok(&rest[1..]);
-    }
-    loop {
-        rest = entry(rest)?.trim_ascii_start();
-        match rest.split_first() {
-            Some((b',', after)) => rest = after.trim_ascii_start(),
-            Some((byte, after)) if *byte == close => return Ok(after),
-            _ => return Err(NOT_JSON),
-        }
-    }
-}
-
-/// A string with its quotes, and the bytes after it.
-fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    if text.first() != Some(&b'"') {
+    mut entry: impl FnMut(usize) -> Option<usize>,
+) -> Option<usize> {
+    let mut at = after_space(text, 0);
+    if at >= text.len() || text[at] != open {
         return None;
     }
-    let mut at = 1;
-    loop {
-        at += memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[at] == b'"' {
-            return Some(text.split_at(at + 1));
-        }
-        at += 2;
+    at = after_space(text, at + 1);
+    if at < text.len() && text[at] == close {
+        return Some(at + 1);
     }
+    while at < text.len() {
+        at = after_space(text, entry(at)?);
+        if at >= text.len() {
+            return None;
+        }
+        match text[at] {
+            b',' => at = after_space(text, at + 1),
+            byte if byte == close => return Some(at + 1),
+            _ => return None,
+        }
+    }
+    None
 }
 
-/// A value, and the bytes after it.
-fn value(text: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
-    match text.first() {
-        Some(b'"') => string(text).ok_or(NOT_JSON),
-        Some(b'{' | b'[') => nested(text),
-        Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
-            let is_end =
-                |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
-            let end = text.iter().position(is_end).unwrap_or(text.len());
-            let (value, rest) = text.split_at(end);
-            let is_word = matches!(value, b"true" | b"false" | b"null");
-            let is_number =
-                |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-            match is_word || value.iter().all(is_number) {
-                true => Ok((value, rest)),
-                false => Err(NOT_JSON),
-            }
-        }
-        _ => Err(NOT_JSON),
+// These loops go by places and single bytes: they are passed for every byte of a log.
+
+fn after_space(text: &[u8], mut at: usize) -> usize {
+    while at < text.len() && matches!(text[at], b' ' | b'\t' | b'\r' | b'\n') {
+        at += 1;
     }
+    at
 }
 
-/// An object or an array; its brackets must pair.
-fn nested(text: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
-    let (mut at, mut depth) = (0, 0_u32);
-    loop {
-        match text.get(at) {
-            Some(b'"') => at += string(&text[at..]).ok_or(NOT_JSON)?.0.len(),
-            Some(b'{' | b'[') => {
-                depth += 1;
-                at += 1;
+/// The place after a string that begins at `at` with its quote.
+fn after_string(text: &[u8], mut at: usize) -> Option<usize> {
+    at += 1;
+    while at < text.len() {
+        match text[at] {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// The place after the value that begins at `at`.
+fn after_value(text: &[u8], at: usize) -> Option<usize> {
+    if at >= text.len() {
+        return None;
+    }
+    let mut end = at + 1;
+    match text[at] {
+        b'"' => return after_string(text, at),
+        b'{' | b'[' => return after_nested(text, at),
+        b'-' | b'0'..=b'9' => {
+            while end < text.len()
+                && matches!(text[end], b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')
+            {
+                end += 1;
             }
-            Some(b'}' | b']') => {
+        }
+        b't' | b'f' | b'n' => {
+            while end < text.len() && text[end].is_ascii_lowercase() {
+                end += 1;
+            }
+            if !matches!(&text[at..end], b"true" | b"false" | b"null") {
+                return None;
+            }
+        }
+        _ => return None,
+    }
+    Some(end)
+}
+
+/// The place after the object or array that begins at `at`; its brackets must pair.
+fn after_nested(text: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_u32;
+    while at < text.len() {
+        match text[at] {
+            b'"' => {
+                at = after_string(text, at)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
                 depth -= 1;
-                at += 1;
                 if depth == 0 {
-                    return Ok(text.split_at(at));
+                    return Some(at + 1);
                 }
             }
-            Some(_) => at += 1,
-            None => return Err(NOT_JSON),
+            _ => {}
         }
+        at += 1;
     }
+    None
 }
 
 /// The text of a string, a number or a word; `None` for null, an object and an array. A lone surrogate becomes U+FFFD.
