@@ -12,7 +12,7 @@ import { program } from './gateway.mjs';
 
 const BROWSERS = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-/** A folder for pictures, to be looked at; none by default. */
+/** The folder for the pictures of docs/tuning.md; by default none are taken. */
 const PICTURES = process.env.FUSEBOX_PICTURES;
 const MARKUP = '<img src=x onerror="window.harmed=1">';
 
@@ -120,7 +120,12 @@ const BEHAVIOURS = {
         const { violations } = await page.evaluate(() => window.axe.run());
         const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
         assert.deepEqual(serious.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], colorScheme);
-        if (PICTURES) await page.screenshot({ path: join(PICTURES, `${path === all ? 'all' : 'swept'}-${colorScheme}.png`), fullPage: true });
+        const name = (picture) => join(PICTURES, `${picture}-${colorScheme}.png`);
+        // Those of docs/tuning.md: the plot of the sweep, and the timeline.
+        if (PICTURES && path === swept) {
+          await page.screenshot({ path: name('tuning'), clip: { x: 40, y: 140, width: 1200, height: 560 } });
+          await page.locator('section[data-breaker=orders] .scroll').first().screenshot({ path: name('timeline') });
+        }
         await page.context().close();
       }
     }
@@ -130,7 +135,6 @@ const BEHAVIOURS = {
     const page = await opened(swept, { viewport: { width: 380, height: 800 } });
     const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(wide <= seen, `${wide} of ${seen}`);
-    if (PICTURES) await page.screenshot({ path: join(PICTURES, 'narrow.png') });
     await page.context().close();
   },
 };
