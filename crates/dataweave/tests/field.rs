@@ -336,6 +336,9 @@ fn read_and_write_know_the_own_form_of_dataweave() {
                 "read('{a: 1, \"b c\": [|PT5S|, -2, null]}')",
                 r#"{"a":1,"b c":["PT5S",-2,null]}"#,
             ),
+            ("read('[1, 2]', 'json')[1]", "2"),
+            ("read(write({a: 1}, 'json'), 'json').a", "1"),
+            ("do { var id = 'json' --- read('[1, 2]', id)[1] }", "2"),
             ("read('|2024-01-01|') + |P1D|", r#""2024-01-02""#),
             ("read('{a: 1}', 'application/dw').a", "1"),
             (

@@ -42,6 +42,13 @@ fn functions_are_imported_by_name_by_module_or_not_at_all() {
             ),
             ("dw::core::Strings::repeat('x', 3)", r#""xxx""#),
             ("dw::Core::upper('x')", r#""X""#),
+            ("import p from Mule --- p('none')", "null"),
+            (
+                "import p as property from Mule --- property('none')",
+                "null",
+            ),
+            ("import * from Mule --- p('none') default 1", "1"),
+            ("Mule::p('none') default p('none')", "null"),
             (
                 "import * from dw::core::Arrays import * from dw::core::Objects --- [1, 2] take 1",
                 "[1]",
@@ -81,6 +88,14 @@ fn functions_are_imported_by_name_by_module_or_not_at_all() {
                 "the module `modules::Tea` is not supported",
             ),
             ("Tea::brew(1)", "unknown module `Tea`"),
+            (
+                "import lookup from Mule --- lookup('tea', 1)",
+                "`lookup` of the module `Mule` is not supported; call the flow before",
+            ),
+            (
+                "import q from Mule --- q('tea')",
+                "the module `Mule` has no function `q`; did you mean `p`?",
+            ),
             (
                 "capitalize('a')",
                 "write `import capitalize from dw::core::Strings` in a header",

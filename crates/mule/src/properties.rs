@@ -7,8 +7,10 @@
 //! - [`Table`]: the properties, and filling in of placeholders
 //! - `java`: `.properties` files; `yaml`: YAML files
 //! - `secure`: files with encrypted values; `cipher`: their decryption
+//! - `absent`: files that are nowhere
 //! - `search`: the places where a file is looked for
 
+mod absent;
 mod cipher;
 mod java;
 mod search;
@@ -83,7 +85,13 @@ fn file(
 ) -> Option<Entries> {
     let path = file_of(element, table, notes)?;
     let is_yaml = is_yaml(&path, notes)?;
-    let (file, text) = names.open(&path, element.at.file, Kind::Resource, loader, notes)?;
+    let of = element.at.file;
+    if names.is_missing(&path.value, of, Kind::Resource, loader) {
+        let advice = names.advice(&path.value, of, Kind::Resource);
+        table.absent.files.push((path, advice));
+        return None;
+    }
+    let (file, text) = names.open(&path, of, Kind::Resource, loader, notes)?;
     entries(&text?, is_yaml, file, notes)
 }
 

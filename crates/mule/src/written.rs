@@ -76,6 +76,7 @@ pub(crate) fn read(
             fill(element, &mut table, notes);
         }
     }
+    table.tell_absent(compat, notes);
     resources::read(&mut elements, &mut names, loader, notes);
     Some(WrittenApp {
         elements,

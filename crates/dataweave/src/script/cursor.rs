@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::functions::Builtin;
 use super::modules::Module;
 use super::own::Own;
+use super::tree::Declaration;
 use super::types::Target;
 use super::{DEPTH_MAX, ParseFault};
 use crate::library::{Empty, Library};
@@ -45,6 +46,8 @@ pub(super) struct Cursor<'a> {
     pub imported: BTreeMap<Arc<str>, &'static Builtin>,
     /// The modules of the project that are imported whole, by the names that the script gives them.
     pub own_modules: BTreeMap<Arc<str>, Arc<Own>>,
+    /// The functions of the project's modules that are named in full, without an import.
+    pub taken: Vec<Declaration>,
     /// The files around the script.
     pub library: &'a dyn Library,
     /// The modules that are being read, the outermost first.
@@ -80,6 +83,7 @@ impl<'a> Cursor<'a> {
             imported: BTreeMap::new(),
             modules: BTreeMap::new(),
             own_modules: BTreeMap::new(),
+            taken: Vec::new(),
             library: &Empty,
             within: Vec::new(),
         }

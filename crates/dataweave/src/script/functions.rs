@@ -146,16 +146,17 @@ const fn of_text(name: &'static str, count: usize, body: TextBody) -> Builtin {
     Builtin::of(name, count, Body::Text(body))
 }
 
-const ALL: [&[Builtin]; 5] = [
+const ALL: [&[Builtin]; 6] = [
     list::FUNCTIONS,
     number::FUNCTIONS,
     object::FUNCTIONS,
     other::FUNCTIONS,
+    other::OF_MULE,
     text::FUNCTIONS,
 ];
 
 /// The modules besides the core, whose functions need an import or their full name.
-pub(super) static MODULES: [Module; 12] = [
+pub(super) static MODULES: [Module; 13] = [
     Module {
         path: "dw::Core",
         functions: &[],
@@ -214,6 +215,11 @@ pub(super) static MODULES: [Module; 12] = [
     Module {
         path: "dw::util::Timer",
         functions: &[timer::FUNCTIONS],
+        shares: false,
+    },
+    Module {
+        path: "Mule",
+        functions: &[other::OF_MULE],
         shares: false,
     },
 ];

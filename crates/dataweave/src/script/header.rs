@@ -13,7 +13,7 @@ use crate::value::{Namespace, Value};
 pub(super) const FORMATS: &str = "application/json, application/xml, application/csv, text/plain, application/java, application/dw, application/octet-stream or \
      application/x-www-form-urlencoded";
 
-type Header = (Option<Output>, Arc<[Declaration]>);
+type Header = (Option<Output>, Vec<Declaration>);
 
 /// Parses the header of a script, if it has one.
 pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
@@ -23,7 +23,7 @@ pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
     loop {
         cursor.blank()?;
         if cursor.eat("---") {
-            return Ok((output, declarations.into()));
+            return Ok((output, declarations));
         }
         let start = cursor.at;
         if cursor.eat("%dw") {
@@ -45,7 +45,7 @@ pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
             if there {
                 return Err(cursor.unexpected("a directive or `---`"));
             }
-            return Ok((None, Arc::new([])));
+            return Ok((None, Vec::new()));
         }
         there = true;
     }
@@ -289,7 +289,7 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
 }
 
 /// The media type of a format's name; another text is one itself.
-fn full(name: &str) -> &str {
+pub(super) fn full(name: &str) -> &str {
     match name {
         "json" => "application/json",
         "xml" => "application/xml",
@@ -303,9 +303,9 @@ fn full(name: &str) -> &str {
     }
 }
 
-/// The media type of a text, if its format is supported.
+/// The media type of a text, which is one or the name of a format, if that is supported.
 pub(super) fn supported(cursor: &Cursor<'_>, text: &str, at: usize) -> Parsed<MediaType> {
-    let media_type = MediaType::new(text);
+    let media_type = MediaType::new(full(text));
     if media_type.format() != Format::Opaque {
         return Ok(media_type);
     }

@@ -8,6 +8,9 @@ use super::own::{self, Own};
 use super::tree::Declaration;
 use crate::fault::ParseFault;
 
+/// What to do in place of `lookup`, which calls a flow.
+pub(super) const LOOKUP: &str = "call the flow before, by `<flow-ref name=\"…\" target=\"…\"/>`";
+
 /// A module that scripts may import.
 pub(super) struct Module {
     /// The full name.
@@ -36,6 +39,16 @@ impl Module {
     /// The function of a name, for an import or a call.
     pub fn take(&self, cursor: &Cursor<'_>, name: &str, at: usize) -> Parsed<&'static Builtin> {
         self.find(name).ok_or_else(|| {
+            // The two others that this module has.
+            let lacks = match (self.path, name) {
+                ("Mule", "lookup") => Some(LOOKUP),
+                ("Mule", "causedBy") => Some("choose the handler by its `type`"),
+                _ => None,
+            };
+            if let Some(mend) = lacks {
+                let what = format!("`{name}` of the module `{}` is not supported", self.path);
+                return cursor.fault(at, &what, mend);
+            }
             let what = format!("the module `{}` has no function `{name}`", self.path);
             let names = self.functions.iter().copied().flatten().map(|it| it.name);
             let mend = match functions::nearest(names, name) {

@@ -100,8 +100,9 @@ pub(super) fn module(
     inner.library = cursor.library;
     inner.within.clone_from(&cursor.within);
     inner.within.push(path.into());
-    let declarations = match header::module(&mut inner).and_then(|declarations| {
+    let declarations = match header::module(&mut inner).and_then(|mut declarations| {
         parse::check_calls(&inner)?;
+        declarations.append(&mut inner.taken);
         Ok(declarations)
     }) {
         Ok(declarations) => declarations,
@@ -122,6 +123,35 @@ pub(super) fn module(
         path: path.to_owned(),
         declarations: declarations.into(),
     })))
+}
+
+/// Takes a function of a module that is named in full where it is used, `modules::tea::cup()`. Returns the name of its
+/// declaration; `None`: no file has the module.
+pub(super) fn in_full(
+    cursor: &mut Cursor<'_>,
+    path: &str,
+    name: &str,
+    start: usize,
+) -> Parsed<Option<Arc<str>>> {
+    let text: Arc<str> = format!("{path}::{name}").into();
+    if cursor.declared.contains(&text) {
+        return Ok(Some(text));
+    }
+    let read = cursor.taken.iter().find_map(|it| match &it.what {
+        Declared::Own(own, _) if own.path == path => Some(own.clone()),
+        _ => None,
+    });
+    let own = match read {
+        Some(own) => own,
+        None => match module(cursor, path, start)? {
+            Some(own) => own,
+            None => return Ok(None),
+        },
+    };
+    let mut taken = std::mem::take(&mut cursor.taken);
+    let done = own.one(cursor, (name, &text, start), &mut taken);
+    cursor.taken = taken;
+    done.map(|()| Some(text))
 }
 
 fn unreadable(cursor: &Cursor<'_>, start: usize, file: &str, why: &str) -> ParseFault {

@@ -40,7 +40,7 @@ pub(super) fn program(
         return Err(cursor.fault(start, &what, "split it"));
     }
     let cursor = &mut cursor;
-    let (output, declarations) = header::script(cursor)?;
+    let (output, mut declarations) = header::script(cursor)?;
     cursor.blank()?;
     if cursor.peek().is_none() {
         let what = "the expression is empty";
@@ -53,6 +53,7 @@ pub(super) fn program(
         return Err(cursor.unexpected("an operator or the end"));
     }
     check_calls(cursor)?;
+    declarations.append(&mut cursor.taken);
     let is_data = cursor.names.is_empty() && cursor.called.is_empty() && cursor.declared.is_empty();
     let reads = |name: &str| cursor.names.contains_key(name) && !cursor.declared.contains(name);
     let message = reads("message");
@@ -69,7 +70,7 @@ pub(super) fn program(
     };
     Ok(Program {
         output,
-        declarations,
+        declarations: declarations.into(),
         body,
         reads,
         is_data,
@@ -92,9 +93,7 @@ pub(super) fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
                 "write the address as a text, `classpath://data.json`, or get the data by `http:request`"
                     .to_owned()
             }
-            _ if &**name == "lookup" => {
-                "call the flow before, by `<flow-ref name=\"…\" target=\"…\"/>`".to_owned()
-            }
+            _ if &**name == "lookup" => modules::LOOKUP.to_owned(),
             (Some(module), _) => format!("write `import {name} from {module}` in a header"),
             (None, Some(known)) => format!("did you mean `{known}`?"),
             (None, None) => "use another, or define it with `fun` in a header".to_owned(),

@@ -364,6 +364,12 @@ fn of_module(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
         });
     }
     let Some(module) = modules::of_name(cursor, &path) else {
+        if let Some(text) = own::in_full(cursor, &path, last, start)? {
+            return Ok(Name {
+                text,
+                builtin: None,
+            });
+        }
         let what = format!("unknown module `{path}`");
         let mend = "import it in a header: `import dw::core::Strings`";
         return Err(cursor.fault(start, &what, mend));

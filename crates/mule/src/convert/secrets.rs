@@ -14,8 +14,15 @@ pub(super) fn hidden(app: &App, mut conversion: Conversion) -> Conversion {
     let mut secrets: Vec<(String, &str)> = app
         .properties
         .iter()
-        .filter_map(|(key, value)| Some((variable(key.strip_prefix(SECURE)?), &**value)))
+        .filter_map(|(key, value)| Some((key.strip_prefix(SECURE)?, &**value)))
         .filter(|(_, value)| value.len() >= LENGTH_MIN)
+        // A file that is read both ways has nothing encrypted at such a key, like that of a port.
+        .filter(|(key, value)| {
+            app.properties
+                .get(*key)
+                .is_none_or(|plain| &**plain != *value)
+        })
+        .map(|(key, value)| (variable(key), value))
         .collect();
     // A value may be a part of another.
     secrets.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));

@@ -24,6 +24,8 @@ pub(super) struct Globals<'a> {
     pub raised: BTreeSet<ErrorType>,
     /// The modules of elements that are not supported, as the namespaces of their errors begin.
     refused: BTreeSet<String>,
+    /// The modules that the application names or has elements of, as the namespaces of their errors begin.
+    used: BTreeSet<String>,
 }
 
 /// The elements that are flows.
@@ -49,6 +51,7 @@ impl<'a> Globals<'a> {
             flow_count: 0,
             raised: BTreeSet::new(),
             refused: BTreeSet::new(),
+            used: BTreeSet::new(),
         };
         let has_flows = elements.iter().any(|element| element.title() == "flow");
         let mut beside = BTreeSet::new();
@@ -74,6 +77,7 @@ impl<'a> Globals<'a> {
             }
             raised(element, &mut globals.raised);
             refused(element, &mut globals.refused);
+            used(element, &mut globals.used);
         }
         globals
     }
@@ -97,6 +101,11 @@ impl<'a> Globals<'a> {
         }
     }
 
+    /// True if the application uses a module, whose name begins the namespace of its errors.
+    pub fn uses(&self, namespace: &str) -> bool {
+        self.used.contains(namespace)
+    }
+
     /// Adds modules that the application has; those that are supported are known anyway.
     pub fn add_modules(&mut self, modules: &BTreeSet<String>) {
         let is_ours = |module: &str| {
@@ -106,6 +115,7 @@ impl<'a> Globals<'a> {
         let ours = ["core", "documentation"];
         for module in modules {
             let module = module.strip_prefix("ee/").unwrap_or(module);
+            self.used.insert(letters(module));
             if !module.is_empty() && !ours.contains(&module) && !is_ours(module) {
                 self.refused.insert(letters(module));
             }
@@ -194,6 +204,16 @@ pub(super) fn name_of(element: &Element) -> Option<&At<String>> {
 pub(super) fn shown(at: Place, files: &[&str]) -> String {
     let file = files.get(at.file).copied().unwrap_or_default();
     format!("{file}:{}", at.line)
+}
+
+/// Collects the modules of elements.
+fn used(element: &Element, modules: &mut BTreeSet<String>) {
+    if !element.module.is_empty() {
+        modules.insert(letters(&element.module));
+    }
+    for child in &element.children {
+        used(child, modules);
+    }
 }
 
 /// Collects the modules of elements that are not supported.

@@ -202,7 +202,9 @@ impl<'a> Lowering<'a> {
         let kind = self.error_type(written)?;
         let critical = kind.is_a(&ErrorType::new("MULE", "CRITICAL"));
         let mule = &*kind.namespace == "MULE";
-        if MODULES.contains(&&*kind.namespace) || critical {
+        // The namespace of a module that the application does not have is free.
+        let reserved = MODULES.contains(&&*kind.namespace) && self.globals.uses(&kind.namespace);
+        if reserved || critical {
             let what = format!("{} is reserved for its module", quote(&kind.to_string()));
             let mend = format!("write one of your own, such as `APP:{}`", kind.identifier);
             self.wrong(written, what, mend);

@@ -34,6 +34,8 @@ pub(super) struct Context {
     insecure: bool,
     /// Our own certificate and key.
     identity: Option<KeyPair>,
+    /// True if it names a key store, which may be one that could not be read.
+    has_store: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -54,6 +56,10 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let Some(pair) = context.identity else {
+            // A part of the key store is wrong, which has been reported.
+            if context.has_store && self.notes.errors() > 0 {
+                return None;
+            }
             let what =
                 "an HTTPS listener needs a certificate: its `tls:context` has no `tls:key-store`";
             let mend = "add `<tls:key-store type=\"pem\" path=\"server.pem\"/>`";
@@ -132,6 +138,7 @@ impl<'a> Lowering<'a> {
                     self.error(store.at(), what, "add `path=\"ca.pem\" type=\"pem\"`");
                 }
             }
+            context.has_store = element.children.iter().any(|child| child.is(KEY_STORE));
             if let Some(store) = self.open_part(&open, KEY_STORE) {
                 match store.has("path") {
                     true => context.identity = self.identity(&store),
@@ -239,6 +246,17 @@ impl<'a> Lowering<'a> {
     /// The path of a store's file, without `classpath:`, and the names of the application's files.
     fn sought(&mut self, store: &Open<'a>) -> Option<(Written<'a>, At<String>, Vec<String>)> {
         let path = self.text(store, "path")?;
+        // A placeholder without a value has been reported; what stands there is no path, and no password.
+        let parts = ["path", "type", "alias", "password", "keyPassword"];
+        let parts = parts
+            .iter()
+            .filter_map(|name| store.element.attribute(name));
+        if parts
+            .into_iter()
+            .any(|part| self.states.is_broken(part.value.at))
+        {
+            return None;
+        }
         let sought = path.text.trim();
         let sought = sought.strip_prefix("classpath:").unwrap_or(sought);
         let sought = At {

@@ -199,7 +199,7 @@ impl Names<'_> {
     }
 
     /// The remedy for a file that is in no place.
-    fn advice(&self, path: &str, of: usize, kind: Kind) -> String {
+    pub fn advice(&self, path: &str, of: usize, kind: Kind) -> String {
         /// The number of places that a message names.
         const SHOWN: usize = 3;
         let candidates = self.candidates(path, of, kind);

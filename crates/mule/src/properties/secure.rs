@@ -65,7 +65,7 @@ impl Lock {
         let key = fill(key).ok_or(None)?;
         let text: String = text.split_whitespace().collect();
         let encrypted = BASE64_STANDARD.decode(text).map_err(|_| {
-            let mend = "write what the secure properties tool prints, between `![` and `]`";
+            let mend = "write what the secure properties tool prints, between `![` and `]`, or give the value: `--set secure::KEY=VALUE`";
             fault("it is not Base64", mend)
         })?;
         let Lock {
@@ -86,7 +86,7 @@ impl Lock {
             ),
             Fault::Garbage => fault(
                 "it was encrypted with another key",
-                "give that key, and check `algorithm`, `mode` and `useRandomIVs`",
+                "give that key, and check `algorithm`, `mode` and `useRandomIVs`, or give the value: `--set secure::KEY=VALUE`",
             ),
         })
     }
@@ -96,6 +96,9 @@ impl Lock {
 pub(super) fn encrypted(value: &str) -> Option<&str> {
     value.trim().strip_prefix("![")?.strip_suffix(']')
 }
+
+/// The part of a remedy that offers to give a single value.
+pub(super) const OR_GIVE: &str = ", or give the value: `--set secure::KEY=VALUE`";
 
 /// Reads a configuration and its file into the table.
 pub(super) fn add(

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use fusebox_dataweave::Properties;
+use fusebox_dataweave::{Compat, Properties};
 use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
 use super::UNFILLED;
+use super::absent::Absent;
 use super::search::{Kind, Names};
 use super::secure::{self, Lock};
 use crate::xml::{Element, Filling as State, Places};
@@ -54,6 +55,8 @@ pub(crate) struct Table<'l> {
     globals: HashMap<Arc<str>, Property>,
     /// True if a property file could not be read.
     pub incomplete: bool,
+    /// The property files that are nowhere.
+    pub absent: Absent,
     /// True if a file of secure properties could not be read.
     pub secure_incomplete: bool,
     /// The secure configurations.
@@ -122,6 +125,7 @@ impl<'l> Table<'l> {
             files: HashMap::new(),
             globals: HashMap::new(),
             incomplete: false,
+            absent: Absent::default(),
             secure_incomplete: false,
             locks: Vec::new(),
             told: HashSet::new(),
@@ -357,6 +361,9 @@ impl<'l> Table<'l> {
                     false => self.incomplete,
                 } =>
             {
+                if !key.starts_with(SECURE) && !key.starts_with(UNFILLED) {
+                    self.absent.wanted.insert(key);
+                }
                 Err(None)
             }
             // Filling in the template has said it.
@@ -460,10 +467,14 @@ impl<'l> Table<'l> {
             Ok(plain) => Some(plain),
             Err(fault) => {
                 if let Some((what, mend)) = fault {
-                    let mend = mend.replace(
-                        "secure::KEY",
-                        &format!("secure::{}", name.trim_matches('`')),
-                    );
+                    // A file that is encrypted as a whole has no value that could be given in its place.
+                    let mend = match name.strip_prefix('`') {
+                        Some(name) => {
+                            let name = name.trim_end_matches('`');
+                            mend.replace("secure::KEY", &format!("secure::{name}"))
+                        }
+                        None => mend.replace(secure::OR_GIVE, ""),
+                    };
                     notes.error(
                         lock.at(),
                         format!("{name} cannot be decrypted: {what}"),
@@ -491,6 +502,11 @@ impl<'l> Table<'l> {
             (format!("{SECURE}{key}").into(), Entry { lock, ..entry })
         });
         self.add_file(entries.collect());
+    }
+
+    /// Reports the property files that are nowhere.
+    pub fn tell_absent(&mut self, compat: Compat, notes: &mut Notes) {
+        std::mem::take(&mut self.absent).tell(compat, notes);
     }
 
     fn property(&mut self, of_file: bool, key: &str) -> Option<&mut Property> {

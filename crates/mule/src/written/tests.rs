@@ -11,6 +11,7 @@ struct Machine {
     set: BTreeMap<&'static str, &'static str>,
     env: BTreeMap<&'static str, &'static str>,
     files: BTreeMap<&'static str, &'static str>,
+    is_strict: bool,
 }
 
 impl Loader for Machine {
@@ -22,6 +23,10 @@ impl Loader for Machine {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
         let file = self.files.get(path).map(ToString::to_string);
         file.ok_or_else(missing)
+    }
+
+    fn is_strict(&self) -> bool {
+        self.is_strict
     }
 
     fn property(&self, name: &str) -> Option<String> {
@@ -79,6 +84,7 @@ fn the_command_line_is_stronger_than_the_environment_than_files_than_global_prop
             ("2.yaml", "{a: 2, b: 2, c: 2, d: 2, e: {f: [x, y]}}"),
         ]
         .into(),
+        ..Machine::default()
     };
     let text =
         "<configuration-properties file='1.properties'/><configuration-properties file='2.yaml'/>
@@ -171,8 +177,35 @@ fn a_property_file_is_looked_for_where_mule_keeps_it() {
         &machine,
         "<configuration-properties file='b.yaml'/><configuration-properties file='c.json'/><logger message='${b}'/>",
         "
-app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the file that names it, or into `src/main/resources`; searched: `app/b.yaml`, `resources/b.yaml`, `app/src/main/resources/b.yaml`
+app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the file that names it, or into `src/main/resources`; searched: `app/b.yaml`, `resources/b.yaml`, `app/src/main/resources/b.yaml`; or give its properties: `--set b=VALUE`
 app/orders.xml:1:74: error: `c.json` is not a property file; name a file that ends with `.yaml` or `.properties`",
+    );
+}
+
+#[test]
+fn a_property_file_that_is_nowhere_is_needed_for_values_alone() {
+    let text = "<configuration-properties file='b.yaml'/><logger message='${b}${c.d}${b}'/>";
+    let places = "put it beside the file that names it, or into `src/main/resources`; searched: `app/b.yaml`, `resources/b.yaml`, `app/src/main/resources/b.yaml`";
+    let mut machine = Machine::default();
+    check(
+        &machine,
+        text,
+        &format!(
+            "app/orders.xml:1:33: error: there is no file `b.yaml`; {places}; or give its properties: `--set b=VALUE`, `--set c.d=VALUE`"
+        ),
+    );
+    machine.set = [("b", "1"), ("c.d", "2")].into();
+    check(
+        &machine,
+        text,
+        "121\napp/orders.xml:1:33: warning: there is no file `b.yaml`, so its properties have no values; put it into `src/main/resources`, or give them by `--set KEY=VALUE`",
+    );
+    // Mule itself needs the file.
+    machine.is_strict = true;
+    check(
+        &machine,
+        text,
+        &format!("app/orders.xml:1:33: error: there is no file `b.yaml`; {places}"),
     );
 }
 
@@ -286,7 +319,7 @@ fn a_wrong_key_is_one_error_and_a_missing_one_is_asked_for_where_it_is_needed() 
     check(
         &machine,
         &text,
-        "app/orders.xml:1:61: error: `b` cannot be decrypted: it was encrypted with another key; give that key, and check `algorithm`, `mode` and `useRandomIVs`",
+        "app/orders.xml:1:61: error: `b` cannot be decrypted: it was encrypted with another key; give that key, and check `algorithm`, `mode` and `useRandomIVs`, or give the value: `--set secure::b=VALUE`",
     );
     machine.set.insert("k", "short");
     check(
@@ -305,7 +338,7 @@ fn a_wrong_key_is_told_of_the_same_property_each_time() {
         check(
             &machine,
             &text,
-            "app/orders.xml:1:61: error: `b` cannot be decrypted: it was encrypted with another key; give that key, and check `algorithm`, `mode` and `useRandomIVs`",
+            "app/orders.xml:1:61: error: `b` cannot be decrypted: it was encrypted with another key; give that key, and check `algorithm`, `mode` and `useRandomIVs`, or give the value: `--set secure::b=VALUE`",
         );
     }
 }

@@ -210,6 +210,20 @@ fn errors_of_modules_are_raised_by_modules() {
 }
 
 #[test]
+fn the_namespace_of_a_module_that_the_application_does_not_have_is_free() {
+    let raise = r#"<raise-error type="VALIDATION:INVALID_TOKEN"/>"#;
+    let Read { plan, said } = snippet(&flow(raise), Compat::Strict);
+    assert_eq!(said, [""; 0]);
+    assert!(plan.is_some());
+    refused(
+        &format!(r##"<validation:is-true expression="#[true]"/>{raise}"##),
+        &[
+            "1:118: error: `VALIDATION:INVALID_TOKEN` is reserved for its module; write one of your own, such as `APP:INVALID_TOKEN`",
+        ],
+    );
+}
+
+#[test]
 fn scripts_that_do_more_than_sleep_are_refused() {
     refused(
         r#"<scripting:execute engine="groovy"><scripting:code>payload.size()</scripting:code></scripting:execute><scripting:execute engine="python"/>"#,
@@ -414,6 +428,27 @@ fn an_empty_base_path_is_the_root() {
     let Read { said, plan } = read_all(&[("a.xml", &text)], "", Compat::Strict);
     assert_eq!(said, [""; 0]);
     assert!(plan.is_some());
+}
+
+#[test]
+fn a_key_store_with_a_property_that_is_not_set_is_one_error() {
+    let text = r#"<http:listener-config name="L"><http:listener-connection host="0.0.0.0" port="8443" protocol="HTTPS">
+<tls:context><tls:key-store type="pem" path="${store}"/></tls:context></http:listener-connection></http:listener-config>
+<flow name="f"><http:listener config-ref="L" path="/x"/></flow>"#;
+    check(
+        text,
+        Compat::Intent,
+        &["2:46: error: the property `store` has no value; set it: `--set store=VALUE`"],
+    );
+    let text = text.replace(
+        r#"path="${store}""#,
+        r#"path="server.p12" password="${word}""#,
+    );
+    check(
+        &text,
+        Compat::Intent,
+        &["2:68: error: the property `word` has no value; set it: `--set word=VALUE`"],
+    );
 }
 
 #[test]

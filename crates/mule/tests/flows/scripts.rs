@@ -121,6 +121,14 @@ async fn modules_of_the_project_are_imported_whole_by_name_or_by_their_own_name(
     for (expression, expected) in [
         ("import * from modules::teas --- cup()", "cupofoolong"),
         ("import * from modules::teas --- cup(payload)", "cupofgreen"),
+        (
+            "modules::teas::cup() ++ modules::teas::cup('x') ++ modules::teas::best",
+            "cupofoolongcupofxoolong",
+        ),
+        (
+            "fun own() = modules::teas::both('a') --- ['b'] map modules::teas::both(own())",
+            r#"["aoolongoolong"]"#,
+        ),
         // The names of a module mean its own declarations, and those of the script come first.
         (
             "import * from modules::teas var best = 'x' --- cup() ++ best",
@@ -180,6 +188,7 @@ fn a_fault_of_a_module_is_told_where_it_is_imported() {
             "import * from modules::two\nvar a = 1",
         ),
         ("../resources/modules/two.dwl", "import * from modules::one"),
+        ("../resources/modules/teas.dwl", "fun cup() = 1"),
     ];
     for (expression, said) in [
         (
@@ -189,6 +198,10 @@ fn a_fault_of_a_module_is_told_where_it_is_imported() {
         (
             "import b from modules::one --- b()",
             "the module `modules::one` imports itself, if through others",
+        ),
+        (
+            "modules::teas::brew()",
+            "the module `modules::teas` has no function `brew`",
         ),
         (
             "import * from modules::none --- b()",

@@ -14,7 +14,6 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("now", 0, now),
     plain("uuid", 0, random_uuid),
     plain("typeOf", 1, |_, args| Ok(Value::Type(args[0].kind()))),
-    plain("p", 1, property),
     plain("log", 1, log).up_to(2),
     plain("read", 1, read).up_to(3),
     plain("write", 1, write).up_to(3),
@@ -23,6 +22,9 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("then", 2, then).higher(),
     plain("onNull", 2, on_null).higher(),
 ];
+
+/// What the module `Mule` has; all of it is in the core as well.
+pub(super) const OF_MULE: &[Builtin] = &[plain("p", 1, property)];
 
 fn now(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
     let now = run.context.now.to_zoned(run.context.zone.clone());
@@ -67,7 +69,7 @@ fn format(name: &str, value: Option<&Value>) -> Coerced<MediaType> {
         return Ok(MediaType::new("application/dw"));
     };
     let text = coerce::text(value)?;
-    let media_type = MediaType::new(text);
+    let media_type = MediaType::new(header::full(&text));
     if media_type.format() == Format::Opaque {
         return Err(misfit(name, header::FORMATS, value));
     }
