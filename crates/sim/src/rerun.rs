@@ -58,7 +58,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// The [`Call::took`] of a call whose duration the log does not have.
+    /// The value of `took` for a call whose duration the log does not have.
     pub const UNTIMED: u64 = u64::MAX;
 
     fn took(&self) -> Option<Duration> {

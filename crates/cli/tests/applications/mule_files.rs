@@ -80,7 +80,9 @@ fn a_name_that_nothing_gives_names_the_option_that_mends_it() {
     assert!(unbound.contains("--bind Stock="), "{unbound}");
     let other = told(&["--bind", PUBLIC, "--bind", STOCK, "--set", "stage=live"]);
     assert!(
-        other.contains("app/orders.xml:1:33: error: there is no file `config/live.yaml`"),
+        other.contains(
+            "app/orders.xml:1:33: error: the property file `config/live.yaml` is missing"
+        ),
         "{other}"
     );
 }

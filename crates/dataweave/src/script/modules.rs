@@ -8,7 +8,7 @@ use super::own::{self, Own};
 use super::tree::Declaration;
 use crate::fault::ParseFault;
 
-/// What to do in place of `lookup`, which calls a flow.
+/// The advice in place of `lookup`, which calls a flow.
 pub(super) const LOOKUP: &str = "call the flow before, by `<flow-ref name=\"…\" target=\"…\"/>`";
 
 /// A module that scripts may import.

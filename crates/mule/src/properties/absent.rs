@@ -26,7 +26,7 @@ impl Absent {
         let wanted = self.wanted.iter().take(SHOWN);
         let wanted: Vec<String> = wanted.map(|key| format!("`--set {key}=VALUE`")).collect();
         for (path, advice) in self.files {
-            let what = format!("there is no file {}", quote(&path.value));
+            let what = format!("the property file {} is missing", quote(&path.value));
             if compat == Compat::Strict {
                 notes.error_about(path.at, "file", what, advice);
             } else if wanted.is_empty() {

@@ -177,7 +177,7 @@ fn a_property_file_is_looked_for_where_mule_keeps_it() {
         &machine,
         "<configuration-properties file='b.yaml'/><configuration-properties file='c.json'/><logger message='${b}'/>",
         "
-app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the file that names it, or into `src/main/resources`; searched: `app/b.yaml`, `resources/b.yaml`, `app/src/main/resources/b.yaml`; or give its properties: `--set b=VALUE`
+app/orders.xml:1:33: error: the property file `b.yaml` is missing; put it beside the file that names it, or into `src/main/resources`; searched: `app/b.yaml`, `resources/b.yaml`, `app/src/main/resources/b.yaml`; or give its properties: `--set b=VALUE`
 app/orders.xml:1:74: error: `c.json` is not a property file; name a file that ends with `.yaml` or `.properties`",
     );
 }
@@ -191,21 +191,21 @@ fn a_property_file_that_is_nowhere_is_needed_for_values_alone() {
         &machine,
         text,
         &format!(
-            "app/orders.xml:1:33: error: there is no file `b.yaml`; {places}; or give its properties: `--set b=VALUE`, `--set c.d=VALUE`"
+            "app/orders.xml:1:33: error: the property file `b.yaml` is missing; {places}; or give its properties: `--set b=VALUE`, `--set c.d=VALUE`"
         ),
     );
     machine.set = [("b", "1"), ("c.d", "2")].into();
     check(
         &machine,
         text,
-        "121\napp/orders.xml:1:33: warning: there is no file `b.yaml`, so its properties have no values; put it into `src/main/resources`, or give them by `--set KEY=VALUE`",
+        "121\napp/orders.xml:1:33: warning: the property file `b.yaml` is missing, so its properties have no values; put it into `src/main/resources`, or give them by `--set KEY=VALUE`",
     );
     // Mule itself needs the file.
     machine.is_strict = true;
     check(
         &machine,
         text,
-        &format!("app/orders.xml:1:33: error: there is no file `b.yaml`; {places}"),
+        &format!("app/orders.xml:1:33: error: the property file `b.yaml` is missing; {places}"),
     );
 }
 

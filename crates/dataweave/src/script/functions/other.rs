@@ -23,7 +23,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("onNull", 2, on_null).higher(),
 ];
 
-/// What the module `Mule` has; all of it is in the core as well.
+/// The functions of the module `Mule`; all of them are in the core as well.
 pub(super) const OF_MULE: &[Builtin] = &[plain("p", 1, property)];
 
 fn now(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
