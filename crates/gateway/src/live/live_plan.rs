@@ -29,7 +29,7 @@ pub struct Live {
     pub guarded: Vec<Arc<LiveUpstream>>,
     /// The upstreams by their names in the plan.
     pub by_name: Upstreams,
-    /// Those of `guarded` by the names of their breakers.
+    /// The upstreams in `guarded`, by the names of their breakers.
     pub guarded_by_name: Upstreams,
     /// The application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
