@@ -11,6 +11,7 @@ mod connection;
 mod driver;
 mod exchange;
 mod fault;
+mod known_head;
 mod request_head;
 mod upload;
 mod wire;

@@ -12,9 +12,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use super::fault::{Fault, HeadFault};
+use super::known_head::{Field, KnownHead};
 
 /// The most fields that are read without a place on the heap.
 const FIELDS_AT_HAND: usize = 128;
+
+/// The lines that end a head.
+const EMPTY_LINES: [&[u8]; 2] = [b"\r\n", b"\n"];
 
 /// The bytes that begin every answer that is read.
 const BEGINNING: &[u8] = b"HTTP/1.";
@@ -52,22 +56,46 @@ pub struct AnswerHead {
 pub struct HeadReader {
     /// The number of bytes of the present head that were looked at for its end; 0: it was not read yet.
     looked_at: usize,
-    /// The places of the fields' names and values in the head.
-    places: Vec<(Range<usize>, Range<usize>)>,
+    /// The places of the head's fields.
+    places: Vec<Place>,
+    /// The lines of the heads before.
+    known: KnownHead,
+}
+
+/// The place of a field in a head.
+#[derive(Debug)]
+struct Place {
+    name: Range<usize>,
+    value: Range<usize>,
+    /// True if the whole line is the known one at its place.
+    is_known: bool,
+}
+
+/// A head's first line.
+#[derive(Debug, Clone)]
+pub struct StatusLine {
+    code: u16,
+    reason: Range<usize>,
+    is_http11: bool,
 }
 
 /// A head's first line, and the number of the head's bytes.
 struct Read {
     length: usize,
-    code: u16,
-    reason: Range<usize>,
-    is_http11: bool,
+    first: StatusLine,
+    /// True if each line of the head was known.
+    is_known: bool,
 }
 
 impl HeadReader {
     /// Begins with a new head.
     pub fn begin(&mut self) {
         self.looked_at = 0;
+    }
+
+    /// Gives back what is kept only so that the next head is read sooner.
+    pub fn shed(&mut self) {
+        self.known = KnownHead::default();
     }
 
     /// Takes a head from the front of `buffer`, once all of it is there; `fields` gives an empty map, which is filled with the
@@ -95,7 +123,7 @@ impl HeadReader {
         };
         self.looked_at = 0;
         let head = buffer.split_to(read.length).freeze();
-        let is_interim = matches!(read.code, 100 | 102..=199);
+        let is_interim = matches!(read.first.code, 100 | 102..=199);
         let fields = if is_interim {
             HeaderMap::new()
         } else {
@@ -125,6 +153,9 @@ impl HeadReader {
 
     /// Reads the lines of a head that bytes begin with; `None`: it has no end yet.
     fn read(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<Read>, Fault> {
+        if let Some(read) = self.read_known(bytes, limits) {
+            return Ok(Some(read));
+        }
         if limits.fields_max <= FIELDS_AT_HAND {
             let mut fields = [const { MaybeUninit::uninit() }; FIELDS_AT_HAND];
             self.read_into(bytes, &mut fields[..limits.fields_max])
@@ -132,6 +163,29 @@ impl HeadReader {
             let mut fields = vec![MaybeUninit::uninit(); limits.fields_max];
             self.read_into(bytes, &mut fields)
         }
+    }
+
+    /// Reads a head of which each line is known; `None`: it is another one.
+    fn read_known(&mut self, bytes: &[u8], limits: HeadLimits) -> Option<Read> {
+        let (first, mut at) = self.known.first(bytes)?;
+        let first = first.clone();
+        self.places.clear();
+        while let Some((field, length)) = self.known.field(self.places.len(), &bytes[at..]) {
+            self.places.push(Place {
+                name: at..at + field.name_end,
+                value: at + field.value_at.start..at + field.value_at.end,
+                is_known: true,
+            });
+            at += length;
+        }
+        let end = EMPTY_LINES
+            .iter()
+            .find(|end| bytes[at..].starts_with(end))?;
+        (self.places.len() <= limits.fields_max).then(|| Read {
+            length: at + end.len(),
+            first,
+            is_known: true,
+        })
     }
 
     fn read_into<'b>(
@@ -158,11 +212,13 @@ impl HeadReader {
         };
         self.places.clear();
         for field in &*read.headers {
-            let places = (place(field.name.as_bytes()), place(field.value));
-            self.places.push(places);
+            self.places.push(Place {
+                name: place(field.name.as_bytes()),
+                value: place(field.value),
+                is_known: false,
+            });
         }
-        Ok(Some(Read {
-            length,
+        let first = StatusLine {
             code: read.code.unwrap_or_default(),
             // No reason is none of the bytes.
             reason: match read.reason {
@@ -170,22 +226,85 @@ impl HeadReader {
                 _ => 0..0,
             },
             is_http11: read.version == Some(1),
+        };
+        Ok(Some(Read {
+            length,
+            first,
+            is_known: false,
         }))
     }
 
+    /// The line of a field in a head, with its end.
+    fn line<'h>(&self, index: usize, head: &'h [u8]) -> &'h [u8] {
+        let next = self.places.get(index + 1).map(|next| next.name.start);
+        let end = next.unwrap_or_else(|| {
+            let length = |end: &&&[u8]| head.ends_with(end);
+            head.len() - EMPTY_LINES.iter().find(length).map_or(0, |end| end.len())
+        });
+        &head[self.places[index].name.start..end]
+    }
+
+    /// Looks which fields of a head are known, though not all of it is.
+    fn recognise(&mut self, first: &StatusLine, head: &[u8]) {
+        let end = self.places.first().map(|field| field.name.start);
+        let line = &head[..end.unwrap_or(0)];
+        if self.known.first(line).is_none() && !line.is_empty() {
+            self.known.note_first(line, first.clone());
+        }
+        for index in 0..self.places.len() {
+            let line = self.line(index, head);
+            let known = self.known.field(index, line);
+            self.places[index].is_known = known.is_some_and(|(_, length)| length == line.len());
+        }
+    }
+
+    /// The field at a place in a head; `None`: it is malformed.
+    fn field(&mut self, index: usize, head: &Bytes) -> Option<(HeaderName, HeaderValue)> {
+        let Place {
+            name,
+            value,
+            is_known,
+        } = &self.places[index];
+        if let (true, Some(field)) = (is_known, self.known.at(index)) {
+            return Some((field.name.clone(), field.value.clone()));
+        }
+        let (name, value) = (name.clone(), value.clone());
+        let read_name = HeaderName::from_bytes(&head[name.clone()]).ok()?;
+        let read_value = HeaderValue::from_maybe_shared(head.slice(value.clone())).ok()?;
+        let line = self.line(index, head);
+        let from = name.start;
+        self.known.note_field(index, line, || {
+            Some(Field {
+                name: read_name.clone(),
+                value: HeaderValue::from_bytes(&head[value.clone()]).ok()?,
+                name_end: name.end - from,
+                value_at: value.start - from..value.end - from,
+            })
+        });
+        Some((read_name, read_value))
+    }
+
     /// The meaning of a head whose lines were read.
-    fn head(&self, read: &Read, head: &Bytes, mut headers: HeaderMap) -> Result<AnswerHead, Fault> {
-        let status = StatusCode::from_u16(read.code).map_err(|_| Fault::Head(HeadFault::Status))?;
-        let reason = &head[read.reason.clone()];
+    fn head(
+        &mut self,
+        read: &Read,
+        head: &Bytes,
+        mut headers: HeaderMap,
+    ) -> Result<AnswerHead, Fault> {
+        let first = &read.first;
+        let status = StatusCode::from_u16(first.code);
+        let status = status.map_err(|_| Fault::Head(HeadFault::Status))?;
+        let reason = &head[first.reason.clone()];
         let own = status.canonical_reason().map(str::as_bytes);
         let reason = (own != Some(reason)).then(|| ReasonPhrase::try_from(reason).ok());
         headers.reserve(self.places.len());
         let mut framing = Framing::default();
         let mut keeping = Keeping::default();
-        for (name, value) in &self.places {
-            let name = HeaderName::from_bytes(&head[name.clone()]);
-            let value = HeaderValue::from_maybe_shared(head.slice(value.clone()));
-            let (Ok(name), Ok(value)) = (name, value) else {
+        if !read.is_known {
+            self.recognise(first, head);
+        }
+        for index in 0..self.places.len() {
+            let Some((name, value)) = self.field(index, head) else {
                 return Err(Fault::Head(HeadFault::Field));
             };
             if name == CONTENT_LENGTH {
@@ -197,7 +316,7 @@ impl HeadReader {
             }
             headers.append(name, value);
         }
-        if framing.is_chunked && !read.is_http11 {
+        if framing.is_chunked && !first.is_http11 {
             return Err(Fault::Head(HeadFault::TransferEncoding));
         }
         if framing.is_chunked && framing.length.is_some() {
@@ -205,11 +324,11 @@ impl HeadReader {
         }
         Ok(AnswerHead {
             status,
-            is_http11: read.is_http11,
+            is_http11: first.is_http11,
             reason: reason.flatten(),
             length: framing.length,
             is_chunked: framing.is_chunked,
-            keeps: keeping.keeps(read.is_http11),
+            keeps: keeping.keeps(first.is_http11),
             headers,
         })
     }
@@ -308,6 +427,38 @@ mod tests {
 
     fn all(bytes: &str) -> Result<AnswerHead, String> {
         taken(bytes.as_bytes(), usize::MAX).map(|it| it.0)
+    }
+
+    /// Heads of which many begin as others do.
+    fn alike() -> impl Strategy<Value = String> {
+        let first = "HTTP/1\\.[01] (200 OK|200 Fine|404 Not Found|100 Continue|204 )(\r\n|\n)";
+        let line = "(Date|date|ETag|Content-Length|Transfer-Encoding|Connection|X-A|X A)(: |:| : |:\t)\
+                    (1|chunked|close|a b|[\\x00-\\xff]{0,3}) ?(\r\n|\n|\n )";
+        (first, prop::collection::vec(line, 0..6), "(\r\n|\n)")
+            .prop_map(|(first, lines, end)| format!("{first}{}{end}", lines.concat()))
+    }
+
+    proptest! {
+        /// A connection whose upstream answers with a few heads in turns reads each as a new connection does.
+        #[test]
+        fn a_head_reads_the_same_whatever_came_before(
+            heads in prop::collection::vec(alike(), 1..5),
+            turns in prop::collection::vec((0usize..5, 0usize..3), 1..60),
+        ) {
+            let mut reader = HeadReader::default();
+            let limits = HeadLimits { bytes_max: 256, fields_max: 4 };
+            for (turn, cut) in turns {
+                let head = heads[turn % heads.len()].as_bytes();
+                let head = &head[..head.len() - cut.min(head.len())];
+                let mut buffers = [BytesMut::from(head), BytesMut::from(head)];
+                let [here, anew] = &mut buffers;
+                reader.begin();
+                let here_read = reader.take(here, limits, HeaderMap::new);
+                let anew_read = HeadReader::default().take(anew, limits, HeaderMap::new);
+                prop_assert_eq!(format!("{here_read:?}"), format!("{anew_read:?}"));
+                prop_assert_eq!(&buffers[0], &buffers[1]);
+            }
+        }
     }
 
     #[test]

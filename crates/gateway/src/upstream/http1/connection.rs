@@ -334,6 +334,7 @@ impl Http1 {
 
     /// Gives large places back, since no request has come for a while.
     pub fn shed(&mut self) {
+        self.heads.shed();
         self.wire.shed();
     }
 
