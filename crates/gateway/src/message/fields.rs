@@ -4,6 +4,7 @@
 //! us, from what we see; the client's own statements are believed only from a peer in the listener's `trusted_proxies`.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::header::{
@@ -228,6 +229,24 @@ pub struct Origin<'a> {
     pub scheme: &'static str,
     /// Our element of `Via`: the protocol that the request came in, and our name.
     pub via: &'static str,
+    /// Our element of `Forwarded` for most requests of the connection.
+    pub known: &'a KnownElement,
+}
+
+/// Our element of `Forwarded` for the host that a connection's first request asks for, as most of the others do.
+#[derive(Debug, Default)]
+pub struct KnownElement(OnceLock<(HeaderValue, HeaderValue)>);
+
+impl KnownElement {
+    /// The element, if it is one for this host.
+    fn of(&self, origin: &Origin<'_>, host: &HeaderValue) -> Option<HeaderValue> {
+        let (known, element) = self.0.get_or_init(|| {
+            // A copy, which does not keep the bytes that were read with the host.
+            let copy = value(host.as_bytes().to_vec());
+            (copy, value(forwarded(origin, Some(host))))
+        });
+        (known == host).then(|| element.clone())
+    }
 }
 
 /// The client's address: the peer's, or the one that a trusted peer states.
@@ -248,9 +267,8 @@ pub fn set_forwarded(
     origin: &Origin<'_>,
     host: Option<&HeaderValue>,
 ) {
-    let element = forwarded(origin, host);
     if origin.trusted {
-        let chain = joined(headers, &FORWARDED, &element);
+        let chain = joined(headers, &FORWARDED, &forwarded(origin, host));
         headers.insert(FORWARDED, chain);
         let chain = joined(headers, &X_FORWARDED_FOR, origin.peer_text.as_bytes());
         headers.insert(X_FORWARDED_FOR, chain);
@@ -266,7 +284,9 @@ pub fn set_forwarded(
         if found.has(FieldKinds::PROXY_WORD) {
             remove_where(headers, is_proxy_word);
         }
-        headers.insert(FORWARDED, value(element));
+        let known = host.and_then(|host| origin.known.of(origin, host));
+        let element = known.unwrap_or_else(|| value(forwarded(origin, host)));
+        headers.insert(FORWARDED, element);
         headers.insert(X_FORWARDED_FOR, origin.peer_text.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
         if let Some(host) = host {
@@ -373,11 +393,32 @@ mod tests {
             trusted,
             scheme: "http",
             via: "1.1 fusebox",
+            known: &KnownElement::default(),
         };
         let found = FieldKinds::of_request(map);
         strip_request(map, found);
         let host = host.map(HeaderValue::from_static);
         set_forwarded(map, found, &origin, host.as_ref());
+    }
+
+    #[test]
+    fn each_request_of_a_connection_is_forwarded_with_its_own_host() {
+        let origin = Origin {
+            peer: "2001:db8::1".parse().unwrap(),
+            peer_text: &HeaderValue::from_static("2001:db8::1"),
+            trusted: false,
+            scheme: "https",
+            via: "1.1 fusebox",
+            known: &KnownElement::default(),
+        };
+        for host in [Some("a"), Some("b:1"), None, Some("a"), Some("A")] {
+            let mut map = HeaderMap::new();
+            let value = host.map(HeaderValue::from_static);
+            set_forwarded(&mut map, FieldKinds::default(), &origin, value.as_ref());
+            let named = host.map_or_else(String::new, |host| format!(";host=\"{host}\""));
+            let wanted = format!("for=\"[2001:db8::1]\";proto=https{named}");
+            assert_eq!(map["forwarded"], wanted);
+        }
     }
 
     #[test]

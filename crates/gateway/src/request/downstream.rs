@@ -8,7 +8,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::ground::connection_slots::ConnectionSlot;
 use crate::ground::listen::ListenerKey;
-use crate::message::fields::Origin;
+use crate::message::fields::{KnownElement, Origin};
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::worker::Worker;
@@ -26,6 +26,8 @@ pub enum Protocol {
 #[derive(Debug)]
 pub struct OpenConnection {
     worker: Arc<Worker>,
+    /// What most of its requests are forwarded with.
+    forwarded: KnownElement,
     /// The connection's slot, at the listener and among all.
     _slot: ConnectionSlot,
 }
@@ -35,6 +37,7 @@ impl OpenConnection {
     pub fn new(worker: Arc<Worker>, slot: ConnectionSlot) -> Arc<OpenConnection> {
         Arc::new(OpenConnection {
             worker,
+            forwarded: KnownElement::default(),
             _slot: slot,
         })
     }
@@ -100,6 +103,7 @@ impl Downstream {
                 Protocol::Http1 => "1.1 fusebox",
                 Protocol::Http2 => "2 fusebox",
             },
+            known: &self.open.forwarded,
         }
     }
 }
