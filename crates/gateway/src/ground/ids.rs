@@ -51,17 +51,37 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// Writes 16 digits.
 fn hex(number: u64, text: &mut [u8]) {
-    for (at, digit) in text.iter_mut().rev().enumerate() {
-        let nibble = (number >> (4 * at)) & 0xf;
-        *digit = b"0123456789abcdef"[nibble as usize];
-    }
+    let (high, low) = text.split_at_mut(8);
+    high.copy_from_slice(&digits(number >> 32));
+    low.copy_from_slice(&digits(number & 0xffff_ffff));
+}
+
+/// The 8 digits of a number of 32 bits, all at once: each of its nibbles moves to a byte of its own.
+fn digits(number: u64) -> [u8; 8] {
+    let number = (number | (number << 16)) & 0x0000_ffff_0000_ffff;
+    let number = (number | (number << 8)) & 0x00ff_00ff_00ff_00ff;
+    let nibbles = (number | (number << 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 1 where a nibble is 10 or more, which is written as a letter.
+    let letters = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    let to_letters = u64::from(b'a' - b'0' - 10);
+    (nibbles + 0x3030_3030_3030_3030 + letters * to_letters).to_be_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::message::fields;
+
+    proptest::proptest! {
+        #[test]
+        fn a_number_is_written_in_hexadecimal(number: u64) {
+            let mut text = [0; 16];
+            hex(number, &mut text);
+            proptest::prop_assert_eq!(std::str::from_utf8(&text), Ok(&*format!("{number:016x}")));
+        }
+    }
 
     #[test]
     fn ids_differ_and_traceparents_are_ones() {

@@ -213,20 +213,51 @@ fn target(method: &Method, uri: &Uri, rules: PathRules) -> Result<(), Refused> {
 /// # Errors
 /// The fault in the path.
 pub fn path(path: &str, rules: PathRules) -> Result<(), Refused> {
-    if path.bytes().any(|byte| byte == b'\\') {
+    let looks = Looks::at(path);
+    if looks.backslash {
         return Err(bad("a path has no backslash"));
     }
-    if !rules.double_slash_allowed && path.contains("//") {
+    if !rules.double_slash_allowed && looks.empty_segment {
         return Err(bad("a path has no empty segment"));
     }
-    if path.contains('%') {
+    if looks.encoded {
         encoded(path, rules)?;
-    } else if !path.contains("/.") {
+    } else if !looks.dot_first {
         return Ok(());
     }
     match path.split('/').any(is_dots) {
         true => Err(bad("a path has no dot segments")),
         false => Ok(()),
+    }
+}
+
+/// What a path has that is looked at more closely, found in one look.
+#[derive(Debug, Default)]
+struct Looks {
+    backslash: bool,
+    /// A `%`.
+    encoded: bool,
+    /// A `/` right behind a `/`.
+    empty_segment: bool,
+    /// A segment that begins with a dot.
+    dot_first: bool,
+}
+
+impl Looks {
+    fn at(path: &str) -> Looks {
+        let mut looks = Looks::default();
+        let mut before = b' ';
+        for byte in path.bytes() {
+            match byte {
+                b'\\' => looks.backslash = true,
+                b'%' => looks.encoded = true,
+                b'/' => looks.empty_segment |= before == b'/',
+                b'.' => looks.dot_first |= before == b'/',
+                _ => {}
+            }
+            before = byte;
+        }
+        looks
     }
 }
 
