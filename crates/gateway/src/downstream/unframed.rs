@@ -43,11 +43,7 @@ impl http_body::Body for Unframed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = match &mut this.body {
-            // As it is: the body around this one marks its trailers.
-            Body::Streamed(body) => Pin::new(body).poll_frame(cx),
-            body @ Body::Fixed(_) => Pin::new(body).poll_frame(cx),
-        };
+        let frame = this.body.poll_inner(cx);
         if let Poll::Ready(Some(Err(_))) = &frame {
             this.phase.break_off();
         }

@@ -62,6 +62,22 @@ impl<S> Body<S> {
     }
 }
 
+impl<S> Body<S>
+where
+    S: http_body::Body<Data = Bytes, Error = BodyError> + Unpin,
+{
+    /// The next frame as it is, for a body around this one, which marks its trailers itself.
+    pub fn poll_inner(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Body::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Streamed(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+}
+
 impl<S> http_body::Body for Body<S>
 where
     S: http_body::Body<Data = Bytes, Error = BodyError> + Unpin,
@@ -73,10 +89,7 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            Body::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Body::Streamed(body) => Pin::new(body).poll_frame(cx).map_ok(marks::carried),
-        }
+        self.get_mut().poll_inner(cx).map_ok(marks::carried)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -72,12 +72,7 @@ impl http_body::Body for NotedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = match &mut this.body {
-            // As it is, since the body around this one carries its trailers.
-            Body::Streamed(body) => Pin::new(body).poll_frame(cx),
-            body @ Body::Fixed(_) => Pin::new(body).poll_frame(cx),
-        };
-        let frame = std::task::ready!(frame);
+        let frame = std::task::ready!(this.body.poll_inner(cx));
         match &frame {
             None => this.is_over = true,
             Some(Err(error)) => {
