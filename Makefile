@@ -23,7 +23,7 @@ prove: ## run the long forms of the tests: orders of threads, ten million events
 	$(LONG) LOOM_MAX_PREEMPTIONS=3 $(PROVE) -p fusebox-breaker --all-features
 	$(LONG) $(PROVE) -p fusebox-store --all-features
 	$(LONG) $(PROVE) -p fusebox-dataweave -p fusebox-plan -p fusebox-flogo -p fusebox-mule -p fusebox-gateway
-	$(LONG) $(PROVE) -p fusebox-cli --test streaming --test innocent --test siege --test dashboard --test openapi --test sampling \
+	$(LONG) $(PROVE) -p fusebox-cli --test streaming --test innocent --test siege --test pages --test openapi --test sampling \
 		--test access_log
 	$(LONG) $(PROVE) -p fusebox-sim --features fleet --test fleet -- --nocapture --test-threads 1
 	@scripts/package

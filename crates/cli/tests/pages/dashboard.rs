@@ -1,68 +1,8 @@
 //! The dashboard in a real browser: each behaviour of the page, driven by `browser/run.mjs`, and how the page is served.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test may panic, and says what it measured"
-)]
 
-mod support;
+use crate::support::{Dial, Gateway, Upstream, orders};
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
-use std::sync::LazyLock;
-
-use serde_json::Value;
-use support::{Dial, Gateway, Upstream, orders};
-
-/// The reports of the browser's run by behaviour, or the reason why there was none.
-static REPORTS: LazyLock<Result<BTreeMap<String, Value>, String>> = LazyLock::new(run);
-
-fn run() -> Result<BTreeMap<String, Value>, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    if !folder.join("node_modules").exists() {
-        return Err(format!(
-            "the browser tests need their packages: `npm ci --prefix {}`, and Debian's chromium-headless-shell",
-            folder.display()
-        ));
-    }
-    let done = Command::new("node")
-        .arg(folder.join("run.mjs"))
-        .env("FUSEBOX_PROGRAM", env!("CARGO_BIN_EXE_fusebox"))
-        .output()
-        .map_err(|error| format!("the browser tests need node: {error}"))?;
-    let text = String::from_utf8_lossy(&done.stdout);
-    let lines = text.lines().map(serde_json::from_str::<Value>);
-    let reports = lines.map(|line| {
-        let line = line.map_err(|error| format!("{error} in {text}"))?;
-        let name = line["name"].as_str().unwrap_or_default().to_owned();
-        println!("{name}: {} ms {}", line["ms"], line["notes"]);
-        Ok::<_, String>((name, line))
-    });
-    let reports: BTreeMap<_, _> = reports.collect::<Result<_, _>>()?;
-    if done.status.success() {
-        Ok(reports)
-    } else {
-        Err(String::from_utf8_lossy(&done.stderr).into_owned())
-    }
-}
-
-/// Declares a test for each behaviour, and one that none is missing here.
-macro_rules! behaviours {
-    ($($name:ident),* $(,)?) => {
-        const ALL: &[&str] = &[$(stringify!($name)),*];
-        $(
-            #[test]
-            fn $name() {
-                let reports = REPORTS.as_ref().unwrap_or_else(|why| panic!("{why}"));
-                let report = reports.get(stringify!($name)).expect("the browser's run has this behaviour");
-                assert!(report["error"].is_null(), "{}", report["error"].as_str().unwrap_or_default());
-            }
-        )*
-    };
-}
-
-behaviours![
+behaviours!["run.mjs":
     a_trip_is_shown_within_a_second,
     a_row_is_whole_before_it_is_in_sight,
     the_countdown_is_right_to_a_second,
@@ -82,13 +22,6 @@ behaviours![
     the_fleet_is_shown_as_breaker_by_node,
     a_thousand_rows_scroll_without_jank,
 ];
-
-#[test]
-fn no_behaviour_of_the_browsers_run_is_missing_here() {
-    let reports = REPORTS.as_ref().unwrap_or_else(|why| panic!("{why}"));
-    let named: Vec<_> = reports.keys().filter(|it| !ALL.contains(&&***it)).collect();
-    assert!(named.is_empty(), "{named:?}");
-}
 
 #[test]
 fn the_page_needs_no_token_and_holds_no_data_without_it() {
