@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 # What makes tests long, and how they are run then: optimised, and all of them even if one fails.
 LONG := FUSEBOX_PROVE=1 PROPTEST_CASES=20000
+# How packages are built: docs/decisions/0034-an-allocator-for-packages.md.
+PACKAGED := RUSTFLAGS="$$RUSTFLAGS --cfg fusebox_jemalloc"
 PROVE := cargo test --release --locked --no-fail-fast
 
 .PHONY: help build test conformance prove package msrv examples bench-breaker bench-fleet bench-proxy bench-protocols bench-flogo compare-border screenshots fmt lint doc
@@ -11,7 +13,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 build: ## build the program for speed, into target/dist (`cargo build --release` is done sooner)
-	cargo build --profile dist --locked
+	$(PACKAGED) cargo build --profile dist --locked
 
 test: ## install what the tests need, then run formatting, lints, all tests, doc tests, conformance
 	@scripts/test
