@@ -10,6 +10,7 @@ use fusebox_plan::CallError;
 use fusebox_plan::plan::Respond;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
 
 use crate::message::body::Body;
 use crate::message::fields::FUSEBOX_REASON;
@@ -20,8 +21,21 @@ use crate::upstream::sending::Failed;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-fn json(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
-    let mut response = Response::new(Body::fixed(body.to_string()));
+/// Bytes that most bodies of ours fit into.
+const BODY: usize = 192;
+
+/// The body of a refusal to make a call.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: &'a str,
+    breaker: &'a str,
+    retry_after: u64,
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    let mut text = Vec::with_capacity(BODY);
+    serde_json::to_writer(&mut text, body).expect("it is texts and numbers by name");
+    let mut response = Response::new(Body::fixed(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
@@ -80,11 +94,11 @@ pub fn breaker_refused(
     let seconds = Rejection::whole_seconds(rejection.wait(now).unwrap_or(fallback));
     let reason = rejection.reason.as_str();
     let phase = rejection.phase.as_str();
-    let body = serde_json::json!({
-        "error": format!("breaker \"{breaker}\" refused the call: {reason}"),
-        "breaker": breaker,
-        "retry_after": seconds,
-    });
+    let body = Refusal {
+        error: &["breaker \"", breaker, "\" refused the call: ", reason].concat(),
+        breaker,
+        retry_after: seconds,
+    };
     let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -95,27 +109,37 @@ pub fn breaker_refused(
 /// The bulkhead of an upstream or a route (`kind`) was full: 503, with the reason; another try may succeed at any time.
 pub fn bulkhead_full(kind: &str, name: &str, full: Full) -> Response<Body> {
     let reason = full.as_str();
-    let body = serde_json::json!({
-        "error": format!("the bulkhead of {kind} \"{name}\" refused the call: {reason}"),
-        "breaker": name,
-        "retry_after": 1,
-    });
+    let body = Refusal {
+        error: &[
+            "the bulkhead of ",
+            kind,
+            " \"",
+            name,
+            "\" refused the call: ",
+            reason,
+        ]
+        .concat(),
+        breaker: name,
+        retry_after: 1,
+    };
     let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    headers.insert(FUSEBOX_REASON, quoted(reason, kind, name, ""));
+    headers.insert(FUSEBOX_REASON, quoted(reason, kind, name, &[]));
     response
 }
 
 /// `breaker_open; breaker="orders"; state=open`, the name as a quoted string (RFC 9110, section
 /// 5.6.4) with everything outside visible ASCII percent-encoded.
 fn reason_value(reason: &str, breaker: &str, phase: &str) -> HeaderValue {
-    quoted(reason, "breaker", breaker, &format!("; state={phase}"))
+    quoted(reason, "breaker", breaker, &["; state=", phase])
 }
 
-fn quoted(reason: &str, kind: &str, name: &str, rest: &str) -> HeaderValue {
-    let mut text = String::with_capacity(64);
-    write!(text, "{reason}; {kind}=\"").expect("a String takes any text");
+fn quoted(reason: &str, kind: &str, name: &str, rest: &[&str]) -> HeaderValue {
+    let mut text = String::with_capacity(128);
+    for part in [reason, "; ", kind, "=\""] {
+        text.push_str(part);
+    }
     for byte in name.bytes() {
         match byte {
             b'"' | b'\\' => {
@@ -126,8 +150,9 @@ fn quoted(reason: &str, kind: &str, name: &str, rest: &str) -> HeaderValue {
             _ => write!(text, "%{byte:02X}").expect("a String takes any text"),
         }
     }
-    write!(text, "\"{rest}").expect("a String takes any text");
-    HeaderValue::from_str(&text).expect("only visible ASCII was written")
+    text.push('"');
+    rest.iter().for_each(|part| text.push_str(part));
+    HeaderValue::try_from(text).expect("only visible ASCII was written")
 }
 
 /// The upstream failed: 502, or 504 after a timeout.
