@@ -36,7 +36,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Args, Verb};
 
-/// It gives memory back after a burst of connections, and is cheaper than the system's.
+/// The allocator of packages, which gives memory back after a burst of connections.
 #[cfg(fusebox_jemalloc)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

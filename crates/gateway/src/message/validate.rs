@@ -231,11 +231,11 @@ pub fn path(path: &str, rules: PathRules) -> Result<(), Refused> {
     }
 }
 
-/// What a path has that is looked at more closely, found in one look.
+/// The signs in a path that call for a closer look, found in one pass.
 #[derive(Debug, Default)]
 struct Looks {
     backslash: bool,
-    /// A `%`.
+    /// An encoded byte: a `%`.
     encoded: bool,
     /// A `/` right behind a `/`.
     empty_segment: bool,

@@ -26,7 +26,7 @@ pub enum Protocol {
 #[derive(Debug)]
 pub struct OpenConnection {
     worker: Arc<Worker>,
-    /// What most of its requests are forwarded with.
+    /// The element of `Forwarded` for most of its requests.
     forwarded: KnownElement,
     /// The connection's slot, at the listener and among all.
     _slot: ConnectionSlot,

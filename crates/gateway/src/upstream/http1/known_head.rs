@@ -30,7 +30,7 @@ pub struct KnownHead {
 struct Known<T> {
     /// The line with its end, as the upstream writes it.
     line: Box<[u8]>,
-    /// Its meaning.
+    /// The line's meaning.
     means: T,
     /// True if it has come again since it was kept.
     has_come_again: bool,
