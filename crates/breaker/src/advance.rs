@@ -28,7 +28,12 @@ impl Breaker {
     /// ramp, no adaptive rule), no rule watches calls in flight, and nobody holds it, or it is disabled: else each call
     /// needs a [permit](Breaker::admit_owned) of its own.
     pub fn advance(&self, now: Timestamp) -> Option<Advance> {
-        let word = self.0.core.first_answer(now)?.ok()?.word();
+        let answer = self.0.core.first_answer(now).or_else(|| {
+            // Time alone may have ended a hold or a ramp, and the first stamp may be missing.
+            self.tick(now);
+            self.0.core.answer(now)
+        });
+        let word = answer?.ok()?.word();
         let is_free = word.is_closed() || word.signal() == Signal::Disabled;
         is_free.then_some(Advance(word))
     }
@@ -95,8 +100,10 @@ mod tests {
         assert_eq!(breaker.snapshot(at(2)).phase, Phase::Open);
         assert_eq!(breaker.advance(at(3)), None);
         breaker.reset(at(4));
+        assert!(breaker.advance(at(4)).is_some());
         let again = breaker.record_advance(advance, Outcome::Failure, at(5));
         assert_eq!(again.counted, SettledAs::Late);
+        breaker.follow_fleet();
         assert!(breaker.advance(at(5)).is_some());
     }
 

@@ -80,7 +80,7 @@ fn look() -> Value {
             "deny",
             words(&["403", "503"], "the status of a refusal; 503 by default"),
         )
-        .problems(&[Kind::UnknownBreaker, Kind::ServiceOnly])
+        .problems(&[Kind::UnknownBreaker])
         .done();
     look["responses"]["204"] = json!({ "description": "A call would pass" });
     let refused = json!({ "schema": of("LookRefused") });

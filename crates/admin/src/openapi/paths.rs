@@ -270,6 +270,7 @@ impl Operation {
         .problems(&[
             Kind::Malformed,
             Kind::Unauthorized,
+            Kind::ServiceOnly,
             Kind::ForeignHost,
             Kind::ForeignOrigin,
             Kind::TooSlow,

@@ -185,7 +185,9 @@ impl Gateway {
         if let Err(rejection) = breaker.would_admit(now) {
             return Ok(Some(asked.refuse(rejection, now)));
         }
-        if breaker.advance(now).is_some() {
+        let settings = breaker.settings();
+        let draws = |rule: &Rule| matches!(rule, Rule::Adaptive { .. });
+        if settings.ramp.is_none() && !settings.trip.iter().any(draws) {
             return Ok(None);
         }
         let snapshot = breaker.snapshot(now);

@@ -112,11 +112,9 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
     let listen = draft.listen.as_ref();
     let said = listen.map(|listen| (listen.at, listen.value.is_empty()));
     let said = said.or(place_of(&draft.listeners).map(|at| (at, drafted == 0)));
-    // Programs ask the breakers of a file that serves no one else over the admin API.
-    let serves_programs = !draft.services.is_empty() && draft.routes.is_empty();
     // An unreadable listener has been reported already.
     if listeners.is_empty()
-        && !serves_programs
+        && !draft.serves_programs()
         && said.is_none_or(|(_, empty)| empty)
         && notes.errors() == 0
     {

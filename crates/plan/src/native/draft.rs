@@ -285,6 +285,13 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// True if programs ask its breakers over the admin API, and it has no routes, so that it is whole without listeners.
+    pub fn serves_programs(&self) -> bool {
+        !self.services.is_empty() && self.routes.is_empty()
+    }
+}
+
 /// Takes the value of a key, unless an earlier file has set it.
 fn once<T>(
     slot: &mut Option<T>,
