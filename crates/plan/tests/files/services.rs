@@ -60,7 +60,7 @@ fn settings_that_need_an_upstream_are_errors_at_their_place() {
     }
     check(
         "breakers: { stripe: { trips: {} } }\n",
-        "1:23: error: unknown key `trips`; did you mean `trip`?",
+        "1:23: error: unknown key `trips` in `service_breaker`; did you mean `trip`?",
     );
     check(
         "breakers: { stripe: { half_open: { probe: health } } }\n",
