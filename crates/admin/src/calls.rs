@@ -59,7 +59,8 @@ struct Facts {
     /// The call's duration in milliseconds.
     ms: Option<f64>,
     kind: Option<String>,
-    status: Option<u16>,
+    /// A whole number, which JSON may write as `503.0`.
+    status: Option<f64>,
     /// Seconds after which the other side asked to be called again.
     retry_after: Option<f64>,
 }
@@ -218,18 +219,22 @@ fn call(ok: bool, facts: Facts) -> Result<ReportedCall, Problem> {
             "`kind` has at most {KIND_MAX} characters and no control characters"
         )));
     }
-    if let Some(status) = facts.status
-        && !(100..=599).contains(&status)
-    {
-        return Err(Problem::bad_request(format!(
-            "`status` is {status}; expected 100 to 599"
-        )));
-    }
+    let status = match facts.status {
+        None => None,
+        Some(status) if (100.0..600.0).contains(&status) && status.fract() == 0.0 => {
+            Some(status as u16)
+        }
+        Some(status) => {
+            return Err(Problem::bad_request(format!(
+                "`status` is {status}; expected 100 to 599"
+            )));
+        }
+    };
     Ok(ReportedCall {
         ok,
         duration: time("ms", facts.ms)?,
         kind: facts.kind.filter(|kind| !kind.is_empty()),
-        status: facts.status,
+        status,
         retry_after: time("retry_after", facts.retry_after.map(|it| it * 1_000.0))?,
     })
 }

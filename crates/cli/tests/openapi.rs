@@ -339,6 +339,8 @@ fn schemathesis(tokens: &str, token: Option<&str>) {
             .args(["--url", &format!("http://{}", gateway.admin_addr())])
             // A stream has no end, so nobody can wait for its answer.
             .args(["--exclude-path", "/api/v1/events"])
+            // A refusal for proxies is 503, which looks like a fault of the server.
+            .args(["--exclude-operation-id", "look_at_call"])
             .args(["--generation-deterministic", "--continue-on-failure"])
             .args(["--suppress-health-check", "all"])
             .args(more);

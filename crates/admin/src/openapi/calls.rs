@@ -115,10 +115,7 @@ pub fn schemas() -> Vec<Named> {
         ("LookRefused", look_refused()),
         ("CallReport", report()),
         ("CallOutcome", outcome()),
-        (
-            "CallFacts",
-            without(object("The facts of one call", facts()), &FACTS),
-        ),
+        ("CallFacts", open("The facts of one call", facts())),
         ("Counted", counted()),
         ("CountedAndRefused", counted_and_refused()),
     ]
@@ -233,7 +230,14 @@ fn facts() -> Vec<Named> {
 fn outcome() -> Value {
     let mut members = facts();
     members.insert(0, ("ok", flag("true if the call went well")));
-    without(object("The outcome of one call", members), &FACTS)
+    open("The outcome of one call", members)
+}
+
+/// An object about a call. Members that are not described are left alone, for programs of a later version.
+fn open(about: &str, members: Vec<Named>) -> Value {
+    let mut object = without(object(about, members), &FACTS);
+    object["additionalProperties"] = json!(true);
+    object
 }
 
 fn counts() -> Vec<Named> {
