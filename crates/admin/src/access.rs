@@ -25,14 +25,18 @@ use crate::problem_kind::Kind;
 use crate::socket::Peer;
 use crate::token::{Grant, Token};
 
+/// The beginning of the paths that `admin.service_token` is for.
+const CALLS: &str = "/api/v1/calls/";
+
 /// The checks before every route, with the token if one is configured.
 #[derive(Debug, Clone)]
 pub struct Access(Option<Arc<Token>>);
 
 impl Access {
-    /// Checks that require `token`, if there is one; for requests that change nothing, `read` does as well.
-    pub fn new(token: Option<&Secret>, read: Option<&Secret>) -> Access {
-        Access(token.map(|token| Arc::new(Token::new(token, read))))
+    /// Checks that require `token`, if there is one; for requests that change nothing, `read` does as well, and for those
+    /// below [`CALLS`] `service`.
+    pub fn new(token: Option<&Secret>, read: Option<&Secret>, service: Option<&Secret>) -> Access {
+        Access(token.map(|token| Arc::new(Token::new(token, read, service))))
     }
 
     /// The rights of a request, which over a Unix socket are all there are.
@@ -64,6 +68,10 @@ impl Access {
         };
         if grant == Grant::Read && !matches!(*method, Method::GET | Method::HEAD) {
             return Err(Problem::new(Kind::ReadOnly, "this token may only read"));
+        }
+        if grant == Grant::Service && !target.path().starts_with(CALLS) {
+            let what = "this token may only ask breakers and report to them, at /api/v1/calls";
+            return Err(Problem::new(Kind::ServiceOnly, what));
         }
         Ok(grant)
     }
@@ -215,7 +223,7 @@ mod tests {
 
     #[test]
     fn foreign_and_null_origins_are_refused() {
-        let access = Access::new(None, None);
+        let access = Access::new(None, None, None);
         let check = |origin: &str| {
             let headers = headers(&[HOST_IS, ("origin", origin)]);
             let target = Uri::from_static("/metrics");
@@ -229,7 +237,7 @@ mod tests {
 
     #[test]
     fn every_route_with_content_requires_the_token() {
-        let access = Access::new(Some(&Secret::new("s3cret")), None);
+        let access = Access::new(Some(&Secret::new("s3cret")), None, None);
         let check = |target: &'static str, fields: &[(&'static str, &str)]| {
             let target = Uri::from_static(target);
             let headers = headers(&[&[HOST_IS], fields].concat());
@@ -265,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_unix_socket_needs_neither_token_nor_host() {
-        let access = Access::new(Some(&Secret::new("s3cret")), None);
+        let access = Access::new(Some(&Secret::new("s3cret")), None, None);
         let target = Uri::from_static("/metrics");
         for method in [Method::GET, Method::POST] {
             let granted = access.admit(Peer::Unix, &method, &target, &headers(&[]));
@@ -277,9 +285,36 @@ mod tests {
     }
 
     #[test]
+    fn the_service_token_admits_questions_and_reports_alone() {
+        let secrets = ["s3cret", "r3ad", "s3rve"].map(Secret::new);
+        let access = Access::new(Some(&secrets[0]), Some(&secrets[1]), Some(&secrets[2]));
+        let check = |method: Method, target: &'static str| {
+            let headers = headers(&[HOST_IS, ("authorization", "Bearer s3rve")]);
+            access.check(PEER, &method, &Uri::from_static(target), &headers)
+        };
+        for method in [Method::GET, Method::POST] {
+            let granted = check(method, "/api/v1/calls/stripe/check");
+            assert_eq!(granted, Ok(Grant::Service));
+        }
+        for target in [
+            "/metrics",
+            "/api/v1/breakers",
+            "/api/v1/breakers/stripe/open",
+            "/api/v1/state",
+            "/api/v1/calls",
+            "/api/v1/callsigns/x",
+            "/openapi.json",
+        ] {
+            for method in [Method::GET, Method::POST] {
+                assert!(check(method, target).is_err(), "{target}");
+            }
+        }
+    }
+
+    #[test]
     fn the_read_token_admits_only_what_changes_nothing() {
         let (token, read) = (Secret::new("s3cret"), Secret::new("r3ad"));
-        let access = Access::new(Some(&token), Some(&read));
+        let access = Access::new(Some(&token), Some(&read), None);
         let check = |method: Method, token: &str| {
             let headers = headers(&[HOST_IS, ("authorization", token)]);
             access.check(PEER, &method, &Uri::from_static("/metrics"), &headers)

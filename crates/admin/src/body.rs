@@ -13,15 +13,27 @@ pub const BODY_MAX: usize = 16 * 1024;
 /// Reads a command; `None` for an empty body.
 ///
 /// # Errors
-/// 413 for a body that is too large, 415 for one that is not declared as JSON, 400 for one that is no object of this
-/// form.
+/// As of [`read_up_to`], with the limit of a command.
 pub async fn read<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Option<T>, Problem> {
-    let bytes = axum::body::to_bytes(body, BODY_MAX)
+    read_up_to(BODY_MAX, headers, body).await
+}
+
+/// Reads a body of so many bytes at most; `None` for an empty one.
+///
+/// # Errors
+/// 413 for a body that is too large, 415 for one that is not declared as JSON, 400 for one that is no object of this
+/// form.
+pub async fn read_up_to<T: DeserializeOwned>(
+    max: usize,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Option<T>, Problem> {
+    let bytes = axum::body::to_bytes(body, max)
         .await
-        .map_err(|_| Problem::too_large(format!("a command has at most {BODY_MAX} bytes")))?;
+        .map_err(|_| Problem::too_large(format!("a body has at most {max} bytes here")))?;
     if bytes.is_empty() {
         return Ok(None);
     }

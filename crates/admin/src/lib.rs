@@ -12,6 +12,8 @@
 //! | `GET /api/v1/breakers[?prefix=&state=&limit=&after=]` | the breakers, in pages |
 //! | `GET /api/v1/breakers/{name}` | one breaker; a `/` in its name is `%2F` |
 //! | `POST /api/v1/breakers/{name}/{open\|close\|reset\|release}` | an operator's command |
+//! | `GET /api/v1/calls/{name}/check[?deny=403]` | whether a call would pass, for proxies that ask for each request |
+//! | `POST /api/v1/calls/{name}/{check\|report\|counter\|reset}` | a breaker as a service, for programs |
 //! | `GET /api/v1/upstreams` | the upstreams with their endpoints, bulkheads, retry budgets and ladders |
 //! | `GET /api/v1/state` | one snapshot of all that a dashboard shows, with the event to continue from |
 //! | `GET /api/v1/events[?last_event_id=&type=&breaker=&pulse=1s]` | events as they happen, as server-sent events |
@@ -23,6 +25,7 @@
 mod access;
 mod body;
 mod breakers;
+mod calls;
 mod clock;
 pub mod config;
 mod event_view;
@@ -75,6 +78,8 @@ pub struct Options {
     pub token: Option<Secret>,
     /// The token that may only read, beside `token`.
     pub read_token: Option<Secret>,
+    /// The token that may only ask breakers and report to them, beside `token`.
+    pub service_token: Option<Secret>,
     /// The configuration behind the gateway.
     pub config: Arc<dyn Config>,
 }
@@ -149,6 +154,11 @@ fn routes() -> Routes<Admin> {
         .post("/api/v1/breakers/{name}/close", breakers::close)
         .post("/api/v1/breakers/{name}/reset", breakers::reset)
         .post("/api/v1/breakers/{name}/release", breakers::release)
+        .get("/api/v1/calls/{name}/check", calls::look)
+        .post("/api/v1/calls/{name}/check", calls::check)
+        .post("/api/v1/calls/{name}/report", calls::report)
+        .post("/api/v1/calls/{name}/counter", calls::counter)
+        .post("/api/v1/calls/{name}/reset", calls::reset)
         .post("/api/v1/last-good/purge", last_good::purge)
         .get("/api/v1/upstreams", upstreams::list)
         .get("/api/v1/plan", plan)
@@ -156,7 +166,11 @@ fn routes() -> Routes<Admin> {
 
 /// The API: its routes, behind the access checks.
 fn router(gateway: Gateway, options: &Options, hub: Hub) -> Router {
-    let access = access::Access::new(options.token.as_ref(), options.read_token.as_ref());
+    let access = access::Access::new(
+        options.token.as_ref(),
+        options.read_token.as_ref(),
+        options.service_token.as_ref(),
+    );
     routes()
         .router
         .fallback(not_found)
@@ -182,6 +196,13 @@ async fn not_found(method: Method, uri: http::Uri) -> Problem {
             format!("unknown command `{word}`; expected open, close, reset or release")
         } else {
             "unknown path; write a `/` in a breaker's name as %2F".to_owned()
+        });
+    }
+    let asked = uri.path().strip_prefix("/api/v1/calls/");
+    if let Some((_, word)) = asked.and_then(|it| it.split_once('/')) {
+        return Problem::not_found(match word.contains('/') {
+            true => "unknown path; write a `/` in a breaker's name as %2F".to_owned(),
+            false => format!("unknown word `{word}`; expected check, report, counter or reset"),
         });
     }
     Problem::not_found(format!("unknown path {}", uri.path()))

@@ -4,6 +4,7 @@
 //! types to derive it from. Tests compare it with the router, and answers of a running gateway with its schemas.
 
 mod breakers;
+mod calls;
 mod commands;
 mod events;
 mod flow;
@@ -40,6 +41,7 @@ pub fn document() -> Value {
         shared::schemas(),
         flow::schemas(),
         commands::schemas(),
+        calls::schemas(),
         state::schemas(),
         events::schemas(),
     ];
@@ -60,6 +62,7 @@ pub fn document() -> Value {
         "security": [{ "token": [] }, { "read_token": [] }],
         "tags": [
             { "name": "breakers", "description": "Breakers, and an operator's commands to them" },
+            { "name": "calls", "description": "A breaker as a service: programs ask before their calls, and report afterwards" },
             { "name": "gateway", "description": "The gateway as a whole" },
             { "name": "probes", "description": "Liveness, readiness and metrics" },
             { "name": "page", "description": "The dashboard" },
@@ -77,6 +80,11 @@ pub fn document() -> Value {
                     "type": "http",
                     "scheme": "bearer",
                     "description": "`admin.read_token`: may only read",
+                },
+                "service_token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "`admin.service_token`: may only ask breakers and report to them",
                 },
             },
         },

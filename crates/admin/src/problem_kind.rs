@@ -44,10 +44,14 @@ macro_rules! kinds {
 kinds! {
     /// The request cannot be read, or has a value that is not allowed.
     Malformed "malformed-request" BAD_REQUEST "Malformed request";
+    /// This gateway has not given the permit for this breaker.
+    ForgedPermit "forged-permit" BAD_REQUEST "Permit not given here";
     /// The token is missing or wrong.
     Unauthorized "unauthorized" UNAUTHORIZED "Token missing or wrong";
     /// The token may only read.
     ReadOnly "read-only-token" FORBIDDEN "Token may only read";
+    /// The token may only ask breakers and report to them.
+    ServiceOnly "service-token" FORBIDDEN "Token may only ask and report";
     /// The `Host` field is neither an address nor `localhost`.
     ForeignHost "foreign-host" FORBIDDEN "Foreign host";
     /// The `Origin` field names another origin.
@@ -64,6 +68,8 @@ kinds! {
     TooSlow "too-slow" REQUEST_TIMEOUT "Request too slow";
     /// A breaker that a flow builds cannot do this.
     FlowBreaker "flow-breaker" CONFLICT "Not possible with a breaker of a flow";
+    /// There are more outcomes than the permit has left.
+    BeyondPermit "beyond-permit" CONFLICT "More outcomes than permitted";
     /// The breaker is shared with no fleet.
     NotShared "not-shared" CONFLICT "Breaker not shared";
     /// The store could not be written, so the command may not last.

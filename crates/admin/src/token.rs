@@ -31,6 +31,8 @@ pub enum Grant {
     All,
     /// Those that change nothing.
     Read,
+    /// Questions to breakers and reports, `/api/v1/calls`.
+    Service,
 }
 
 /// The token that requests must carry, with the counts of wrong ones.
@@ -39,6 +41,8 @@ pub struct Token {
     expected: Digest,
     /// The digest of the token that may only read.
     read: Option<Digest>,
+    /// The digest of the token that may only ask breakers and report to them.
+    service: Option<Digest>,
     wrong: Mutex<HashMap<IpAddr, Wrong>>,
 }
 
@@ -55,12 +59,14 @@ struct Wrong {
 }
 
 impl Token {
-    /// A check for this token and the one that may only read, with no wrong ones counted.
-    pub fn new(token: &Secret, read: Option<&Secret>) -> Token {
+    /// A check for this token, the one that may only read and the one that may only ask breakers, with no wrong ones
+    /// counted.
+    pub fn new(token: &Secret, read: Option<&Secret>, service: Option<&Secret>) -> Token {
         let of = |token: &Secret| digest(&SHA256, token.reveal().as_bytes());
         Token {
             expected: of(token),
             read: read.map(of),
+            service: service.map(of),
             wrong: Mutex::default(),
         }
     }
@@ -79,6 +85,8 @@ impl Token {
             Ok(Grant::All)
         } else if self.read.as_ref().is_some_and(is) {
             Ok(Grant::Read)
+        } else if self.service.as_ref().is_some_and(is) {
+            Ok(Grant::Service)
         } else if self.is_one_too_many(peer) {
             Err(Problem::too_many())
         } else {
@@ -154,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_scheme_has_any_case_and_any_number_of_spaces_behind_it() {
-        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")));
+        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")), None);
         for right in [
             "Bearer s3cret",
             "bearer s3cret",
@@ -184,7 +192,7 @@ mod tests {
 
     #[test]
     fn wrong_tokens_are_slowed_down_and_the_right_one_never_is() {
-        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")));
+        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")), None);
         let check = |field: &str| token.check(PEER, &sends(&[field]));
         for _ in 0..WRONG_MAX {
             assert_eq!(check("Bearer guess"), Err(Problem::unauthorized()));
@@ -206,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_client_is_its_network_and_the_number_counted_is_limited() {
-        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")));
+        let token = Token::new(&Secret::new("s3cret"), Some(&Secret::new("r3ad")), None);
         let guess = sends(&["Bearer guess"]);
         let host = |n: u128| IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) + n));
         let refused = (0..20).map(|n| token.check(host(n), &guess));

@@ -77,7 +77,7 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
             "success": status.calls.success,
             "failure": status.calls.failure,
             "ignored": status.calls.ignored,
-            "late": snapshot.totals.late,
+            "late": status.calls.late,
             "rejected": status.calls.rejected,
             "rejected_for": rejected_for,
             "would_reject": status.calls.would_reject,
@@ -197,6 +197,7 @@ pub fn failed(failed: &FailedCall, wall: Wall) -> Value {
         Some(cause) => (None, Some(cause.to_string())),
         None => (None, None),
     };
+    let error = failed.kind.as_deref().map(str::to_owned).or(error);
     json!({
         "at": time(failed.at, wall),
         "endpoint": failed.endpoint.as_deref(),
@@ -243,6 +244,7 @@ mod tests {
                 success: 0,
                 failure: 0,
                 ignored: 0,
+                late: 0,
                 rejected: 0,
                 rejected_for: [(RejectReason::BreakerOpen, 0); 5],
                 would_reject: 0,

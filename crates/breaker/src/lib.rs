@@ -60,6 +60,7 @@ mod window;
 
 pub mod machine;
 
+mod advance;
 mod breaker;
 mod fleet_led;
 mod inherited;
@@ -100,6 +101,7 @@ mod observe;
 #[cfg(feature = "serde")]
 mod serial;
 
+pub use advance::Advance;
 pub use breaker::Breaker;
 pub use breaker::builder::Builder;
 pub use breaker::listener::Listener;

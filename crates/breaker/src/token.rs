@@ -135,7 +135,7 @@ impl Token {
     }
 
     #[inline]
-    fn word(&self) -> StateWord {
+    pub fn word(&self) -> StateWord {
         StateWord(self.ticket)
     }
 

@@ -53,6 +53,10 @@ impl Banner<'_> {
         if let Some(more) = plan.routes.len().checked_sub(LISTED_MAX + 1) {
             tracing::info!(more = more + 1, "more routes are not listed");
         }
+        for service in plan.breakers.iter().take(LISTED_MAX) {
+            let rules = breaker(&service.breaker);
+            tracing::info!(breaker = %service.name, %rules, "breaker for programs");
+        }
         tracing::info!(store = %store(self.store), "state");
         for at in self.admin {
             match at {
@@ -82,6 +86,12 @@ impl Banner<'_> {
             rows.add("route", &matched(route), &format!("-> {way}"));
         }
         if let Some(more) = plan.routes.len().checked_sub(LISTED_MAX + 1) {
+            rows.add("", &format!("and {} more", more + 1), "");
+        }
+        for service in plan.breakers.iter().take(LISTED_MAX) {
+            rows.add("breaker", &service.name, &breaker(&service.breaker));
+        }
+        if let Some(more) = plan.breakers.len().checked_sub(LISTED_MAX + 1) {
             rows.add("", &format!("and {} more", more + 1), "");
         }
         rows.add("state", &store(self.store), "");

@@ -58,6 +58,9 @@ fn as_text(reading: &Reading) -> String {
         if upstreams(plan) > 0 || own.is_empty() {
             counts.push(count(upstreams(plan), "upstream"));
         }
+        if !plan.breakers.is_empty() {
+            counts.push(count(plan.breakers.len(), "breaker"));
+        }
         text.push_str(&format!("ok: {}\n", counts.join(", ")));
     }
     text
@@ -98,6 +101,7 @@ fn as_json(reading: &Reading) -> Value {
         shown["listeners"] = json!(plan.listeners.len());
         shown["routes"] = json!(plan.routes.len());
         shown["upstreams"] = json!(upstreams(plan));
+        shown["breakers"] = json!(plan.breakers.len());
     }
     shown
 }

@@ -181,6 +181,7 @@ async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<Soc
         fusebox_admin::Options {
             token: None,
             read_token: None,
+            service_token: None,
             config: Arc::new(Fixed),
         },
         vec![socket.into()],

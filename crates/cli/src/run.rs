@@ -92,6 +92,7 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
             fusebox_admin::Options {
                 token: admin.token,
                 read_token: admin.read_token,
+                service_token: admin.service_token,
                 config: reloader.clone(),
             },
             sockets,
@@ -123,6 +124,7 @@ struct AdminSettings {
     addrs: Vec<AdminAddr>,
     token: Option<Secret>,
     read_token: Option<Secret>,
+    service_token: Option<Secret>,
 }
 
 fn admin_settings(args: &RunArgs, plan: &Plan) -> anyhow::Result<AdminSettings> {
@@ -147,6 +149,7 @@ fn admin_settings(args: &RunArgs, plan: &Plan) -> anyhow::Result<AdminSettings> 
         addrs,
         token,
         read_token: admin.and_then(|admin| admin.read_token.clone()),
+        service_token: admin.and_then(|admin| admin.service_token.clone()),
     })
 }
 

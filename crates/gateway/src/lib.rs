@@ -40,6 +40,7 @@ pub use host::gateway::Gateway;
 pub use host::membership::{FleetError, FleetShown};
 pub use host::options::{GatewayError, Options};
 pub use live::changes::{Changes, Names, Reloaded};
+pub use show::calls::{CallAnswer, CallError, CallRefusal, Counted, ReportedCall};
 pub use show::metrics::Exposition;
 pub use show::overview::{FleetOverview, Overview};
 pub use show::pages::{Listed, Page, PageQuery};

@@ -1,6 +1,7 @@
 //! The view of a running gateway: metrics, the state of its breakers, pages of lists.
 
 mod call_metrics;
+pub mod calls;
 pub mod circuits;
 mod families;
 pub mod fleet_metrics;

@@ -146,6 +146,14 @@ impl Ignore {
         condition(text, &VARIABLES).map(Ignore)
     }
 
+    /// True if the expression matches a reported call. If its evaluation fails, the call is not ignored.
+    ///
+    /// # Errors
+    /// The evaluation's error.
+    pub fn matches(&self, report: &Report<'_>) -> Result<bool, EvalError> {
+        holds(&self.0, "ignore", report)
+    }
+
     /// The expression's source text, as a file would have it.
     pub fn source(&self) -> &str {
         self.0.source()
@@ -266,6 +274,35 @@ pub(crate) fn holds(
             let what = format!("the {key} expression gave {kind}, expected a bool");
             Err(EvalError::whole(what))
         }
+    }
+}
+
+/// A call that a program has made and reports, for `ignore`. It has no fields and no body.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Report<'a> {
+    /// The answer's status; 0 where the report names none.
+    pub status: u16,
+    /// The call's duration; zero where the report names none.
+    pub duration: Duration,
+    /// The kind of error in the program's own words, which expressions see as `error`; empty without one.
+    pub kind: &'a str,
+}
+
+impl Scope for Report<'_> {
+    fn variable(&self, name: &str) -> Option<Value> {
+        let is = |kind: CallError| Value::Bool(self.kind == kind.as_str());
+        Some(match name {
+            "status" => Value::Int(i64::from(self.status)),
+            "headers" => headers(None),
+            "duration" => Value::Span(i64::try_from(self.duration.as_nanos()).unwrap_or(i64::MAX)),
+            "error" => Value::text(self.kind),
+            "connect_error" => is(CallError::Connect),
+            "timeout" => is(CallError::Timeout),
+            "truncated" => is(CallError::Truncated),
+            "grpc_status" => Value::Int(-1),
+            "client_subject" | "body" => Value::text(""),
+            _ => return None,
+        })
     }
 }
 

@@ -146,6 +146,7 @@ pub(crate) static FILE: Table = Table {
         key("access_log", Shape::Table(&ACCESS_LOG), "", "One line for each request, at its end; without the key none is written."),
         key("limits", Shape::Table(&LIMITS), "", "Bounds on what one client or upstream may cost."),
         key("upstreams", Named(&UPSTREAM), "", "The services behind the gateway, by name."),
+        key("breakers", Named(&SERVICE_BREAKER), "", "Breakers without an upstream, by name, for programs that ask over the admin API."),
         key("routes", List(&Shape::Table(&ROUTE)), "", "What is done with the requests of each path."),
         later("on_transition", "remove the key; follow transitions in the log or the metrics for now"),
     ],
@@ -218,6 +219,7 @@ pub(crate) static ADMIN: Table = Table {
     keys: &[
         key("addr", Text, "127.0.0.1:9900", "Where it listens: `ADDRESS:PORT`."),
         key("token", Text, "", "The bearer token that it asks for; required away from loopback."),
+        key("service_token", Text, "", "A bearer token for programs that ask breakers and report to them: it may call `/api/v1/calls` and nothing else; beside `token`."),
         key("read_token", Text, "", "A bearer token that may only read, such as for a dashboard on a wall; beside `token`."),
     ],
 };
@@ -365,6 +367,29 @@ pub(crate) static BREAKER: Table = Table {
     required: &[],
     keys: &[
         key("key", Text, "{upstream}", "Which calls share a breaker: any of {upstream} {endpoint} {route} {method} {header.NAME} {path.NAME}."),
+        key("failure", Text, "", "Which calls failed: a CEL expression. By default `status >= 500 || error != \"\"`."),
+        key("failure_body", Size, "", "How much of the response's body the failure expression sees, at most 1 MiB; none by default."),
+        Key { name: "", shape: Shape::Also(&ANY_BREAKER), default: "", about: "" },
+    ],
+};
+
+pub(crate) static SERVICE_BREAKER: Table = Table {
+    name: "service_breaker",
+    about: "A breaker without an upstream, for programs that ask and report over the admin API.",
+    required: &[],
+    keys: &[
+        foreign("key", "`key` has no meaning in `breakers`: each name there is one breaker", "give each a name, or use an upstream with a `key`"),
+        foreign("failure", "`failure` has no meaning in `breakers`: the program that reports says which calls failed", "remove the key"),
+        foreign("failure_body", "`failure_body` has no meaning in `breakers`: no body is reported", "remove the key"),
+        Key { name: "", shape: Shape::Also(&ANY_BREAKER), default: "", about: "" },
+    ],
+};
+
+pub(crate) static ANY_BREAKER: Table = Table {
+    name: "any_breaker",
+    about: "The settings of every breaker.",
+    required: &[],
+    keys: &[
         key("max_keys", Whole { min: 1, max: 10_000_000, }, "10000", "How many keys at most have a breaker of their own; past it one that is not needed gives way."),
         key("idle_after", Duration, "", "A key not asked for so long gives way to a new one, whatever its windows hold; by default ten times the longest of window, cooldown and `probe_timeout`, and at least 10 minutes."),
         key("on_overflow", Word(&["share", "pass"]), "share", "The calls of a key that finds no room: they share one of 64 breakers by a hash, or pass unjudged."),
@@ -375,10 +400,8 @@ pub(crate) static BREAKER: Table = Table {
         key("slow_compare", Word(&[">=", ">"]), ">", "A call's duration against `slower_than`."),
         key("window", Word(&["sliding", "tumbling"]), "sliding", "`tumbling` clears a window each time its length has passed."),
         key("history", Word(&["clear", "keep"]), "clear", "Whether windows and counts survive an open period."),
-        key("failure", Text, "", "Which calls failed: a CEL expression. By default `status >= 500 || error != \"\"`."),
         key("ignore", Text, "", "Which calls count as nothing, asked before `failure`: a CEL expression, such as `status == 404`; none by default."),
         key("abandoned", Duration, "", "Calls given up by their clients after the upstream kept them waiting so long are failures; by default no such call is."),
-        key("failure_body", Size, "", "How much of the response's body the failure expression sees, at most 1 MiB; none by default."),
         key("settle", Duration, "5s", "A good body that has flowed this long is a success."),
         key("cooldown", Either(&[Duration, Shape::Table(&COOLDOWN)]), "30s", "How long it stays open: exactly this, or a map that grows with the attempts."),
         key("half_open", Shape::Table(&HALF_OPEN), "", "How it finds out whether the upstream is back."),

@@ -42,7 +42,7 @@ pub mod plan;
 pub use diagnostic::{Diagnostic, Severity};
 pub use dialect::Conversion;
 pub use expression::{EvalError, Expression, eval_native};
-pub use failure::{Call, CallError, Failure, Ignore, Ruling};
+pub use failure::{Call, CallError, Failure, Ignore, Report, Ruling};
 pub use interpolate::{CertificateFacts, Loader, PairFault};
 pub use path::normal as normal_path;
 pub use plan::Plan;
@@ -50,3 +50,8 @@ pub use program::{Program, Schedule, Target};
 pub use read::{Reading, Source, convert, read, read_ahead, read_as};
 pub use schema::schema;
 pub use words::read_duration;
+
+/// The mend of an unknown word: the candidate that is nearest, or all of them.
+pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    diagnostic::suggest(word, candidates)
+}

@@ -23,6 +23,7 @@ mod half_open;
 mod names;
 mod ramp;
 mod sample_calls;
+mod services;
 mod share;
 mod trip;
 mod validate;

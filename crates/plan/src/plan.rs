@@ -51,6 +51,8 @@ pub struct Plan {
     /// The breakers before the application's own requests, by the order of the file; names and targets are unique. Empty
     /// without an application.
     pub guards: Vec<Arc<Guard>>,
+    /// The breakers without an upstream, in the order of the file; their names differ from the upstreams'.
+    pub breakers: Vec<Arc<ServiceBreaker>>,
     /// The routes, by the order of the file; routes of one path differ in their
     /// methods or listeners.
     pub routes: Vec<Arc<Route>>,
@@ -147,6 +149,8 @@ pub struct Admin {
     pub token: Option<Secret>,
     /// A bearer token that may only read; there is one only beside `token`.
     pub read_token: Option<Secret>,
+    /// The token that may ask breakers and report to them (`/api/v1/calls`), and nothing else; `None`: there is none.
+    pub service_token: Option<Secret>,
 }
 
 impl std::fmt::Debug for Admin {
@@ -339,6 +343,15 @@ impl TimeoutBounds {
             idle: shorter(times.idle, self.idle),
         }
     }
+}
+
+/// A breaker without an upstream, for programs that ask and report over the admin API (`breakers.NAME`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceBreaker {
+    /// The breaker's name.
+    pub name: Arc<str>,
+    /// The breaker; its key is the default one, and reports say what failed.
+    pub breaker: Breaker,
 }
 
 /// The breaker before an upstream (`breaker:`).

@@ -16,8 +16,8 @@ use crate::failure::Ignore;
 use crate::native::show_key;
 use crate::plan::{
     Admin, Breaker, Fleet, Forward, Guard, Http2, HttpVersion, KeyPair, Limits, Listener,
-    ListenerTls, Plan, Probe, Respond, Rewrite, RewritePart, Route, Share, Step, Store, TlsVersion,
-    Upstream, UpstreamTls, Valkey,
+    ListenerTls, Plan, Probe, Respond, Rewrite, RewritePart, Route, ServiceBreaker, Share, Step,
+    Store, TlsVersion, Upstream, UpstreamTls, Valkey,
 };
 use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
@@ -39,6 +39,13 @@ impl Plan {
                 .collect::<Map<_, _>>(),
             "routes": self.routes.iter().map(|route| show_route(route, self.app.as_deref())).collect::<Vec<_>>(),
         });
+        if !self.breakers.is_empty() {
+            let breakers = self.breakers.iter();
+            plan["breakers"] = breakers
+                .map(|it| (it.name.to_string(), show_service(it)))
+                .collect::<Map<_, _>>()
+                .into();
+        }
         put(&mut plan, "admin", self.admin.as_ref().map(show_admin));
         put(&mut plan, "store", self.store.as_ref().map(show_store));
         if let Some(Fleet { node }) = &self.fleet {
@@ -130,6 +137,8 @@ fn show_admin(admin: &Admin) -> Value {
     put(&mut shown, "token", admin.token.as_ref().map(|_| "***"));
     let read_token = admin.read_token.as_ref().map(|_| "***");
     put(&mut shown, "read_token", read_token);
+    let service_token = admin.service_token.as_ref().map(|_| "***");
+    put(&mut shown, "service_token", service_token);
     shown
 }
 
@@ -274,6 +283,17 @@ fn show_breaker(breaker: &Breaker) -> Value {
         .failure_body_max
         .map(|bytes| show_size(bytes as u64));
     put(&mut shown, "failure_body", failure_body);
+    shown
+}
+
+/// A breaker without an upstream, without the settings that have no meaning there.
+fn show_service(service: &ServiceBreaker) -> Value {
+    let mut shown = show_breaker(&service.breaker);
+    if let Some(settings) = shown.as_object_mut() {
+        for foreign in ["key", "failure", "settle"] {
+            settings.remove(foreign);
+        }
+    }
     shown
 }
 

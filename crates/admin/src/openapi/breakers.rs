@@ -9,7 +9,7 @@ use super::schema::{
 /// The states of a breaker.
 pub const STATES: [&str; 3] = ["closed", "open", "half_open"];
 /// The kinds of a breaker.
-pub const KINDS: [&str; 3] = ["upstream", "endpoint", "flow"];
+pub const KINDS: [&str; 4] = ["upstream", "endpoint", "flow", "service"];
 const MODES: [&str; 3] = ["enforce", "monitor", "disabled"];
 /// The kinds of a hold.
 pub const HOLDS: [&str; 2] = ["open", "closed"];

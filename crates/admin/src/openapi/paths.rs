@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::breakers::STATES;
+use super::calls;
 use super::schema::{of, text, words};
 use crate::list::LIMIT_MAX;
 use crate::page;
@@ -15,8 +16,10 @@ const JSON: &str = "application/json";
 pub fn paths() -> Value {
     let commands = ["open", "close", "reset", "release"];
     let mut paths = Map::new();
-    for (path, method, operation) in reading().into_iter().chain(changing()).chain(open()) {
-        paths.insert(path.to_owned(), json!({ method: operation }));
+    let all = reading().into_iter().chain(changing()).chain(open());
+    for (path, method, operation) in all.chain(calls::paths()) {
+        let methods = paths.entry(path).or_insert_with(|| json!({}));
+        methods[method] = operation;
     }
     for word in commands {
         let path = format!("/api/v1/breakers/{{name}}/{word}");
@@ -26,7 +29,7 @@ pub fn paths() -> Value {
 }
 
 /// A path, its method and its operation.
-type Route = (&'static str, &'static str, Value);
+pub(super) type Route = (&'static str, &'static str, Value);
 
 /// The paths that show something to those who may read.
 fn reading() -> Vec<Route> {
@@ -253,10 +256,10 @@ fn open() -> Vec<Route> {
 }
 
 /// An operation while it is described.
-struct Operation(Value);
+pub(super) struct Operation(Value);
 
 impl Operation {
-    fn new(id: &str, tag: &str, summary: &str) -> Operation {
+    pub(super) fn new(id: &str, tag: &str, summary: &str) -> Operation {
         Operation(json!({
             "operationId": id,
             "tags": [tag],
@@ -267,6 +270,7 @@ impl Operation {
         .problems(&[
             Kind::Malformed,
             Kind::Unauthorized,
+            Kind::ServiceOnly,
             Kind::ForeignHost,
             Kind::ForeignOrigin,
             Kind::TooSlow,
@@ -278,6 +282,22 @@ impl Operation {
     fn changes(mut self) -> Operation {
         self.0["security"] = json!([{ "token": [] }]);
         self.problems(&[Kind::ReadOnly])
+    }
+
+    /// The token of programs does as well as the one that may do everything.
+    pub(super) fn serves(mut self) -> Operation {
+        self.0["security"] = json!([{ "token": [] }, { "service_token": [] }]);
+        self
+    }
+
+    /// Any token does.
+    pub(super) fn serves_readers(mut self) -> Operation {
+        self.0["security"] = json!([
+            { "token": [] },
+            { "read_token": [] },
+            { "service_token": [] },
+        ]);
+        self
     }
 
     fn without_token(mut self) -> Operation {
@@ -302,13 +322,13 @@ impl Operation {
         }
     }
 
-    fn query(mut self, name: &str, schema: Value) -> Operation {
+    pub(super) fn query(mut self, name: &str, schema: Value) -> Operation {
         self.parameter("query", name, schema, false);
         self
     }
 
     /// A breaker's name in the path.
-    fn name(mut self) -> Operation {
+    pub(super) fn name(mut self) -> Operation {
         let mut name = text("the breaker's name; a `/` in it is `%2F`");
         name["minLength"] = json!(1);
         name["examples"] = json!(["orders"]);
@@ -316,13 +336,13 @@ impl Operation {
         self
     }
 
-    fn body(mut self, schema: Value, required: bool) -> Operation {
+    pub(super) fn body(mut self, schema: Value, required: bool) -> Operation {
         self.0["requestBody"] =
             json!({ "required": required, "content": { JSON: { "schema": schema } } });
         self
     }
 
-    fn answers(mut self, media_type: &str, schema: Value) -> Operation {
+    pub(super) fn answers(mut self, media_type: &str, schema: Value) -> Operation {
         let content = json!({ media_type: { "schema": schema } });
         self.0["responses"]["200"] = json!({ "description": "Done", "content": content });
         self
@@ -345,7 +365,7 @@ impl Operation {
         self
     }
 
-    fn problems(mut self, kinds: &[Kind]) -> Operation {
+    pub(super) fn problems(mut self, kinds: &[Kind]) -> Operation {
         for kind in kinds {
             let answer = &mut self.0["responses"][kind.status().as_str()];
             let titles = answer["description"].as_str().map(str::to_owned);
@@ -379,7 +399,7 @@ impl Operation {
         self
     }
 
-    fn done(self) -> Value {
+    pub(super) fn done(self) -> Value {
         self.0
     }
 }

@@ -1,4 +1,5 @@
-//! The breakers of a plan that can be simulated: those of its upstreams, and those before an application's requests.
+//! The breakers of a plan that can be simulated: those of its upstreams, those before an
+//! application's requests, and those that programs ask.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,5 +84,8 @@ pub fn of(plan: &Plan) -> Vec<Subject> {
         let limit = guard.timeout.total.or(guard.timeout.request);
         Subject::new(&guard.name, &guard.targets, &guard.breaker, limit)
     });
-    upstreams.chain(guards).collect()
+    let services = plan.breakers.iter();
+    let services =
+        services.filter_map(|service| Subject::new(&service.name, &[], &service.breaker, None));
+    upstreams.chain(guards).chain(services).collect()
 }

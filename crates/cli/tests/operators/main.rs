@@ -15,6 +15,7 @@ mod rates;
 mod readme;
 mod reload;
 mod restart;
+mod service;
 mod simulate;
 mod steering;
 mod top;

@@ -91,6 +91,7 @@ pub(crate) fn read(
         limits: Limits::default(),
         upstreams: Vec::new(),
         guards: Vec::new(),
+        breakers: Vec::new(),
         routes: Vec::new(),
         app: None,
     };

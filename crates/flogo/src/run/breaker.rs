@@ -32,6 +32,7 @@ impl BreakerService {
                     at: now,
                     endpoint: None,
                     cause: Some(Cause::Word("counter")),
+                    kind: None,
                     duration: None,
                     request_id: None,
                 });

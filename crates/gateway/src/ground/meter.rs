@@ -90,6 +90,8 @@ pub struct BreakerMeter {
     pub failure: Counter,
     /// Calls that say nothing about the upstream: the client left, or sent a malformed body.
     pub ignored: Counter,
+    /// Reports of programs that came too late to reach the breaker, which counts the other late ones itself.
+    pub late: Counter,
     rejected: [Counter; 3],
     rejected_for: [Counter; REASONS.len()],
     /// Calls that monitor mode let pass although the breaker would have rejected them.

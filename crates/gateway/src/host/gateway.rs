@@ -38,6 +38,7 @@ use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::events::{Events, News, ReloadResult};
 use crate::upstream::health_checks::{self, RunningChecks};
 use crate::upstream::last_good::key::Salt;
+use crate::upstream::permits::Permits;
 use crate::upstream::resolving::{self, Arrivals, RunningLookups};
 
 /// The time between two sweeps of expired objects from the stores while they find some, and the most objects of one.
@@ -86,6 +87,8 @@ pub(crate) struct Inner {
     checks: Mutex<(RunningChecks, RunningLookups)>,
     /// The watch over the files of the present plan's certificates.
     watch: Mutex<RunningWatch>,
+    /// The permits of programs that call by themselves.
+    pub permits: Permits,
     /// Counts of the files that it found changed.
     pub renewals: Arc<Renewals>,
     builder: LiveBuilder,
@@ -185,6 +188,7 @@ impl Gateway {
             started: Mutex::default(),
             checks: Mutex::default(),
             watch: Mutex::default(),
+            permits: Permits::draw().map_err(GatewayError::Plan)?,
             renewals: Arc::default(),
             builder,
             workers,
@@ -501,6 +505,11 @@ impl Inner {
                 }
             }
         }
+        for old in &previous.services {
+            if live.service(&old.plan.name).is_none() {
+                old.events.turn_off();
+            }
+        }
         for (_, live_breaker) in own_before {
             let name = live_breaker.breaker.name();
             if live.breaker(name).is_none() {
@@ -549,6 +558,7 @@ impl Inner {
             }
         });
         let shared = self.shared.clone();
+        let weak = Arc::downgrade(self);
         let rester = tokio::spawn(async move {
             let mut interval = tokio::time::interval(RESTED_EVERY);
             loop {
@@ -559,6 +569,8 @@ impl Inner {
                     upstream.breakers.rest(now);
                 }
                 live.settle_endpoints(now);
+                let Some(inner) = weak.upgrade() else { return };
+                inner.permits.sweep(now);
             }
         });
         for task in [&keeper, &sweeper, &renewer, &hold_ends, &pools, &rester] {

@@ -17,6 +17,8 @@ pub struct Changes {
     pub listeners: Names,
     /// Upstreams with their breakers, also those before an application's requests.
     pub upstreams: Names,
+    /// Breakers without an upstream, by name.
+    pub breakers: Names,
     /// Routes. A route of which only the upstream changed is not among them.
     pub routes: Names,
     /// The other keys of the file whose value changed, such as `limits`.
@@ -61,6 +63,7 @@ impl Changes {
                     |it| &it.name,
                     PartialEq::eq,
                 )),
+            breakers: Names::between(&old.breakers, &new.breakers, |it| &it.name, PartialEq::eq),
             routes: Names::between(
                 &old.routes,
                 &new.routes,
@@ -78,7 +81,12 @@ impl Changes {
 
     /// All names, each once: of listeners, upstreams and routes, and of other keys of the file.
     pub fn names(&self) -> Vec<String> {
-        let named = [&self.upstreams, &self.routes, &self.listeners];
+        let named = [
+            &self.upstreams,
+            &self.breakers,
+            &self.routes,
+            &self.listeners,
+        ];
         let named = named
             .into_iter()
             .flat_map(|it| it.added.iter().chain(&it.changed).chain(&it.removed));
@@ -156,6 +164,7 @@ impl fmt::Display for Changes {
         for (kind, names) in [
             ("listeners", &self.listeners),
             ("upstreams", &self.upstreams),
+            ("breakers", &self.breakers),
             ("routes", &self.routes),
         ] {
             let whats = [

@@ -26,13 +26,15 @@ use crate::upstream::last_good::key::{Salt, Scope};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::own_tls::OwnTls;
 use crate::upstream::pool::{Pool, PoolLimits, Pools};
+use crate::upstream::service::LiveService;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
-use fusebox_breaker::Listener as BreakerListener;
+use fusebox_breaker::{Breaker, Listener as BreakerListener};
 use fusebox_call::Bulkhead;
 use fusebox_fleet::Fleet;
 use fusebox_plan::plan::{
-    Forward as PlannedForward, Http2, Manner, Plan, Route, Rung, Share, Step, Upstream,
+    Forward as PlannedForward, Http2, Manner, Plan, Route, Rung, ServiceBreaker, Share, Step,
+    Upstream,
 };
 use parking_lot::Mutex;
 use std::cell::RefCell;
@@ -154,10 +156,14 @@ impl LiveBuilder {
             let old = forwards.get(&*route.name).copied();
             Arc::new(self.route(route, &by_name, old))
         });
+        let services = plan.breakers.iter();
+        let services = services.map(|it| self.service(it, previous, &mut reloaded));
+        let services = services.collect();
         let live = Live {
             routes: routes.collect(),
             guarded_by_name: by_name::named(&guarded, |it| it.breakers.name()),
             by_name,
+            services,
             plan: plan.clone(),
             guarded,
             upstreams,
@@ -178,6 +184,7 @@ impl LiveBuilder {
                 let what = match old.extras.kind {
                     BreakerKind::Endpoint => "endpoint",
                     BreakerKind::Upstream | BreakerKind::Flow => "service",
+                    BreakerKind::Service => "entry in `breakers`",
                 };
                 reloaded.lost.push(format!(
                     "breaker {name}: its {what} is gone, and its state with it"
@@ -522,6 +529,59 @@ impl LiveBuilder {
             );
         }
         (breakers, events)
+    }
+
+    /// A breaker without an upstream; that of the previous plan with its state.
+    fn service(
+        &self,
+        plan: &Arc<ServiceBreaker>,
+        previous: Option<&Live>,
+        reloaded: &mut Reloaded,
+    ) -> Arc<LiveService> {
+        let (name, is) = (&plan.name, plan.breaker.share);
+        let checked = "a plan's settings have been checked";
+        let old = previous.and_then(|live| live.service(name));
+        let (live_breaker, events) = match old {
+            Some(old) => (old.live_breaker.clone(), old.events.clone()),
+            None => {
+                let listener = self.listener(name, BreakerKind::Service);
+                let events = EventSwitch::new(listener, self.context.fleet.clone());
+                let breaker = Breaker::builder(name.clone(), plan.breaker.settings.clone());
+                let breaker = breaker.listener(events.clone()).build().expect(checked);
+                let extras = BreakerExtras::new(self.context.workers, BreakerKind::Service).timed();
+                let extras = Arc::new(extras);
+                (LiveBreaker { breaker, extras }, events)
+            }
+        };
+        let was = old.map_or(Share::None, |old| old.plan.breaker.share);
+        let changed = old.is_some_and(|it| it.plan.breaker.settings != plan.breaker.settings);
+        if changed {
+            let now = self.context.clock.exact();
+            let settings = plan.breaker.settings.clone();
+            let done = live_breaker.breaker.reconfigure(settings, now);
+            reloaded.lost.extend(UpstreamBreakers::lost(
+                &live_breaker.breaker,
+                &done.expect(checked),
+            ));
+        }
+        if was != is || changed {
+            events.share(is, || vec![live_breaker.clone()]);
+        }
+        if was != is && previous.is_some() {
+            let said = format!("breaker {name}: shared as `{is}`, was `{was}`");
+            reloaded.shared.push(said);
+        }
+        if is != Share::None && self.context.fleet.is_none() {
+            tracing::warn!(
+                breaker = %name,
+                "the breaker is to be shared, but the store is not a Valkey server: it decides alone"
+            );
+        }
+        Arc::new(LiveService {
+            plan: plan.clone(),
+            live_breaker,
+            events,
+        })
     }
 
     /// A route's step to an upstream. A bulkhead of the route's own keeps its places over a reload.

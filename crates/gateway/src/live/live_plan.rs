@@ -10,6 +10,7 @@ use crate::request::forward::Forward;
 use crate::request::ladder::LiveRung;
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::live_upstream::LiveUpstream;
+use crate::upstream::service::LiveService;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::{KeyPart, Listener, Plan, Respond, Route, Upstream};
 use http::{HeaderMap, HeaderValue, Method};
@@ -27,6 +28,8 @@ pub struct Live {
     /// An upstream of each set of breakers: the plan's own ones, and the first of the application's targets behind each
     /// guard. The breakers' names begin with [`UpstreamBreakers::name`].
     pub guarded: Vec<Arc<LiveUpstream>>,
+    /// The breakers without an upstream, in the plan's order.
+    pub services: Vec<Arc<LiveService>>,
     /// The upstreams by their names in the plan.
     pub by_name: Upstreams,
     /// The upstreams in `guarded`, by the names of their breakers.
@@ -171,7 +174,13 @@ impl Live {
         self.by_name.get(name)
     }
 
-    /// The breakers that are before no whole upstream: those of the plan's application, and those of endpoints.
+    /// The breaker without an upstream that has a name.
+    pub fn service(&self, name: &str) -> Option<&Arc<LiveService>> {
+        self.services.iter().find(|it| *it.plan.name == *name)
+    }
+
+    /// The breakers that are before no whole upstream: those of the plan's application, those of endpoints, and those
+    /// that programs ask.
     pub fn own_breakers(&self) -> Vec<(Arc<str>, LiveBreaker)> {
         let mut all = self
             .app
@@ -181,6 +190,8 @@ impl Live {
             let endpoints = upstream.several.iter().flat_map(|it| it.breakers());
             all.extend(endpoints.map(|it| (upstream.plan.name.clone(), it)));
         }
+        let services = self.services.iter();
+        all.extend(services.map(|it| (it.plan.name.clone(), it.live_breaker.clone())));
         all
     }
 

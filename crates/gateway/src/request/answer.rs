@@ -106,6 +106,11 @@ pub fn breaker_refused(
     response
 }
 
+/// The field `Fusebox-Reason` of a breaker's refusal.
+pub fn reason_of(breaker: &str, rejection: &Rejection) -> HeaderValue {
+    reason_value(rejection.reason.as_str(), breaker, rejection.phase.as_str())
+}
+
 /// The bulkhead of an upstream or a route (`kind`) was full: 503, with the reason; another try may succeed at any time.
 pub fn bulkhead_full(kind: &str, name: &str, full: Full) -> Response<Body> {
     let reason = full.as_str();

@@ -188,7 +188,7 @@ impl Scrape {
             shown.outcomes[0] += sum(|meter| meter.success.get());
             shown.outcomes[1] += sum(|meter| meter.failure.get());
             shown.outcomes[2] += sum(|meter| meter.ignored.get());
-            shown.outcomes[3] += snapshot.totals.late;
+            shown.outcomes[3] += snapshot.totals.late + sum(|meter| meter.late.get());
             shown.would_reject += sum(|meter| meter.would_reject.get());
             shown.expression_errors += sum(|meter| meter.expression_errors.get());
             shown.late_truncations += sum(|meter| meter.late_truncations.get());

@@ -86,10 +86,10 @@ impl Gateway {
         }
         nodes.entry(shown.node.to_string()).or_default();
         let plan = self.plan();
-        let quorums = plan
-            .upstreams
-            .iter()
-            .filter_map(|upstream| match upstream.breaker.share {
+        let upstreams = plan.upstreams.iter().map(|it| &it.breaker);
+        let quorums = upstreams
+            .chain(plan.breakers.iter().map(|it| &it.breaker))
+            .filter_map(|breaker| match breaker.share {
                 Share::Quorum(nodes) => Some(nodes as usize),
                 Share::None | Share::Verdict | Share::Counts => None,
             });

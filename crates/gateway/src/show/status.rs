@@ -49,6 +49,8 @@ pub struct Calls {
     pub failure: u64,
     /// Calls that say nothing about the upstream.
     pub ignored: u64,
+    /// Calls whose outcome came too late to count.
+    pub late: u64,
     /// Calls rejected for any reason.
     pub rejected: u64,
     /// Rejected calls by reason.
@@ -280,10 +282,15 @@ impl Gateway {
 
     /// The sharing of a breaker; those of endpoints and flows are never shared.
     fn share_of(&self, upstream: &str, live_breaker: &LiveBreaker) -> Share {
-        if live_breaker.extras.kind != BreakerKind::Upstream {
-            return Share::None;
-        }
         let live = self.0.shared.live.load();
+        match live_breaker.extras.kind {
+            BreakerKind::Upstream => {}
+            BreakerKind::Service => {
+                let found = live.service(upstream);
+                return found.map_or(Share::None, |service| service.plan.breaker.share);
+            }
+            BreakerKind::Endpoint | BreakerKind::Flow => return Share::None,
+        }
         let found = live.guarded(upstream);
         found.map_or(Share::None, |upstream| upstream.plan.breaker.share)
     }
@@ -309,6 +316,7 @@ impl Gateway {
                 success: sum(|meter| meter.success.get()),
                 failure: sum(|meter| meter.failure.get()),
                 ignored: sum(|meter| meter.ignored.get()),
+                late: snapshot.totals.late + sum(|meter| meter.late.get()),
                 rejected: sum(BreakerMeter::rejected_total),
                 rejected_for: std::array::from_fn(|at| {
                     let sum = live_breaker

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use fusebox_breaker::{
     Breaker, Listener, Registry, Rejection, Timestamp,
-    machine::WindowFate,
+    machine::{Reconfigured, WindowFate},
     registry::{KeyCounts, KeyParts, OVERFLOW_BREAKERS},
 };
 use fusebox_plan::plan::{self, Key, KeyPart, Upstream};
@@ -43,15 +43,18 @@ pub enum BreakerKind {
     Endpoint,
     /// A part of an application.
     Flow,
+    /// Something that programs call by themselves, and report.
+    Service,
 }
 
 impl BreakerKind {
-    /// The word `upstream`, `endpoint` or `flow`.
+    /// The word `upstream`, `endpoint`, `flow` or `service`.
     pub const fn as_str(self) -> &'static str {
         match self {
             BreakerKind::Upstream => "upstream",
             BreakerKind::Endpoint => "endpoint",
             BreakerKind::Flow => "flow",
+            BreakerKind::Service => "service",
         }
     }
 }
@@ -246,15 +249,15 @@ impl UpstreamBreakers {
                 .expect(checked),
         };
         done.into_iter()
-            .filter(|(_, done)| {
-                !done.state_kept
-                    || done
-                        .windows
-                        .iter()
-                        .any(|(_, fate)| *fate == WindowFate::Cleared)
-            })
-            .map(|(breaker, done)| format!("breaker {}: {done}", breaker.name()))
+            .filter_map(|(breaker, done)| UpstreamBreakers::lost(&breaker, &done))
             .collect()
+    }
+
+    /// A sentence about the state that new settings have cleared; `None`: nothing was lost.
+    pub fn lost(breaker: &Breaker, done: &Reconfigured) -> Option<String> {
+        let mut fates = done.windows.iter().map(|(_, fate)| *fate);
+        let has_lost = !done.state_kept || fates.any(|fate| fate == WindowFate::Cleared);
+        has_lost.then(|| format!("breaker {}: {done}", breaker.name()))
     }
 
     /// The number of keys with a breaker of their own, with the counts of evictions and of keys without room; `None`:
@@ -344,6 +347,16 @@ impl UpstreamBreakers {
                 keyed.registry.peek(key).map(|breaker| keyed.live(breaker))
             }
         }
+    }
+
+    /// The breaker of a name that a program asks for; one of a key is made if there is none yet.
+    pub fn asked(&self, name: &str, now: Timestamp) -> Option<LiveBreaker> {
+        let UpstreamBreakers::Keyed(keyed) = self else {
+            return self.find(name);
+        };
+        let key = keyed.key_in(name)?;
+        let is_sound = !key.starts_with('*') && key.len() <= KEY_BYTES_MAX;
+        is_sound.then(|| keyed.live(keyed.registry.get_or_create(key, now)))
     }
 
     /// True if a breaker of these could have the name.

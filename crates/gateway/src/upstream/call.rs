@@ -681,6 +681,7 @@ impl UpstreamCall {
             at,
             endpoint: Some(self.failed_at.as_ref().unwrap_or(only).clone()),
             cause,
+            kind: None,
             duration: Some(duration),
             request_id: self.request_id.as_ref().map(RequestId::copy),
         }

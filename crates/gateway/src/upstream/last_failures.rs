@@ -22,6 +22,8 @@ pub struct FailedCall {
     pub endpoint: Option<Arc<str>>,
     /// The answer's status, or the error's name; `None`: neither is known.
     pub cause: Option<Cause>,
+    /// The kind of error in the words of the program that reported it; `None`: nobody did, or it named none.
+    pub kind: Option<Box<str>>,
     /// The time up to the answer's head, or to the failure without one; `None`: an application reported it without.
     pub duration: Option<Duration>,
     /// The id of the client's request; `None`: no client asked for it.
@@ -98,6 +100,7 @@ mod tests {
                 at: Timestamp::from_secs(second),
                 endpoint: None,
                 cause: Some(Cause::Status(503)),
+                kind: None,
                 duration: None,
                 request_id: None,
             });

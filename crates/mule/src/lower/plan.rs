@@ -45,6 +45,7 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
         limits: Limits::default(),
         upstreams: Vec::new(),
         guards: Vec::new(),
+        breakers: Vec::new(),
         routes,
         app: Some(Arc::new(app)),
     }

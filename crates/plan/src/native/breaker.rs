@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, RetryAfter, Rule, Settings,
+    Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, OnProbeTimeout, RetryAfter, Rule,
+    Settings,
     settings::{Compare, History, JudgeOn, WindowKind},
 };
 use fusebox_call::GrpcCodes;
@@ -72,6 +73,8 @@ impl CallTimes<'_> {
 #[derive(Debug)]
 pub(crate) struct DraftBreaker {
     at: Place,
+    /// True in `breakers`, where no upstream is behind it.
+    is_service: bool,
     key: Option<At<Key>>,
     /// True if the file has a key, even an invalid one.
     keyed: bool,
@@ -99,7 +102,28 @@ pub(crate) struct DraftBreaker {
 
 impl DraftBreaker {
     pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<DraftBreaker> {
-        let breaker = Fields::open(node, &keys::BREAKER, reader.notes)?;
+        DraftBreaker::read_by(node, &keys::BREAKER, reader)
+    }
+
+    /// Reads an entry of `breakers`.
+    pub fn read_service(node: &Node, reader: &mut Reader<'_>) -> Option<DraftBreaker> {
+        let breaker = DraftBreaker::read_by(node, &keys::SERVICE_BREAKER, reader)?;
+        Some(DraftBreaker {
+            is_service: true,
+            key: None,
+            keyed: false,
+            failure: None,
+            failure_body: None,
+            ..breaker
+        })
+    }
+
+    fn read_by(
+        node: &Node,
+        table: &'static keys::Table,
+        reader: &mut Reader<'_>,
+    ) -> Option<DraftBreaker> {
+        let breaker = Fields::open(node, table, reader.notes)?;
         let word = |key, notes: &mut Notes| breaker.word(key, notes).map_or(0, |word| word.value);
         let key = breaker.scalar("key", reader.notes).and_then(|scalar| {
             match names::read_key(&scalar.value.text) {
@@ -111,6 +135,7 @@ impl DraftBreaker {
         });
         Some(DraftBreaker {
             at: breaker.at,
+            is_service: false,
             key,
             keyed: breaker.place("key").is_some(),
             keys_max: breaker.whole("max_keys", reader.notes),
@@ -188,6 +213,14 @@ impl DraftBreaker {
             mode: self.mode,
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), times, notes);
+        let fails_late_probes = self
+            .half_open
+            .as_ref()
+            .is_some_and(DraftHalfOpen::fails_late);
+        if self.is_service && !fails_late_probes {
+            // A program that never reports says nothing about what it called.
+            settings.half_open.on_probe_timeout = OnProbeTimeout::Replace;
+        }
         let before = notes.errors();
         let place = |section: &str, key: &str| match section {
             "cooldown" => self.cooldown.as_ref().map(|it| it.place(key)),
@@ -211,10 +244,14 @@ impl DraftBreaker {
             }
             self.check_retry_after(&settings.cooldown, notes);
         }
-        self.check_body(notes);
-        self.check_keys(notes);
-        self.check_abandoned(times, notes);
-        if faults == notes.errors() {
+        if self.is_service {
+            self.check_service(notes);
+        } else {
+            self.check_body(notes);
+            self.check_keys(notes);
+            self.check_abandoned(times, notes);
+        }
+        if faults == notes.errors() && !self.is_service {
             let sees_hangs = settings
                 .trip
                 .iter()
@@ -330,6 +367,53 @@ impl DraftBreaker {
                 "any success ends a row of failures: the 404s of a single client can keep this breaker closed while all else fails",
                 "add a rate, as in `[{ consecutive_failures: 5 }, { failure_rate: 50%, over: 10s, min_calls: 20 }]`, or `ignore: 'status == 404'`",
             );
+        }
+    }
+
+    /// Reports settings without a meaning for a breaker without an upstream.
+    fn check_service(&self, notes: &mut Notes) {
+        let idle = [
+            ("max_keys", place_of(&self.keys_max), "it has no keys"),
+            ("idle_after", place_of(&self.idle_after), "it has no keys"),
+            ("on_overflow", place_of(&self.on_overflow), "it has no keys"),
+            (
+                "abandoned",
+                place_of(&self.abandoned),
+                "programs report how a call ended",
+            ),
+            (
+                "settle",
+                place_of(&self.settle),
+                "programs report calls that have ended",
+            ),
+        ];
+        for (key, at, why) in idle {
+            if let Some(at) = at {
+                let what = format!("`{key}` has no effect on a breaker without an upstream: {why}");
+                notes.warn(at, what, "remove it");
+            }
+        }
+        if let Some(At {
+            value: Probe::Health,
+            at,
+        }) = self.probe()
+        {
+            notes.error(
+                *at,
+                "`probe: health` needs an upstream, whose health is checked",
+                "remove it: the programs that ask do the probing",
+            );
+        }
+        for unreported in ["body", "headers", "grpc_status", "client_subject"] {
+            if let Some(ignore) = &self.ignore
+                && ignore.value.uses(unreported)
+            {
+                notes.error(
+                    ignore.at,
+                    format!("the ignore expression uses `{unreported}`, which no report has"),
+                    "use `error`, which is the report's `kind`, `status` or `duration`",
+                );
+            }
         }
     }
 

@@ -8,10 +8,10 @@ use super::breaker::CallTimes;
 use super::course;
 use super::draft::{Draft, DraftListener, DraftTimes, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
-use super::{ladders, wiring};
+use super::{ladders, services, wiring};
 use crate::diagnostic::{At, Notes, Place, place_of, quote, value_of};
 use crate::failure::Failure;
-use crate::plan::{Admin, Breaker, HttpVersion, Listener, Manner, Plan, Timeout, Upstream};
+use crate::plan::{Admin, Breaker, HttpVersion, Listener, Manner, Plan, Secret, Timeout, Upstream};
 use crate::words::show_duration;
 
 /// The admin API's default address.
@@ -29,6 +29,9 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         .filter_map(|upstream| check_upstream(upstream, notes))
         .map(Arc::new)
         .collect();
+    let others = upstreams.iter();
+    let others = others.map(|it| (&*it.name, !it.breaker.key.is_upstream()));
+    let breakers = services::check(&draft, others, notes);
     let routes = wiring::routes(&draft, &upstreams, &listeners, start, notes);
     ladders::check(&draft, notes);
     wiring::usage(&draft, notes);
@@ -45,6 +48,7 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         limits: value_of(&draft.limits).unwrap_or_default(),
         upstreams,
         guards: Vec::new(),
+        breakers,
         routes,
         app: None,
     }
@@ -109,7 +113,11 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
     let said = listen.map(|listen| (listen.at, listen.value.is_empty()));
     let said = said.or(place_of(&draft.listeners).map(|at| (at, drafted == 0)));
     // An unreadable listener has been reported already.
-    if listeners.is_empty() && said.is_none_or(|(_, empty)| empty) && notes.errors() == 0 {
+    if listeners.is_empty()
+        && !draft.serves_programs()
+        && said.is_none_or(|(_, empty)| empty)
+        && notes.errors() == 0
+    {
         let at = said.map_or(start, |(at, _)| at);
         notes.error(
             at,
@@ -193,10 +201,29 @@ pub(super) fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
             );
         }
     }
+    let service_token = admin.service_token.as_ref();
+    if let Some(service) = service_token {
+        let same = |other: Option<&Secret>| other == Some(&service.value);
+        if !admin.has_token {
+            notes.error(
+                service.at,
+                "`service_token` without `token`: everybody may do everything without one",
+                "add `token`, the one that may also hold and reset breakers",
+            );
+        } else if same(token.as_ref()) || same(read_token.map(|read| &read.value)) {
+            notes.error(
+                service.at,
+                "`service_token` is the same as another token, which may do other things",
+                "give it a value of its own",
+            );
+        }
+    }
+    let service_token = service_token.map(|token| token.value.clone());
     let read_token = read_token.map(|token| token.value.clone());
     let admin = Admin {
         addr,
         token,
+        service_token,
         read_token,
     };
     Some(At::new(admin, at))

@@ -13,6 +13,7 @@ use super::ejection::DraftEjection;
 use super::endpoints::DraftBalance;
 use super::ladder::DraftLadder;
 use super::retry::DraftRetry;
+use super::services::DraftService;
 use crate::access_log::AccessLog;
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
@@ -37,6 +38,8 @@ pub(crate) struct Draft {
     pub access_log: Option<At<Option<AccessLog>>>,
     pub limits: Option<At<Limits>>,
     pub upstreams: Vec<DraftUpstream>,
+    /// The breakers without an upstream.
+    pub services: Vec<DraftService>,
     /// True if some upstreams could not be read, so that no name of one is unknown.
     pub upstreams_doubtful: bool,
     /// True if some listeners could not be read, so that no name of one is unknown.
@@ -61,6 +64,7 @@ pub(crate) struct DraftAdmin {
     pub at: Place,
     pub addr: Option<At<SocketAddr>>,
     pub token: Option<At<Secret>>,
+    pub service_token: Option<At<Secret>>,
     pub read_token: Option<At<Secret>>,
     /// True if the file has a token, even an unreadable one.
     pub has_token: bool,
@@ -273,10 +277,18 @@ impl Draft {
         let limits = reader.limits(&file);
         once(&mut self.limits, limits, &file, "limits", reader.notes);
         reader.upstreams(&file, &mut self.upstreams);
+        reader.services(&file, &mut self.services);
         let doubtful = |name| file.named(name).is_some() && file.place(name).is_none();
         self.upstreams_doubtful |= doubtful("upstreams") || !file.is_map("upstreams");
         self.listeners_doubtful |= doubtful("listeners") || doubtful("listen");
         reader.routes(&file, &mut self.routes);
+    }
+}
+
+impl Draft {
+    /// True if programs ask its breakers over the admin API, and it has no routes, so that it is whole without listeners.
+    pub fn serves_programs(&self) -> bool {
+        !self.services.is_empty() && self.routes.is_empty()
     }
 }
 

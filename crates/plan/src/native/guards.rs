@@ -10,6 +10,7 @@ use super::course;
 use super::draft::{Draft, DraftUpstream};
 use super::ejection::DraftEjection;
 use super::retry::Bounds;
+use super::services;
 use super::store::{check_fleet, check_shares, check_store};
 use crate::diagnostic::{At, Notes, Place, place_of, quote, suggest, value_of};
 use crate::plan::{Guard, KeyPart, Listener, Plan, Probe, Timeout, TimeoutBounds};
@@ -46,6 +47,10 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
     }
     warn_of_others(&guards, targets.as_deref().unwrap_or_default(), notes);
     refuse_shared_names(&guards, &own, notes);
+    let others = guards.iter().map(|(_, guard)| guard);
+    let others = others.map(|it| (&*it.name, !it.breaker.key.is_upstream()));
+    let others = others.chain(own.iter().map(|name| (&**name, false)));
+    let breakers = services::check(&draft, others, notes);
     check_shares(&draft, notes);
     let (store, fleet) = (check_store(&draft, notes), check_fleet(&draft, notes));
     let Some(plan) = plan else { return };
@@ -57,6 +62,7 @@ pub(crate) fn put_before(draft: Draft, plan: Option<&mut Plan>, notes: &mut Note
         }
     }
     plan.admin = admin.map(|admin| admin.value);
+    plan.breakers = breakers;
     plan.store = store;
     plan.fleet = fleet;
     plan.access_log = value_of(&draft.access_log).and_then(|log| log);

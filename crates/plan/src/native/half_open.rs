@@ -88,6 +88,11 @@ impl DraftHalfOpen {
         exact.map_or(self.at, |(_, at)| *at)
     }
 
+    /// True if the file says that a missed deadline is a failure.
+    pub(super) fn fails_late(&self) -> bool {
+        self.given("on_probe_timeout") && self.on_probe_timeout == OnProbeTimeout::Fail
+    }
+
     fn given(&self, key: &str) -> bool {
         self.keys.iter().any(|(name, _)| *name == key)
     }

@@ -124,11 +124,13 @@ impl Reader<'_> {
         let admin = file.section("admin", self.notes)?;
         let addr = admin.address("addr", self.notes);
         let token = self.admin_token(&admin, "token", "the admin token");
+        let service_token = self.admin_token(&admin, "service_token", "the service token");
         let read_token = self.admin_token(&admin, "read_token", "the read token");
         Some(DraftAdmin {
             at: admin.at,
             addr,
             token,
+            service_token,
             read_token,
             has_token: admin.named("token").is_some(),
         })

@@ -183,7 +183,9 @@ pub(super) fn check_shares(draft: &Draft, notes: &mut Notes) {
         .upstreams
         .iter()
         .flat_map(|upstream| &upstream.breaker);
-    let shares = breakers.flatten().filter_map(|breaker| breaker.share());
+    let services = draft.services.iter().flat_map(|service| &service.breaker);
+    let breakers = breakers.flatten().chain(services);
+    let shares = breakers.filter_map(|breaker| breaker.share());
     for DraftShare { at, .. } in shares.filter(|share| share.is_shared()) {
         notes.warn(
             *at,

@@ -24,7 +24,9 @@ pub(super) fn routes(
     notes: &mut Notes,
 ) -> Vec<Arc<Route>> {
     // Each upstream without a route is warned of.
-    if draft.routes.is_empty() && draft.upstreams.is_empty() && notes.errors() == 0 {
+    let has_a_use = draft.serves_programs() && listeners.is_empty();
+    let unused = draft.routes.is_empty() && draft.upstreams.is_empty();
+    if unused && !has_a_use && notes.errors() == 0 {
         notes.error(
             start,
             "no route is configured, so every request is answered 404",

@@ -99,6 +99,7 @@ impl Dialect for Word {
             limits: Limits::default(),
             upstreams: Vec::new(),
             guards: Vec::new(),
+            breakers: Vec::new(),
             routes: Vec::new(),
             app: Some(Arc::new(App)),
         })

@@ -19,6 +19,7 @@ mod not_yet;
 mod one_cause;
 mod reading;
 mod sample_calls;
+mod services;
 mod text;
 mod values;
 mod written_out;
