@@ -120,3 +120,19 @@ fn hostile_rows_are_bounded() {
     let long = csv(&"a\n".repeat(2 << 20), "text/csv");
     fail(&long, &[("payload[0]", "needs more than 64 MiB")]);
 }
+
+#[test]
+fn options_of_the_reader_change_nothing_that_is_written() {
+    give(
+        &json!({}),
+        &[(
+            "output application/csv headerLineNumber = 0, bodyStartLineNumber = 3, ignoreEmptyLine = true, header = true --- [{a: 1}]",
+            r#""a\n1\n""#,
+        )],
+    );
+    let text = "output application/csv headerLineNumber = true --- [{a: 1}]";
+    fail(
+        &json!({}),
+        &[(text, "the option `headerLineNumber` cannot be that")],
+    );
+}

@@ -755,7 +755,10 @@ fn texts_are_cut_joined_and_searched() {
         ("'a' matches '('", "not a regular expression"),
     ]);
     are_refused(&[
-        ("'a' with 'b'", "`with` follows no `replace`"),
+        (
+            "'a' with 'b'",
+            "`with` follows neither `replace` nor `mask`",
+        ),
         (
             "'a' matches /(?=b)/",
             "the regular expression cannot be used",

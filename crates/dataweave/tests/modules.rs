@@ -562,3 +562,65 @@ fn partial_evaluation_goes_by_the_function_and_not_by_its_name() {
     }
     assert_eq!(known("read('1', 'application/json')"), Some(Value::from(1)));
 }
+
+#[test]
+fn a_mask_replaces_simple_values_at_any_depth() {
+    of_module(
+        "dw::util::Values",
+        &[
+            (
+                "{u: [{name: 'P', pin: 1, in: {pin: null, pins: 2}}], pin: [3, {a: 4}]} mask 'pin' with '**'",
+                r#"{"u":[{"name":"P","pin":"**","in":{"pin":"**","pins":2}}],"pin":[3,{"a":4}]}"#,
+            ),
+            (
+                "[{a: 'x', b: 'y'}] mask field('a') with ('<' ++ $ ++ '>')",
+                r#"[{"a":"<x>","b":"y"}]"#,
+            ),
+            (
+                "mask({a: [1]}, index(0)) with ((old, path) -> path[0].selector ++ old)",
+                r#"{"a":["a1"]}"#,
+            ),
+            (
+                "[[123, true], [456, true]] mask 1 with false",
+                "[[123,false],[456,false]]",
+            ),
+            ("[1, [2, 3]] mask 1 with 0", "[1,[2,0]]"),
+            ("null mask 'a' with 1", "null"),
+            (
+                "{a @(n: 'P', m: 1): 'x'} mask attr('n') with '*' then ($.a.@n ++ $.a.@m ++ $.a)",
+                r#""*1x""#,
+            ),
+            (
+                "field('a')",
+                r#"{"kind":"Object","namespace":null,"selector":"a"}"#,
+            ),
+        ],
+    );
+    // By its full name, and under a name of the script's own.
+    give(
+        &json!({ "payload": { "a": 1 } }),
+        &[
+            (
+                "import dw::util::Values --- payload Values::mask 'a' with 2",
+                r#"{"a":2}"#,
+            ),
+            (
+                "import mask as hide from dw::util::Values --- payload hide 'a' with 2",
+                r#"{"a":2}"#,
+            ),
+            ("dw::util::Values::mask(payload, 'b') with 2", r#"{"a":1}"#),
+        ],
+    );
+}
+
+#[test]
+fn a_mask_without_its_with_or_of_another_kind_is_an_error() {
+    for (text, error) in [
+        ("payload mask 'a'", "`mask` and `with` belong together"),
+        ("payload mask true with 1", "`mask` expects a name"),
+        ("payload mask {a: 1} with 1", "`mask` expects a name"),
+    ] {
+        let text = format!("import * from dw::util::Values --- {text}");
+        fail(&json!({ "payload": { "a": 1 } }), &[(&text, error)]);
+    }
+}

@@ -240,6 +240,11 @@ impl Run<'_> {
                 Stage::Remove(right) => self.joined(left, right, operators::remove, env)?,
                 Stage::Call(name, right) => self.called(name, left, right, env)?,
                 Stage::Replace(matcher, by) => self.replaced(left, matcher, by, env)?,
+                Stage::Mask(selector, by) => {
+                    let selector = self.eval(selector, env)?;
+                    let by = self.eval(by, env)?;
+                    super::functions::mask(self, &left, &selector, &by)?
+                }
                 Stage::Match(cases) => self.matched(left, cases, env)?,
                 Stage::Update(cases) => self.updated(left, cases, env)?,
             };

@@ -14,6 +14,7 @@ mod binaries;
 mod crypto;
 mod dates;
 mod list;
+mod masks;
 mod number;
 mod object;
 mod objects;
@@ -26,6 +27,7 @@ mod timer;
 mod url;
 mod words;
 
+pub(super) use masks::{MASK, mask};
 pub(super) use text::{groups, replace};
 
 /// A built-in function.
@@ -156,7 +158,7 @@ const ALL: [&[Builtin]; 6] = [
 ];
 
 /// The modules besides the core, whose functions need an import or their full name.
-pub(super) static MODULES: [Module; 13] = [
+pub(super) static MODULES: [Module; 14] = [
     Module {
         path: "dw::Core",
         functions: &[],
@@ -215,6 +217,11 @@ pub(super) static MODULES: [Module; 13] = [
     Module {
         path: "dw::util::Timer",
         functions: &[timer::FUNCTIONS],
+        shares: false,
+    },
+    Module {
+        path: "dw::util::Values",
+        functions: &[masks::FUNCTIONS],
         shares: false,
     },
     Module {

@@ -362,6 +362,9 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
         ("encoding", Value::String(text)) if text.eq_ignore_ascii_case("utf-8") => {}
         // Options that affect how the text is written, but not the text.
         ("deferred" | "streaming", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
+        // CSV's writer takes options of its reader, and they change nothing that it writes.
+        ("headerLineNumber" | "bodyStartLineNumber", Value::Number(_))
+        | ("ignoreEmptyLine", Value::Bool(_)) => {}
         _ => {
             return Err(
                 "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\", \

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Parsed};
-use super::functions::Builtin;
+use super::functions::{Builtin, MASK};
 use super::path::{path, qualified};
-use super::tree::{Lambda, Link, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
+use super::tree::{Lambda, Link, Name, Node, Operator, Param, Program, Reads, Sign, Stage, Step};
 use super::types::{self, Target};
 use super::{BYTES_MAX, ParseFault, body, cases, functions, header, modules, unknown, update};
 use crate::library::Library;
@@ -140,10 +140,14 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
             let argument = bound(cursor, takes_function, or_pair)?;
             let argument = delayed(name.builtin, 1, argument);
             if &*name.text == "with" {
-                let mend = "write `a replace b with c`";
-                let replaced = replaced(&mut first, &mut rest)
-                    .ok_or_else(|| cursor.fault(start, "`with` follows no `replace`", mend))?;
-                rest.push(Stage::Replace(replaced, argument));
+                let mend = "write `a replace b with c`, or `a mask b with c`";
+                let what = "`with` follows neither `replace` nor `mask`";
+                let (masks, of) = before_with(&mut first, &mut rest)
+                    .ok_or_else(|| cursor.fault(start, what, mend))?;
+                rest.push(match masks {
+                    true => Stage::Mask(of, argument),
+                    false => Stage::Replace(of, argument),
+                });
             } else {
                 rest.push(Stage::Call(name, argument));
             }
@@ -162,14 +166,12 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     })
 }
 
-/// Takes the matcher of the `replace` before a `with`; the text to search stays in place.
-fn replaced(first: &mut Option<Node>, rest: &mut Vec<Stage>) -> Option<Node> {
+/// Takes what a `replace` or a `mask` before a `with` looks for; the value that it changes stays in place. True for a `mask`.
+fn before_with(first: &mut Option<Node>, rest: &mut Vec<Stage>) -> Option<(bool, Node)> {
     if let Some(Stage::Call(name, _)) = rest.last() {
-        if &*name.text != "replace" {
-            return None;
-        }
+        let masks = masks(name)?;
         return match rest.pop() {
-            Some(Stage::Call(_, matcher)) => Some(matcher),
+            Some(Stage::Call(_, of)) => Some((masks, of)),
             _ => None,
         };
     }
@@ -177,15 +179,22 @@ fn replaced(first: &mut Option<Node>, rest: &mut Vec<Stage>) -> Option<Node> {
         return None;
     };
     match (*base, steps.pop(), steps.is_empty()) {
-        (Node::Name(name), Some(Step::Call(mut args)), true)
-            if &*name.text == "replace" && args.len() == 2 =>
-        {
-            let matcher = args.pop();
+        (Node::Name(name), Some(Step::Call(mut args)), true) if args.len() == 2 => {
+            let masks = masks(&name)?;
+            let of = args.pop()?;
             *first = args.pop();
-            matcher
+            Some((masks, of))
         }
         _ => None,
     }
+}
+
+/// True for `mask`, false for `replace`, `None` for all other names.
+fn masks(name: &Name) -> Option<bool> {
+    if name.builtin.is_some_and(|it| it.name == MASK) {
+        return Some(true);
+    }
+    (*name.text == *"replace").then_some(false)
 }
 
 /// Parses a part; if `$` occurs in it, the part is the body of a function.

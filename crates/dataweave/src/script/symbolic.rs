@@ -424,6 +424,7 @@ impl<'a, 'v> Partial<'a, 'v> {
                     let (of, by) = (self.node(of), self.node(by));
                     replaced(&left, of, by)
                 }
+                Stage::Mask(..) => Symbol::Unknown,
                 Stage::Update(changes) => self.updated(left, changes),
                 Stage::Match(cases) => self.matched(&left, cases),
             };

@@ -255,6 +255,8 @@ pub(super) enum Stage {
     Call(Name, Node),
     /// A replacement: `a replace b with c`.
     Replace(Node, Node),
+    /// New values at the places of a name: `a mask b with c`.
+    Mask(Node, Node),
     Match(Vec<Case>),
     /// New values at places within a value: `a update { case .b -> c }`.
     Update(Vec<Change>),
