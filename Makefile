@@ -7,7 +7,7 @@ LONG := FUSEBOX_PROVE=1 PROPTEST_CASES=20000
 PACKAGED := RUSTFLAGS="$$RUSTFLAGS --cfg fusebox_jemalloc"
 PROVE := cargo test --release --locked --no-fail-fast
 
-.PHONY: help build test conformance prove package msrv examples bench-breaker bench-fleet bench-proxy bench-protocols bench-flogo compare-border screenshots fmt lint doc
+.PHONY: help build test conformance prove package msrv examples clients bench-breaker bench-fleet bench-proxy bench-protocols bench-flogo compare-border screenshots fmt lint doc
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,12 @@ msrv: ## check the published crates with the oldest Rust that they promise
 
 examples: ## build and run the library's example programs (needs a Valkey or Redis server)
 	@scripts/examples
+
+clients: ## run the tests of the clients for Python and Node against the program, and check their types (needs mypy and npx)
+	cargo build --locked
+	cargo test --locked -p fusebox-cli --test operators clients
+	python3 -m mypy --config-file clients/python/pyproject.toml clients/python/src
+	npx --yes -p typescript tsc --noEmit --strict --lib es2022,dom clients/node/src/index.d.ts
 
 bench-breaker: ## measure the breaker beside other crates (counts instructions where valgrind is)
 	@scripts/bench-breaker --keep

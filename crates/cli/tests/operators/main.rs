@@ -7,6 +7,7 @@ mod support;
 mod admin_api;
 mod admin_hostile;
 mod admin_sockets;
+mod clients;
 mod demo;
 mod events;
 mod first_run;
