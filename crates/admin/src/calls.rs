@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Json, Response};
 use fusebox_gateway::{CallAnswer, CallError, CallRefusal, Counted, Gateway, ReportedCall};
 use http::header::{HeaderName, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ const REASON: HeaderName = HeaderName::from_static("fusebox-reason");
 
 type Name = Result<Path<String>, PathRejection>;
 
-/// The query of `GET …/check`.
+/// The query of `…/check`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deny {
@@ -65,8 +65,18 @@ struct Facts {
     retry_after: Option<f64>,
 }
 
-/// Answers `POST /api/v1/calls/{name}/check`.
-pub async fn check(State(gateway): State<Gateway>, name: Name) -> Result<Json<Value>, Problem> {
+type DenyQuery = Result<Query<Deny>, QueryRejection>;
+
+/// Answers `POST /api/v1/calls/{name}/check`. With `deny` it is the question of a proxy that asks by its request's own
+/// method.
+pub async fn check(
+    State(gateway): State<Gateway>,
+    name: Name,
+    query: DenyQuery,
+) -> Result<Response, Problem> {
+    if !matches!(&query, Ok(Query(Deny { deny: None }))) {
+        return look(State(gateway), name, query).await;
+    }
     let name = read_name(name)?;
     let answer = gateway.check_call(&name);
     let answer = answer.map_err(|error| problem(&gateway, &name, error))?;
@@ -82,14 +92,30 @@ pub async fn check(State(gateway): State<Gateway>, name: Name) -> Result<Json<Va
             "calls": calls,
         }),
         CallAnswer::Refused(refusal) => refused(&refusal),
-    }))
+    })
+    .into_response())
+}
+
+/// Answers the other methods of `/api/v1/calls/{name}/check`, by which only proxies ask, with `deny`.
+pub async fn look_by_another_method(
+    State(gateway): State<Gateway>,
+    method: Method,
+    name: Name,
+    query: DenyQuery,
+) -> Result<Response, Problem> {
+    if matches!(&query, Ok(Query(Deny { deny: None }))) {
+        return Err(Problem::wrong_method(format!(
+            "check does not support {method}; expected GET or POST, or any method with `?deny=403`"
+        )));
+    }
+    look(State(gateway), name, query).await
 }
 
 /// Answers `GET /api/v1/calls/{name}/check`, for proxies that ask for each request.
 pub async fn look(
     State(gateway): State<Gateway>,
     name: Name,
-    query: Result<Query<Deny>, QueryRejection>,
+    query: DenyQuery,
 ) -> Result<Response, Problem> {
     let name = read_name(name)?;
     let Query(Deny { deny }) = query.map_err(|error| Problem::bad_request(error.body_text()))?;

@@ -156,6 +156,7 @@ fn routes() -> Routes<Admin> {
         .post("/api/v1/breakers/{name}/release", breakers::release)
         .get("/api/v1/calls/{name}/check", calls::look)
         .post("/api/v1/calls/{name}/check", calls::check)
+        .others("/api/v1/calls/{name}/check", calls::look_by_another_method)
         .post("/api/v1/calls/{name}/report", calls::report)
         .post("/api/v1/calls/{name}/counter", calls::counter)
         .post("/api/v1/calls/{name}/reset", calls::reset)

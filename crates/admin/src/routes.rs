@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http::Method;
 
 /// A router, with the method and the path of each route.
@@ -37,6 +37,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn post<T: 'static>(mut self, path: &'static str, handler: impl Handler<T, S>) -> Self {
         self.known.push((Method::POST, path));
         self.router = self.router.route(path, post(handler));
+        self
+    }
+
+    /// The same with a handler for the methods that have none, which the description leaves out.
+    pub fn others<T: 'static>(mut self, path: &'static str, handler: impl Handler<T, S>) -> Self {
+        self.router = self.router.route(path, any(handler));
         self
     }
 }

@@ -229,6 +229,14 @@ fn a_look_moves_nothing_and_says_by_its_status_what_a_call_would_hear() {
     assert_eq!(look("").status, 503);
     assert_eq!(look("?deny=503").status, 503);
     assert_eq!(look("?deny=404").status, 400);
+    // Some proxies ask by the method of their own request.
+    let by = |method: &str, query: &str| {
+        let path = format!("/api/v1/calls/stripe/check{query}");
+        gateway.admin().request(method, &path, "", "").status
+    };
+    let methods = ["POST", "PUT", "DELETE"];
+    assert_eq!(methods.map(|method| by(method, "?deny=403")), [403; 3]);
+    assert_eq!(by("PUT", ""), 405);
     hold(json!({}));
     let endless = look("");
     assert_eq!(
