@@ -31,9 +31,18 @@ type Name = Result<Path<String>, PathRejection>;
 /// The query of `…/check`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Deny {
-    /// The status of a refusal; 503 by default.
+pub struct Statuses {
+    /// The status of a refusal: 503, the default, or 403.
     deny: Option<String>,
+    /// The status of the answer that a call would pass: 204, the default, or 200, which some proxies want.
+    allow: Option<String>,
+}
+
+impl Statuses {
+    /// True if statuses are asked for, as only a proxy does.
+    fn are_given(&self) -> bool {
+        self.deny.is_some() || self.allow.is_some()
+    }
 }
 
 /// The body of a report.
@@ -65,16 +74,16 @@ struct Facts {
     retry_after: Option<f64>,
 }
 
-type DenyQuery = Result<Query<Deny>, QueryRejection>;
+type AskedStatuses = Result<Query<Statuses>, QueryRejection>;
 
-/// Answers `POST /api/v1/calls/{name}/check`. With `deny` it is the question of a proxy that asks by its request's own
-/// method.
+/// Answers `POST /api/v1/calls/{name}/check`. With `deny` or `allow` it is the question of a proxy that asks by its
+/// request's own method.
 pub async fn check(
     State(gateway): State<Gateway>,
     name: Name,
-    query: DenyQuery,
+    query: AskedStatuses,
 ) -> Result<Response, Problem> {
-    if !matches!(&query, Ok(Query(Deny { deny: None }))) {
+    if !matches!(&query, Ok(Query(statuses)) if !statuses.are_given()) {
         return look(State(gateway), name, query).await;
     }
     let name = read_name(name)?;
@@ -96,14 +105,14 @@ pub async fn check(
     .into_response())
 }
 
-/// Answers the other methods of `/api/v1/calls/{name}/check`, by which only proxies ask, with `deny`.
+/// Answers the other methods of `/api/v1/calls/{name}/check`, by which only proxies ask, with `deny` or `allow`.
 pub async fn look_by_another_method(
     State(gateway): State<Gateway>,
     method: Method,
     name: Name,
-    query: DenyQuery,
+    query: AskedStatuses,
 ) -> Result<Response, Problem> {
-    if matches!(&query, Ok(Query(Deny { deny: None }))) {
+    if matches!(&query, Ok(Query(statuses)) if !statuses.are_given()) {
         return Err(Problem::wrong_method(format!(
             "check does not support {method}; expected GET or POST, or any method with `?deny=403`"
         )));
@@ -115,10 +124,11 @@ pub async fn look_by_another_method(
 pub async fn look(
     State(gateway): State<Gateway>,
     name: Name,
-    query: DenyQuery,
+    query: AskedStatuses,
 ) -> Result<Response, Problem> {
     let name = read_name(name)?;
-    let Query(Deny { deny }) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let query = query.map_err(|error| Problem::bad_request(error.body_text()));
+    let Query(Statuses { deny, allow }) = query?;
     let status = match deny.as_deref() {
         None | Some("503") => StatusCode::SERVICE_UNAVAILABLE,
         Some("403") => StatusCode::FORBIDDEN,
@@ -128,10 +138,19 @@ pub async fn look(
             )));
         }
     };
+    let passes = match allow.as_deref() {
+        None | Some("204") => StatusCode::NO_CONTENT,
+        Some("200") => StatusCode::OK,
+        Some(other) => {
+            return Err(Problem::bad_request(format!(
+                "`allow` is `{other}`; expected 200 or 204"
+            )));
+        }
+    };
     let refusal = gateway.look_at_call(&name);
     let refusal = refusal.map_err(|error| problem(&gateway, &name, error))?;
     let Some(refusal) = refusal else {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        return Ok(passes.into_response());
     };
     let reason = refusal.rejection.reason.as_str();
     let body = Json(json!({

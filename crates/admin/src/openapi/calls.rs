@@ -80,9 +80,17 @@ fn look() -> Value {
             "deny",
             words(&["403", "503"], "the status of a refusal; 503 by default"),
         )
+        .query(
+            "allow",
+            words(
+                &["200", "204"],
+                "the status where a call would pass; 204 by default",
+            ),
+        )
         .problems(&[Kind::UnknownBreaker])
         .done();
     look["responses"]["204"] = json!({ "description": "A call would pass" });
+    look["responses"]["200"] = json!({ "description": "A call would pass, with `allow=200`" });
     let refused = json!({ "schema": of("LookRefused") });
     let headers = json!({
         "Retry-After": {

@@ -237,6 +237,10 @@ fn a_look_moves_nothing_and_says_by_its_status_what_a_call_would_hear() {
     let methods = ["POST", "PUT", "DELETE"];
     assert_eq!(methods.map(|method| by(method, "?deny=403")), [403; 3]);
     assert_eq!(by("PUT", ""), 405);
+    assert_eq!(by("GET", "?allow=201"), 400);
+    gateway.admin_post("/api/v1/breakers/stripe/release", &json!({}));
+    assert_eq!(by("PUT", "?allow=200&deny=403"), 200);
+    assert_eq!(by("POST", "?deny=403"), 204);
     hold(json!({}));
     let endless = look("");
     assert_eq!(
