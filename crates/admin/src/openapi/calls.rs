@@ -182,15 +182,13 @@ fn look_refused() -> Value {
 }
 
 fn report() -> Value {
+    let mut permit = text("the permit; without it each outcome counts as it comes");
+    // 32 bytes in base64url.
+    permit["pattern"] = json!("^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$");
     let mut report = object(
         "Outcomes of calls: of one permit, or of calls that nobody was asked about",
         vec![
-            (
-                "permit",
-                or_null(text(
-                    "the permit; without it each outcome counts as it comes",
-                )),
-            ),
+            ("permit", or_null(permit)),
             (
                 "outcomes",
                 list(
