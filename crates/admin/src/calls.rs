@@ -7,7 +7,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Json, Response};
 use fusebox_gateway::{CallAnswer, CallError, CallRefusal, Counted, Gateway, ReportedCall};
-use http::header::{HeaderName, RETRY_AFTER};
+use http::header::{ALLOW, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -113,9 +113,10 @@ pub async fn look_by_another_method(
     query: AskedStatuses,
 ) -> Result<Response, Problem> {
     if matches!(&query, Ok(Query(statuses)) if !statuses.are_given()) {
-        return Err(Problem::wrong_method(format!(
+        let problem = Problem::wrong_method(format!(
             "check does not support {method}; expected GET or POST, or any method with `?deny=403`"
-        )));
+        ));
+        return Ok(([(ALLOW, "GET, HEAD, POST")], problem).into_response());
     }
     look(State(gateway), name, query).await
 }

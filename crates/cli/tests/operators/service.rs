@@ -193,6 +193,8 @@ fn forged_permits_are_refused_and_those_of_an_earlier_start_are_late() {
             "{bad}"
         );
     }
+    let none = json!({ "permit": "abc", "outcomes": [] });
+    assert_eq!(ask(&gateway, "report", &none).status, 400);
     let mut forged = before.clone().into_bytes();
     forged[15] = if forged[15] == b'A' { b'B' } else { b'A' };
     let forged = String::from_utf8(forged).unwrap();

@@ -17,6 +17,7 @@ use crate::request::answer;
 use crate::upstream::admission;
 use crate::upstream::breakers::{BreakerKind, LiveBreaker, UpstreamBreakers};
 use crate::upstream::last_failures::FailedCall;
+use crate::upstream::permit_seal::Sealed;
 use crate::upstream::permit_table::{REPORT_WITHIN, Taken};
 use crate::upstream::permits::{Owner, Presented};
 
@@ -218,6 +219,13 @@ impl Gateway {
         let now = self.clock().exact();
         let asked = self.asked(name, now)?;
         let breaker = &asked.live_breaker.breaker;
+        if let (Some(text), []) = (permit, calls) {
+            match self.0.permits.look(asked.owner(), text) {
+                Sealed::Forged => return Err(CallError::Forged),
+                Sealed::Unreadable => return Err(CallError::Unreadable),
+                Sealed::Ours(_) | Sealed::OfAnotherStart => {}
+            }
+        }
         let taken = match permit {
             Some(text) if !calls.is_empty() => {
                 let permits = &self.0.permits;
