@@ -21,7 +21,7 @@ pub async fn read<T: DeserializeOwned>(
     read_up_to(BODY_MAX, headers, body).await
 }
 
-/// Reads a body of so many bytes at most; `None` for an empty one.
+/// Reads a body up to a limit in bytes; `None` for an empty one.
 ///
 /// # Errors
 /// 413 for a body that is too large, 415 for one that is not declared as JSON, 400 for one that is no object of this

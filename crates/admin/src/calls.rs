@@ -316,7 +316,7 @@ fn problem(gateway: &Gateway, name: &str, error: CallError) -> Problem {
             ),
         ),
         CallError::Unreadable => {
-            Problem::bad_request("`permit` is no permit; send it back as `check` has given it")
+            Problem::bad_request("`permit` is unreadable; expected the text that `check` gave")
         }
         CallError::Forged => Problem::new(
             Kind::ForgedPermit,

@@ -25,7 +25,7 @@ impl Advance {
 
 impl Breaker {
     /// Asks whether calls may pass without a question each. `None` unless the breaker is closed, nothing draws lots (no
-    /// ramp, no adaptive rule), no rule watches calls in flight, and nobody holds it, or it is disabled: else each call
+    /// ramp, no adaptive rule), no rule watches calls in flight, and it is not held, or it is disabled: else each call
     /// needs a [permit](Breaker::admit_owned) of its own.
     pub fn advance(&self, now: Timestamp) -> Option<Advance> {
         let answer = self.0.core.first_answer(now).or_else(|| {

@@ -40,7 +40,7 @@ const FLOORS: [(&str, &str); 12] = [
     (
         "breaker",
         "guide http key_template keyed_layer layer observe ready guards guard undated refusing fleet_led registry \
-         breaker permit rare_state call_error refused shared last_use token machine inherited rule cooldown window \
+         advance breaker permit rare_state call_error refused shared last_use token machine inherited rule cooldown window \
          serial snapshot transition recorder classify call state_word settings cause outcome ramp ratio clock time \
          settings_error rule_kind log key_text chance calling",
     ),
@@ -54,7 +54,7 @@ const FLOORS: [(&str, &str); 12] = [
     ),
     (
         "admin",
-        "openapi rendered breakers last_good state events hub frame wishes row event_view upstreams body config access \
+        "openapi rendered breakers calls last_good state events hub frame wishes row event_view upstreams body config access \
          page health list listen fleet view token stream slots reserve socket problem problem_kind clock routes",
     ),
     (

@@ -94,7 +94,7 @@ fn look() -> Value {
     let refused = json!({ "schema": of("LookRefused") });
     let headers = json!({
         "Retry-After": {
-            "description": "seconds after which it is worth asking again; absent where nobody knows",
+            "description": "seconds until another question has a chance; absent under a hold without an end",
             "schema": { "type": "integer", "minimum": 1 },
         },
         "Fusebox-Reason": {
@@ -158,7 +158,7 @@ fn refusal() -> Vec<Named> {
         (
             "retry_after",
             or_null(whole(
-                "seconds until it is worth asking again; null: nobody knows",
+                "seconds until another question has a chance; null under a hold without an end",
             )),
         ),
         ("reason", text("the reason, such as `breaker_open`")),
@@ -174,7 +174,7 @@ fn look_refused() -> Value {
             (
                 "retry_after",
                 or_null(whole(
-                    "seconds until it is worth asking again; null: nobody knows",
+                    "seconds until another question has a chance; null under a hold without an end",
                 )),
             ),
         ],
@@ -186,7 +186,7 @@ fn report() -> Value {
     // 32 bytes in base64url.
     permit["pattern"] = json!("^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$");
     let mut report = object(
-        "Outcomes of calls: of one permit, or of calls that nobody was asked about",
+        "Outcomes of calls: of one permit, or of calls without a permit",
         vec![
             ("permit", or_null(permit)),
             (

@@ -1,6 +1,6 @@
 //! A breaker as a service: the questions and reports of programs that make their calls by themselves.
 //!
-//! While a breaker is closed, one question permits many calls; otherwise each call needs its own. What is permitted is
+//! While a breaker is closed, one question permits many calls; otherwise each call needs its own. Permits are
 //! remembered in [`crate::upstream::permits`], off the workers' path.
 
 use std::sync::Arc;
@@ -42,7 +42,7 @@ const KINDS: [&str; 8] = [
 /// The answer to a program that asks whether it may call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallAnswer {
-    /// It may.
+    /// Permission for calls.
     Permitted {
         /// The permit, which belongs to the report of the outcomes.
         permit: String,
@@ -51,7 +51,7 @@ pub enum CallAnswer {
         /// The time in which they may begin; of a probe, also that in which its outcome is to be reported.
         valid_for: Duration,
     },
-    /// It may not.
+    /// Refusal of a call.
     Refused(CallRefusal),
 }
 
@@ -62,12 +62,12 @@ pub struct CallRefusal {
     pub breaker: Arc<str>,
     /// The breaker's refusal.
     pub rejection: Rejection,
-    /// The time until it is worth asking again; `None`: nobody knows, as under a hold without an end.
+    /// The time until another question has a chance; `None`: unknown, as under a hold without an end.
     pub wait: Option<Duration>,
 }
 
 impl CallRefusal {
-    /// The whole seconds until it is worth asking again, rounded up; `None`: nobody knows.
+    /// The whole seconds until another question has a chance, rounded up; `None`: unknown.
     pub fn retry_after(&self) -> Option<u64> {
         self.wait.map(Rejection::whole_seconds)
     }
@@ -115,7 +115,7 @@ pub enum CallError {
     Unreadable,
     /// This gateway has not given the permit for this breaker.
     Forged,
-    /// There are more outcomes than the permit has left, namely so many.
+    /// More outcomes than the permit has left, which is this number.
     Beyond(u32),
 }
 
@@ -179,7 +179,7 @@ impl Gateway {
         let now = self.clock().exact();
         let asked = match self.known(name)? {
             Some(asked) => asked,
-            // A key that nobody has called has a closed breaker.
+            // A key without calls has a closed breaker.
             None => return Ok(None),
         };
         let breaker = &asked.live_breaker.breaker;
@@ -205,7 +205,7 @@ impl Gateway {
         Ok(Some(asked.refuse(rejection, now)))
     }
 
-    /// Takes the outcomes of calls; without a permit as those of a caller who has asked nobody. The outcomes of one
+    /// Takes the outcomes of calls; without a permit each counts as it comes. The outcomes of one
     /// permit are taken as a whole or not at all.
     ///
     /// # Errors
@@ -343,7 +343,7 @@ impl Asked {
     }
 
     /// The time in which the outcome of a single call is to be reported. A call that a rule watches in flight must not
-    /// seem to fly for long because nobody reports it.
+    /// seem to fly for long for want of a report.
     fn reported_within(&self) -> Duration {
         let settings = self.live_breaker.breaker.settings();
         let watches = |rule: &Rule| matches!(rule, Rule::Stalled { .. });

@@ -22,7 +22,7 @@ pub struct FailedCall {
     pub endpoint: Option<Arc<str>>,
     /// The answer's status, or the error's name; `None`: neither is known.
     pub cause: Option<Cause>,
-    /// The kind of error in the words of the program that reported it; `None`: nobody did, or it named none.
+    /// The kind of error in the words of the program that reported it; `None`: it named none, or the gateway made the call.
     pub kind: Option<Box<str>>,
     /// The time up to the answer's head, or to the failure without one; `None`: an application reported it without.
     pub duration: Option<Duration>,

@@ -55,7 +55,7 @@ pub enum Taken {
 }
 
 impl PermitTable {
-    /// Notes a permit for so many calls; returns its serial number.
+    /// Notes a permit for a number of calls; returns its serial number.
     pub fn grant(&mut self, advance: Advance, calls: u32, now: Timestamp) -> u64 {
         let until = now + REPORT_WITHIN;
         self.add(calls, until, Held::Advance(advance), now)
@@ -77,7 +77,7 @@ impl PermitTable {
         self.first + self.entries.len() as u64 - 1
     }
 
-    /// Takes so many outcomes of a permit, one at least.
+    /// Takes a number of outcomes of a permit, one at least.
     pub fn take(&mut self, serial: u64, outcomes: usize, now: Timestamp) -> Taken {
         self.sweep(now);
         let place = serial.checked_sub(self.first);

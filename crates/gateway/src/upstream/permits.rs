@@ -53,7 +53,7 @@ impl Permits {
         })
     }
 
-    /// A permit for so many calls.
+    /// A permit for a number of calls.
     pub fn grant(&self, owner: Owner<'_>, advance: Advance, calls: u32, now: Timestamp) -> String {
         let serial = self.table(owner).lock().grant(advance, calls, now);
         self.seal.write(owner.breaker, serial)
@@ -71,7 +71,7 @@ impl Permits {
         self.seal.write(owner.breaker, serial)
     }
 
-    /// Takes so many outcomes of a permit, one at least.
+    /// Takes a number of outcomes of a permit, one at least.
     pub fn present(
         &self,
         owner: Owner<'_>,

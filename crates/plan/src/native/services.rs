@@ -13,7 +13,7 @@ use crate::tree::Kind;
 /// The default of `half_open.probe_timeout`: the time in which the outcome of a probe is to be reported.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The time of calls whose end nothing tells: the longest duration that can be written.
+/// The time of calls without a known end: the longest duration that can be written.
 const UNBOUNDED: Duration = Duration::from_secs(366 * 86_400);
 
 /// A breaker of `breakers:` as written.

@@ -93,7 +93,7 @@ impl HeadReader {
         self.looked_at = 0;
     }
 
-    /// Gives back what is kept only so that the next head is read sooner.
+    /// Gives back the known lines, which only make the next head sooner to read.
     pub fn shed(&mut self) {
         self.known = KnownHead::default();
     }
