@@ -77,7 +77,7 @@ fn soon(what: &str, work: impl FnOnce()) {
     let most = if std::env::var_os("FUSEBOX_PROVE").is_some() {
         20
     } else {
-        5
+        10
     };
     assert!(took < Duration::from_secs(most), "{what} took {took:?}");
 }

@@ -11,7 +11,12 @@ const FULL: &str = include_str!("../../../../examples/full.yaml");
 fn survives(text: &[u8]) {
     let machine = Machine {
         env: [("ORDERS_URL", "http://a")].into(),
-        files: [("/run/secrets/admin", "t"), ("/run/secrets/read", "r")].into(),
+        files: [
+            ("/run/secrets/admin", "t"),
+            ("/run/secrets/read", "r"),
+            ("/run/secrets/service", "s"),
+        ]
+        .into(),
     };
     let reading = read(&[Source { name: "x", text }], &machine);
     let errors = reading

@@ -76,7 +76,7 @@ fn anchors_aliases_tags_and_merges_are_refused() {
     check(
         r#"<<: {a: 1}
 "#,
-        r#"1:1: error: unknown key `<<` in the configuration; expected one of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, routes"#,
+        r#"1:1: error: unknown key `<<` in the configuration; expected one of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, breakers, routes"#,
     );
 }
 
@@ -114,12 +114,12 @@ fn a_root_that_is_not_a_map_is_refused() {
     check(
         r#"- a
 "#,
-        r#"1:1: error: expected a map, found a list; write a map with any of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, routes"#,
+        r#"1:1: error: expected a map, found a list; write a map with any of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, breakers, routes"#,
     );
     check(
         r#"hello
 "#,
-        r#"1:1: error: expected a map, found `hello`; write a map with any of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, routes"#,
+        r#"1:1: error: expected a map, found `hello`; write a map with any of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, breakers, routes"#,
     );
 }
 
@@ -131,7 +131,7 @@ zzz: 1
 routes: [{ path: /a, respnd: { text: x } }]
 "#,
         r#"1:1: error: unknown key `lisen` in the configuration; did you mean `listen`?
-2:1: error: unknown key `zzz` in the configuration; expected one of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, routes
+2:1: error: unknown key `zzz` in the configuration; expected one of version, listen, listeners, admin, store, fleet, access_log, limits, upstreams, breakers, routes
 3:22: error: unknown key `respnd` in a route; did you mean `respond`?"#,
     );
     check(
@@ -177,6 +177,6 @@ routes: [{ path: /orders, upstream: orders }]
         r#"3:18: error: `url` must be a URL, found a list; write one such as `http://127.0.0.1:8081`, or remove the key
 3:39: error: expected a map, found `5s`; write a map with any of connect, request, total, idle
 3:57: error: `idle` must be a whole number from 0 to 100000, found `many`; write a whole number from 0 to 100000
-3:72: error: expected a map, found nothing; write a map with any of key, max_keys, idle_after, on_overflow, mode, trip, judge_on, compare, slow_compare, window, history, failure, ignore, abandoned, failure_body, settle, cooldown, half_open, share, retry_after, ramp, or `{}` for an empty one"#,
+3:72: error: expected a map, found nothing; write a map with any of key, failure, failure_body, max_keys, idle_after, on_overflow, mode, trip, judge_on, compare, slow_compare, window, history, ignore, abandoned, settle, cooldown, half_open, share, retry_after, ramp, or `{}` for an empty one"#,
     );
 }
